@@ -1,0 +1,326 @@
+//! What a metric is: its declaration, made once beside the code that fills it, and the samples of
+//! one fold. Instruments, the exposition, OTLP, docs/metrics.md and the tests walk the same
+//! declarations.
+//!
+//! This module knows no metric library, so collectors never touch one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How the values of a metric behave.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// A value that goes up and down.
+    Gauge,
+    /// A monotonic total; it starts at the origin of the part that carries it.
+    Counter,
+    /// A cumulative distribution over these upper bounds (ascending, `+Inf` not named).
+    Histogram(&'static [f64]),
+}
+
+/// Whose series a metric has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// One site's: every series carries the attribute `site`, put there by the snapshot.
+    Site,
+    /// The process's own: made afresh for each scrape and each export.
+    Agent,
+}
+
+/// The declaration of a metric.
+#[derive(Debug, PartialEq)]
+pub struct Definition {
+    /// The OpenTelemetry name, dotted.
+    pub name: &'static str,
+    /// The UCUM unit; `By` and `s` become a suffix in Prometheus, `{thing}` and none do not.
+    pub unit: &'static str,
+    /// How values behave.
+    pub kind: Kind,
+    /// Whose series they are.
+    pub scope: Scope,
+    /// The attributes in the order in which values are recorded, `site` not among them.
+    pub attributes: &'static [&'static str],
+    /// One sentence for the operator: what it counts, where from, its limits.
+    pub help: &'static str,
+}
+
+impl Definition {
+    /// The name in the Prometheus exposition: dots become underscores, the unit a suffix,
+    /// counters end in `_total` (OpenTelemetry's translation, as opentelemetry-prometheus does it).
+    pub fn prometheus_name(&self) -> String {
+        let mut name = self.name.replace('.', "_");
+        let suffix = match self.unit {
+            "By" => "bytes",
+            "s" => "seconds",
+            "ms" => "milliseconds",
+            "1" => "ratio",
+            _ => "",
+        };
+        if !suffix.is_empty() {
+            name.push('_');
+            name.push_str(suffix);
+        }
+        if self.kind == Kind::Counter {
+            name.push_str("_total");
+        }
+        name
+    }
+
+    /// All attribute keys of a series, sorted, `site` included where the scope has it.
+    pub fn sorted_keys(&self) -> Vec<&'static str> {
+        let mut keys = self.attributes.to_vec();
+        if self.scope == Scope::Site {
+            keys.push("site");
+        }
+        keys.sort_unstable();
+        keys
+    }
+}
+
+/// A declared metric with `N` attributes. Recording with another number does not compile.
+#[derive(Debug)]
+pub struct Metric<const N: usize>(Definition);
+
+impl<const N: usize> Metric<N> {
+    const fn new(
+        name: &'static str,
+        unit: &'static str,
+        kind: Kind,
+        attributes: &'static [&'static str; N],
+        help: &'static str,
+    ) -> Self {
+        Self(Definition { name, unit, kind, scope: Scope::Site, attributes, help })
+    }
+
+    /// Declares a gauge of a site.
+    pub const fn gauge(
+        name: &'static str,
+        unit: &'static str,
+        attributes: &'static [&'static str; N],
+        help: &'static str,
+    ) -> Self {
+        Self::new(name, unit, Kind::Gauge, attributes, help)
+    }
+
+    /// Declares a monotonic counter of a site.
+    pub const fn counter(
+        name: &'static str,
+        unit: &'static str,
+        attributes: &'static [&'static str; N],
+        help: &'static str,
+    ) -> Self {
+        Self::new(name, unit, Kind::Counter, attributes, help)
+    }
+
+    /// Declares a histogram of a site over ascending upper bounds.
+    pub const fn histogram(
+        name: &'static str,
+        unit: &'static str,
+        bounds: &'static [f64],
+        attributes: &'static [&'static str; N],
+        help: &'static str,
+    ) -> Self {
+        Self::new(name, unit, Kind::Histogram(bounds), attributes, help)
+    }
+
+    /// The same metric, belonging to the process instead of a site.
+    #[must_use]
+    pub const fn of_agent(mut self) -> Self {
+        self.0.scope = Scope::Agent;
+        self
+    }
+
+    /// The declaration without its arity, as tables hold it.
+    pub const fn definition(&'static self) -> &'static Definition {
+        &self.0
+    }
+}
+
+/// A cumulative distribution: one count per bound of its metric and one above the last.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Distribution {
+    /// Counts per bucket, not cumulated; the last one is above the highest bound.
+    pub counts: Vec<u64>,
+    /// Sum of everything observed.
+    pub sum: f64,
+}
+
+impl Distribution {
+    /// An empty distribution over `bounds`.
+    pub fn new(bounds: &[f64]) -> Self {
+        Self { counts: vec![0; bounds.len() + 1], sum: 0.0 }
+    }
+
+    /// Adds one observation; `bounds` are those it was made with. A bound belongs to its bucket.
+    pub fn observe(&mut self, bounds: &[f64], value: f64) {
+        let bucket = bounds.partition_point(|bound| value > *bound);
+        if let Some(count) = self.counts.get_mut(bucket) {
+            *count += 1;
+            self.sum += value;
+        }
+    }
+
+    /// How many observations there are.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+/// The value of one series.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Of a gauge or a counter.
+    Number(f64),
+    /// Of a histogram.
+    Distribution(Box<Distribution>),
+}
+
+/// One series: attribute values in the order of the declaration, and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// Attribute values in the order of [`Definition::attributes`].
+    pub attributes: Box<[Arc<str>]>,
+    /// What it reads.
+    pub value: Value,
+}
+
+/// All series that one fold produced for one metric.
+#[derive(Debug, Clone)]
+pub struct Family {
+    /// What it is.
+    pub definition: &'static Definition,
+    /// Its series; sorted by attributes and free of duplicates once [`Samples::finish`] ran.
+    pub points: Vec<Point>,
+}
+
+/// What a collector saw in one fold: series of declared metrics. Equal label values share memory.
+#[derive(Debug, Default)]
+pub struct Samples {
+    families: Vec<Family>,
+    index: HashMap<&'static str, usize>,
+    names: HashMap<Box<str>, Arc<str>>,
+}
+
+impl Samples {
+    /// An empty set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Records one series of a gauge or a counter. NaN and infinities are "unknown" and recorded as
+    /// nothing: absent, never a number that lies.
+    pub fn record<const N: usize>(
+        &mut self,
+        metric: &'static Metric<N>,
+        attributes: [&str; N],
+        value: f64,
+    ) {
+        if value.is_finite() {
+            self.push(metric.definition(), &attributes, Value::Number(value));
+        }
+    }
+
+    /// Records one series of a histogram.
+    pub fn distribution<const N: usize>(
+        &mut self,
+        metric: &'static Metric<N>,
+        attributes: [&str; N],
+        value: Distribution,
+    ) {
+        self.push(metric.definition(), &attributes, Value::Distribution(Box::new(value)));
+    }
+
+    fn push(&mut self, definition: &'static Definition, attributes: &[&str], value: Value) {
+        let attributes = attributes.iter().map(|text| self.intern(text)).collect();
+        let position = *self.index.entry(definition.name).or_insert_with(|| {
+            self.families.push(Family { definition, points: Vec::new() });
+            self.families.len() - 1
+        });
+        self.families[position].points.push(Point { attributes, value });
+    }
+
+    fn intern(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.names.get(text) {
+            return Arc::clone(known);
+        }
+        let shared: Arc<str> = Arc::from(text);
+        self.names.insert(text.into(), Arc::clone(&shared));
+        shared
+    }
+
+    /// Sorts every family and drops series that occur twice (the first recorded stays). Returns the
+    /// families and how many series were dropped.
+    pub fn finish(mut self) -> (Vec<Family>, usize) {
+        let mut dropped = 0;
+        for family in &mut self.families {
+            family.points.sort_by(|a, b| a.attributes.cmp(&b.attributes));
+            let before = family.points.len();
+            family.points.dedup_by(|later, first| later.attributes == first.attributes);
+            dropped += before - family.points.len();
+        }
+        (self.families, dropped)
+    }
+
+    /// How many series are recorded.
+    pub fn len(&self) -> usize {
+        self.families.iter().map(|family| family.points.len()).sum()
+    }
+
+    /// Whether nothing is recorded.
+    pub fn is_empty(&self) -> bool {
+        self.families.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static DISK: Metric<2> = Metric::gauge("nbu.disk", "By", &["name", "size"], "help");
+    static DONE: Metric<0> = Metric::counter("nbu.jobs.done", "{job}", &[], "help");
+    static TOOK: Metric<0> = Metric::histogram("nbu.took", "s", &[1.0, 2.0], &[], "help");
+
+    #[test]
+    fn names_follow_the_translation_of_opentelemetry() {
+        assert_eq!(DISK.definition().prometheus_name(), "nbu_disk_bytes");
+        assert_eq!(DONE.definition().prometheus_name(), "nbu_jobs_done_total");
+        assert_eq!(TOOK.definition().prometheus_name(), "nbu_took_seconds");
+        assert_eq!(DISK.definition().sorted_keys(), ["name", "site", "size"]);
+    }
+
+    #[test]
+    fn a_series_recorded_twice_is_kept_once_and_counted() {
+        let mut samples = Samples::new();
+        samples.record(&DISK, ["b", "free"], 1.0);
+        samples.record(&DISK, ["a", "free"], 2.0);
+        samples.record(&DISK, ["b", "free"], 3.0);
+        let (families, dropped) = samples.finish();
+        assert_eq!(dropped, 1);
+        let seen: Vec<_> = families[0]
+            .points
+            .iter()
+            .map(|point| (point.attributes[0].as_ref(), point.value.clone()))
+            .collect();
+        assert_eq!(seen, [("a", Value::Number(2.0)), ("b", Value::Number(1.0))]);
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_not_recorded() {
+        let mut samples = Samples::new();
+        samples.record(&DONE, [], f64::NAN);
+        samples.record(&DONE, [], f64::INFINITY);
+        assert!(samples.is_empty());
+    }
+
+    #[test]
+    fn a_bound_belongs_to_its_own_bucket() {
+        let Kind::Histogram(bounds) = TOOK.definition().kind else { panic!("not a histogram") };
+        let mut distribution = Distribution::new(bounds);
+        for value in [0.5, 1.0, 1.5, 2.0, 9.0] {
+            distribution.observe(bounds, value);
+        }
+        assert_eq!(distribution.counts, [2, 2, 1]);
+        assert_eq!(distribution.count(), 5);
+        assert!((distribution.sum - 14.0).abs() < f64::EPSILON);
+    }
+}

@@ -1,0 +1,63 @@
+//! What the client of one primary server needs to know.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::version::ApiVersion;
+
+/// Settings of one primary server.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The name that its series carry; unique.
+    pub site: String,
+    /// Base address with the path prefix and without a trailing slash, such as
+    /// `https://primary.example.com:1556/netbackup`.
+    pub base_url: url::Url,
+    /// The API key, sent raw in `Authorization` (contract, section 3).
+    pub api_key: SecretString,
+    /// The version to speak, where the file names one; detected otherwise.
+    pub api_version: Option<ApiVersion>,
+    /// Accept any certificate. Only for laboratories.
+    pub insecure_skip_verify: bool,
+    /// PEM bundle of the private CA, already read.
+    pub ca: Option<PemFile>,
+    /// Client certificate and key for mutual TLS, already read.
+    pub identity: Option<Identity>,
+    /// Proxy for this server; the environment's `HTTPS_PROXY` and `NO_PROXY` apply without it.
+    pub proxy: Option<Proxy>,
+    /// Deadline of one request, connecting included.
+    pub timeout: Duration,
+    /// Requests in flight to this server at once, over all collectors; at least 1.
+    pub max_concurrent_requests: usize,
+}
+
+/// A PEM file and where it came from (for messages).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PemFile {
+    /// The path that the configuration names.
+    pub path: PathBuf,
+    /// Its content.
+    pub pem: Vec<u8>,
+}
+
+/// A client certificate with its key.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The certificate chain.
+    pub certificate: PemFile,
+    /// Where the key came from.
+    pub key_path: PathBuf,
+    /// The private key, PEM.
+    pub key: SecretString,
+}
+
+/// A proxy; its address may carry credentials, so it is a secret as a whole.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// The address as the configuration gives it.
+    pub url: SecretString,
+    /// Host and port, fit for messages.
+    pub display: String,
+}

@@ -1,0 +1,70 @@
+//! API versions of NetBackup (contract, sections 0 and 3).
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A version of the REST API, such as `13.0`; it is the `version` of the media type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ApiVersion {
+    /// Before the dot.
+    pub major: u16,
+    /// After the dot.
+    pub minor: u16,
+}
+
+impl ApiVersion {
+    /// Versions that this agent knows, newest first: NetBackup 11.2, 11.0, 10.5, 10.4 and 10.3.
+    pub const KNOWN: [Self; 5] =
+        [Self::new(14, 0), Self::new(13, 0), Self::new(12, 0), Self::new(11, 0), Self::new(10, 0)];
+
+    /// The newest version that this agent knows.
+    pub const NEWEST: Self = Self::KNOWN[0];
+
+    /// `major.minor`.
+    pub const fn new(major: u16, minor: u16) -> Self {
+        Self { major, minor }
+    }
+}
+
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// A text that is no version.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not an API version (expected MAJOR or MAJOR.MINOR)")]
+pub struct NotAVersion;
+
+impl FromStr for ApiVersion {
+    type Err = NotAVersion;
+
+    /// Reads `13.0` and the bare `4` that old servers send.
+    fn from_str(text: &str) -> Result<Self, NotAVersion> {
+        let text = text.trim();
+        let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
+        let number = |digits: &str| {
+            if digits.bytes().all(|b| b.is_ascii_digit()) {
+                digits.parse().map_err(|_| NotAVersion)
+            } else {
+                Err(NotAVersion)
+            }
+        };
+        Ok(Self::new(number(major)?, number(minor)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_of_a_version_are_read() {
+        assert_eq!("13.0".parse(), Ok(ApiVersion::new(13, 0)));
+        assert_eq!(" 4 ".parse(), Ok(ApiVersion::new(4, 0)));
+        for bad in ["", ".", "13.", "x", "13.0.1", "-1", "+3", "99999999"] {
+            assert_eq!(bad.parse::<ApiVersion>(), Err(NotAVersion), "{bad}");
+        }
+    }
+}

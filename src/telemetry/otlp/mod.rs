@@ -1,0 +1,5 @@
+//! OTLP push: metrics over gRPC and HTTP, split, deadline-bound; optional self-traces.
+
+pub mod config;
+
+pub use config::Config;
