@@ -1,1 +1,156 @@
-//! snapshot (to come).
+//! What one server looked like, immutable, and the store of the latest of each site.
+//!
+//! A site has one writer, its poller. The supervisor alone says which sites there are. Readers
+//! (renderer, OTLP source, readiness, status page) take `Arc`s and hold no lock while they work.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use crate::metric::Family;
+
+/// Samples that one collector (or the poller itself) contributed.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Which collector.
+    pub collector: &'static str,
+    /// Sorted, free of duplicates. Shared, since most parts outlive many snapshots.
+    pub families: Arc<Vec<Family>>,
+    /// Since when the totals among them count: the start time of their OTLP points.
+    pub origin: SystemTime,
+}
+
+/// How one collector of a site fares, for people.
+#[derive(Debug, Clone, Default)]
+pub struct CollectorStatus {
+    /// Name in the table of collectors.
+    pub collector: &'static str,
+    /// Outcome of the last attempt; none before the first one ended.
+    pub ok: Option<bool>,
+    /// When it last succeeded.
+    pub last_success: Option<SystemTime>,
+    /// What went wrong last, while it fails.
+    pub error: Option<String>,
+}
+
+/// What one site looked like at one instant.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The site's name.
+    pub site: Arc<str>,
+    /// Address of the server, for people.
+    pub server: Arc<str>,
+    /// Samples by contributor.
+    pub parts: Vec<Part>,
+    /// Storage or jobs succeeded in the last cycle; none before the first cycle ended.
+    pub up: Option<bool>,
+    /// Negotiated API version, as text.
+    pub api_version: Option<String>,
+    /// One entry a collector that is enabled.
+    pub collectors: Vec<CollectorStatus>,
+}
+
+impl Snapshot {
+    /// A site that was not polled yet.
+    pub fn unpolled(site: &str, server: &str) -> Self {
+        Self {
+            site: Arc::from(site),
+            server: Arc::from(server),
+            parts: Vec::new(),
+            up: None,
+            api_version: None,
+            collectors: Vec::new(),
+        }
+    }
+
+    /// Whether each enabled collector ended at least one attempt.
+    pub fn is_settled(&self) -> bool {
+        !self.collectors.is_empty() && self.collectors.iter().all(|c| c.ok.is_some())
+    }
+}
+
+type Sites = BTreeMap<Arc<str>, watch::Receiver<Arc<Snapshot>>>;
+
+/// The latest snapshot of every site.
+#[derive(Debug)]
+pub struct Store {
+    sites: ArcSwap<Sites>,
+    /// Rung at every publication and every change of the sites.
+    bell: Arc<watch::Sender<u64>>,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { sites: ArcSwap::default(), bell: Arc::new(watch::Sender::new(0)) }
+    }
+}
+
+impl Store {
+    /// An empty store.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// A publisher for a site and what the supervisor puts into the map of sites.
+    pub fn publisher(&self, first: Snapshot) -> (Publisher, watch::Receiver<Arc<Snapshot>>) {
+        let (latest, receiver) = watch::channel(Arc::new(first));
+        (Publisher { latest, bell: Arc::clone(&self.bell) }, receiver)
+    }
+
+    /// Replaces the map of sites. The supervisor alone calls this; what is not in the map is served
+    /// to nobody from here on, whatever its poller still publishes.
+    pub fn set_sites(&self, sites: Sites) {
+        self.sites.store(Arc::new(sites));
+        self.ring();
+    }
+
+    /// The latest snapshot of each site, by name.
+    pub fn snapshots(&self) -> Vec<Arc<Snapshot>> {
+        self.sites.load().values().map(|latest| Arc::clone(&latest.borrow())).collect()
+    }
+
+    /// Changes whenever a snapshot was published or the sites changed.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.bell.subscribe()
+    }
+
+    fn ring(&self) {
+        self.bell.send_modify(|count| *count += 1);
+    }
+}
+
+/// The write end of one site.
+#[derive(Debug)]
+pub struct Publisher {
+    latest: watch::Sender<Arc<Snapshot>>,
+    bell: Arc<watch::Sender<u64>>,
+}
+
+impl Publisher {
+    /// Makes this the site's latest snapshot.
+    pub fn publish(&self, snapshot: Snapshot) {
+        self.latest.send_replace(Arc::new(snapshot));
+        self.bell.send_modify(|count| *count += 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poller_whose_site_is_gone_publishes_to_nobody() {
+        let store = Store::new();
+        let (publisher, receiver) = store.publisher(Snapshot::unpolled("paris", "https://nbu"));
+        store.set_sites(BTreeMap::from([(Arc::from("paris"), receiver)]));
+        assert_eq!(store.snapshots().len(), 1);
+        store.set_sites(BTreeMap::new());
+        let mut late = Snapshot::unpolled("paris", "https://nbu");
+        late.up = Some(true);
+        publisher.publish(late);
+        assert!(store.snapshots().is_empty());
+    }
+}

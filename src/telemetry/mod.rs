@@ -1,6 +1,13 @@
 //! From snapshots to instruments, and from there to Prometheus and OTLP.
 
+pub mod agent;
+pub mod exposition;
+pub mod frame;
+mod instruments;
 pub mod otlp;
+mod process;
+pub mod renderer;
+pub mod source;
 
 /// Settings common to both exports.
 #[derive(Debug, Clone, PartialEq, Eq)]

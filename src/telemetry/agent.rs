@@ -1,0 +1,304 @@
+//! The metrics of the process itself: made afresh for each scrape and each export, since there are
+//! few of them and the state of a reload, for one, must show at once.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::frame::Dropped;
+use super::otlp::stats::OtlpStats;
+use crate::metric::{Definition, Metric, Samples};
+use crate::snapshot::Part;
+
+static BUILD_INFO: Metric<3> = Metric::gauge(
+    "nbu.agent.build_info",
+    "",
+    &["version", "rustc", "target"],
+    "1; what this agent was built from.",
+)
+.of_agent();
+static EXPORTER_BUILD_INFO: Metric<2> = Metric::gauge(
+    "nbu.exporter.build_info",
+    "",
+    &["version", "goversion"],
+    "1; the name under which nbu_exporter's dashboards look for the build. goversion names the Rust compiler.",
+)
+.of_agent();
+static SITES: Metric<0> =
+    Metric::gauge("nbu.agent.sites", "{site}", &[], "Sites that are polled.").of_agent();
+static SCRAPES: Metric<1> = Metric::counter(
+    "nbu.agent.scrapes",
+    "{scrape}",
+    &["encoding"],
+    "Scrapes of the Prometheus endpoint, by content encoding (identity, gzip).",
+)
+.of_agent();
+static RENDERS: Metric<0> = Metric::counter(
+    "nbu.agent.renders",
+    "{render}",
+    &[],
+    "Times that the exposition was rendered; scrapes are served from the last one.",
+)
+.of_agent();
+static RENDER_DURATION: Metric<0> = Metric::gauge(
+    "nbu.agent.render.duration",
+    "s",
+    &[],
+    "How long the last rendering of the exposition took, compression included.",
+)
+.of_agent();
+static SERIES: Metric<0> = Metric::gauge(
+    "nbu.agent.series",
+    "{series}",
+    &[],
+    "Series of all sites in the last rendering.",
+)
+.of_agent();
+static DROPPED_SERIES: Metric<1> = Metric::gauge(
+    "nbu.agent.cardinality.dropped_series",
+    "{series}",
+    &["metric"],
+    "Series that metrics.cardinalityLimit keeps from being exported, by metric; a metric that lost none has no series here.",
+)
+.of_agent();
+static CARDINALITY_LIMIT: Metric<0> = Metric::gauge(
+    "nbu.agent.cardinality.limit",
+    "{series}",
+    &[],
+    "Series that a metric can have over all sites (metrics.cardinalityLimit).",
+)
+.of_agent();
+static CONFIG_INFO: Metric<1> = Metric::gauge(
+    "nbu.agent.config.info",
+    "",
+    &["sha256"],
+    "1; hash of the configuration that is in force.",
+)
+.of_agent();
+static CONFIG_LAST_OK: Metric<0> = Metric::gauge(
+    "nbu.agent.config.last_reload_successful",
+    "",
+    &[],
+    "Whether the last attempt to load the configuration succeeded (the start is one).",
+)
+.of_agent();
+static CONFIG_LAST_OK_TIME: Metric<0> = Metric::gauge(
+    "nbu.agent.config.last_reload_success.timestamp",
+    "s",
+    &[],
+    "When a configuration was last loaded with success, Unix time.",
+)
+.of_agent();
+static CONFIG_RELOADS: Metric<2> = Metric::counter(
+    "nbu.agent.config.reloads",
+    "{reload}",
+    &["trigger", "result"],
+    "Attempts to load the configuration, by trigger and by result (applied, unchanged, rejected).",
+)
+.of_agent();
+static OTLP_EXPORTS: Metric<2> = Metric::counter(
+    "nbu.agent.otlp.exports",
+    "{export}",
+    &["signal", "result"],
+    "OTLP exports by signal and result: success, partial, or the kind of failure.",
+)
+.of_agent();
+static OTLP_POINTS: Metric<1> = Metric::counter(
+    "nbu.agent.otlp.points",
+    "{point}",
+    &["result"],
+    "Data points by what became of them: accepted, rejected by the receiver, dropped because an export failed.",
+)
+.of_agent();
+static OTLP_LAST_SUCCESS: Metric<1> = Metric::gauge(
+    "nbu.agent.otlp.last_success.timestamp",
+    "s",
+    &["signal"],
+    "When an export of this signal last arrived whole, Unix time.",
+)
+.of_agent();
+static OTLP_DURATION: Metric<1> = Metric::gauge(
+    "nbu.agent.otlp.export.duration",
+    "s",
+    &["signal"],
+    "How long the last export of this signal took, collecting included.",
+)
+.of_agent();
+
+/// What the process declares about itself, `process_*` included.
+pub fn definitions() -> Vec<&'static Definition> {
+    let mut all = vec![
+        BUILD_INFO.definition(),
+        EXPORTER_BUILD_INFO.definition(),
+        SITES.definition(),
+        SCRAPES.definition(),
+        RENDERS.definition(),
+        RENDER_DURATION.definition(),
+        SERIES.definition(),
+        DROPPED_SERIES.definition(),
+        CARDINALITY_LIMIT.definition(),
+        CONFIG_INFO.definition(),
+        CONFIG_LAST_OK.definition(),
+        CONFIG_LAST_OK_TIME.definition(),
+        CONFIG_RELOADS.definition(),
+        OTLP_EXPORTS.definition(),
+        OTLP_POINTS.definition(),
+        OTLP_LAST_SUCCESS.definition(),
+        OTLP_DURATION.definition(),
+    ];
+    all.extend(super::process::definitions());
+    all
+}
+
+/// How the configuration fares.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigState {
+    /// Hash of what is in force, hex; empty before the first success.
+    pub sha256: String,
+    /// Whether the last attempt succeeded.
+    pub last_ok: bool,
+    /// When an attempt last succeeded.
+    pub last_success: Option<SystemTime>,
+    /// What was wrong with the last attempt, where it failed.
+    pub last_error: Option<String>,
+    /// Attempts by trigger and result.
+    pub reloads: BTreeMap<(&'static str, &'static str), u64>,
+}
+
+/// The process's own numbers. Writers are many and brief; nothing here waits.
+#[derive(Debug)]
+pub struct AgentState {
+    started: SystemTime,
+    config: Mutex<ConfigState>,
+    rendered: Mutex<Rendered>,
+    scrapes: [AtomicU64; 2],
+    sites: AtomicU64,
+    limit: AtomicU64,
+    otlp: Arc<OtlpStats>,
+}
+
+#[derive(Debug, Default)]
+struct Rendered {
+    count: u64,
+    duration: Duration,
+    series: usize,
+    dropped: Dropped,
+}
+
+impl AgentState {
+    /// State of a process that starts now.
+    pub fn new(otlp: Arc<OtlpStats>) -> Arc<Self> {
+        Arc::new(Self {
+            started: SystemTime::now(),
+            config: Mutex::default(),
+            rendered: Mutex::default(),
+            scrapes: Default::default(),
+            sites: AtomicU64::new(0),
+            limit: AtomicU64::new(0),
+            otlp,
+        })
+    }
+
+    /// When the process started: the origin of its totals.
+    pub fn started(&self) -> SystemTime {
+        self.started
+    }
+
+    /// The statistics of the OTLP push.
+    pub fn otlp(&self) -> &Arc<OtlpStats> {
+        &self.otlp
+    }
+
+    /// A copy of the configuration's state.
+    pub fn config(&self) -> ConfigState {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the configuration's state.
+    pub fn update_config(&self, change: impl FnOnce(&mut ConfigState)) {
+        change(&mut self.config.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Notes how many sites are polled and how many series a metric can have.
+    pub fn set_extent(&self, sites: usize, cardinality_limit: usize) {
+        self.sites.store(sites as u64, Relaxed);
+        self.limit.store(cardinality_limit as u64, Relaxed);
+    }
+
+    /// Counts a scrape.
+    pub fn count_scrape(&self, gzip: bool) {
+        self.scrapes[usize::from(gzip)].fetch_add(1, Relaxed);
+    }
+
+    /// Notes a rendering. Returns whether any series are dropped now, where that changed.
+    pub(super) fn set_rendered(
+        &self,
+        duration: Duration,
+        series: usize,
+        dropped: Dropped,
+    ) -> Option<bool> {
+        let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = rendered.dropped.is_empty() != dropped.is_empty();
+        let drops = !dropped.is_empty();
+        let count = rendered.count + 1;
+        *rendered = Rendered { count, duration, series, dropped };
+        changed.then_some(drops)
+    }
+
+    /// The samples of this moment.
+    pub fn part(&self) -> Part {
+        let mut samples = Samples::new();
+        record_build(&mut samples);
+        self.record_config(&mut samples);
+        self.record_exposition(&mut samples);
+        self.record_otlp(&mut samples);
+        super::process::record(&mut samples);
+        Part { collector: "agent", families: Arc::new(samples.finish().0), origin: self.started }
+    }
+
+    fn record_config(&self, samples: &mut Samples) {
+        let config = self.config();
+        samples.record(&CONFIG_LAST_OK, [], f64::from(u8::from(config.last_ok)));
+        if let Some(time) = config.last_success {
+            samples.record(&CONFIG_LAST_OK_TIME, [], unix_seconds(time));
+            samples.record(&CONFIG_INFO, [&config.sha256], 1.0);
+        }
+        for ((trigger, result), count) in &config.reloads {
+            samples.record(&CONFIG_RELOADS, [trigger, result], *count as f64);
+        }
+    }
+
+    fn record_exposition(&self, samples: &mut Samples) {
+        samples.record(&SITES, [], self.sites.load(Relaxed) as f64);
+        samples.record(&CARDINALITY_LIMIT, [], self.limit.load(Relaxed) as f64);
+        for (encoding, count) in ["identity", "gzip"].iter().zip(&self.scrapes) {
+            samples.record(&SCRAPES, [encoding], count.load(Relaxed) as f64);
+        }
+        let rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        samples.record(&RENDERS, [], rendered.count as f64);
+        samples.record(&RENDER_DURATION, [], rendered.duration.as_secs_f64());
+        samples.record(&SERIES, [], rendered.series as f64);
+        for (definition, count) in &rendered.dropped {
+            let name = definition.prometheus_name();
+            samples.record(&DROPPED_SERIES, [&name], *count as f64);
+        }
+    }
+
+    fn record_otlp(&self, samples: &mut Samples) {
+        let _ =
+            (&OTLP_EXPORTS, &OTLP_POINTS, &OTLP_LAST_SUCCESS, &OTLP_DURATION, &self.otlp, samples);
+    }
+}
+
+fn record_build(samples: &mut Samples) {
+    let rustc = env!("NBU_AGENT_RUSTC");
+    let version = env!("CARGO_PKG_VERSION");
+    samples.record(&BUILD_INFO, [version, rustc, env!("NBU_AGENT_TARGET")], 1.0);
+    samples.record(&EXPORTER_BUILD_INFO, [version, &format!("rust {rustc}")], 1.0);
+}
+
+/// Unix time in seconds.
+pub fn unix_seconds(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}

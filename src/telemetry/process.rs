@@ -1,0 +1,56 @@
+//! The usual `process_*` metrics, from /proc. Where there is none, they are absent.
+
+use crate::metric::{Definition, Metric, Samples};
+
+static CPU: Metric<0> =
+    Metric::counter("process.cpu", "s", &[], "User and system CPU time spent.").of_agent();
+static RESIDENT: Metric<0> =
+    Metric::gauge("process.resident_memory", "By", &[], "Resident memory.").of_agent();
+static VIRTUAL: Metric<0> =
+    Metric::gauge("process.virtual_memory", "By", &[], "Virtual memory.").of_agent();
+static OPEN_FDS: Metric<0> =
+    Metric::gauge("process.open_fds", "{file}", &[], "Open file descriptors.").of_agent();
+static MAX_FDS: Metric<0> =
+    Metric::gauge("process.max_fds", "{file}", &[], "Limit of open file descriptors.").of_agent();
+static THREADS: Metric<0> =
+    Metric::gauge("process.threads", "{thread}", &[], "Threads of the process.").of_agent();
+static START_TIME: Metric<0> =
+    Metric::gauge("process.start_time", "s", &[], "Start of the process, Unix time.").of_agent();
+
+pub(super) fn definitions() -> [&'static Definition; 7] {
+    [
+        CPU.definition(),
+        RESIDENT.definition(),
+        VIRTUAL.definition(),
+        OPEN_FDS.definition(),
+        MAX_FDS.definition(),
+        THREADS.definition(),
+        START_TIME.definition(),
+    ]
+}
+
+#[cfg(target_os = "linux")]
+pub(super) fn record(samples: &mut Samples) {
+    let Ok(process) = procfs::process::Process::myself() else { return };
+    if let Ok(stat) = process.stat() {
+        let ticks = procfs::ticks_per_second() as f64;
+        samples.record(&CPU, [], (stat.utime + stat.stime) as f64 / ticks);
+        samples.record(&RESIDENT, [], (stat.rss * procfs::page_size()) as f64);
+        samples.record(&VIRTUAL, [], stat.vsize as f64);
+        samples.record(&THREADS, [], stat.num_threads as f64);
+        if let Ok(boot) = procfs::boot_time_secs() {
+            samples.record(&START_TIME, [], boot as f64 + stat.starttime as f64 / ticks);
+        }
+    }
+    if let Ok(count) = process.fd_count() {
+        samples.record(&OPEN_FDS, [], count as f64);
+    }
+    if let Ok(limits) = process.limits()
+        && let procfs::process::LimitValue::Value(most) = limits.max_open_files.soft_limit
+    {
+        samples.record(&MAX_FDS, [], most as f64);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn record(_: &mut Samples) {}
