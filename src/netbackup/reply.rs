@@ -39,7 +39,7 @@ impl Head {
         let location = header(LOCATION).and_then(|text| response.url().join(text).ok());
         Self {
             status: response.status().as_u16(),
-            content_type: header(CONTENT_TYPE).map(str::to_ascii_lowercase),
+            content_type: header(CONTENT_TYPE).map(str::to_owned),
             api_version: header(HeaderName::from_static("x-netbackup-api-version"))
                 .and_then(|text| text.parse().ok()),
             retry_after: header(RETRY_AFTER).and_then(|text| parse_retry_after(text, now)),
@@ -80,8 +80,8 @@ pub(super) fn check(
         "the body is HTML or XML, not JSON".to_owned()
     } else {
         match &head.content_type {
-            Some(kind) if !kind.contains("json") => {
-                format!("the body is {}, not JSON", one_line(kind, 60))
+            Some(kind) if !kind.to_ascii_lowercase().contains("json") => {
+                format!("the body is {}, not JSON", one_line(&redactor.clean(kind), 60))
             }
             _ => return Ok(()),
         }

@@ -234,8 +234,8 @@ mod tests {
 
     #[test]
     fn no_data_is_an_empty_page_and_anything_else_is_none() {
-        assert_eq!(page("{}").0, []);
-        assert_eq!(page(r#"{"data":null}"#).0, []);
+        assert!(page("{}").0.is_empty());
+        assert!(page(r#"{"data":null}"#).0.is_empty());
         for body in ["[]", "7", "", "{", r#"{"data":{}}"#, r#"{"data":[}"#, "<html>"] {
             assert!(decode_page::<JobRow<'_>>(body.as_bytes()).is_err(), "{body}");
         }
