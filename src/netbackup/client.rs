@@ -22,6 +22,9 @@ use super::version::ApiVersion;
 /// Bodies larger than this are an error, bytes after decompression.
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
+/// The longest time for which a key is not presented.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// The client of one primary server. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Client(pub(super) Arc<Shared>);
@@ -137,8 +140,9 @@ impl Client {
     /// Does not present the key for `backoff`: authenticated requests fail at once with
     /// [`super::ErrorKind::KeyRefused`]. Ping still works.
     pub fn refuse_key(&self, backoff: Duration) {
-        *self.0.key_refused.lock().unwrap_or_else(PoisonError::into_inner) =
-            Instant::now().checked_add(backoff);
+        // A clock can't hold just any moment, and a back-off too long for it must not be none.
+        let until = Instant::now() + backoff.min(LONGEST_BACKOFF);
+        *self.0.key_refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
     }
 
     /// Until when the key is not presented; `None` when it is.

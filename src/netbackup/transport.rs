@@ -10,7 +10,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::ExposeSecret;
 
-use super::config::{Config, Identity, PemFile};
+use super::config::{Config, Identity, PemFile, Proxy};
 use super::error::BuildError;
 
 /// Longest time to a connection, TLS included; less where the request's own timeout is shorter.
@@ -31,7 +31,7 @@ pub(super) fn build(config: &Config) -> Result<reqwest::Client, BuildError> {
         .pool_max_idle_per_host(config.max_concurrent_requests.max(1));
     builder = match &config.ca {
         Some(ca) => builder.tls_certs_only(authorities(config, ca)?),
-        None if config.base_url.scheme() == "http" => builder.tls_certs_only([]),
+        None if !speaks_tls(config) => builder.tls_certs_only([]),
         None => builder,
     };
     if config.insecure_skip_verify {
@@ -53,6 +53,13 @@ pub(super) fn build(config: &Config) -> Result<reqwest::Client, BuildError> {
         };
         wrong(config, setting, format!("{problem} ({})", root_cause(&error)))
     })
+}
+
+/// Whether there is TLS on the way to the server: without it, the system's roots need not be read,
+/// which takes time and memory for each of many sites.
+fn speaks_tls(config: &Config) -> bool {
+    let secure_proxy = |proxy: &Proxy| proxy.url.expose_secret().starts_with("https:");
+    config.base_url.scheme() != "http" || config.proxy.as_ref().is_some_and(secure_proxy)
 }
 
 /// The header that carries the key.

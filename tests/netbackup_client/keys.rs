@@ -1,5 +1,6 @@
 //! The key: where it goes, and where it does not.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use nbu_otel_agent::netbackup::wire::job_count::JOB_COUNT;
@@ -31,7 +32,7 @@ fn assert_secret(error: &Error) {
     let mut shown = format!("{error}\n{error:?}\n{error:#?}\n{:?}", error.hint());
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
-        shown.push_str(&format!("{inner} {inner:?}"));
+        let _ = write!(shown, "{inner} {inner:?}");
         source = inner.source();
     }
     assert!(!shown.contains(KEY), "{shown}");

@@ -4,9 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nbu_otel_agent::netbackup::wire::jobs::JOBS;
-use nbu_otel_agent::netbackup::{ApiVersion, ErrorKind, Query};
+use nbu_otel_agent::netbackup::{ApiVersion, ErrorKind, Query, Resource};
 
 use crate::server::{Answer, KEY, Server, builder, session};
+
+static DOWNGRADED: AtomicBool = AtomicBool::new(false);
+
+static ODD: Resource = Resource { name: "odd", path: "/odd", permission: "", max_limit: 0 };
 
 fn accepts(versions: &'static [&'static str]) -> impl Fn(&crate::server::Seen) -> Answer {
     move |seen| {
@@ -106,7 +110,6 @@ async fn a_configured_version_is_used_as_it_is_and_blamed_when_refused() {
 
 #[tokio::test]
 async fn after_a_406_the_server_is_asked_again() {
-    static DOWNGRADED: AtomicBool = AtomicBool::new(false);
     let server = Server::start(|seen| {
         let now = if DOWNGRADED.load(Ordering::SeqCst) { "12.0" } else { "13.0" };
         if seen.is_ping() {
@@ -143,12 +146,6 @@ async fn a_resource_that_is_refused_in_every_version_costs_one_negotiation_a_req
         if seen.path.ends_with("/odd") { Answer::error(406, "no") } else { Answer::json("{}") }
     })
     .await;
-    static ODD: nbu_otel_agent::netbackup::Resource = nbu_otel_agent::netbackup::Resource {
-        name: "odd",
-        path: "/odd",
-        permission: "",
-        max_limit: 0,
-    };
     let client = server.client();
     let error = session(&client).get(&ODD, &Query::all()).await.unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::Version, Some(406)));

@@ -15,88 +15,88 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 /// The key that every test client holds.
-pub const KEY: &str = "k3y-0f-the-tests-never-shown";
+pub(crate) const KEY: &str = "k3y-0f-the-tests-never-shown";
 
 /// A request as the server saw it.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub method: String,
+pub(crate) struct Seen {
+    pub(crate) method: String,
     /// The request target, as it came.
-    pub target: String,
-    pub path: String,
+    pub(crate) target: String,
+    pub(crate) path: String,
     /// Decoded pairs.
-    pub query: Vec<(String, String)>,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
-    pub number: usize,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+    pub(crate) number: usize,
 }
 
 impl Seen {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn param(&self, name: &str) -> Option<&str> {
+    pub(crate) fn param(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn is_ping(&self) -> bool {
+    pub(crate) fn is_ping(&self) -> bool {
         self.path.ends_with("/ping")
     }
 
     /// Whether the version asked for is `version`.
-    pub fn asks(&self, version: &str) -> bool {
+    pub(crate) fn asks(&self, version: &str) -> bool {
         self.header("accept").is_some_and(|accept| accept.ends_with(&format!("version={version}")))
     }
 }
 
 /// What the server answers.
 #[derive(Debug, Clone)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(&'static str, String)>,
-    pub body: Vec<u8>,
-    pub delay: Duration,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) delay: Duration,
 }
 
 impl Answer {
-    pub fn new(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn new(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("content-type", kind.to_owned())];
         Self { status, headers, body: body.into(), delay: Duration::ZERO }
     }
 
-    pub fn json(body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn json(body: impl Into<Vec<u8>>) -> Self {
         Self::new(200, "application/vnd.netbackup+json;version=14.0", body)
     }
 
     /// A vendor's ErrorResponse.
-    pub fn error(status: u16, message: &str) -> Self {
+    pub(crate) fn error(status: u16, message: &str) -> Self {
         let body = serde_json::json!({"errorCode": 7, "errorMessage": message, "details": {}});
         Self::new(status, "application/json", body.to_string())
     }
 
-    pub fn ping(version: &str) -> Self {
+    pub(crate) fn ping(version: &str) -> Self {
         Self::plain_ping().with("x-netbackup-api-version", version)
     }
 
     /// A ping of a server that does not name its version.
-    pub fn plain_ping() -> Self {
+    pub(crate) fn plain_ping() -> Self {
         Self::new(200, "text/vnd.netbackup+plain", " 1772359200123\n")
     }
 
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    pub fn after(mut self, delay: Duration) -> Self {
+    pub(crate) fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 }
 
 /// A page of jobs with these ids and this `meta`.
-pub fn jobs(ids: impl IntoIterator<Item = i64>, meta: &str) -> Answer {
+pub(crate) fn jobs(ids: impl IntoIterator<Item = i64>, meta: &str) -> Answer {
     let rows: Vec<_> = ids
         .into_iter()
         .map(|id| serde_json::json!({"type": "job", "id": id, "attributes": {"jobId": id}}))
@@ -109,24 +109,24 @@ pub fn jobs(ids: impl IntoIterator<Item = i64>, meta: &str) -> Answer {
 
 /// A running server; what it saw is kept.
 #[derive(Clone)]
-pub struct Server {
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Server {
     /// Answers with `script`, HTTP on 127.0.0.1.
-    pub async fn start(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
         Self::start_at("127.0.0.1:0", script).await
     }
 
     /// Answers pings with version 14.0, everything else with `script`.
-    pub async fn api(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) async fn api(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
         Self::start(move |seen| if seen.is_ping() { Answer::ping("14.0") } else { script(seen) })
             .await
     }
 
-    pub async fn start_at(
+    pub(crate) async fn start_at(
         at: &str,
         script: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
     ) -> Self {
@@ -135,7 +135,7 @@ impl Server {
         Self::serve(listener, address, script)
     }
 
-    pub fn serve<L>(
+    pub(crate) fn serve<L>(
         listener: L,
         address: SocketAddr,
         script: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
@@ -164,34 +164,34 @@ impl Server {
         Self { address, seen }
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
     /// Requests other than pings.
-    pub fn calls(&self) -> Vec<Seen> {
+    pub(crate) fn calls(&self) -> Vec<Seen> {
         self.seen().into_iter().filter(|seen| !seen.is_ping()).collect()
     }
 
-    pub fn pings(&self) -> usize {
+    pub(crate) fn pings(&self) -> usize {
         self.seen().iter().filter(|seen| seen.is_ping()).count()
     }
 
-    pub fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         config(&format!("http://{}/netbackup", self.address))
     }
 
     /// A client with short waits.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         builder(self.config()).build().unwrap()
     }
 
-    pub fn session(&self) -> Session {
+    pub(crate) fn session(&self) -> Session {
         session(&self.client())
     }
 }
 
-pub fn config(base: &str) -> Config {
+pub(crate) fn config(base: &str) -> Config {
     Config {
         site: "paris".to_owned(),
         base_url: base.parse().unwrap(),
@@ -206,7 +206,7 @@ pub fn config(base: &str) -> Config {
     }
 }
 
-pub fn builder(config: Config) -> ClientBuilder {
+pub(crate) fn builder(config: Config) -> ClientBuilder {
     Client::builder(config).retry_policy(RetryPolicy {
         base: Duration::from_millis(1),
         cap: Duration::from_millis(5),
@@ -215,7 +215,7 @@ pub fn builder(config: Config) -> ClientBuilder {
 }
 
 /// With time enough.
-pub fn session(client: &Client) -> Session {
+pub(crate) fn session(client: &Client) -> Session {
     client.with_deadline(Instant::now() + Duration::from_secs(30))
 }
 

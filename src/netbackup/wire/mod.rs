@@ -187,6 +187,7 @@ pub(super) struct NotAPage(pub(super) String);
 mod tests {
     use super::jobs::JobRow;
     use super::*;
+    use proptest::prelude::*;
 
     fn page(body: &str) -> (Vec<i64>, usize, Option<Pagination>) {
         let (page, pagination) = decode_page::<JobRow<'_>>(body.as_bytes()).unwrap();
@@ -238,6 +239,30 @@ mod tests {
         assert!(page(r#"{"data":null}"#).0.is_empty());
         for body in ["[]", "7", "", "{", r#"{"data":{}}"#, r#"{"data":[}"#, "<html>"] {
             assert!(decode_page::<JobRow<'_>>(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_record_nested_without_end_costs_itself_only() {
+        let deep = "[".repeat(50_000) + &"]".repeat(50_000);
+        let body = format!(
+            r#"{{"data":[{{"attributes":{{"jobId":1,"x":{deep}}}}},{deep},
+            {{"attributes":{{"jobId":2,"state":{deep}}}}}]}}"#
+        );
+        assert_eq!((page(&body).0, page(&body).1), (vec![1, 2], 1));
+    }
+
+    proptest! {
+        #[test]
+        fn a_garbled_page_never_makes_it_panic(at in 0..200_usize, byte in any::<u8>()) {
+            let body = r#"{"data":[{"id":1,"attributes":{"jobId":1,"state":"DONE","try":1}},
+                {"id":"2","attributes":{"jobId":2,"endTime":"2018-06-25T19:00:38.407Z"}}],
+                "meta":{"pagination":{"next":"c","limit":100}},"links":{}}"#;
+            let mut body = body.as_bytes().to_vec();
+            body[at] = byte;
+            if let Ok((page, _)) = decode_page::<JobRow<'_>>(&body) {
+                prop_assert!(page.rows.len() + page.unreadable <= 3);
+            }
         }
     }
 
