@@ -84,14 +84,15 @@ async fn a_refused_key_is_not_presented_until_the_back_off_has_passed() {
     let server = Server::api(|_| Answer::json("{}")).await;
     let client = server.client();
     assert_eq!(client.key_refused_until(), None);
-    client.refuse_key(Duration::from_millis(300));
+    client.refuse_key(Duration::from_secs(600));
     assert!(client.key_refused_until().is_some());
     let error = session(&client).get(&JOBS, &Query::all()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::KeyRefused);
     assert!(error.to_string().contains("check apiKey"), "{error}");
     assert_eq!(server.calls().len(), 0, "the key was presented");
     client.ping().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(350)).await;
+    client.refuse_key(Duration::from_millis(1));
+    tokio::time::sleep(Duration::from_millis(20)).await;
     session(&client).get(&JOBS, &Query::all()).await.unwrap();
     assert_eq!((client.key_refused_until(), server.calls().len()), (None, 1));
 }

@@ -159,7 +159,7 @@ async fn a_resource_that_is_refused_in_every_version_costs_one_negotiation_a_req
 async fn collectors_that_start_together_share_one_negotiation() {
     let server = Server::start(|seen| {
         if seen.is_ping() {
-            Answer::ping("13.0").after(Duration::from_millis(100))
+            Answer::ping("13.0").after(Duration::from_millis(400))
         } else {
             Answer::json("{}")
         }
@@ -179,7 +179,7 @@ async fn collectors_that_start_together_share_one_negotiation() {
 #[tokio::test]
 async fn collectors_that_wait_for_a_negotiation_share_its_failure() {
     let server =
-        Server::start(|_| Answer::error(500, "no").after(Duration::from_millis(100))).await;
+        Server::start(|_| Answer::error(500, "no").after(Duration::from_millis(400))).await;
     let client = server.client();
     let all = (0..12).map(|_| {
         let session = session(&client);
@@ -197,7 +197,7 @@ async fn collectors_that_wait_for_a_negotiation_share_its_failure() {
 async fn a_negotiation_that_is_dropped_leaves_the_way_free() {
     let server = Server::start(|seen| {
         if seen.is_ping() {
-            Answer::ping("13.0").after(Duration::from_millis(200))
+            Answer::ping("13.0").after(Duration::from_secs(1))
         } else {
             Answer::json("{}")
         }
@@ -205,7 +205,7 @@ async fn a_negotiation_that_is_dropped_leaves_the_way_free() {
     .await;
     let client = server.client();
     let dropped = session(&client);
-    let wait = Duration::from_millis(50);
+    let wait = Duration::from_millis(400);
     tokio::time::timeout(wait, dropped.get(&JOBS, &Query::all())).await.unwrap_err();
     session(&client).get(&JOBS, &Query::all()).await.unwrap();
     assert_eq!(server.pings(), 2);

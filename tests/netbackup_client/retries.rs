@@ -91,7 +91,7 @@ async fn retry_after_is_waited_for() {
         let started = Instant::now();
         server.session().get(&JOBS, &Query::all()).await.unwrap();
         let took = started.elapsed();
-        assert!((1..4).contains(&took.as_secs()), "{form}: {took:?}");
+        assert!((1..10).contains(&took.as_secs()), "{form}: {took:?}");
     }
 }
 
@@ -130,12 +130,12 @@ async fn an_exaggerated_retry_after_is_cut_to_the_cap() {
 #[tokio::test]
 async fn a_slow_answer_is_a_timeout_and_tried_again() {
     let server = Server::api(|seen| {
-        let delay = if seen.number <= 2 { 5_000 } else { 0 };
-        Answer::json("{}").after(Duration::from_millis(delay))
+        let delay = if seen.number <= 2 { 20 } else { 0 };
+        Answer::json("{}").after(Duration::from_secs(delay))
     })
     .await;
     let mut config = server.config();
-    config.timeout = Duration::from_millis(200);
+    config.timeout = Duration::from_secs(1);
     let client = builder(config).build().unwrap();
     session(&client).get(&JOBS, &Query::all()).await.unwrap();
     assert_eq!((server.calls().len(), client.stats().retries), (2, 1));
@@ -145,11 +145,12 @@ async fn a_slow_answer_is_a_timeout_and_tried_again() {
 async fn the_deadline_ends_a_request_in_flight() {
     let server = Server::api(|_| Answer::json("{}").after(Duration::from_secs(20))).await;
     let client = server.client();
+    client.ping().await.unwrap();
     let started = Instant::now();
-    let session = client.with_deadline(started + Duration::from_millis(300));
+    let session = client.with_deadline(started + Duration::from_millis(500));
     let error = session.get(&JOBS, &Query::all()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadline, "{error}");
-    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(started.elapsed() < Duration::from_secs(4), "less than the timeout of a request");
     assert_eq!(server.calls().len(), 1);
     let error = session.get(&JOBS, &Query::all()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadline);

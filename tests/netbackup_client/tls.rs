@@ -116,6 +116,18 @@ async fn another_ca_is_an_error_that_names_ca_file_and_is_not_tried_again() {
 }
 
 #[tokio::test]
+async fn a_private_ca_that_nobody_configured_is_an_error_that_names_ca_file() {
+    let server = https(&authority(), "localhost", None).await;
+    let shown = match builder(https_config(&server, None)).build() {
+        Ok(client) => client.ping().await.unwrap_err().to_string(),
+        // A machine without any CA certificates.
+        Err(error) => error.to_string(),
+    };
+    assert!(shown.contains("caFile"), "{shown}");
+    assert_eq!(server.seen().len(), 0);
+}
+
+#[tokio::test]
 async fn a_certificate_for_another_host_is_an_error_that_says_so() {
     let ca = authority();
     let server = https(&ca, "other.example.com", None).await;
