@@ -20,6 +20,10 @@ impl ApiVersion {
     /// The newest version that this agent knows.
     pub const NEWEST: Self = Self::KNOWN[0];
 
+    /// The oldest version that this agent speaks, NetBackup 10.3's. The jobs list has its present
+    /// form from 9.0 on, but nothing older than 10.0 was checked against the vendor's contract.
+    pub const OLDEST: Self = Self::KNOWN[Self::KNOWN.len() - 1];
+
     /// `major.minor`.
     pub const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }

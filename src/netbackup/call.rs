@@ -1,0 +1,217 @@
+//! One attempt: a request out, an answer in, counted and told.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{Method, Response};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::classify::{self, Phase};
+use super::client::Client;
+use super::error::{Error, ErrorKind};
+use super::redact::Redactor;
+use super::reply::{self, Head};
+use super::resource::Resource;
+use super::stats::{Outcome, RequestRecord};
+use super::version::ApiVersion;
+
+/// Where `--trace` shows bodies.
+const BODY_TARGET: &str = "nbu_otel_agent::netbackup::body";
+
+/// Bodies of answers that are no success are read up to here, bytes.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// A request, ready to be made as often as it takes.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) resource: &'static Resource,
+    /// Appended to the resource's path, encoded.
+    pub(super) suffix: String,
+    /// Encoded.
+    pub(super) query: String,
+    /// JSON of a POST; a GET without.
+    pub(super) post: Option<Vec<u8>>,
+    /// The page of a walk, from 1.
+    pub(super) page: u32,
+}
+
+impl Call {
+    pub(super) fn get(resource: &'static Resource, query: String) -> Self {
+        Self { resource, suffix: String::new(), query, post: None, page: 1 }
+    }
+
+    fn method(&self) -> Method {
+        if self.post.is_some() { Method::POST } else { Method::GET }
+    }
+}
+
+/// One attempt of a call.
+pub(super) struct Attempt<'a> {
+    pub(super) client: &'a Client,
+    pub(super) call: &'a Call,
+    /// `None` for a ping, which carries neither version nor key.
+    pub(super) version: Option<ApiVersion>,
+    pub(super) number: u32,
+    pub(super) deadline: Instant,
+}
+
+impl Attempt<'_> {
+    /// Fills `body` with that of a successful answer.
+    pub(super) async fn run(&self, body: &mut Vec<u8>) -> Result<Head, Error> {
+        if self.version.is_some() && self.client.key_refused_until().is_some() {
+            return Err(self
+                .error(ErrorKind::KeyRefused, "not asked: the server refused the API key lately")
+                .with_hint(
+                    "check apiKey: it may be expired or deleted; a changed key is tried at once",
+                ));
+        }
+        let shared = &self.client.0;
+        // Held while the request is in flight and not while anything waits.
+        let Ok(Ok(permit)) = timeout_at(self.deadline, shared.in_flight.acquire()).await else {
+            return Err(self.past_deadline("waiting for another request to end"));
+        };
+        let (started, clock) = (SystemTime::now(), Instant::now());
+        let left = self.deadline.saturating_duration_since(clock);
+        if left.is_zero() {
+            return Err(self.past_deadline("before the request was sent"));
+        }
+        let limit = shared.config.timeout.min(left);
+        let result = match timeout(limit, self.exchange(body)).await {
+            Ok(result) => result,
+            Err(_) if left <= shared.config.timeout => {
+                Err(self.past_deadline("while the server had not answered"))
+            }
+            Err(_) => Err(self.timed_out(limit)),
+        };
+        drop(permit);
+        self.tell(&result, started, clock.elapsed());
+        result
+    }
+
+    async fn exchange(&self, body: &mut Vec<u8>) -> Result<Head, Error> {
+        body.clear();
+        let response = self.request().send().await.map_err(|e| self.failed(e, Phase::Sending))?;
+        let head = Head::of(&response);
+        self.read(response, &head, body).await?;
+        self.trace_body(&head, body);
+        let server = &self.client.0.server;
+        let ping = self.version.is_none();
+        reply::check(&head, body, ping, &self.client.0.redactor)
+            .map_err(|fault| fault.into_error(server, self.call.resource, &head))?;
+        Ok(head)
+    }
+
+    fn request(&self) -> reqwest::RequestBuilder {
+        let shared = &self.client.0;
+        let mut url = shared.config.base_url.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{base}{}{}", self.call.resource.path, self.call.suffix));
+        url.set_query((!self.call.query.is_empty()).then_some(self.call.query.as_str()));
+        let request = shared.http.request(self.call.method(), url);
+        let Some(version) = self.version else {
+            return request.header(ACCEPT, "text/vnd.netbackup+plain, */*;q=0.5");
+        };
+        let media_type = format!("application/vnd.netbackup+json;version={version}");
+        let request =
+            request.header(AUTHORIZATION, shared.authorization.clone()).header(ACCEPT, &media_type);
+        match &self.call.post {
+            Some(json) => request.header(CONTENT_TYPE, &media_type).body(json.clone()),
+            None => request,
+        }
+    }
+
+    async fn read(
+        &self,
+        mut response: Response,
+        head: &Head,
+        body: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let most = if head.is_success() { self.client.0.max_body } else { MAX_ERROR_BODY };
+        while let Some(chunk) =
+            response.chunk().await.map_err(|error| self.failed(error, Phase::Body))?
+        {
+            if body.len() + chunk.len() <= most {
+                body.extend_from_slice(&chunk);
+            } else if head.is_success() {
+                let detail = format!("the body is larger than {most} bytes");
+                return Err(self.error(ErrorKind::Body, detail).with_status(head.status));
+            } else {
+                // Enough to say what is wrong.
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: reqwest::Error, phase: Phase) -> Error {
+        let cause = classify::classify(error, phase, self.client.0.config.base_url.scheme());
+        let detail = self.client.0.redactor.clean(&cause.detail);
+        let error = self.error(cause.kind, detail).transient(cause.transient);
+        match cause.hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+
+    fn timed_out(&self, limit: Duration) -> Error {
+        self.error(ErrorKind::Timeout, format!("no complete answer within {limit:?}"))
+            .with_hint("the server is slow or unreachable; timeout can be raised")
+    }
+
+    fn past_deadline(&self, when: &str) -> Error {
+        self.error(ErrorKind::Deadline, format!("the collector's deadline passed {when}"))
+    }
+
+    fn error(&self, kind: ErrorKind, detail: impl Into<String>) -> Error {
+        Error::new(&self.client.0.server, self.call.resource, kind, detail)
+    }
+
+    /// Counts, logs and reports the attempt.
+    fn tell(&self, result: &Result<Head, Error>, started: SystemTime, duration: Duration) {
+        let shared = &self.client.0;
+        let outcome = match result {
+            Ok(head) => Outcome::Status(head.status),
+            Err(error) => match error.status() {
+                Some(status) if error.kind() != ErrorKind::Body => Outcome::Status(status),
+                _ => Outcome::Failed(error.kind()),
+            },
+        };
+        let resource = self.call.resource.name;
+        shared.stats.record(resource, outcome, duration);
+        tracing::debug!(
+            site = shared.server.site,
+            resource,
+            status = %outcome.label(),
+            ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            page = self.call.page,
+            attempt = self.number,
+            "request"
+        );
+        if let Some(observer) = &shared.observer {
+            observer.on_request(&RequestRecord {
+                site: &shared.server.site,
+                resource,
+                method: if self.call.post.is_some() { "POST" } else { "GET" },
+                outcome,
+                started,
+                duration,
+                attempt: self.number,
+            });
+        }
+    }
+
+    fn trace_body(&self, head: &Head, body: &[u8]) {
+        // The redacted copy is made only where somebody reads it.
+        if tracing::enabled!(target: BODY_TARGET, tracing::Level::TRACE) {
+            let redactor: &Redactor = &self.client.0.redactor;
+            tracing::trace!(
+                target: BODY_TARGET,
+                site = self.client.0.server.site,
+                resource = self.call.resource.name,
+                status = head.status,
+                body = %redactor.body(body),
+                "answer"
+            );
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What a failed exchange was: name resolution, connection, TLS, or a body that broke off.
+
+use std::error::Error as StdError;
+use std::io;
+
+use rustls::CertificateError;
+
+use super::error::ErrorKind;
+
+/// What is known of a failure without an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cause {
+    pub(super) kind: ErrorKind,
+    /// Texts of the chain, outermost first, without addresses.
+    pub(super) detail: String,
+    pub(super) hint: Option<&'static str>,
+    pub(super) transient: bool,
+}
+
+/// When the failure came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Before the head of the answer.
+    Sending,
+    /// While the body was read.
+    Body,
+}
+
+/// Looks through the whole chain of sources.
+pub(super) fn classify(error: reqwest::Error, phase: Phase, scheme: &str) -> Cause {
+    // The address has the filter in it, and with it names of clients.
+    let error = error.without_url();
+    let chain = chain(&error);
+    let detail = describe(&chain);
+    if let Some(tls) = chain.iter().find_map(|link| link.downcast_ref::<rustls::Error>()) {
+        return Cause { kind: ErrorKind::Tls, detail, hint: Some(tls_hint(tls)), transient: false };
+    }
+    if error.is_dns() {
+        let hint = Some("check host, and the name servers of the machine the agent runs on");
+        return Cause { kind: ErrorKind::Dns, detail, hint, transient: true };
+    }
+    if error.is_timeout() {
+        let hint = Some("check host, port and firewalls");
+        return Cause { kind: ErrorKind::Timeout, detail, hint, transient: true };
+    }
+    if phase == Phase::Body {
+        return body_cause(&chain, &detail);
+    }
+    let refused = io_kinds(&chain).any(|kind| kind == io::ErrorKind::ConnectionRefused);
+    let hint = if refused {
+        "nothing listens there: check host and port, and whether the NetBackup web service runs"
+    } else if scheme == "http" {
+        "check host, port and scheme (NetBackup speaks https)"
+    } else {
+        "check host, port, proxy and firewalls"
+    };
+    Cause { kind: ErrorKind::Connect, detail, hint: Some(hint), transient: true }
+}
+
+/// A connection that broke may hold next time; an encoding that is wrong stays wrong.
+fn body_cause(chain: &[&(dyn StdError + 'static)], detail: &str) -> Cause {
+    let garbled = io_kinds(chain)
+        .any(|kind| matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput));
+    let detail = if garbled {
+        format!("the body is not encoded as it says ({detail})")
+    } else {
+        format!("the body was cut off ({detail})")
+    };
+    Cause { kind: ErrorKind::Body, detail, hint: None, transient: !garbled }
+}
+
+fn io_kinds<'a>(
+    chain: &'a [&(dyn StdError + 'static)],
+) -> impl Iterator<Item = io::ErrorKind> + 'a {
+    chain.iter().filter_map(|link| link.downcast_ref::<io::Error>()).map(io::Error::kind)
+}
+
+/// All links, those inside an `io::Error` included: its own `source` skips what it wraps.
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
+    const LONGEST: usize = 32;
+    let mut links = Vec::new();
+    let mut next = Some(error);
+    while let Some(link) = next
+        && links.len() < LONGEST
+    {
+        links.push(link);
+        next = match link.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => link.source(),
+        };
+    }
+    links
+}
+
+/// The chain's texts, each said once: many links only repeat the next one.
+fn describe(chain: &[&(dyn StdError + 'static)]) -> String {
+    let mut text = String::new();
+    for link in chain {
+        let said = link.to_string();
+        if said.is_empty() || text.contains(&said) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&said);
+    }
+    text
+}
+
+fn tls_hint(error: &rustls::Error) -> &'static str {
+    use rustls::AlertDescription as Alert;
+
+    match error {
+        rustls::Error::InvalidCertificate(problem) => certificate_hint(problem),
+        rustls::Error::InvalidMessage(_) => {
+            "check scheme and port: what listens there does not speak TLS"
+        }
+        rustls::Error::AlertReceived(
+            Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnknownCA
+            | Alert::CertificateUnknown
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::AccessDenied,
+        ) => "the server does not accept the client certificate: check certFile and keyFile",
+        rustls::Error::AlertReceived(_) => {
+            "the server ended the TLS handshake: check its TLS versions and ciphers"
+        }
+        _ => "check caFile and the certificate's names",
+    }
+}
+
+fn certificate_hint(problem: &CertificateError) -> &'static str {
+    match problem {
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "check host: it is none of the certificate's names"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the server's certificate has expired, or this machine's clock is wrong"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "the server's certificate is not valid yet, or this machine's clock is wrong"
+        }
+        CertificateError::UnknownIssuer => {
+            "check caFile: it must hold the CA that signed the server's certificate (NetBackup \
+             gives its own at /security/cacert)"
+        }
+        _ => "check caFile and the certificate's names",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_io_error_wraps_is_seen() {
+        let tls = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let error = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, tls));
+        let links = chain(&error);
+        assert!(links.iter().any(|link| link.is::<rustls::Error>()));
+        assert_eq!(describe(&links), "invalid peer certificate: UnknownIssuer");
+    }
+
+    #[test]
+    fn each_fault_of_a_certificate_has_its_remedy() {
+        let hint = |error| tls_hint(&rustls::Error::InvalidCertificate(error));
+        assert!(hint(CertificateError::UnknownIssuer).contains("caFile"));
+        assert!(hint(CertificateError::NotValidForName).contains("names"));
+        assert!(hint(CertificateError::Expired).contains("expired"));
+    }
+}

@@ -1,0 +1,130 @@
+//! Lists that page by cursor: jobs, tape media and pools, SLP images (contract, section 1.3).
+
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::BuildHasher;
+
+use serde::Deserialize;
+
+use super::error::Error;
+use super::resource::{Query, Resource};
+use super::session::Session;
+use super::walk::Walk;
+use super::wire::{Page, Pagination};
+
+/// A place in a list, made by the server. It holds for the same resource, filter and sort only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Cursor(String);
+
+#[derive(Debug)]
+enum Next {
+    First,
+    After(Cursor),
+    End,
+}
+
+/// A walk through a list. Links of the server are never followed; each request is built anew from
+/// the cursor (design, invariant 8).
+pub struct CursorWalk {
+    walk: Walk,
+    next: Next,
+    hasher: RandomState,
+    /// Hashes of all cursors so far.
+    seen: HashSet<u64>,
+    body: Vec<u8>,
+}
+
+impl CursorWalk {
+    pub(super) fn new(session: Session, resource: &'static Resource, query: &Query) -> Self {
+        Self {
+            walk: Walk::new(session, resource, query),
+            next: Next::First,
+            hasher: RandomState::new(),
+            seen: HashSet::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Ends with an error after `pages` pages instead of 100,000.
+    #[must_use]
+    pub fn max_pages(mut self, pages: u32) -> Self {
+        self.walk.bound(pages);
+        self
+    }
+
+    /// Goes on from where an earlier walk with the same resource, filter and sort stood.
+    #[must_use]
+    pub fn resume(mut self, after: Cursor) -> Self {
+        self.seen.insert(self.hasher.hash_one(&after));
+        self.next = Next::After(after);
+        self
+    }
+
+    /// Where the next request goes on from: what [`CursorWalk::resume`] takes after a failure. `None`
+    /// at the beginning and at the end.
+    pub fn position(&self) -> Option<&Cursor> {
+        match &self.next {
+            Next::After(cursor) => Some(cursor),
+            Next::First | Next::End => None,
+        }
+    }
+
+    /// Pages read so far.
+    pub fn pages(&self) -> u32 {
+        self.walk.pages()
+    }
+
+    /// Whether the end was reached.
+    pub fn is_done(&self) -> bool {
+        matches!(self.next, Next::End)
+    }
+
+    /// Reads the next page, whose rows borrow from the walk; `None` at the end. After an error the
+    /// position stands where it was, so that a further call asks for the same page again.
+    pub async fn next_page<'w, A>(&'w mut self) -> Result<Option<Page<'w, A>>, Error>
+    where
+        A: Deserialize<'w>,
+    {
+        let place = match &self.next {
+            Next::First => None,
+            Next::After(Cursor(cursor)) => Some(("page[after]", cursor.as_str())),
+            Next::End => return Ok(None),
+        };
+        self.walk.fetch(place, &mut self.body).await?;
+        let fetched = self.walk.decode::<A>(&self.body)?;
+        let next = next_cursor(fetched.pagination, fetched.received, self.walk.limit())
+            .map_err(|detail| self.walk.error(detail))?;
+        if let Some(cursor) = &next
+            && !self.seen.insert(self.hasher.hash_one(cursor))
+        {
+            return Err(self.walk.error("the server gave a cursor a second time"));
+        }
+        self.walk.taken(fetched.received, next.is_some())?;
+        self.next = next.map_or(Next::End, Next::After);
+        Ok(Some(fetched.page))
+    }
+}
+
+impl fmt::Debug for CursorWalk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CursorWalk")
+            .field("walk", &self.walk)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The end is an absent, null or empty `next`. A full page without a word on paging may be a list
+/// that goes on unseen, which must not pass for complete.
+fn next_cursor(
+    pagination: Option<Pagination>,
+    received: usize,
+    limit: u32,
+) -> Result<Option<Cursor>, &'static str> {
+    match pagination {
+        Some(pagination) => Ok(pagination.next.filter(|next| !next.is_empty()).map(Cursor)),
+        None if received < limit as usize => Ok(None),
+        None => Err("a full page without meta.pagination: the list may go on"),
+    }
+}

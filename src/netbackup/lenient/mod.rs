@@ -1,0 +1,204 @@
+//! Field readers that never fail on a value of the wrong kind (design, invariant 9).
+//!
+//! Each is for `#[serde(default, deserialize_with = "lenient::...")]`, reads in the one pass of the
+//! page, and yields `None` for null and for what it cannot make sense of.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer};
+
+use super::wire::Id;
+
+mod visitor;
+
+use visitor::{Any, Boolean, Float, Identity, Integer, Moment, Object, Words};
+
+/// Text that borrows from the page where it has no escapes; `None` where the field is null, absent,
+/// or neither text nor number.
+pub type Text<'a> = Option<Cow<'a, str>>;
+
+/// An integer from an integer, an integral float or a numeric text.
+pub fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    deserializer.deserialize_any(Any::<Integer>(PhantomData))
+}
+
+/// An integer that a record cannot do without: its lack makes the record unreadable.
+pub fn required_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    integer(deserializer)?.ok_or_else(|| serde::de::Error::custom("not an integer"))
+}
+
+/// A finite float from a number or a numeric text.
+pub fn float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    deserializer.deserialize_any(Any::<Float>(PhantomData))
+}
+
+/// A boolean from a boolean, 0 or 1, `true` or `false` as text.
+pub fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    deserializer.deserialize_any(Any::<Boolean>(PhantomData))
+}
+
+/// A text; numbers and booleans become their decimal or JSON form.
+pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text<'de>, D::Error> {
+    deserializer.deserialize_any(Any::<Words>(PhantomData))
+}
+
+/// A moment in Unix milliseconds from ISO 8601 or from epoch milliseconds. The epoch itself means
+/// "not set" and is `None`.
+pub fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    deserializer.deserialize_any(Any::<Moment>(PhantomData))
+}
+
+/// The same as [`text`], owned.
+pub fn owned_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(text(deserializer)?.map(Cow::into_owned))
+}
+
+/// The id of a record.
+pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Id<'de>, D::Error> {
+    deserializer.deserialize_any(Any::<Identity>(PhantomData))
+}
+
+/// An object; anything else is `None`.
+pub fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    deserializer.deserialize_any(Object(PhantomData))
+}
+
+/// An object and nothing else. Derived structs take lists for objects, by position.
+pub(super) fn required_object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    object(deserializer)?.ok_or_else(|| serde::de::Error::custom("not an object"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Debug, Default, PartialEq, serde::Deserialize)]
+    #[serde(default)]
+    struct Row<'a> {
+        #[serde(deserialize_with = "integer")]
+        i: Option<i64>,
+        #[serde(deserialize_with = "float")]
+        f: Option<f64>,
+        #[serde(deserialize_with = "boolean")]
+        b: Option<bool>,
+        #[serde(borrow, deserialize_with = "text")]
+        t: Text<'a>,
+        #[serde(deserialize_with = "timestamp")]
+        w: Option<i64>,
+        #[serde(deserialize_with = "object")]
+        o: Option<Inner>,
+    }
+
+    #[derive(Debug, Default, PartialEq, serde::Deserialize)]
+    #[serde(default)]
+    struct Inner {
+        #[serde(deserialize_with = "integer")]
+        n: Option<i64>,
+    }
+
+    fn row(json: &str) -> Row<'_> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn integers_come_in_several_spellings() {
+        for (json, expected) in [
+            (r#"{"i":7}"#, Some(7)),
+            (r#"{"i":-7}"#, Some(-7)),
+            (r#"{"i":7.0}"#, Some(7)),
+            (r#"{"i":1.5e3}"#, Some(1500)),
+            (r#"{"i":" 42 "}"#, Some(42)),
+            (r#"{"i":"42.0"}"#, Some(42)),
+            (r#"{"i":9223372036854775807}"#, Some(i64::MAX)),
+            (r#"{"i":18446744073709551615}"#, None),
+            (r#"{"i":7.5}"#, None),
+            (r#"{"i":1e300}"#, None),
+            (r#"{"i":"x"}"#, None),
+            (r#"{"i":true}"#, None),
+            (r#"{"i":null}"#, None),
+            (r#"{"i":[1,{"a":2}]}"#, None),
+            (r#"{"i":{"a":[1]}}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(row(json).i, expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn floats_and_booleans_come_in_several_spellings() {
+        assert_eq!(row(r#"{"f":1}"#).f, Some(1.0));
+        assert_eq!(row(r#"{"f":"2.5"}"#).f, Some(2.5));
+        assert_eq!(row(r#"{"f":"NaN"}"#).f, None);
+        assert_eq!(row(r#"{"f":{}}"#).f, None);
+        assert_eq!(row(r#"{"b":1}"#).b, Some(true));
+        assert_eq!(row(r#"{"b":"False"}"#).b, Some(false));
+        assert_eq!(row(r#"{"b":2}"#).b, None);
+    }
+
+    #[test]
+    fn text_borrows_where_it_can() {
+        let json = r#"{"t":"plain"}"#;
+        assert!(matches!(row(json).t, Some(Cow::Borrowed("plain"))));
+        assert_eq!(row(r#"{"t":"a\u0041\n"}"#).t.as_deref(), Some("aA\n"));
+        assert_eq!(row(r#"{"t":5}"#).t.as_deref(), Some("5"));
+        assert_eq!(row(r#"{"t":1.5}"#).t.as_deref(), Some("1.5"));
+        assert_eq!(row(r#"{"t":null}"#).t, None);
+        assert_eq!(row(r#"{"t":""}"#).t.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn moments_are_unix_milliseconds_and_the_epoch_is_none() {
+        assert_eq!(row(r#"{"w":"2018-06-25T19:00:38.407Z"}"#).w, Some(1_529_953_238_407));
+        assert_eq!(row(r#"{"w":1529953238407}"#).w, Some(1_529_953_238_407));
+        assert_eq!(row(r#"{"w":"1970-01-01T00:00:00.000Z"}"#).w, None);
+        assert_eq!(row(r#"{"w":0}"#).w, None);
+        assert_eq!(row(r#"{"w":false}"#).w, None);
+    }
+
+    #[test]
+    fn what_is_no_object_is_none() {
+        assert_eq!(row(r#"{"o":{"n":3,"x":[]}}"#).o, Some(Inner { n: Some(3) }));
+        for json in [r#"{"o":null}"#, r#"{"o":[1]}"#, r#"{"o":"x"}"#, r#"{"o":1}"#] {
+            assert_eq!(row(json).o, None, "{json}");
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<u64>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            ".{0,12}".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                proptest::collection::hash_map("[a-z]{1,3}", inner, 0..4)
+                    .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_of_the_wrong_kind_makes_a_row_fail(value in any_json()) {
+            let inner = serde_json::json!({"n": value});
+            let json = serde_json::json!({
+                "i": value, "f": value, "b": value, "t": value, "w": value, "o": inner, "x": value,
+            }).to_string();
+            prop_assert!(serde_json::from_str::<Row<'_>>(&json).is_ok(), "{}", json);
+        }
+    }
+}

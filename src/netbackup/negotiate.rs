@@ -1,0 +1,193 @@
+//! Which API version to speak (contract, section 3).
+//!
+//! `/ping` names the server's version in a header; the lower of that and the newest that the agent
+//! knows is spoken. Only where the header is missing are versions tried one by one. A 406 asks again.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::timeout_at;
+
+use super::call::Call;
+use super::error::{Error, ErrorKind};
+use super::ping::PING;
+use super::resource::append;
+use super::session::Session;
+use super::version::ApiVersion;
+use super::wire::jobs::JOBS;
+
+/// What is known of the server's version; collectors that start together share one negotiation.
+#[derive(Debug, Default)]
+pub(super) struct Negotiation {
+    turn: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    version: Option<ApiVersion>,
+    /// What the server's header said last.
+    advertised: Option<ApiVersion>,
+    /// Negotiations that ended.
+    rounds: u64,
+    /// How the last one failed.
+    failure: Option<Error>,
+}
+
+impl Negotiation {
+    fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn current(&self) -> Option<ApiVersion> {
+        self.with(|state| state.version)
+    }
+
+    /// Takes back `tried` for `old`, unless somebody else has found another since.
+    pub(super) fn restore(&self, tried: ApiVersion, old: ApiVersion) {
+        self.with(|state| {
+            if state.version == Some(tried) {
+                state.version = Some(old);
+            }
+        });
+    }
+
+    /// A ping said `advertised`. A server that was upgraded says something new; one that says the
+    /// same may have refused it since, which is not forgotten.
+    pub(super) fn heard(&self, advertised: ApiVersion) {
+        self.with(|state| {
+            if state.advertised != Some(advertised) && advertised >= ApiVersion::OLDEST {
+                state.advertised = Some(advertised);
+                state.version = Some(advertised.min(ApiVersion::NEWEST));
+            }
+        });
+    }
+
+    fn end(&self, result: &Result<ApiVersion, Error>) {
+        self.with(|state| {
+            state.rounds += 1;
+            match result {
+                Ok(version) => {
+                    state.version = Some(*version);
+                    state.failure = None;
+                }
+                // One whose deadline passed says nothing about those who have time left.
+                Err(error) if error.kind() == ErrorKind::Deadline => state.failure = None,
+                Err(error) => state.failure = Some(error.clone()),
+            }
+        });
+    }
+}
+
+impl Session {
+    /// The version to speak: configured, known, or found out now.
+    pub async fn version(&self) -> Result<ApiVersion, Error> {
+        if let Some(version) = self.client.version() {
+            return Ok(version);
+        }
+        let negotiation = &self.client.0.negotiation;
+        let rounds = negotiation.with(|state| state.rounds);
+        let _turn = self.turn().await?;
+        let (version, failure) = negotiation
+            .with(|state| (state.version, (state.rounds != rounds).then(|| state.failure.clone())));
+        if let Some(version) = version {
+            return Ok(version);
+        }
+        if let Some(failure) = failure.flatten() {
+            return Err(failure);
+        }
+        let result = self.negotiate().await;
+        negotiation.end(&result);
+        result
+    }
+
+    async fn negotiate(&self) -> Result<ApiVersion, Error> {
+        match self.advertised().await? {
+            Some(advertised) => self.usable(advertised),
+            None => self.probe(None).await?.ok_or_else(|| {
+                self.error(&JOBS, ErrorKind::Version, "406 for every API version from 10.0 to 14.0")
+                    .with_hint("this agent needs NetBackup 10.3 or later")
+            }),
+        }
+    }
+
+    /// After `refusal` of `refused`: another version, or the refusal.
+    pub(super) async fn renegotiate(
+        &self,
+        refused: ApiVersion,
+        refusal: Error,
+    ) -> Result<ApiVersion, Error> {
+        if self.client.0.config.api_version.is_some() {
+            return Err(refusal.with_hint(format!(
+                "the server does not take the configured apiVersion {refused}: remove it to have \
+                 the version detected"
+            )));
+        }
+        let negotiation = &self.client.0.negotiation;
+        let _turn = self.turn().await?;
+        if let Some(version) = negotiation.current().filter(|version| *version != refused) {
+            return Ok(version);
+        }
+        let found = match self.advertised().await? {
+            Some(advertised) if advertised.min(ApiVersion::NEWEST) != refused => {
+                Some(self.usable(advertised)?)
+            }
+            _ => self.probe(Some(refused)).await?,
+        };
+        let result = found.ok_or_else(|| {
+            refusal.with_hint(format!(
+                "the server takes neither API version {refused} nor an older one that this agent \
+                 knows"
+            ))
+        });
+        if result.is_ok() {
+            negotiation.end(&result);
+        }
+        result
+    }
+
+    async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
+        timeout_at(self.deadline, self.client.0.negotiation.turn.lock()).await.map_err(|_| {
+            let detail = "the collector's deadline passed while the API version was negotiated";
+            self.error(&PING, ErrorKind::Deadline, detail)
+        })
+    }
+
+    async fn advertised(&self) -> Result<Option<ApiVersion>, Error> {
+        let call = Call::get(&PING, String::new());
+        Ok(self.with_retries(&call, None, &mut Vec::new()).await?.api_version)
+    }
+
+    fn usable(&self, advertised: ApiVersion) -> Result<ApiVersion, Error> {
+        if advertised < ApiVersion::OLDEST {
+            let detail = format!(
+                "API version {advertised} is older than {} (NetBackup 10.3), which this agent needs",
+                ApiVersion::OLDEST
+            );
+            return Err(self.error(&PING, ErrorKind::Version, detail));
+        }
+        self.client.0.negotiation.with(|state| state.advertised = Some(advertised));
+        Ok(advertised.min(ApiVersion::NEWEST))
+    }
+
+    /// Tries the known versions, newest first and below `below`. Any answer but a 406 comes from a
+    /// server that took the version: whether the key is good is for the collectors to see.
+    async fn probe(&self, below: Option<ApiVersion>) -> Result<Option<ApiVersion>, Error> {
+        let mut query = String::new();
+        append(&mut query, "page[limit]", "1");
+        let call = Call::get(&JOBS, query);
+        for version in ApiVersion::KNOWN {
+            if below.is_some_and(|below| version >= below) {
+                continue;
+            }
+            match self.with_retries(&call, Some(version), &mut Vec::new()).await {
+                Err(error) if error.status() == Some(406) => {}
+                Ok(_) => return Ok(Some(version)),
+                Err(error) if matches!(error.status(), Some(400..=499)) => {
+                    return Ok(Some(version));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+}

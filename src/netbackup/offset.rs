@@ -1,0 +1,158 @@
+//! Lists that page by offset: storage, alerts, images and most others (contract, section 2).
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::error::Error;
+use super::resource::{Query, Resource};
+use super::session::Session;
+use super::walk::Walk;
+use super::wire::{Page, Pagination};
+
+/// A walk through a list; see [`super::CursorWalk`].
+pub struct OffsetWalk {
+    walk: Walk,
+    /// `None` at the end.
+    offset: Option<u64>,
+    body: Vec<u8>,
+}
+
+impl OffsetWalk {
+    pub(super) fn new(session: Session, resource: &'static Resource, query: &Query) -> Self {
+        Self { walk: Walk::new(session, resource, query), offset: Some(0), body: Vec::new() }
+    }
+
+    /// Ends with an error after `pages` pages instead of 100,000.
+    #[must_use]
+    pub fn max_pages(mut self, pages: u32) -> Self {
+        self.walk.bound(pages);
+        self
+    }
+
+    /// Begins at row `offset`.
+    #[must_use]
+    pub fn resume(mut self, offset: u64) -> Self {
+        self.offset = Some(offset);
+        self
+    }
+
+    /// The row that the next request begins at; `None` at the end.
+    pub fn position(&self) -> Option<u64> {
+        self.offset
+    }
+
+    /// Pages read so far.
+    pub fn pages(&self) -> u32 {
+        self.walk.pages()
+    }
+
+    /// Whether the end was reached.
+    pub fn is_done(&self) -> bool {
+        self.offset.is_none()
+    }
+
+    /// Reads the next page, whose rows borrow from the walk; `None` at the end. After an error the
+    /// position stands where it was, so that a further call asks for the same page again.
+    pub async fn next_page<'w, A>(&'w mut self) -> Result<Option<Page<'w, A>>, Error>
+    where
+        A: Deserialize<'w>,
+    {
+        let Some(offset) = self.offset else { return Ok(None) };
+        self.walk.fetch(Some(("page[offset]", &offset.to_string())), &mut self.body).await?;
+        let fetched = self.walk.decode::<A>(&self.body)?;
+        let next =
+            next_offset(fetched.pagination.as_ref(), offset, fetched.received, self.walk.limit())
+                .map_err(|detail| self.walk.error(detail))?;
+        self.walk.taken(fetched.received, next.is_some())?;
+        self.offset = next;
+        Ok(Some(fetched.page))
+    }
+}
+
+impl fmt::Debug for OffsetWalk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OffsetWalk")
+            .field("walk", &self.walk)
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the next page begins: `next` where the server says so, otherwise as the counts have it.
+fn next_offset(
+    pagination: Option<&Pagination>,
+    offset: u64,
+    received: usize,
+    limit: u32,
+) -> Result<Option<u64>, &'static str> {
+    let rows = received as u64;
+    let Some(pagination) = pagination else {
+        return Ok((rows >= u64::from(limit)).then_some(offset + rows));
+    };
+    if pagination.has_next == Some(false) {
+        return Ok(None);
+    }
+    // A server may give fewer rows than it was asked for and say so.
+    let limit = match pagination.limit.and_then(|limit| u64::try_from(limit).ok()) {
+        Some(said) if said > 0 => said.min(u64::from(limit)),
+        _ => u64::from(limit),
+    };
+    let full = rows >= limit;
+    let total = pagination.count.and_then(|count| u64::try_from(count).ok());
+    let complete = total.is_some_and(|total| offset + rows >= total);
+    match pagination.next.as_deref().map(str::trim).filter(|next| !next.is_empty()) {
+        Some(next) => match next.parse::<u64>() {
+            Ok(next) if next > offset => Ok(Some(next)),
+            // On the last page some answer with the first offset, or with this one.
+            Ok(_) if complete || !full => Ok(None),
+            Ok(_) => Err("the offset of the next page does not advance"),
+            Err(_) => Err("the offset of the next page is no number"),
+        },
+        None if pagination.has_next == Some(true) || (full && total.is_some() && !complete) => {
+            if rows == 0 {
+                Err("an empty page before the end of the list")
+            } else {
+                Ok(Some(offset + rows))
+            }
+        }
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(json: &str, offset: u64, received: usize) -> Result<Option<u64>, &'static str> {
+        let pagination: Option<Pagination> = serde_json::from_str(json).unwrap();
+        next_offset(pagination.as_ref(), offset, received, 10)
+    }
+
+    #[test]
+    fn the_next_offset_is_the_servers_where_it_names_one() {
+        assert_eq!(next(r#"{"next":10}"#, 0, 10), Ok(Some(10)));
+        assert_eq!(next(r#"{"next":"20"}"#, 10, 7), Ok(Some(20)));
+        assert_eq!(next(r#"{"next":null,"limit":10}"#, 10, 10), Ok(None));
+        assert_eq!(next(r#"{"next":20,"hasNext":false}"#, 10, 10), Ok(None));
+    }
+
+    #[test]
+    fn without_a_next_offset_the_counts_decide() {
+        assert_eq!(next("null", 0, 10), Ok(Some(10)));
+        assert_eq!(next("null", 10, 9), Ok(None));
+        assert_eq!(next(r#"{"count":25}"#, 10, 10), Ok(Some(20)));
+        assert_eq!(next(r#"{"count":20}"#, 10, 10), Ok(None));
+        assert_eq!(next(r#"{"hasNext":true}"#, 0, 3), Ok(Some(3)));
+        assert_eq!(next(r#"{"count":25,"limit":5}"#, 0, 5), Ok(Some(5)));
+    }
+
+    #[test]
+    fn an_offset_that_does_not_advance_is_an_end_or_an_error() {
+        assert_eq!(next(r#"{"next":0,"count":13}"#, 10, 3), Ok(None));
+        assert!(next(r#"{"next":10}"#, 10, 10).is_err());
+        assert!(next(r#"{"next":0,"count":100}"#, 10, 10).is_err());
+        assert!(next(r#"{"next":"x"}"#, 10, 10).is_err());
+        assert!(next(r#"{"hasNext":true}"#, 10, 0).is_err());
+    }
+}

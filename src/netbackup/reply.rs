@@ -1,0 +1,222 @@
+//! What came back: the head of an answer, and whether its body is what the API answers.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
+use serde::Deserialize;
+
+use super::error::{Error, ErrorKind, Server};
+use super::lenient;
+use super::redact::{Redactor, one_line};
+use super::resource::Resource;
+use super::retry::{answer_time, parse_retry_after};
+use super::version::ApiVersion;
+
+/// Characters of a body that an error shows.
+const PREVIEW: usize = 120;
+/// Characters of the server's own message that an error shows.
+const MESSAGE: usize = 300;
+
+/// What matters of an answer's head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) content_type: Option<String>,
+    pub(super) api_version: Option<ApiVersion>,
+    retry_after: Option<Duration>,
+    /// Scheme, host and port of a redirect.
+    location: Option<String>,
+}
+
+impl Head {
+    pub(super) fn of(response: &reqwest::Response) -> Self {
+        let header = |name: HeaderName| response.headers().get(name)?.to_str().ok();
+        let now: Timestamp = answer_time(header(DATE));
+        let location = header(LOCATION).and_then(|text| response.url().join(text).ok());
+        Self {
+            status: response.status().as_u16(),
+            content_type: header(CONTENT_TYPE).map(str::to_owned),
+            api_version: header(HeaderName::from_static("x-netbackup-api-version"))
+                .and_then(|text| text.parse().ok()),
+            retry_after: header(RETRY_AFTER).and_then(|text| parse_retry_after(text, now)),
+            location: location.map(|url| url.origin().ascii_serialization()),
+        }
+    }
+
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// What is wrong with an answer.
+#[derive(Debug)]
+pub(super) struct Fault {
+    kind: ErrorKind,
+    detail: String,
+}
+
+/// Whether an answer is a success with a body of the right kind; a ping's body is text.
+pub(super) fn check(
+    head: &Head,
+    body: &[u8],
+    ping: bool,
+    redactor: &Redactor,
+) -> Result<(), Fault> {
+    if !head.is_success() {
+        return Err(Fault {
+            kind: ErrorKind::of_status(head.status),
+            detail: failure(head, body, redactor),
+        });
+    }
+    let problem = if body.trim_ascii().is_empty() {
+        "the body is empty".to_owned()
+    } else if ping {
+        return Ok(());
+    } else if body.trim_ascii_start().first() == Some(&b'<') {
+        "the body is HTML or XML, not JSON".to_owned()
+    } else {
+        match &head.content_type {
+            Some(kind) if !kind.to_ascii_lowercase().contains("json") => {
+                format!("the body is {}, not JSON", one_line(&redactor.clean(kind), 60))
+            }
+            _ => return Ok(()),
+        }
+    };
+    Err(Fault { kind: ErrorKind::Body, detail: with_preview(&problem, body, redactor) })
+}
+
+/// `problem` and the beginning of the body.
+pub(super) fn with_preview(problem: &str, body: &[u8], redactor: &Redactor) -> String {
+    let preview = redactor.preview(body, PREVIEW);
+    if preview.is_empty() { problem.to_owned() } else { format!("{problem} ({preview:?})") }
+}
+
+impl Fault {
+    pub(super) fn into_error(
+        self,
+        server: &Arc<Server>,
+        resource: &'static Resource,
+        head: &Head,
+    ) -> Error {
+        let kind = self.kind;
+        let error = Error::new(server, resource, kind, self.detail)
+            .with_status(head.status)
+            .with_retry_after(head.retry_after);
+        match hint(kind, head, resource) {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}
+
+/// `401 Unauthorized (The supplied token is invalid)`.
+fn failure(head: &Head, body: &[u8], redactor: &Redactor) -> String {
+    let reason = StatusCode::from_u16(head.status).ok().and_then(|code| code.canonical_reason());
+    let status = match reason {
+        Some(reason) => format!("{} {reason}", head.status),
+        None => head.status.to_string(),
+    };
+    match message(body) {
+        Some(said) => format!("{status} ({})", one_line(&redactor.clean(&said), MESSAGE)),
+        None => with_preview(&status, body, redactor),
+    }
+}
+
+/// The vendor's ErrorResponse (contract, section 3), read leniently.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ErrorResponse {
+    #[serde(deserialize_with = "lenient::integer")]
+    error_code: Option<i64>,
+    #[serde(deserialize_with = "lenient::owned_text")]
+    error_message: Option<String>,
+}
+
+fn message(body: &[u8]) -> Option<String> {
+    let said = serde_json::from_slice::<ErrorResponse>(body).ok()?;
+    let text = said.error_message.filter(|text| !text.trim().is_empty());
+    match (text, said.error_code) {
+        (Some(text), Some(code)) => Some(format!("{text}, errorCode {code}")),
+        (Some(text), None) => Some(text),
+        (None, Some(code)) => Some(format!("errorCode {code}")),
+        (None, None) => None,
+    }
+}
+
+fn hint(kind: ErrorKind, head: &Head, resource: &Resource) -> Option<String> {
+    let permission = if resource.permission.is_empty() {
+        String::new()
+    } else {
+        format!(", or lack the permission {}", resource.permission)
+    };
+    Some(match kind {
+        ErrorKind::Unauthorized => {
+            format!("check apiKey: it may be expired, deleted{permission}")
+        }
+        ErrorKind::Forbidden => format!("the key's role may be too narrow{permission}"),
+        ErrorKind::NotFound => "this release may not have it; check uri too".to_owned(),
+        ErrorKind::Version => "the server does not take this API version or method".to_owned(),
+        ErrorKind::Redirect => match &head.location {
+            Some(origin) => format!(
+                "it leads to {origin}, and is not followed, since it would carry the key there: \
+                 check scheme, host, port and uri"
+            ),
+            None => "redirects are not followed: check scheme, host, port and uri".to_owned(),
+        },
+        ErrorKind::Proxy => "the proxy wants credentials: check proxy".to_owned(),
+        ErrorKind::Body => {
+            "a proxy or another service may have answered: check host, port and uri".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+/// A document that is no list.
+pub struct Body {
+    pub(super) server: Arc<Server>,
+    pub(super) resource: &'static Resource,
+    pub(super) redactor: Redactor,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Body {
+    /// Reads it, borrowing from its bytes.
+    pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
+        serde_json::from_slice(&self.bytes).map_err(|e| {
+            not_json(&self.server, self.resource, &self.redactor, &e.to_string(), &self.bytes)
+        })
+    }
+
+    /// The bytes as they came.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (resource, length) = (self.resource.name, self.bytes.len());
+        f.debug_struct("Body")
+            .field("resource", &resource)
+            .field("length", &length)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A body that is not the JSON that it should be.
+pub(super) fn not_json(
+    server: &Arc<Server>,
+    resource: &'static Resource,
+    redactor: &Redactor,
+    problem: &str,
+    body: &[u8],
+) -> Error {
+    let problem =
+        format!("the body cannot be read: {}", one_line(&redactor.clean(problem), PREVIEW));
+    Error::new(server, resource, ErrorKind::Body, with_preview(&problem, body, redactor))
+        .with_status(200)
+}

@@ -1,0 +1,140 @@
+//! What the client counts about its own requests, and the observer that self-traces hang on.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::error::ErrorKind;
+
+/// Upper bounds of the duration histogram, seconds.
+pub const DURATION_BOUNDS: [f64; 12] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// How one attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// An answer with this status.
+    Status(u16),
+    /// No usable answer.
+    Failed(ErrorKind),
+}
+
+impl Outcome {
+    /// `200`, `401`, `timeout`, `connect` and the like.
+    pub fn label(self) -> Cow<'static, str> {
+        match self {
+            Self::Status(200) => Cow::Borrowed("200"),
+            Self::Status(status) => Cow::Owned(status.to_string()),
+            Self::Failed(kind) => Cow::Borrowed(kind.label()),
+        }
+    }
+}
+
+/// Durations of the attempts at one resource.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DurationHistogram {
+    /// One count for each of [`DURATION_BOUNDS`], not cumulated, and one above the last.
+    pub counts: [u64; DURATION_BOUNDS.len() + 1],
+    /// Sum, seconds.
+    pub sum: f64,
+}
+
+/// Everything counted since the client was made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StatsSnapshot {
+    /// Attempts by resource name and outcome.
+    pub requests: BTreeMap<(&'static str, Outcome), u64>,
+    /// Durations of the attempts by resource name; attempts without an answer included.
+    pub durations: BTreeMap<&'static str, DurationHistogram>,
+    /// How long the last complete answer took, milliseconds.
+    pub last_response_ms: Option<f64>,
+    /// Attempts that repeated an earlier one.
+    pub retries: u64,
+}
+
+/// The counters behind a short lock.
+#[derive(Debug, Default)]
+pub(super) struct Stats(Mutex<StatsSnapshot>);
+
+impl Stats {
+    pub(super) fn record(&self, resource: &'static str, outcome: Outcome, took: Duration) {
+        let seconds = took.as_secs_f64();
+        self.update(|stats| {
+            *stats.requests.entry((resource, outcome)).or_insert(0) += 1;
+            let histogram = stats
+                .durations
+                .entry(resource)
+                .or_insert(DurationHistogram { counts: [0; DURATION_BOUNDS.len() + 1], sum: 0.0 });
+            let bucket = DURATION_BOUNDS.partition_point(|bound| seconds > *bound);
+            histogram.counts[bucket] += 1;
+            histogram.sum += seconds;
+            if matches!(outcome, Outcome::Status(_)) {
+                stats.last_response_ms = Some(seconds * 1000.0);
+            }
+        });
+    }
+
+    pub(super) fn retried(&self) {
+        self.update(|stats| stats.retries += 1);
+    }
+
+    pub(super) fn snapshot(&self) -> StatsSnapshot {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn update(&self, update: impl FnOnce(&mut StatsSnapshot)) {
+        update(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// One attempt that ended, for whoever makes spans of it.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestRecord<'a> {
+    /// The site's name.
+    pub site: &'a str,
+    /// The resource's name.
+    pub resource: &'static str,
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When it was sent.
+    pub started: SystemTime,
+    /// How long it took, body included.
+    pub duration: Duration,
+    /// 1 for the first.
+    pub attempt: u32,
+}
+
+/// Hears of every attempt when it has ended; called on an async worker, so it must not block.
+pub trait RequestObserver: Send + Sync {
+    /// One attempt ended.
+    fn on_request(&self, request: &RequestRecord<'_>);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_counted_by_resource_and_outcome() {
+        let stats = Stats::default();
+        stats.record("jobs", Outcome::Status(200), Duration::from_millis(10));
+        stats.record("jobs", Outcome::Failed(ErrorKind::Timeout), Duration::from_secs(60));
+        let snapshot = stats.snapshot();
+        assert_eq!(snapshot.requests[&("jobs", Outcome::Status(200))], 1);
+        assert_eq!(snapshot.requests[&("jobs", Outcome::Failed(ErrorKind::Timeout))], 1);
+        let histogram = &snapshot.durations["jobs"];
+        assert_eq!((histogram.counts[1], histogram.counts[12]), (1, 1), "a bound is inclusive");
+        assert!((histogram.sum - 60.01).abs() < 1e-9);
+        assert_eq!(snapshot.last_response_ms, Some(10.0), "a timeout is no response");
+    }
+
+    #[test]
+    fn labels_are_the_status_or_the_kind() {
+        assert_eq!(Outcome::Status(200).label(), "200");
+        assert_eq!(Outcome::Status(503).label(), "503");
+        assert_eq!(Outcome::Failed(ErrorKind::Connect).label(), "connect");
+    }
+}

@@ -1,0 +1,130 @@
+//! Moments as NetBackup writes them, to Unix milliseconds (contract, section 4).
+
+use jiff::Timestamp;
+
+const MS_PER_DAY: i64 = 86_400_000;
+
+/// Reads an ISO 8601 date-time to Unix milliseconds. What is not one is `None`, and so is the epoch
+/// and anything before it, which stands for "not set".
+pub(super) fn parse(text: &str) -> Option<i64> {
+    parse_fixed(text.as_bytes()).or_else(|| parse_any(text)).filter(|ms| *ms > 0)
+}
+
+/// The form that the server uses for nearly everything: `YYYY-MM-DDTHH:MM:SS[.mmm]Z`. Anything else
+/// is `None`, and left to [`parse_any`].
+fn parse_fixed(text: &[u8]) -> Option<i64> {
+    let (text, fraction) = match text {
+        [head @ .., b'.', a, b, c, b'Z'] if head.len() == 19 => {
+            (head, 100 * digit(*a)? + 10 * digit(*b)? + digit(*c)?)
+        }
+        [head @ .., b'Z'] if head.len() == 19 => (head, 0),
+        _ => return None,
+    };
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2] =
+        text
+    else {
+        return None;
+    };
+    let year = two(*y1, *y2)? * 100 + two(*y3, *y4)?;
+    let (month, day) = (two(*m1, *m2)?, two(*d1, *d2)?);
+    let (hour, minute, second) = (two(*h1, *h2)?, two(*i1, *i2)?, two(*s1, *s2)?);
+    if !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
+        return None;
+    }
+    // A leap second is left to jiff.
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let seconds = hour * 3600 + minute * 60 + second;
+    Some(days_from_epoch(year, month, day) * MS_PER_DAY + seconds * 1000 + fraction)
+}
+
+/// Any other ISO 8601 form; without an offset it is UTC.
+fn parse_any(text: &str) -> Option<i64> {
+    let text = text.trim();
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Some(moment.as_millisecond());
+    }
+    let local: jiff::civil::DateTime = text.parse().ok()?;
+    Some(jiff::tz::Offset::UTC.to_timestamp(local).ok()?.as_millisecond())
+}
+
+fn digit(byte: u8) -> Option<i64> {
+    byte.is_ascii_digit().then(|| i64::from(byte - b'0'))
+}
+
+fn two(tens: u8, ones: u8) -> Option<i64> {
+    Some(digit(tens)? * 10 + digit(ones)?)
+}
+
+const fn days_in(year: i64, month: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar, with the year begun in March so that
+/// the leap day comes last.
+const fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_moments_are_read() {
+        for (text, expected) in [
+            ("2018-06-25T19:00:38.407Z", Some(1_529_953_238_407)),
+            ("2018-06-25T19:00:38Z", Some(1_529_953_238_000)),
+            ("2018-06-25T21:00:38+02:00", Some(1_529_953_238_000)),
+            ("2018-06-25T19:00:38", Some(1_529_953_238_000)),
+            ("2018-06-25T19:00:38.4071234Z", Some(1_529_953_238_407)),
+            ("2016-12-31T23:59:60Z", Some(1_483_228_799_000)),
+            ("1970-01-01T00:00:00.000Z", None),
+            ("1969-12-31T23:59:59.000Z", None),
+            ("2023-02-29T00:00:00Z", None),
+            ("2024-13-01T00:00:00Z", None),
+            ("-", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_fast_path_agrees_with_jiff(
+            year in 0..=9999_i64, month in 0..=13_i64, day in 0..=32_i64,
+            hour in 0..=24_i64, minute in 0..=60_i64, second in 0..=59_i64,
+            fraction in proptest::option::of(0..=999_i64),
+        ) {
+            let fraction = fraction.map_or(String::new(), |ms| format!(".{ms:03}"));
+            let text = format!(
+                "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"
+            );
+            let slow = text.parse::<Timestamp>().ok().map(jiff::Timestamp::as_millisecond);
+            // jiff takes some forms (hour 24) that the fast path leaves to it; never the reverse.
+            let fast = parse_fixed(text.as_bytes());
+            prop_assert!(fast.is_none() || fast == slow, "{text}: {fast:?} {slow:?}");
+            if hour < 24 && minute < 60 {
+                prop_assert_eq!(fast, slow, "{}", text);
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_fail(text in ".{0,40}") {
+            let _ = parse(&text);
+        }
+    }
+}

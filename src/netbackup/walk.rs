@@ -1,0 +1,118 @@
+//! What the two kinds of walk have in common: asking for a page, reading it, and the bounds that end
+//! a list that does not end (design, invariant 8).
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::call::Call;
+use super::error::{Error, ErrorKind};
+use super::reply::not_json;
+use super::resource::{Query, Resource, append};
+use super::session::Session;
+use super::wire::{Page, Pagination, decode_page};
+
+/// Pages after which a walk ends with an error, unless it is told otherwise.
+const MAX_PAGES: u32 = 100_000;
+
+/// Empty pages in a row after which a walk ends with an error.
+const EMPTY_PAGES: u32 = 100;
+
+/// Rows a page where the resource documents no maximum: every list takes as many.
+const DEFAULT_LIMIT: u32 = 100;
+
+/// Asks for pages and counts them.
+pub(super) struct Walk {
+    session: Session,
+    resource: &'static Resource,
+    query: String,
+    limit: u32,
+    pages: u32,
+    max_pages: u32,
+    empty: u32,
+}
+
+/// A page just read, before its walk has moved on.
+pub(super) struct Fetched<'a, A> {
+    pub(super) page: Page<'a, A>,
+    pub(super) pagination: Option<Pagination>,
+    /// Records on the page, readable or not.
+    pub(super) received: usize,
+}
+
+impl Walk {
+    pub(super) fn new(session: Session, resource: &'static Resource, query: &Query) -> Self {
+        let limit = query.page_limit(resource).unwrap_or(DEFAULT_LIMIT);
+        let mut encoded = query.encode();
+        append(&mut encoded, "page[limit]", &limit.to_string());
+        Self { session, resource, query: encoded, limit, pages: 0, max_pages: MAX_PAGES, empty: 0 }
+    }
+
+    pub(super) fn bound(&mut self, pages: u32) {
+        self.max_pages = pages;
+    }
+
+    pub(super) fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    pub(super) fn pages(&self) -> u32 {
+        self.pages
+    }
+
+    /// Asks for the page that begins at the parameter `place`.
+    pub(super) async fn fetch(
+        &self,
+        place: Option<(&str, &str)>,
+        body: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        if self.pages >= self.max_pages {
+            return Err(
+                self.error(format!("the list does not end within {} pages", self.max_pages))
+            );
+        }
+        let mut query = self.query.clone();
+        if let Some((name, value)) = place {
+            append(&mut query, name, value);
+        }
+        let call = Call { page: self.pages.saturating_add(1), ..Call::get(self.resource, query) };
+        self.session.execute(&call, body).await?;
+        Ok(())
+    }
+
+    pub(super) fn decode<'a, A: Deserialize<'a>>(
+        &self,
+        body: &'a [u8],
+    ) -> Result<Fetched<'a, A>, Error> {
+        let shared = &self.session.client.0;
+        let (page, pagination) = decode_page::<A>(body)
+            .map_err(|e| not_json(&shared.server, self.resource, &shared.redactor, &e.0, body))?;
+        let received = page.rows.len() + page.unreadable;
+        Ok(Fetched { page, pagination, received })
+    }
+
+    /// A page was taken; more are to come or not.
+    pub(super) fn taken(&mut self, received: usize, more: bool) -> Result<(), Error> {
+        self.pages += 1;
+        self.empty = if received == 0 { self.empty + 1 } else { 0 };
+        if more && self.empty > EMPTY_PAGES {
+            return Err(self.error(format!("{} empty pages in a row", self.empty)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn error(&self, detail: impl Into<String>) -> Error {
+        self.session.error(self.resource, ErrorKind::Paging, detail)
+    }
+}
+
+impl fmt::Debug for Walk {
+    /// Without the query: filters hold names of clients.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Walk")
+            .field("client", self.session.client())
+            .field("resource", &self.resource.name)
+            .field("pages", &self.pages)
+            .finish_non_exhaustive()
+    }
+}

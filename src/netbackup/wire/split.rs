@@ -1,0 +1,103 @@
+//! Cuts a JSON text into its parts without reading them. The text must be valid JSON, which the
+//! caller has checked; on anything else the answer is wrong or `None`, never a panic.
+
+/// Keys (without quotes, escapes left in) and values of an object.
+pub(super) fn members(text: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
+    let mut rest = text.trim_ascii().strip_prefix(b"{")?.trim_ascii_start();
+    let mut members = Vec::new();
+    while rest.first() == Some(&b'"') {
+        let (key, after) = rest.split_at(value_length(rest));
+        let after = after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+        let (value, after) = after.split_at(value_length(after));
+        members.push((key.get(1..key.len().saturating_sub(1))?, value.trim_ascii_end()));
+        rest = skip_comma(after);
+    }
+    Some(members)
+}
+
+/// The elements of a list.
+pub(super) fn elements(text: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut rest = text.trim_ascii().strip_prefix(b"[")?.trim_ascii_start();
+    let mut elements = Vec::new();
+    while !matches!(rest.first(), None | Some(b']')) {
+        let (value, after) = rest.split_at(value_length(rest));
+        elements.push(value.trim_ascii_end());
+        rest = skip_comma(after);
+    }
+    Some(elements)
+}
+
+fn skip_comma(text: &[u8]) -> &[u8] {
+    let text = text.trim_ascii_start();
+    text.strip_prefix(b",").unwrap_or(text).trim_ascii_start()
+}
+
+/// The length of the value that `text` begins with; at least 1 of a text that is not empty.
+fn value_length(text: &[u8]) -> usize {
+    let mut depth = 0_usize;
+    let mut position = 0;
+    while let Some(byte) = text.get(position) {
+        match byte {
+            b'"' => position += string_length(&text[position..]) - 1,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' | b',' | b':' if depth == 0 => return position.max(1),
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        position += 1;
+        if depth == 0 && matches!(byte, b'"' | b'}' | b']') {
+            return position;
+        }
+    }
+    text.len()
+}
+
+/// The length of the string literal that `text` begins with, quotes included.
+fn string_length(text: &[u8]) -> usize {
+    let mut escaped = false;
+    for (position, byte) in text.iter().enumerate().skip(1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return position + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_object_is_cut_into_its_members() {
+        let text = br#" { "a" : 1 , "b":[ 2,"]" ], "c\"":"x,\"}" , "d":{"e":{}} } "#;
+        let expected: Vec<(&[u8], &[u8])> = vec![
+            (b"a", b"1"),
+            (b"b", br#"[ 2,"]" ]"#),
+            (br#"c\""#, br#""x,\"}""#),
+            (b"d", br#"{"e":{}}"#),
+        ];
+        assert_eq!(members(text).unwrap(), expected);
+        assert_eq!(members(b"{ }").unwrap(), []);
+        assert_eq!(members(b"[]"), None);
+    }
+
+    #[test]
+    fn a_list_is_cut_into_its_elements() {
+        let expected: Vec<&[u8]> = vec![b"1", b"null", br#""a,b""#, b"[ ]", br#"{"x":[1]}"#];
+        assert_eq!(elements(br#"[1, null ,"a,b",[ ],{"x":[1]}]"#).unwrap(), expected);
+        assert_eq!(elements(b"[]").unwrap(), Vec::<&[u8]>::new());
+        assert_eq!(elements(b"7"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_that_is_no_json_ends_without_a_panic(text in r#"[\[\]{}",:\\ a1]{0,40}"#) {
+            let _ = members(text.as_bytes());
+            let _ = elements(text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Bodies that are not what the API answers.
+
+use std::io::Write as _;
+
+use nbu_otel_agent::netbackup::wire::jobs::{JOBS, JobRow};
+use nbu_otel_agent::netbackup::{Error, ErrorKind, Query, Session};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::server::{Answer, KEY, Server, builder, config, jobs, session};
+
+async fn read(session: &Session) -> Result<usize, Error> {
+    let mut walk = session.cursor_walk(&JOBS, &Query::all());
+    Ok(walk.next_page::<JobRow<'_>>().await?.map_or(0, |page| page.rows.len()))
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_answer_of_the_api_is_an_error_with_a_preview() {
+    let json = "application/json";
+    for (answer, said) in [
+        (Answer::new(200, "text/html", "<html>\n<b>PBX\x07</b>"), "HTML"),
+        (Answer::new(200, json, "<html>\n<b>PBX\x07</b>"), "HTML"),
+        (Answer::new(200, json, " \n"), "the body is empty"),
+        (Answer::new(204, json, ""), "the body is empty"),
+        (Answer::new(200, "text/plain", "PBX hello"), "text/plain, not JSON"),
+        (Answer::new(200, json, "PBX nonsense"), "cannot be read"),
+        (Answer::new(200, json, r#"{"data":["PBX "#), "cannot be read"),
+        (Answer::new(200, json, r#"{"data":{"PBX":1}}"#), "not a list"),
+        (Answer::new(200, json, r#"["PBX"]"#), "not a JSON object"),
+        (Answer::new(200, json, b"{\"data\":PBX\xff\xfe}".to_vec()), "cannot be read"),
+    ] {
+        let preview = answer.body.windows(3).any(|bytes| bytes == b"PBX");
+        let server = Server::api(move |_| answer.clone()).await;
+        let error = read(&server.session()).await.unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::Body, "{text}");
+        assert!(text.contains(said), "{said}: {text}");
+        assert_eq!(text.contains("PBX"), preview, "{text}");
+        assert!(!text.contains(|c: char| c.is_control()), "{text}");
+        assert_eq!(server.calls().len(), 1, "nothing that a retry can mend: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_json_answer_without_a_content_type_is_read() {
+    let server = Server::api(|_| {
+        let mut answer = jobs([1], "{}");
+        answer.headers.clear();
+        answer
+    })
+    .await;
+    assert_eq!(read(&server.session()).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_preview_is_short_and_without_the_key() {
+    let body = format!("{KEY} {}", "x".repeat(10_000));
+    let server = Server::api(move |_| Answer::new(200, "application/json", body.clone())).await;
+    let text = read(&server.session()).await.unwrap_err().to_string();
+    assert!(text.contains("[redacted] xxx") && !text.contains(KEY), "{text}");
+    assert!(text.len() < 500, "{}", text.len());
+}
+
+#[tokio::test]
+async fn a_body_above_the_limit_is_an_error_however_small_it_was_sent() {
+    let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    zipped.write_all(&vec![b' '; 4 << 20]).unwrap();
+    let zipped = zipped.finish().unwrap();
+    assert!(zipped.len() < 10_000);
+    let server =
+        Server::api(move |_| Answer::json(zipped.clone()).with("content-encoding", "gzip")).await;
+    let client = builder(server.config()).max_body(1 << 20).build().unwrap();
+    let error = read(&session(&client)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Body);
+    assert!(error.to_string().contains("larger than 1048576 bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn gzip_is_unpacked_and_garbled_gzip_is_an_error() {
+    let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    zipped.write_all(&jobs([1, 2, 3], "{}").body).unwrap();
+    let zipped = zipped.finish().unwrap();
+    let server = Server::api(move |seen| {
+        let mut bytes = zipped.clone();
+        if seen.param("sort").is_some() {
+            bytes[2] ^= 0xff;
+        }
+        Answer::json(bytes).with("content-encoding", "gzip")
+    })
+    .await;
+    assert_eq!(read(&server.session()).await.unwrap(), 3);
+    let mut walk = server.session().cursor_walk(&JOBS, &Query::all().sorted("jobId"));
+    let error = walk.next_page::<JobRow<'_>>().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Body, "{error}");
+    assert!(error.to_string().contains("not encoded as it says"), "{error}");
+}
+
+/// Answers each connection once and hangs up: `cut` times in the middle of the body.
+async fn cutting_server(cut: usize) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        for number in 0.. {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _ = socket.read(&mut request).await;
+            let body = r#"{"data":[{"id":1,"attributes":{"jobId":1}}]}"#;
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-netbackup-api-version: \
+                 14.0\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            let sent = if number < cut { &body[..20] } else { body };
+            let _ = socket.write_all(format!("{head}{sent}").as_bytes()).await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_off_is_asked_for_again() {
+    let fixed_version = |address| {
+        let mut config = config(&format!("http://{address}/netbackup"));
+        config.api_version = Some(nbu_otel_agent::netbackup::ApiVersion::NEWEST);
+        builder(config).build().unwrap()
+    };
+    let client = fixed_version(cutting_server(2).await);
+    assert_eq!(read(&session(&client)).await.unwrap(), 1);
+    assert_eq!(client.stats().retries, 2);
+
+    let client = fixed_version(cutting_server(usize::MAX).await);
+    let error = read(&session(&client)).await.unwrap_err();
+    assert_eq!((error.kind(), client.stats().retries), (ErrorKind::Body, 3));
+    assert!(error.to_string().contains("cut off"), "{error}");
+}
+
+#[tokio::test]
+async fn the_servers_own_words_are_shown_on_one_line() {
+    let server = Server::api(|_| {
+        Answer::new(
+            400,
+            "application/json",
+            r#"{"errorCode":9401,"errorMessage":"The OData\nfilter \u001b[31mis invalid","x":[]}"#,
+        )
+    })
+    .await;
+    let error = read(&server.session()).await.unwrap_err();
+    assert_eq!((error.kind(), error.status()), (ErrorKind::BadRequest, Some(400)));
+    assert!(
+        error
+            .to_string()
+            .contains("400 Bad Request (The OData filter [31mis invalid, errorCode 9401)"),
+        "{error}"
+    );
+}

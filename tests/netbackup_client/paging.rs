@@ -1,0 +1,198 @@
+//! Walks: to the end, and no further.
+
+use nbu_otel_agent::netbackup::wire::jobs::{JOBS, JobRow};
+use nbu_otel_agent::netbackup::wire::storage_units::{STORAGE_UNITS, StorageUnitRow};
+use nbu_otel_agent::netbackup::{CursorWalk, Error, ErrorKind, OffsetWalk, Query};
+
+use crate::server::{Answer, Server, jobs, session};
+
+async fn drain(walk: &mut CursorWalk) -> Result<Vec<i64>, Error> {
+    let mut ids = Vec::new();
+    while let Some(page) = walk.next_page::<JobRow<'_>>().await? {
+        ids.extend(page.rows.iter().map(|row| row.job_id));
+    }
+    Ok(ids)
+}
+
+async fn drain_offsets(walk: &mut OffsetWalk) -> Result<usize, Error> {
+    let mut rows = 0;
+    while let Some(page) = walk.next_page::<StorageUnitRow<'_>>().await? {
+        rows += page.rows.len();
+    }
+    Ok(rows)
+}
+
+fn units(rows: usize, meta: &str) -> Answer {
+    let row = r#"{"id":"s","attributes":{"name":"s"}}"#;
+    Answer::json(format!(r#"{{"data":[{}],"meta":{meta}}}"#, vec![row; rows].join(",")))
+}
+
+#[tokio::test]
+async fn a_cursor_walk_ends_where_next_is_absent_null_or_empty() {
+    for end in ["{}", r#"{"pagination":{}}"#, r#"{"next":null}"#, r#"{"pagination":{"next":""}}"#] {
+        let server = Server::api(move |seen| match seen.param("page[after]") {
+            None => jobs([1, 2], r#"{"pagination":{"next":"a b&c=/é+%"}}"#),
+            Some("a b&c=/é+%") => jobs([3], r#"{"next":77}"#),
+            Some("77") => jobs([4], end),
+            Some(other) => panic!("{other}"),
+        })
+        .await;
+        let query = Query::filtered("state eq 'DONE' and x ge 1").sorted("lastUpdateTime");
+        let mut walk = server.session().cursor_walk(&JOBS, &query);
+        assert_eq!(drain(&mut walk).await.unwrap(), [1, 2, 3, 4], "{end}");
+        assert!(walk.is_done() && walk.position().is_none());
+        assert!(walk.next_page::<JobRow<'_>>().await.unwrap().is_none());
+        let calls = server.calls();
+        assert_eq!(calls.len(), 3);
+        for call in &calls {
+            assert_eq!(call.param("page[limit]"), Some("100"));
+            assert_eq!(call.param("filter"), Some("state eq 'DONE' and x ge 1"));
+            assert_eq!(call.param("sort"), Some("lastUpdateTime"));
+            assert!(!call.target.contains(['[', ' ', '+', '\'']), "{}", call.target);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_that_comes_back_ends_the_walk_with_an_error() {
+    let server = Server::api(|seen| match seen.param("page[after]") {
+        None | Some("c") => jobs([1], r#"{"next":"a"}"#),
+        Some("a") => jobs([2], r#"{"next":"b"}"#),
+        Some(_) => jobs([3], r#"{"next":"c"}"#),
+    })
+    .await;
+    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    let error = drain(&mut walk).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Paging);
+    assert!(error.to_string().contains("a second time"), "{error}");
+    assert_eq!(server.calls().len(), 4);
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_end_is_an_error() {
+    let server = Server::api(|seen| jobs([1], &format!(r#"{{"next":"{}"}}"#, seen.number))).await;
+    let mut walk = server.session().cursor_walk(&JOBS, &Query::all()).max_pages(7);
+    let error = drain(&mut walk).await.unwrap_err();
+    assert_eq!((error.kind(), walk.pages()), (ErrorKind::Paging, 7));
+    assert_eq!(server.calls().len(), 7);
+}
+
+#[tokio::test]
+async fn an_empty_page_with_a_cursor_is_not_the_end_but_many_are_an_error() {
+    let server = Server::api(|seen| match seen.param("page[after]") {
+        None => jobs([], r#"{"next":"a"}"#),
+        Some("a") => jobs([1], "{}"),
+        Some(_) => unreachable!(),
+    })
+    .await;
+    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    assert_eq!(drain(&mut walk).await.unwrap(), [1]);
+
+    let server = Server::api(|seen| jobs([], &format!(r#"{{"next":"{}"}}"#, seen.number))).await;
+    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    let error = drain(&mut walk).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Paging);
+    assert!(error.to_string().contains("empty pages"), "{error}");
+    assert!(server.calls().len() < 200, "{}", server.calls().len());
+}
+
+#[tokio::test]
+async fn without_a_word_on_paging_a_short_page_is_the_end_and_a_full_one_an_error() {
+    let server = Server::api(|_| jobs(0..99, "null")).await;
+    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    assert_eq!(drain(&mut walk).await.unwrap().len(), 99);
+
+    let server = Server::api(|_| jobs(0..100, "null")).await;
+    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    assert_eq!(drain(&mut walk).await.unwrap_err().kind(), ErrorKind::Paging);
+}
+
+#[tokio::test]
+async fn a_walk_that_failed_can_be_resumed_where_it_stood() {
+    let server = Server::api(|seen| match seen.param("page[after]") {
+        None => jobs([1], r#"{"next":"a"}"#),
+        Some("a") if seen.number <= 3 => Answer::error(500, "not now"),
+        Some("a") => jobs([2], r#"{"next":"b"}"#),
+        Some(_) => jobs([3], "{}"),
+    })
+    .await;
+    let client = server.client();
+    let mut walk = session(&client).cursor_walk(&JOBS, &Query::all());
+    assert_eq!(drain(&mut walk).await.unwrap_err().kind(), ErrorKind::ServerError);
+    let cursor = walk.position().cloned().unwrap();
+    let mut resumed = session(&client).cursor_walk(&JOBS, &Query::all()).resume(cursor);
+    assert_eq!(drain(&mut resumed).await.unwrap(), [2, 3]);
+    assert_eq!(drain(&mut walk).await.unwrap(), [2, 3], "the walk itself goes on as well");
+}
+
+#[tokio::test]
+async fn a_bad_record_costs_neither_its_page_nor_the_walk() {
+    let server = Server::api(|seen| match seen.param("page[after]") {
+        None => Answer::json(
+            r#"{"data":[{"attributes":null},{"attributes":{"jobId":1,"state":{"x":1}}},7],
+                "meta":{"pagination":{"next":"a"}}}"#,
+        ),
+        Some(_) => jobs([2], "{}"),
+    })
+    .await;
+    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    let page = walk.next_page::<JobRow<'_>>().await.unwrap().unwrap();
+    assert_eq!((page.rows.len(), page.unreadable), (1, 2));
+    assert_eq!((page.rows[0].job_id, page.rows[0].state.is_none()), (1, true));
+    assert_eq!(drain(&mut walk).await.unwrap(), [2]);
+}
+
+#[tokio::test]
+async fn an_offset_walk_goes_by_next_by_count_or_by_short_pages() {
+    // By `next`.
+    let server = Server::api(|seen| match seen.param("page[offset]").unwrap() {
+        "0" => units(500, r#"{"pagination":{"next":500}}"#),
+        _ => units(3, r#"{"pagination":{"prev":0}}"#),
+    })
+    .await;
+    let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all());
+    assert_eq!(drain_offsets(&mut walk).await.unwrap(), 503);
+    assert_eq!(server.calls()[0].param("page[limit]"), Some("500"));
+    // By `count`, directly under `meta`.
+    let server = Server::api(|_| units(2, r#"{"count":6}"#)).await;
+    let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(2));
+    assert_eq!(drain_offsets(&mut walk).await.unwrap(), 6);
+    assert_eq!(server.calls()[2].param("page[offset]"), Some("4"));
+    // By nothing.
+    let server = Server::api(|seen| units(if seen.number < 4 { 2 } else { 1 }, "null")).await;
+    let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(2));
+    assert_eq!(drain_offsets(&mut walk).await.unwrap(), 5);
+}
+
+#[tokio::test]
+async fn an_offset_that_stands_still_ends_the_walk_with_an_error() {
+    let server = Server::api(|_| units(2, r#"{"pagination":{"next":2}}"#)).await;
+    let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(2));
+    let error = drain_offsets(&mut walk).await.unwrap_err();
+    assert_eq!((error.kind(), walk.position()), (ErrorKind::Paging, Some(2)));
+    let server = Server::api(|seen| {
+        units(2, &format!(r#"{{"pagination":{{"next":{}}}}}"#, seen.number * 2))
+    })
+    .await;
+    let mut walk =
+        server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(2)).max_pages(5);
+    assert_eq!(drain_offsets(&mut walk).await.unwrap_err().kind(), ErrorKind::Paging);
+    assert_eq!(server.calls().len(), 5);
+}
+
+#[tokio::test]
+async fn the_total_of_a_list_is_known_from_its_first_page() {
+    let server = Server::api(|_| units(1, r#"{"pagination":{"count":4711,"next":1}}"#)).await;
+    let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(1));
+    let page = walk.next_page::<StorageUnitRow<'_>>().await.unwrap().unwrap();
+    assert_eq!(page.total, Some(4711));
+}
+
+#[test]
+fn a_walk_can_be_driven_from_a_task() {
+    fn assert_send<T: Send>(_: T) {}
+    fn check(mut walk: CursorWalk) {
+        assert_send(async move { drain(&mut walk).await });
+    }
+    let _ = check;
+}
