@@ -1,0 +1,433 @@
+//! Typed reading of the tree. Each question registers its key, so the schema is the set of questions
+//! asked: a key is added by asking for it, and what nobody asked for is unknown.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use super::diagnostics::{Diagnostic, Position, Problem, nearest, quoted};
+use super::env::Environment;
+use super::tree::{Entry, Node, Value};
+use super::values::{Parsed, any};
+
+/// What all sections share: where the configuration comes from and what was found wrong with it.
+pub(super) struct Context<'e> {
+    pub(super) origin: String,
+    /// Files that the configuration names are relative to this directory.
+    pub(super) base: PathBuf,
+    pub(super) env: &'e dyn Environment,
+    pub(super) errors: RefCell<Vec<Diagnostic>>,
+    pub(super) warnings: RefCell<Vec<Diagnostic>>,
+    pub(super) files: RefCell<Vec<PathBuf>>,
+    /// Every key that was asked for, such as `nbuservers[].port`.
+    pub(super) keys: RefCell<BTreeSet<String>>,
+    /// The first secret that is spelt out in the file itself.
+    pub(super) literal_secret: Cell<Option<Position>>,
+}
+
+impl<'e> Context<'e> {
+    pub(super) fn new(origin: String, base: PathBuf, env: &'e dyn Environment) -> Self {
+        Self {
+            origin,
+            base,
+            env,
+            errors: RefCell::default(),
+            warnings: RefCell::default(),
+            files: RefCell::default(),
+            keys: RefCell::default(),
+            literal_secret: Cell::new(None),
+        }
+    }
+
+    pub(super) fn error(&self, at: Position, path: &str, message: impl Into<String>) {
+        self.errors.borrow_mut().push(self.diagnostic(Some(at), path, message.into()));
+    }
+
+    pub(super) fn warn(&self, at: Position, path: &str, message: impl Into<String>) {
+        self.warnings.borrow_mut().push(self.diagnostic(Some(at), path, message.into()));
+    }
+
+    /// An error that concerns the file as a whole.
+    pub(super) fn file_error(&self, message: impl Into<String>) {
+        self.errors.borrow_mut().push(self.diagnostic(None, "", message.into()));
+    }
+
+    pub(super) fn problem(&self, problem: Problem) {
+        self.error(problem.position, "", problem.message);
+    }
+
+    pub(super) fn variable_error(&self, name: &str, message: &str) {
+        self.errors.borrow_mut().push(environment(name, message));
+    }
+
+    pub(super) fn variable_warning(&self, name: &str, message: &str) {
+        self.warnings.borrow_mut().push(environment(name, message));
+    }
+
+    /// A variable that is set and not empty; the specification treats empty as not set.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        self.env.get(name).filter(|value| !value.trim().is_empty())
+    }
+
+    fn diagnostic(&self, position: Option<Position>, path: &str, message: String) -> Diagnostic {
+        Diagnostic { origin: self.origin.clone(), position, path: path.to_owned(), message }
+    }
+}
+
+fn environment(name: &str, message: &str) -> Diagnostic {
+    Diagnostic {
+        origin: "environment".to_owned(),
+        position: None,
+        path: name.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+/// A mapping of the file. When it is dropped, the keys that nobody asked for are reported.
+pub(super) struct Section<'c> {
+    pub(super) context: &'c Context<'c>,
+    /// Such as `nbuservers[1]`; empty for the root.
+    pub(super) path: String,
+    /// Such as `nbuservers[]`.
+    schema: String,
+    pub(super) position: Position,
+    entries: &'c [Entry],
+    asked: Vec<&'static str>,
+}
+
+/// An element of a mapping whose keys are the user's own.
+pub(super) struct Pair<T> {
+    pub(super) name: String,
+    pub(super) value: T,
+    pub(super) position: Position,
+}
+
+impl<'c> Section<'c> {
+    pub(super) fn root(context: &'c Context<'c>, node: &'c Node) -> Self {
+        Self::over(context, node, String::new(), String::new())
+    }
+
+    fn over(context: &'c Context<'c>, node: &'c Node, path: String, schema: String) -> Self {
+        let entries = match &node.value {
+            Value::Map(entries) => entries.as_slice(),
+            Value::Null | Value::Broken => &[],
+            other => {
+                let message = format!("expected a mapping of keys, found {}", kind(other));
+                context.error(node.position, &path, message);
+                &[]
+            }
+        };
+        Self { context, path, schema, position: node.position, entries, asked: Vec::new() }
+    }
+
+    /// The path of a key of this section.
+    pub(super) fn path_of(&self, name: &str) -> String {
+        join(&self.path, name)
+    }
+
+    fn find(&mut self, name: &'static str) -> Option<&'c Node> {
+        self.asked.push(name);
+        self.context.keys.borrow_mut().insert(join(&self.schema, name));
+        self.entries.iter().find(|entry| entry.key == name).map(|entry| &entry.value)
+    }
+
+    /// A scalar. `null` is as good as absent.
+    pub(super) fn get<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Parsed<T>,
+    ) -> Setting<'c, T> {
+        let node = self.find(name);
+        let path = self.path_of(name);
+        let found = match node {
+            None => Found::Absent,
+            Some(node) => scalar(self.context, node, &path, parse),
+        };
+        let at = node.map_or(self.position, |node| node.position);
+        Setting { context: self.context, path, at, found }
+    }
+
+    /// A scalar that nobody may see.
+    pub(super) fn secret<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Parsed<T>,
+    ) -> Setting<'c, T> {
+        let literal = self.entries.iter().find(|entry| entry.key == name).is_some_and(|entry| {
+            matches!(&entry.value.value, Value::Text { text, literal: true } if !text.is_empty())
+        });
+        let setting = self.get(name, parse);
+        if literal {
+            note_literal(self.context, setting.at);
+        }
+        setting
+    }
+
+    /// A key that is accepted for compatibility and means nothing here.
+    pub(super) fn unused(&mut self, name: &'static str) {
+        let _ = self.get(name, any);
+    }
+
+    /// A list of scalars.
+    pub(super) fn list<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Setting<'c, Vec<T>> {
+        let node = self.find(name);
+        let path = self.path_of(name);
+        let at = node.map_or(self.position, |node| node.position);
+        let found = match node.map(|node| &node.value) {
+            None | Some(Value::Null) => Found::Absent,
+            Some(Value::Broken) => Found::Wrong,
+            Some(Value::List(items)) => self.items(items, &path, parse),
+            Some(other) => {
+                self.context.error(at, &path, format!("expected a list, found {}", kind(other)));
+                Found::Wrong
+            }
+        };
+        Setting { context: self.context, path, at, found }
+    }
+
+    fn items<T>(
+        &self,
+        items: &'c [Node],
+        path: &str,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Found<Vec<T>> {
+        let mut values = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            match scalar(self.context, item, &path, &parse) {
+                Found::Given(value) => values.push(value),
+                Found::Absent => self.context.error(item.position, &path, "expected a value"),
+                Found::Wrong => {}
+            }
+        }
+        if values.len() == items.len() { Found::Given(values) } else { Found::Wrong }
+    }
+
+    /// A mapping whose keys are the user's own.
+    pub(super) fn pairs<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Vec<Pair<T>> {
+        let Some(node) = self.find(name) else { return Vec::new() };
+        let path = self.path_of(name);
+        // No names of keys are asked for, so the section must not complain about them.
+        let mut section = Section::over(self.context, node, path.clone(), String::new());
+        let entries = std::mem::take(&mut section.entries);
+        let mut pairs = Vec::with_capacity(entries.len());
+        for Entry { key, value: node, .. } in entries {
+            let shown = quoted(key, false);
+            let path = if shown.is_empty() { path.clone() } else { format!("{path}.{key}") };
+            match scalar(self.context, node, &path, &parse) {
+                Found::Given(value) => {
+                    pairs.push(Pair { name: key.clone(), value, position: node.position });
+                }
+                Found::Absent => self.context.error(node.position, &path, "expected a value"),
+                Found::Wrong => {}
+            }
+        }
+        pairs
+    }
+
+    /// The same for values that nobody may see.
+    pub(super) fn secret_pairs(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Parsed<SecretString>,
+    ) -> Vec<Pair<SecretString>> {
+        let pairs = self.pairs(name, parse);
+        let node = self.entries.iter().find(|entry| entry.key == name);
+        if let Some(Value::Map(entries)) = node.map(|entry| &entry.value.value) {
+            for Entry { value, .. } in entries {
+                if matches!(&value.value, Value::Text { literal: true, .. }) {
+                    note_literal(self.context, value.position);
+                }
+            }
+        }
+        pairs
+    }
+
+    /// A nested mapping; an absent one is empty.
+    pub(super) fn section(&mut self, name: &'static str) -> Section<'c> {
+        let node = self.find(name);
+        let (path, schema) = (self.path_of(name), join(&self.schema, name));
+        match node {
+            Some(node) => Section::over(self.context, node, path, schema),
+            None => Section {
+                context: self.context,
+                path,
+                schema,
+                position: self.position,
+                entries: &[],
+                asked: Vec::new(),
+            },
+        }
+    }
+
+    /// Whether the key is there and holds anything.
+    pub(super) fn holds(&self, name: &str) -> bool {
+        self.entries
+            .iter()
+            .any(|entry| entry.key == name && !matches!(entry.value.value, Value::Null))
+    }
+
+    /// Where the value of a key stands; where the section begins if it is absent.
+    pub(super) fn position_of(&self, name: &str) -> Position {
+        let entry = self.entries.iter().find(|entry| entry.key == name);
+        entry.map_or(self.position, |entry| entry.position)
+    }
+
+    /// A list of mappings; `None` where it is absent or no list.
+    pub(super) fn sections(&mut self, name: &'static str) -> Option<Vec<Section<'c>>> {
+        let node = self.find(name)?;
+        let path = self.path_of(name);
+        let schema = format!("{}[]", join(&self.schema, name));
+        match &node.value {
+            Value::List(items) => Some(
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(index, item)| {
+                        let path = format!("{path}[{index}]");
+                        Section::over(self.context, item, path, schema.clone())
+                    })
+                    .collect(),
+            ),
+            Value::Null => Some(Vec::new()),
+            Value::Broken => None,
+            other => {
+                let message = format!("expected a list, found {}", kind(other));
+                self.context.error(node.position, &path, message);
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Section<'_> {
+    fn drop(&mut self) {
+        for Entry { key, position, .. } in self.entries {
+            if self.asked.contains(&key.as_str()) {
+                continue;
+            }
+            let near = nearest(key, self.asked.iter().copied());
+            let mut message = format!("unknown key{}", quoted(key, near.is_some()));
+            if let Some(near) = near {
+                message.push_str(&format!("; did you mean \"{near}\"?"));
+            } else {
+                message.push_str(&format!("; expected one of {}", self.asked.join(", ")));
+            }
+            self.context.error(*position, &self.path, message);
+        }
+    }
+}
+
+/// The answer to a question for a key.
+#[must_use]
+pub(super) struct Setting<'c, T> {
+    context: &'c Context<'c>,
+    pub(super) path: String,
+    /// Of the value, or of the section where the key is absent.
+    pub(super) at: Position,
+    pub(super) found: Found<T>,
+}
+
+/// What a key holds.
+pub(super) enum Found<T> {
+    /// Not there, or `null`.
+    Absent,
+    /// There and wrong, which is reported already.
+    Wrong,
+    /// There and valid.
+    Given(T),
+}
+
+impl<T> Setting<'_, T> {
+    /// The value, if there is a valid one.
+    pub(super) fn option(self) -> Option<T> {
+        match self.found {
+            Found::Given(value) => Some(value),
+            Found::Absent | Found::Wrong => None,
+        }
+    }
+
+    /// The value or its default. With a wrong value it does not matter: nothing will use it.
+    pub(super) fn or(self, default: T) -> T {
+        self.option().unwrap_or(default)
+    }
+
+    /// The value; its absence is an error.
+    pub(super) fn required(self) -> Option<T> {
+        if self.is_absent() {
+            self.context.error(self.at, &self.path, "required, but missing");
+        }
+        self.option()
+    }
+
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self.found, Found::Absent)
+    }
+
+    /// Takes what is absent from a variable of the environment, if `from` says that it counts.
+    pub(super) fn or_variable(
+        mut self,
+        counts: bool,
+        name: &str,
+        parse: impl FnOnce(&str) -> Parsed<T>,
+    ) -> Self {
+        if let (true, true, Some(text)) = (counts, self.is_absent(), self.context.variable(name)) {
+            self.found = match parse(text.trim()) {
+                Ok(value) => Found::Given(value),
+                Err(message) => {
+                    self.context.variable_error(name, &message);
+                    Found::Wrong
+                }
+            };
+        }
+        self
+    }
+}
+
+fn scalar<T>(
+    context: &Context<'_>,
+    node: &Node,
+    path: &str,
+    parse: impl FnOnce(&str) -> Parsed<T>,
+) -> Found<T> {
+    let message = match &node.value {
+        Value::Null => return Found::Absent,
+        Value::Broken => return Found::Wrong,
+        Value::Text { text, .. } => match parse(text) {
+            Ok(value) => return Found::Given(value),
+            Err(message) => message.into_owned(),
+        },
+        other => format!("expected a single value, found {}", kind(other)),
+    };
+    context.error(node.position, path, message);
+    Found::Wrong
+}
+
+fn note_literal(context: &Context<'_>, at: Position) {
+    if context.literal_secret.get().is_none() {
+        context.literal_secret.set(Some(at));
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Broken | Value::Text { .. } => "a single value",
+        Value::List(_) => "a list",
+        Value::Map(_) => "a mapping",
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
