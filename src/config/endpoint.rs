@@ -2,7 +2,8 @@
 
 use url::Url;
 
-use super::reader::{Found, Section, Setting};
+use super::reader::Section;
+use super::setting::{Found, Setting};
 use super::values::{Parsed, boolean, bracketed, host, port};
 use crate::telemetry::otlp::config::Protocol;
 
@@ -32,31 +33,26 @@ pub(super) fn read(
     protocol: Protocol,
     (metrics, traces): (bool, bool),
 ) -> Option<(Url, Url)> {
-    let context = section.context;
     let insecure = section.get("insecure", boolean);
-    let in_file = matches!(insecure.found, Found::Given(true));
+    let said = matches!(insecure.found, Found::Given(true));
     let insecure = insecure.or_variable(on, "OTEL_EXPORTER_OTLP_INSECURE", boolean).or(false);
     let parse = |text: &str| parse(text, insecure);
-    let in_file = |text: &str| contradiction(text, in_file).and_then(|()| parse(text));
-    let mut general = section.get("endpoint", in_file);
+    let in_file = |text: &str| contradiction(text, said).and_then(|()| parse(text));
+    let general = section.get("endpoint", in_file);
     // A variable is below every key of the file, be the variable the more specific one.
     let below = on && general.is_absent();
     let own_metrics = section.get("metricsEndpoint", in_file).or_variable(below, METRICS, parse);
     let own_traces = section.get("tracesEndpoint", in_file).or_variable(below, TRACES, parse);
-    let mut append = Append::WherePathIsEmpty;
-    if below {
-        append = Append::Always;
-        general = general.or_variable(on, GENERAL, parse);
-    }
+    let append = if below { Append::Always } else { Append::WherePathIsEmpty };
+    let general = general.or_variable(below, GENERAL, parse);
     if !on {
         return None;
     }
-    let needed = [(&own_metrics, metrics), (&own_traces, traces)];
-    if general.is_absent() && needed.iter().any(|(own, on)| *on && own.is_absent()) {
-        let message = "required where OTLP is pushed, as host:port or a URL (or \
-                       OTEL_EXPORTER_OTLP_ENDPOINT)";
-        context.error(general.at, &general.path, message);
-    }
+    let shared = [(&own_metrics, metrics), (&own_traces, traces)]
+        .into_iter()
+        .filter(|(own, on)| *on && own.is_absent())
+        .count();
+    check(&general, shared, protocol, append);
     let general = general.option();
     let choose = |own: Setting<'_, Url>, path| {
         own.option().or_else(|| general.clone().map(|url| appended(url, protocol, append, path)))
@@ -67,6 +63,28 @@ pub(super) fn read(
         // Only one signal is pushed, or an error has been reported.
         (Some(only), None) | (None, Some(only)) => Some((only.clone(), only)),
         (None, None) => None,
+    }
+}
+
+/// Looks at the endpoint that `shared` signals without one of their own use.
+fn check(general: &Setting<'_, Url>, shared: usize, protocol: Protocol, append: Append) {
+    match &general.found {
+        Found::Absent if shared > 0 => {
+            let message = "required where OTLP is pushed, as host:port or a URL (or \
+                           OTEL_EXPORTER_OTLP_ENDPOINT)";
+            general.context.error(general.at, &general.path, message);
+        }
+        Found::Given(url)
+            if shared > 1
+                && protocol == Protocol::HttpProtobuf
+                && matches!(append, Append::WherePathIsEmpty)
+                && url.path() != "/" =>
+        {
+            let message = "its path is used as it is, for metrics and traces alike; \
+                           metricsEndpoint and tracesEndpoint take a path each";
+            general.context.warn(general.at, &general.path, message);
+        }
+        _ => {}
     }
 }
 

@@ -45,9 +45,15 @@ pub(super) fn expand(node: &mut Node, env: &dyn Environment, faults: &mut Faults
                 node.value = expanded(text, node.position, env, faults);
             }
         }
-        Value::List(items) => items.iter_mut().for_each(|item| expand(item, env, faults)),
+        Value::List(items) => {
+            for item in items {
+                expand(item, env, faults);
+            }
+        }
         Value::Map(entries) => {
-            entries.iter_mut().for_each(|entry| expand(&mut entry.value, env, faults));
+            for entry in entries {
+                expand(&mut entry.value, env, faults);
+            }
         }
         Value::Null | Value::Broken => {}
     }

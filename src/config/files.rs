@@ -9,7 +9,10 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::SecretString;
 
-use super::reader::{Context, Section, Setting};
+use super::context::Context;
+use super::diagnostics::Position;
+use super::reader::Section;
+use super::setting::Setting;
 use super::values::{header_secret, text};
 use crate::netbackup::config::{Identity, PemFile};
 
@@ -30,50 +33,51 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// The content of the file that a setting names, and its path; `None` without one or if unreadable.
-fn content(
-    context: &Context<'_>,
-    setting: Setting<'_, String>,
-) -> Option<(PathBuf, Vec<u8>, Complaint)> {
-    let complaint = Complaint { path: setting.path.clone(), at: setting.at };
-    let path = context.base.join(setting.option()?);
-    context.files.borrow_mut().push(path.clone());
-    match read(&path) {
-        Ok(content) => Some((path, content, complaint)),
-        Err(error) => {
-            complaint.make(context, &format!("cannot read {}: {error}", path.display()));
-            None
+/// A file that a setting names, with its content.
+struct Named<'c> {
+    context: &'c Context<'c>,
+    path: PathBuf,
+    bytes: Vec<u8>,
+    key: String,
+    at: Position,
+}
+
+impl<'c> Named<'c> {
+    /// Reads the file; `None` where the setting names none or it cannot be read.
+    fn read(setting: Setting<'c, String>) -> Option<Self> {
+        let (context, key, at) = (setting.context, setting.path.clone(), setting.at);
+        let path = context.base.join(setting.option()?);
+        context.files.borrow_mut().push(path.clone());
+        match read(&path) {
+            Ok(bytes) => Some(Self { context, path, bytes, key, at }),
+            Err(error) => {
+                // A path to nothing may be a secret that got behind the wrong key.
+                let name =
+                    if path.exists() { format!(" {}", path.display()) } else { String::new() };
+                context.error(at, &key, format!("cannot read the file{name}: {error}"));
+                None
+            }
         }
     }
-}
 
-/// Whom to complain about.
-struct Complaint {
-    path: String,
-    at: super::diagnostics::Position,
-}
-
-impl Complaint {
-    fn make(&self, context: &Context<'_>, message: &str) {
-        context.error(self.at, &self.path, message);
+    fn complain(&self, message: &str) {
+        let message = format!("{}: {message}", self.path.display());
+        self.context.error(self.at, &self.key, message);
     }
 }
 
 /// The API key in a file, with space around it removed.
-pub(super) fn api_key(
-    context: &Context<'_>,
-    setting: Setting<'_, String>,
-) -> Option<(SecretString, PathBuf)> {
-    let (path, content, complaint) = content(context, setting)?;
-    let fault = match std::str::from_utf8(&content) {
+pub(super) fn api_key(setting: Setting<'_, String>) -> Option<(SecretString, PathBuf)> {
+    let file = Named::read(setting)?;
+    let fault = match std::str::from_utf8(&file.bytes) {
         Err(_) => "the file is not text (UTF-8)".into(),
+        Ok(key) if key.trim().is_empty() => "the file is empty".into(),
         Ok(key) => match header_secret(key) {
-            Ok(key) => return Some((key, path)),
-            Err(_) if key.trim().is_empty() => "the file is empty".into(),
+            Ok(key) => return Some((key, file.path)),
             Err(fault) => fault,
         },
     };
-    complaint.make(context, &format!("{}: {fault}", path.display()));
+    file.complain(&fault);
     None
 }
 
@@ -105,28 +109,25 @@ pub(super) fn tls(
     if !wanted {
         return (None, None);
     }
-    let ca = certificates(context, ca);
-    let identity = certificates(context, certificate).zip(private_key(context, key));
+    let ca = certificates(ca);
+    let identity = certificates(certificate).zip(private_key(key));
     let identity =
         identity.map(|(certificate, (key_path, key))| Identity { certificate, key_path, key });
     (ca, identity)
 }
 
-fn certificates(context: &Context<'_>, setting: Setting<'_, String>) -> Option<PemFile> {
-    let (path, content, complaint) = content(context, setting)?;
-    let pem = only_certificates(&content);
+fn certificates(setting: Setting<'_, String>) -> Option<PemFile> {
+    let file = Named::read(setting)?;
+    let pem = only_certificates(&file.bytes);
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match found {
-        Ok(certificates) if !certificates.is_empty() => Some(PemFile { path, pem }),
-        Ok(_) => {
-            complaint.make(context, &format!("{}: holds no PEM certificate", path.display()));
-            None
+        Ok(certificates) if !certificates.is_empty() => {
+            return Some(PemFile { path: file.path, pem });
         }
-        Err(_) => {
-            complaint.make(context, &format!("{}: not valid PEM", path.display()));
-            None
-        }
+        Ok(_) => file.complain("holds no PEM certificate"),
+        Err(_) => file.complain("not valid PEM"),
     }
+    None
 }
 
 /// The certificates of a PEM file. A private key beside them must not get where `Debug` shows it.
@@ -144,17 +145,12 @@ fn only_certificates(content: &[u8]) -> Vec<u8> {
     out
 }
 
-fn private_key(
-    context: &Context<'_>,
-    setting: Setting<'_, String>,
-) -> Option<(PathBuf, SecretString)> {
-    let (path, content, complaint) = content(context, setting)?;
-    match (PrivateKeyDer::from_pem_slice(&content), String::from_utf8(content)) {
-        (Ok(_), Ok(pem)) => Some((path, SecretString::from(pem))),
-        _ => {
-            let message = "holds no PEM private key (an encrypted one cannot be used)";
-            complaint.make(context, &format!("{}: {message}", path.display()));
-            None
-        }
+fn private_key(setting: Setting<'_, String>) -> Option<(PathBuf, SecretString)> {
+    let file = Named::read(setting)?;
+    let is_key = PrivateKeyDer::from_pem_slice(&file.bytes).is_ok();
+    if let (true, Ok(pem)) = (is_key, std::str::from_utf8(&file.bytes)) {
+        return Some((file.path, SecretString::from(pem)));
     }
+    file.complain("holds no PEM private key (an encrypted one cannot be used)");
+    None
 }

@@ -7,9 +7,11 @@
 
 use std::time::Duration;
 
+use super::context::Context;
 use super::endpoint;
 use super::files::{self, TlsVariables};
-use super::reader::{Context, Found, Section};
+use super::reader::Section;
+use super::setting::Found;
 use super::values::{boolean, choice, duration, milliseconds, number, ratio};
 use super::variables;
 use crate::telemetry::otlp::Config;

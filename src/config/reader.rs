@@ -1,89 +1,13 @@
 //! Typed reading of the tree. Each question registers its key, so the schema is the set of questions
 //! asked: a key is added by asking for it, and what nobody asked for is unknown.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-
 use secrecy::SecretString;
 
-use super::diagnostics::{Diagnostic, Position, Problem, nearest, quoted};
-use super::env::Environment;
+use super::context::Context;
+use super::diagnostics::{Position, nearest, quoted};
+use super::setting::{Found, Setting};
 use super::tree::{Entry, Node, Value};
 use super::values::{Parsed, any};
-
-/// What all sections share: where the configuration comes from and what was found wrong with it.
-pub(super) struct Context<'e> {
-    pub(super) origin: String,
-    /// Files that the configuration names are relative to this directory.
-    pub(super) base: PathBuf,
-    pub(super) env: &'e dyn Environment,
-    pub(super) errors: RefCell<Vec<Diagnostic>>,
-    pub(super) warnings: RefCell<Vec<Diagnostic>>,
-    pub(super) files: RefCell<Vec<PathBuf>>,
-    /// Every key that was asked for, such as `nbuservers[].port`.
-    pub(super) keys: RefCell<BTreeSet<String>>,
-    /// The first secret that is spelt out in the file itself.
-    pub(super) literal_secret: Cell<Option<Position>>,
-}
-
-impl<'e> Context<'e> {
-    pub(super) fn new(origin: String, base: PathBuf, env: &'e dyn Environment) -> Self {
-        Self {
-            origin,
-            base,
-            env,
-            errors: RefCell::default(),
-            warnings: RefCell::default(),
-            files: RefCell::default(),
-            keys: RefCell::default(),
-            literal_secret: Cell::new(None),
-        }
-    }
-
-    pub(super) fn error(&self, at: Position, path: &str, message: impl Into<String>) {
-        self.errors.borrow_mut().push(self.diagnostic(Some(at), path, message.into()));
-    }
-
-    pub(super) fn warn(&self, at: Position, path: &str, message: impl Into<String>) {
-        self.warnings.borrow_mut().push(self.diagnostic(Some(at), path, message.into()));
-    }
-
-    /// An error that concerns the file as a whole.
-    pub(super) fn file_error(&self, message: impl Into<String>) {
-        self.errors.borrow_mut().push(self.diagnostic(None, "", message.into()));
-    }
-
-    pub(super) fn problem(&self, problem: Problem) {
-        self.error(problem.position, "", problem.message);
-    }
-
-    pub(super) fn variable_error(&self, name: &str, message: &str) {
-        self.errors.borrow_mut().push(environment(name, message));
-    }
-
-    pub(super) fn variable_warning(&self, name: &str, message: &str) {
-        self.warnings.borrow_mut().push(environment(name, message));
-    }
-
-    /// A variable that is set and not empty; the specification treats empty as not set.
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
-        self.env.get(name).filter(|value| !value.trim().is_empty())
-    }
-
-    fn diagnostic(&self, position: Option<Position>, path: &str, message: String) -> Diagnostic {
-        Diagnostic { origin: self.origin.clone(), position, path: path.to_owned(), message }
-    }
-}
-
-fn environment(name: &str, message: &str) -> Diagnostic {
-    Diagnostic {
-        origin: "environment".to_owned(),
-        position: None,
-        path: name.to_owned(),
-        message: message.to_owned(),
-    }
-}
 
 /// A mapping of the file. When it is dropped, the keys that nobody asked for are reported.
 pub(super) struct Section<'c> {
@@ -160,7 +84,7 @@ impl<'c> Section<'c> {
         });
         let setting = self.get(name, parse);
         if literal {
-            note_literal(self.context, setting.at);
+            self.context.note_literal(setting.at);
         }
         setting
     }
@@ -246,7 +170,7 @@ impl<'c> Section<'c> {
         if let Some(Value::Map(entries)) = node.map(|entry| &entry.value.value) {
             for Entry { value, .. } in entries {
                 if matches!(&value.value, Value::Text { literal: true, .. }) {
-                    note_literal(self.context, value.position);
+                    self.context.note_literal(value.position);
                 }
             }
         }
@@ -317,80 +241,13 @@ impl Drop for Section<'_> {
                 continue;
             }
             let near = nearest(key, self.asked.iter().copied());
-            let mut message = format!("unknown key{}", quoted(key, near.is_some()));
-            if let Some(near) = near {
-                message.push_str(&format!("; did you mean \"{near}\"?"));
-            } else {
-                message.push_str(&format!("; expected one of {}", self.asked.join(", ")));
-            }
-            self.context.error(*position, &self.path, message);
-        }
-    }
-}
-
-/// The answer to a question for a key.
-#[must_use]
-pub(super) struct Setting<'c, T> {
-    context: &'c Context<'c>,
-    pub(super) path: String,
-    /// Of the value, or of the section where the key is absent.
-    pub(super) at: Position,
-    pub(super) found: Found<T>,
-}
-
-/// What a key holds.
-pub(super) enum Found<T> {
-    /// Not there, or `null`.
-    Absent,
-    /// There and wrong, which is reported already.
-    Wrong,
-    /// There and valid.
-    Given(T),
-}
-
-impl<T> Setting<'_, T> {
-    /// The value, if there is a valid one.
-    pub(super) fn option(self) -> Option<T> {
-        match self.found {
-            Found::Given(value) => Some(value),
-            Found::Absent | Found::Wrong => None,
-        }
-    }
-
-    /// The value or its default. With a wrong value it does not matter: nothing will use it.
-    pub(super) fn or(self, default: T) -> T {
-        self.option().unwrap_or(default)
-    }
-
-    /// The value; its absence is an error.
-    pub(super) fn required(self) -> Option<T> {
-        if self.is_absent() {
-            self.context.error(self.at, &self.path, "required, but missing");
-        }
-        self.option()
-    }
-
-    pub(super) fn is_absent(&self) -> bool {
-        matches!(self.found, Found::Absent)
-    }
-
-    /// Takes what is absent from a variable of the environment, if `from` says that it counts.
-    pub(super) fn or_variable(
-        mut self,
-        counts: bool,
-        name: &str,
-        parse: impl FnOnce(&str) -> Parsed<T>,
-    ) -> Self {
-        if let (true, true, Some(text)) = (counts, self.is_absent(), self.context.variable(name)) {
-            self.found = match parse(text.trim()) {
-                Ok(value) => Found::Given(value),
-                Err(message) => {
-                    self.context.variable_error(name, &message);
-                    Found::Wrong
-                }
+            let hint = match near {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!("expected one of {}", self.asked.join(", ")),
             };
+            let name = quoted(key, near.is_some());
+            self.context.error(*position, &self.path, format!("unknown key{name}; {hint}"));
         }
-        self
     }
 }
 
@@ -411,12 +268,6 @@ fn scalar<T>(
     };
     context.error(node.position, path, message);
     Found::Wrong
-}
-
-fn note_literal(context: &Context<'_>, at: Position) {
-    if context.literal_secret.get().is_none() {
-        context.literal_secret.set(Some(at));
-    }
 }
 
 fn kind(value: &Value) -> &'static str {

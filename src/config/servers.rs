@@ -9,6 +9,7 @@ use url::Url;
 
 use super::files;
 use super::reader::Section;
+use super::setting::Found;
 use super::values::{
     Parsed, any, boolean, bracketed, choice, duration, header_secret, host, number, port, text,
 };
@@ -85,12 +86,12 @@ fn server(
     sites: &mut HashMap<String, String>,
 ) -> Option<Server> {
     let enabled = section.get("enabled", boolean).or(true);
-    let base_url = base_url(&mut section);
+    let base_url = base_url(&mut section, enabled);
     let site = site(&mut section, form, base_url.as_ref(), sites);
     let key = api_key(&mut section, enabled);
     let api_version = section.get("apiVersion", api_version).or(None);
     let insecure = section.get("insecureSkipVerify", boolean);
-    if enabled && matches!(insecure.found, super::reader::Found::Given(true)) {
+    if enabled && matches!(insecure.found, Found::Given(true)) {
         let message = "any certificate is accepted, so anyone on the path can take the API key; \
                        caFile trusts a private CA";
         section.context.warn(insecure.at, &insecure.path, message);
@@ -141,14 +142,14 @@ fn site(
     Some(site)
 }
 
-fn base_url(section: &mut Section<'_>) -> Option<Url> {
+fn base_url(section: &mut Section<'_>, enabled: bool) -> Option<Url> {
     let scheme_setting = section.get("scheme", choice(SCHEMES));
     let at = scheme_setting.at;
     let scheme = scheme_setting.or("https");
     let host = section.get("host", host).required();
     let port = section.get("port", port).or(1556);
     let prefix = section.get("uri", prefix).or("/netbackup".to_owned());
-    if scheme == "http" {
+    if enabled && scheme == "http" {
         let message = "the API key is sent in the clear";
         section.context.warn(at, &section.path_of("scheme"), message);
     }
@@ -195,7 +196,7 @@ fn api_key(section: &mut Section<'_>, enabled: bool) -> Option<(SecretString, Op
         }
         (false, true) => key.option().map(|key| (key, None)),
         (true, false) if !enabled => file.option().map(|_| (SecretString::from(""), None)),
-        (true, false) => files::api_key(context, file).map(|(key, path)| (key, Some(path))),
+        (true, false) => files::api_key(file).map(|(key, path)| (key, Some(path))),
     }
 }
 

@@ -23,8 +23,11 @@ fn tab_indents(text: &str, line: usize) -> bool {
 fn kind(kind: &ErrorKind) -> &'static str {
     use ErrorKind as K;
     match kind {
-        K::TabNotAllowed | K::TabInBlockIndentation | K::TabInIndentation => TAB,
-        K::TabAtBlockScalarStart | K::TabInPlainScalar => TAB,
+        K::TabNotAllowed
+        | K::TabInBlockIndentation
+        | K::TabInIndentation
+        | K::TabAtBlockScalarStart
+        | K::TabInPlainScalar => TAB,
         K::UnexpectedEofFlowSequence | K::ExpectedFlowSequenceSeparator => {
             "a list in brackets is not closed: expected ',' or ']'"
         }

@@ -3,7 +3,8 @@
 
 use secrecy::SecretString;
 
-use super::reader::{Context, Section};
+use super::context::Context;
+use super::reader::Section;
 use super::values::{Parsed, any, header_secret};
 
 const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
