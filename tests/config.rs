@@ -1,5 +1,7 @@
 //! The configuration: what loads, what it becomes, what is said about what does not load.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
+
 #[path = "config/effective.rs"]
 mod effective;
 #[path = "config/errors.rs"]

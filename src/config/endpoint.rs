@@ -72,7 +72,7 @@ fn check(general: &Setting<'_, Url>, shared: usize, protocol: Protocol, append: 
         Found::Absent if shared > 0 => {
             let message = "required where OTLP is pushed, as host:port or a URL (or \
                            OTEL_EXPORTER_OTLP_ENDPOINT)";
-            general.context.error(general.at, &general.path, message);
+            general.source.error(message);
         }
         Found::Given(url)
             if shared > 1
@@ -82,7 +82,7 @@ fn check(general: &Setting<'_, Url>, shared: usize, protocol: Protocol, append: 
         {
             let message = "its path is used as it is, for metrics and traces alike; \
                            metricsEndpoint and tracesEndpoint take a path each";
-            general.context.warn(general.at, &general.path, message);
+            general.source.warn(message);
         }
         _ => {}
     }

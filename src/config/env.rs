@@ -94,6 +94,8 @@ pub(super) fn dotenv_path(config: &Path) -> Option<std::path::PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -114,6 +116,14 @@ mod tests {
             ("A=1\nB=\"open\nC=1\n", 3),
         ] {
             assert_eq!(parse(text.as_bytes()).unwrap_err().line, line, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(content in any::<Vec<u8>>(), text in "[A-Z=$\\{\\}'\"\\\\ #\n]{0,40}") {
+            let _ = parse(&content);
+            let _ = parse(text.as_bytes());
         }
     }
 

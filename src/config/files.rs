@@ -9,10 +9,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::SecretString;
 
-use super::context::Context;
-use super::diagnostics::Position;
 use super::reader::Section;
-use super::setting::Setting;
+use super::setting::{Setting, Source};
 use super::values::{header_secret, text};
 use crate::netbackup::config::{Identity, PemFile};
 
@@ -35,34 +33,35 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// A file that a setting names, with its content.
 struct Named<'c> {
-    context: &'c Context<'c>,
+    source: Source<'c>,
     path: PathBuf,
     bytes: Vec<u8>,
-    key: String,
-    at: Position,
 }
 
 impl<'c> Named<'c> {
     /// Reads the file; `None` where the setting names none or it cannot be read.
     fn read(setting: Setting<'c, String>) -> Option<Self> {
-        let (context, key, at) = (setting.context, setting.path.clone(), setting.at);
-        let path = context.base.join(setting.option()?);
+        let source = setting.source.clone();
+        let context = source.context;
+        let given = setting.option()?;
+        let path = match &source.variable {
+            Some(_) => PathBuf::from(given),
+            None => context.base.join(given),
+        };
         context.files.borrow_mut().push(path.clone());
         match read(&path) {
-            Ok(bytes) => Some(Self { context, path, bytes, key, at }),
+            Ok(bytes) => return Some(Self { source, path, bytes }),
+            // A path to nothing may be a secret that got behind the wrong key: it is not shown.
+            Err(error) if !path.exists() => source.error(&format!("cannot read the file: {error}")),
             Err(error) => {
-                // A path to nothing may be a secret that got behind the wrong key.
-                let name =
-                    if path.exists() { format!(" {}", path.display()) } else { String::new() };
-                context.error(at, &key, format!("cannot read the file{name}: {error}"));
-                None
+                source.error(&format!("cannot read the file {}: {error}", path.display()));
             }
         }
+        None
     }
 
     fn complain(&self, message: &str) {
-        let message = format!("{}: {message}", self.path.display());
-        self.context.error(self.at, &self.key, message);
+        self.source.error(&format!("{}: {message}", self.path.display()));
     }
 }
 
@@ -95,7 +94,6 @@ pub(super) fn tls(
     variables: Option<TlsVariables>,
     wanted: bool,
 ) -> (Option<PemFile>, Option<Identity>) {
-    let context = section.context;
     let counts = variables.is_some();
     let names = variables.unwrap_or_default();
     let ca = section.get("caFile", text).or_variable(counts, names.ca, text);
@@ -104,7 +102,7 @@ pub(super) fn tls(
     if certificate.is_absent() != key.is_absent() {
         let (there, missing) =
             if key.is_absent() { (&certificate, "keyFile") } else { (&key, "certFile") };
-        context.error(there.at, &there.path, format!("takes {missing} too, which is missing"));
+        there.source.error(&format!("takes {missing} too, which is missing"));
     }
     if !wanted {
         return (None, None);

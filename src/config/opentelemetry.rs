@@ -133,11 +133,10 @@ fn enabled(section: &mut Section<'_>) -> bool {
 fn signals(section: &mut Section<'_>, on: bool) -> Option<(bool, bool)> {
     let setting = section.list("signals", choice(SIGNALS));
     let context = section.context;
-    let (at, path) = (setting.at, setting.path.clone());
     match setting.found {
         Found::Given(signals) if signals.is_empty() => {
             let message = "expected at least one of metrics, traces (enabled: false stops both)";
-            context.error(at, &path, message);
+            setting.source.error(message);
             None
         }
         Found::Given(signals) => {
@@ -148,7 +147,12 @@ fn signals(section: &mut Section<'_>, on: bool) -> Option<(bool, bool)> {
         Found::Absent => {
             let pushed = |name| variables::exporter_is_otlp(context, name);
             let signals = (pushed("OTEL_METRICS_EXPORTER"), pushed("OTEL_TRACES_EXPORTER"));
-            (signals != (false, false)).then_some(signals)
+            if signals == (false, false) {
+                let message = "nothing is pushed, since OTEL_TRACES_EXPORTER says the same";
+                context.variable_warning("OTEL_METRICS_EXPORTER", message);
+                return None;
+            }
+            Some(signals)
         }
     }
 }

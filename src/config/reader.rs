@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use super::context::Context;
 use super::diagnostics::{Position, nearest, quoted};
-use super::setting::{Found, Setting};
+use super::setting::{Found, Setting, Source};
 use super::tree::{Entry, Node, Value};
 use super::values::{Parsed, any};
 
@@ -19,6 +19,8 @@ pub(super) struct Section<'c> {
     pub(super) position: Position,
     entries: &'c [Entry],
     asked: Vec<&'static str>,
+    /// There and no mapping, which is reported already: its keys are neither there nor missing.
+    broken: bool,
 }
 
 /// An element of a mapping whose keys are the user's own.
@@ -34,16 +36,18 @@ impl<'c> Section<'c> {
     }
 
     fn over(context: &'c Context<'c>, node: &'c Node, path: String, schema: String) -> Self {
-        let entries = match &node.value {
-            Value::Map(entries) => entries.as_slice(),
-            Value::Null | Value::Broken => &[],
+        let (entries, broken) = match &node.value {
+            Value::Map(entries) => (entries.as_slice(), false),
+            Value::Null => (&[][..], false),
+            Value::Broken => (&[][..], true),
             other => {
                 let message = format!("expected a mapping of keys, found {}", kind(other));
                 context.error(node.position, &path, message);
-                &[]
+                (&[][..], true)
             }
         };
-        Self { context, path, schema, position: node.position, entries, asked: Vec::new() }
+        let position = node.position;
+        Self { context, path, schema, position, entries, asked: Vec::new(), broken }
     }
 
     /// The path of a key of this section.
@@ -57,6 +61,11 @@ impl<'c> Section<'c> {
         self.entries.iter().find(|entry| entry.key == name).map(|entry| &entry.value)
     }
 
+    fn source(&self, name: &str, node: Option<&Node>) -> Source<'c> {
+        let at = node.map_or(self.position, |node| node.position);
+        Source { context: self.context, path: self.path_of(name), at, variable: None }
+    }
+
     /// A scalar. `null` is as good as absent.
     pub(super) fn get<T>(
         &mut self,
@@ -64,13 +73,13 @@ impl<'c> Section<'c> {
         parse: impl FnOnce(&str) -> Parsed<T>,
     ) -> Setting<'c, T> {
         let node = self.find(name);
-        let path = self.path_of(name);
+        let source = self.source(name, node);
         let found = match node {
+            None if self.broken => Found::Wrong,
             None => Found::Absent,
-            Some(node) => scalar(self.context, node, &path, parse),
+            Some(node) => scalar(self.context, node, &source.path, parse),
         };
-        let at = node.map_or(self.position, |node| node.position);
-        Setting { context: self.context, path, at, found }
+        Setting { source, found }
     }
 
     /// A scalar that nobody may see.
@@ -84,7 +93,7 @@ impl<'c> Section<'c> {
         });
         let setting = self.get(name, parse);
         if literal {
-            self.context.note_literal(setting.at);
+            self.context.note_literal(setting.source.at);
         }
         setting
     }
@@ -101,18 +110,18 @@ impl<'c> Section<'c> {
         parse: impl Fn(&str) -> Parsed<T>,
     ) -> Setting<'c, Vec<T>> {
         let node = self.find(name);
-        let path = self.path_of(name);
-        let at = node.map_or(self.position, |node| node.position);
+        let source = self.source(name, node);
         let found = match node.map(|node| &node.value) {
+            None if self.broken => Found::Wrong,
             None | Some(Value::Null) => Found::Absent,
             Some(Value::Broken) => Found::Wrong,
-            Some(Value::List(items)) => self.items(items, &path, parse),
+            Some(Value::List(items)) => self.items(items, &source.path, parse),
             Some(other) => {
-                self.context.error(at, &path, format!("expected a list, found {}", kind(other)));
+                source.error(&format!("expected a list, found {}", kind(other)));
                 Found::Wrong
             }
         };
-        Setting { context: self.context, path, at, found }
+        Setting { source, found }
     }
 
     fn items<T>(
@@ -190,6 +199,7 @@ impl<'c> Section<'c> {
                 position: self.position,
                 entries: &[],
                 asked: Vec::new(),
+                broken: self.broken,
             },
         }
     }

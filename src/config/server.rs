@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::logging::{self, Destination, Format};
 use super::reader::Section;
+use super::setting::Found;
 use super::values::{Parsed, any, choice, duration, host, number, port};
 use crate::{http, poller, telemetry};
 
@@ -46,7 +47,13 @@ fn polling(server: &mut Section<'_>) -> poller::Config {
     let window = server.get("scrapingInterval", duration).or(Duration::from_secs(3600));
     let interval = server.get("collectionInterval", duration).or(Duration::from_secs(300));
     let cache_ttl = server.get("cacheTTL", duration).or(Duration::from_secs(300));
-    let stale_after = server.get("staleAfter", duration).or(3 * interval.max(cache_ttl));
+    let stale_after = server.get("staleAfter", duration);
+    if matches!(stale_after.found, Found::Given(age) if age < interval) {
+        stale_after
+            .source
+            .warn("shorter than collectionInterval: samples vanish between two polls");
+    }
+    let stale_after = stale_after.or(3 * interval.max(cache_ttl));
     poller::Config { interval, cache_ttl, window: window.max(interval), stale_after }
 }
 

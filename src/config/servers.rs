@@ -86,15 +86,15 @@ fn server(
     sites: &mut HashMap<String, String>,
 ) -> Option<Server> {
     let enabled = section.get("enabled", boolean).or(true);
-    let base_url = base_url(&mut section, enabled);
-    let site = site(&mut section, form, base_url.as_ref(), sites);
+    let address = address(&mut section, enabled);
+    let site = site(&mut section, form, address.as_ref(), sites);
     let key = api_key(&mut section, enabled);
     let api_version = section.get("apiVersion", api_version).or(None);
     let insecure = section.get("insecureSkipVerify", boolean);
     if enabled && matches!(insecure.found, Found::Given(true)) {
         let message = "any certificate is accepted, so anyone on the path can take the API key; \
                        caFile trusts a private CA";
-        section.context.warn(insecure.at, &insecure.path, message);
+        insecure.source.warn(message);
     }
     let (ca, identity) = files::tls(&mut section, None, enabled);
     let proxy = section.secret("proxyUrl", proxy).option();
@@ -106,7 +106,7 @@ fn server(
     let (api_key, key_file) = key?;
     let config = Config {
         site: site?,
-        base_url: base_url?,
+        base_url: address?.url,
         api_key,
         api_version,
         insecure_skip_verify: insecure.or(false),
@@ -123,35 +123,40 @@ fn server(
 fn site(
     section: &mut Section<'_>,
     form: Form,
-    url: Option<&Url>,
+    address: Option<&Address>,
     sites: &mut HashMap<String, String>,
 ) -> Option<String> {
     let setting = section.get("site", text);
-    let (at, path) = (setting.at, setting.path.clone());
+    let source = setting.source.clone();
     let site = if form == Form::Single && setting.is_absent() {
-        let host = url?.host_str()?;
-        host.trim_start_matches('[').trim_end_matches(']').to_owned()
+        address?.host.clone()
     } else {
         setting.required()?
     };
     if let Some(first) = sites.get(&site) {
-        section.context.error(at, &path, format!("the same site as {first}; sites are unique"));
+        source.error(&format!("the same site as {first}; sites are unique"));
         return None;
     }
     sites.insert(site.clone(), section.path.clone());
     Some(site)
 }
 
-fn base_url(section: &mut Section<'_>, enabled: bool) -> Option<Url> {
-    let scheme_setting = section.get("scheme", choice(SCHEMES));
-    let at = scheme_setting.at;
-    let scheme = scheme_setting.or("https");
+/// Where a server is.
+struct Address {
+    /// As the file spells it; a URL would change its case.
+    host: String,
+    url: Url,
+}
+
+fn address(section: &mut Section<'_>, enabled: bool) -> Option<Address> {
+    let scheme = section.get("scheme", choice(SCHEMES));
+    let source = scheme.source.clone();
+    let scheme = scheme.or("https");
     let host = section.get("host", host).required();
     let port = section.get("port", port).or(1556);
     let prefix = section.get("uri", prefix).or("/netbackup".to_owned());
     if enabled && scheme == "http" {
-        let message = "the API key is sent in the clear";
-        section.context.warn(at, &section.path_of("scheme"), message);
+        source.warn("the API key is sent in the clear");
     }
     let host = host?;
     let url = Url::parse(&format!("{scheme}://{}:{port}{prefix}", bracketed(&host)));
@@ -159,7 +164,7 @@ fn base_url(section: &mut Section<'_>, enabled: bool) -> Option<Url> {
         let message = "makes no valid address together with port and uri";
         section.context.error(section.position, &section.path_of("host"), message);
     }
-    url.ok()
+    Some(Address { host, url: url.ok()? })
 }
 
 /// The path before every resource: a leading slash, no trailing one; `/` means none.
@@ -182,16 +187,15 @@ fn prefix(text: &str) -> Parsed<String> {
 fn api_key(section: &mut Section<'_>, enabled: bool) -> Option<(SecretString, Option<PathBuf>)> {
     let key = section.secret("apiKey", header_secret);
     let file = section.get("apiKeyFile", text);
-    let context = section.context;
+    if section.holds("apiKey") && section.holds("apiKeyFile") {
+        file.source.error("give apiKey or apiKeyFile, not both");
+        return None;
+    }
     match (key.is_absent(), file.is_absent()) {
-        (false, false) => {
-            context.error(file.at, &file.path, "give apiKey or apiKeyFile, not both");
-            None
-        }
+        (false, false) => None,
         (true, true) if !enabled => Some((SecretString::from(""), None)),
         (true, true) => {
-            let message = "required, but missing (or apiKeyFile)";
-            context.error(section.position, &section.path_of("apiKey"), message);
+            key.source.error("required, but missing (or apiKeyFile)");
             None
         }
         (false, true) => key.option().map(|key| (key, None)),

@@ -7,11 +7,35 @@ use super::values::Parsed;
 /// The answer to a question for a key.
 #[must_use]
 pub(super) struct Setting<'c, T> {
+    pub(super) source: Source<'c>,
+    pub(super) found: Found<T>,
+}
+
+/// Where a value comes from: whom to complain about.
+#[derive(Clone)]
+pub(super) struct Source<'c> {
     pub(super) context: &'c Context<'c>,
     pub(super) path: String,
     /// Of the value, or of the section where the key is absent.
     pub(super) at: Position,
-    pub(super) found: Found<T>,
+    /// The variable that stands in for the key.
+    pub(super) variable: Option<String>,
+}
+
+impl Source<'_> {
+    pub(super) fn error(&self, message: &str) {
+        match &self.variable {
+            Some(name) => self.context.variable_error(name, message),
+            None => self.context.error(self.at, &self.path, message),
+        }
+    }
+
+    pub(super) fn warn(&self, message: &str) {
+        match &self.variable {
+            Some(name) => self.context.variable_warning(name, message),
+            None => self.context.warn(self.at, &self.path, message),
+        }
+    }
 }
 
 /// What a key holds.
@@ -41,7 +65,7 @@ impl<T> Setting<'_, T> {
     /// The value; its absence is an error.
     pub(super) fn required(self) -> Option<T> {
         if self.is_absent() {
-            self.context.error(self.at, &self.path, "required, but missing");
+            self.source.error("required, but missing");
         }
         self.option()
     }
@@ -50,18 +74,22 @@ impl<T> Setting<'_, T> {
         matches!(self.found, Found::Absent)
     }
 
-    /// Takes what is absent from a variable of the environment, if `from` says that it counts.
+    /// Takes what is absent from a variable of the environment, if those count.
     pub(super) fn or_variable(
         mut self,
         counts: bool,
         name: &str,
         parse: impl FnOnce(&str) -> Parsed<T>,
     ) -> Self {
-        if let (true, true, Some(text)) = (counts, self.is_absent(), self.context.variable(name)) {
+        if !counts || !self.is_absent() {
+            return self;
+        }
+        if let Some(text) = self.source.context.variable(name) {
+            self.source.variable = Some(name.to_owned());
             self.found = match parse(text.trim()) {
                 Ok(value) => Found::Given(value),
                 Err(message) => {
-                    self.context.variable_error(name, &message);
+                    self.source.error(&message);
                     Found::Wrong
                 }
             };

@@ -72,11 +72,22 @@ pub(super) fn parse(text: &str) -> Result<Document, Problem> {
     Ok(Document { root, problems: builder.problems })
 }
 
+/// A node with what it costs.
+#[derive(Clone)]
+struct Built {
+    node: Node,
+    /// Bytes, roughly.
+    weight: usize,
+    /// Levels of nesting. Aliases can nest deeper than the text does, and the tree is walked by
+    /// recursion.
+    height: usize,
+}
+
 struct Builder<'t> {
     text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
-    /// Complete nodes with an anchor, and what a copy of each weighs.
-    anchors: HashMap<usize, (Node, usize)>,
+    /// Complete nodes with an anchor.
+    anchors: HashMap<usize, Built>,
     weight: usize,
     problems: Vec<Problem>,
 }
@@ -107,52 +118,55 @@ impl<'t> Builder<'t> {
                     }
                 }
                 Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
-                other => root = Some(self.node(other, position)?.0),
+                other => root = Some(self.node(other, position)?.node),
             }
         }
         Ok(root)
     }
 
-    /// Builds the node that `event` begins; returns it with its weight.
-    fn node(&mut self, event: Event<'t>, position: Position) -> Result<(Node, usize), Problem> {
+    /// Builds the node that `event` begins.
+    fn node(&mut self, event: Event<'t>, position: Position) -> Result<Built, Problem> {
         let before = self.weight;
         let mut length = 0;
-        let (value, anchor) = match event {
+        let ((value, below), anchor) = match event {
             Event::Alias(id) => return self.alias(id, position),
             Event::Scalar(text, style, anchor, tag) => {
                 length = text.len();
-                (self.scalar(text.into_owned(), style, tag.as_deref(), position), anchor)
+                let value = self.scalar(text.into_owned(), style, tag.as_deref(), position);
+                ((value, 0), anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.check_tag(tag.as_deref(), position);
-                (Value::List(self.items()?), anchor)
+                (self.items()?, anchor)
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.check_tag(tag.as_deref(), position);
-                (Value::Map(self.entries()?), anchor)
+                (self.entries()?, anchor)
             }
             _ => return Err(Problem { position, message: "not valid YAML here".into() }),
         };
         self.charge(NODE_WEIGHT + length, position)?;
-        let node = Node { value, position };
-        let weight = self.weight - before;
+        let (weight, height) = (self.weight - before, below + 1);
+        if height > MAX_DEPTH {
+            return Err(Problem { position, message: "nested too deeply".into() });
+        }
+        let built = Built { node: Node { value, position }, weight, height };
         if anchor > 0 {
             // The copy that is kept for aliases is memory too.
             self.charge(weight, position)?;
-            self.anchors.insert(anchor, (node.clone(), weight));
+            self.anchors.insert(anchor, built.clone());
         }
-        Ok((node, weight))
+        Ok(built)
     }
 
-    fn alias(&mut self, id: usize, position: Position) -> Result<(Node, usize), Problem> {
-        let Some(weight) = self.anchors.get(&id).map(|(_, weight)| *weight) else {
+    fn alias(&mut self, id: usize, position: Position) -> Result<Built, Problem> {
+        // Only complete nodes are among the anchors.
+        let Some(weight) = self.anchors.get(&id).map(|built| built.weight) else {
             return Err(Problem { position, message: "an alias to what contains it".into() });
         };
         self.charge(weight, position)?;
-        match self.anchors.get(&id) {
-            Some((node, _)) => Ok((node.clone(), weight)),
-            None => Err(Problem { position, message: "an alias to nothing".into() }),
-        }
+        let built = self.anchors.get(&id).cloned();
+        built.ok_or(Problem { position, message: "an alias to nothing".into() })
     }
 
     fn charge(&mut self, weight: usize, position: Position) -> Result<(), Problem> {
@@ -160,7 +174,10 @@ impl<'t> Builder<'t> {
         if self.weight <= MAX_WEIGHT {
             return Ok(());
         }
-        Err(Problem { position, message: "aliases expand to more than the limit of 32 MiB".into() })
+        Err(Problem {
+            position,
+            message: "with aliases expanded, more than the limit of 32 MiB".into(),
+        })
     }
 
     fn scalar(
@@ -188,37 +205,37 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn items(&mut self) -> Result<Vec<Node>, Problem> {
+    fn items(&mut self) -> Result<(Value, usize), Problem> {
         let mut items = Vec::new();
+        let mut height = 0;
         while let Some((event, position)) = self.next()? {
             if event == Event::SequenceEnd {
                 break;
             }
-            items.push(self.node(event, position)?.0);
+            let built = self.node(event, position)?;
+            height = height.max(built.height);
+            items.push(built.node);
         }
-        Ok(items)
+        Ok((Value::List(items), height))
     }
 
-    fn entries(&mut self) -> Result<Vec<Entry>, Problem> {
-        let mut entries = Vec::new();
-        let mut seen = HashMap::new();
-        let mut merged = Vec::new();
+    fn entries(&mut self) -> Result<(Value, usize), Problem> {
+        let mut mapping = Mapping::default();
+        let mut height = 0;
         while let Some((event, position)) = self.next()? {
             if event == Event::MappingEnd {
                 break;
             }
             let merge = matches!(&event, Event::Scalar(key, ScalarStyle::Plain, ..) if key == "<<");
-            let key = self.node(event, position)?.0;
+            let key = self.node(event, position)?.node;
             let Some((event, at)) = self.next()? else { break };
-            let value = self.node(event, at)?.0;
+            let Built { node: value, height: below, .. } = self.node(event, at)?;
+            height = height.max(below);
             match key_text(key.value) {
-                _ if merge => self.merge(value, &mut merged),
+                _ if merge => self.merge(value, &mut mapping.merged),
                 Some(key) => {
-                    if let Some(first) = seen.get(&key) {
-                        self.duplicate(&key, position, *first);
-                    } else {
-                        seen.insert(key.clone(), position);
-                        entries.push(Entry { key, position, value });
+                    if let Some(first) = mapping.put(Entry { key: key.clone(), position, value }) {
+                        self.duplicate(&key, position, first);
                     }
                 }
                 None => {
@@ -227,13 +244,7 @@ impl<'t> Builder<'t> {
                 }
             }
         }
-        for entry in merged {
-            if !seen.contains_key(&entry.key) {
-                seen.insert(entry.key.clone(), entry.position);
-                entries.push(entry);
-            }
-        }
-        Ok(entries)
+        Ok((Value::Map(mapping.finish()), height))
     }
 
     fn duplicate(&mut self, key: &str, position: Position, first: Position) {
@@ -252,6 +263,34 @@ impl<'t> Builder<'t> {
                 self.problems.push(Problem { position: value.position, message });
             }
         }
+    }
+}
+
+/// A mapping in the making.
+#[derive(Default)]
+struct Mapping {
+    entries: Vec<Entry>,
+    seen: HashMap<String, Position>,
+    /// Entries of `<<`, which count where the mapping has none of its own.
+    merged: Vec<Entry>,
+}
+
+impl Mapping {
+    /// Adds an entry, unless its key is there: then the place of that is returned.
+    fn put(&mut self, entry: Entry) -> Option<Position> {
+        if let Some(first) = self.seen.get(&entry.key) {
+            return Some(*first);
+        }
+        self.seen.insert(entry.key.clone(), entry.position);
+        self.entries.push(entry);
+        None
+    }
+
+    fn finish(mut self) -> Vec<Entry> {
+        for entry in std::mem::take(&mut self.merged) {
+            self.put(entry);
+        }
+        self.entries
     }
 }
 

@@ -1,12 +1,14 @@
 //! What is said about what does not load: exact, complete, without a value.
 
+use std::fmt::Write as _;
+
 use insta::assert_snapshot;
 
 use super::{errors, load_with, with_server};
 
 #[test]
 fn every_error_is_reported_at_once() {
-    let text = r#"
+    let text = r"
 server:
   port: 70000
   uri: metrics
@@ -37,7 +39,7 @@ opentelemetry:
   samplingRate: 2
   signals: [metrics, logs]
   headers: {authorization: }
-"#;
+";
     assert_snapshot!(errors(text));
 }
 
@@ -96,9 +98,9 @@ fn missing_variables_are_named_together() {
     );
     let text = format!("# a comment with ${{NOTHING}}\n{text}");
     assert_snapshot!(errors(&text), @"
-    config.yaml:5:13: environment variables not set: A (line 6), B (lines 5, 6)
-    config.yaml:9:8: expected ${NAME} or ${NAME:-default}; write $$ for a dollar sign
-    config.yaml:10:9: \"${\" without \"}\"; write $$ for a dollar sign
+    config.yaml:6:13: environment variables not set: A (line 7), B (lines 6, 7)
+    config.yaml:10:8: expected ${NAME} or ${NAME:-default}; write $$ for a dollar sign
+    config.yaml:11:9: \"${\" without \"}\"; write $$ for a dollar sign
     ");
     let error = load_with(&with_server("    domain: ${B}"), &[]).unwrap_err();
     assert_snapshot!(error, @"config.yaml:5:13: environment variable not set: B (line 5)");
@@ -139,10 +141,15 @@ fn aliases_cannot_blow_up() {
     let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for n in 1..12 {
         let aliases = vec![format!("*a{}", n - 1); 10].join(", ");
-        text.push_str(&format!("a{n}: &a{n} [{aliases}]\n"));
+        writeln!(text, "a{n}: &a{n} [{aliases}]").unwrap();
     }
     let message = errors(&text);
-    assert!(message.ends_with("aliases expand to more than the limit of 32 MiB"), "{message}");
+    assert!(message.ends_with("with aliases expanded, more than the limit of 32 MiB"), "{message}");
+    let mut chain = String::from("a0: &a0 [x]\n");
+    for n in 1..40 {
+        writeln!(chain, "a{n}: &a{n} [*a{}]", n - 1).unwrap();
+    }
+    assert!(errors(&chain).ends_with("nested too deeply"));
     let deep = "[".repeat(10_000);
     assert!(errors(&deep).ends_with("nested too deeply"));
     let deep = format!("a: {}", "- ".repeat(10_000));

@@ -165,5 +165,5 @@ fn contradictions_and_leftovers_are_said() {
     assert_snapshot!(errors("enabled: true, endpoint: 'c:1', signals: []", &[]), @"config.yaml:5:58: opentelemetry.signals: expected at least one of metrics, traces (enabled: false stops both)");
     let leftover = [("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "a=b")];
     assert_snapshot!(warnings(&loaded("enabled: true, endpoint: 'c:1'", &leftover)), @"environment: OTEL_EXPORTER_OTLP_METRICS_HEADERS: ignored: both signals share one setting; use OTEL_EXPORTER_OTLP_HEADERS");
-    assert_snapshot!(warnings(&loaded("enabled: true, endpoint: 'http://c/x', protocol: http/protobuf", &[])), @"config.yaml:5:41: opentelemetry.endpoint: its path is used as it is, for metrics and traces alike; metricsEndpoint and tracesEndpoint take a path each");
+    assert_snapshot!(warnings(&loaded("enabled: true, endpoint: 'http://c/x', protocol: http/protobuf", &[])), @"config.yaml:5:42: opentelemetry.endpoint: its path is used as it is, for metrics and traces alike; metricsEndpoint and tracesEndpoint take a path each");
 }

@@ -1,5 +1,7 @@
 //! No text makes the parser panic, and no value gets into a message.
 
+use std::fmt::Write as _;
+
 use nbu_otel_agent::config::{effective, keys};
 use proptest::prelude::*;
 
@@ -13,10 +15,10 @@ fn document(key: &str, value: &str) -> String {
     let mut indent = 0;
     for part in key.split('.') {
         let (name, list) = part.strip_suffix("[]").map_or((part, false), |name| (name, true));
-        text.push_str(&format!("\n{:indent$}{name}:", ""));
+        write!(text, "\n{:indent$}{name}:", "").unwrap();
         indent += 2;
         if list {
-            text.push_str(&format!("\n{:indent$}-", ""));
+            write!(text, "\n{:indent$}-", "").unwrap();
             indent += 2;
         }
     }

@@ -26,7 +26,7 @@ nbuserver:
     uri: "/netbackup"
     domain: "my.domain"
     domainType: "NT"
-    host: "master.my.domain"
+    host: "Master.my.domain"
     apiKey: "an-api-key"
     apiVersion: "13.0"
     insecureSkipVerify: "false"
@@ -56,7 +56,7 @@ fn a_file_of_the_original_exporter_loads_unchanged() {
     assert_eq!(config.http.port, 2112);
     assert_eq!(config.log.destination, Destination::File("log/nbu-exporter.log".into()));
     let server = &config.servers[0];
-    assert_eq!(server.site, "master.my.domain");
+    assert_eq!(server.site, "Master.my.domain");
     assert_eq!(server.base_url.as_str(), "https://master.my.domain:1556/netbackup");
     assert_eq!(server.api_key.expose_secret(), "an-api-key");
     assert_eq!(server.api_version, Some(ApiVersion::new(13, 0)));
