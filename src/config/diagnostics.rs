@@ -79,10 +79,12 @@ pub(super) fn nearest<'c>(
         .map(|(_, candidate)| candidate)
 }
 
-/// The name of a key in quotes, where it can be shown. A broken line can make a key of what was
-/// meant as a value, so a name that looks like a credential (digits, signs, long) is not shown.
-pub(super) fn quoted(name: &str, is_near: bool) -> String {
-    let plain = name.len() <= 32
+/// The name of a key in quotes, where it can be shown. A slip can make a key of what was meant as a
+/// value (`{apiKey: abc,def}` has the key `def`), so a name is not shown that looks like a credential
+/// (digits, signs, long) or has no value.
+pub(super) fn quoted(name: &str, is_near: bool, is_bare: bool) -> String {
+    let plain = !is_bare
+        && name.len() <= 32
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '-'));
     // Near a key of ours means at most three characters away from it.
@@ -111,11 +113,12 @@ mod tests {
 
     #[test]
     fn a_name_that_may_be_a_credential_is_not_shown() {
-        assert_eq!(quoted("apiKeey", true), " \"apiKeey\"");
-        assert_eq!(quoted("apiKey2", true), " \"apiKey2\"");
-        assert_eq!(quoted("something", false), " \"something\"");
+        assert_eq!(quoted("apiKeey", true, true), " \"apiKeey\"");
+        assert_eq!(quoted("apiKey2", true, false), " \"apiKey2\"");
+        assert_eq!(quoted("something", false, false), " \"something\"");
+        assert_eq!(quoted("something", false, true), "");
         for hidden in ["A7x9kQ", "pass word", "abc=", "x\u{1b}[2J", &"a".repeat(33)] {
-            assert_eq!(quoted(hidden, false), "", "{hidden}");
+            assert_eq!(quoted(hidden, false, false), "", "{hidden}");
         }
     }
 }

@@ -67,14 +67,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<Config> {
         .or(Protocol::Grpc);
     let endpoints = endpoint::read(s, on, protocol, (metrics, traces));
     let (interval, timeout) = times(s, on);
-    let compression = s
-        .get("compression", choice(COMPRESSIONS))
-        .or_variable(on, "OTEL_EXPORTER_OTLP_COMPRESSION", choice(COMPRESSIONS))
-        .or(Compression::None);
-    let temporality = s
-        .get("temporality", choice(TEMPORALITIES))
-        .or_variable(on, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", choice(TEMPORALITIES))
-        .or(Temporality::Cumulative);
+    let (compression, temporality) = encoding(s, on);
     let sampling_rate = sampling_rate(s, on);
     let headers = variables::headers(s, on);
     let resource_attributes = variables::resource_attributes(s, on);
@@ -167,6 +160,19 @@ fn times(section: &mut Section<'_>, on: bool) -> (Duration, Duration) {
         .or_variable(on, "OTEL_EXPORTER_OTLP_TIMEOUT", milliseconds)
         .or(Duration::from_secs(10));
     (interval, timeout)
+}
+
+fn encoding(section: &mut Section<'_>, on: bool) -> (Compression, Temporality) {
+    const PREFERENCE: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    let compression = section
+        .get("compression", choice(COMPRESSIONS))
+        .or_variable(on, "OTEL_EXPORTER_OTLP_COMPRESSION", choice(COMPRESSIONS))
+        .or(Compression::None);
+    let temporality = section
+        .get("temporality", choice(TEMPORALITIES))
+        .or_variable(on, PREFERENCE, choice(TEMPORALITIES))
+        .or(Temporality::Cumulative);
+    (compression, temporality)
 }
 
 /// `samplingRate`, else what `OTEL_TRACES_SAMPLER` and its argument amount to.

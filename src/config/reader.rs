@@ -66,7 +66,7 @@ impl<'c> Section<'c> {
         Source { context: self.context, path: self.path_of(name), at, variable: None }
     }
 
-    /// A scalar. `null` is as good as absent.
+    /// A scalar. `null` and empty text are as good as absent.
     pub(super) fn get<T>(
         &mut self,
         name: &'static str,
@@ -77,6 +77,7 @@ impl<'c> Section<'c> {
         let found = match node {
             None if self.broken => Found::Wrong,
             None => Found::Absent,
+            Some(node) if node.is_empty() => Found::Absent,
             Some(node) => scalar(self.context, node, &source.path, parse),
         };
         Setting { source, found }
@@ -89,7 +90,8 @@ impl<'c> Section<'c> {
         parse: impl FnOnce(&str) -> Parsed<T>,
     ) -> Setting<'c, T> {
         let literal = self.entries.iter().find(|entry| entry.key == name).is_some_and(|entry| {
-            matches!(&entry.value.value, Value::Text { text, literal: true } if !text.is_empty())
+            matches!(&entry.value.value, Value::Text { literal: true, .. })
+                && !entry.value.is_empty()
         });
         let setting = self.get(name, parse);
         if literal {
@@ -155,7 +157,7 @@ impl<'c> Section<'c> {
         let entries = std::mem::take(&mut section.entries);
         let mut pairs = Vec::with_capacity(entries.len());
         for Entry { key, value: node, .. } in entries {
-            let shown = quoted(key, false);
+            let shown = quoted(key, false, node.is_null());
             let path = if shown.is_empty() { path.clone() } else { format!("{path}.{key}") };
             match scalar(self.context, node, &path, &parse) {
                 Found::Given(value) => {
@@ -206,9 +208,7 @@ impl<'c> Section<'c> {
 
     /// Whether the key is there and holds anything.
     pub(super) fn holds(&self, name: &str) -> bool {
-        self.entries
-            .iter()
-            .any(|entry| entry.key == name && !matches!(entry.value.value, Value::Null))
+        self.entries.iter().any(|entry| entry.key == name && !entry.value.is_empty())
     }
 
     /// Where the value of a key stands; where the section begins if it is absent.
@@ -246,7 +246,7 @@ impl<'c> Section<'c> {
 
 impl Drop for Section<'_> {
     fn drop(&mut self) {
-        for Entry { key, position, .. } in self.entries {
+        for Entry { key, position, value } in self.entries {
             if self.asked.contains(&key.as_str()) {
                 continue;
             }
@@ -255,7 +255,7 @@ impl Drop for Section<'_> {
                 Some(near) => format!("did you mean \"{near}\"?"),
                 None => format!("expected one of {}", self.asked.join(", ")),
             };
-            let name = quoted(key, near.is_some());
+            let name = quoted(key, near.is_some(), value.is_null());
             self.context.error(*position, &self.path, format!("unknown key{name}; {hint}"));
         }
     }

@@ -195,7 +195,7 @@ fn api_key(section: &mut Section<'_>, enabled: bool) -> Option<(SecretString, Op
         (false, false) => None,
         (true, true) if !enabled => Some((SecretString::from(""), None)),
         (true, true) => {
-            key.source.error("required, but missing (or apiKeyFile)");
+            key.source.error("required, but missing or empty (apiKeyFile is the alternative)");
             None
         }
         (false, true) => key.option().map(|key| (key, None)),

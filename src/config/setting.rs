@@ -40,7 +40,7 @@ impl Source<'_> {
 
 /// What a key holds.
 pub(super) enum Found<T> {
-    /// Not there, or `null`.
+    /// Not there, `null` or empty.
     Absent,
     /// There and wrong, which is reported already.
     Wrong,
@@ -65,7 +65,7 @@ impl<T> Setting<'_, T> {
     /// The value; its absence is an error.
     pub(super) fn required(self) -> Option<T> {
         if self.is_absent() {
-            self.source.error("required, but missing");
+            self.source.error("required, but missing or empty");
         }
         self.option()
     }

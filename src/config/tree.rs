@@ -25,6 +25,23 @@ pub(super) struct Node {
     pub(super) position: Position,
 }
 
+impl Node {
+    /// Whether there is nothing at all.
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
+    /// Whether it is as good as absent. Empty text is: Go took it for the default, templates write
+    /// it, and what is required still complains.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.value {
+            Value::Null => true,
+            Value::Text { text, .. } => text.trim().is_empty(),
+            Value::Broken | Value::List(_) | Value::Map(_) => false,
+        }
+    }
+}
+
 /// What a value is.
 #[derive(Clone)]
 pub(super) enum Value {
@@ -234,8 +251,11 @@ impl<'t> Builder<'t> {
             match key_text(key.value) {
                 _ if merge => self.merge(value, &mut mapping.merged),
                 Some(key) => {
-                    if let Some(first) = mapping.put(Entry { key: key.clone(), position, value }) {
-                        self.duplicate(&key, position, first);
+                    let name = quoted(&key, false, value.is_null());
+                    if let Some(first) = mapping.put(Entry { key, position, value }) {
+                        let message =
+                            format!("duplicate key{name}; the first is on line {}", first.line);
+                        self.problems.push(Problem { position, message: message.into() });
                     }
                 }
                 None => {
@@ -245,12 +265,6 @@ impl<'t> Builder<'t> {
             }
         }
         Ok((Value::Map(mapping.finish()), height))
-    }
-
-    fn duplicate(&mut self, key: &str, position: Position, first: Position) {
-        let name = quoted(key, false);
-        let message = format!("duplicate key{name}; the first is on line {}", first.line).into();
-        self.problems.push(Problem { position, message });
     }
 
     /// `<<: *defaults`: what the mapping itself does not say. Go's YAML has it, so files use it.

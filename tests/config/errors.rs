@@ -107,10 +107,10 @@ fn missing_variables_are_named_together() {
 }
 
 #[test]
-fn an_empty_variable_is_an_empty_value() {
+fn an_empty_variable_is_no_key() {
     let text = "nbuservers: [{site: a, host: h, apiKey: \"${KEY}\"}]";
     let error = load_with(text, &[("KEY", "")]).unwrap_err();
-    assert_snapshot!(error, @"config.yaml:1:41: nbuservers[0].apiKey: must not be empty");
+    assert_snapshot!(error, @"config.yaml:1:41: nbuservers[0].apiKey: required, but missing or empty (apiKeyFile is the alternative)");
 }
 
 #[test]

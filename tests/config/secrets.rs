@@ -76,6 +76,14 @@ fn a_misspelt_key_does_not_give_its_value_away() {
 }
 
 #[test]
+fn a_comma_that_makes_a_key_of_half_a_value_gives_nothing_away() {
+    let text = "nbuservers: [{site: a, host: h, apiKey: hunter,SesameOpen}]\nopentelemetry: {headers: {a: x,SesameOpen,SesameOpen}}";
+    let errors = load(text).unwrap_err().to_string();
+    assert!(!errors.contains("Sesame"), "{errors}");
+    assert!(errors.contains("unknown key;") && errors.contains("duplicate key;"), "{errors}");
+}
+
+#[test]
 fn debug_and_effective_show_no_secret() {
     let text = format!(
         "nbuservers: [{{site: a, host: h, apiKey: {SECRET}, proxyUrl: 'http://{SECRET}:{SECRET}@p'}}]\n\

@@ -122,6 +122,15 @@ fn an_address_is_made_of_its_parts() {
 }
 
 #[test]
+fn empty_values_are_absent_ones() {
+    let text = "nbuservers: [{site: a, host: h, apiKey: k, apiKeyFile: '', port: '', caFile: \"\", apiVersion:}]\n\
+                opentelemetry: {enabled: false, endpoint: ''}\nserver: {logName: '', host: ''}\n";
+    let config = ok(text).config;
+    let bare = ok("nbuservers: [{site: a, host: h, apiKey: k}]").config;
+    assert_eq!(format!("{config:?}"), format!("{bare:?}"));
+}
+
+#[test]
 fn a_server_can_be_switched_off_without_its_key() {
     let text = with_server(
         "  - {site: b, host: h, enabled: false, apiKeyFile: /nowhere}\n  - {site: c, host: h, enabled: no}\n",
