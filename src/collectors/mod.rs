@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 /// What is collected, the same for all sites.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one switch for each optional resource")]
 pub struct Config {
     /// Renames job types on the way out (`DUPLICATE` to `DUPLICATION`, say).
     pub action_names: BTreeMap<String, String>,

@@ -1,8 +1,44 @@
 //! The configuration file: read, expanded, parsed, validated; every error at once.
+//!
+//! Text becomes a tree with places (`tree`), variables are inserted (`expand`), and each section asks
+//! the tree for its keys (`reader`). To add a key, ask for it in the file of its section, print it in
+//! `effective`, and document it in `config.example.yaml`; tests hold the three together.
 
+mod collectors;
+mod context;
+mod diagnostics;
+mod effective;
+mod endpoint;
+mod env;
+mod expand;
+mod files;
+mod load;
 pub mod logging;
+mod opentelemetry;
+mod reader;
+mod safe;
+mod server;
+mod servers;
+mod setting;
+mod syntax;
+mod tree;
+mod values;
+mod variables;
 
-use crate::{collectors, http, netbackup, poller, telemetry};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+pub use self::diagnostics::{Diagnostic, Errors, Position};
+pub use self::effective::effective;
+pub use self::env::{Environment, ProcessEnvironment};
+pub use self::load::{from_text, load};
+pub use self::safe::SafeConfig;
+
+use self::context::Context;
+use self::expand::Faults;
+use self::reader::Section;
+use self::tree::Document;
+use crate::{http, netbackup, poller, telemetry};
 
 /// The whole configuration, validated. Modules own their parts; this composes them.
 #[derive(Debug, Clone)]
@@ -15,10 +51,77 @@ pub struct Config {
     pub polling: poller::Config,
     /// The primary servers that are enabled, in the order of the file.
     pub servers: Vec<netbackup::Config>,
+    /// Site to the file that holds its API key, where the key is not in the configuration itself.
+    pub key_files: BTreeMap<String, PathBuf>,
     /// What is collected.
-    pub collectors: collectors::Config,
+    pub collectors: crate::collectors::Config,
     /// Limits of the export.
     pub metrics: telemetry::Config,
     /// The OTLP push, where it is enabled.
     pub otlp: Option<telemetry::otlp::Config>,
+}
+
+/// A configuration that is valid, and what was learnt on the way.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is allowed and unwise.
+    pub warnings: Vec<Diagnostic>,
+    /// SHA-256 of the configuration file as it was read, hexadecimal.
+    pub sha256: String,
+    /// Every file that was read: the configuration, keys, CAs, `.env`.
+    pub files: Vec<PathBuf>,
+}
+
+/// Every key that the schema knows, such as `nbuservers[].port`, sorted.
+pub fn keys() -> Vec<String> {
+    let env = |_: &str| None;
+    let context = Context::new(String::new(), PathBuf::new(), &env);
+    if let Ok(Document { root: Some(root), .. }) = tree::parse("nbuservers: [{}]\nnbuserver: {}") {
+        read(Section::root(&context, &root));
+    }
+    context.keys.into_inner().into_iter().collect()
+}
+
+/// The configuration in `text`; errors are in the context.
+fn parse(text: &str, context: &Context<'_>) -> Option<Config> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let Document { root, problems } = match tree::parse(text) {
+        Ok(document) => document,
+        Err(problem) => {
+            context.problem(problem);
+            return None;
+        }
+    };
+    let empty = |root: &tree::Node| matches!(root.value, tree::Value::Null);
+    let Some(mut root) = root.filter(|root| !empty(root)) else {
+        context.file_error("the file is empty; it takes at least nbuservers");
+        return None;
+    };
+    let mut faults = Faults::default();
+    expand::expand(&mut root, context.env, &mut faults);
+    problems.into_iter().chain(faults.into_problems()).for_each(|problem| context.problem(problem));
+    if !matches!(root.value, tree::Value::Map(_)) {
+        let message = "expected a mapping of sections (server, nbuservers, ...)";
+        context.error(root.position, "", message);
+        return None;
+    }
+    Some(read(Section::root(context, &root)))
+}
+
+/// Asks for every key.
+fn read(mut root: Section<'_>) -> Config {
+    let server::Server { http, log, polling } = server::read(&mut root);
+    let servers::Servers { enabled, key_files } = servers::read(&mut root);
+    Config {
+        http,
+        log,
+        polling,
+        servers: enabled,
+        key_files,
+        collectors: collectors::read(&mut root),
+        metrics: server::metrics(&mut root),
+        otlp: opentelemetry::read(&mut root),
+    }
 }

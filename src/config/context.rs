@@ -1,0 +1,88 @@
+//! What the sections of one configuration share: its origin, the environment, what is wrong with it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::diagnostics::{Diagnostic, Position, Problem};
+use super::env::Environment;
+
+/// What all sections share: where the configuration comes from and what was found wrong with it.
+pub(super) struct Context<'e> {
+    pub(super) origin: String,
+    /// Files that the configuration names are relative to this directory.
+    pub(super) base: PathBuf,
+    pub(super) env: &'e dyn Environment,
+    pub(super) errors: RefCell<Vec<Diagnostic>>,
+    pub(super) warnings: RefCell<Vec<Diagnostic>>,
+    pub(super) files: RefCell<Vec<PathBuf>>,
+    /// Every key that was asked for, such as `nbuservers[].port`.
+    pub(super) keys: RefCell<BTreeSet<String>>,
+    /// The first secret that is spelt out in the file itself.
+    pub(super) literal_secret: Cell<Option<Position>>,
+}
+
+impl<'e> Context<'e> {
+    pub(super) fn new(origin: String, base: PathBuf, env: &'e dyn Environment) -> Self {
+        Self {
+            origin,
+            base,
+            env,
+            errors: RefCell::default(),
+            warnings: RefCell::default(),
+            files: RefCell::default(),
+            keys: RefCell::default(),
+            literal_secret: Cell::new(None),
+        }
+    }
+
+    pub(super) fn error(&self, at: Position, path: &str, message: impl Into<String>) {
+        self.errors.borrow_mut().push(self.diagnostic(Some(at), path, message.into()));
+    }
+
+    pub(super) fn warn(&self, at: Position, path: &str, message: impl Into<String>) {
+        self.warnings.borrow_mut().push(self.diagnostic(Some(at), path, message.into()));
+    }
+
+    /// An error that concerns the file as a whole.
+    pub(super) fn file_error(&self, message: impl Into<String>) {
+        self.errors.borrow_mut().push(self.diagnostic(None, "", message.into()));
+    }
+
+    pub(super) fn problem(&self, problem: Problem) {
+        self.error(problem.position, "", problem.message);
+    }
+
+    pub(super) fn variable_error(&self, name: &str, message: &str) {
+        self.errors.borrow_mut().push(environment(name, message));
+    }
+
+    pub(super) fn variable_warning(&self, name: &str, message: &str) {
+        self.warnings.borrow_mut().push(environment(name, message));
+    }
+
+    /// A variable that is set and not empty; the specification treats empty as not set.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        self.env.get(name).filter(|value| !value.trim().is_empty())
+    }
+
+    /// Remembers that a secret stands in the file itself.
+    pub(super) fn note_literal(&self, at: Position) {
+        if self.literal_secret.get().is_none() {
+            self.literal_secret.set(Some(at));
+        }
+    }
+
+    fn diagnostic(&self, position: Option<Position>, path: &str, message: String) -> Diagnostic {
+        Diagnostic { origin: self.origin.clone(), position, path: path.to_owned(), message }
+    }
+}
+
+fn environment(name: &str, message: &str) -> Diagnostic {
+    Diagnostic {
+        origin: "environment".to_owned(),
+        position: None,
+        path: name.to_owned(),
+        message: message.to_owned(),
+    }
+}

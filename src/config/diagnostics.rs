@@ -1,0 +1,124 @@
+//! What is wrong with a configuration, and where. Messages name keys, never values: a value, or the
+//! line that holds it, may be a secret.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+
+/// A place in a file, both counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Line.
+    pub line: usize,
+    /// Column, in characters.
+    pub column: usize,
+}
+
+/// One thing to put right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The file, or `environment`.
+    pub origin: String,
+    /// Where in the file.
+    pub position: Option<Position>,
+    /// The key, such as `nbuservers[1].port`, or the name of a variable; may be empty.
+    pub path: String,
+    /// What was expected.
+    pub message: String,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.origin)?;
+        if let Some(Position { line, column }) = self.position {
+            write!(f, ":{line}:{column}")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, ": {}", self.path)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// Every error of a configuration, in the order of the file; one line each when displayed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", lines(.diagnostics))]
+pub struct Errors {
+    /// At least one.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Every file that was read or should have been, so that a watcher sees it being put right.
+    pub files: Vec<PathBuf>,
+}
+
+fn lines(diagnostics: &[Diagnostic]) -> String {
+    diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Sorts by place; what has none (the environment) comes last.
+pub(super) fn sort(diagnostics: &mut [Diagnostic]) {
+    diagnostics.sort_by_key(|found| (found.position.is_none(), found.position));
+}
+
+/// A fault at a place, before it is known which file it is in.
+pub(super) struct Problem {
+    pub(super) position: Position,
+    pub(super) message: Cow<'static, str>,
+}
+
+/// The candidate that `name` most probably stands for, if any is near.
+pub(super) fn nearest<'c>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<&'c str> {
+    let name = name.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&name, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= (1 + candidate.len() / 4).min(3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// The name of a key in quotes, where it can be shown. A slip can make a key of what was meant as a
+/// value (`{apiKey: abc,def}` has the key `def`), so a name is not shown that looks like a credential
+/// (digits, signs, long) or has no value.
+pub(super) fn quoted(name: &str, is_near: bool, is_bare: bool) -> String {
+    let plain = !is_bare
+        && name.len() <= 32
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '-'));
+    // Near a key of ours means at most three characters away from it.
+    let shown = plain || (is_near && name.chars().all(|c| c.is_ascii_graphic()));
+    if shown { format!(" \"{name}\"") } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_name_is_found_and_a_far_one_is_not() {
+        let keys = ["collectors", "server", "nbuservers", "nbuserver", "uri"];
+        for (given, expected) in [
+            ("colectors", Some("collectors")),
+            ("Server", Some("server")),
+            ("nbuServers", Some("nbuservers")),
+            ("url", Some("uri")),
+            ("something", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(given, keys), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_may_be_a_credential_is_not_shown() {
+        assert_eq!(quoted("apiKeey", true, true), " \"apiKeey\"");
+        assert_eq!(quoted("apiKey2", true, false), " \"apiKey2\"");
+        assert_eq!(quoted("something", false, false), " \"something\"");
+        assert_eq!(quoted("something", false, true), "");
+        for hidden in ["A7x9kQ", "pass word", "abc=", "x\u{1b}[2J", &"a".repeat(33)] {
+            assert_eq!(quoted(hidden, false, false), "", "{hidden}");
+        }
+    }
+}

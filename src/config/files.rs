@@ -1,0 +1,154 @@
+//! Files that the configuration names: keys, CAs, certificates. Each is noted, so that a watcher
+//! can see it change. Messages name the path and the reason, never content.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use secrecy::SecretString;
+
+use super::reader::Section;
+use super::setting::{Setting, Source};
+use super::values::{header_secret, text};
+use crate::netbackup::config::{Identity, PemFile};
+
+/// No file of a configuration is larger.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// Reads a whole file, if it is one and not too large.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
+    }
+    let mut content = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 4 MiB"));
+    }
+    Ok(content)
+}
+
+/// A file that a setting names, with its content.
+struct Named<'c> {
+    source: Source<'c>,
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl<'c> Named<'c> {
+    /// Reads the file; `None` where the setting names none or it cannot be read.
+    fn read(setting: Setting<'c, String>) -> Option<Self> {
+        let source = setting.source.clone();
+        let context = source.context;
+        let given = setting.option()?;
+        let path = match &source.variable {
+            Some(_) => PathBuf::from(given),
+            None => context.base.join(given),
+        };
+        context.files.borrow_mut().push(path.clone());
+        match read(&path) {
+            Ok(bytes) => return Some(Self { source, path, bytes }),
+            // A path to nothing may be a secret that got behind the wrong key: it is not shown.
+            Err(error) if !path.exists() => source.error(&format!("cannot read the file: {error}")),
+            Err(error) => {
+                source.error(&format!("cannot read the file {}: {error}", path.display()));
+            }
+        }
+        None
+    }
+
+    fn complain(&self, message: &str) {
+        self.source.error(&format!("{}: {message}", self.path.display()));
+    }
+}
+
+/// The API key in a file, with space around it removed.
+pub(super) fn api_key(setting: Setting<'_, String>) -> Option<(SecretString, PathBuf)> {
+    let file = Named::read(setting)?;
+    let fault = match std::str::from_utf8(&file.bytes) {
+        Err(_) => "the file is not text (UTF-8)".into(),
+        Ok(key) if key.trim().is_empty() => "the file is empty".into(),
+        Ok(key) => match header_secret(key) {
+            Ok(key) => return Some((key, file.path)),
+            Err(fault) => fault,
+        },
+    };
+    file.complain(&fault);
+    None
+}
+
+/// Variables that stand in for absent keys.
+#[derive(Clone, Copy, Default)]
+pub(super) struct TlsVariables {
+    pub(super) ca: &'static str,
+    pub(super) certificate: &'static str,
+    pub(super) key: &'static str,
+}
+
+/// `caFile`, `certFile` and `keyFile` of a section. Files are read where `wanted`.
+pub(super) fn tls(
+    section: &mut Section<'_>,
+    variables: Option<TlsVariables>,
+    wanted: bool,
+) -> (Option<PemFile>, Option<Identity>) {
+    let counts = variables.is_some();
+    let names = variables.unwrap_or_default();
+    let ca = section.get("caFile", text).or_variable(counts, names.ca, text);
+    let certificate = section.get("certFile", text).or_variable(counts, names.certificate, text);
+    let key = section.get("keyFile", text).or_variable(counts, names.key, text);
+    if certificate.is_absent() != key.is_absent() {
+        let (there, missing) =
+            if key.is_absent() { (&certificate, "keyFile") } else { (&key, "certFile") };
+        there.source.error(&format!("takes {missing} too, which is missing"));
+    }
+    if !wanted {
+        return (None, None);
+    }
+    let ca = certificates(ca);
+    let identity = certificates(certificate).zip(private_key(key));
+    let identity =
+        identity.map(|(certificate, (key_path, key))| Identity { certificate, key_path, key });
+    (ca, identity)
+}
+
+fn certificates(setting: Setting<'_, String>) -> Option<PemFile> {
+    let file = Named::read(setting)?;
+    let pem = only_certificates(&file.bytes);
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match found {
+        Ok(certificates) if !certificates.is_empty() => {
+            return Some(PemFile { path: file.path, pem });
+        }
+        Ok(_) => file.complain("holds no PEM certificate"),
+        Err(_) => file.complain("not valid PEM"),
+    }
+    None
+}
+
+/// The certificates of a PEM file. A private key beside them must not get where `Debug` shows it.
+fn only_certificates(content: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(content.len());
+    let mut inside = false;
+    for line in content.split_inclusive(|byte| *byte == b'\n') {
+        let text = line.trim_ascii();
+        inside |= text == b"-----BEGIN CERTIFICATE-----";
+        if inside {
+            out.extend_from_slice(line);
+        }
+        inside &= text != b"-----END CERTIFICATE-----";
+    }
+    out
+}
+
+fn private_key(setting: Setting<'_, String>) -> Option<(PathBuf, SecretString)> {
+    let file = Named::read(setting)?;
+    let is_key = PrivateKeyDer::from_pem_slice(&file.bytes).is_ok();
+    if let (true, Ok(pem)) = (is_key, std::str::from_utf8(&file.bytes)) {
+        return Some((file.path, SecretString::from(pem)));
+    }
+    file.complain("holds no PEM private key (an encrypted one cannot be used)");
+    None
+}

@@ -1,0 +1,154 @@
+//! The `OTEL_*` variables that hold more than one value, and the keys that they stand in for.
+//! Variable and file are merged by name; the file wins.
+
+use secrecy::SecretString;
+
+use super::context::Context;
+use super::reader::Section;
+use super::values::{Parsed, any, header_secret};
+
+const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+
+/// A variable that is no stand-in for a key of its own.
+pub(super) fn value<T>(
+    context: &Context<'_>,
+    name: &str,
+    parse: impl FnOnce(&str) -> Parsed<T>,
+) -> Option<T> {
+    match parse(context.variable(name)?.trim()) {
+        Ok(value) => Some(value),
+        Err(message) => {
+            context.variable_error(name, &message);
+            None
+        }
+    }
+}
+
+/// Whether `OTEL_METRICS_EXPORTER` or its like leaves OTLP in; it does when it is not set.
+pub(super) fn exporter_is_otlp(context: &Context<'_>, name: &str) -> bool {
+    let parse = |text: &str| {
+        let mut otlp = false;
+        for exporter in text.split(',').map(str::trim) {
+            match exporter {
+                "otlp" => otlp = true,
+                "none" | "prometheus" | "console" | "logging" | "zipkin" => {}
+                _ => return Err("expected otlp or none".into()),
+            }
+        }
+        Ok(otlp)
+    };
+    value(context, name, parse).unwrap_or(true)
+}
+
+/// `headers`, with lower-case names as gRPC wants them.
+pub(super) fn headers(section: &mut Section<'_>, on: bool) -> Vec<(String, SecretString)> {
+    let context = section.context;
+    let mut headers = Vec::new();
+    if on {
+        for (name, text) in value(context, HEADERS, list).unwrap_or_default() {
+            match (header_name(&name), header_secret(&text)) {
+                (Some(name), Ok(text)) => put(&mut headers, name, text),
+                _ => context.variable_error(HEADERS, "holds a name or value that is no header"),
+            }
+        }
+    }
+    let path = section.path_of("headers");
+    let mut given = Vec::new();
+    for pair in section.secret_pairs("headers", header_secret) {
+        let Some(name) = header_name(&pair.name) else {
+            context.error(pair.position, &path, "expected the name of an HTTP header");
+            continue;
+        };
+        if given.contains(&name) {
+            let message = "the same header twice; names of headers have no case";
+            context.error(pair.position, &path, message);
+        }
+        given.push(name.clone());
+        put(&mut headers, name, pair.value);
+    }
+    headers
+}
+
+fn header_name(name: &str) -> Option<String> {
+    let name = name.trim();
+    let token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    // `-bin` marks binary values in gRPC, which text cannot be.
+    let valid = !name.is_empty() && name.chars().all(token) && !name.ends_with("-bin");
+    valid.then(|| name.to_ascii_lowercase())
+}
+
+/// `resourceAttributes`.
+pub(super) fn resource_attributes(section: &mut Section<'_>, on: bool) -> Vec<(String, String)> {
+    let context = section.context;
+    let mut attributes = Vec::new();
+    if on {
+        for (name, text) in value(context, ATTRIBUTES, list).unwrap_or_default() {
+            put(&mut attributes, name, text);
+        }
+        if let Some(service) = value(context, "OTEL_SERVICE_NAME", any) {
+            put(&mut attributes, "service.name".to_owned(), service);
+        }
+    }
+    let path = section.path_of("resourceAttributes");
+    for pair in section.pairs("resourceAttributes", any) {
+        if pair.name.trim().is_empty() {
+            context.error(pair.position, &path, "expected a name for the attribute");
+        }
+        put(&mut attributes, pair.name, pair.value);
+    }
+    attributes
+}
+
+/// Replaces the value of a name in its place, or appends it.
+fn put<T>(list: &mut Vec<(String, T)>, name: String, value: T) {
+    match list.iter_mut().find(|(given, _)| *given == name) {
+        Some(entry) => entry.1 = value,
+        None => list.push((name, value)),
+    }
+}
+
+/// `a=1,b=2`, percent-encoded.
+fn list(text: &str) -> Parsed<Vec<(String, String)>> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').map(|(n, v)| (n.trim(), v.trim()))?;
+            let (name, value) = (decode(name)?, decode(value)?);
+            (!name.is_empty()).then_some((name, value))
+        })
+        .collect::<Option<_>>()
+        .ok_or_else(|| "expected name=value pairs with commas between, percent-encoded".into())
+}
+
+/// Undoes percent-encoding; a plus sign is one.
+fn decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let mut digit = || char::from(bytes.next()?).to_digit(16);
+            let value = digit()? * 16 + digit()?;
+            out.push(u8::try_from(value).ok()?);
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_decoded() {
+        let pairs = list("a=1, b = x%20y%2Cz,,c=d=e,p=a+b").unwrap();
+        let expected = [("a", "1"), ("b", "x y,z"), ("c", "d=e"), ("p", "a+b")];
+        assert_eq!(pairs, expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
+        for bad in ["a", "=1", "a=%", "a=%4", "a=%zz", "a=%ff", "a=1,b"] {
+            assert!(list(bad).is_err(), "{bad}");
+        }
+    }
+}

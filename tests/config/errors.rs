@@ -1,0 +1,163 @@
+//! What is said about what does not load: exact, complete, without a value.
+
+use std::fmt::Write as _;
+
+use insta::assert_snapshot;
+
+use super::{errors, load_with, with_server};
+
+#[test]
+fn every_error_is_reported_at_once() {
+    let text = r"
+server:
+  port: 70000
+  uri: metrics
+  cacheTTL: 300
+  collectionInterval: soon
+  logFormat: jsn
+colectors:
+  alerts: {enabled: true}
+nbuservers:
+  - site: a
+    host: https://primary
+    apiKeey: hunter2
+    apiVersion: 9.0
+    port: [1]
+  - site: a
+    host: h
+    apiKey: k
+    apiKeyFile: /k
+    insecureSkipVerify: maybe
+    timeout: 0s
+    maxConcurrentRequests: 0
+    proxyUrl: proxy:3128
+    certFile: c.pem
+metrics:
+  cardinalityLimit: -1
+opentelemetry:
+  enabled: true
+  samplingRate: 2
+  signals: [metrics, logs]
+  headers: {authorization: }
+";
+    assert_snapshot!(errors(text));
+}
+
+#[test]
+fn no_server_is_an_error_however_it_is_said() {
+    let texts = [
+        "server: {port: 1}",
+        "nbuservers:",
+        "nbuservers: []",
+        "nbuservers: {site: a}",
+        "nbuservers: a",
+        "nbuservers: [a]",
+        "nbuservers: [null]",
+        "nbuservers: [{site: a, host: h, apiKey: k, enabled: false}]",
+        "nbuservers: [{site: a, host: h, apiKey: k}]\nnbuserver: {host: h, apiKey: k}",
+    ];
+    assert_snapshot!(
+        texts.map(|text| format!("{text}\n  {}", errors(text).replace('\n', "\n  "))).join("\n")
+    );
+}
+
+#[test]
+fn what_is_no_yaml_is_told_by_its_place() {
+    let texts = [
+        "",
+        "# a comment\n",
+        "---\n...\n",
+        "- a\n- b\n",
+        "just text",
+        "server:\n\tport: 1\n",
+        "server:\n  port: 1\n\thost: h\n",
+        "server: {port: 1\nnbuservers: []\n",
+        "server: [a\n",
+        "server: \"open\n",
+        "a: b: c\n",
+        "server:\n  port: 1\n host: h\n",
+        "server: @x\n",
+        "server: \"\\q\"\n",
+        "server: *nowhere\n",
+        "server: &a [*a]\n",
+        "server: !secret x\n",
+        "? [a]\n: b\n",
+        "server: {}\n---\nserver: {}\n",
+        "server: {port: 1, port: 2}\n",
+        "server: {}\nserver: {}\n",
+        "server: \u{0}\n",
+    ];
+    let lines = texts.map(|text| format!("{text:?}\n  {}", errors(text).replace('\n', "\n  ")));
+    assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn missing_variables_are_named_together() {
+    let text = with_server(
+        "    domain: ${B}\n    proxyUrl: http://${A}:${B}\nserver:\n  host: ${C:-x}\n  uri: ${A B}\n  port: ${D\n",
+    );
+    let text = format!("# a comment with ${{NOTHING}}\n{text}");
+    assert_snapshot!(errors(&text), @"
+    config.yaml:6:13: environment variables not set: A (line 7), B (lines 6, 7)
+    config.yaml:10:8: expected ${NAME} or ${NAME:-default}; write $$ for a dollar sign
+    config.yaml:11:9: \"${\" without \"}\"; write $$ for a dollar sign
+    ");
+    let error = load_with(&with_server("    domain: ${B}"), &[]).unwrap_err();
+    assert_snapshot!(error, @"config.yaml:5:13: environment variable not set: B (line 5)");
+}
+
+#[test]
+fn an_empty_variable_is_no_key() {
+    let text = "nbuservers: [{site: a, host: h, apiKey: \"${KEY}\"}]";
+    let error = load_with(text, &[("KEY", "")]).unwrap_err();
+    assert_snapshot!(error, @"config.yaml:1:41: nbuservers[0].apiKey: required, but missing or empty (apiKeyFile is the alternative)");
+}
+
+#[test]
+fn taken_and_strange_paths_are_refused() {
+    for path in [
+        "/",
+        "/health",
+        "/health/",
+        "/-/reload",
+        "metrics",
+        "/{x}",
+        "/:x",
+        "/*x",
+        "/a b",
+        "/a?b",
+        "//",
+    ] {
+        let text = with_server(&format!("server:\n  uri: '{path}'\n"));
+        assert!(
+            errors(&text).starts_with("config.yaml:6:8: server.uri: expected a path"),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn aliases_cannot_blow_up() {
+    let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for n in 1..12 {
+        let aliases = vec![format!("*a{}", n - 1); 10].join(", ");
+        writeln!(text, "a{n}: &a{n} [{aliases}]").unwrap();
+    }
+    let message = errors(&text);
+    assert!(message.ends_with("with aliases expanded, more than the limit of 32 MiB"), "{message}");
+    let mut chain = String::from("a0: &a0 [x]\n");
+    for n in 1..40 {
+        writeln!(chain, "a{n}: &a{n} [*a{}]", n - 1).unwrap();
+    }
+    assert!(errors(&chain).ends_with("nested too deeply"));
+    let deep = "[".repeat(10_000);
+    assert!(errors(&deep).ends_with("nested too deeply"));
+    let deep = format!("a: {}", "- ".repeat(10_000));
+    assert!(errors(&deep).contains("config.yaml:1:"));
+}
+
+#[test]
+fn secrets_that_no_header_can_carry_are_refused() {
+    let text = "nbuservers: [{site: a, host: h, apiKey: \"line\\nbreak\"}]\nopentelemetry: {headers: {\"a b\": x, A: x, a: x, b: \"\"}}";
+    assert_snapshot!(errors(text));
+}

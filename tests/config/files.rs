@@ -1,0 +1,135 @@
+//! Files: the configuration itself, `.env`, keys and certificates.
+
+use std::fs;
+use std::path::Path;
+
+use nbu_otel_agent::config::{Loaded, from_text, load};
+use secrecy::ExposeSecret as _;
+
+use super::with_server;
+
+fn nothing(_: &str) -> Option<String> {
+    None
+}
+
+/// Writes a CA, a certificate with its key in the same file, and the key.
+fn write_pems(dir: &Path) -> String {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    fs::write(dir.join("ca.pem"), &certificate).unwrap();
+    fs::write(dir.join("cert.pem"), format!("{}{certificate}", key.serialize_pem())).unwrap();
+    fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
+    key.serialize_pem()
+}
+
+/// A configuration that uses every file there is.
+pub(crate) fn with_files(dir: &Path) -> Loaded {
+    write_pems(dir);
+    fs::write(dir.join("key"), " key-of-a \n").unwrap();
+    fs::write(dir.join(".env"), "KEY=key-of-b\nPATHLIKE='$x'\n").unwrap();
+    let tls = "caFile: ca.pem, certFile: cert.pem, keyFile: key.pem";
+    let text = format!(
+        "nbuservers:\n- {{site: a, host: h, apiKeyFile: key, {tls}, proxyUrl: 'http://p:1'}}\n- {{site: b, host: h, apiKey: '${{KEY}}'}}\n\
+         opentelemetry: {{enabled: true, endpoint: 'c:4317', tls: {{{tls}}}}}\n"
+    );
+    let path = dir.join("config.yaml");
+    fs::write(&path, text).unwrap();
+    load(&path, &nothing).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn files_are_read_and_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    let loaded = with_files(dir.path());
+    let [a, b] = &loaded.config.servers[..] else { panic!("two servers") };
+    assert_eq!(a.api_key.expose_secret(), "key-of-a");
+    assert_eq!(b.api_key.expose_secret(), "key-of-b");
+    assert_eq!(loaded.config.key_files["a"], dir.path().join("key"));
+    let mut names: Vec<_> =
+        loaded.files.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names, [".env", "ca.pem", "cert.pem", "config.yaml", "key", "key.pem"]);
+    assert_eq!(loaded.sha256.len(), 64);
+    // A private key beside the certificate must not end up where `Debug` shows it.
+    let pem = &a.identity.as_ref().unwrap().certificate.pem;
+    assert!(!String::from_utf8_lossy(pem).contains("PRIVATE"));
+}
+
+#[test]
+fn files_that_cannot_be_used_are_told_without_their_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = write_pems(dir.path());
+    fs::write(dir.path().join("empty"), " \n").unwrap();
+    fs::write(dir.path().join("binary"), b"\xFF\x00").unwrap();
+    fs::write(dir.path().join("cut.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n").unwrap();
+    let text = "nbuservers:
+- {site: a, host: h, apiKeyFile: empty}
+- {site: b, host: h, apiKeyFile: binary}
+- {site: c, host: h, apiKeyFile: TheKeyItself}
+- {site: d, host: h, apiKeyFile: .}
+- {site: e, host: h, apiKey: k, caFile: key.pem}
+- {site: f, host: h, apiKey: k, certFile: cut.pem, keyFile: ca.pem}
+- {site: g, host: h, apiKey: k, keyFile: key.pem}
+";
+    let errors = from_text(text, &dir.path().join("config.yaml"), &nothing).unwrap_err();
+    assert!(errors.files.len() >= 8);
+    let text = errors.to_string().replace(&format!("{}/", dir.path().display()), "/dir/");
+    let body: Vec<_> = secret.lines().filter(|line| !line.starts_with('-')).collect();
+    assert!(body.iter().all(|line| !text.contains(line)) && !text.contains("TheKeyItself"));
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_file_itself_may_be_unusable() {
+    let dir = tempfile::tempdir().unwrap();
+    let message = |name: &str, content: Option<&[u8]>| {
+        let path = dir.path().join(name);
+        if let Some(content) = content {
+            fs::write(&path, content).unwrap();
+        }
+        let errors = load(&path, &nothing).unwrap_err();
+        assert!(errors.files.contains(&path));
+        errors.to_string().replace(&format!("{}/", dir.path().display()), "")
+    };
+    let messages = [
+        message("missing.yaml", None),
+        message("", None),
+        message("latin1.yaml", Some(b"server:\n  host: \xE9\n")),
+        message("utf16.yaml", Some(b"\xFF\xFEs\x00")),
+        message("huge.yaml", Some(&vec![b'#'; (4 << 20) + 1])),
+    ];
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn a_broken_dotenv_is_told_by_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(".env"), "A=1\nSECRET without equals\n").unwrap();
+    let errors = load(&dir.path().join("config.yaml"), &nothing).unwrap_err().to_string();
+    let errors = errors.replace(&format!("{}/", dir.path().display()), "");
+    insta::assert_snapshot!(errors, @"
+    .env:2:1: expected NAME=value; quote values with spaces
+    config.yaml: cannot read the file: No such file or directory (os error 2)
+    ");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_in_a_file_that_everybody_can_read_is_a_warning() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.yaml");
+    let warnings = |text: &str, mode| {
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let env = |name: &str| (name == "K").then(|| "k".to_owned());
+        load(&path, &env).unwrap().warnings
+    };
+    let literal = with_server("");
+    assert_eq!(warnings(&literal, 0o600), []);
+    assert_eq!(warnings(&literal, 0o644)[0].position.unwrap().line, 4);
+    let expanded = literal.replace("apiKey: k", "apiKey: ${K}");
+    assert_eq!(warnings(&expanded, 0o644), []);
+}
