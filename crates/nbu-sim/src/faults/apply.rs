@@ -1,7 +1,5 @@
 //! Does what the rules say: before a request is handled, and to the answer afterwards.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use serde_json::{Value, json};
 
 use super::{Action, ErrorBody};
@@ -28,13 +26,20 @@ pub(crate) enum Before {
 pub(crate) fn page_of(request: &Request) -> u32 {
     let number = |name: &str| request.parameter(name)?.parse::<u32>().ok();
     if let Some(after) = request.parameter("page[after]") {
-        if let Some(page) = after.strip_prefix(ENDLESS) {
-            return page.parse().unwrap_or(u32::MAX);
+        if let Some((page, _)) = endless_cursor(after) {
+            return page;
         }
         return cursor::decode(after).map_or(1, |cursor| cursor.page);
     }
     let limit = number("page[limit]").unwrap_or(10).max(1);
     number("page[offset]").unwrap_or(0) / limit + 1
+}
+
+/// The page and the real cursor of a cursor that [`Action::EndlessPages`] made; the real one is empty where
+/// the list begins again.
+fn endless_cursor(text: &str) -> Option<(u32, &str)> {
+    let (page, real) = text.strip_prefix(ENDLESS)?.split_once('-')?;
+    Some((page.parse().ok()?, real))
 }
 
 /// The first action that replaces the answer; latencies are waited for.
@@ -53,9 +58,9 @@ pub(crate) async fn before(actions: &[Action], request: &mut Request) -> Before 
             }
             Action::Html => return Before::Answer(Box::new(html(200))),
             Action::EndlessPages => {
-                // A made-up cursor leads to the first page again.
-                if request.parameter("page[after]").is_some_and(|at| at.starts_with(ENDLESS)) {
-                    request.remove_parameter("page[after]");
+                let after = request.parameter("page[after]").and_then(endless_cursor);
+                if let Some((_, real)) = after.map(|(page, real)| (page, real.to_owned())) {
+                    request.set_parameter("page[after]", &real);
                 }
             }
             _ => {}
@@ -85,7 +90,7 @@ fn html(status: u16) -> Reply {
 }
 
 /// Changes the answer.
-pub(crate) fn after(actions: &[Action], request: &Request, reply: &mut Reply) {
+pub(crate) fn after(actions: &[Action], request: &Request, page: u32, reply: &mut Reply) {
     for action in actions {
         match action {
             Action::CutBody => reply.cut = Some(reply.body.len() / 2),
@@ -103,7 +108,7 @@ pub(crate) fn after(actions: &[Action], request: &Request, reply: &mut Reply) {
             | Action::UnknownEnum
             | Action::DuplicateRows => {
                 if let Ok(mut body) = serde_json::from_slice(&reply.body) {
-                    change_body(action, request, &mut body);
+                    change_body(action, request, page, &mut body);
                     reply.body = body.to_string().into_bytes();
                 }
             }
@@ -112,7 +117,7 @@ pub(crate) fn after(actions: &[Action], request: &Request, reply: &mut Reply) {
     }
 }
 
-fn change_body(action: &Action, request: &Request, body: &mut Value) {
+fn change_body(action: &Action, request: &Request, page: u32, body: &mut Value) {
     let is_cursor = !body["meta"]["pagination"]["offset"].is_number();
     match action {
         Action::RepeatedCursor => repeat(request, is_cursor, body),
@@ -123,7 +128,7 @@ fn change_body(action: &Action, request: &Request, body: &mut Value) {
                 body["meta"]["pagination"]["next"] = json!("");
             }
         }
-        Action::EndlessPages => endless(is_cursor, body),
+        Action::EndlessPages => endless(is_cursor, page, body),
         _ => {
             if let Some(rows) = body["data"].as_array_mut() {
                 change_rows(action, rows);
@@ -144,18 +149,19 @@ fn repeat(request: &Request, is_cursor: bool, body: &mut Value) {
     }
 }
 
-fn endless(is_cursor: bool, body: &mut Value) {
-    static PAGE: AtomicU64 = AtomicU64::new(2);
+/// There is a next page always, under a cursor that was never sent before in the walk.
+fn endless(is_cursor: bool, page: u32, body: &mut Value) {
     let pagination = &mut body["meta"]["pagination"];
-    if !pagination.is_object() || !pagination["next"].is_null() {
+    if !pagination.is_object() {
         return;
     }
-    pagination["next"] = if is_cursor {
-        json!(format!("{ENDLESS}{}", PAGE.fetch_add(1, Ordering::Relaxed)))
-    } else {
+    if is_cursor {
+        let real = pagination["next"].as_str().unwrap_or_default();
+        pagination["next"] = json!(format!("{ENDLESS}{}-{real}", page.saturating_add(1)));
+    } else if pagination["next"].is_null() {
         let number = |name: &str| pagination[name].as_i64().unwrap_or(0);
-        json!(number("offset") + number("limit").max(1))
-    };
+        pagination["next"] = json!(number("offset") + number("limit").max(1));
+    }
 }
 
 fn change_rows(action: &Action, rows: &mut Vec<Value>) {

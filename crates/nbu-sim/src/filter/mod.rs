@@ -7,6 +7,8 @@
 
 mod lexer;
 mod parser;
+#[cfg(test)]
+mod properties;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;

@@ -2,9 +2,11 @@
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{Response, StatusCode, request::Parts};
+use futures_util::{StreamExt as _, stream};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -42,7 +44,7 @@ pub(crate) async fn accept(
                 Err(error) => {
                     // Out of file descriptors, say: it may pass.
                     tracing::warn!(%error, "a connection was not accepted");
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
             },
@@ -124,7 +126,7 @@ async fn answer(
             return std::future::pending().await;
         }
     };
-    apply::after(&actions, &asked, &mut reply);
+    apply::after(&actions, &asked, page, &mut reply);
     entry.status = reply.status;
     server.log().push(entry);
     let gzip = server.settings().gzip && reply.cut.is_none();
@@ -200,8 +202,12 @@ fn response(reply: &Reply, gzip: bool) -> io::Result<Response<Body>> {
         None => Body::from(body),
         Some(kept) => {
             body.truncate(kept);
-            let cut = Err(io::Error::other("an injected fault cuts the body"));
-            Body::from_stream(futures_util::stream::iter([Ok(Bytes::from(body)), cut]))
+            // The pause lets the first part go out: an error at once would close without any answer.
+            let cut = stream::once(async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Err(io::Error::other("an injected fault cuts the body"))
+            });
+            Body::from_stream(stream::iter([Ok(Bytes::from(body))]).chain(cut))
         }
     };
     builder.body(body).map_err(io::Error::other)

@@ -62,9 +62,11 @@ impl Request {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Takes a parameter out, for faults that answer another page than the one asked for.
-    pub(crate) fn remove_parameter(&mut self, name: &str) {
-        self.query.retain(|(known, _)| known != name);
+    /// Changes a parameter that is there, for faults that answer another page than the one asked for.
+    pub(crate) fn set_parameter(&mut self, name: &str, to: &str) {
+        for (_, value) in self.query.iter_mut().filter(|(known, _)| known == name) {
+            to.clone_into(value);
+        }
     }
 
     /// A header that is text.
