@@ -65,6 +65,7 @@ impl FromStr for Release {
 
 /// Everything that decides what a simulated server is and does. `Settings::default()` is a small world.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Settings {
     /// Two servers with the same settings and the same time give the same bytes.
     pub seed: u64,

@@ -4,13 +4,16 @@
 //! `10.5.yaml`, `11.0.yaml` and `11.2.yaml`. Without it there is nothing to compare with, and the test says
 //! so and passes.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jsonschema::Validator;
-use nbu_sim::{Permissions, Release, Settings};
+use nbu_sim::{Fault, Permissions, Release, Settings};
+use reqwest::Response;
 use serde_json::{Value, json};
 use support::{Api, api};
 
@@ -125,13 +128,14 @@ fn enums(values: &Value) -> Value {
     all.flat_map(|value| value.as_array().cloned().unwrap_or_default()).collect()
 }
 
+/// What is wrong with a body.
+fn errors(contract: &Contract, answer: &Value, body: &Value) -> Vec<String> {
+    let validator = contract.validator(&answer["schema"]);
+    validator.iter_errors(body).take(5).map(|e| format!("{}: {e}", e.instance_path)).collect()
+}
+
 /// Checks one answer: status documented, media type of the file, body valid.
-async fn check(
-    contract: &Contract,
-    path: &str,
-    method: &str,
-    response: reqwest::Response,
-) -> Value {
+async fn check(contract: &Contract, path: &str, method: &str, response: Response) -> Value {
     let status = response.status().as_u16();
     let content_type = response.headers()["content-type"].to_str().unwrap().to_owned();
     let text = response.text().await.unwrap();
@@ -139,22 +143,17 @@ async fn check(
     let content = contract.content(path, method, status);
     let content = content.unwrap_or_else(|| panic!("{method} {path}: {status} is not documented"));
     let (media, answer) = content.iter().next().expect("a media type");
-    // The files of 10.3 still call the counts' media type 6.0; the server serves what was asked for.
+    // The file of 10.3 still calls the media type of counts 6.0; the server serves what was asked for.
     let kind = |media: &str| media.split(';').next().unwrap_or_default().to_owned();
     assert_eq!(kind(&content_type), kind(media), "{method} {path} {status}");
     if kind(media).ends_with("json") {
-        let validator = contract.validator(&answer["schema"]);
-        let errors: Vec<String> = validator
-            .iter_errors(&body)
-            .take(5)
-            .map(|e| format!("{}: {e}", e.instance_path))
-            .collect();
+        let errors = errors(contract, answer, &body);
         assert!(errors.is_empty(), "{method} {path} {status}: {errors:#?}");
     }
     body
 }
 
-async fn count(api: &Api, body: &str) -> reqwest::Response {
+async fn count(api: &Api, body: &str) -> Response {
     let url = format!("{}/admin/jobs-count-requests", api.sim.base_url());
     let request = api.http.post(url).header("Accept", api.accept());
     let request = request.header("Content-Type", api.accept()).body(body.to_owned());
@@ -185,7 +184,7 @@ async fn check_jobs(contract: &Contract, api: &Api) {
     let put =
         api.http.put(&url).header("Authorization", "nbu-sim-key").header("Accept", api.accept());
     check(contract, path, "get", put.send().await.unwrap()).await;
-    api.sim.faults().add(nbu_sim::Fault::on(path).status(503).times(1));
+    api.sim.faults().add(Fault::on(path).status(503).times(1));
     check(contract, path, "get", api.get(path, &[]).await).await;
 }
 
@@ -265,5 +264,24 @@ async fn every_attribute_of_a_job_is_there() {
         let row = page["data"][0]["attributes"].as_object().expect("attributes");
         assert_eq!(row.keys().collect::<BTreeSet<_>>(), documented, "{release}");
         assert_eq!(documented.len(), 77, "{release}");
+    }
+}
+
+#[tokio::test]
+async fn the_check_finds_what_is_wrong() {
+    let Some(folder) = folder() else { return };
+    let contract = Contract::load(&folder, Release::R11_0);
+    let documented = contract.content("/admin/jobs", "get", 200).expect("a 200");
+    let answer = documented.values().next().expect("a media type");
+    let api = api(Settings::default()).await;
+    let mut body = api.json("/admin/jobs", &[]).await;
+    assert_eq!(errors(&contract, answer, &body), Vec::<String>::new());
+    body["data"][0]["attributes"]["madeUp"] = json!(1);
+    assert_eq!(errors(&contract, answer, &body).len(), 1, "an unknown attribute");
+    for fault in [Fault::on("/").unknown_enum(), Fault::on("/").wrong_types()] {
+        api.sim.faults().clear();
+        api.sim.faults().add(fault);
+        let body = api.json("/admin/jobs", &[]).await;
+        assert!(!errors(&contract, answer, &body).is_empty());
     }
 }

@@ -1,6 +1,8 @@
 //! Filters through HTTP: they select what a plain comparison of all rows selects, and what the contract does
 //! not allow is refused with errorCode 9401.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use nbu_sim::{Release, Settings};

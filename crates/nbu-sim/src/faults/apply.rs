@@ -95,7 +95,7 @@ pub(crate) fn after(actions: &[Action], request: &Request, page: u32, reply: &mu
         match action {
             Action::CutBody => reply.cut = Some(reply.body.len() / 2),
             Action::WrongContentType => {
-                "application/octet-stream".clone_into(&mut reply.content_type)
+                "application/octet-stream".clone_into(&mut reply.content_type);
             }
             Action::EmptyBody => reply.body.clear(),
             Action::InvalidJson => reply.body.truncate(reply.body.len() / 2),

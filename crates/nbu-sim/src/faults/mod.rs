@@ -60,8 +60,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault on all paths (under `/netbackup`) that begin with this one; `/` is all of them. Without an
-    /// action it is a status of 500.
+    /// A fault on this path (under `/netbackup`) and those below it; `/` is all of them. Without an action it
+    /// is a status of 500. `/admin/jobs` leaves `/admin/jobs-count-requests` alone.
     pub fn on(path: &str) -> Self {
         let action = Action::Status { status: 500, retry_after: None, body: ErrorBody::Json };
         Self { path: path.to_owned(), method: None, skip: 0, times: None, from_page: 1, action }
@@ -227,7 +227,8 @@ impl Fault {
     }
 
     fn matches(&self, method: &str, path: &str, page: u32) -> bool {
-        path.starts_with(&self.path)
+        let rest = path.strip_prefix(self.path.trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             && self.method.as_deref().is_none_or(|wanted| wanted == method)
             && page >= self.from_page
     }
@@ -292,6 +293,7 @@ mod tests {
         let strikes = |method, path, page| faults.strike(method, path, page).len();
         assert_eq!(strikes("GET", "/storage", 1), 0);
         assert_eq!(strikes("POST", "/admin/jobs", 1), 0);
+        assert_eq!(strikes("GET", "/administration", 1), 0);
         let struck: Vec<_> = (0..5).map(|_| strikes("GET", "/admin/jobs", 1)).collect();
         assert_eq!(struck, [0, 1, 1, 0, 0]);
         assert_eq!(faults.struck(), 2);

@@ -1,5 +1,7 @@
 //! Property test: a filter that is written down and parsed selects what its parts say.
 
+#![allow(clippy::many_single_char_names, reason = "the attributes are called so")]
+
 use proptest::prelude::*;
 
 use super::{Kind, Op, Ops, Spec, Value, parse};

@@ -101,7 +101,7 @@ async fn answer(
     let Some(mut asked) = Request::new(parts.method.as_str(), path, query, headers, body.to_vec())
     else {
         let version = server.release().api_version();
-        return response(&Reply::bad_request(version, "the query is not encoded"), false);
+        return response(Reply::bad_request(version, "the query is not encoded"), false);
     };
     let mut entry = RequestLog {
         method: asked.method().to_owned(),
@@ -130,10 +130,7 @@ async fn answer(
     entry.status = reply.status;
     server.log().push(entry);
     let gzip = server.settings().gzip && reply.cut.is_none();
-    response(
-        &reply,
-        gzip && asked.header("accept-encoding").is_some_and(|all| all.contains("gzip")),
-    )
+    response(reply, gzip && asked.header("accept-encoding").is_some_and(|all| all.contains("gzip")))
 }
 
 /// The answer of the resource, after what holds for all resources.
@@ -183,8 +180,8 @@ fn admit(
     if typed { Ok(()) } else { Err(Box::new(Reply::unsupported_type(request.served()))) }
 }
 
-fn response(reply: &Reply, gzip: bool) -> io::Result<Response<Body>> {
-    let mut body = reply.body.clone();
+fn response(reply: Reply, gzip: bool) -> io::Result<Response<Body>> {
+    let mut body = reply.body;
     let mut builder = Response::builder()
         .status(StatusCode::from_u16(reply.status).map_err(io::Error::other)?)
         .header("content-type", &reply.content_type);

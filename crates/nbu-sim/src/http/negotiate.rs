@@ -17,9 +17,9 @@ pub(crate) fn media_type(version: &str) -> String {
 /// The newest version that the header asks for and the server has; `None` is a 406 (or a 415).
 pub(crate) fn version(header: Option<&str>, server: Release) -> Option<String> {
     let newest = parse(server.api_version())?;
-    let wanted = header?.split(',').filter_map(|range| version_of(range, JSON)).flatten();
-    let served = wanted.filter(|version| parse(version).is_some_and(|version| version <= newest));
-    served.max_by_key(|version| parse(version)).map(str::to_owned)
+    let wanted = header?.split(',').filter_map(|range| version_of(range, JSON));
+    let known = wanted.filter(|version| parse(version).is_some_and(|version| version <= newest));
+    known.max_by_key(|version| parse(version)).map(str::to_owned)
 }
 
 /// The release whose shape a version has: the newest one that is not newer.
@@ -37,7 +37,7 @@ pub(crate) fn accepts_ping(header: Option<&str>, server: &str) -> bool {
         match kind.as_str() {
             "*/*" | "text/*" | "text/plain" => true,
             PLAIN => match version_of(range, PLAIN) {
-                Some(Some(version)) => {
+                Some(version) => {
                     parse(version).is_some_and(|version| Some(version) <= parse(server))
                 }
                 _ => true,
@@ -47,14 +47,14 @@ pub(crate) fn accepts_ping(header: Option<&str>, server: &str) -> bool {
     })
 }
 
-/// The version parameter of a media range, if the range is of this kind.
-fn version_of<'a>(range: &'a str, kind: &str) -> Option<Option<&'a str>> {
+/// The version parameter of a media range of this kind; `None` for another kind, and without one.
+fn version_of<'a>(range: &'a str, kind: &str) -> Option<&'a str> {
     let mut parts = range.split(';').map(str::trim);
     if !parts.next()?.eq_ignore_ascii_case(kind) {
         return None;
     }
     let version = parts.find_map(|part| part.strip_prefix("version="));
-    Some(version.map(|version| version.trim_matches('"')))
+    version.map(|version| version.trim_matches('"'))
 }
 
 /// MAJOR.MINOR.

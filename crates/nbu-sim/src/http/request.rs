@@ -1,5 +1,7 @@
 //! A request as the resources see it: decoded, its body read.
 
+use std::fmt::Write as _;
+
 use axum::http::HeaderMap;
 
 use super::negotiate::release_of;
@@ -121,7 +123,8 @@ pub(crate) fn encode(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            // A String takes everything.
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

@@ -64,8 +64,9 @@ impl OffsetPage {
     /// `links` for a list at `address`: one for each place that `meta` names.
     pub(crate) fn links(meta: &Value, address: &str, request: &Request) -> Value {
         let others = request.query().iter().filter(|(name, _)| name != "page[offset]");
-        let others: String =
-            others.map(|(name, value)| format!("&{}={}", encode(name), encode(value))).collect();
+        let others = others.fold(String::new(), |all, (name, value)| {
+            all + "&" + &encode(name) + "=" + &encode(value)
+        });
         let places = [
             ("self", "offset"),
             ("first", "first"),

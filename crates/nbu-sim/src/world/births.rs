@@ -88,15 +88,16 @@ impl Births {
             // Longer jobs are more likely to be seen running: draw again with the odds of the span.
             let mean = self.generator.pace.mean_ms * 2.0;
             if last as f64 > self.generator.rng.f64() * mean {
-                // None of the family has ended yet: the history stays as large as was asked for.
-                let age = self.generator.rng.i64(0..earliest.max(1));
+                // None of the family has ended yet, though the birth is put back to a whole second: the
+                // history stays as large as was asked for.
+                let age = self.generator.rng.i64(0..(earliest - 1000).max(1));
                 self.place(now - age, &mut drafts);
             }
         }
         if self.next_family.is_some() {
             self.schedule(now, 1);
         }
-        (self.order(drafts, now), steps)
+        (self.order(&drafts, now), steps)
     }
 
     /// Adds the drawn family, born at `at`, to the drafts; parents become indices of the drafts.
@@ -113,7 +114,7 @@ impl Births {
     }
 
     /// Sorts the drafts by birth and mends the parents; what is born after `now` waits for its time.
-    fn order(&mut self, drafts: Vec<Draft>, now: i64) -> Vec<Job> {
+    fn order(&mut self, drafts: &[Draft], now: i64) -> Vec<Job> {
         let mut order: Vec<(i64, u32)> =
             drafts.iter().zip(0_u32..).map(|(job, index)| (job.created, index)).collect();
         order.sort_unstable();
@@ -197,7 +198,7 @@ impl Births {
     }
 
     /// The job of a birth, once it has its index.
-    pub(crate) fn born(&mut self, birth: Birth, index: u32) -> Job {
+    pub(crate) fn born(&mut self, birth: &Birth, index: u32) -> Job {
         let mut job = birth.job;
         if let Some(parent) = birth.parent {
             job.parent = self.parents.get(&parent).copied().unwrap_or(ROOT);
@@ -220,7 +221,7 @@ fn ends(family: &[Draft], steps: &[Step]) -> (i64, i64, i64) {
         };
         let mut dones = (0..script.len()).filter(|i| became_done(*i)).map(|i| job.at(script[i]));
         let once = dones.next().unwrap_or(job.created);
-        let finally = dones.last().unwrap_or(once);
+        let finally = dones.next_back().unwrap_or(once);
         earliest = earliest.min(once);
         first = first.min(finally);
         last = last.max(finally);

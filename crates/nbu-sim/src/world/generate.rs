@@ -51,8 +51,8 @@ impl Generator {
         let kind = self.kind();
         let children = self.rng.u16(2..7);
         if kind == 0 && room > usize::from(children) * 4 && self.rng.u32(0..25) == 0 {
-            let root = self.base(names, kind);
-            self.parent(&root, children, 0, family, steps);
+            let like = self.base(names, kind);
+            self.parent(&like, children, 0, family, steps);
         } else {
             let mut job = self.base(names, kind);
             self.run_leaf(&mut job, steps);
@@ -172,7 +172,7 @@ impl Generator {
         let parent = &mut family[me];
         (parent.kilobytes, parent.files) = (kilobytes, files);
         // A parent some of whose children failed is partially successful.
-        let status = if worst == 0 { 0 } else { 1 };
+        let status = u16::from(worst != 0);
         self.script.clear();
         self.script.push(JobState::Queued, 0);
         self.script.wait(queued as f64);

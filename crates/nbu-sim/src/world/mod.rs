@@ -91,9 +91,9 @@ impl World {
         if now <= self.now {
             return;
         }
-        while let Some(job) = self.births.next(now, &self.names, &mut self.steps) {
+        while let Some(birth) = self.births.next(now, &self.names, &mut self.steps) {
             let index = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
-            let job = self.births.born(job, index);
+            let job = self.births.born(&birth, index);
             self.live.insert(index);
             self.settling.push(Reverse((job.settled_at(&self.steps), index)));
             self.jobs.push(job);

@@ -1,6 +1,7 @@
 //! What the tests share: a client, and walks over lists.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use nbu_sim::{Clock, Settings, Simulator};
 use reqwest::{Client, Response};

@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_cursor_is_read_as_it_was_written() {
-        let keys = vec![
+        let keys = [
             Value::Integer(-1),
             Value::Integer(1_704_067_200_000),
             Value::Float(12.5),

@@ -151,6 +151,7 @@ use Form::{Float, Integer, Span, Text, Time};
 
 /// Every attribute; those in the body come in the order in which it is written.
 #[rustfmt::skip]
+#[allow(clippy::redundant_closure_for_method_calls, reason = "a method path is less general than the type")]
 pub(crate) static FIELDS: &[Field] = &[
     f("jobId", Integer, Ops::ORDER, ALL, |r| int(r.job_id())),
     f("parentJobId", Integer, Ops::ORDER, ALL, |r| int(crate::world::World::parent_id(r.job))),

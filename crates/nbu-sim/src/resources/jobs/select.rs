@@ -9,6 +9,9 @@ use crate::world::{FIRST_JOB_ID, Index, World};
 /// without, another.
 pub(crate) type Place = (i64, u64);
 
+/// The key of a job's visible row.
+type KeyOf = fn(&World, u32) -> Option<i64>;
+
 /// A sort that the world keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -183,7 +186,7 @@ impl Order {
         high: Place,
         backwards: bool,
     ) -> Box<dyn Iterator<Item = u32> + 'w> {
-        let (settled, key): (&Index, fn(&World, u32) -> Option<i64>) = match self {
+        let (settled, key): (&Index, KeyOf) = match self {
             Self::JobId | Self::Start => {
                 let span = self.span(world, low, high);
                 let span = narrow(span.start)..narrow(span.end);
