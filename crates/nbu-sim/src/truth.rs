@@ -141,6 +141,12 @@ impl Truth {
         Self { world: Arc::clone(&self.world), at: self.at - ms, now_ms: self.now_ms - ms }
     }
 
+    /// The truth at an earlier instant, given in server time (unix milliseconds, by the skew of now).
+    #[must_use]
+    pub fn at(&self, server_ms: i64) -> Self {
+        self.earlier(self.now_ms - server_ms)
+    }
+
     /// Jobs that are DONE and whose endTime is in `(from_exclusive, to_inclusive]`, in the order of jobId.
     /// Purged ones are there too, marked.
     pub fn jobs_ended(

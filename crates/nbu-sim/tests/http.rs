@@ -1,5 +1,7 @@
 //! The HTTP side: `/ping`, version negotiation, keys and permissions, offset pages, TLS, faults, the log.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::time::Duration;

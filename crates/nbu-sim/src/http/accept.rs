@@ -92,26 +92,12 @@ async fn answer(
     server.log().arrived();
     let (parts, body) = request.into_parts();
     let body = to_bytes(Body::new(body), LARGEST_BODY).await.map_err(io::Error::other)?;
-    let authorization = server.check_key(&parts.headers);
-    let at_ms = server.clock().now_ms();
-    let path = parts.uri.path();
-    let path = path.strip_prefix(PREFIX).unwrap_or(path);
-    let query = parts.uri.query().unwrap_or("");
-    let headers = parts.headers.clone();
-    let Some(mut asked) = Request::new(parts.method.as_str(), path, query, headers, body.to_vec())
-    else {
+    let Some(mut asked) = read(&parts, body.to_vec()) else {
         let version = server.release().api_version();
         return response(Reply::bad_request(version, "the query is not encoded"), false);
     };
-    let mut entry = RequestLog {
-        method: asked.method().to_owned(),
-        path: path.to_owned(),
-        query: asked.query().to_vec(),
-        status: 0,
-        authorization,
-        accept: asked.header("accept").map(str::to_owned),
-        at_ms,
-    };
+    let authorization = server.check_key(&parts.headers);
+    let mut entry = entry(&asked, authorization, server.clock().now_ms());
     let page = apply::page_of(&asked);
     let actions = server.faults().strike(asked.method(), asked.path(), page);
     let mut reply = match apply::before(&actions, &mut asked).await {
@@ -131,6 +117,27 @@ async fn answer(
     server.log().push(entry);
     let gzip = server.settings().gzip && reply.cut.is_none();
     response(reply, gzip && asked.header("accept-encoding").is_some_and(|all| all.contains("gzip")))
+}
+
+/// The request as resources see it; `None` where its query is not encoded.
+fn read(parts: &Parts, body: Vec<u8>) -> Option<Request> {
+    let path = parts.uri.path();
+    let path = path.strip_prefix(PREFIX).unwrap_or(path);
+    let query = parts.uri.query().unwrap_or("");
+    Request::new(parts.method.as_str(), path, query, parts.headers.clone(), body)
+}
+
+/// What the log says of a request before it is answered.
+fn entry(asked: &Request, authorization: Authorization, at_ms: i64) -> RequestLog {
+    RequestLog {
+        method: asked.method().to_owned(),
+        path: asked.path().to_owned(),
+        query: asked.query().to_vec(),
+        status: 0,
+        authorization,
+        accept: asked.header("accept").map(str::to_owned),
+        at_ms,
+    }
 }
 
 /// The answer of the resource, after what holds for all resources.

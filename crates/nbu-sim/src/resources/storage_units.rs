@@ -47,7 +47,6 @@ fn row(names: &Names, unit: &StorageUnit, now: i64, nulls: bool) -> Value {
 }
 
 fn attributes(names: &Names, unit: &StorageUnit, now: i64, nulls: bool) -> Value {
-    let disk = unit.category != "TAPE";
     let dedup = unit.category == "MSDP";
     let mut all = json!({
         "name": &*unit.name,
@@ -72,30 +71,35 @@ fn attributes(names: &Names, unit: &StorageUnit, now: i64, nulls: bool) -> Value
         "wormCapable": unit.worm,
         "useWorm": unit.worm,
     });
-    if let Some((free, used, total)) = unit.capacity(now) {
-        all["freeCapacityBytes"] = free.into();
-        all["usedCapacityBytes"] = used.into();
-        all["totalCapacityBytes"] = total.into();
-    }
     let media = json!([{
         "name": &*names.media[unit.media_server],
         "operatingSystem": "linux",
         "netbackupVersion": "11.0",
     }]);
     all["mediaServerDetails"] = if nulls { Value::Null } else { media };
-    if disk {
-        all["maxConcurrentJobs"] = unit.concurrent.into();
-    } else {
+    add_own(&mut all, unit, now);
+    all
+}
+
+/// What only some kinds of units have: tape has drives in place of jobs, and no capacities.
+fn add_own(all: &mut Value, unit: &StorageUnit, now: i64) {
+    if let Some((free, used, total)) = unit.capacity(now) {
+        all["freeCapacityBytes"] = free.into();
+        all["usedCapacityBytes"] = used.into();
+        all["totalCapacityBytes"] = total.into();
+    }
+    if unit.category == "TAPE" {
         all["maxConcurrentDrives"] = unit.concurrent.into();
         all["robotType"] = "TLD".into();
         all["robotNumber"] = 0.into();
         all["density"] = "DHCART2".into();
         all["multiplexing"] = 4.into();
+    } else {
+        all["maxConcurrentJobs"] = unit.concurrent.into();
     }
     if unit.category == "BASIC_DISK" {
         all["absolutePath"] = format!("/{}", unit.name).into();
     }
-    all
 }
 
 /// Units of disk pools relate to their pool; the others to nothing.
