@@ -1,0 +1,130 @@
+//! `nbu-sim`: serves a simulated NetBackup primary server until Ctrl-C or SIGTERM.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use nbu_sim::{Clock, Release, Settings, Simulator, TlsMaterial};
+
+/// A NetBackup primary server to develop and test against: the REST API over HTTP, on a made-up world of
+/// jobs and storage units that goes on as time passes. The same seed gives the same world.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Args {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:1556")]
+    listen: SocketAddr,
+    /// Seed of the world
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// NetBackup release whose API is spoken: 10.3, 10.5, 11.0 or 11.2
+    #[arg(long, default_value = "11.0")]
+    release: Release,
+    /// Jobs that ended within the last day
+    #[arg(long, default_value_t = 2_000)]
+    jobs: usize,
+    /// New jobs an hour [default: a twenty-fourth of --jobs]
+    #[arg(long)]
+    jobs_per_hour: Option<f64>,
+    /// Jobs that wait or run at any time, roughly
+    #[arg(long, default_value_t = 40)]
+    live: usize,
+    /// Storage units
+    #[arg(long, default_value_t = 8)]
+    storage_units: usize,
+    /// The key that clients send in the Authorization header
+    #[arg(long, default_value = "nbu-sim-key")]
+    api_key: String,
+    /// Host name that the server gives itself
+    #[arg(long, default_value = "primary.example.com")]
+    name: String,
+    /// How much the server's clock is ahead of this host's, in seconds; may be negative
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    skew: i64,
+    /// Serve https, with a certificate of a CA that is made at the start and written to this file
+    #[arg(long, value_name = "CA_FILE")]
+    tls: Option<std::path::PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  nbu-sim                                     a small server on port 1556
+  nbu-sim --jobs 100000 --live 500            a busy one
+  nbu-sim --release 10.3 --seed 7             an old one, another world
+  nbu-sim --tls ca.pem                        https; trust ca.pem
+
+Ask it:
+  curl http://127.0.0.1:1556/netbackup/ping
+  curl -g -H 'Authorization: nbu-sim-key' \\
+       -H 'Accept: application/vnd.netbackup+json;version=13.0' \\
+       'http://127.0.0.1:1556/netbackup/admin/jobs?page[limit]=5'";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to be done when stderr is gone too.
+            let _ = writeln!(io::stderr(), "nbu-sim: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> io::Result<()> {
+    let tls = match &args.tls {
+        None => None,
+        Some(file) => {
+            let material = TlsMaterial::generate()?;
+            tokio::fs::write(file, &material.ca_pem).await?;
+            Some(material)
+        }
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let key = args.api_key.clone();
+    let release = args.release;
+    let listen = args.listen;
+    let simulator = Simulator::start_on(listen, settings(args, tls)).await?;
+    let mut out = io::stdout();
+    writeln!(out, "NetBackup {release} simulator: {scheme}://{}/netbackup", simulator.addr())?;
+    writeln!(out, "API version {}, Authorization: {key}", release.api_version())?;
+    out.flush()?;
+    stop_signal().await?;
+    // A client that holds its connection must not keep the process.
+    let _ = tokio::time::timeout(Duration::from_secs(5), simulator.stop()).await;
+    Ok(())
+}
+
+fn settings(args: Args, tls: Option<TlsMaterial>) -> Settings {
+    Settings {
+        seed: args.seed,
+        release: args.release,
+        api_key: args.api_key,
+        name: args.name,
+        jobs_in_history: args.jobs,
+        jobs_per_hour: args.jobs_per_hour.unwrap_or(args.jobs as f64 / 24.0),
+        live_jobs: args.live,
+        storage_units: args.storage_units,
+        tls,
+        clock: Clock::system().with_skew_ms(args.skew.saturating_mul(1000)),
+        ..Settings::default()
+    }
+}
+
+/// Waits for Ctrl-C or, on Unix, SIGTERM.
+async fn stop_signal() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}

@@ -1,0 +1,293 @@
+//! What is true in the simulated world at an instant, read from its own state and by no code of the HTTP
+//! side: what tests hold an agent's numbers against.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::model::{JobState, SCHEDULES};
+use crate::world::World;
+use crate::world::job::{Job, Look};
+
+/// A job as it truly is at the truth's instant. Times are server time in unix milliseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobView {
+    /// jobId.
+    pub job_id: i64,
+    /// parentJobId, 0 for a root.
+    pub parent: i64,
+    /// try: the current one, or how many there were.
+    pub attempt: i64,
+    /// jobType, as the API spells it.
+    pub job_type: &'static str,
+    /// policyType, as the API spells it.
+    pub policy_type: &'static str,
+    /// policyName; empty where the job has no policy.
+    pub policy: Arc<str>,
+    /// clientName; empty where the job has no client.
+    pub client: Arc<str>,
+    /// scheduleName; a dash for parents and jobs without one.
+    pub schedule: Arc<str>,
+    /// scheduleType.
+    pub schedule_type: &'static str,
+    /// destinationStorageUnitName; empty where nothing is written.
+    pub storage_unit: Arc<str>,
+    /// State.
+    pub state: JobState,
+    /// status: final once the job is DONE, of the failed attempt in REQUEUED and INCOMPLETE, else 0.
+    pub status: i64,
+    /// jobQueueReason: not 0 in QUEUED and REQUEUED only.
+    pub queue_reason: i64,
+    /// kilobytesTransferred; a parent's is the sum of its children's.
+    pub kilobytes: i64,
+    /// numberOfFiles; likewise.
+    pub files: i64,
+    /// dedupRatio.
+    pub dedup_ratio: f64,
+    /// startTime.
+    pub start_ms: i64,
+    /// endTime; `None` while the job is not DONE.
+    pub end_ms: Option<i64>,
+    /// activeTryStartTime; `None` before the first attempt.
+    pub active_start_ms: Option<i64>,
+    /// lastUpdateTime.
+    pub last_update_ms: i64,
+    /// Server time from which lists show this state of the row.
+    pub visible_from_ms: i64,
+    /// Direct children that exist.
+    pub child_count: i64,
+    /// The job is purged: lists do not have it any more.
+    pub purged: bool,
+}
+
+impl JobView {
+    /// True for a job without children.
+    pub fn is_leaf(&self) -> bool {
+        self.child_count == 0
+    }
+}
+
+/// One completion: a job became DONE. A job that is resumed afterwards completes again, with another try.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completion {
+    /// jobId.
+    pub job_id: i64,
+    /// try with which it ended.
+    pub attempt: i64,
+    /// startTime, unix milliseconds.
+    pub start_ms: i64,
+    /// endTime, unix milliseconds, whole seconds.
+    pub end_ms: i64,
+    /// lastUpdateTime that the completion gave the row, unix milliseconds.
+    pub updated_ms: i64,
+    /// Final status of this completion.
+    pub status: i64,
+    /// jobType.
+    pub job_type: &'static str,
+    /// policyType.
+    pub policy_type: &'static str,
+    /// kilobytesTransferred of this completion.
+    pub kilobytes: i64,
+    /// numberOfFiles of this completion.
+    pub files: i64,
+    /// True for a job that never has children: bytes are counted on those.
+    pub leaf: bool,
+}
+
+/// Capacities of a storage unit at an instant, in bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StorageUnitView {
+    /// Name.
+    pub name: Arc<str>,
+    /// storageCategory.
+    pub category: &'static str,
+    /// storageServerType.
+    pub server_type: &'static str,
+    /// freeCapacityBytes; `None` for tape, `i64::MAX` for cloud.
+    pub free: Option<i64>,
+    /// usedCapacityBytes.
+    pub used: Option<i64>,
+    /// totalCapacityBytes.
+    pub total: Option<i64>,
+    /// maxConcurrentJobs; `None` for tape.
+    pub max_concurrent_jobs: Option<i64>,
+    /// maxConcurrentDrives; for tape only.
+    pub max_concurrent_drives: Option<i64>,
+    /// maxFragmentSizeMegabytes.
+    pub max_fragment_mb: i64,
+}
+
+/// The truth at an instant, [`Truth::server_time`]. With a manual clock it is exact; with the system's, it
+/// is the truth at the moment when it was asked for.
+#[derive(Clone)]
+pub struct Truth {
+    world: Arc<RwLock<World>>,
+    /// World time of the instant.
+    at: i64,
+    now_ms: i64,
+}
+
+impl Truth {
+    pub(crate) fn new(world: Arc<RwLock<World>>, at: i64, now_ms: i64) -> Self {
+        Self { world, at, now_ms }
+    }
+
+    /// Server time of the instant, in unix milliseconds.
+    pub fn server_time(&self) -> i64 {
+        self.now_ms
+    }
+
+    /// The truth at an earlier instant: `ms` milliseconds before this one. What was purged since is there.
+    #[must_use]
+    pub fn earlier(&self, ms: i64) -> Self {
+        Self { world: Arc::clone(&self.world), at: self.at - ms, now_ms: self.now_ms - ms }
+    }
+
+    /// The truth at an earlier instant, given in server time (unix milliseconds, by the skew of now).
+    #[must_use]
+    pub fn at(&self, server_ms: i64) -> Self {
+        self.earlier(self.now_ms - server_ms)
+    }
+
+    /// Jobs that are DONE and whose endTime is in `(from_exclusive, to_inclusive]`, in the order of jobId.
+    /// Purged ones are there too, marked.
+    pub fn jobs_ended(
+        &self,
+        from_exclusive: i64,
+        to_inclusive: i64,
+    ) -> std::vec::IntoIter<JobView> {
+        self.jobs(|job| job.end_ms.is_some_and(|end| end > from_exclusive && end <= to_inclusive))
+    }
+
+    /// Jobs that are not DONE, in the order of jobId.
+    pub fn live_jobs(&self) -> std::vec::IntoIter<JobView> {
+        self.jobs(|job| job.end_ms.is_none())
+    }
+
+    /// Every job that was born, in the order of jobId.
+    pub fn all_jobs(&self) -> std::vec::IntoIter<JobView> {
+        self.jobs(|_| true)
+    }
+
+    /// One job; `None` when it is not born.
+    pub fn job(&self, job_id: i64) -> Option<JobView> {
+        let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
+        let index = usize::try_from(job_id - World::job_id(0)).ok()?;
+        self.view(&world, index)
+    }
+
+    /// Every completion ever up to the instant, in the order of jobId; a job that was resumed after it was
+    /// DONE has several.
+    pub fn completions(&self) -> std::vec::IntoIter<Completion> {
+        let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all = Vec::new();
+        for (index, job) in world.jobs.iter().enumerate() {
+            for step in world.completions_of(job, self.at) {
+                let at = job.at(step);
+                let Some(look) = world.look(index, at) else { continue };
+                all.push(Completion {
+                    job_id: World::job_id(u32::try_from(index).unwrap_or(u32::MAX)),
+                    attempt: i64::from(step.attempt),
+                    start_ms: world.start_stamp(job),
+                    end_ms: world.end_stamp(&look),
+                    updated_ms: world.stamp(at),
+                    status: i64::from(step.status),
+                    job_type: job.kind().name,
+                    policy_type: policy_type(&world, job),
+                    kilobytes: look.kilobytes,
+                    files: look.files,
+                    leaf: job.is_leaf(),
+                });
+            }
+        }
+        all.into_iter()
+    }
+
+    /// The storage units, in the order in which the server lists them.
+    pub fn storage_units(&self) -> Vec<StorageUnitView> {
+        let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
+        let units = world.names.units.iter().map(|unit| {
+            let space = unit.capacity(self.at);
+            let tape = unit.category == "TAPE";
+            StorageUnitView {
+                name: Arc::clone(&unit.name),
+                category: unit.category,
+                server_type: unit.server_type,
+                free: space.map(|space| space.0),
+                used: space.map(|space| space.1),
+                total: space.map(|space| space.2),
+                max_concurrent_jobs: (!tape).then_some(unit.concurrent),
+                max_concurrent_drives: tape.then_some(unit.concurrent),
+                max_fragment_mb: unit.fragment_mb,
+            }
+        });
+        units.collect()
+    }
+
+    fn jobs(&self, keep: impl Fn(&JobView) -> bool) -> std::vec::IntoIter<JobView> {
+        let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
+        let views = (0..world.jobs.len()).filter_map(|index| self.view(&world, index));
+        views.filter(keep).collect::<Vec<_>>().into_iter()
+    }
+
+    fn view(&self, world: &World, index: usize) -> Option<JobView> {
+        let look = world.look(index, self.at)?;
+        let job = &world.jobs[index];
+        let names = &world.names;
+        let kind = job.kind();
+        let waits = matches!(look.state, JobState::Queued | JobState::Requeued);
+        let (schedule, unit) = (usize::from(job.schedule), usize::from(job.unit));
+        let writes = kind.data && look.active_from.is_some();
+        let unit = names.units.get(unit).filter(|_| writes).map(|unit| &unit.name);
+        let policy = kind.policy.then(|| &names.policies[usize::from(job.policy)].name);
+        let client = kind.policy.then(|| &names.clients[job.client as usize]);
+        Some(JobView {
+            job_id: World::job_id(u32::try_from(index).unwrap_or(u32::MAX)),
+            parent: World::parent_id(job),
+            attempt: i64::from(look.attempt),
+            job_type: kind.name,
+            policy_type: policy_type(world, job),
+            policy: Arc::clone(policy.unwrap_or(&names.empty)),
+            client: Arc::clone(client.unwrap_or(&names.empty)),
+            schedule: Arc::clone(&names.schedules[schedule]),
+            schedule_type: SCHEDULES[schedule].1,
+            storage_unit: Arc::clone(unit.unwrap_or(&names.empty)),
+            state: look.state,
+            status: i64::from(look.status),
+            queue_reason: if waits { i64::from(job.queue_reason) } else { 0 },
+            kilobytes: look.kilobytes,
+            files: look.files,
+            dedup_ratio: dedup(job, &look),
+            start_ms: world.start_stamp(job),
+            end_ms: look.ended.map(|_| world.end_stamp(&look)),
+            active_start_ms: look.active_from.map(|at| world.stamp(at)),
+            last_update_ms: world.stamp(look.updated),
+            visible_from_ms: world.stamp(look.updated + i64::from(job.delay)),
+            child_count: job.children_at(self.at),
+            purged: self.at >= world.now && world.is_purged(index),
+        })
+    }
+}
+
+impl std::fmt::Debug for Truth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Truth").field("server_time", &self.now_ms).finish_non_exhaustive()
+    }
+}
+
+/// Jobs without a policy say STANDARD, the API's code 0.
+fn policy_type(world: &World, job: &Job) -> &'static str {
+    if job.kind().policy {
+        world.names.policies[usize::from(job.policy)].policy_type
+    } else {
+        "STANDARD"
+    }
+}
+
+/// dedupRatio is known at the end.
+fn dedup(job: &Job, look: &Look) -> f64 {
+    if look.state == JobState::Done { shortest(job.dedup) } else { 0.0 }
+}
+
+/// The double that is written as the float is: 12.3, not 12.300000190734863.
+fn shortest(value: f32) -> f64 {
+    (f64::from(value) * 10.0).round() / 10.0
+}

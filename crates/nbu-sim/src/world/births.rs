@@ -1,0 +1,230 @@
+//! Who is born when: the history before the start, what runs at the start, and the arrivals after it.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+
+use super::generate::{Draft, Generator};
+use super::job::{Job, ROOT, Step};
+use super::millis;
+use super::names::Names;
+use super::script::{Pace, span};
+use crate::model::JobState;
+use crate::settings::{Release, Settings};
+
+/// A job that is about to be born, with its family's provisional numbers.
+pub(crate) struct Birth {
+    job: Job,
+    number: u64,
+    parent: Option<u64>,
+}
+
+/// The generator and what it drew ahead.
+pub(crate) struct Births {
+    generator: Generator,
+    /// When the next family arrives; `None` where none do.
+    next_family: Option<i64>,
+    /// Mean milliseconds between two jobs.
+    between_ms: f64,
+    /// Drawn and not born: (time, number), and the job by number.
+    queue: BinaryHeap<Reverse<(i64, u64)>>,
+    drawn: BTreeMap<u64, Birth>,
+    /// Index of the born parents whose children may still be to come.
+    parents: HashMap<u64, u32>,
+    numbers: u64,
+    family: Vec<Draft>,
+}
+
+impl Births {
+    pub(crate) fn new(settings: &Settings, now: i64) -> Self {
+        let between_ms = 3_600_000.0 / settings.jobs_per_hour.max(1e-9);
+        let mean = if settings.jobs_per_hour > 0.0 {
+            settings.live_jobs as f64 * between_ms
+        } else {
+            20.0 * 60_000.0
+        };
+        let pace = Pace {
+            mean_ms: mean.clamp(30_000.0, 12.0 * 3_600_000.0),
+            updates: settings.updates_of_finished,
+            resumes: settings.resumes_of_finished,
+        };
+        let late = u32::try_from(settings.late_visibility.as_millis()).unwrap_or(u32::MAX);
+        let newest = settings.release >= Release::R10_5;
+        Self {
+            generator: Generator::new(settings.seed, pace, late, newest),
+            next_family: (settings.jobs_per_hour > 0.0).then_some(now),
+            between_ms,
+            queue: BinaryHeap::new(),
+            drawn: BTreeMap::new(),
+            parents: HashMap::new(),
+            numbers: 0,
+            family: Vec::new(),
+        }
+    }
+
+    /// The jobs born up to `now`, in the order of birth: those that ended within the history, exactly as
+    /// many as asked for, and about as many live ones as asked for.
+    pub(crate) fn history(
+        &mut self,
+        settings: &Settings,
+        names: &Names,
+        now: i64,
+    ) -> (Vec<Job>, Vec<Step>) {
+        let mut drafts = Vec::with_capacity(settings.jobs_in_history + settings.live_jobs + 64);
+        let mut steps = Vec::with_capacity(settings.jobs_in_history * 7 / 2);
+        let history = millis(settings.history).max(1000);
+        while drafts.len() < settings.jobs_in_history {
+            let room = settings.jobs_in_history - drafts.len();
+            self.generator.family(names, room, &mut self.family, &mut steps);
+            let (_, first, last) = ends(&self.family, &steps);
+            let latest = now - self.generator.rng.i64(0..history);
+            // The family's ends lie in the history, the first as the last.
+            let shift = (latest - last).max(now - history + 2000 - first);
+            self.place(shift - (shift + last - now).max(0), &mut drafts);
+        }
+        let wanted = drafts.len() + settings.live_jobs;
+        while drafts.len() < wanted {
+            self.generator.family(names, wanted - drafts.len(), &mut self.family, &mut steps);
+            let (earliest, _, last) = ends(&self.family, &steps);
+            // Longer jobs are more likely to be seen running: draw again with the odds of the span.
+            let mean = self.generator.pace.mean_ms * 2.0;
+            if last as f64 > self.generator.rng.f64() * mean {
+                // None of the family has ended yet, though the birth is put back to a whole second: the
+                // history stays as large as was asked for.
+                let age = self.generator.rng.i64(0..(earliest - 1000).max(1));
+                self.place(now - age, &mut drafts);
+            }
+        }
+        if self.next_family.is_some() {
+            self.schedule(now, 1);
+        }
+        (self.order(&drafts, now), steps)
+    }
+
+    /// Adds the drawn family, born at `at`, to the drafts; parents become indices of the drafts.
+    fn place(&mut self, at: i64, drafts: &mut Vec<Draft>) {
+        let at = at - at.rem_euclid(1000);
+        let base = u32::try_from(drafts.len()).unwrap_or(ROOT);
+        for mut job in self.family.drain(..) {
+            job.created += at;
+            if job.parent != ROOT {
+                job.parent += base;
+            }
+            drafts.push(job);
+        }
+    }
+
+    /// Sorts the drafts by birth and mends the parents; what is born after `now` waits for its time.
+    fn order(&mut self, drafts: &[Draft], now: i64) -> Vec<Job> {
+        let mut order: Vec<(i64, u32)> =
+            drafts.iter().zip(0_u32..).map(|(job, index)| (job.created, index)).collect();
+        order.sort_unstable();
+        let mut place = vec![ROOT; drafts.len()];
+        for (&(_, draft), index) in order.iter().zip(0_u32..) {
+            place[draft as usize] = index;
+        }
+        let mut jobs = Vec::with_capacity(drafts.len() + drafts.len() / 8);
+        for (created, draft) in order {
+            let mut job = drafts[draft as usize];
+            if created <= now {
+                if job.parent != ROOT {
+                    job.parent = place[job.parent as usize];
+                }
+                jobs.push(job);
+                continue;
+            }
+            let parent = u64::from(job.parent);
+            if created > now && job.parent != ROOT && drafts[job.parent as usize].created <= now {
+                self.parents.insert(parent, place[job.parent as usize]);
+            }
+            let birth = Birth {
+                job,
+                number: u64::from(draft),
+                parent: (job.parent != ROOT).then_some(parent),
+            };
+            self.wait(birth);
+        }
+        self.numbers = drafts.len() as u64;
+        jobs
+    }
+
+    fn wait(&mut self, birth: Birth) {
+        self.queue.push(Reverse((birth.job.created, birth.number)));
+        self.drawn.insert(birth.number, birth);
+    }
+
+    /// The next job that is born by `now`.
+    pub(crate) fn next(&mut self, now: i64, names: &Names, steps: &mut Vec<Step>) -> Option<Birth> {
+        loop {
+            let first = self.queue.peek().map(|Reverse((at, _))| *at);
+            match self.next_family {
+                // All families up to the first waiting birth are drawn before it, so that births
+                // come in order whatever the steps in which time goes on.
+                Some(at) if at <= now && first.is_none_or(|first| at <= first) => {
+                    self.arrive(at, names, steps);
+                }
+                _ => break,
+            }
+        }
+        let &Reverse((at, number)) = self.queue.peek()?;
+        if at > now {
+            return None;
+        }
+        self.queue.pop();
+        self.drawn.remove(&number)
+    }
+
+    fn arrive(&mut self, at: i64, names: &Names, steps: &mut Vec<Step>) {
+        let mut family = std::mem::take(&mut self.family);
+        self.generator.family(names, usize::MAX, &mut family, steps);
+        let base = self.numbers;
+        let count = family.len();
+        let birth = at - at.rem_euclid(1000);
+        for (mut job, number) in family.drain(..).zip(base..) {
+            job.created += birth;
+            let parent = (job.parent != ROOT).then(|| base + u64::from(job.parent));
+            self.wait(Birth { job, number, parent });
+        }
+        self.numbers += count as u64;
+        self.family = family;
+        self.schedule(at, count);
+    }
+
+    /// Draws when the next family comes, after one of `count` jobs.
+    fn schedule(&mut self, at: i64, count: usize) {
+        let wait = span(&mut self.generator.rng, self.between_ms * count as f64);
+        #[allow(clippy::cast_possible_truncation, reason = "at most eight times the mean")]
+        let wait = wait as i64;
+        self.next_family = Some(at.saturating_add(wait.max(1)));
+    }
+
+    /// The job of a birth, once it has its index.
+    pub(crate) fn born(&mut self, birth: &Birth, index: u32) -> Job {
+        let mut job = birth.job;
+        if let Some(parent) = birth.parent {
+            job.parent = self.parents.get(&parent).copied().unwrap_or(ROOT);
+        }
+        if job.children > 0 {
+            self.parents.insert(birth.number, index);
+        }
+        job
+    }
+}
+
+/// Milliseconds from the family's birth to the first time that a job of it is DONE, to the first final end,
+/// and to the last final end. A touch after the end does not count.
+fn ends(family: &[Draft], steps: &[Step]) -> (i64, i64, i64) {
+    let (mut earliest, mut first, mut last) = (i64::MAX, i64::MAX, 0);
+    for job in family {
+        let script = job.script(steps);
+        let became_done = |i: usize| {
+            script[i].state == JobState::Done && (i == 0 || script[i - 1].state != JobState::Done)
+        };
+        let mut dones = (0..script.len()).filter(|i| became_done(*i)).map(|i| job.at(script[i]));
+        let once = dones.next().unwrap_or(job.created);
+        let finally = dones.next_back().unwrap_or(once);
+        earliest = earliest.min(once);
+        first = first.min(finally);
+        last = last.max(finally);
+    }
+    (earliest, first, last)
+}
