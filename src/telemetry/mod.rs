@@ -1,6 +1,7 @@
 //! From snapshots to instruments, and from there to Prometheus and OTLP.
 
 pub mod otlp;
+pub mod traces;
 
 /// Settings common to both exports.
 #[derive(Debug, Clone, PartialEq, Eq)]
