@@ -79,7 +79,7 @@ impl Health {
         if let Some(interval) = interval {
             let _ = write!(
                 line,
-                "; what this interval would have told is dropped, the next try is in {}s",
+                "; {unit} of this interval are dropped, the next try is in {}s",
                 interval.as_secs_f64()
             );
         }
@@ -115,7 +115,7 @@ const fn hint(kind: Kind) -> &'static str {
         Kind::Refused => "is the Collector up, and is this its address and port?",
         Kind::Dns => "is the host name right?",
         Kind::Connection => {
-            "is something between here and the Collector cutting connections, or is the protocol (gRPC, HTTP) not the one that this port speaks?"
+            "is something between here and the Collector cutting connections, is the protocol (gRPC, HTTP) the one that this port speaks, or does the receiver want a client certificate?"
         }
         Kind::Timeout => "is the Collector overloaded or out of reach, or the timeout too short?",
         Kind::Tls => {

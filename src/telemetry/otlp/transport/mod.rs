@@ -18,6 +18,9 @@ use url::Url;
 use super::config::{Config, Protocol};
 use super::error::{BuildError, SendError};
 
+/// Header values below this length are not looked for in messages.
+const SHORTEST_SECRET: usize = 6;
+
 /// What a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Signal {
@@ -93,8 +96,13 @@ impl Transport {
                 Client::Http(client) => client.send(body).await,
             }
         });
-        let result = sent.await.unwrap_or_else(|_| Err(SendError::deadline()));
-        result.map_err(|error| target.scrub(error))
+        match sent.await.unwrap_or_else(|_| Err(SendError::deadline())) {
+            Ok(accepted) => Ok(Accepted { message: target.scrub(accepted.message), ..accepted }),
+            Err(error) => {
+                let message = target.scrub(error.message.clone());
+                Err(SendError { message, ..error })
+            }
+        }
     }
 
     /// Encodes and sends metrics.
@@ -124,16 +132,19 @@ impl Target {
         Ok(Self { display: display(endpoint), client, secrets })
     }
 
-    /// A receiver may repeat what it was sent; header values stay out of messages.
-    fn scrub(&self, mut error: SendError) -> SendError {
+    /// A receiver may repeat what it was sent; header values, and the token after a `Bearer`, stay
+    /// out of messages.
+    fn scrub(&self, mut message: String) -> String {
         for secret in &self.secrets {
             let secret = secret.expose_secret();
-            // Very short values are no secrets, and would tear words apart.
-            if secret.len() >= 4 && error.message.contains(secret) {
-                error.message = error.message.replace(secret, "[redacted]");
+            for part in std::iter::once(secret).chain(secret.split_whitespace()) {
+                // What is shorter is no secret, and would tear words apart.
+                if part.len() >= SHORTEST_SECRET && message.contains(part) {
+                    message = message.replace(part, "[redacted]");
+                }
             }
         }
-        error
+        message
     }
 }
 
