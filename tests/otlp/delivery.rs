@@ -51,7 +51,7 @@ async fn a_hundred_thousand_series_arrive_in_requests_that_a_collector_takes() {
 #[tokio::test]
 async fn headers_are_sent_and_never_told() {
     for protocol in BOTH {
-        let logs = Logs::capture();
+        Logs::capture();
         let sink = sink();
         let mut config = config(&endpoint(&sink, protocol), protocol);
         let secret = SecretString::from("Bearer s3cr3t-t0ken".to_owned());
@@ -68,7 +68,7 @@ async fn headers_are_sent_and_never_told() {
         running.handle.flush().await.unwrap();
         sink.set_behaviour(Behaviour::GrpcStatus(16));
         running.handle.flush().await.unwrap_err();
-        assert!(!logs.text().contains("s3cr3t"), "{}", logs.text());
+        assert!(!Logs::text().contains("s3cr3t"), "{}", Logs::text());
     }
 }
 
@@ -110,7 +110,7 @@ async fn the_resource_says_who_it_is() {
 
 #[tokio::test]
 async fn a_point_that_fits_no_request_is_left_out_and_counted() {
-    let logs = Logs::capture();
+    Logs::capture();
     let sink = sink();
     let mut config = config(&endpoint(&sink, BOTH[0]), BOTH[0]);
     config.max_request_bytes = 1_000;
@@ -126,8 +126,8 @@ async fn a_point_that_fits_no_request_is_left_out_and_counted() {
         assert_eq!((report.points.accepted, report.points.dropped), (10, 1));
     }
     assert!(sink.requests().iter().all(|request| request.bytes <= 1_000));
-    let told = logs.lines().iter().filter(|line| line.contains("max_request_bytes")).count();
-    assert_eq!(told, 1, "{}", logs.text());
+    let told = Logs::lines().iter().filter(|line| line.contains("max_request_bytes")).count();
+    assert_eq!(told, 1, "{}", Logs::text());
 }
 
 /// What counters of the sink's whole memory add up to, for increments.

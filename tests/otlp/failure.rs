@@ -19,7 +19,7 @@ fn count(exports: &[(&'static str, u64)], result: &str) -> u64 {
 #[tokio::test]
 async fn a_receiver_that_comes_up_gets_everything_with_the_next_export() {
     for protocol in BOTH {
-        let logs = Logs::capture();
+        Logs::capture();
         let sink = sink();
         sink.stop().await;
         let running = start(&config(&endpoint(&sink, protocol), protocol), || series(500));
@@ -32,7 +32,7 @@ async fn a_receiver_that_comes_up_gets_everything_with_the_next_export() {
         assert_eq!(by_client(&sink).len(), 500);
         running.handle.flush().await.unwrap();
 
-        let lines = logs.lines();
+        let lines = Logs::lines();
         let ours = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
         assert_eq!(ours("fails"), 1, "{lines:#?}");
         assert_eq!(ours("is the Collector up"), 1, "{lines:#?}");
@@ -96,7 +96,7 @@ async fn what_a_retry_cannot_mend_is_sent_once() {
         (Protocol::HttpProtobuf, Behaviour::HttpStatus(500), Kind::Http5xx),
     ];
     for (protocol, behaviour, kind) in cases {
-        let logs = Logs::capture();
+        Logs::capture();
         let sink = sink();
         sink.set_behaviour(behaviour);
         let running = start(&config(&endpoint(&sink, protocol), protocol), || series(10));
@@ -107,7 +107,7 @@ async fn what_a_retry_cannot_mend_is_sent_once() {
         let stats = running.metrics();
         assert_eq!(stats.requests, count(&stats.exports, kind.as_str()), "one each: {kind}");
         assert_eq!(sink.request_count() as u64, stats.requests);
-        assert_eq!(logs.lines().len(), 1, "told once: {}", logs.text());
+        assert_eq!(Logs::lines().len(), 1, "told once: {}", Logs::text());
     }
 }
 
@@ -133,7 +133,7 @@ async fn what_a_retry_can_mend_is_sent_again() {
 #[tokio::test]
 async fn a_partial_success_is_counted_and_told_once() {
     for protocol in BOTH {
-        let logs = Logs::capture();
+        Logs::capture();
         let sink = sink();
         let message = "out of order".to_owned();
         sink.set_behaviour(Behaviour::PartialSuccess { rejected: 4, message });
@@ -145,7 +145,7 @@ async fn a_partial_success_is_counted_and_told_once() {
         let stats = running.metrics();
         assert!(count(&stats.exports, "partial") >= 2);
         assert_eq!(stats.items.rejected, 4 * count(&stats.exports, "partial"));
-        let lines = logs.lines();
+        let lines = Logs::lines();
         assert_eq!(lines.len(), 1, "{lines:#?}");
         assert!(lines[0].contains("out of order"));
     }

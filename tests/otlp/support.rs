@@ -185,7 +185,7 @@ thread_local! {
 pub(crate) struct Logs;
 
 impl Logs {
-    pub(crate) fn capture() -> Self {
+    pub(crate) fn capture() {
         static SUBSCRIBER: Once = Once::new();
         SUBSCRIBER.call_once(|| {
             tracing_subscriber::fmt()
@@ -195,15 +195,14 @@ impl Logs {
                 .init();
         });
         LOG.with_borrow_mut(Vec::clear);
-        Self
     }
 
-    pub(crate) fn text(&self) -> String {
-        LOG.with_borrow(|log| String::from_utf8(log.clone()).unwrap())
+    pub(crate) fn text() -> String {
+        LOG.with_borrow(|log| String::from_utf8_lossy(log).into_owned())
     }
 
-    pub(crate) fn lines(&self) -> Vec<String> {
-        self.text().lines().map(str::to_owned).collect()
+    pub(crate) fn lines() -> Vec<String> {
+        Self::text().lines().map(str::to_owned).collect()
     }
 }
 

@@ -1,8 +1,8 @@
 //! `https` with a private CA, with mutual TLS, and with the wrong CA.
 
 use nbu_otel_agent::netbackup::config::{Identity, PemFile};
-use nbu_otel_agent::telemetry::otlp::Kind;
 use nbu_otel_agent::telemetry::otlp::config::{Config, Protocol};
+use nbu_otel_agent::telemetry::otlp::{Kind, Transport};
 use otlp_sink::{Options, Sink, Tls};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use secrecy::SecretString;
@@ -89,4 +89,21 @@ async fn a_receiver_that_wants_a_client_certificate_gets_it() {
         with.handle.flush().await.unwrap();
         assert_eq!(by_client(&sink).len(), 10);
     }
+}
+
+#[tokio::test]
+async fn material_that_is_not_usable_is_refused_at_once() {
+    for protocol in BOTH {
+        let mut config = config("https://collector.example.com:4317", protocol);
+        config.tls.ca = Some(pem_file("nothing of the kind"));
+        let error = Transport::new(&config).err().unwrap().to_string();
+        assert_eq!(error, "TLS: no certificate in test.pem");
+        config.tls.ca = None;
+        config.headers = vec![("x key".to_owned(), SecretString::from("s3cr3t".to_owned()))];
+        let error = Transport::new(&config).err().unwrap().to_string();
+        assert!(error.contains("x key") && !error.contains("s3cr3t"), "{error}");
+    }
+    let config = config("http://me:s3cr3t@collector.example.com:4317", Protocol::Grpc);
+    let error = Transport::new(&config).err().unwrap().to_string();
+    assert!(error.contains("set a header") && !error.contains("s3cr3t"), "{error}");
 }

@@ -77,6 +77,7 @@ impl Health {
             let _ = write!(line, ": {hint}");
         }
         if let Some(interval) = interval {
+            let unit = unit(self.signal);
             let _ = write!(
                 line,
                 "; {unit} of this interval are dropped, the next try is in {}s",

@@ -25,6 +25,9 @@ const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Expor
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// Shortest time between two pings of a connection that keeps silent.
+const SHORTEST_PING: Duration = Duration::from_secs(1);
+
 pub(super) struct Client {
     grpc: Grpc<Channel>,
     metadata: MetadataMap,
@@ -71,7 +74,7 @@ fn channel(config: &Config, endpoint: &Url) -> Result<Channel, BuildError> {
         // A connection that stalled is found during the export that meets it, early enough for a
         // second try. Not while idle and not more than twice an export: grpc-go, thus the Collector,
         // closes connections for the third ping without data, and for any when nothing is in flight.
-        .http2_keep_alive_interval(config.timeout / 3)
+        .http2_keep_alive_interval((config.timeout / 3).max(SHORTEST_PING))
         .keep_alive_timeout(config.timeout / 4)
         .keep_alive_while_idle(false);
     let builder = if endpoint.scheme() == "https" {

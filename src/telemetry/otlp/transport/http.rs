@@ -101,10 +101,6 @@ fn with_tls(mut builder: ClientBuilder, config: &Config) -> Result<ClientBuilder
     let invalid = |error: reqwest::Error| BuildError::Tls(root_cause(&error));
     if let Some(ca) = &config.tls.ca {
         let certificates = reqwest::Certificate::from_pem_bundle(&ca.pem).map_err(invalid)?;
-        if certificates.is_empty() {
-            let path = ca.path.display();
-            return Err(BuildError::Tls(format!("no certificate in {path}")));
-        }
         builder = builder.tls_certs_only(certificates);
     }
     if let Some(identity) = &config.tls.identity {

@@ -11,6 +11,8 @@ use opentelemetry_proto::tonic::collector::metrics::v1::{
 };
 use prost::Message;
 use prost::bytes::Bytes;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use url::Url;
@@ -72,6 +74,12 @@ impl Transport {
     /// Checks the settings and builds the clients. Does no I/O but reading the system's trust store;
     /// has to be called within a Tokio runtime.
     pub fn new(config: &Config) -> Result<Self, BuildError> {
+        // Without this, gRPC would trust nobody and say so with each export only.
+        if let Some(ca) = &config.tls.ca
+            && CertificateDer::pem_slice_iter(&ca.pem).flatten().next().is_none()
+        {
+            return Err(BuildError::Tls(format!("no certificate in {}", ca.path.display())));
+        }
         let metrics = Target::new(config, &config.metrics_endpoint, Signal::Metrics)?;
         let traces = Target::new(config, &config.traces_endpoint, Signal::Traces)?;
         Ok(Self { metrics, traces })
