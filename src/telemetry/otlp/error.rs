@@ -129,6 +129,13 @@ impl SendError {
         Self { kind, retryable, retry_after: None, message: one_line(message) }
     }
 
+    /// A connection that could not be made or broke. Another try helps but where TLS failed: the
+    /// certificates will be the same.
+    pub(super) fn connection(error: &(dyn Error + 'static), unknown: Kind) -> Self {
+        let kind = connection_kind(error).unwrap_or(unknown);
+        Self::new(kind, kind != Kind::Tls, &root_cause(error))
+    }
+
     /// No answer within the deadline.
     pub fn deadline() -> Self {
         Self::new(Kind::Timeout, true, "no answer within the deadline")
@@ -166,7 +173,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// What a failed connection was about, from the chain of causes; `None` where nothing in it is known.
-pub(super) fn connection_kind(error: &(dyn Error + 'static)) -> Option<Kind> {
+fn connection_kind(error: &(dyn Error + 'static)) -> Option<Kind> {
     let mut current = Some(error);
     while let Some(cause) = current {
         if cause.is::<rustls::Error>() {

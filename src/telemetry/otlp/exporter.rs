@@ -16,7 +16,7 @@ use super::error::{Kind, SendError};
 use super::health::Health;
 use super::send::Sending;
 use super::stats::{ExportResult, Items, OtlpStats};
-use super::transport::{Signal, Transport};
+use super::transport::{Accepted, Signal, Transport};
 use super::{MetricSource, ResourceAttributes};
 
 /// When the first export comes: time for the first polls to publish.
@@ -141,6 +141,26 @@ struct Tally {
     failure: Option<SendError>,
 }
 
+impl Tally {
+    /// Takes note of one request with so many points.
+    fn note(&mut self, points: u64, result: Result<Accepted, SendError>) {
+        match result {
+            Ok(accepted) => {
+                let rejected = u64::try_from(accepted.rejected).unwrap_or(0).min(points);
+                self.report.requests += 1;
+                self.report.points.accepted += points - rejected;
+                self.report.points.rejected += rejected;
+                if rejected > 0 {
+                    self.reason = accepted.message;
+                }
+            }
+            Err(error) => {
+                self.failure.get_or_insert(error);
+            }
+        }
+    }
+}
+
 impl Worker {
     async fn run(
         mut self,
@@ -196,13 +216,7 @@ impl Worker {
     }
 
     async fn collect_and_send(&self, deadline: Instant, tries: u32, tally: &mut Tally) {
-        let source = Source {
-            metrics: Arc::clone(&self.source),
-            resource: Arc::clone(&self.resource),
-            scope: scope(),
-            temporality: self.config.temporality,
-            max_request_bytes: self.config.max_request_bytes,
-        };
+        let source = self.source();
         // Held from the collection to the last answer, by whichever thread is at work: an export
         // whose collection hangs keeps the next one from collecting on top of it.
         let ledger = Arc::clone(&self.stats.ledger).lock_owned().await;
@@ -224,22 +238,17 @@ impl Worker {
             deadline,
             tries,
         };
-        batch
-            .send(&sending, |points, result| match result {
-                Ok(accepted) => {
-                    let rejected = u64::try_from(accepted.rejected).unwrap_or(0).min(points);
-                    tally.report.requests += 1;
-                    tally.report.points.accepted += points - rejected;
-                    tally.report.points.rejected += rejected;
-                    if rejected > 0 {
-                        tally.reason = accepted.message;
-                    }
-                }
-                Err(error) => {
-                    tally.failure.get_or_insert(error);
-                }
-            })
-            .await;
+        batch.send(&sending, |points, result| tally.note(points, result)).await;
+    }
+
+    fn source(&self) -> Source {
+        Source {
+            metrics: Arc::clone(&self.source),
+            resource: Arc::clone(&self.resource),
+            scope: scope(),
+            temporality: self.config.temporality,
+            max_request_bytes: self.config.max_request_bytes,
+        }
     }
 
     fn account(&mut self, tally: Tally, took: Duration) -> ExportOutcome {

@@ -17,7 +17,7 @@ use url::Url;
 
 use super::{Accepted, Signal, accepted, display};
 use crate::telemetry::otlp::config::{Compression, Config, Tls};
-use crate::telemetry::otlp::error::{BuildError, Kind, SendError, connection_kind, root_cause};
+use crate::telemetry::otlp::error::{BuildError, Kind, SendError, root_cause};
 
 const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -50,7 +50,7 @@ impl Client {
             Signal::Traces => TRACES,
         });
         let mut grpc = self.grpc.clone();
-        grpc.ready().await.map_err(|error| not_connected(&error))?;
+        grpc.ready().await.map_err(|error| SendError::connection(&error, Kind::Connection))?;
         let mut request = Request::new(body);
         *request.metadata_mut() = self.metadata.clone();
         let response = grpc.unary(request, path, Raw).await.map_err(|status| refused(&status))?;
@@ -112,17 +112,11 @@ fn metadata(config: &Config) -> Result<MetadataMap, BuildError> {
     Ok(metadata)
 }
 
-fn not_connected(error: &tonic::transport::Error) -> SendError {
-    let kind = connection_kind(error).unwrap_or(Kind::Connection);
-    SendError::new(kind, true, &root_cause(error))
-}
-
 /// What a status means: <https://opentelemetry.io/docs/specs/otlp/#failures>.
 fn refused(status: &Status) -> SendError {
     // A status that tonic made of a failed connection carries the cause; one of the receiver doesn't.
     if let Some(source) = std::error::Error::source(status) {
-        let kind = connection_kind(source).unwrap_or(Kind::Connection);
-        return SendError::new(kind, true, &root_cause(source));
+        return SendError::connection(source, Kind::Connection);
     }
     let retry_after = retry_info(status.details());
     let (kind, retryable) = classify(status, retry_after.is_some());

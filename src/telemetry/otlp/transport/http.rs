@@ -19,7 +19,7 @@ use url::Url;
 use super::grpc::RpcStatus;
 use super::{Accepted, Signal, accepted, display};
 use crate::telemetry::otlp::config::{Compression, Config};
-use crate::telemetry::otlp::error::{BuildError, Kind, SendError, connection_kind, root_cause};
+use crate::telemetry::otlp::error::{BuildError, Kind, SendError, root_cause};
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -128,13 +128,9 @@ async fn compress(body: Bytes) -> Result<Bytes, SendError> {
 }
 
 fn not_sent(error: &reqwest::Error) -> SendError {
-    let kind = connection_kind(error).unwrap_or(if error.is_timeout() {
-        Kind::Timeout
-    } else {
-        Kind::Connection
-    });
-    // The outer error shows the URL, the root cause does not.
-    SendError::new(kind, true, &root_cause(error))
+    // The outer error shows the URL; the root cause, which is what is told, does not.
+    let unknown = if error.is_timeout() { Kind::Timeout } else { Kind::Connection };
+    SendError::connection(error, unknown)
 }
 
 fn content_type(response: &Response) -> String {
