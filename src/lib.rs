@@ -15,10 +15,13 @@
 //!
 //! ARCHITECTURE.md says which module may use which, and why.
 
+pub mod catalog;
+pub mod cli;
 pub mod collectors;
 pub mod config;
 pub mod http;
 pub mod jobs;
+pub mod log;
 pub mod metric;
 pub mod netbackup;
 pub mod poller;

@@ -1,10 +1,19 @@
 //! The one table of NetBackup resources. One file a resource, one row each.
 
+mod jobs;
+mod storage;
+
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::metric::{Definition, Samples};
+use crate::netbackup::{Error, Query, Resource, Session};
 
 /// What is collected, the same for all sites.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "one switch for each optional resource")]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the file")]
 pub struct Config {
     /// Renames job types on the way out (`DUPLICATE` to `DUPLICATION`, say).
     pub action_names: BTreeMap<String, String>,
@@ -29,4 +38,103 @@ pub struct PerClient {
     pub enabled: bool,
     /// Exact names, or globs where an entry has `*` or `?`; sorted, each once. Empty means none.
     pub allowlist: Vec<String>,
+}
+
+/// How often a resource is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cadence {
+    /// At every poll.
+    EveryPoll,
+    /// Reused for `server.cacheTTL`: it changes slowly.
+    Slow,
+}
+
+/// One resource: the row of the table.
+pub struct Row {
+    /// Name in labels, logs and the log line of an error.
+    pub name: &'static str,
+    /// What it asks for first; the permission that it needs is there.
+    pub resource: &'static Resource,
+    /// How often.
+    pub cadence: Cadence,
+    /// Whether its success makes `nbu_up`, and its age `nbu_last_scrape_timestamp_seconds`.
+    pub core: bool,
+    /// What it declares.
+    pub metrics: fn() -> Vec<&'static Definition>,
+    /// Whether the configuration wants it.
+    pub enabled: fn(&Config) -> bool,
+    /// Makes the collector of one site.
+    pub build: fn(&Settings<'_>) -> Box<dyn Collector>,
+}
+
+impl std::fmt::Debug for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// What a collector is built from.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings<'c> {
+    /// What is collected.
+    pub collectors: &'c Config,
+    /// The job window.
+    pub window: Duration,
+}
+
+/// A fetch and a pure fold. One instance a site, owned by the site's poller; it may remember what
+/// it saw.
+#[async_trait]
+pub trait Collector: Send {
+    /// Asks the server and folds its answers. Dropped at the collector's deadline: what must
+    /// survive that is kept in `self` as it comes.
+    ///
+    /// # Errors
+    ///
+    /// Where nothing at all could be collected. What failed in part is in [`Collected`].
+    async fn collect(&mut self, session: &Session) -> Result<Collected, Error>;
+
+    /// Whether the role of the key may see `resource`, the row's own, by one small request.
+    ///
+    /// # Errors
+    ///
+    /// Where it may not, or the server could not be asked.
+    async fn permitted(
+        &mut self,
+        session: &Session,
+        resource: &'static Resource,
+    ) -> Result<Option<bool>, Error> {
+        session.get(resource, &Query::all().limited(1)).await?;
+        Ok(Some(true))
+    }
+}
+
+/// What one run of a collector brought.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// Samples by part. Parts fail, age and vanish separately.
+    pub parts: Vec<(&'static str, Result<Samples, Error>)>,
+    /// Records that could not be read and were skipped.
+    pub unreadable: u64,
+    /// Whether the role of the key may see the resource; unknown where the API does not tell.
+    pub permitted: Option<bool>,
+}
+
+impl Collected {
+    /// A run with one part.
+    pub fn whole(samples: Samples, unreadable: usize) -> Self {
+        Self {
+            parts: vec![("all", Ok(samples))],
+            unreadable: unreadable as u64,
+            permitted: Some(true),
+        }
+    }
+}
+
+/// Every resource that the agent knows.
+pub static TABLE: &[Row] = &[jobs::ROW, storage::ROW];
+
+/// Everything that the collectors declare.
+pub fn definitions() -> Vec<&'static Definition> {
+    TABLE.iter().flat_map(|row| (row.metrics)()).collect()
 }

@@ -11,8 +11,8 @@ pub struct SafeConfig(RwLock<Arc<Config>>);
 
 impl SafeConfig {
     /// Starts with `config`.
-    pub fn new(config: Config) -> Self {
-        Self(RwLock::new(Arc::new(config)))
+    pub fn new(config: Arc<Config>) -> Self {
+        Self(RwLock::new(config))
     }
 
     /// The configuration in force now. A later swap does not change what was handed out.
@@ -22,8 +22,8 @@ impl SafeConfig {
     }
 
     /// Puts `config` in force and returns the one that was.
-    pub fn swap(&self, config: Config) -> Arc<Config> {
+    pub fn swap(&self, config: Arc<Config>) -> Arc<Config> {
         let mut guard = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut guard, Arc::new(config))
+        std::mem::replace(&mut guard, config)
     }
 }

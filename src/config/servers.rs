@@ -141,6 +141,13 @@ fn site(
     Some(site)
 }
 
+/// Whether what is sent to this host stays on this machine.
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_matches(['[', ']']);
+    bare.eq_ignore_ascii_case("localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// Where a server is.
 struct Address {
     /// As the file spells it; a URL would change its case.
@@ -155,7 +162,8 @@ fn address(section: &mut Section<'_>, enabled: bool) -> Option<Address> {
     let host = section.get("host", host).required();
     let port = section.get("port", port).or(1556);
     let prefix = section.get("uri", prefix).or("/netbackup".to_owned());
-    if enabled && scheme == "http" {
+    let local = host.as_deref().is_some_and(is_loopback);
+    if enabled && scheme == "http" && !local {
         source.warn("the API key is sent in the clear");
     }
     let host = host?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::version::ApiVersion;
 
@@ -31,6 +31,31 @@ pub struct Config {
     pub timeout: Duration,
     /// Requests in flight to this server at once, over all collectors; at least 1.
     pub max_concurrent_requests: usize,
+}
+
+impl Config {
+    /// Whether a client of the one would do for the other.
+    pub fn same_as(&self, other: &Self) -> bool {
+        let identity = |config: &Self| {
+            let identity = config.identity.as_ref()?;
+            Some((identity.certificate.clone(), identity.key.expose_secret().to_owned()))
+        };
+        let proxy = |config: &Self| Some(config.proxy.as_ref()?.url.expose_secret().to_owned());
+        self.same_server(other)
+            && self.api_key.expose_secret() == other.api_key.expose_secret()
+            && self.api_version == other.api_version
+            && self.insecure_skip_verify == other.insecure_skip_verify
+            && self.ca == other.ca
+            && identity(self) == identity(other)
+            && proxy(self) == proxy(other)
+            && self.timeout == other.timeout
+            && self.max_concurrent_requests == other.max_concurrent_requests
+    }
+
+    /// Whether both speak of the same site at the same address: what was cached from it stays true.
+    pub fn same_server(&self, other: &Self) -> bool {
+        self.site == other.site && self.base_url == other.base_url
+    }
 }
 
 /// A PEM file and where it came from (for messages).

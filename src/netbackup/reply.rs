@@ -167,7 +167,7 @@ fn hint(kind: ErrorKind, head: &Head, resource: &Resource) -> Option<String> {
             ),
             None => "redirects are not followed: check scheme, host, port and uri".to_owned(),
         },
-        ErrorKind::Proxy => "the proxy wants credentials: check proxy".to_owned(),
+        ErrorKind::Proxy => "the proxy wants credentials: check proxyUrl".to_owned(),
         ErrorKind::Body => {
             "a proxy or another service may have answered: check host, port and uri".to_owned()
         }

@@ -81,6 +81,13 @@ impl Session {
         OffsetWalk::new(self.clone(), resource, query)
     }
 
+    /// The error of a resource that the role of the key may not see, where the server itself does
+    /// not say so (contract, section 1.2).
+    pub fn forbidden(&self, resource: &'static Resource, detail: &str) -> Error {
+        let hint = format!("give the role of apiKey the permission {} (VIEW)", resource.permission);
+        self.error(resource, ErrorKind::Forbidden, detail).with_hint(hint)
+    }
+
     async fn body(&self, call: Call) -> Result<Body, Error> {
         let mut bytes = Vec::new();
         self.execute(&call, &mut bytes).await?;

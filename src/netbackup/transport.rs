@@ -42,7 +42,7 @@ pub(super) fn build(config: &Config) -> Result<reqwest::Client, BuildError> {
     }
     if let Some(proxy) = &config.proxy {
         let proxy = reqwest::Proxy::all(proxy.url.expose_secret())
-            .map_err(|_| wrong(config, "proxy", format!("{} is no address", proxy.display)))?;
+            .map_err(|_| wrong(config, "proxyUrl", format!("{} is no address", proxy.display)))?;
         builder = builder.proxy(proxy);
     }
     builder.build().map_err(|error| {

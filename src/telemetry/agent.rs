@@ -104,11 +104,25 @@ static OTLP_EXPORTS: Metric<2> = Metric::counter(
     "OTLP exports by signal and result: success, partial, or the kind of failure.",
 )
 .of_agent();
-static OTLP_POINTS: Metric<1> = Metric::counter(
+static OTLP_POINTS: Metric<2> = Metric::counter(
     "nbu.agent.otlp.points",
     "{point}",
-    &["result"],
-    "Data points by what became of them: accepted, rejected by the receiver, dropped because an export failed.",
+    &["signal", "result"],
+    "Data points or spans by what became of them: accepted, rejected by the receiver, dropped because an export failed.",
+)
+.of_agent();
+static OTLP_REQUESTS: Metric<1> = Metric::counter(
+    "nbu.agent.otlp.requests",
+    "{request}",
+    &["signal"],
+    "OTLP requests that were sent, failed tries included.",
+)
+.of_agent();
+static OTLP_BYTES: Metric<1> = Metric::counter(
+    "nbu.agent.otlp.sent",
+    "By",
+    &["signal"],
+    "Size of the OTLP requests that were sent, before compression.",
 )
 .of_agent();
 static OTLP_LAST_SUCCESS: Metric<1> = Metric::gauge(
@@ -144,6 +158,8 @@ pub fn definitions() -> Vec<&'static Definition> {
         CONFIG_RELOADS.definition(),
         OTLP_EXPORTS.definition(),
         OTLP_POINTS.definition(),
+        OTLP_REQUESTS.definition(),
+        OTLP_BYTES.definition(),
         OTLP_LAST_SUCCESS.definition(),
         OTLP_DURATION.definition(),
     ];

@@ -59,7 +59,10 @@ impl Exposition {
                 .without_target_info()
                 .scope_info_enabled(false)
                 .build();
-            if let Err(error) = registry.register(Box::new(histograms)) {
+            // A registry does not take a collector that describes nothing.
+            if !histograms.metrics.is_empty()
+                && let Err(error) = registry.register(Box::new(histograms))
+            {
                 failure = Some(RenderError::Register(error.to_string()));
             }
             fresh = Some(registry);

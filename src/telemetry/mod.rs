@@ -8,6 +8,7 @@ pub mod otlp;
 mod process;
 pub mod renderer;
 pub mod source;
+pub mod traces;
 
 /// Settings common to both exports.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,6 +19,7 @@ use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Tempora
 use super::agent::AgentState;
 use super::frame::{Catalog, Frame};
 use super::instruments::{Instruments, Keys};
+use super::otlp::MetricSource;
 use crate::metric::{Definition, Kind, Scope, Value};
 use crate::snapshot::Store;
 
@@ -49,8 +50,7 @@ impl Source {
         Self { catalog, store, agent, limit, reading }
     }
 
-    /// Collects now: cumulative, complete. Blocks for about 2 ms per 1,000 series.
-    pub fn collect(&self) -> Vec<Metric> {
+    fn read(&self) -> Vec<Metric> {
         let agent = self.agent.part();
         let (frame, _) =
             Frame::build(&self.catalog, &self.store.snapshots(), Some(&agent), self.limit);
@@ -74,6 +74,7 @@ impl Source {
         self.complete(&collected, &frame)
     }
 
+    /// Adds what the SDK does not know: origins and histograms.
     fn complete(&self, collected: &ResourceMetrics, frame: &Frame) -> Vec<Metric> {
         let now = nanos(SystemTime::now());
         let mut metrics: Vec<Metric> = collected
@@ -96,6 +97,13 @@ impl Source {
             }
         }
         metrics
+    }
+}
+
+impl MetricSource for Source {
+    /// Collects now: cumulative, complete. Blocks for about 2 ms per 1,000 series.
+    fn collect(&self) -> Vec<Metric> {
+        self.read()
     }
 }
 

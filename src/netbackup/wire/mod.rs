@@ -16,7 +16,6 @@ use super::lenient;
 pub mod job_count;
 pub mod jobs;
 mod split;
-pub mod storage_units;
 
 /// One page of a list.
 #[derive(Debug)]
@@ -128,6 +127,15 @@ struct Envelope<'a, A> {
     meta: Option<Meta>,
 }
 
+/// Reads a page that is already here, without what it says about paging.
+///
+/// # Errors
+///
+/// Where the body is no JSON object with a list of records.
+pub fn read_page<'de, A: Deserialize<'de>>(body: &'de [u8]) -> Result<Page<'de, A>, NotAPage> {
+    decode_page(body).map(|(page, _)| page)
+}
+
 /// Reads a page. What it says about paging is `None` where there is nothing of the kind.
 pub(super) fn decode_page<'de, A: Deserialize<'de>>(
     body: &'de [u8],
@@ -180,8 +188,9 @@ fn decode_records<'de, A: Deserialize<'de>>(
 }
 
 /// Why a body is no page.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotAPage(pub(super) String);
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAPage(pub(super) String);
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::netbackup::config::{Identity, PemFile};
 
@@ -38,6 +38,33 @@ pub struct Config {
     pub tls: Tls,
     /// Upper limit of one request before compression, bytes.
     pub max_request_bytes: usize,
+}
+
+impl Config {
+    /// Whether a push of the one would do for the other.
+    pub fn same_as(&self, other: &Self) -> bool {
+        let headers = |config: &Self| -> Vec<(String, String)> {
+            let pairs = config.headers.iter();
+            pairs.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect()
+        };
+        let identity = |config: &Self| {
+            let identity = config.tls.identity.as_ref()?;
+            Some((identity.certificate.clone(), identity.key.expose_secret().to_owned()))
+        };
+        self.metrics_endpoint == other.metrics_endpoint
+            && self.traces_endpoint == other.traces_endpoint
+            && self.protocol == other.protocol
+            && (self.metrics, self.traces) == (other.metrics, other.traces)
+            && self.sampling_rate.to_bits() == other.sampling_rate.to_bits()
+            && (self.interval, self.timeout) == (other.interval, other.timeout)
+            && self.compression == other.compression
+            && headers(self) == headers(other)
+            && self.temporality == other.temporality
+            && self.resource_attributes == other.resource_attributes
+            && self.tls.ca == other.tls.ca
+            && identity(self) == identity(other)
+            && self.max_request_bytes == other.max_request_bytes
+    }
 }
 
 /// Transport of OTLP.

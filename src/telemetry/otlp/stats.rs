@@ -1,3 +1,164 @@
-//! placeholder
+//! What the push did so far. It belongs to the process, so it survives every rebuilt exporter.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::delta::Ledger;
+use super::error::Kind;
+use super::transport::Signal;
+
+/// Counts of the push, and the memory of what the receiver acknowledged.
 #[derive(Debug, Default)]
-pub struct OtlpStats;
+pub struct OtlpStats {
+    metrics: SignalStats,
+    traces: SignalStats,
+    /// Held by one export at a time, an exporter that is being replaced included.
+    pub(super) ledger: Arc<tokio::sync::Mutex<Ledger>>,
+}
+
+#[derive(Debug, Default)]
+struct SignalStats {
+    success: AtomicU64,
+    partial: AtomicU64,
+    failed: [AtomicU64; Kind::ALL.len()],
+    accepted: AtomicU64,
+    rejected: AtomicU64,
+    dropped: AtomicU64,
+    requests: AtomicU64,
+    bytes: AtomicU64,
+    /// Nanoseconds since 1970; 0 before the first success.
+    last_success: AtomicU64,
+    /// Nanoseconds; 0 before the first export.
+    last_duration: AtomicU64,
+}
+
+/// What became of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportResult {
+    /// Everything was accepted.
+    Success,
+    /// The receiver rejected some of it.
+    Partial,
+    /// At least one request failed.
+    Failed(Kind),
+}
+
+impl ExportResult {
+    /// The value of the label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Partial => "partial",
+            Self::Failed(kind) => kind.as_str(),
+        }
+    }
+}
+
+/// Points or spans of one export, by what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Items {
+    /// Taken by the receiver.
+    pub accepted: u64,
+    /// Rejected by a receiver that took the rest.
+    pub rejected: u64,
+    /// Not sent, or sent without an answer.
+    pub dropped: u64,
+}
+
+/// The counts of one signal at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignalSnapshot {
+    /// Metrics or traces.
+    pub signal: Signal,
+    /// Exports by result; `success` and `partial` always, kinds of failure once they occurred.
+    pub exports: Vec<(&'static str, u64)>,
+    /// Points or spans by what became of them.
+    pub items: Items,
+    /// Requests that were sent, tries that failed included.
+    pub requests: u64,
+    /// Bytes in them, before compression.
+    pub bytes: u64,
+    /// When an export was last accepted, seconds since 1970.
+    pub last_success: Option<f64>,
+    /// How long the last export took.
+    pub last_duration: Option<Duration>,
+}
+
+impl OtlpStats {
+    /// The counts of both signals.
+    pub fn snapshot(&self) -> [SignalSnapshot; 2] {
+        [Signal::Metrics, Signal::Traces].map(|signal| self.of(signal).snapshot(signal))
+    }
+
+    /// Counts a request that is about to be sent.
+    pub(crate) fn request(&self, signal: Signal, bytes: usize) {
+        let stats = self.of(signal);
+        stats.requests.fetch_add(1, Relaxed);
+        stats.bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// Counts an export that ended.
+    pub(crate) fn export(
+        &self,
+        signal: Signal,
+        result: ExportResult,
+        items: Items,
+        took: Duration,
+    ) {
+        let stats = self.of(signal);
+        match result {
+            ExportResult::Success => &stats.success,
+            ExportResult::Partial => &stats.partial,
+            ExportResult::Failed(kind) => &stats.failed[kind as usize],
+        }
+        .fetch_add(1, Relaxed);
+        stats.accepted.fetch_add(items.accepted, Relaxed);
+        stats.rejected.fetch_add(items.rejected, Relaxed);
+        stats.dropped.fetch_add(items.dropped, Relaxed);
+        stats.last_duration.store(nanos(took).max(1), Relaxed);
+        if !matches!(result, ExportResult::Failed(_)) {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            stats.last_success.store(nanos(now), Relaxed);
+        }
+    }
+
+    const fn of(&self, signal: Signal) -> &SignalStats {
+        match signal {
+            Signal::Metrics => &self.metrics,
+            Signal::Traces => &self.traces,
+        }
+    }
+}
+
+impl SignalStats {
+    fn snapshot(&self, signal: Signal) -> SignalSnapshot {
+        let mut exports =
+            vec![("success", self.success.load(Relaxed)), ("partial", self.partial.load(Relaxed))];
+        let failed = Kind::ALL.iter().zip(&self.failed);
+        exports.extend(
+            failed
+                .map(|(kind, count)| (kind.as_str(), count.load(Relaxed)))
+                .filter(|(_, count)| *count > 0),
+        );
+        let read = |cell: &AtomicU64| Some(cell.load(Relaxed)).filter(|value| *value > 0);
+        SignalSnapshot {
+            signal,
+            exports,
+            items: Items {
+                accepted: self.accepted.load(Relaxed),
+                rejected: self.rejected.load(Relaxed),
+                dropped: self.dropped.load(Relaxed),
+            },
+            requests: self.requests.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+            last_success: read(&self.last_success)
+                .map(|nanos| Duration::from_nanos(nanos).as_secs_f64()),
+            last_duration: read(&self.last_duration).map(Duration::from_nanos),
+        }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,139 @@
+//! OTLP over gRPC.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use prost::Message;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::codec::CompressionEncoding;
+use tonic::metadata::{KeyAndValueRef, MetadataMap};
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::{Code, Request, Response, Status};
+
+use crate::Tls;
+use crate::state::{Behaviour, ReceivedRequest, Signal, State, Transport};
+use crate::view::point_count;
+
+#[derive(Clone)]
+struct Service(Arc<State>);
+
+/// Serves until it fails or is dropped.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    state: Arc<State>,
+) -> Result<(), tonic::transport::Error> {
+    let limit = state.max_message_bytes;
+    let mut server = Server::builder();
+    if let Some(tls) = tls {
+        let identity = Identity::from_pem(tls.certificate, tls.key);
+        let mut config = ServerTlsConfig::new().identity(identity);
+        if let Some(ca) = tls.client_ca {
+            config = config.client_ca_root(Certificate::from_pem(ca));
+        }
+        server = server.tls_config(config)?;
+    }
+    server
+        .add_service(
+            MetricsServiceServer::new(Service(Arc::clone(&state)))
+                .max_decoding_message_size(limit)
+                .accept_compressed(CompressionEncoding::Gzip),
+        )
+        .add_service(
+            TraceServiceServer::new(Service(state))
+                .max_decoding_message_size(limit)
+                .accept_compressed(CompressionEncoding::Gzip),
+        )
+        .serve_with_incoming(TcpListenerStream::new(listener))
+        .await
+}
+
+impl Service {
+    /// Notes the request and waits, refuses or goes on as the sink was told; the rejected count and
+    /// its message where the answer is a partial success.
+    async fn answer(&self, received: ReceivedRequest) -> Result<Option<(i64, String)>, Status> {
+        match self.0.arrived(received) {
+            Behaviour::Accept => Ok(None),
+            Behaviour::Delay(pause) => {
+                tokio::time::sleep(pause).await;
+                Ok(None)
+            }
+            Behaviour::Hang => pending().await,
+            Behaviour::GrpcStatus(code) => Err(Status::new(Code::from_i32(code), "as told")),
+            Behaviour::HttpStatus(status) => Err(Status::unavailable(format!("HTTP {status}"))),
+            Behaviour::PartialSuccess { rejected, message } => Ok(Some((rejected, message))),
+        }
+    }
+}
+
+fn received(signal: Signal, metadata: &MetadataMap, bytes: usize, items: usize) -> ReceivedRequest {
+    let headers: Vec<(String, String)> = metadata
+        .iter()
+        .map(|entry| match entry {
+            KeyAndValueRef::Ascii(key, value) => {
+                (key.to_string(), String::from_utf8_lossy(value.as_encoded_bytes()).into_owned())
+            }
+            KeyAndValueRef::Binary(key, value) => (key.to_string(), format!("{value:?}")),
+        })
+        .collect();
+    let encoding = headers
+        .iter()
+        .find(|(key, value)| key == "grpc-encoding" && value != "identity")
+        .map(|(_, value)| value.clone());
+    ReceivedRequest { signal, transport: Transport::Grpc, bytes, encoding, headers, items }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Service {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        let (bytes, items) = (message.encoded_len(), point_count(&message));
+        let partial = self.answer(received(Signal::Metrics, &metadata, bytes, items)).await?;
+        self.0.accept_metrics(message);
+        Ok(Response::new(ExportMetricsServiceResponse {
+            partial_success: partial.map(|(rejected_data_points, error_message)| {
+                ExportMetricsPartialSuccess { rejected_data_points, error_message }
+            }),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl TraceService for Service {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        let (bytes, items) = (message.encoded_len(), span_count(&message));
+        let partial = self.answer(received(Signal::Traces, &metadata, bytes, items)).await?;
+        self.0.accept_traces(message);
+        Ok(Response::new(ExportTraceServiceResponse {
+            partial_success: partial.map(|(rejected_spans, error_message)| {
+                ExportTracePartialSuccess { rejected_spans, error_message }
+            }),
+        }))
+    }
+}
+
+/// How many spans a request carries.
+pub(crate) fn span_count(request: &ExportTraceServiceRequest) -> usize {
+    let resources = request.resource_spans.iter();
+    resources.flat_map(|resource| &resource.scope_spans).map(|scope| scope.spans.len()).sum()
+}

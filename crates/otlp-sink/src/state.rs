@@ -1,0 +1,193 @@
+//! What a sink remembers and how it answers: shared by both transports.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::Span;
+
+use crate::OnExport;
+use crate::view::point_count;
+
+/// How a request is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Behaviour {
+    /// Remember it and say yes.
+    #[default]
+    Accept,
+    /// The same, after a pause.
+    Delay(Duration),
+    /// Never answer.
+    Hang,
+    /// Refuse with this gRPC status code; over HTTP, 503.
+    GrpcStatus(i32),
+    /// Refuse with this HTTP status; over gRPC, UNAVAILABLE.
+    HttpStatus(u16),
+    /// Remember it, and say that this many points or spans were rejected.
+    PartialSuccess {
+        /// How many.
+        rejected: i64,
+        /// Why.
+        message: String,
+    },
+}
+
+/// What a request carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Metrics.
+    Metrics,
+    /// Spans.
+    Traces,
+}
+
+/// How a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// OTLP over gRPC.
+    Grpc,
+    /// OTLP over HTTP with binary protobuf.
+    Http,
+}
+
+/// The outside of one request.
+#[derive(Debug, Clone)]
+pub struct ReceivedRequest {
+    /// What it carried.
+    pub signal: Signal,
+    /// How it came.
+    pub transport: Transport,
+    /// Size of the message, decompressed.
+    pub bytes: usize,
+    /// Compression, if there was any.
+    pub encoding: Option<String>,
+    /// Headers or metadata, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Data points or spans in it.
+    pub items: usize,
+}
+
+impl ReceivedRequest {
+    /// The value of the header `name`.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// One accepted export of metrics, for the demo.
+#[derive(Debug, Clone, Copy)]
+pub struct ExportSummary {
+    /// Data points in this request.
+    pub points: usize,
+    /// Requests with metrics accepted so far, this one included.
+    pub requests: usize,
+}
+
+#[derive(Default)]
+struct Inner {
+    requests: VecDeque<ReceivedRequest>,
+    metrics: VecDeque<ExportMetricsServiceRequest>,
+    traces: VecDeque<ExportTraceServiceRequest>,
+    arrived: usize,
+    accepted_metrics: usize,
+    behaviour: Behaviour,
+    /// How often the behaviour applies before it goes back to accepting; `None` is for ever.
+    remaining: Option<usize>,
+}
+
+/// The state of a sink.
+pub(crate) struct State {
+    pub(crate) max_message_bytes: usize,
+    keep: usize,
+    on_export: Option<OnExport>,
+    inner: Mutex<Inner>,
+}
+
+fn push<T>(queue: &mut VecDeque<T>, item: T, keep: usize) {
+    queue.push_back(item);
+    while queue.len() > keep {
+        queue.pop_front();
+    }
+}
+
+impl State {
+    pub(crate) fn new(max_message_bytes: usize, keep: usize, on_export: Option<OnExport>) -> Self {
+        Self { max_message_bytes, keep, on_export, inner: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a request arrived and says how to answer it.
+    pub(crate) fn arrived(&self, request: ReceivedRequest) -> Behaviour {
+        let mut inner = self.lock();
+        inner.arrived += 1;
+        push(&mut inner.requests, request, self.keep);
+        match inner.remaining {
+            None => inner.behaviour.clone(),
+            Some(0) => {
+                inner.behaviour = Behaviour::Accept;
+                inner.remaining = None;
+                Behaviour::Accept
+            }
+            Some(left) => {
+                inner.remaining = Some(left - 1);
+                inner.behaviour.clone()
+            }
+        }
+    }
+
+    /// Remembers accepted metrics.
+    pub(crate) fn accept_metrics(&self, request: ExportMetricsServiceRequest) {
+        let points = point_count(&request);
+        let requests = {
+            let mut inner = self.lock();
+            push(&mut inner.metrics, request, self.keep);
+            inner.accepted_metrics += 1;
+            inner.accepted_metrics
+        };
+        if let Some(on_export) = &self.on_export {
+            on_export(&ExportSummary { points, requests });
+        }
+    }
+
+    /// Remembers accepted spans.
+    pub(crate) fn accept_traces(&self, request: ExportTraceServiceRequest) {
+        push(&mut self.lock().traces, request, self.keep);
+    }
+
+    pub(crate) fn metrics(&self) -> Vec<ExportMetricsServiceRequest> {
+        self.lock().metrics.iter().cloned().collect()
+    }
+
+    pub(crate) fn spans(&self) -> Vec<Span> {
+        let inner = self.lock();
+        let resources = inner.traces.iter().flat_map(|request| &request.resource_spans);
+        let scopes = resources.flat_map(|resource| &resource.scope_spans);
+        scopes.flat_map(|scope| scope.spans.iter().cloned()).collect()
+    }
+
+    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
+        self.lock().requests.iter().cloned().collect()
+    }
+
+    pub(crate) fn request_count(&self) -> usize {
+        self.lock().arrived
+    }
+
+    pub(crate) fn clear(&self) {
+        let mut inner = self.lock();
+        inner.requests.clear();
+        inner.metrics.clear();
+        inner.traces.clear();
+    }
+
+    pub(crate) fn set_behaviour(&self, behaviour: Behaviour, remaining: Option<usize>) {
+        let mut inner = self.lock();
+        inner.behaviour = behaviour;
+        inner.remaining = remaining;
+    }
+}

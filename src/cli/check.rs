@@ -1,0 +1,22 @@
+//! `check`: what the configuration says, or everything that is wrong with it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::config::{self, ProcessEnvironment};
+
+pub(super) fn run(path: &Path) -> ExitCode {
+    match config::load(path, &ProcessEnvironment) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                super::complain(&format!("warning: {warning}\n"));
+            }
+            super::print(&config::effective(&loaded.config));
+            ExitCode::SUCCESS
+        }
+        Err(errors) => {
+            super::complain(&format!("{errors}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! `demo`: two simulated primary servers, the agent, and a receiver for what it pushes.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use nbu_sim::{Release, Settings, Simulator};
+use otlp_sink::{ExportSummary, Sink};
+
+use super::run::{end, runtime, serve};
+use crate::log::Log;
+use crate::supervisor::Source;
+
+/// What the demo can be told.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Listen here.
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    /// Port of the Prometheus endpoint.
+    #[arg(long, default_value_t = 9440)]
+    port: u16,
+    /// Push OTLP over gRPC to this Collector instead of the demo's own receiver.
+    #[arg(long, value_name = "URL")]
+    otlp: Option<String>,
+    /// Jobs that ended in the last 24 hours at each server.
+    #[arg(long, default_value_t = 2_000)]
+    jobs: usize,
+    /// Time between two polls, in seconds.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    interval: u64,
+}
+
+pub(super) fn run(options: Options, log: Log) -> ExitCode {
+    match runtime() {
+        Ok(runtime) => {
+            let code = runtime.block_on(demo(options, log));
+            end(runtime, code)
+        }
+        Err(code) => code,
+    }
+}
+
+async fn demo(options: Options, log: Log) -> ExitCode {
+    let servers = match tokio::try_join!(
+        simulator("paris", Release::R10_5, 1, options.jobs),
+        simulator("tokyo", Release::R11_2, 2, options.jobs),
+    ) {
+        Ok((paris, tokyo)) => [("paris", paris), ("tokyo", tokyo)],
+        Err(error) => {
+            super::complain(&format!("the simulated servers cannot start: {error}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let receiver = match options.otlp {
+        Some(_) => None,
+        None => match receiver() {
+            Ok(sink) => Some(sink),
+            Err(error) => {
+                super::complain(&format!("the OTLP receiver cannot start: {error}\n"));
+                return ExitCode::FAILURE;
+            }
+        },
+    };
+    let endpoint = match (&options.otlp, &receiver) {
+        (Some(endpoint), _) => endpoint.clone(),
+        (None, Some(sink)) => sink.grpc_endpoint(),
+        (None, None) => return ExitCode::FAILURE,
+    };
+    let base = format!("http://{}", crate::http::display(&options.host, options.port));
+    super::print(&welcome(&base, &servers, &endpoint));
+    let config = config(&options, &servers, &endpoint);
+    let code = serve(Source::Text(config), log).await;
+    for (_, server) in servers {
+        server.stop().await;
+    }
+    code
+}
+
+async fn simulator(
+    site: &str,
+    release: Release,
+    seed: u64,
+    jobs: usize,
+) -> std::io::Result<Simulator> {
+    Simulator::start(Settings {
+        seed,
+        release,
+        name: format!("nbu-{site}.example.com"),
+        jobs_in_history: jobs,
+        jobs_per_hour: 1_200.0,
+        live_jobs: 60,
+        ..Settings::default()
+    })
+    .await
+}
+
+/// Says what arrives, so that a newcomer sees both ways out.
+fn receiver() -> std::io::Result<Sink> {
+    Sink::start(otlp_sink::Options {
+        keep: 1,
+        on_export: Some(Box::new(|export: &ExportSummary| {
+            super::print(&format!("OTLP receiver: {} points arrived\n", export.points));
+        })),
+        ..otlp_sink::Options::default()
+    })
+}
+
+fn welcome(base: &str, servers: &[(&str, Simulator)], endpoint: &str) -> String {
+    let mut text = String::from("nbu-otel-agent demo: Ctrl-C ends it\n\n");
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "  metrics    {base}/metrics\n  sites      {base}/");
+    for (site, server) in servers {
+        let _ = writeln!(
+            text,
+            "  {site:<10} {} (simulated NetBackup {})",
+            server.base_url(),
+            server.release()
+        );
+    }
+    let _ = writeln!(text, "  OTLP       {endpoint} (gRPC, every 5 s)\n");
+    text
+}
+
+fn config(options: &Options, servers: &[(&str, Simulator)], endpoint: &str) -> String {
+    let interval = Duration::from_secs(options.interval).as_secs();
+    let mut text = format!(
+        "server: {{ host: \"{}\", port: {}, scrapingInterval: 24h, collectionInterval: {interval}s, \
+         cacheTTL: {interval}s }}\n\
+         opentelemetry: {{ enabled: true, endpoint: \"{endpoint}\", interval: 5s }}\n\
+         nbuservers:\n",
+        options.host, options.port,
+    );
+    for (site, server) in servers {
+        let address = server.addr();
+        let key = &server.settings().api_key;
+        let _ = writeln!(
+            text,
+            "  - {{ site: {site}, scheme: http, host: \"{}\", port: {}, apiKey: \"{key}\" }}",
+            address.ip(),
+            address.port(),
+        );
+    }
+    text
+}

@@ -1,0 +1,234 @@
+//! `doctor`: everything that polling and pushing need, tried one by one, and what to mend.
+
+use std::fmt::{Display, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use tokio::time::Instant;
+
+use super::run::{end, runtime};
+use crate::collectors::{Settings, TABLE};
+use crate::config::{self, Config, ProcessEnvironment};
+use crate::netbackup::{self, Client, Error, ErrorKind, RetryPolicy};
+use crate::telemetry::otlp::{Signal, Transport};
+
+/// A name or a connection that takes longer than this has failed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A clock that is off by more is worth a word, though the agent keeps to the server's.
+const SKEW: f64 = 60.0;
+
+pub(super) fn run(path: &Path) -> ExitCode {
+    let loaded = match config::load(path, &ProcessEnvironment) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            super::complain(&format!("{errors}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    for warning in &loaded.warnings {
+        super::complain(&format!("warning: {warning}\n"));
+    }
+    match runtime() {
+        Ok(runtime) => {
+            let code = runtime.block_on(examine(&loaded.config));
+            end(runtime, code)
+        }
+        Err(code) => code,
+    }
+}
+
+async fn examine(config: &Config) -> ExitCode {
+    let sites = config.servers.iter().map(|server| site(config, server));
+    let reports = futures_util::future::join_all(sites).await;
+    let otlp = otlp(config).await;
+    let mut healthy = true;
+    for report in reports.iter().chain([&otlp]) {
+        super::print(&report.text);
+        healthy &= report.failures == 0;
+    }
+    super::print(if healthy {
+        "all is well\n"
+    } else {
+        "something needs mending: see the lines that begin with FAIL\n"
+    });
+    if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Lines about one site or about OTLP, printed together.
+struct Report {
+    text: String,
+    failures: usize,
+}
+
+impl Report {
+    fn new(title: &str) -> Self {
+        Self { text: format!("{title}\n"), failures: 0 }
+    }
+
+    fn line(&mut self, verdict: &str, step: &str, detail: impl Display) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "  {verdict:<5} {step:<22} {detail}");
+    }
+
+    fn ok(&mut self, step: &str, detail: impl Display) {
+        self.line("ok", step, detail);
+    }
+
+    fn fail(&mut self, step: &str, detail: impl Display) {
+        self.failures += 1;
+        self.line("FAIL", step, detail);
+    }
+}
+
+async fn site(config: &Config, server: &netbackup::Config) -> Report {
+    let mut report = Report::new(&format!("site {} ({})", server.site, server.base_url));
+    // One attempt a step: a doctor reports what it sees.
+    let once = RetryPolicy { max_attempts: 1, ..RetryPolicy::default() };
+    match Client::builder(server.clone()).retry_policy(once).build() {
+        // Reported inside; what comes after a failed step has nothing to stand on.
+        Ok(client) => drop(steps(config, server, &client, &mut report).await),
+        Err(error) => report.fail("settings", error),
+    }
+    report
+}
+
+async fn steps(
+    config: &Config,
+    server: &netbackup::Config,
+    client: &Client,
+    report: &mut Report,
+) -> Option<()> {
+    if server.proxy.is_none() {
+        network(client, report).await?;
+    }
+    let ping = match client.ping().await {
+        Ok(ping) => ping,
+        Err(error) => {
+            let step = if error.kind() == ErrorKind::Tls { "tls" } else { "ping" };
+            report.fail(step, error);
+            return None;
+        }
+    };
+    if server.base_url.scheme() == "https" {
+        let trust = if server.insecure_skip_verify {
+            "NOT verified (insecureSkipVerify)"
+        } else {
+            "verified"
+        };
+        report.ok("tls", format!("certificate {trust}"));
+    }
+    report.ok("ping", format!("answered in {} ms", ping.round_trip.as_millis()));
+    let skew = ping.clock_skew().as_secs_f64();
+    let word = if skew.abs() > SKEW { "warn" } else { "ok" };
+    report.line(
+        word,
+        "clock",
+        format!("the server's is {skew:+.1} s from ours; windows follow the server's"),
+    );
+    let session = client.with_deadline(Instant::now() + server.timeout);
+    match session.version().await {
+        Ok(version) => report.ok("version", version),
+        Err(error) => {
+            report.fail("version", error);
+            return None;
+        }
+    }
+    permissions(config, server, client, report).await;
+    Some(())
+}
+
+async fn network(client: &Client, report: &mut Report) -> Option<()> {
+    let addresses = match client.resolve(PATIENCE).await {
+        Ok(addresses) => addresses,
+        Err(error) => {
+            report.fail("name", error);
+            return None;
+        }
+    };
+    let list: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+    report.ok("name", list.join(", "));
+    let mut last = None;
+    for address in addresses {
+        match client.tcp_connect(address, PATIENCE).await {
+            Ok(took) => {
+                report.ok("tcp", format!("{address} in {} ms", took.as_millis()));
+                return Some(());
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    if let Some(error) = last {
+        report.fail("tcp", error);
+    }
+    None
+}
+
+/// Asks each enabled resource. When all answer 401, it is the key.
+async fn permissions(
+    config: &Config,
+    server: &netbackup::Config,
+    client: &Client,
+    report: &mut Report,
+) {
+    let settings = Settings { collectors: &config.collectors, window: config.polling.window };
+    let mut verdicts = Vec::new();
+    for row in TABLE.iter().filter(|row| (row.enabled)(&config.collectors)) {
+        let session = client.with_deadline(Instant::now() + server.timeout);
+        let verdict = (row.build)(&settings).permitted(&session, row.resource).await;
+        verdicts.push((row.name, verdict));
+    }
+    let refused = |verdict: &Result<_, Error>| matches!(verdict, Err(error) if error.kind() == ErrorKind::Unauthorized);
+    if !verdicts.is_empty() && verdicts.iter().all(|(_, verdict)| refused(verdict)) {
+        report.fail("key", "401 for every resource: apiKey is wrong, expired or deleted");
+        return;
+    }
+    if verdicts.iter().any(|(_, verdict)| verdict.is_ok()) {
+        report.ok("key", "accepted");
+    }
+    for (name, verdict) in verdicts {
+        let step = format!("permission {name}");
+        match verdict {
+            Ok(Some(true)) => report.ok(&step, "granted"),
+            Ok(_) => report.line(
+                "warn",
+                &step,
+                "the list is empty, and the server does not tell whether it is forbidden",
+            ),
+            Err(error) => report.fail(&step, error),
+        }
+    }
+}
+
+/// Sends an empty export of each signal.
+async fn otlp(config: &Config) -> Report {
+    let Some(otlp) = &config.otlp else {
+        let mut report = Report::new("opentelemetry");
+        report.line("-", "push", "not enabled");
+        return report;
+    };
+    let mut report = Report::new("opentelemetry");
+    let transport = match Transport::new(otlp) {
+        Ok(transport) => transport,
+        Err(error) => {
+            report.fail("settings", error);
+            return report;
+        }
+    };
+    for (signal, wanted) in [(Signal::Metrics, otlp.metrics), (Signal::Traces, otlp.traces)] {
+        if !wanted {
+            continue;
+        }
+        // An empty request has the same form for both signals: no bytes.
+        let empty = prost::Message::encode_to_vec(&ExportMetricsServiceRequest::default());
+        let step = format!("push {}", signal.as_str());
+        let endpoint = transport.endpoint(signal);
+        match transport.send(signal, empty.into(), Instant::now() + otlp.timeout).await {
+            Ok(_) => report.ok(&step, format!("{endpoint} accepts")),
+            Err(error) => report.fail(&step, format!("{endpoint}: {error}")),
+        }
+    }
+    report
+}

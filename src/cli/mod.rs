@@ -1,0 +1,121 @@
+//! The command line: what to do, and with which configuration.
+
+mod check;
+mod demo;
+mod docs;
+mod doctor;
+mod once;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing::Level;
+
+use crate::log::Log;
+
+/// OpenTelemetry metrics agent for Veritas/Cohesity NetBackup.
+///
+/// Polls the REST API of one or many NetBackup primary servers and exports what it sees over OTLP
+/// (pushed to a Collector) and on a Prometheus endpoint (pulled).
+#[derive(Debug, Parser)]
+#[command(name = "nbu-otel-agent", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = "\
+EXAMPLES:
+  nbu-otel-agent demo                          two simulated servers, nothing to configure
+  nbu-otel-agent check --config config.yaml    is the file right? what is in force?
+  nbu-otel-agent doctor --config config.yaml   can each server be reached, and what may the key see?
+  nbu-otel-agent --config config.yaml          run
+
+SIGNALS: SIGTERM and SIGINT end the agent within 10 s, with a last OTLP export.
+EXIT CODES: 0 ended as asked; 1 something failed and the log says what; 2 wrong usage.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    config: Option<ConfigFile>,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+#[derive(Debug, Clone, Args)]
+struct Verbosity {
+    /// Say more in the log: each request, each collection.
+    #[arg(short, long, global = true)]
+    debug: bool,
+    /// Say everything, bodies of responses included; secrets are redacted.
+    #[arg(long, global = true)]
+    trace: bool,
+}
+
+impl Verbosity {
+    fn level(&self) -> Option<Level> {
+        if self.trace { Some(Level::TRACE) } else { self.debug.then_some(Level::DEBUG) }
+    }
+}
+
+/// Which configuration.
+#[derive(Debug, Clone, Args)]
+struct ConfigFile {
+    /// The configuration file (YAML); config.example.yaml documents every key.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    path: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Poll and export until told to stop; the same as naming no command.
+    Run(ConfigFile),
+    /// Validate the configuration: print what is in force, or every error with its line.
+    Check(ConfigFile),
+    /// Try everything that polling needs, for each server, and say what to mend.
+    Doctor(ConfigFile),
+    /// Poll every server once and print the exposition; fails where a server failed.
+    Once(ConfigFile),
+    /// Run against two simulated servers: no NetBackup, no configuration.
+    Demo(demo::Options),
+    /// Print the reference of all metrics (docs/metrics.md).
+    Docs,
+}
+
+/// Does what the command line says. Ends the process's life with the code it returns.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let log = Log::start(cli.verbosity.level());
+    let Some(command) = cli.command.or_else(|| cli.config.map(Command::Run)) else {
+        return usage();
+    };
+    match command {
+        Command::Run(config) => run::run(config.path, log),
+        Command::Check(config) => check::run(&config.path),
+        Command::Doctor(config) => doctor::run(&config.path),
+        Command::Once(config) => once::run(&config.path),
+        Command::Demo(options) => demo::run(options, log),
+        Command::Docs => docs::run(),
+    }
+}
+
+fn usage() -> ExitCode {
+    use clap::CommandFactory as _;
+    let mut command = Cli::command();
+    let error = command.error(
+        clap::error::ErrorKind::MissingRequiredArgument,
+        "name a configuration with --config FILE, or try the demo",
+    );
+    let _ = error.print();
+    ExitCode::from(2)
+}
+
+/// Prints what a command is asked for. A reader that went away (`| head`) is no error.
+fn print(text: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints what a command has to complain about.
+fn complain(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}

@@ -1,0 +1,64 @@
+//! `once`: poll every server once, print the exposition.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::run::{end, runtime};
+use crate::config::ProcessEnvironment;
+use crate::snapshot::{Snapshot, Store};
+use crate::supervisor::{Source, Supervisor};
+
+pub(super) fn run(path: &Path) -> ExitCode {
+    match runtime() {
+        Ok(runtime) => {
+            let code = runtime.block_on(once(path));
+            end(runtime, code)
+        }
+        Err(code) => code,
+    }
+}
+
+async fn once(path: &Path) -> ExitCode {
+    let source = Source::File(path.to_owned());
+    let mut supervisor = Supervisor::new(source, Arc::new(ProcessEnvironment), None).polling_only();
+    // What is wrong was logged, on standard error.
+    if supervisor.reload("start").await.is_err() {
+        return ExitCode::FAILURE;
+    }
+    let deadline = supervisor.config().map_or(Duration::ZERO, |config| config.polling.deadline());
+    let settled = settle(supervisor.store());
+    // Each collector ends by its own deadline; a little more lets the last one publish.
+    let _ = tokio::time::timeout(deadline + Duration::from_secs(5), settled).await;
+    supervisor.renderer().render_off_thread().await;
+    super::print(&String::from_utf8_lossy(&supervisor.renderer().scrape(false)));
+    let failed = complaints(&supervisor.store().snapshots());
+    supervisor.shutdown().await;
+    super::complain(&failed);
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Waits until every collector of every site ended one attempt.
+async fn settle(store: &Store) {
+    let mut changes = store.subscribe();
+    while !store.snapshots().iter().all(|snapshot| snapshot.is_settled()) {
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// One line for each collector that did not succeed.
+fn complaints(snapshots: &[Arc<Snapshot>]) -> String {
+    let mut text = String::new();
+    for snapshot in snapshots {
+        for status in snapshot.collectors.iter().filter(|status| status.ok != Some(true)) {
+            let problem = status.error.as_deref().unwrap_or("did not end in time");
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{}/{}: {problem}", snapshot.site, status.collector);
+        }
+    }
+    text
+}

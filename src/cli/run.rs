@@ -1,0 +1,54 @@
+//! `run`: poll and export until a signal says to end.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::config::ProcessEnvironment;
+use crate::log::Log;
+use crate::supervisor::{Signals, Source, Supervisor};
+
+pub(super) fn run(path: PathBuf, log: Log) -> ExitCode {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(code) => return code,
+    };
+    let code = runtime.block_on(serve(Source::File(path), log));
+    end(runtime, code)
+}
+
+/// Runs a configuration until a signal says to end.
+pub(super) async fn serve(source: Source, log: Log) -> ExitCode {
+    // Before anything else: a signal that comes during the start is not lost.
+    let signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be caught");
+            return ExitCode::FAILURE;
+        }
+    };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "nbu-otel-agent starts");
+    let mut supervisor = Supervisor::new(source, Arc::new(ProcessEnvironment), Some(log));
+    if supervisor.reload("start").await.is_err() {
+        return ExitCode::FAILURE;
+    }
+    supervisor.run(signals).await;
+    ExitCode::SUCCESS
+}
+
+/// The runtime of every command that does I/O.
+pub(super) fn runtime() -> Result<Runtime, ExitCode> {
+    Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        super::complain(&format!("the runtime cannot start: {error}\n"));
+        ExitCode::FAILURE
+    })
+}
+
+/// Ends the runtime. Name resolution and other blocking work cannot be cancelled; it is left behind.
+pub(super) fn end(runtime: Runtime, code: ExitCode) -> ExitCode {
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    code
+}

@@ -1,0 +1,232 @@
+//! Storage units: capacity, limits and properties (contract, section 2.1).
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use super::{Cadence, Collected, Collector, Row};
+use crate::metric::{Definition, Metric, Samples};
+use crate::netbackup::lenient::{self, Text};
+use crate::netbackup::{Error, Query, Resource, Session};
+
+pub(super) const ROW: Row = Row {
+    name: "storage",
+    resource: &STORAGE_UNITS,
+    cadence: Cadence::Slow,
+    core: true,
+    metrics,
+    enabled: |_| true,
+    build: |_| Box::new(Storage),
+};
+
+static STORAGE_UNITS: Resource = Resource {
+    name: "storage_units",
+    path: "/storage/storage-units",
+    permission: "|STORAGE|STORAGE-UNITS|",
+    max_limit: 500,
+};
+
+/// The attributes of a storage unit that the agent uses. Any may be missing: tape units have no
+/// capacities, and a cloud unit's "unlimited" is `i64::MAX`, which the reader must take as unknown.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct StorageUnit<'a> {
+    /// The unit's name.
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    name: Text<'a>,
+    /// `DISK`, `TAPE` and so on; as the server spells it.
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    storage_type: Text<'a>,
+    /// Finer than the type.
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    storage_sub_type: Text<'a>,
+    /// `PureDisk` and the like.
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    storage_server_type: Text<'a>,
+    /// `ADVANCED_DISK`, `BASIC_DISK`, `CLOUD`, `CLOUD_CATALYST`, `MSDP`, `OPEN_STORAGE`, `TAPE`.
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    storage_category: Text<'a>,
+    /// Bytes.
+    #[serde(deserialize_with = "lenient::integer")]
+    free_capacity_bytes: Option<i64>,
+    /// Bytes.
+    #[serde(deserialize_with = "lenient::integer")]
+    total_capacity_bytes: Option<i64>,
+    /// Bytes.
+    #[serde(deserialize_with = "lenient::integer")]
+    used_capacity_bytes: Option<i64>,
+    /// Jobs at once; disk units.
+    #[serde(deserialize_with = "lenient::integer")]
+    max_concurrent_jobs: Option<i64>,
+    /// Mebibytes.
+    #[serde(deserialize_with = "lenient::integer")]
+    max_fragment_size_megabytes: Option<i64>,
+    /// Whether it is in a cloud.
+    #[serde(rename = "isCloudSTU", deserialize_with = "lenient::boolean")]
+    is_cloud: Option<bool>,
+    /// Whether it can hold write-once copies.
+    #[serde(deserialize_with = "lenient::boolean")]
+    worm_capable: Option<bool>,
+    /// Whether it is asked to.
+    #[serde(deserialize_with = "lenient::boolean")]
+    use_worm: Option<bool>,
+    /// Whether it can replicate.
+    #[serde(deserialize_with = "lenient::boolean")]
+    replication_capable: Option<bool>,
+    /// Whether instant access is enabled.
+    #[serde(deserialize_with = "lenient::boolean")]
+    instant_access_enabled: Option<bool>,
+}
+
+static DISK_BYTES: Metric<3> = Metric::gauge(
+    "nbu.disk",
+    "By",
+    &["name", "type", "size"],
+    "Space of a storage unit: free and used. Tape has none; a cloud unit without limit has no free.",
+);
+static DISK_CAPACITY: Metric<2> = Metric::gauge(
+    "nbu.disk.capacity",
+    "By",
+    &["name", "type"],
+    "Total capacity of a storage unit. Tape and cloud units without limit have none.",
+);
+static MAX_CONCURRENT_JOBS: Metric<2> = Metric::gauge(
+    "nbu.storage.max_concurrent_jobs",
+    "{job}",
+    &["name", "type"],
+    "Jobs that a storage unit takes at once. Tape units have drives instead.",
+);
+static MAX_FRAGMENT_SIZE: Metric<2> = Metric::gauge(
+    "nbu.storage.max_fragment_size",
+    "By",
+    &["name", "type"],
+    "Largest fragment that a storage unit writes.",
+);
+static INFO: Metric<8> = Metric::gauge(
+    "nbu.storage.info",
+    "",
+    &[
+        "name",
+        "type",
+        "subtype",
+        "is_cloud",
+        "worm_capable",
+        "use_worm",
+        "replication_capable",
+        "instant_access",
+    ],
+    "1; properties of a storage unit.",
+);
+
+fn metrics() -> Vec<&'static Definition> {
+    vec![
+        DISK_BYTES.definition(),
+        DISK_CAPACITY.definition(),
+        MAX_CONCURRENT_JOBS.definition(),
+        MAX_FRAGMENT_SIZE.definition(),
+        INFO.definition(),
+    ]
+}
+
+struct Storage;
+
+#[async_trait]
+impl Collector for Storage {
+    async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
+        let mut samples = Samples::new();
+        let mut unreadable = 0;
+        let mut walk = session.offset_walk(&STORAGE_UNITS, &Query::all());
+        while let Some(page) = walk.next_page::<StorageUnit<'_>>().await? {
+            unreadable += page.unreadable;
+            for unit in &page.rows {
+                match unit.name.as_deref().filter(|name| !name.is_empty()) {
+                    Some(name) => fold(name, unit, &mut samples),
+                    None => unreadable += 1,
+                }
+            }
+        }
+        Ok(Collected::whole(samples, unreadable))
+    }
+}
+
+fn fold(name: &str, row: &StorageUnit<'_>, samples: &mut Samples) {
+    let kind = row.storage_server_type.as_deref().unwrap_or_default();
+    if !is_tape(row) {
+        let total = known(row.total_capacity_bytes);
+        let free = known(row.free_capacity_bytes);
+        // "0 of 0" is how an unlimited unit may look.
+        if total != Some(0.0) || free != Some(0.0) {
+            let used = known(row.used_capacity_bytes);
+            for (size, bytes) in [("free", free), ("used", used)] {
+                record(samples, &DISK_BYTES, [name, kind, size], bytes);
+            }
+            record(samples, &DISK_CAPACITY, [name, kind], total);
+        }
+    }
+    record(samples, &MAX_CONCURRENT_JOBS, [name, kind], known(row.max_concurrent_jobs));
+    let fragment = known(row.max_fragment_size_megabytes).map(|mebibytes| mebibytes * 1_048_576.0);
+    record(samples, &MAX_FRAGMENT_SIZE, [name, kind], fragment);
+    let properties = [
+        name,
+        kind,
+        row.storage_sub_type.as_deref().unwrap_or_default(),
+        truth(row.is_cloud),
+        truth(row.worm_capable),
+        truth(row.use_worm),
+        truth(row.replication_capable),
+        truth(row.instant_access_enabled),
+    ];
+    samples.record(&INFO, properties, 1.0);
+}
+
+fn record<const N: usize>(
+    samples: &mut Samples,
+    metric: &'static Metric<N>,
+    attributes: [&str; N],
+    value: Option<f64>,
+) {
+    if let Some(value) = value {
+        samples.record(metric, attributes, value);
+    }
+}
+
+/// Whether the unit is on tape, however its type is spelled.
+fn is_tape(row: &StorageUnit<'_>) -> bool {
+    [&row.storage_category, &row.storage_type, &row.storage_server_type]
+        .into_iter()
+        .flatten()
+        .any(|text| text.to_ascii_lowercase().contains("tape"))
+}
+
+/// A size or a limit, unless it says "unknown": the largest integer or a negative one.
+fn known(value: Option<i64>) -> Option<f64> {
+    value.filter(|number| (0..i64::MAX).contains(number)).map(|number| number as f64)
+}
+
+fn truth(value: Option<bool>) -> &'static str {
+    match value {
+        Some(true) => "true",
+        Some(false) => "false",
+        None => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_storage_unit_is_read_whatever_is_missing() {
+        let row: StorageUnit<'_> = serde_json::from_str(
+            r#"{"name":"stu","storageServerType":null,"freeCapacityBytes":9223372036854775807,
+            "isCloudSTU":true,"wormCapable":0,"useWorm":"false","maxConcurrentJobs":"8"}"#,
+        )
+        .unwrap();
+        assert_eq!((row.name.as_deref(), row.storage_server_type), (Some("stu"), None));
+        assert_eq!((row.free_capacity_bytes, row.max_concurrent_jobs), (Some(i64::MAX), Some(8)));
+        assert_eq!(
+            (row.is_cloud, row.worm_capable, row.use_worm),
+            (Some(true), Some(false), Some(false))
+        );
+        assert_eq!(row.instant_access_enabled, None);
+    }
+}

@@ -1,0 +1,71 @@
+//! The landing page: for people who ask "is it running, and what is wrong".
+
+use std::fmt::Write as _;
+use std::time::SystemTime;
+
+use super::State;
+use crate::snapshot::Snapshot;
+
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:64rem;\
+padding:0 1rem}table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;\
+border-bottom:1px solid #ccc;vertical-align:top}.bad{color:#a00}.good{color:#060}\
+@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}.bad{color:#f88}.good{color:#8d8}\
+a{color:#8bf}}";
+
+pub(super) fn render(state: &State) -> String {
+    let mut page = String::new();
+    let path = escape(&state.metrics_path.load());
+    let config = state.agent.config();
+    // Writing to a String cannot fail.
+    let _ = write!(
+        page,
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>nbu-otel-agent</title>\
+         <style>{STYLE}</style></head><body><h1>nbu-otel-agent {}</h1>\
+         <p><a href=\"{path}\">Metrics</a> · <a href=\"/-/healthy\">liveness</a> · \
+         <a href=\"/-/ready\">readiness</a> · <a href=\"/health\">NetBackup reachable</a></p>\
+         <p>Configuration in force: <code>{}</code></p>",
+        env!("CARGO_PKG_VERSION"),
+        config.sha256.get(..12).unwrap_or("none"),
+    );
+    if let Some(error) = &config.last_error {
+        let _ = write!(page, "<p class=\"bad\">The last reload failed: {}</p>", escape(error));
+    }
+    page.push_str(
+        "<table><thead><tr><th>Site</th><th>Server</th><th>API</th><th>Collector</th>\
+         <th>State</th><th>Last success</th></tr></thead><tbody>",
+    );
+    for snapshot in state.store.snapshots() {
+        site_rows(&mut page, &snapshot);
+    }
+    page.push_str("</tbody></table></body></html>\n");
+    page
+}
+
+fn site_rows(page: &mut String, snapshot: &Snapshot) {
+    for status in &snapshot.collectors {
+        let (class, text) = match (status.ok, &status.error) {
+            (_, Some(error)) => ("bad", escape(error)),
+            (Some(_), None) => ("good", "up".to_owned()),
+            (None, None) => ("", "first poll is under way".to_owned()),
+        };
+        let _ = write!(
+            page,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"{class}\">{text}</td>\
+             <td>{}</td></tr>",
+            escape(&snapshot.site),
+            escape(&snapshot.server),
+            snapshot.api_version.as_deref().unwrap_or("unknown"),
+            status.collector,
+            status.last_success.map_or_else(|| "never".to_owned(), ago),
+        );
+    }
+}
+
+fn ago(time: SystemTime) -> String {
+    let seconds = SystemTime::now().duration_since(time).unwrap_or_default().as_secs();
+    format!("{seconds} s ago")
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

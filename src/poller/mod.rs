@@ -1,0 +1,86 @@
+//! One server: schedule, collect, publish.
+//!
+//! A site is one hub task and one worker task per collector. The hub owns what the site looks like
+//! and publishes whenever a worker ends; a worker owns its collector and its deadline, so a slow or
+//! hanging one delays nobody.
+
+mod hub;
+mod site_metrics;
+mod spans;
+mod up;
+mod worker;
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::collectors::{Collector, Row};
+use crate::netbackup::Client;
+use crate::snapshot::Publisher;
+use crate::telemetry::traces::Tracer;
+
+pub use site_metrics::definitions;
+pub use spans::RequestSpans;
+
+/// When servers are polled and for how long samples live. The same for all sites.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Time between two polls of a server.
+    pub interval: Duration,
+    /// How long slowly changing resources are reused.
+    pub cache_ttl: Duration,
+    /// The job window: the larger of `scrapingInterval` and the interval.
+    pub window: Duration,
+    /// Age at which the samples of a failing collector vanish.
+    pub stale_after: Duration,
+}
+
+impl Config {
+    /// Deadline of one run of a collector.
+    pub fn deadline(&self) -> Duration {
+        self.interval.max(Duration::from_secs(60))
+    }
+}
+
+/// What one site is polled with.
+pub struct Setup {
+    /// The client of its server; the site owns it.
+    pub client: Client,
+    /// When to poll.
+    pub polling: Config,
+    /// The collectors that are enabled.
+    pub collectors: Vec<(&'static Row, Box<dyn Collector>)>,
+    /// Where spans go, if anywhere; a reload may change it under a running poller.
+    pub tracer: Tracer,
+    /// Wait before the first poll, so that hundreds of sites do not start in one instant.
+    pub first_delay: Duration,
+}
+
+/// A site that is polled.
+#[derive(Debug)]
+pub struct Poller {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Poller {
+    /// Starts to poll. Needs a runtime.
+    pub fn spawn(setup: Setup, publisher: Publisher) -> Self {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(hub::run(setup, publisher, stop.clone()));
+        Self { stop, task }
+    }
+
+    /// Stops polling: requests in flight are dropped, nothing is published any more.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // The hub ends at its next await; a panic in it is logged by the runtime's hook.
+        let _ = self.task.await;
+    }
+
+    /// Whether the poller ended without being told to.
+    pub fn is_dead(&self) -> bool {
+        self.task.is_finished()
+    }
+}

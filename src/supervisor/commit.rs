@@ -1,0 +1,266 @@
+//! Commit: what runs is changed to what was prepared. Nothing here can fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::Supervisor;
+use super::plan::{Plan, Push};
+use crate::collectors::{Settings, TABLE};
+use crate::config::{Config, SafeConfig};
+use crate::http;
+use crate::netbackup::{self, Client};
+use crate::poller::{Poller, Setup};
+use crate::snapshot::{Snapshot, Store};
+use crate::telemetry::otlp::ExporterHandle;
+use crate::telemetry::traces::{Tracer, Tracing};
+
+/// How long the last OTLP export may take at a stop or a change.
+const LAST_EXPORT: Duration = Duration::from_secs(4);
+
+/// Sites start to poll within this time, spread evenly, where there are many.
+const START_SPREAD: Duration = Duration::from_millis(500);
+
+/// One thing that a reload changed. Secrets appear by their key only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A site that was not polled before.
+    SiteAdded(String),
+    /// A site that is not polled any more.
+    SiteRemoved(String),
+    /// A site that is polled with other settings.
+    SiteChanged(String),
+    /// The endpoint's address or path.
+    Endpoint,
+    /// The OTLP push.
+    Otlp,
+    /// Anything else.
+    Settings,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SiteAdded(site) => write!(f, "site {site} added"),
+            Self::SiteRemoved(site) => write!(f, "site {site} removed"),
+            Self::SiteChanged(site) => write!(f, "site {site} changed"),
+            Self::Endpoint => f.write_str("endpoint changed"),
+            Self::Otlp => f.write_str("opentelemetry changed"),
+            Self::Settings => f.write_str("settings changed"),
+        }
+    }
+}
+
+/// One site that is polled.
+struct Site {
+    config: netbackup::Config,
+    poller: Poller,
+    latest: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// Everything that runs.
+#[derive(Default)]
+pub(super) struct Running {
+    config: Option<Arc<Config>>,
+    sites: BTreeMap<Arc<str>, Site>,
+    server: Option<(http::Server, SocketAddr)>,
+    otlp: Option<ExporterHandle>,
+    tracing: Option<Tracing>,
+    tracer: Tracer,
+}
+
+impl Running {
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(|(_, address)| *address)
+    }
+
+    /// Whether the endpoint listens where this configuration wants it.
+    pub(super) fn listens_at(&self, wanted: &http::Config) -> bool {
+        self.server.is_some()
+            && self.config.as_ref().is_some_and(|config| {
+                (&config.http.host, config.http.port) == (&wanted.host, wanted.port)
+            })
+    }
+
+    /// Whether the push is as this configuration wants it.
+    pub(super) fn pushes_like(&self, wanted: &Config) -> bool {
+        self.config.as_ref().is_some_and(|config| {
+            config.metrics == wanted.metrics
+                && config.http == wanted.http
+                && match (&config.otlp, &wanted.otlp) {
+                    (None, None) => true,
+                    (Some(now), Some(then)) => now.same_as(then),
+                    _ => false,
+                }
+        })
+    }
+
+    /// Whether this server is polled as this configuration wants it.
+    pub(super) fn polls_like(&self, server: &netbackup::Config, wanted: &Config) -> bool {
+        let same_rules = self.config.as_ref().is_some_and(|config| {
+            config.polling == wanted.polling && config.collectors == wanted.collectors
+        });
+        same_rules
+            && self
+                .sites
+                .get(server.site.as_str())
+                .is_some_and(|site| site.config.same_as(server) && !site.poller.is_dead())
+    }
+
+    /// Stops everything: pollers first, so that the last export is the last word.
+    pub(super) async fn stop(&mut self) {
+        for (_, site) in std::mem::take(&mut self.sites) {
+            site.poller.stop().await;
+        }
+        let otlp = self.otlp.take();
+        let push = async {
+            if let Some(otlp) = otlp {
+                // How it went is logged and counted by the exporter.
+                let _ = otlp.shutdown(LAST_EXPORT).await;
+            }
+        };
+        let tracing = self.tracing.take();
+        let trace = async {
+            if let Some(tracing) = tracing {
+                tracing.shutdown(LAST_EXPORT).await;
+            }
+        };
+        let server = self.server.take();
+        let serve = async {
+            if let Some((server, _)) = server {
+                server.stop().await;
+            }
+        };
+        tokio::join!(push, trace);
+        serve.await;
+    }
+}
+
+impl Supervisor {
+    pub(super) async fn commit(&mut self, plan: Plan) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let config = Arc::new(plan.config);
+        if let (Some(log), Some(opened)) = (&self.log, plan.log) {
+            log.apply(&config.log, opened);
+        }
+        if let Some(push) = plan.push {
+            self.replace_push(&config, push);
+            changes.push(Change::Otlp);
+        }
+        self.replace_sites(&config, plan.clients, &mut changes).await;
+        self.renderer.set_limit(config.metrics.cardinality_limit);
+        self.agent.set_extent(self.running.sites.len(), config.metrics.cardinality_limit);
+        self.state.metrics_path.store(Arc::new(config.http.metrics_path.clone()));
+        let before = self.running.config.replace(Arc::clone(&config));
+        if changes.is_empty() && before.as_deref().is_none_or(|before| !same_rest(before, &config))
+        {
+            changes.push(Change::Settings);
+        }
+        match &self.safe {
+            Some(safe) => drop(safe.swap(Arc::clone(&config))),
+            None => self.safe = Some(SafeConfig::new(Arc::clone(&config))),
+        }
+        let hash = plan.sha256;
+        self.agent.update_config(|state| state.sha256 = hash);
+        self.state.ready.store(true, Relaxed);
+        self.renderer.render_off_thread().await;
+        if let Some((bound, address)) = plan.listener {
+            tracing::info!(%address, path = config.http.metrics_path, "listening");
+            let server = bound.serve(Arc::clone(&self.state));
+            if let Some((old, _)) = self.running.server.replace((server, address)) {
+                tokio::spawn(old.stop());
+            }
+            changes.push(Change::Endpoint);
+        }
+        changes
+    }
+
+    fn replace_push(&mut self, config: &Config, push: Push) {
+        if let Some(old) = self.running.otlp.take() {
+            // Its last export runs on its own; the new push does not wait for it.
+            tokio::spawn(old.shutdown(LAST_EXPORT));
+        }
+        let (otlp, tracing) = push.start(self, config);
+        self.running.otlp = otlp;
+        self.running.tracer.set(tracing.as_ref());
+        if let Some(old) = std::mem::replace(&mut self.running.tracing, tracing) {
+            tokio::spawn(old.shutdown(LAST_EXPORT));
+        }
+    }
+
+    async fn replace_sites(
+        &mut self,
+        config: &Arc<Config>,
+        clients: Vec<Client>,
+        changes: &mut Vec<Change>,
+    ) {
+        let wanted: BTreeSet<&str> = config.servers.iter().map(|s| s.site.as_str()).collect();
+        let replaced: BTreeSet<&str> = clients.iter().map(Client::site).collect();
+        let gone: Vec<Arc<str>> = self
+            .running
+            .sites
+            .keys()
+            .filter(|site| !wanted.contains(site.as_ref()) || replaced.contains(site.as_ref()))
+            .cloned()
+            .collect();
+        let mut changed = BTreeSet::new();
+        for name in gone {
+            if let Some(site) = self.running.sites.remove(&name) {
+                site.poller.stop().await;
+            }
+            if replaced.contains(name.as_ref()) {
+                changed.insert(name.to_string());
+            } else {
+                changes.push(Change::SiteRemoved(name.to_string()));
+            }
+        }
+        let count = clients.len();
+        for (position, client) in clients.into_iter().enumerate() {
+            let name = client.site().to_owned();
+            let delay = START_SPREAD.mul_f64(position as f64 / count.max(20) as f64);
+            let Some(server) = config.servers.iter().find(|server| server.site == name) else {
+                continue;
+            };
+            let site =
+                start_site(&self.store, config, server, client, self.running.tracer.clone(), delay);
+            self.running.sites.insert(Arc::from(name.as_str()), site);
+            changes.push(if changed.contains(&name) {
+                Change::SiteChanged(name)
+            } else {
+                Change::SiteAdded(name)
+            });
+        }
+        let sites =
+            self.running.sites.iter().map(|(name, site)| (Arc::clone(name), site.latest.clone()));
+        self.store.set_sites(sites.collect());
+    }
+}
+
+fn start_site(
+    store: &Store,
+    config: &Config,
+    server: &netbackup::Config,
+    client: Client,
+    tracer: Tracer,
+    first_delay: Duration,
+) -> Site {
+    let settings = Settings { collectors: &config.collectors, window: config.polling.window };
+    let collectors = TABLE
+        .iter()
+        .filter(|row| (row.enabled)(&config.collectors))
+        .map(|row| (row, (row.build)(&settings)))
+        .collect();
+    let (publisher, latest) = store.publisher(Snapshot::unpolled(client.site(), client.base()));
+    let setup = Setup { client, polling: config.polling.clone(), collectors, tracer, first_delay };
+    Site { config: server.clone(), poller: Poller::spawn(setup, publisher), latest }
+}
+
+/// Whether what is neither site, endpoint nor push is the same.
+fn same_rest(before: &Config, now: &Config) -> bool {
+    before.log == now.log && before.http == now.http && before.metrics == now.metrics
+}

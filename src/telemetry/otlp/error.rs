@@ -1,0 +1,256 @@
+//! What can go wrong with an export, in words that serve both the operator and the metrics.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// Longest message of a receiver that is repeated in a log.
+const MESSAGE_LIMIT: usize = 300;
+
+/// Why an export failed: a closed set, since it becomes a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Nothing listens there.
+    Refused,
+    /// The name did not resolve.
+    Dns,
+    /// Another failure of the connection.
+    Connection,
+    /// No answer within the deadline.
+    Timeout,
+    /// The TLS handshake failed, on either side.
+    Tls,
+    /// The receiver says that it can't take anything now.
+    Unavailable,
+    /// The receiver is out of quota or of memory.
+    ResourceExhausted,
+    /// The receiver does not understand the request.
+    InvalidArgument,
+    /// The receiver does not take this signal.
+    Unimplemented,
+    /// The receiver does not know who this is.
+    Unauthenticated,
+    /// The receiver knows who this is and says no.
+    PermissionDenied,
+    /// The request is larger than the receiver takes.
+    TooLarge,
+    /// HTTP: a redirect, which is not followed.
+    HttpRedirect,
+    /// HTTP: no such path.
+    Http404,
+    /// HTTP: any other refusal of the request.
+    Http4xx,
+    /// HTTP: any other failure of the receiver.
+    Http5xx,
+    /// Any other answer.
+    Other,
+    /// The metrics could not be collected: nothing was sent.
+    Collect,
+}
+
+impl Kind {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 18] = [
+        Self::Refused,
+        Self::Dns,
+        Self::Connection,
+        Self::Timeout,
+        Self::Tls,
+        Self::Unavailable,
+        Self::ResourceExhausted,
+        Self::InvalidArgument,
+        Self::Unimplemented,
+        Self::Unauthenticated,
+        Self::PermissionDenied,
+        Self::TooLarge,
+        Self::HttpRedirect,
+        Self::Http404,
+        Self::Http4xx,
+        Self::Http5xx,
+        Self::Other,
+        Self::Collect,
+    ];
+
+    /// The value of the label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Dns => "dns",
+            Self::Connection => "connection",
+            Self::Timeout => "timeout",
+            Self::Tls => "tls",
+            Self::Unavailable => "unavailable",
+            Self::ResourceExhausted => "resource_exhausted",
+            Self::InvalidArgument => "invalid_argument",
+            Self::Unimplemented => "unimplemented",
+            Self::Unauthenticated => "unauthenticated",
+            Self::PermissionDenied => "permission_denied",
+            Self::TooLarge => "too_large",
+            Self::HttpRedirect => "http_redirect",
+            Self::Http404 => "http_404",
+            Self::Http4xx => "http_4xx",
+            Self::Http5xx => "http_5xx",
+            Self::Other => "other",
+            Self::Collect => "collect",
+        }
+    }
+
+    /// Whether it says something about this one request only, so that the others of the same export
+    /// are worth sending.
+    pub const fn concerns_one_request(self) -> bool {
+        matches!(self, Self::InvalidArgument | Self::TooLarge | Self::Http4xx)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// A request that was not accepted.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct SendError {
+    /// Why.
+    pub kind: Kind,
+    /// Whether the same request may be accepted a little later.
+    pub retryable: bool,
+    /// How long the receiver asks to wait.
+    pub retry_after: Option<Duration>,
+    /// What happened, fit for a log: one line, bounded, without header values.
+    pub message: String,
+}
+
+impl SendError {
+    /// An error without a wish of the receiver; the message is cut to what a log can take.
+    pub fn new(kind: Kind, retryable: bool, message: &str) -> Self {
+        Self { kind, retryable, retry_after: None, message: one_line(message) }
+    }
+
+    /// A connection that could not be made or broke. Another try helps but where TLS failed: the
+    /// certificates will be the same.
+    pub(super) fn connection(error: &(dyn Error + 'static), unknown: Kind) -> Self {
+        let kind = connection_kind(error).unwrap_or(unknown);
+        Self::new(kind, kind != Kind::Tls, &root_cause(error))
+    }
+
+    /// No answer within the deadline.
+    pub fn deadline() -> Self {
+        Self::new(Kind::Timeout, true, "no answer within the deadline")
+    }
+}
+
+/// Settings that no transport can be made of.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The endpoint is not usable.
+    #[error("endpoint {endpoint}: {reason}")]
+    Endpoint {
+        /// Without credentials.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A header is not valid; its value is not shown.
+    #[error("header {0:?}: not a valid name or value")]
+    Header(String),
+    /// The TLS material is not usable.
+    #[error("TLS: {0}")]
+    Tls(String),
+}
+
+/// One line of bounded length.
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut line = words.join(" ");
+    if let Some((cut, _)) = line.char_indices().nth(MESSAGE_LIMIT) {
+        line.truncate(cut);
+        line.push('…');
+    }
+    line
+}
+
+/// What a failed connection was about, from the chain of causes; `None` where nothing in it is known.
+fn connection_kind(error: &(dyn Error + 'static)) -> Option<Kind> {
+    let mut current = Some(error);
+    while let Some(cause) = current {
+        if cause.is::<rustls::Error>() {
+            return Some(Kind::Tls);
+        }
+        if let Some(io) = cause.downcast_ref::<io::Error>()
+            && let Some(kind) = io_kind(io)
+        {
+            return Some(kind);
+        }
+        if cause.is::<tokio::time::error::Elapsed>() {
+            return Some(Kind::Timeout);
+        }
+        // hyper-util's error for this is private; its text is stable.
+        if cause.to_string().contains("dns error") {
+            return Some(Kind::Dns);
+        }
+        current = cause.source();
+    }
+    None
+}
+
+fn io_kind(error: &io::Error) -> Option<Kind> {
+    // `source()` of an io::Error skips the error that it wraps, so that one is looked at here.
+    if let Some(inner) = error.get_ref() {
+        let inner: &(dyn Error + 'static) = inner;
+        if let Some(kind) = connection_kind(inner) {
+            return Some(kind);
+        }
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Some(Kind::Refused),
+        io::ErrorKind::TimedOut => Some(Kind::Timeout),
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::NotConnected
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable => Some(Kind::Connection),
+        _ => None,
+    }
+}
+
+/// The last cause in the chain: the one that says what happened.
+pub(super) fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_kinds_is_in_the_order_of_the_declaration() {
+        for (position, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, position);
+        }
+    }
+
+    #[test]
+    fn a_cause_is_found_inside_an_io_error() {
+        let tls = io::Error::other(rustls::Error::DecryptError);
+        assert_eq!(connection_kind(&tls), Some(Kind::Tls));
+        let refused = io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused));
+        assert_eq!(connection_kind(&refused), Some(Kind::Refused));
+        assert_eq!(connection_kind(&io::Error::other("who knows")), None);
+    }
+
+    #[test]
+    fn messages_are_one_bounded_line() {
+        let error = SendError::new(Kind::Other, false, &format!("a\n b{}", "c".repeat(1000)));
+        assert!(error.message.starts_with("a bccc"));
+        assert!(error.message.chars().count() <= MESSAGE_LIMIT + 1);
+    }
+}

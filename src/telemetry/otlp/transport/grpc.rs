@@ -1,0 +1,254 @@
+//! OTLP over gRPC, over a channel of our own: the exporter of opentelemetry-otlp has no connect
+//! timeout and never leaves a stalled connection.
+
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
+use prost::Message;
+use prost::bytes::{Buf, BufMut, Bytes};
+use secrecy::ExposeSecret;
+use tonic::client::Grpc;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Code, Request, Status};
+use url::Url;
+
+use super::{Accepted, Signal, accepted, display};
+use crate::telemetry::otlp::config::{Compression, Config, Tls};
+use crate::telemetry::otlp::error::{BuildError, Kind, SendError, root_cause};
+
+const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Shortest time between two pings of a connection that keeps silent.
+const SHORTEST_PING: Duration = Duration::from_secs(1);
+
+pub(super) struct Client {
+    grpc: Grpc<Channel>,
+    metadata: MetadataMap,
+}
+
+impl Client {
+    pub(super) fn new(config: &Config, endpoint: &Url) -> Result<Self, BuildError> {
+        let channel = channel(config, endpoint)?;
+        let mut grpc = Grpc::new(channel);
+        if config.compression == Compression::Gzip {
+            grpc = grpc.send_compressed(CompressionEncoding::Gzip);
+        }
+        let grpc = grpc.accept_compressed(CompressionEncoding::Gzip);
+        Ok(Self { grpc, metadata: metadata(config)? })
+    }
+
+    pub(super) async fn send(&self, signal: Signal, body: Bytes) -> Result<Accepted, SendError> {
+        let path = PathAndQuery::from_static(match signal {
+            Signal::Metrics => METRICS,
+            Signal::Traces => TRACES,
+        });
+        let mut grpc = self.grpc.clone();
+        grpc.ready().await.map_err(|error| SendError::connection(&error, Kind::Connection))?;
+        let mut request = Request::new(body);
+        *request.metadata_mut() = self.metadata.clone();
+        let response = grpc.unary(request, path, Raw).await.map_err(|status| refused(&status))?;
+        // What can't be read is no reason to send the points again.
+        let response = ExportMetricsServiceResponse::decode(response.into_inner());
+        Ok(response.map(|response| accepted(&response)).unwrap_or_default())
+    }
+}
+
+fn channel(config: &Config, endpoint: &Url) -> Result<Channel, BuildError> {
+    let invalid = |reason: String| BuildError::Endpoint { endpoint: display(endpoint), reason };
+    if !endpoint.username().is_empty() || endpoint.password().is_some() {
+        return Err(invalid("gRPC has no credentials in the address; set a header".to_owned()));
+    }
+    let builder = Endpoint::from_shared(display(endpoint))
+        .map_err(|error| invalid(root_cause(&error)))?
+        .user_agent(concat!("nbu-otel-agent/", env!("CARGO_PKG_VERSION")))
+        .map_err(|error| invalid(root_cause(&error)))?
+        .connect_timeout((config.timeout / 2).min(CONNECT))
+        .tcp_nodelay(true)
+        // A connection that stalled is found during the export that meets it, early enough for a
+        // second try. Not while idle and not more than twice an export: grpc-go, thus the Collector,
+        // closes connections for the third ping without data, and for any when nothing is in flight.
+        .http2_keep_alive_interval((config.timeout / 3).max(SHORTEST_PING))
+        .keep_alive_timeout(config.timeout / 4)
+        .keep_alive_while_idle(false);
+    let builder = if endpoint.scheme() == "https" {
+        builder
+            .tls_config(tls_config(&config.tls))
+            .map_err(|error| BuildError::Tls(root_cause(&error)))?
+    } else {
+        builder
+    };
+    Ok(builder.connect_lazy())
+}
+
+fn tls_config(tls: &Tls) -> ClientTlsConfig {
+    let mut config = match &tls.ca {
+        Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&ca.pem)),
+        None => ClientTlsConfig::new().with_enabled_roots(),
+    };
+    if let Some(identity) = &tls.identity {
+        let key = identity.key.expose_secret();
+        config = config.identity(Identity::from_pem(&identity.certificate.pem, key));
+    }
+    config
+}
+
+fn metadata(config: &Config) -> Result<MetadataMap, BuildError> {
+    let mut metadata = MetadataMap::new();
+    for (name, value) in &config.headers {
+        let invalid = || BuildError::Header(name.clone());
+        let key: AsciiMetadataKey = name.to_ascii_lowercase().parse().map_err(|_| invalid())?;
+        let mut value: AsciiMetadataValue = value.expose_secret().parse().map_err(|_| invalid())?;
+        // Kept out of Debug and of HPACK's table.
+        value.set_sensitive(true);
+        metadata.append(key, value);
+    }
+    Ok(metadata)
+}
+
+/// What a status means: <https://opentelemetry.io/docs/specs/otlp/#failures>.
+fn refused(status: &Status) -> SendError {
+    // A status that tonic made of a failed connection carries the cause; one of the receiver doesn't.
+    if let Some(source) = std::error::Error::source(status) {
+        return SendError::connection(source, Kind::Connection);
+    }
+    let retry_after = retry_info(status.details());
+    let (kind, retryable) = classify(status, retry_after.is_some());
+    let message = format!("gRPC status {:?}: {}", status.code(), status.message());
+    SendError { retry_after, ..SendError::new(kind, retryable, &message) }
+}
+
+fn classify(status: &Status, has_retry_info: bool) -> (Kind, bool) {
+    match status.code() {
+        // grpc-go and tonic say so with different codes, both with words like these.
+        Code::ResourceExhausted | Code::OutOfRange
+            if status.message().contains("larger than max")
+                || status.message().contains("message length too large") =>
+        {
+            (Kind::TooLarge, false)
+        }
+        Code::Unavailable => (Kind::Unavailable, true),
+        Code::DeadlineExceeded => (Kind::Timeout, true),
+        Code::ResourceExhausted => (Kind::ResourceExhausted, has_retry_info),
+        Code::Aborted | Code::OutOfRange | Code::Cancelled | Code::DataLoss => (Kind::Other, true),
+        Code::InvalidArgument => (Kind::InvalidArgument, false),
+        Code::Unimplemented => (Kind::Unimplemented, false),
+        Code::Unauthenticated => (Kind::Unauthenticated, false),
+        Code::PermissionDenied => (Kind::PermissionDenied, false),
+        _ => (Kind::Other, false),
+    }
+}
+
+/// google.rpc.Status, as far as it is needed.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct RpcStatus {
+    #[prost(string, tag = "2")]
+    pub(super) message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Any>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Any {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    retry_delay: Option<RetryDelay>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct RetryDelay {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+fn retry_info(details: &[u8]) -> Option<Duration> {
+    let status = RpcStatus::decode(details).ok()?;
+    let any = status.details.iter().find(|any| any.type_url.ends_with("google.rpc.RetryInfo"))?;
+    let delay = RetryInfo::decode(&any.value[..]).ok()?.retry_delay.unwrap_or_default();
+    let seconds = u64::try_from(delay.seconds).unwrap_or(0);
+    Some(Duration::new(seconds, u32::try_from(delay.nanos).unwrap_or(0)))
+}
+
+/// Bytes in, bytes out: requests are encoded once, whatever becomes of them.
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exhausted_is_retried_only_where_the_receiver_says_when() {
+        let delay = RetryDelay { seconds: 2, nanos: 500_000_000 };
+        let info = RetryInfo { retry_delay: Some(delay) };
+        let any = Any {
+            type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
+            value: info.encode_to_vec(),
+        };
+        let details = RpcStatus { message: String::new(), details: vec![any] }.encode_to_vec();
+        let told = refused(&Status::with_details(Code::ResourceExhausted, "", details.into()));
+        assert_eq!((told.kind, told.retryable), (Kind::ResourceExhausted, true));
+        assert_eq!(told.retry_after, Some(Duration::from_millis(2500)));
+        let untold = refused(&Status::new(Code::ResourceExhausted, "quota"));
+        assert!(!untold.retryable);
+    }
+
+    #[test]
+    fn a_message_that_is_too_large_is_not_sent_again() {
+        let collector = "grpc: received message larger than max (5 vs. 4)";
+        let tonic = "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes";
+        for (code, message) in [(Code::ResourceExhausted, collector), (Code::OutOfRange, tonic)] {
+            let error = refused(&Status::new(code, message));
+            assert_eq!((error.kind, error.retryable), (Kind::TooLarge, false));
+        }
+        assert!(refused(&Status::new(Code::OutOfRange, "queue")).retryable);
+    }
+}

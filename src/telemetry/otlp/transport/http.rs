@@ -1,0 +1,247 @@
+//! OTLP over HTTP with binary protobuf.
+
+use std::io::Write;
+use std::sync::Once;
+use std::time::Duration;
+
+use flate2::write::GzEncoder;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
+use prost::Message;
+use prost::bytes::Bytes;
+use reqwest::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
+use reqwest::redirect::Policy;
+use reqwest::{ClientBuilder, Response, StatusCode};
+use secrecy::ExposeSecret;
+use url::Url;
+
+use super::grpc::RpcStatus;
+use super::{Accepted, Signal, accepted, display};
+use crate::telemetry::otlp::config::{Compression, Config};
+use crate::telemetry::otlp::error::{BuildError, Kind, SendError, root_cause};
+
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// As much of an answer as is read.
+const ANSWER_LIMIT: usize = 64 * 1024;
+
+pub(super) struct Client {
+    http: reqwest::Client,
+    url: Url,
+    gzip: bool,
+}
+
+impl Client {
+    pub(super) fn new(config: &Config, endpoint: &Url, signal: Signal) -> Result<Self, BuildError> {
+        let builder = reqwest::Client::builder()
+            .default_headers(headers(config)?)
+            .user_agent(concat!("nbu-otel-agent/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .connect_timeout((config.timeout / 2).min(CONNECT))
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(config.timeout / 3)
+            .http2_keep_alive_timeout(config.timeout / 4);
+        let http = with_tls(builder, config)?
+            .build()
+            .map_err(|error| BuildError::Tls(root_cause(&error)))?;
+        let gzip = config.compression == Compression::Gzip;
+        Ok(Self { http, url: signal_url(endpoint, signal), gzip })
+    }
+
+    pub(super) async fn send(&self, body: Bytes) -> Result<Accepted, SendError> {
+        let mut request = self.http.post(self.url.clone());
+        request = request.header(CONTENT_TYPE, "application/x-protobuf");
+        let body = if self.gzip {
+            request = request.header(CONTENT_ENCODING, "gzip");
+            compress(body).await?
+        } else {
+            body
+        };
+        let response = request.body(body).send().await.map_err(|error| not_sent(&error))?;
+        if response.status().is_success() {
+            Ok(read_accepted(response).await)
+        } else {
+            Err(refused(response).await)
+        }
+    }
+}
+
+/// `/v1/metrics` and `/v1/traces` belong to an address without a path only.
+fn signal_url(endpoint: &Url, signal: Signal) -> Url {
+    let mut url = endpoint.clone();
+    if url.path().is_empty() || url.path() == "/" {
+        url.set_path(match signal {
+            Signal::Metrics => "/v1/metrics",
+            Signal::Traces => "/v1/traces",
+        });
+    }
+    url
+}
+
+fn headers(config: &Config) -> Result<HeaderMap, BuildError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &config.headers {
+        let invalid = || BuildError::Header(name.clone());
+        let key: HeaderName = name.parse().map_err(|_| invalid())?;
+        let mut value: HeaderValue = value.expose_secret().parse().map_err(|_| invalid())?;
+        value.set_sensitive(true);
+        headers.append(key, value);
+    }
+    Ok(headers)
+}
+
+fn with_tls(mut builder: ClientBuilder, config: &Config) -> Result<ClientBuilder, BuildError> {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // An error means that the process has a provider already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    let invalid = |error: reqwest::Error| BuildError::Tls(root_cause(&error));
+    if let Some(ca) = &config.tls.ca {
+        let certificates = reqwest::Certificate::from_pem_bundle(&ca.pem).map_err(invalid)?;
+        builder = builder.tls_certs_only(certificates);
+    }
+    if let Some(identity) = &config.tls.identity {
+        let mut pem = identity.certificate.pem.clone();
+        pem.push(b'\n');
+        pem.extend_from_slice(identity.key.expose_secret().as_bytes());
+        let identity = reqwest::Identity::from_pem(&pem).map_err(invalid)?;
+        builder = builder.identity(identity);
+    }
+    Ok(builder)
+}
+
+/// Off the workers: a full request takes tens of milliseconds.
+async fn compress(body: Bytes) -> Result<Bytes, SendError> {
+    let compressed = tokio::task::spawn_blocking(move || {
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&body)?;
+        encoder.finish()
+    });
+    match compressed.await {
+        Ok(Ok(bytes)) => Ok(bytes.into()),
+        Ok(Err(error)) => Err(SendError::new(Kind::Other, false, &error.to_string())),
+        Err(error) => Err(SendError::new(Kind::Other, false, &error.to_string())),
+    }
+}
+
+fn not_sent(error: &reqwest::Error) -> SendError {
+    // The outer error shows the URL; the root cause, which is what is told, does not.
+    let unknown = if error.is_timeout() { Kind::Timeout } else { Kind::Connection };
+    SendError::connection(error, unknown)
+}
+
+fn content_type(response: &Response) -> String {
+    let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_ascii_lowercase()
+}
+
+/// As much of the body as is worth reading; an answer that breaks off is as good as a short one.
+async fn read_body(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = ANSWER_LIMIT - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if body.len() >= ANSWER_LIMIT {
+            break;
+        }
+    }
+    body
+}
+
+/// Many back ends answer with nothing, with JSON or with words; only a partial success matters.
+async fn read_accepted(response: Response) -> Accepted {
+    let kind = content_type(&response);
+    let body = read_body(response).await;
+    if kind.contains("json") {
+        return serde_json::from_slice(&body).map(|body| accepted_json(&body)).unwrap_or_default();
+    }
+    if kind.contains("protobuf") {
+        let response = ExportMetricsServiceResponse::decode(&body[..]);
+        return response.map(|response| accepted(&response)).unwrap_or_default();
+    }
+    Accepted::default()
+}
+
+fn accepted_json(body: &serde_json::Value) -> Accepted {
+    let partial = &body["partialSuccess"];
+    let rejected = [&partial["rejectedDataPoints"], &partial["rejectedSpans"]]
+        .into_iter()
+        // int64 is a string in protobuf's JSON; not everyone knows.
+        .find_map(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok()));
+    let message = partial["errorMessage"].as_str().unwrap_or_default();
+    Accepted {
+        rejected: rejected.unwrap_or(0).max(0),
+        message: SendError::new(Kind::Other, false, message).message,
+    }
+}
+
+async fn refused(response: Response) -> SendError {
+    let status = response.status();
+    let retry_after = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+        .map(Duration::from_secs);
+    let (kind, retryable) = classify(status);
+    let is_protobuf = content_type(&response).contains("protobuf");
+    let target = response.url().clone();
+    let body = read_body(response).await;
+    let reason = if is_protobuf {
+        RpcStatus::decode(&body[..]).map(|status| status.message).unwrap_or_default()
+    } else {
+        String::from_utf8_lossy(&body).into_owned()
+    };
+    let message = format!("HTTP status {status} from {}: {reason}", display(&target));
+    let message = message.trim_end_matches([':', ' ']);
+    SendError { retry_after, ..SendError::new(kind, retryable, message) }
+}
+
+/// What a status means: <https://opentelemetry.io/docs/specs/otlp/#failures-1>.
+fn classify(status: StatusCode) -> (Kind, bool) {
+    match status.as_u16() {
+        400 => (Kind::InvalidArgument, false),
+        401 => (Kind::Unauthenticated, false),
+        403 => (Kind::PermissionDenied, false),
+        404 => (Kind::Http404, false),
+        413 => (Kind::TooLarge, false),
+        429 => (Kind::ResourceExhausted, true),
+        502..=504 => (Kind::Unavailable, true),
+        300..=399 => (Kind::HttpRedirect, false),
+        500..=599 => (Kind::Http5xx, false),
+        _ => (Kind::Http4xx, false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_the_signal_is_for_an_empty_path_only() {
+        let at = |text: &str| signal_url(&Url::parse(text).unwrap(), Signal::Metrics).to_string();
+        assert_eq!(at("http://c:4318"), "http://c:4318/v1/metrics");
+        assert_eq!(at("http://c:4318/"), "http://c:4318/v1/metrics");
+        assert_eq!(at("http://c:4318/otlp/push"), "http://c:4318/otlp/push");
+    }
+
+    #[test]
+    fn partial_success_is_read_from_json_too() {
+        let body = serde_json::json!({
+            "partialSuccess": {"rejectedDataPoints": "7", "errorMessage": "out of order"}
+        });
+        let accepted = accepted_json(&body);
+        assert_eq!((accepted.rejected, accepted.message.as_str()), (7, "out of order"));
+        assert_eq!(accepted_json(&serde_json::json!({})), Accepted::default());
+    }
+
+    #[test]
+    fn what_the_specification_calls_retryable_is() {
+        let retryable: Vec<u16> = (100..600)
+            .filter(|code| StatusCode::from_u16(*code).is_ok_and(|status| classify(status).1))
+            .collect();
+        assert_eq!(retryable, [429, 502, 503, 504]);
+    }
+}

@@ -1,0 +1,186 @@
+//! Sending one encoded request with a deadline: over gRPC or HTTP, told apart in one place.
+//!
+//! Requests come encoded, so that a retry costs no second encoding and both transports share the
+//! exact size that the split has counted.
+
+mod grpc;
+mod http;
+
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use prost::Message;
+use prost::bytes::Bytes;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+use url::Url;
+
+use super::config::{Config, Protocol};
+use super::error::{BuildError, SendError};
+
+/// Header values below this length are not looked for in messages.
+const SHORTEST_SECRET: usize = 6;
+
+/// What a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// Metrics.
+    Metrics,
+    /// Spans.
+    Traces,
+}
+
+impl Signal {
+    /// The value of the label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Traces => "traces",
+        }
+    }
+}
+
+/// A request that the receiver took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// Points or spans that the receiver rejected all the same.
+    pub rejected: i64,
+    /// Why, or a warning.
+    pub message: String,
+}
+
+/// The way to the receiver. Cheap to share; connects when it is first used, and anew (with the name
+/// resolved anew) whenever the connection is gone.
+pub struct Transport {
+    metrics: Target,
+    traces: Target,
+}
+
+struct Target {
+    display: String,
+    client: Client,
+    /// Values that must not get into a message, even where a receiver repeats them.
+    secrets: Vec<SecretString>,
+}
+
+enum Client {
+    Grpc(Box<grpc::Client>),
+    Http(http::Client),
+}
+
+impl Transport {
+    /// Checks the settings and builds the clients. Does no I/O but reading the system's trust store;
+    /// has to be called within a Tokio runtime.
+    pub fn new(config: &Config) -> Result<Self, BuildError> {
+        // Without this, gRPC would trust nobody and say so with each export only.
+        if let Some(ca) = &config.tls.ca
+            && CertificateDer::pem_slice_iter(&ca.pem).flatten().next().is_none()
+        {
+            return Err(BuildError::Tls(format!("no certificate in {}", ca.path.display())));
+        }
+        let metrics = Target::new(config, &config.metrics_endpoint, Signal::Metrics)?;
+        let traces = Target::new(config, &config.traces_endpoint, Signal::Traces)?;
+        Ok(Self { metrics, traces })
+    }
+
+    /// Where requests with `signal` go, fit for messages: no credentials, no query.
+    pub fn endpoint(&self, signal: Signal) -> &str {
+        &self.target(signal).display
+    }
+
+    /// Sends an encoded request. Ends at the deadline at the latest.
+    pub async fn send(
+        &self,
+        signal: Signal,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<Accepted, SendError> {
+        let target = self.target(signal);
+        let sent = tokio::time::timeout_at(deadline, async {
+            match &target.client {
+                Client::Grpc(client) => client.send(signal, body).await,
+                Client::Http(client) => client.send(body).await,
+            }
+        });
+        match sent.await.unwrap_or_else(|_| Err(SendError::deadline())) {
+            Ok(accepted) => Ok(Accepted { message: target.scrub(accepted.message), ..accepted }),
+            Err(error) => {
+                let message = target.scrub(error.message.clone());
+                Err(SendError { message, ..error })
+            }
+        }
+    }
+
+    /// Encodes and sends metrics.
+    pub async fn send_metrics(
+        &self,
+        request: ExportMetricsServiceRequest,
+        deadline: Instant,
+    ) -> Result<Accepted, SendError> {
+        self.send(Signal::Metrics, request.encode_to_vec().into(), deadline).await
+    }
+
+    const fn target(&self, signal: Signal) -> &Target {
+        match signal {
+            Signal::Metrics => &self.metrics,
+            Signal::Traces => &self.traces,
+        }
+    }
+}
+
+impl Target {
+    fn new(config: &Config, endpoint: &Url, signal: Signal) -> Result<Self, BuildError> {
+        let client = match config.protocol {
+            Protocol::Grpc => Client::Grpc(Box::new(grpc::Client::new(config, endpoint)?)),
+            Protocol::HttpProtobuf => Client::Http(http::Client::new(config, endpoint, signal)?),
+        };
+        let secrets = config.headers.iter().map(|(_, value)| value.clone()).collect();
+        Ok(Self { display: display(endpoint), client, secrets })
+    }
+
+    /// A receiver may repeat what it was sent; header values, and the token after a `Bearer`, stay
+    /// out of messages.
+    fn scrub(&self, mut message: String) -> String {
+        for secret in &self.secrets {
+            let secret = secret.expose_secret();
+            for part in std::iter::once(secret).chain(secret.split_whitespace()) {
+                // What is shorter is no secret, and would tear words apart.
+                if part.len() >= SHORTEST_SECRET && message.contains(part) {
+                    message = message.replace(part, "[redacted]");
+                }
+            }
+        }
+        message
+    }
+}
+
+/// An address without user, password, query and fragment.
+pub fn display(endpoint: &Url) -> String {
+    let host = endpoint.host_str().unwrap_or_default();
+    let port = endpoint.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let path = endpoint.path().trim_end_matches('/');
+    format!("{}://{host}{port}{path}", endpoint.scheme())
+}
+
+/// The answer to metrics and to spans has the same form on the wire.
+fn accepted(response: &ExportMetricsServiceResponse) -> Accepted {
+    response.partial_success.as_ref().map_or_else(Accepted::default, |partial| Accepted {
+        rejected: partial.rejected_data_points.max(0),
+        message: SendError::new(super::Kind::Other, false, &partial.error_message).message,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_shown_without_credentials() {
+        let url =
+            Url::parse("https://me:secret@collector:4318/v1/metrics?key=secret#secret").unwrap();
+        assert_eq!(display(&url), "https://collector:4318/v1/metrics");
+        assert_eq!(display(&Url::parse("http://[::1]:4317").unwrap()), "http://[::1]:4317");
+    }
+}
