@@ -79,9 +79,9 @@ fn it_prints_every_key_of_the_schema() {
 fn a_handle_on_the_configuration_outlives_a_swap() {
     let one = load(&with_server("")).unwrap().config;
     let two = load("nbuserver: {host: other, apiKey: k}").unwrap().config;
-    let safe = SafeConfig::new(one);
+    let safe = SafeConfig::new(one.into());
     let handle = safe.get();
-    let old = safe.swap(two);
+    let old = safe.swap(two.into());
     assert_eq!(handle.servers[0].site, "a");
     assert!(std::sync::Arc::ptr_eq(&handle, &old));
     assert_eq!(safe.get().servers[0].site, "other");

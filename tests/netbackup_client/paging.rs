@@ -1,10 +1,21 @@
 //! Walks: to the end, and no further.
 
 use nbu_otel_agent::netbackup::wire::jobs::{JOBS, JobRow};
-use nbu_otel_agent::netbackup::wire::storage_units::{STORAGE_UNITS, StorageUnitRow};
-use nbu_otel_agent::netbackup::{CursorWalk, Error, ErrorKind, OffsetWalk, Query};
+use nbu_otel_agent::netbackup::{CursorWalk, Error, ErrorKind, OffsetWalk, Query, Resource};
+use serde::Deserialize;
 
 use crate::server::{Answer, Server, jobs, session};
+
+static STORAGE_UNITS: Resource = Resource {
+    name: "storage_units",
+    path: "/storage/storage-units",
+    permission: "|STORAGE|STORAGE-UNITS|",
+    max_limit: 500,
+};
+
+/// Only how many there are matters here.
+#[derive(Debug, Deserialize)]
+struct StorageUnit {}
 
 async fn drain(walk: &mut CursorWalk) -> Result<Vec<i64>, Error> {
     let mut ids = Vec::new();
@@ -16,7 +27,7 @@ async fn drain(walk: &mut CursorWalk) -> Result<Vec<i64>, Error> {
 
 async fn drain_offsets(walk: &mut OffsetWalk) -> Result<usize, Error> {
     let mut rows = 0;
-    while let Some(page) = walk.next_page::<StorageUnitRow<'_>>().await? {
+    while let Some(page) = walk.next_page::<StorageUnit>().await? {
         rows += page.rows.len();
     }
     Ok(rows)
@@ -184,7 +195,7 @@ async fn an_offset_that_stands_still_ends_the_walk_with_an_error() {
 async fn the_total_of_a_list_is_known_from_its_first_page() {
     let server = Server::api(|_| units(1, r#"{"pagination":{"count":4711,"next":1}}"#)).await;
     let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(1));
-    let page = walk.next_page::<StorageUnitRow<'_>>().await.unwrap().unwrap();
+    let page = walk.next_page::<StorageUnit>().await.unwrap().unwrap();
     assert_eq!(page.total, Some(4711));
 }
 

@@ -210,7 +210,7 @@ fn what_is_wrong_with_tls_settings_is_found_before_any_request() {
                     display: "proxy:3128".into(),
                 });
             }),
-            "proxy",
+            "proxyUrl",
             "proxy:3128",
         ),
     ] {

@@ -1,0 +1,116 @@
+//! Decoding a page of jobs, as the simulator serves it.
+//!
+//! Budget: at most twice the time that serde_json needs to parse just the needed fields of the same
+//! bytes into strict types (the floor).
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a bench may panic")]
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use nbu_otel_agent::jobs::{Finished, Window};
+use nbu_otel_agent::netbackup::wire::jobs::JobRow;
+use nbu_otel_agent::netbackup::wire::read_page;
+use nbu_sim::{Clock, Settings, Simulator};
+use serde::Deserialize;
+
+/// 2026-03-01T12:00:00Z.
+const NOON: i64 = 1_772_366_400_000;
+
+#[derive(Deserialize)]
+struct Floor<'a> {
+    #[serde(borrow)]
+    data: Vec<FloorRecord<'a>>,
+}
+
+#[derive(Deserialize)]
+struct FloorRecord<'a> {
+    #[serde(borrow)]
+    attributes: FloorJob<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "parsing them is what is measured")]
+struct FloorJob<'a> {
+    job_id: i64,
+    parent_job_id: i64,
+    job_type: &'a str,
+    policy_type: &'a str,
+    policy_name: &'a str,
+    client_name: &'a str,
+    schedule_name: &'a str,
+    state: &'a str,
+    status: i64,
+    #[serde(rename = "try")]
+    attempt: i64,
+    kilobytes_transferred: i64,
+    number_of_files: i64,
+    dedup_ratio: f64,
+    start_time: &'a str,
+    end_time: &'a str,
+    last_update_time: &'a str,
+    active_try_start_time: &'a str,
+    child_count: i64,
+    job_path: &'a str,
+    job_queue_reason: i64,
+    percent_complete: i64,
+}
+
+/// One page of 100 finished jobs over HTTP.
+fn page() -> Vec<u8> {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let clock = Clock::manual(NOON);
+        let settings = Settings { jobs_in_history: 1_000, clock, ..Settings::default() };
+        let simulator = Simulator::start(settings).await.expect("a simulator");
+        let url = format!(
+            "{}/admin/jobs?page%5Blimit%5D=100&filter=state%20eq%20%27DONE%27",
+            simulator.base_url()
+        );
+        let response = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a client")
+            .get(url)
+            .header("authorization", &simulator.settings().api_key)
+            .header("accept", "application/vnd.netbackup+json;version=13.0")
+            .send()
+            .await
+            .expect("an answer");
+        response.bytes().await.expect("a page").to_vec()
+    })
+}
+
+fn decode(criterion: &mut Criterion) {
+    let page = page();
+    let mut group = criterion.benchmark_group("decode");
+    group.throughput(Throughput::Bytes(page.len() as u64));
+    group.bench_function("floor_100_jobs", |bencher| {
+        bencher.iter(|| {
+            let floor: Floor<'_> = serde_json::from_slice(black_box(&page)).expect("a page");
+            floor.data.iter().map(|record| record.attributes.job_id).sum::<i64>()
+        });
+    });
+    group.bench_function("page_100_jobs", |bencher| {
+        bencher.iter(|| {
+            let page = read_page::<JobRow<'_>>(black_box(&page)).expect("a page");
+            page.rows.len()
+        });
+    });
+    let names = BTreeMap::new();
+    group.bench_function("page_and_fold_100_jobs", |bencher| {
+        let mut finished = Finished::new(Window::ending(NOON, Duration::from_secs(86_400)), &names);
+        bencher.iter(|| {
+            let page = read_page::<JobRow<'_>>(black_box(&page)).expect("a page");
+            page.rows.iter().for_each(|row| finished.add(row));
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, decode);
+criterion_main!(benches);

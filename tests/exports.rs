@@ -1,0 +1,248 @@
+//! What goes out over OTLP is what the exposition shows: same names, labels and values.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use nbu_otel_agent::catalog::catalog;
+use nbu_otel_agent::metric::{Definition, Kind, Scope};
+use nbu_sim::{Settings, Simulator};
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
+use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint};
+use otlp_sink::{Options, Sink};
+use support::expected::assert_same;
+use support::exposition::{Series, key};
+use support::{Agent, Config, Page, eventually, simulate, world};
+
+/// The last values that the sink received, under the names of the exposition.
+fn received(sink: &Sink) -> BTreeMap<Series, f64> {
+    let names: BTreeMap<&str, &Definition> =
+        catalog().definitions().iter().map(|definition| (definition.name, *definition)).collect();
+    let mut series = BTreeMap::new();
+    for request in sink.metrics() {
+        for resource in request.resource_metrics {
+            for scope in resource.scope_metrics {
+                for metric in scope.metrics {
+                    let definition = names[metric.name.as_str()];
+                    assert_eq!(metric.unit, definition.unit, "{}", metric.name);
+                    assert_eq!(metric.description, definition.help, "{}", metric.name);
+                    take(&metric, definition, &mut series);
+                }
+            }
+        }
+    }
+    series
+}
+
+fn labels(attributes: &[opentelemetry_proto::tonic::common::v1::KeyValue]) -> Vec<(&str, &str)> {
+    attributes
+        .iter()
+        .map(|attribute| match attribute.value.as_ref().and_then(|value| value.value.as_ref()) {
+            Some(Any::StringValue(text)) => (attribute.key.as_str(), text.as_str()),
+            other => panic!("{}: {other:?}", attribute.key),
+        })
+        .collect()
+}
+
+fn take(metric: &Metric, definition: &Definition, series: &mut BTreeMap<Series, f64>) {
+    let name = definition.prometheus_name();
+    let mut numbers = |points: &[NumberDataPoint]| {
+        for point in points {
+            let Some(Value::AsDouble(value)) = point.value else { panic!("{name}: {point:?}") };
+            series.insert(key(&name, &labels(&point.attributes)), value);
+        }
+    };
+    match metric.data.as_ref().expect("data") {
+        Data::Gauge(gauge) => {
+            assert_eq!(definition.kind, Kind::Gauge);
+            numbers(&gauge.data_points);
+        }
+        Data::Sum(sum) => {
+            assert_eq!(definition.kind, Kind::Counter);
+            assert!(sum.is_monotonic);
+            numbers(&sum.data_points);
+        }
+        Data::Histogram(histogram) => {
+            let Kind::Histogram(bounds) = definition.kind else { panic!("{name}") };
+            for point in &histogram.data_points {
+                assert_eq!(point.explicit_bounds, bounds);
+                let labels = labels(&point.attributes);
+                series.insert(key(&format!("{name}_count"), &labels), point.count as f64);
+                series.insert(key(&format!("{name}_sum"), &labels), point.sum.unwrap_or(f64::NAN));
+                let mut cumulative = 0;
+                let ends = bounds.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
+                for (end, count) in ends.zip(&point.bucket_counts) {
+                    cumulative += count;
+                    let labels = [labels.as_slice(), &[("le", end.as_str())]].concat();
+                    series.insert(key(&format!("{name}_bucket"), &labels), cumulative as f64);
+                }
+            }
+        }
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+/// Series of sites: those of the agent itself move between a scrape and an export.
+fn of_sites(series: &BTreeMap<Series, f64>) -> BTreeMap<Series, f64> {
+    let belongs = |labels: &[(String, String)]| labels.iter().any(|(key, _)| key == "site");
+    series.iter().filter(|((_, labels), _)| belongs(labels)).map(|(k, v)| (k.clone(), *v)).collect()
+}
+
+async fn push(protocol: &str) -> (Simulator, Simulator, Sink, Agent) {
+    let paris = simulate(world(1)).await;
+    let tokyo = simulate(Settings { release: nbu_sim::Release::R11_2, ..world(2) }).await;
+    let sink = Sink::start(Options { keep: 1, ..Options::default() }).expect("a sink");
+    let endpoint = if protocol == "grpc" { sink.grpc_endpoint() } else { sink.http_endpoint() };
+    let config = Config::new().site("paris", &paris).site("tokyo", &tokyo).with(&format!(
+        "opentelemetry: {{ enabled: true, endpoint: \"{endpoint}\", protocol: {protocol}, \
+         interval: 300ms, resourceAttributes: {{ deployment.environment.name: test }} }}"
+    ));
+    let agent = Agent::start(&config).await;
+    (paris, tokyo, sink, agent)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pushed_is_what_is_scraped() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let (_paris, _tokyo, sink, agent) = push(protocol).await;
+        agent.first_samples("paris").await;
+        let page = agent.first_samples("tokyo").await;
+        let expected = of_sites(page.series());
+        let all = eventually("an export with everything", || async {
+            let all = received(&sink);
+            (of_sites(&all).len() >= expected.len()).then_some(all)
+        })
+        .await;
+        assert_same(&of_sites(&all), &expected);
+        let agents: Vec<_> =
+            all.keys().filter(|(_, labels)| labels.iter().all(|(key, _)| key != "site")).collect();
+        for name in ["nbu_agent_build_info", "process_cpu_seconds_total", "nbu_exporter_build_info"]
+        {
+            assert!(agents.iter().any(|(known, _)| known == name), "{name} over {protocol}");
+        }
+        agent.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_resource_says_who_sends() {
+    let (_paris, _tokyo, sink, agent) = push("grpc").await;
+    let request = eventually("an export", || async { sink.metrics().pop() }).await;
+    let resource = request.resource_metrics[0].resource.clone().expect("a resource");
+    let attributes: BTreeMap<_, _> = labels(&resource.attributes).into_iter().collect();
+    assert_eq!(attributes["service.name"], "nbu-otel-agent");
+    assert_eq!(attributes["service.version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(attributes["deployment.environment.name"], "test");
+    assert_eq!(attributes["service.instance.id"].len(), 36);
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_start_when_their_site_was_first_polled_and_not_at_each_export() {
+    let (_paris, _tokyo, sink, agent) = push("grpc").await;
+    agent.first_samples("paris").await;
+    let starts = || async {
+        let starts: BTreeMap<Series, u64> = sink
+            .metrics()
+            .into_iter()
+            .flat_map(|request| request.resource_metrics)
+            .flat_map(|resource| resource.scope_metrics)
+            .flat_map(|scope| scope.metrics)
+            .filter_map(|metric| match metric.data {
+                Some(Data::Sum(sum)) => Some((metric.name, sum.data_points)),
+                _ => None,
+            })
+            .flat_map(|(name, points)| {
+                points.into_iter().map(move |point| {
+                    let series = key(&name, &labels(&point.attributes));
+                    (series, point.start_time_unix_nano)
+                })
+            })
+            .collect();
+        (!starts.is_empty()).then_some(starts)
+    };
+    let first = eventually("an export", starts).await;
+    let before = sink.request_count();
+    eventually("three more", || async { (sink.request_count() > before + 3).then_some(()) }).await;
+    let later = eventually("an export", starts).await;
+    for (series, start) in &first {
+        assert_eq!(later.get(series), Some(start), "{series:?}");
+        assert!(*start > 0);
+    }
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polls_and_requests_are_traced_without_secrets() {
+    let (_paris, _tokyo, sink, agent) = push("grpc").await;
+    agent.first_samples("paris").await;
+    agent.stop().await;
+    let spans = sink.spans();
+    let poll = spans.iter().find(|span| span.name == "poll jobs").expect("a span of a poll");
+    let child = spans.iter().find(|span| span.parent_span_id == poll.span_id).expect("a request");
+    let attributes = format!("{:?}", child.attributes);
+    assert!(attributes.contains("nbu.resource"), "{attributes}");
+    let everything = format!("{spans:?}");
+    for secret in ["nbu-sim-key", "state eq", "endTime gt"] {
+        assert!(!everything.contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sites_part_of_the_page_is_stable_between_polls() {
+    let simulator = simulate(Settings { jobs_in_history: 20_000, ..world(1) }).await;
+    let agent = Agent::start(&Config::new().site("paris", &simulator)).await;
+    agent.first_samples("paris").await;
+    let names: Vec<String> = catalog()
+        .definitions()
+        .iter()
+        .filter(|definition| definition.scope == Scope::Agent)
+        .map(|definition| definition.prometheus_name())
+        .collect();
+    let of_sites = |page: &Page| -> Vec<String> {
+        page.text()
+            .lines()
+            .filter(|line| !names.iter().any(|name| line.contains(name.as_str())))
+            .map(String::from)
+            .collect()
+    };
+    let first = agent.scrape().await;
+    for _ in 0..5 {
+        assert_eq!(of_sites(&agent.scrape().await), of_sites(&first));
+    }
+    let renders = agent.scrape().await.value("nbu_agent_renders_total", &[]);
+    assert_eq!(renders, first.value("nbu_agent_renders_total", &[]), "no scrape renders");
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cardinality_limit_is_counted_and_falls_on_no_other_site() {
+    let large = simulate(Settings { jobs_in_history: 3_000, policies: 50, ..world(1) }).await;
+    let small = simulate(Settings { jobs_in_history: 10, ..world(2) }).await;
+    let config = Config::new()
+        .site("large", &large)
+        .site("small", &small)
+        .with("metrics: { cardinalityLimit: 60 }");
+    let agent = Agent::start(&config).await;
+    agent.first_samples("small").await;
+    agent.first_samples("large").await;
+    let dropped = [("metric", "nbu_jobs_count")];
+    let page = agent
+        .scrape_until("series are dropped", |page| {
+            page.value("nbu_agent_cardinality_dropped_series", &dropped).is_some()
+        })
+        .await;
+    let shown = |site: &str| page.of_site(site, |name| name == "nbu_jobs_count").len();
+    let truth =
+        support::expected::jobs(&small.truth(), "small", support::NOON - 86_400_000, support::NOON);
+    let of_small = truth.keys().filter(|(name, _)| name == "nbu_jobs_count").count();
+    assert_eq!(shown("small"), of_small);
+    assert_eq!(shown("small") + shown("large"), 60);
+    assert_eq!(page.value("nbu_agent_cardinality_limit", &[]), Some(60.0));
+    assert!(!page.has_label("otel_metric_overflow", "true"));
+    agent.stop().await;
+}

@@ -1,0 +1,116 @@
+//! The exposition as data.
+
+use std::collections::BTreeMap;
+
+/// A series: its name and its labels, sorted.
+pub type Series = (String, Vec<(String, String)>);
+
+/// A page of the text format 0.0.4, strictly read: a series that occurs twice is an error.
+#[derive(Debug, Clone)]
+pub struct Page {
+    text: String,
+    series: BTreeMap<Series, f64>,
+    types: BTreeMap<String, String>,
+}
+
+impl Page {
+    /// Reads a page.
+    pub fn parse(text: &str) -> Self {
+        let mut series = BTreeMap::new();
+        let mut types = BTreeMap::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = rest.split_once(' ').expect("TYPE names a kind");
+                let twice = types.insert(name.to_owned(), kind.to_owned());
+                assert!(twice.is_none(), "{name} has two TYPE lines");
+            } else if !line.starts_with('#') {
+                let (key, value) = sample(line);
+                let twice = series.insert(key.clone(), value);
+                assert!(twice.is_none(), "{key:?} occurs twice");
+            }
+        }
+        Self { text: text.to_owned(), series, types }
+    }
+
+    /// The page as it came.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// All series.
+    pub fn series(&self) -> &BTreeMap<Series, f64> {
+        &self.series
+    }
+
+    /// The kinds of the metrics.
+    pub fn types(&self) -> &BTreeMap<String, String> {
+        &self.types
+    }
+
+    /// The value of the series that has exactly these labels.
+    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        self.series.get(&key(name, labels)).copied()
+    }
+
+    /// The series of a site whose names `wanted` takes.
+    pub fn of_site(&self, site: &str, wanted: impl Fn(&str) -> bool) -> BTreeMap<Series, f64> {
+        let belongs = |labels: &[(String, String)]| {
+            labels.iter().any(|(key, value)| key == "site" && value == site)
+        };
+        self.series
+            .iter()
+            .filter(|((name, labels), _)| wanted(name) && belongs(labels))
+            .map(|(series, value)| (series.clone(), *value))
+            .collect()
+    }
+
+    /// Whether any series has this label.
+    pub fn has_label(&self, key: &str, value: &str) -> bool {
+        self.series.keys().any(|(_, labels)| labels.iter().any(|(k, v)| k == key && v == value))
+    }
+}
+
+/// A series' key from what a test writes.
+pub fn key(name: &str, labels: &[(&str, &str)]) -> Series {
+    let mut labels: Vec<_> =
+        labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    labels.sort();
+    (name.to_owned(), labels)
+}
+
+fn sample(line: &str) -> (Series, f64) {
+    let (series, value) = line.rsplit_once(' ').expect("a value");
+    let value = value.parse().expect("a number");
+    let Some((name, rest)) = series.split_once('{') else {
+        return ((series.to_owned(), Vec::new()), value);
+    };
+    let mut labels = Vec::new();
+    let mut rest = rest;
+    while let Some((label, after)) = rest.split_once("=\"") {
+        let (text, after) = quoted(after);
+        labels.push((label.to_owned(), text));
+        rest = after.strip_prefix(',').unwrap_or(after);
+    }
+    assert_eq!(rest, "}", "{line}");
+    assert!(labels.is_sorted_by_key(|(label, _)| label == "le"), "`le` comes last: {line}");
+    labels.sort();
+    ((name.to_owned(), labels), value)
+}
+
+/// A quoted text up to its closing quote, and what comes after.
+fn quoted(text: &str) -> (String, &str) {
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return (value, &text[at + 1..]),
+            '\\' => match characters.next() {
+                Some((_, 'n')) => value.push('\n'),
+                Some((_, other)) => value.push(other),
+                None => break,
+            },
+            other => value.push(other),
+        }
+    }
+    panic!("a label does not end: {text}");
+}

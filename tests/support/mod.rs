@@ -1,0 +1,187 @@
+//! What behaviour tests share: simulated servers, an agent in the process, the exposition as data,
+//! and waiting for something without waiting for a time.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of this module")]
+
+pub mod expected;
+pub mod exposition;
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nbu_otel_agent::supervisor::{Source, Supervisor};
+use nbu_sim::{Clock, Settings, Simulator};
+
+pub use exposition::Page;
+
+/// 2026-03-01T12:00:00Z, when manual clocks start.
+pub const NOON: i64 = 1_772_366_400_000;
+
+/// Bound of everything that is waited for; reached only when a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A small deterministic world at noon, whose time the test moves.
+pub fn world(seed: u64) -> Settings {
+    Settings { seed, clock: Clock::manual(NOON), ..Settings::default() }
+}
+
+/// Starts a simulated server.
+pub async fn simulate(settings: Settings) -> Simulator {
+    Simulator::start(settings).await.expect("a simulated server starts")
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("it has an address").port()
+}
+
+/// A configuration, section by section.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Port of the endpoint.
+    pub port: u16,
+    server: String,
+    sites: String,
+    rest: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            port: free_port(),
+            server: String::from("scrapingInterval: 24h, collectionInterval: 300s"),
+            sites: String::new(),
+            rest: String::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Polls every 300 s, with a window of 24 h.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Replaces what is said under `server` beside host and port.
+    pub fn server(mut self, yaml: &str) -> Self {
+        yaml.clone_into(&mut self.server);
+        self
+    }
+
+    /// Adds a simulated server as a site.
+    pub fn site(self, name: &str, simulator: &Simulator) -> Self {
+        let key = simulator.settings().api_key.clone();
+        self.site_at(name, simulator.addr(), &format!("apiKey: \"{key}\""))
+    }
+
+    /// Adds a site at an address, with more settings.
+    pub fn site_at(mut self, name: &str, address: SocketAddr, more: &str) -> Self {
+        let (host, port) = (address.ip(), address.port());
+        let _ = writeln!(
+            self.sites,
+            "  - {{ site: \"{name}\", scheme: http, host: \"{host}\", port: {port}, {more} }}"
+        );
+        self
+    }
+
+    /// Adds a section.
+    pub fn with(mut self, yaml: &str) -> Self {
+        let _ = writeln!(self.rest, "{yaml}");
+        self
+    }
+
+    /// The file.
+    pub fn yaml(&self) -> String {
+        format!(
+            "server: {{ host: 127.0.0.1, port: {}, {} }}\nnbuservers:\n{}{}",
+            self.port, self.server, self.sites, self.rest
+        )
+    }
+}
+
+/// An agent that runs in this process.
+pub struct Agent {
+    supervisor: Supervisor,
+    port: u16,
+    http: reqwest::Client,
+}
+
+impl Agent {
+    /// Starts it; the configuration must be valid.
+    pub async fn start(config: &Config) -> Self {
+        let environment = Arc::new(|_: &str| None);
+        let mut supervisor = Supervisor::new(Source::Text(config.yaml()), environment, None);
+        let verdict = supervisor.reload("start").await;
+        verdict.unwrap_or_else(|error| panic!("{error}\n{}", config.yaml()));
+        Self { supervisor, port: config.port, http: http_client() }
+    }
+
+    /// Address of a path of its endpoint.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Asks for a path.
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        self.http.get(self.url(path)).send().await.expect("the endpoint answers")
+    }
+
+    /// Scrapes the exposition.
+    pub async fn scrape(&self) -> Page {
+        let text = self.get("/metrics").await.text().await.expect("a body");
+        Page::parse(&text)
+    }
+
+    /// Scrapes until `done` says so; the last page.
+    pub async fn scrape_until(&self, what: &str, done: impl Fn(&Page) -> bool) -> Page {
+        let started = Instant::now();
+        loop {
+            let page = self.scrape().await;
+            if done(&page) {
+                return page;
+            }
+            assert!(started.elapsed() < PATIENCE, "{what}: not seen in\n{}", page.text());
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    }
+
+    /// Scrapes until every collector of `site` succeeded once.
+    pub async fn first_samples(&self, site: &str) -> Page {
+        self.scrape_until(&format!("both collectors of {site} up"), |page| {
+            ["jobs", "storage"].iter().all(|collector| {
+                page.value("nbu_agent_collector_up", &[("site", site), ("collector", collector)])
+                    == Some(1.0)
+            })
+        })
+        .await
+    }
+
+    /// Ends it.
+    pub async fn stop(self) {
+        self.supervisor.shutdown().await;
+    }
+}
+
+/// A client that neither pools nor decodes, so that each test sees what is sent.
+pub fn http_client() -> reqwest::Client {
+    // A second installation fails and changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_gzip().no_proxy().build().expect("a client")
+}
+
+/// Waits until `done` gives something.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, done: impl Fn() -> F) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = done().await {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "{what}: did not happen");
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}

@@ -1,0 +1,132 @@
+//! The "may use" column of ARCHITECTURE.md, and a few rules that no lint knows.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A module and the modules of ours that it may use beside itself; `config` types of others are
+/// written `module::config`.
+const RULES: [(&str, &[&str]); 11] = [
+    ("metric", &[]),
+    ("netbackup", &[]),
+    ("jobs", &["netbackup::wire", "metric"]),
+    ("collectors", &["netbackup", "jobs", "metric"]),
+    ("snapshot", &["metric"]),
+    ("poller", &["collectors", "netbackup", "snapshot", "metric", "telemetry"]),
+    ("telemetry", &["metric", "snapshot", "netbackup::config", "netbackup::RequestRecord"]),
+    ("catalog", &["collectors", "poller", "telemetry", "metric"]),
+    ("config", &["collectors", "http", "netbackup", "poller", "telemetry"]),
+    ("log", &["config::logging"]),
+    ("http", &["snapshot", "telemetry"]),
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(below: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let Ok(entries) = fs::read_dir(below) else { return found };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn module_of(path: &Path) -> String {
+    let relative = path.strip_prefix(root().join("src")).unwrap();
+    let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The paths after `crate::` in the code of a file, without its unit tests and comments.
+fn uses(text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]\nmod").next().unwrap_or_default();
+    let mut found = Vec::new();
+    for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for rest in line.split("crate::").skip(1) {
+            if let Some(group) = rest.strip_prefix('{') {
+                let names = group.split(['}', ';']).next().unwrap_or_default();
+                found.extend(names.split(',').map(|name| name.trim().to_owned()));
+            } else {
+                let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+                found.push(rest[..end.unwrap_or(rest.len())].to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn modules_use_what_the_architecture_allows() {
+    let mut seen = 0;
+    for path in sources(&root().join("src")) {
+        let module = module_of(&path);
+        let Some((_, allowed)) = RULES.iter().find(|(name, _)| *name == module) else { continue };
+        for used in uses(&fs::read_to_string(&path).unwrap()) {
+            seen += 1;
+            let first = used.split("::").next().unwrap_or_default();
+            let fine = first == module
+                || allowed
+                    .iter()
+                    .any(|rule| used == *rule || used.starts_with(&format!("{rule}::")))
+                || (used.is_empty());
+            assert!(
+                fine,
+                "{} uses crate::{used}; ARCHITECTURE.md does not allow it",
+                path.display()
+            );
+        }
+    }
+    assert!(seen > 50, "the test found only {seen} imports: it reads the wrong place");
+}
+
+#[test]
+fn the_simulator_and_the_sink_never_import_the_agent() {
+    for folder in ["crates/nbu-sim", "crates/otlp-sink"] {
+        let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+        assert!(!manifest.contains("nbu-otel-agent"), "{folder}");
+        for path in sources(&root().join(folder)) {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(!text.contains("nbu_otel_agent"), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    for folder in ["src", "crates", "tests", "benches"] {
+        for path in sources(&root().join(folder)) {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.starts_with("//! "), "{} has no head comment", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_binary_stays_a_few_lines() {
+    let lines = fs::read_to_string(root().join("src/main.rs")).unwrap().lines().count();
+    assert!(lines <= 60, "src/main.rs has {lines} lines");
+}
+
+#[test]
+fn the_documented_paths_exist() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let mut found = 0;
+    for quoted in text.split('`').skip(1).step_by(2) {
+        let is_path = quoted.starts_with("src/")
+            || quoted.starts_with("crates/")
+            || quoted.starts_with("tests/");
+        if is_path {
+            found += 1;
+            assert!(root().join(quoted).exists(), "ARCHITECTURE.md names {quoted}");
+        }
+    }
+    assert!(found > 10);
+}

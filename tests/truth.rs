@@ -1,0 +1,167 @@
+//! Every number that is exported is the simulator's truth, for each release.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::time::Duration;
+
+use nbu_sim::{Release, Settings};
+use support::expected::{self, assert_same, differences};
+use support::{Agent, Config, NOON, Page, simulate, world};
+
+const DAY: i64 = 24 * 3_600_000;
+
+fn is_of_jobs(name: &str) -> bool {
+    name.starts_with("nbu_jobs_") || name.starts_with("nbu_status_")
+}
+
+fn is_of_storage(name: &str) -> bool {
+    name.starts_with("nbu_disk_") || name.starts_with("nbu_storage_max_")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_number_of_a_site_is_the_truth() {
+    for release in Release::ALL {
+        let simulator = simulate(Settings { release, ..world(7) }).await;
+        let agent = Agent::start(&Config::new().site("paris", &simulator)).await;
+        let page = agent.first_samples("paris").await;
+        let truth = simulator.truth();
+        assert_same(
+            &page.of_site("paris", is_of_jobs),
+            &expected::jobs(&truth, "paris", NOON - DAY, NOON),
+        );
+        assert_same(&page.of_site("paris", is_of_storage), &expected::storage(&truth, "paris"));
+        let info = page.of_site("paris", |name| name == "nbu_storage_info");
+        assert_eq!(info.len(), truth.storage_units().len());
+        assert!(info.values().all(|value| (value - 1.0).abs() < f64::EPSILON));
+        let version = [("site", "paris"), ("version", release.api_version())];
+        assert_eq!(page.value("nbu_api_version", &version), Some(1.0));
+        assert_eq!(page.value("nbu_up", &[("site", "paris")]), Some(1.0));
+        agent.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_numbers_follow_the_world_as_its_time_goes_on() {
+    let simulator = simulate(Settings { jobs_per_hour: 240.0, ..world(11) }).await;
+    let config = Config::new()
+        .server("scrapingInterval: 2h, collectionInterval: 200ms, cacheTTL: 200ms")
+        .site("paris", &simulator);
+    let agent = Agent::start(&config).await;
+    agent.first_samples("paris").await;
+    for _ in 0..5 {
+        simulator.clock().advance(Duration::from_secs(40 * 60));
+        let truth = simulator.truth();
+        let now = truth.server_time();
+        let expected = expected::jobs(&truth, "paris", now - 2 * 3_600_000, now);
+        let same =
+            |page: &Page| differences(&page.of_site("paris", is_of_jobs), &expected).is_empty();
+        let page = agent.scrape_until("the world of the new time", same).await;
+        assert_same(&page.of_site("paris", is_of_jobs), &expected);
+    }
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_is_of_the_servers_time_whatever_the_clocks_say() {
+    for skew in [-3_600_000, 3_600_000] {
+        let simulator = simulate(world(5)).await;
+        simulator.clock().set_skew_ms(skew);
+        let config = Config::new()
+            .server("scrapingInterval: 6h, collectionInterval: 300s")
+            .site("paris", &simulator);
+        let agent = Agent::start(&config).await;
+        let page = agent.first_samples("paris").await;
+        let truth = simulator.truth();
+        let now = truth.server_time();
+        let expected = expected::jobs(&truth, "paris", now - 6 * 3_600_000, now);
+        assert_same(&page.of_site("paris", is_of_jobs), &expected);
+        agent.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_world_has_zeros_and_no_fiction() {
+    let simulator = simulate(Settings {
+        jobs_in_history: 0,
+        jobs_per_hour: 0.0,
+        live_jobs: 0,
+        storage_units: 0,
+        ..world(3)
+    })
+    .await;
+    let agent = Agent::start(&Config::new().site("paris", &simulator)).await;
+    let page = agent.first_samples("paris").await;
+    let expected = expected::jobs(&simulator.truth(), "paris", NOON - DAY, NOON);
+    assert_same(&page.of_site("paris", is_of_jobs), &expected);
+    assert!(page.of_site("paris", is_of_storage).is_empty());
+    let permitted = [("site", "paris"), ("collector", "jobs")];
+    assert_eq!(page.value("nbu_agent_collector_permitted", &permitted), Some(1.0));
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn job_types_are_renamed_where_the_configuration_says_so() {
+    let simulator = simulate(world(7)).await;
+    let config = Config::new()
+        .site("paris", &simulator)
+        .with("collectors: { jobs: { actionNames: { DUPLICATE: DUPLICATION } } }");
+    let agent = Agent::start(&config).await;
+    let page = agent.first_samples("paris").await;
+    assert!(page.has_label("action", "DUPLICATION"));
+    assert!(!page.has_label("action", "DUPLICATE"));
+    agent.stop().await;
+}
+
+/// The page with what differs from run to run replaced, so that the rest can be compared whole.
+fn stable(page: &Page) -> String {
+    let moving = [
+        "process_",
+        "nbu_agent_api_request_duration_seconds",
+        "nbu_agent_build_info",
+        "nbu_agent_config_info",
+        "nbu_agent_render",
+        "nbu_agent_scrapes",
+        "nbu_exporter_build_info",
+        "nbu_response_time_ms",
+    ];
+    let mut text = String::new();
+    for line in page.text().lines() {
+        let name = line.split(['{', ' ']).next().unwrap_or_default();
+        if name.ends_with("_bucket") {
+            continue;
+        }
+        let varies = moving.iter().any(|prefix| name.starts_with(prefix))
+            || name.ends_with("_timestamp_seconds")
+            || name == "nbu_agent_collector_duration_seconds";
+        match line.rsplit_once(' ') {
+            // Its labels differ too: versions, hashes.
+            Some(_) if name.ends_with("_info") && varies => {
+                text.extend([name, "{<varies>} 1\n"]);
+            }
+            Some((series, _)) if varies => text.extend([series, " <varies>\n"]),
+            _ => text.extend([line, "\n"]),
+        }
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_page_is_as_reviewed() {
+    for release in Release::ALL {
+        let simulator = simulate(Settings {
+            release,
+            jobs_in_history: 40,
+            live_jobs: 6,
+            storage_units: 7,
+            ..world(42)
+        })
+        .await;
+        let agent = Agent::start(&Config::new().site("paris", &simulator)).await;
+        agent.first_samples("paris").await;
+        let page = agent.first_samples("paris").await;
+        insta::assert_snapshot!(format!("page_{release}"), stable(&page));
+        agent.stop().await;
+    }
+}
