@@ -1,0 +1,38 @@
+# The verbs of CI. `just ci` is what CI runs.
+
+default:
+    @just --list
+
+# Format everything.
+fmt:
+    cargo fmt --all
+
+# Formatting, lints and docs, warnings denied.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# All tests that need nothing but this checkout.
+test:
+    cargo test --workspace
+
+# Licences, bans and sources of the dependencies.
+deny:
+    cargo deny --all-features check bans licenses sources
+
+# The measurements behind the budgets.
+bench:
+    cargo bench
+
+# The reference of all metrics.
+docs:
+    cargo run --quiet -- docs > docs/metrics.md
+
+# Two simulated servers and the agent.
+demo:
+    cargo run --release -- demo
+
+# Everything that CI does.
+ci:
+    bash .ci/run
