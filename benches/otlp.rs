@@ -15,14 +15,14 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
 use prost::Message as _;
 
-use support::{SIZES, catalog, snapshots, store};
+use support::{SIZES, snapshots, store};
 
 fn otlp(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("otlp");
     group.sample_size(10);
     for size in SIZES {
         let agent = AgentState::new(Arc::new(OtlpStats::default()));
-        let source = Source::new(catalog(), store(&snapshots(size)), agent, usize::MAX);
+        let source = Source::new(store(&snapshots(size)), agent, usize::MAX);
         group.bench_function(BenchmarkId::new("collect", size), |bencher| {
             bencher.iter(|| black_box(source.collect()));
         });

@@ -1,7 +1,8 @@
 //! Rendering the exposition, and what a scrape of it costs.
 //!
-//! Budget: a scrape of 100,000 series costs a copy of bytes (under 10 ms); a rendering stays within
-//! 20 times the floor, which is an encoder written by hand that knows nothing but these gauges.
+//! Budget: a scrape of 100,000 series costs a copy of bytes (under 10 ms); rendering all slices stays
+//! within 20 times the floor, which is an encoder written by hand that knows nothing but these
+//! gauges. A rendering pays for the slices that changed, and for the page.
 
 mod support;
 
@@ -10,14 +11,14 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use nbu_otel_agent::metric::{Scope, Value};
+use nbu_otel_agent::metric::Value;
 use nbu_otel_agent::snapshot::Snapshot;
 use nbu_otel_agent::telemetry::agent::AgentState;
-use nbu_otel_agent::telemetry::exposition::{Exposition, Piece};
+use nbu_otel_agent::telemetry::exposition::{self, Block, Piece};
 use nbu_otel_agent::telemetry::otlp::OtlpStats;
 use nbu_otel_agent::telemetry::renderer::Renderer;
 
-use support::{SIZES, catalog, frame, snapshots, store};
+use support::{SIZES, frame, snapshots, store};
 
 /// The floor: straight from the snapshot to text.
 fn by_hand(snapshots: &[Arc<Snapshot>], text: &mut String) {
@@ -43,26 +44,34 @@ fn render(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("render");
     group.sample_size(10);
     for size in SIZES {
-        let catalog = catalog();
         let snapshots = snapshots(size);
         group.bench_function(BenchmarkId::new("frame", size), |bencher| {
-            bencher.iter(|| frame(&catalog, &snapshots));
+            bencher.iter(|| frame(black_box(&snapshots)));
         });
-        let frame = frame(&catalog, &snapshots);
         let mut text = String::new();
         group.bench_function(BenchmarkId::new("floor", size), |bencher| {
             bencher.iter(|| by_hand(black_box(&snapshots), &mut text));
         });
-        let mut exposition = Exposition::new(Arc::clone(&catalog), &[Scope::Site]);
-        group.bench_function(BenchmarkId::new("exposition", size), |bencher| {
-            bencher.iter(|| exposition.render(Arc::clone(&frame)));
+        let frame = frame(&snapshots);
+        let render = || -> Vec<Block> {
+            frame
+                .slices
+                .iter()
+                .filter_map(|slice| exposition::render(slice).ok())
+                .flatten()
+                .collect()
+        };
+        group.bench_function(BenchmarkId::new("all_slices", size), |bencher| bencher.iter(render));
+        let blocks = render();
+        group.bench_function(BenchmarkId::new("page", size), |bencher| {
+            bencher.iter(|| exposition::page(black_box(&blocks).iter()));
         });
-        let page = exposition.render(frame).unwrap_or_default();
+        let page = exposition::page(blocks.iter());
         group.bench_function(BenchmarkId::new("compress", size), |bencher| {
             bencher.iter(|| Piece::first(page.clone()));
         });
         let agent = AgentState::new(Arc::new(OtlpStats::default()));
-        let renderer = Renderer::new(catalog, store(&snapshots), agent);
+        let renderer = Renderer::new(store(&snapshots), agent);
         renderer.render();
         for (name, gzip) in [("scrape", false), ("scrape_gzip", true)] {
             group.bench_function(BenchmarkId::new(name, size), |bencher| {

@@ -1,12 +1,10 @@
 //! Everything that the agent can export, in one table: collectors, sites, the agent itself.
 
-use std::sync::Arc;
-
 use crate::telemetry::frame::Catalog;
 use crate::{collectors, poller, telemetry};
 
 /// The catalog of all metrics.
-pub fn catalog() -> Arc<Catalog> {
+pub fn catalog() -> Catalog {
     let mut all = poller::definitions();
     all.extend(collectors::definitions());
     all.extend(telemetry::agent::definitions());

@@ -257,6 +257,8 @@ impl Samples {
             let before = family.points.len();
             family.points.dedup_by(|later, first| later.attributes == first.attributes);
             dropped += before - family.points.len();
+            // Snapshots keep it for long.
+            family.points.shrink_to_fit();
         }
         (self.families, dropped)
     }

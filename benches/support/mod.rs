@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use nbu_otel_agent::metric::{Definition, Metric, Samples};
+use nbu_otel_agent::metric::{Metric, Samples};
 use nbu_otel_agent::snapshot::{Part, Snapshot, Store};
-use nbu_otel_agent::telemetry::frame::{Catalog, Frame};
+use nbu_otel_agent::telemetry::frame::Frame;
 
 /// How many series are measured.
 pub const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
@@ -29,12 +29,6 @@ gauges!(
     "bench.i", "bench.j", "bench.k", "bench.l", "bench.m", "bench.n", "bench.o", "bench.p",
     "bench.q", "bench.r", "bench.s", "bench.t"
 );
-
-/// The catalog of the bench's gauges.
-pub fn catalog() -> Arc<Catalog> {
-    let definitions: Vec<&'static Definition> = GAUGES.iter().map(Metric::definition).collect();
-    Catalog::new(definitions)
-}
 
 /// Snapshots of eight sites with `series` series in all.
 pub fn snapshots(series: usize) -> Vec<Arc<Snapshot>> {
@@ -61,8 +55,8 @@ pub fn snapshots(series: usize) -> Vec<Arc<Snapshot>> {
 
 /// A frame over the snapshots.
 #[allow(dead_code, reason = "each bench uses its part of this module")]
-pub fn frame(catalog: &Catalog, snapshots: &[Arc<Snapshot>]) -> Arc<Frame> {
-    Arc::new(Frame::build(catalog, snapshots, None, usize::MAX).0)
+pub fn frame(snapshots: &[Arc<Snapshot>]) -> Frame {
+    Frame::build(snapshots, None, usize::MAX).0
 }
 
 /// A store that holds the snapshots.

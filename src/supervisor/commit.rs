@@ -149,8 +149,10 @@ impl Supervisor {
             log.apply(&config.log, opened);
         }
         if let Some(push) = plan.push {
+            if self.running.otlp.is_some() || config.otlp.is_some() {
+                changes.push(Change::Otlp);
+            }
             self.replace_push(&config, push);
-            changes.push(Change::Otlp);
         }
         self.replace_sites(&config, plan.clients, &mut changes).await;
         self.renderer.set_limit(config.metrics.cardinality_limit);

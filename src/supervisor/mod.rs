@@ -22,7 +22,6 @@ use crate::http;
 use crate::log::Log;
 use crate::snapshot::Store;
 use crate::telemetry::agent::AgentState;
-use crate::telemetry::frame::Catalog;
 use crate::telemetry::otlp::stats::OtlpStats;
 use crate::telemetry::renderer::Renderer;
 
@@ -70,7 +69,6 @@ pub struct Supervisor {
     source: Source,
     environment: Arc<dyn Environment + Send + Sync>,
     log: Option<Log>,
-    catalog: Arc<Catalog>,
     store: Arc<Store>,
     agent: Arc<AgentState>,
     renderer: Arc<Renderer>,
@@ -91,10 +89,9 @@ impl Supervisor {
         environment: Arc<dyn Environment + Send + Sync>,
         log: Option<Log>,
     ) -> Self {
-        let catalog = crate::catalog::catalog();
         let store = Store::new();
         let agent = AgentState::new(Arc::new(OtlpStats::default()));
-        let renderer = Renderer::new(Arc::clone(&catalog), Arc::clone(&store), Arc::clone(&agent));
+        let renderer = Renderer::new(Arc::clone(&store), Arc::clone(&agent));
         let stop = CancellationToken::new();
         let rendering = tokio::spawn(Arc::clone(&renderer).run(stop.clone()));
         let state = Arc::new(http::State {
@@ -108,7 +105,6 @@ impl Supervisor {
             source,
             environment,
             log,
-            catalog,
             store,
             agent,
             renderer,

@@ -63,7 +63,6 @@ impl Push {
         let tracing = Tracing::new(otlp, &resource, Arc::clone(&transport), Arc::clone(&stats));
         let exporter = otlp.metrics.then(|| {
             let source = Source::new(
-                Arc::clone(&supervisor.catalog),
                 Arc::clone(&supervisor.store),
                 Arc::clone(&supervisor.agent),
                 config.metrics.cardinality_limit,

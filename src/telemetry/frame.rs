@@ -1,25 +1,23 @@
-//! One consistent view of everything to export: which series of which site feed which metric,
-//! after the cardinality limit. Readers collect over a frame, never over the moving store.
+//! One consistent view of everything to export: the slices of all sites, cut to the cardinality
+//! limit. Readers collect over a frame, never over the moving store.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::metric::{Definition, Point, Scope};
+use crate::metric::{Definition, Family, Point, Scope};
 use crate::snapshot::{Part, Snapshot};
 
 /// All metrics that the agent can export, each declared once.
 #[derive(Debug)]
 pub struct Catalog {
     definitions: Vec<&'static Definition>,
-    index: HashMap<&'static str, usize>,
 }
 
 impl Catalog {
     /// The catalog of these declarations.
-    pub fn new(definitions: Vec<&'static Definition>) -> Arc<Self> {
-        let index = definitions.iter().enumerate().map(|(i, d)| (d.name, i)).collect();
-        Arc::new(Self { definitions, index })
+    pub fn new(definitions: Vec<&'static Definition>) -> Self {
+        Self { definitions }
     }
 
     /// The declarations, in the order of the tables they come from.
@@ -28,116 +26,117 @@ impl Catalog {
     }
 }
 
-/// The series that one part of one site gives to one metric.
+/// What one part of one site (or of the agent itself) shows.
 #[derive(Debug, Clone)]
-struct Block {
-    site: Option<Arc<str>>,
-    origin: SystemTime,
-    part: Arc<Vec<crate::metric::Family>>,
-    family: usize,
-    /// How many of its points fit under the cardinality limit.
-    take: usize,
+pub struct Slice {
+    /// The site; none for the agent's own metrics.
+    pub site: Option<Arc<str>>,
+    /// Who contributed it.
+    pub collector: &'static str,
+    /// Since when the totals among it count.
+    pub origin: SystemTime,
+    /// Its families, shared with the snapshot.
+    pub families: Arc<Vec<Family>>,
+    /// How many points of each family fit under the cardinality limit.
+    pub takes: Vec<usize>,
 }
 
-/// A consistent set of series, by metric.
+impl Slice {
+    /// The slice of a whole part.
+    pub fn whole(site: Option<&Arc<str>>, part: &Part) -> Self {
+        for family in part.families.iter() {
+            debug_assert_eq!(family.definition.scope == Scope::Site, site.is_some());
+        }
+        Self {
+            site: site.cloned(),
+            collector: part.collector,
+            origin: part.origin,
+            families: Arc::clone(&part.families),
+            takes: part.families.iter().map(|family| family.points.len()).collect(),
+        }
+    }
+
+    /// Whether the other shows the same: the same samples, cut in the same way.
+    pub fn same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.families, &other.families) && self.takes == other.takes
+    }
+
+    /// The families with the points that fit.
+    pub fn content(&self) -> impl Iterator<Item = (&'static Definition, &[Point])> {
+        let shown = self.families.iter().zip(&self.takes);
+        shown.map(|(family, take)| (family.definition, &family.points[..*take]))
+    }
+}
+
+/// A consistent set of slices: by site, then in the order in which parts are shown.
 #[derive(Debug, Default)]
 pub struct Frame {
-    /// Parallel to [`Catalog::definitions`].
-    blocks: Vec<Vec<Block>>,
+    /// The slices.
+    pub slices: Vec<Slice>,
 }
 
-/// One series of a frame.
-#[derive(Debug, Clone, Copy)]
-pub struct Series<'a> {
-    /// The site, of site-scoped metrics.
-    pub site: Option<&'a Arc<str>>,
-    /// Since when a total counts.
-    pub origin: SystemTime,
-    /// Attributes and value.
-    pub point: &'a Point,
-}
-
-/// A metric of which series were dropped, and how many.
+/// Metrics of which series were dropped, and how many.
 pub type Dropped = Vec<(&'static Definition, usize)>;
 
 impl Frame {
     /// Arranges what the sites and the agent itself have to show, at most `limit` series a metric.
     /// Also returns what did not fit.
-    pub fn build(
-        catalog: &Catalog,
-        sites: &[Arc<Snapshot>],
-        agent: Option<&Part>,
-        limit: usize,
-    ) -> (Self, Dropped) {
-        let mut frame = Self { blocks: vec![Vec::new(); catalog.definitions.len()] };
-        for snapshot in sites {
-            for part in &snapshot.parts {
-                frame.add(catalog, Some(&snapshot.site), part);
-            }
-        }
-        if let Some(part) = agent {
-            frame.add(catalog, None, part);
-        }
-        let mut dropped = Dropped::new();
-        for (definition, blocks) in catalog.definitions.iter().zip(&mut frame.blocks) {
-            let excess = fit(blocks, limit);
-            if excess > 0 {
-                dropped.push((definition, excess));
-            }
-        }
+    pub fn build(sites: &[Arc<Snapshot>], agent: Option<&Part>, limit: usize) -> (Self, Dropped) {
+        let of_sites = sites.iter().flat_map(|snapshot| {
+            snapshot.parts.iter().map(|part| Slice::whole(Some(&snapshot.site), part))
+        });
+        let of_agent = agent.map(|part| Slice::whole(None, part));
+        let mut frame = Self { slices: of_sites.chain(of_agent).collect() };
+        let dropped = frame.cut(limit);
         (frame, dropped)
     }
 
-    fn add(&mut self, catalog: &Catalog, site: Option<&Arc<str>>, part: &Part) {
-        for (family, content) in part.families.iter().enumerate() {
-            let Some(&metric) = catalog.index.get(content.definition.name) else { continue };
-            debug_assert_eq!(content.definition.scope == Scope::Site, site.is_some());
-            self.blocks[metric].push(Block {
-                site: site.cloned(),
-                origin: part.origin,
-                part: Arc::clone(&part.families),
-                family,
-                take: content.points.len(),
-            });
+    fn cut(&mut self, limit: usize) -> Dropped {
+        let mut places: HashMap<&'static str, Vec<(usize, usize)>> = HashMap::new();
+        for (position, slice) in self.slices.iter().enumerate() {
+            for (family, content) in slice.families.iter().enumerate() {
+                places.entry(content.definition.name).or_default().push((position, family));
+            }
         }
-    }
-
-    /// The series of the metric at this position of the catalog.
-    pub fn series(&self, metric: usize) -> impl Iterator<Item = Series<'_>> {
-        self.blocks.get(metric).into_iter().flatten().flat_map(|block| {
-            block.part[block.family].points[..block.take].iter().map(|point| Series {
-                site: block.site.as_ref(),
-                origin: block.origin,
-                point,
-            })
-        })
-    }
-
-    /// How many series the metric at this position has.
-    pub fn len(&self, metric: usize) -> usize {
-        self.blocks.get(metric).map_or(0, |blocks| blocks.iter().map(|block| block.take).sum())
+        let mut dropped = Dropped::new();
+        for places in places.into_values() {
+            let mut takes: Vec<usize> =
+                places.iter().map(|&(slice, family)| self.slices[slice].takes[family]).collect();
+            let excess = fit(&mut takes, limit);
+            if excess == 0 {
+                continue;
+            }
+            for (&(slice, family), take) in places.iter().zip(takes) {
+                self.slices[slice].takes[family] = take;
+            }
+            if let Some(&(slice, family)) = places.first() {
+                dropped.push((self.slices[slice].families[family].definition, excess));
+            }
+        }
+        dropped.sort_by_key(|(definition, _)| definition.name);
+        dropped
     }
 
     /// How many series there are in all.
     pub fn total(&self) -> usize {
-        (0..self.blocks.len()).map(|metric| self.len(metric)).sum()
+        self.slices.iter().flat_map(|slice| &slice.takes).sum()
     }
 }
 
-/// Cuts the blocks of one metric to `limit` series in all, smallest first, so that one site with a
-/// flood of series costs the others nothing. Returns how many series were cut.
-fn fit(blocks: &mut [Block], limit: usize) -> usize {
-    let total: usize = blocks.iter().map(|block| block.take).sum();
+/// Cuts sizes to `limit` in all, the largest first and no further than needed, so that one site with
+/// a flood of series costs the others nothing. Returns how much was cut.
+fn fit(takes: &mut [usize], limit: usize) -> usize {
+    let total: usize = takes.iter().sum();
     if total <= limit {
         return 0;
     }
-    let mut order: Vec<usize> = (0..blocks.len()).collect();
-    order.sort_by_key(|&i| blocks[i].take);
+    let mut order: Vec<usize> = (0..takes.len()).collect();
+    order.sort_by_key(|&i| takes[i]);
     let mut room = limit;
     for (done, &i) in order.iter().enumerate() {
         let share = room / (order.len() - done);
-        blocks[i].take = blocks[i].take.min(share);
-        room -= blocks[i].take;
+        takes[i] = takes[i].min(share);
+        room -= takes[i];
     }
     total - (limit - room)
 }
@@ -165,24 +164,22 @@ mod tests {
 
     #[test]
     fn a_flood_from_one_site_takes_nothing_from_the_others() {
-        let catalog = Catalog::new(vec![SIZE.definition()]);
         let sites = [snapshot("a", 10), snapshot("flood", 1000), snapshot("z", 20)];
-        let (frame, dropped) = Frame::build(&catalog, &sites, None, 100);
+        let (frame, dropped) = Frame::build(&sites, None, 100);
         let of = |site: &str| {
-            frame.series(0).filter(|s| s.site.is_some_and(|name| **name == *site)).count()
+            let slices = frame.slices.iter().filter(|slice| slice.site.as_deref() == Some(site));
+            slices.flat_map(|slice| &slice.takes).sum::<usize>()
         };
         assert_eq!((of("a"), of("flood"), of("z")), (10, 70, 20));
         assert_eq!(dropped, [(SIZE.definition(), 930)]);
-        assert_eq!(frame.len(0), 100);
+        assert_eq!(frame.total(), 100);
     }
 
     #[test]
     fn under_the_limit_nothing_is_cut() {
-        let catalog = Catalog::new(vec![SIZE.definition()]);
-        let (frame, dropped) =
-            Frame::build(&catalog, &[snapshot("a", 3), snapshot("b", 0)], None, 3);
+        let (frame, dropped) = Frame::build(&[snapshot("a", 3), snapshot("b", 0)], None, 3);
         assert_eq!((frame.total(), dropped.len()), (3, 0));
-        let (empty, _) = Frame::build(&catalog, &[], None, 3);
+        let (empty, _) = Frame::build(&[], None, 3);
         assert_eq!(empty.total(), 0);
     }
 }

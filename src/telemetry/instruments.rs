@@ -1,115 +1,64 @@
-//! Observable instruments over a frame: one provider for one reader.
+//! Observable instruments over a slice: one provider for one reader, for one collection.
 //!
-//! The SDK pre-allocates for its own cardinality limit and drops silently above it, so the limit
-//! follows what the frame holds, and the provider is built anew when a frame needs more.
+//! The SDK keeps what was observed until it is observed no more, allocates in advance for its own
+//! cardinality limit, and drops silently above it. A provider that lives for one collection of one
+//! slice keeps nothing, and its limit is what the slice holds (docs/adr/0002).
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider as _};
 use opentelemetry::{Key, KeyValue, Value as OtelValue};
-use opentelemetry_sdk::metrics::{Instrument, MeterProviderBuilder, SdkMeterProvider, Stream};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::reader::MetricReader;
+use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
 
-use super::frame::{Catalog, Frame, Series};
-use crate::metric::{Definition, Kind, Scope, Value};
+use super::frame::Slice;
+use crate::metric::{Definition, Kind, Point, Scope, Value};
 
 /// The name of the instrumentation scope of every metric.
-pub(super) const SCOPE: &str = "nbu-otel-agent";
+const SCOPE: &str = "nbu-otel-agent";
 
-/// The least limit an instrument gets; it costs some tens of KiB an instrument and reader.
-const LEAST_LIMIT: usize = 256;
-
-/// A frame that instruments read, swapped before each collection.
-pub(super) type Cell = Arc<ArcSwap<Frame>>;
-
-/// The instruments of the metrics of some scopes, and the limits that they were made with.
-pub(super) struct Instruments {
-    catalog: Arc<Catalog>,
-    scopes: &'static [Scope],
-    pub(super) cell: Cell,
-    provider: Option<SdkMeterProvider>,
-    limits: Vec<usize>,
-    /// Series of the last frame: the SDK evicts them only after the next collection.
-    last: Vec<usize>,
+/// A provider whose instruments observe this slice. It must live while `reader` collects.
+pub(super) fn provide(slice: &Slice, reader: impl MetricReader) -> SdkMeterProvider {
+    let limits: HashMap<&'static str, usize> = slice
+        .content()
+        // One more than there are, since the SDK counts its overflow series in.
+        .map(|(definition, points)| (definition.name, points.len() + 2))
+        .collect();
+    let view = move |instrument: &Instrument| {
+        let limit = limits.get(instrument.name())?;
+        Stream::builder().with_cardinality_limit(*limit).build().ok()
+    };
+    let provider = SdkMeterProvider::builder()
+        // The resource goes out with the OTLP requests; detecting it here would read the environment.
+        .with_resource(Resource::builder_empty().build())
+        .with_reader(reader)
+        .with_view(view)
+        .build();
+    let meter = provider.meter(SCOPE);
+    for (family, (definition, points)) in slice.content().enumerate() {
+        if !points.is_empty() {
+            register(&meter, definition, family, slice);
+        }
+    }
+    provider
 }
 
-impl Instruments {
-    /// No provider yet: the first frame makes it.
-    pub(super) fn new(catalog: Arc<Catalog>, scopes: &'static [Scope]) -> Self {
-        let metrics = catalog.definitions().len();
-        Self {
-            catalog,
-            scopes,
-            cell: Cell::default(),
-            provider: None,
-            limits: vec![0; metrics],
-            last: vec![0; metrics],
-        }
-    }
-
-    /// Makes `frame` what the next collection reads. `with_reader` gives a provider its reader, and
-    /// is called only when the present provider is too small for the frame.
-    pub(super) fn show(
-        &mut self,
-        frame: Arc<Frame>,
-        with_reader: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder,
-    ) {
-        let need: Vec<usize> = (0..self.limits.len()).map(|m| frame.len(m)).collect();
-        let fits = self
-            .limits
-            .iter()
-            .zip(need.iter().zip(&self.last))
-            .all(|(limit, (new, old))| new + old < *limit);
-        self.cell.store(frame);
-        if self.provider.is_none() || !fits {
-            self.limits =
-                need.iter().map(|n| (3 * n).next_power_of_two().max(LEAST_LIMIT)).collect();
-            self.provider = Some(self.build(with_reader));
-        }
-        self.last = need;
-    }
-
-    fn build(
-        &self,
-        with_reader: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder,
-    ) -> SdkMeterProvider {
-        let limits: HashMap<&'static str, usize> = self
-            .catalog
-            .definitions()
-            .iter()
-            .zip(&self.limits)
-            .map(|(definition, limit)| (definition.name, *limit))
-            .collect();
-        let view = move |instrument: &Instrument| {
-            let limit = limits.get(instrument.name())?;
-            Stream::builder().with_cardinality_limit(*limit).build().ok()
-        };
-        let provider = with_reader(SdkMeterProvider::builder().with_view(view)).build();
-        let meter = provider.meter(SCOPE);
-        for (position, definition) in self.catalog.definitions().iter().enumerate() {
-            if self.scopes.contains(&definition.scope) {
-                register(&meter, definition, position, &self.cell);
-            }
-        }
-        provider
-    }
-}
-
-/// Registers the instrument of one metric. Histograms have none: the SDK knows no observable
-/// histogram, so the Prometheus registry and the OTLP source read them from the frame directly.
-fn register(meter: &Meter, definition: &'static Definition, position: usize, cell: &Cell) {
-    let cell = Arc::clone(cell);
+/// Registers the instrument of one family. Histograms have none: the SDK knows no observable
+/// histogram, so the exposition and the OTLP source read them from the slice directly.
+fn register(meter: &Meter, definition: &'static Definition, family: usize, slice: &Slice) {
     let keys = Keys::of(definition);
+    let (site, families, take) =
+        (slice.site.clone(), Arc::clone(&slice.families), slice.takes[family]);
     let callback = move |observer: &dyn AsyncInstrument<f64>| {
         // A panic here would end the reader for good.
         let _ = catch_unwind(AssertUnwindSafe(|| {
-            let frame = cell.load();
             let mut attributes = Vec::with_capacity(keys.len());
-            for series in frame.series(position) {
-                if let Value::Number(value) = series.point.value {
-                    keys.fill(&series, &mut attributes);
+            for point in &families[family].points[..take] {
+                if let Value::Number(value) = point.value {
+                    keys.fill(site.as_ref(), point, &mut attributes);
                     observer.observe(value, &attributes);
                 }
             }
@@ -151,28 +100,30 @@ impl Keys {
         Self(keys)
     }
 
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Key and value of each attribute of a series, sorted by key.
     pub(super) fn pairs<'a>(
         &'a self,
-        series: &'a Series<'a>,
-    ) -> impl Iterator<Item = (&'static str, Arc<str>)> + 'a {
-        self.0.iter().filter_map(|(key, place)| {
+        site: Option<&'a Arc<str>>,
+        point: &'a Point,
+    ) -> impl Iterator<Item = (&'static str, &'a Arc<str>)> {
+        self.0.iter().filter_map(move |(key, place)| {
             let value = match place {
-                Some(i) => series.point.attributes.get(*i)?,
-                None => series.site?,
+                Some(i) => point.attributes.get(*i)?,
+                None => site?,
             };
-            Some((*key, Arc::clone(value)))
+            Some((*key, value))
         })
     }
 
-    fn fill(&self, series: &Series<'_>, attributes: &mut Vec<KeyValue>) {
+    fn fill(&self, site: Option<&Arc<str>>, point: &Point, attributes: &mut Vec<KeyValue>) {
         attributes.clear();
-        attributes.extend(self.pairs(series).map(|(key, value)| {
-            KeyValue::new(Key::from_static_str(key), OtelValue::String(value.into()))
+        attributes.extend(self.pairs(site, point).map(|(key, value)| {
+            let value = OtelValue::String(Arc::clone(value).into());
+            KeyValue::new(Key::from_static_str(key), value)
         }));
     }
 }

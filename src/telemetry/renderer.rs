@@ -1,6 +1,8 @@
-//! Renders the exposition off the request path: the sites' part once for each change of the
-//! store, at most once a second; the agent's own small part at each scrape.
+//! Renders the exposition off the request path: the sites' part once for each change of the store,
+//! at most once a second, and of it only the slices that changed; the agent's own small part at
+//! each scrape.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,26 +11,32 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::agent::AgentState;
-use super::exposition::{Exposition, Piece};
-use super::frame::{Catalog, Frame};
-use crate::metric::Scope;
+use super::exposition::{self, Block, Piece};
+use super::frame::{Frame, Slice};
 use crate::snapshot::Store;
 
 /// Least time between two renderings that snapshots asked for.
 const PACE: Duration = Duration::from_secs(1);
 
+/// A page so large that it takes long to put together is made less often: at most a fifth of the
+/// time goes into it.
+const SHARE: u32 = 4;
+
 /// The renderer of one process.
 pub struct Renderer {
-    catalog: Arc<Catalog>,
     store: Arc<Store>,
     agent: Arc<AgentState>,
     limit: watch::Sender<usize>,
-    /// Held by renderings only, on blocking threads; scrapes never wait for it.
-    sites: Mutex<Exposition>,
-    /// The agent's own part; scrapes take turns here, for the fraction of a millisecond it takes.
-    own: Mutex<Exposition>,
+    /// What was rendered last, by slice. Held by renderings only; scrapes never wait for it.
+    rendered: Mutex<Rendered>,
     page: ArcSwap<Piece>,
 }
+
+/// Which slice: its site, its collector, and which of the collector's parts.
+type Key = (Option<Arc<str>>, &'static str, usize);
+
+/// Blocks of a slice, and of what they were made.
+type Rendered = HashMap<Key, (Slice, Vec<Block>)>;
 
 impl std::fmt::Debug for Renderer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -38,14 +46,12 @@ impl std::fmt::Debug for Renderer {
 
 impl Renderer {
     /// A renderer whose page is empty until the first rendering.
-    pub fn new(catalog: Arc<Catalog>, store: Arc<Store>, agent: Arc<AgentState>) -> Arc<Self> {
+    pub fn new(store: Arc<Store>, agent: Arc<AgentState>) -> Arc<Self> {
         Arc::new(Self {
-            sites: Mutex::new(Exposition::new(Arc::clone(&catalog), &[Scope::Site])),
-            own: Mutex::new(Exposition::new(Arc::clone(&catalog), &[Scope::Agent])),
-            catalog,
             store,
             agent,
             limit: watch::Sender::new(usize::MAX),
+            rendered: Mutex::default(),
             page: ArcSwap::new(Arc::new(Piece::first(Vec::new()))),
         })
     }
@@ -55,17 +61,18 @@ impl Renderer {
         self.limit.send_replace(limit);
     }
 
-    /// Renders now. Blocks for as long as it takes: tens of milliseconds for 10,000 series.
+    /// Renders now what changed since the last time, and puts the page together. Blocks for about
+    /// 3 us for each series that changed and 0.3 us for each there is.
     pub fn render(&self) {
-        let mut exposition = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
         let limit = *self.limit.borrow();
-        let (frame, dropped) = Frame::build(&self.catalog, &self.store.snapshots(), None, limit);
+        let (frame, dropped) = Frame::build(&self.store.snapshots(), None, limit);
         let series = frame.total();
-        match exposition.render(Arc::new(frame)) {
-            Ok(text) => self.page.store(Arc::new(Piece::first(text))),
-            Err(error) => tracing::error!(%error, "the exposition keeps its last state"),
-        }
+        let (order, fresh) = update(frame, std::mem::take(&mut *rendered));
+        *rendered = fresh;
+        let blocks = order.iter().filter_map(|key| rendered.get(key)).flat_map(|(_, b)| b);
+        self.page.store(Arc::new(Piece::first(exposition::page(blocks))));
         let names: Vec<_> = dropped.iter().map(|(d, n)| format!("{} ({n})", d.name)).collect();
         match self.agent.set_rendered(started.elapsed(), series, dropped) {
             Some(true) => tracing::warn!(
@@ -86,11 +93,12 @@ impl Renderer {
                 () = stop.cancelled() => return,
                 changed = changes.changed() => if changed.is_err() { return },
             }
-            changes.mark_unchanged();
+            let started = Instant::now();
             self.render_off_thread().await;
+            let pace = PACE.max(started.elapsed() * SHARE);
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(PACE) => {}
+                () = tokio::time::sleep(pace) => {}
             }
         }
     }
@@ -105,18 +113,39 @@ impl Renderer {
     /// fraction of a millisecond that the agent's own part takes.
     pub fn scrape(&self, gzip: bool) -> Vec<u8> {
         self.agent.count_scrape(gzip);
-        let own = self.render_own();
+        let own = blocks(&Slice::whole(None, &self.agent.part()));
+        let own = Piece::last(exposition::page(own.iter()));
         let page = self.page.load();
-        if gzip { page.gzip(&Piece::last(own)) } else { [page.text.as_slice(), &own].concat() }
+        if gzip { page.gzip(&own) } else { page.plain(&own) }
     }
+}
 
-    fn render_own(&self) -> Vec<u8> {
-        let part = self.agent.part();
-        let (frame, _) = Frame::build(&self.catalog, &[], Some(&part), *self.limit.borrow());
-        let mut exposition = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        exposition.render(Arc::new(frame)).unwrap_or_else(|error| {
-            tracing::error!(%error, "the agent's own metrics are missing from this scrape");
-            Vec::new()
-        })
+/// Renders the slices of a frame that are not rendered yet; returns their order and all blocks.
+fn update(frame: Frame, mut old: Rendered) -> (Vec<Key>, Rendered) {
+    let mut order = Vec::with_capacity(frame.slices.len());
+    let mut fresh = Rendered::with_capacity(frame.slices.len());
+    for slice in frame.slices {
+        // Several parts of one collector follow each other in a stable order.
+        let mut key = (slice.site.clone(), slice.collector, 0);
+        while fresh.contains_key(&key) {
+            key.2 += 1;
+        }
+        let entry = match old.remove(&key) {
+            Some((before, blocks)) if before.same_as(&slice) => (slice, blocks),
+            _ => {
+                let blocks = blocks(&slice);
+                (slice, blocks)
+            }
+        };
+        order.push(key.clone());
+        fresh.insert(key, entry);
     }
+    (order, fresh)
+}
+
+fn blocks(slice: &Slice) -> Vec<Block> {
+    exposition::render(slice).unwrap_or_else(|error| {
+        tracing::error!(%error, site = slice.site.as_deref(), part = slice.collector, "metrics are missing from the exposition");
+        Vec::new()
+    })
 }
