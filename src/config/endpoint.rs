@@ -1,15 +1,15 @@
 //! Where OTLP goes: `endpoint`, `insecure`, and one endpoint for each signal where they differ.
 
+use opentelemetry_otlp::{
+    OTEL_EXPORTER_OTLP_ENDPOINT as GENERAL, OTEL_EXPORTER_OTLP_INSECURE,
+    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT as METRICS, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT as TRACES,
+};
 use url::Url;
 
 use super::reader::Section;
 use super::setting::{Found, Setting};
 use super::values::{Parsed, boolean, bracketed, host, port};
 use crate::telemetry::otlp::config::Protocol;
-
-const GENERAL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-const METRICS: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
-const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 
 /// Variables that name an endpoint.
 pub(super) const VARIABLES: [&str; 3] = [GENERAL, METRICS, TRACES];
@@ -35,7 +35,7 @@ pub(super) fn read(
 ) -> Option<(Url, Url)> {
     let insecure = section.get("insecure", boolean);
     let said = matches!(insecure.found, Found::Given(true));
-    let insecure = insecure.or_variable(on, "OTEL_EXPORTER_OTLP_INSECURE", boolean).or(false);
+    let insecure = insecure.or_variable(on, OTEL_EXPORTER_OTLP_INSECURE, boolean).or(false);
     let parse = |text: &str| parse(text, insecure);
     let in_file = |text: &str| contradiction(text, said).and_then(|()| parse(text));
     let general = section.get("endpoint", in_file);

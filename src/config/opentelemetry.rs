@@ -5,6 +5,11 @@
 //! or `signals` wins over `OTEL_SDK_DISABLED` and `OTEL_{METRICS,TRACES}_EXPORTER`. Variables are
 //! looked at only where the push is on: a stray one breaks nobody.
 
+use opentelemetry_otlp::{
+    OTEL_EXPORTER_OTLP_COMPRESSION,
+    OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE as PREFERENCE, OTEL_EXPORTER_OTLP_PROTOCOL,
+    OTEL_EXPORTER_OTLP_TIMEOUT,
+};
 use std::time::Duration;
 
 use super::context::Context;
@@ -63,7 +68,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<Config> {
     let (metrics, traces) = signals.unwrap_or((true, true));
     let protocol = s
         .get("protocol", choice(PROTOCOLS))
-        .or_variable(on, "OTEL_EXPORTER_OTLP_PROTOCOL", choice(PROTOCOLS))
+        .or_variable(on, OTEL_EXPORTER_OTLP_PROTOCOL, choice(PROTOCOLS))
         .or(Protocol::Grpc);
     let endpoints = endpoint::read(s, on, protocol, (metrics, traces));
     let (interval, timeout) = times(s, on);
@@ -157,16 +162,15 @@ fn times(section: &mut Section<'_>, on: bool) -> (Duration, Duration) {
         .or(Duration::from_secs(60));
     let timeout = section
         .get("timeout", duration)
-        .or_variable(on, "OTEL_EXPORTER_OTLP_TIMEOUT", milliseconds)
+        .or_variable(on, OTEL_EXPORTER_OTLP_TIMEOUT, milliseconds)
         .or(Duration::from_secs(10));
     (interval, timeout)
 }
 
 fn encoding(section: &mut Section<'_>, on: bool) -> (Compression, Temporality) {
-    const PREFERENCE: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
     let compression = section
         .get("compression", choice(COMPRESSIONS))
-        .or_variable(on, "OTEL_EXPORTER_OTLP_COMPRESSION", choice(COMPRESSIONS))
+        .or_variable(on, OTEL_EXPORTER_OTLP_COMPRESSION, choice(COMPRESSIONS))
         .or(Compression::None);
     let temporality = section
         .get("temporality", choice(TEMPORALITIES))

@@ -1,13 +1,13 @@
 //! The `OTEL_*` variables that hold more than one value, and the keys that they stand in for.
 //! Variable and file are merged by name; the file wins.
 
+use opentelemetry_otlp::OTEL_EXPORTER_OTLP_HEADERS as HEADERS;
 use secrecy::SecretString;
 
 use super::context::Context;
 use super::reader::Section;
 use super::values::{Parsed, any, header_secret};
 
-const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
 /// A variable that is no stand-in for a key of its own.
