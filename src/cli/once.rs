@@ -33,7 +33,7 @@ async fn once(path: &Path) -> ExitCode {
     // Each collector ends by its own deadline; a little more lets the last one publish.
     let _ = tokio::time::timeout(deadline + Duration::from_secs(5), settled).await;
     supervisor.renderer().render_off_thread().await;
-    super::print(&String::from_utf8_lossy(&supervisor.renderer().scrape(false)));
+    super::print(&String::from_utf8_lossy(&supervisor.renderer().scrape(false).concat()));
     let failed = complaints(&supervisor.store().snapshots());
     supervisor.shutdown().await;
     super::complain(&failed);

@@ -32,8 +32,10 @@ pub(super) async fn serve(source: Source, log: Log) -> ExitCode {
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "nbu-otel-agent starts");
     let mut supervisor = Supervisor::new(source, Arc::new(ProcessEnvironment), Some(log));
-    if supervisor.reload("start").await.is_err() {
-        return ExitCode::FAILURE;
+    if let Err(error) = supervisor.reload("start").await {
+        // Also where the log is filtered, or goes to a file.
+        super::complain(&format!("nbu-otel-agent does not start:\n{error}\n"));
+        return if signals.ending() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     supervisor.run(signals).await;
     ExitCode::SUCCESS

@@ -81,7 +81,11 @@ impl Bound {
             BindError { address: display(&config.host, config.port), source, hint }
         };
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in (config.host.as_str(), config.port).to_socket_addrs().map_err(fail)? {
+        let found = (config.host.as_str(), config.port).to_socket_addrs().map_err(fail)?;
+        let mut addresses: Vec<SocketAddr> = found.collect();
+        // Of a name with both (localhost), the one that scrapers tried with the old exporter.
+        addresses.sort_by_key(SocketAddr::is_ipv6);
+        for address in addresses {
             match listen(address) {
                 Ok(listener) => return Ok(Self(listener)),
                 Err(error) => last = error,

@@ -1,10 +1,11 @@
 //! The routes. Only the exposition's path is a setting, so it is matched at each request.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
@@ -68,12 +69,15 @@ async fn exposition(
     }
     let gzip = accepts_gzip(&headers);
     let renderer = Arc::clone(&state.renderer);
-    let Ok(bytes) = tokio::task::spawn_blocking(move || renderer.scrape(gzip)).await else {
+    let Ok(chunks) = tokio::task::spawn_blocking(move || renderer.scrape(gzip)).await else {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the exposition could not be made\n")
             .into_response();
     };
-    let mut response = Response::new(Body::from(bytes));
+    let length: usize = chunks.iter().map(Bytes::len).sum();
+    let chunks = chunks.into_iter().map(Ok::<_, Infallible>);
+    let mut response = Response::new(Body::from_stream(futures_util::stream::iter(chunks)));
     let fields = response.headers_mut();
+    fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     fields.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     if gzip {

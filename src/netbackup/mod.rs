@@ -34,6 +34,7 @@ pub mod ping;
 mod probe;
 mod redact;
 mod reply;
+mod resolver;
 pub mod resource;
 pub mod retry;
 pub mod session;

@@ -1,17 +1,20 @@
 //! The connection pool of one server: TLS, proxy, timeouts.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
 use reqwest::{Certificate, redirect};
 use rustls::crypto::ring;
 use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::ExposeSecret;
 
 use super::config::{Config, Identity, PemFile, Proxy};
 use super::error::BuildError;
+use super::resolver::Resolver;
 
 /// Longest time to a connection, TLS included; less where the request's own timeout is shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,10 +31,14 @@ pub(super) fn build(config: &Config) -> Result<reqwest::Client, BuildError> {
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT.min(config.timeout))
         .tcp_keepalive(Duration::from_secs(30))
+        .dns_resolver(Arc::new(Resolver))
         .pool_max_idle_per_host(config.max_concurrent_requests.max(1));
     builder = match &config.ca {
         Some(ca) => builder.tls_certs_only(authorities(config, ca)?),
         None if !speaks_tls(config) => builder.tls_certs_only([]),
+        None if config.identity.is_none() && !config.insecure_skip_verify => {
+            builder.tls_backend_preconfigured(system_trust(config)?)
+        }
         None => builder,
     };
     if config.insecure_skip_verify {
@@ -53,6 +60,23 @@ pub(super) fn build(config: &Config) -> Result<reqwest::Client, BuildError> {
         };
         wrong(config, setting, format!("{problem} ({})", root_cause(&error)))
     })
+}
+
+/// TLS that trusts the system's roots. They are read once and shared by all sites.
+fn system_trust(config: &Config) -> Result<ClientConfig, BuildError> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let roots = ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Arc::new(roots)
+    });
+    if roots.is_empty() {
+        return Err(wrong(config, "caFile", "the system has no CA certificates; set caFile"));
+    }
+    let mut tls =
+        ClientConfig::builder().with_root_certificates(Arc::clone(roots)).with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(tls)
 }
 
 /// Whether there is TLS on the way to the server: without it, the system's roots need not be read,
@@ -78,7 +102,7 @@ pub(super) fn authorization(config: &Config) -> Result<HeaderValue, BuildError> 
 /// public CA vouches for.
 fn authorities(config: &Config, ca: &PemFile) -> Result<Vec<Certificate>, BuildError> {
     let certificates = certificates(config, "caFile", ca)?;
-    let mut roots = rustls::RootCertStore::empty();
+    let mut roots = RootCertStore::empty();
     for certificate in &certificates {
         roots
             .add(certificate.clone())

@@ -32,7 +32,7 @@ struct Shown {
 /// One collector as the hub sees it.
 pub(super) struct Lane {
     pub(super) row: &'static Row,
-    start: mpsc::Sender<u64>,
+    start: mpsc::Sender<()>,
     running: bool,
     due: Instant,
     shown: BTreeMap<&'static str, Shown>,
@@ -161,19 +161,25 @@ impl Hub {
         let mut core = 0;
         for lane in &mut self.lanes {
             if lane.running {
+                core += usize::from(lane.row.core);
                 lane.tally.skipped += 1;
                 tracing::debug!(site = %self.site, collector = lane.row.name, "still running: this cycle is skipped");
-            } else if lane.due <= soon && lane.start.try_send(self.cycle).is_ok() {
+            } else if lane.due <= soon && lane.start.try_send(()).is_ok() {
                 lane.running = true;
                 core += usize::from(lane.row.core);
             }
         }
-        self.up.begin(self.cycle, core);
+        self.up.begin(core);
     }
 
     fn take(&mut self, outcome: Outcome) {
-        let stale_after = self.polling.stale_after;
         let lane = &mut self.lanes[outcome.index];
+        let pause = match lane.row.cadence {
+            Cadence::EveryPoll => Duration::ZERO,
+            Cadence::Slow => self.polling.cache_ttl,
+        };
+        // What is asked for seldom must not be stale before it is asked for again.
+        let stale_after = self.polling.stale_after.max(pause + 2 * self.polling.interval);
         lane.running = false;
         lane.tally.duration = Some(outcome.took);
         let problems = match outcome.result {
@@ -181,14 +187,10 @@ impl Hub {
             Err(failure) => vec![failure],
         };
         let ok = problems.is_empty();
-        let pause = match lane.row.cadence {
-            Cadence::Slow if ok => self.polling.cache_ttl,
-            _ => Duration::ZERO,
-        };
-        lane.due = Instant::now() + pause;
+        lane.due = Instant::now() + if ok { pause } else { Duration::ZERO };
         lane.note(&self.site, &problems, outcome.ended, outcome.took);
         if lane.row.core {
-            self.up.end(outcome.cycle, ok);
+            self.up.end(ok);
         }
         self.judge_key();
         self.publish();

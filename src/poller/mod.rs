@@ -23,6 +23,9 @@ use crate::telemetry::traces::Tracer;
 pub use site_metrics::definitions;
 pub use spans::RequestSpans;
 
+/// How long a poller may take to end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// When servers are polled and for how long samples live. The same for all sites.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -37,9 +40,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// Deadline of one run of a collector.
+    /// Deadline of one run of a collector: the interval, 60 s at least, and a little less, so that a
+    /// run that needs all of it does not cost the next cycle too.
     pub fn deadline(&self) -> Duration {
-        self.interval.max(Duration::from_secs(60))
+        self.interval.max(Duration::from_secs(60)) - Duration::from_secs(2)
     }
 }
 
@@ -72,11 +76,17 @@ impl Poller {
         Self { stop, task }
     }
 
-    /// Stops polling: requests in flight are dropped, nothing is published any more.
-    pub async fn stop(self) {
+    /// Tells it to stop. Requests in flight are dropped, and nothing is published any more.
+    pub fn cancel(&self) {
         self.stop.cancel();
-        // The hub ends at its next await; a panic in it is logged by the runtime's hook.
-        let _ = self.task.await;
+    }
+
+    /// Waits for its end; it was told to stop. What does not end soon is left behind.
+    pub async fn ended(self) {
+        self.cancel();
+        if tokio::time::timeout(PATIENCE, self.task).await.is_err() {
+            tracing::warn!("a poller does not end; it is left behind");
+        }
     }
 
     /// Whether the poller ended without being told to.

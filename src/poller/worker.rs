@@ -13,6 +13,9 @@ use crate::telemetry::traces::Tracer;
 
 use super::spans::traced;
 
+/// What a run may take beyond the deadline of its requests.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// Why a run brought nothing.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -62,8 +65,6 @@ impl std::fmt::Display for Failure {
 pub(super) struct Outcome {
     /// Which collector, by its place in the hub.
     pub(super) index: usize,
-    /// In which cycle it started.
-    pub(super) cycle: u64,
     /// When it ended.
     pub(super) ended: SystemTime,
     /// How long it ran.
@@ -86,14 +87,13 @@ pub(super) struct Context {
 pub(super) async fn run(
     context: Context,
     mut collector: Box<dyn Collector>,
-    mut starts: mpsc::Receiver<u64>,
+    mut starts: mpsc::Receiver<()>,
 ) {
-    while let Some(cycle) = starts.recv().await {
+    while starts.recv().await.is_some() {
         let started = Instant::now();
         let result = attempt(&context, collector.as_mut(), started + context.deadline).await;
         let outcome = Outcome {
             index: context.index,
-            cycle,
             ended: SystemTime::now(),
             took: started.elapsed(),
             result,
@@ -110,23 +110,16 @@ async fn attempt(
     deadline: Instant,
 ) -> Result<Collected, Failure> {
     let session = context.client.with_deadline(deadline);
-    let collect = AssertUnwindSafe(collector.collect(&session)).catch_unwind();
-    let site = context.client.site();
-    let traced = traced(&context.tracer, site, context.row.name, collect, failure_of);
-    match tokio::time::timeout_at(deadline, traced).await {
-        Err(_) => Err(Failure::Deadline(context.deadline)),
-        Ok(Err(_)) => Err(Failure::Panic),
-        Ok(Ok(result)) => result.map_err(Failure::Api),
-    }
-}
-
-/// What a span says of a run that failed.
-fn failure_of(
-    result: &Result<Result<Collected, Error>, Box<dyn std::any::Any + Send>>,
-) -> Option<&'static str> {
-    match result {
-        Ok(Ok(_)) => None,
-        Ok(Err(error)) => Some(error.kind().label()),
-        Err(_) => Some("panic"),
-    }
+    let collect = async {
+        let collect = AssertUnwindSafe(collector.collect(&session)).catch_unwind();
+        // The session keeps the deadline, so that a run ends with what it has; this is for a
+        // collector that waits for anything else.
+        match tokio::time::timeout_at(deadline + GRACE, collect).await {
+            Err(_) => Err(Failure::Deadline(context.deadline)),
+            Ok(Err(_)) => Err(Failure::Panic),
+            Ok(Ok(result)) => result.map_err(Failure::Api),
+        }
+    };
+    let kind = |result: &Result<Collected, Failure>| result.as_ref().err().map(Failure::kind);
+    traced(&context.tracer, context.client.site(), context.row.name, collect, kind).await
 }

@@ -75,6 +75,12 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// Whether something ended that should run.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.sites.values().any(|site| site.poller.is_dead())
+            || self.otlp.as_ref().is_some_and(ExporterHandle::is_dead)
+    }
+
     pub(super) fn address(&self) -> Option<SocketAddr> {
         self.server.as_ref().map(|(_, address)| *address)
     }
@@ -89,15 +95,18 @@ impl Running {
 
     /// Whether the push is as this configuration wants it.
     pub(super) fn pushes_like(&self, wanted: &Config) -> bool {
-        self.config.as_ref().is_some_and(|config| {
-            config.metrics == wanted.metrics
-                && config.http == wanted.http
+        let dead = self.otlp.as_ref().is_some_and(ExporterHandle::is_dead);
+        !dead
+            && self.config.as_ref().is_some_and(|config| {
+                config.metrics == wanted.metrics
+                // They make the identity of this agent.
+                && (&config.http.host, config.http.port) == (&wanted.http.host, wanted.http.port)
                 && match (&config.otlp, &wanted.otlp) {
                     (None, None) => true,
                     (Some(now), Some(then)) => now.same_as(then),
                     _ => false,
                 }
-        })
+            })
     }
 
     /// Whether this server is polled as this configuration wants it.
@@ -114,9 +123,7 @@ impl Running {
 
     /// Stops everything: pollers first, so that the last export is the last word.
     pub(super) async fn stop(&mut self) {
-        for (_, site) in std::mem::take(&mut self.sites) {
-            site.poller.stop().await;
-        }
+        end(std::mem::take(&mut self.sites).into_values().collect()).await;
         let otlp = self.otlp.take();
         let push = async {
             if let Some(otlp) = otlp {
@@ -211,16 +218,16 @@ impl Supervisor {
             .cloned()
             .collect();
         let mut changed = BTreeSet::new();
+        let mut ending = Vec::new();
         for name in gone {
-            if let Some(site) = self.running.sites.remove(&name) {
-                site.poller.stop().await;
-            }
+            ending.extend(self.running.sites.remove(&name));
             if replaced.contains(name.as_ref()) {
                 changed.insert(name.to_string());
             } else {
                 changes.push(Change::SiteRemoved(name.to_string()));
             }
         }
+        end(ending).await;
         let count = clients.len();
         for (position, client) in clients.into_iter().enumerate() {
             let name = client.site().to_owned();
@@ -241,6 +248,12 @@ impl Supervisor {
             self.running.sites.iter().map(|(name, site)| (Arc::clone(name), site.latest.clone()));
         self.store.set_sites(sites.collect());
     }
+}
+
+/// Ends pollers, all at once.
+async fn end(sites: Vec<Site>) {
+    sites.iter().for_each(|site| site.poller.cancel());
+    futures_util::future::join_all(sites.into_iter().map(|site| site.poller.ended())).await;
 }
 
 fn start_site(

@@ -33,6 +33,9 @@ use commit::Running;
 /// How long the end may take: SIGTERM promises 10 s.
 const FAREWELL: Duration = Duration::from_secs(8);
 
+/// How often the supervisor looks whether everything still runs.
+const INSPECTION: Duration = Duration::from_secs(10);
+
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
 pub enum Source {
@@ -93,7 +96,7 @@ impl Supervisor {
         let agent = AgentState::new(Arc::new(OtlpStats::default()));
         let renderer = Renderer::new(Arc::clone(&store), Arc::clone(&agent));
         let stop = CancellationToken::new();
-        let rendering = tokio::spawn(Arc::clone(&renderer).run(stop.clone()));
+        let rendering = tokio::spawn(Arc::clone(&renderer).run(store.subscribe(), stop.clone()));
         let state = Arc::new(http::State {
             renderer: Arc::clone(&renderer),
             store: Arc::clone(&store),
@@ -192,8 +195,19 @@ impl Supervisor {
 
     /// Serves reloads until a signal says to end. A second one ends at once.
     pub async fn run(mut self, mut signals: Signals) {
+        let mut inspection = tokio::time::interval(INSPECTION);
         loop {
-            match signals.next().await {
+            let signal = tokio::select! {
+                signal = signals.next() => signal,
+                _ = inspection.tick() => {
+                    if self.running.is_damaged() {
+                        tracing::error!("a task ended that should run: it is started anew");
+                        let _ = self.reload("recovery").await;
+                    }
+                    continue;
+                }
+            };
+            match signal {
                 Signal::Reload => {
                     // The verdict is logged and counted; what ran before runs on.
                     let _ = self.reload("sighup").await;
@@ -202,12 +216,13 @@ impl Supervisor {
                     tracing::info!(signal = name, "ending; a second signal ends at once");
                     break;
                 }
+                Signal::EndNow => break,
             }
         }
         let farewell = async {
             tokio::select! {
                 () = self.shutdown() => tracing::info!("ended"),
-                () = signals.end_again() => tracing::warn!("ended at once, as a second signal asked"),
+                () = signals.end_now() => tracing::warn!("ended at once, as a second signal asked"),
             }
         };
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {

@@ -1,12 +1,19 @@
 //! Unix signals, caught from the first moment on: one that comes during the start is not lost.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use tokio::sync::mpsc;
 
-/// Signals within this time are one request.
+/// Signals within this time are one request: what sends the first one to the process and to its
+/// group (`timeout`, some shells) means it once.
 const ONE_REQUEST: Duration = Duration::from_millis(500);
+
+/// When the process ends whatever hangs: SIGTERM promises 10 s.
+const LAST_RESORT: Duration = Duration::from_secs(9);
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,14 +22,15 @@ pub enum Signal {
     Reload,
     /// SIGTERM or SIGINT, by name.
     End(&'static str),
+    /// One of them again.
+    EndNow,
 }
 
 /// The signals of this process.
 #[derive(Debug)]
 pub struct Signals {
-    hangup: Stream,
-    interrupt: Stream,
-    terminate: Stream,
+    received: mpsc::UnboundedReceiver<Signal>,
+    ending: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -32,34 +40,81 @@ impl Signals {
     ///
     /// Where the system does not let them be caught.
     pub fn install() -> io::Result<Self> {
-        Ok(Self {
+        let streams = Streams {
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-        })
+        };
+        let (sender, received) = mpsc::unbounded_channel();
+        let ending = Arc::new(AtomicBool::new(false));
+        tokio::spawn(forward(streams, sender, Arc::clone(&ending)));
+        Ok(Self { received, ending })
     }
 
     /// The next one.
     pub async fn next(&mut self) -> Signal {
-        tokio::select! {
-            Some(()) = self.interrupt.recv() => Signal::End("SIGINT"),
-            Some(()) = self.terminate.recv() => Signal::End("SIGTERM"),
-            Some(()) = self.hangup.recv() => Signal::Reload,
+        match self.received.recv().await {
+            Some(signal) => signal,
+            None => std::future::pending().await,
         }
     }
 
-    /// The next one that asks for the end, after a pause: what sends the first one to the process
-    /// and to its group (`timeout`, some shells) means it once.
-    pub async fn end_again(&mut self) {
-        let pause = tokio::time::sleep(ONE_REQUEST);
-        tokio::pin!(pause);
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut pause => break,
-                _ = self.next() => {}
-            }
-        }
-        while self.next().await == Signal::Reload {}
+    /// The next one that asks to end at once.
+    pub async fn end_now(&mut self) {
+        while self.next().await != Signal::EndNow {}
     }
+
+    /// Whether the process was asked to end.
+    pub fn ending(&self) -> bool {
+        self.ending.load(Relaxed)
+    }
+}
+
+struct Streams {
+    hangup: Stream,
+    interrupt: Stream,
+    terminate: Stream,
+}
+
+/// Hands signals on, in a task of its own: whatever the supervisor waits for, the end is under way.
+async fn forward(
+    mut streams: Streams,
+    sender: mpsc::UnboundedSender<Signal>,
+    ending: Arc<AtomicBool>,
+) {
+    let mut first: Option<tokio::time::Instant> = None;
+    loop {
+        let name = tokio::select! {
+            Some(()) = streams.interrupt.recv() => "SIGINT",
+            Some(()) = streams.terminate.recv() => "SIGTERM",
+            Some(()) = streams.hangup.recv() => {
+                let _ = sender.send(Signal::Reload);
+                continue;
+            }
+        };
+        let signal = match first {
+            None => {
+                first = Some(tokio::time::Instant::now());
+                ending.store(true, Relaxed);
+                last_resort();
+                Signal::End(name)
+            }
+            Some(first) if first.elapsed() < ONE_REQUEST => continue,
+            Some(_) => Signal::EndNow,
+        };
+        if sender.send(signal).is_err() {
+            return;
+        }
+    }
+}
+
+/// Ends the process from a plain thread, in case everything else is stuck in something that cannot
+/// be cancelled (a resolver, a file system that hangs).
+fn last_resort() {
+    let watchdog = std::thread::Builder::new().name("last-resort".to_owned());
+    // Without the thread there is only the orderly end.
+    let _ = watchdog.spawn(|| {
+        std::thread::park_timeout(LAST_RESORT);
+        std::process::exit(0);
+    });
 }

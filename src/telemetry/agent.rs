@@ -302,8 +302,28 @@ impl AgentState {
     }
 
     fn record_otlp(&self, samples: &mut Samples) {
-        let _ =
-            (&OTLP_EXPORTS, &OTLP_POINTS, &OTLP_LAST_SUCCESS, &OTLP_DURATION, &self.otlp, samples);
+        for signal in self.otlp.snapshot() {
+            let name = signal.signal.as_str();
+            for (result, count) in &signal.exports {
+                samples.record(&OTLP_EXPORTS, [name, result], *count as f64);
+            }
+            let items = [
+                ("accepted", signal.items.accepted),
+                ("rejected", signal.items.rejected),
+                ("dropped", signal.items.dropped),
+            ];
+            for (result, count) in items {
+                samples.record(&OTLP_POINTS, [name, result], count as f64);
+            }
+            samples.record(&OTLP_REQUESTS, [name], signal.requests as f64);
+            samples.record(&OTLP_BYTES, [name], signal.bytes as f64);
+            if let Some(seconds) = signal.last_success {
+                samples.record(&OTLP_LAST_SUCCESS, [name], seconds);
+            }
+            if let Some(duration) = signal.last_duration {
+                samples.record(&OTLP_DURATION, [name], duration.as_secs_f64());
+            }
+        }
     }
 }
 

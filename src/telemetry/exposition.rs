@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 
+use axum::body::Bytes;
 use flate2::write::DeflateEncoder;
 use flate2::{Compression, Crc};
 use prometheus::core::{Collector, Desc};
@@ -175,15 +176,18 @@ fn histogram(bounds: &[f64], distribution: &Distribution) -> Histogram {
     histogram
 }
 
-/// Text beside its compressed form, ready to be one piece of a gzip stream.
-#[derive(Debug, Default)]
+/// Text beside its compressed form, ready to be one piece of a gzip stream. Its bytes are shared: a
+/// scrape copies nothing.
+#[derive(Debug)]
 pub struct Piece {
-    /// The text as it is.
-    pub text: Vec<u8>,
+    text: Bytes,
     /// Raw deflate blocks that end on a byte boundary; the last piece of a stream ends it.
-    deflated: Vec<u8>,
+    deflated: Bytes,
     crc: Crc,
 }
+
+/// A body in chunks.
+pub type Chunks = Vec<Bytes>;
 
 impl Piece {
     /// Compresses a piece that others follow.
@@ -192,7 +196,7 @@ impl Piece {
     }
 
     /// Compresses the piece that ends the stream.
-    pub fn last(text: Vec<u8>) -> Self {
+    fn last(text: Vec<u8>) -> Self {
         Self::compress(text, true)
     }
 
@@ -209,29 +213,24 @@ impl Piece {
         };
         let mut crc = Crc::new();
         crc.update(&text);
-        Self { text, deflated, crc }
+        Self { text: text.into(), deflated: deflated.into(), crc }
     }
 
-    /// The uncompressed text of two pieces.
-    pub fn plain(&self, last: &Self) -> Vec<u8> {
-        [self.text.as_slice(), &last.text].concat()
+    /// This text and another one after it.
+    pub fn plain(&self, last: Vec<u8>) -> Chunks {
+        vec![self.text.clone(), last.into()]
     }
 
     /// One gzip stream of two pieces (RFC 1952): one member, for the sake of clients that read only
     /// the first.
-    pub fn gzip(&self, last: &Self) -> Vec<u8> {
+    pub fn gzip(&self, last: Vec<u8>) -> Chunks {
         const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
+        let last = Self::last(last);
         let mut crc = Crc::new();
         crc.combine(&self.crc);
         crc.combine(&last.crc);
-        [
-            HEADER.as_slice(),
-            &self.deflated,
-            &last.deflated,
-            &crc.sum().to_le_bytes(),
-            &crc.amount().to_le_bytes(),
-        ]
-        .concat()
+        let end = [crc.sum().to_le_bytes(), crc.amount().to_le_bytes()].concat();
+        vec![Bytes::from_static(&HEADER), self.deflated.clone(), last.deflated, end.into()]
     }
 }
 
@@ -316,12 +315,11 @@ nbu_took_seconds_count{site="paris",what="poll"} 2
     fn two_pieces_are_one_gzip_stream() {
         for (first, last) in [("", ""), ("a", ""), ("", "b"), ("text ", "more"), ("x\n", "y\n")] {
             let first = Piece::first(first.repeat(10_000).into_bytes());
-            let last = Piece::last(last.as_bytes().to_vec());
+            let last = last.as_bytes().to_vec();
+            let gzip = first.gzip(last.clone()).concat();
             let mut read = Vec::new();
-            flate2::read::GzDecoder::new(first.gzip(&last).as_slice())
-                .read_to_end(&mut read)
-                .unwrap();
-            assert_eq!(read, first.plain(&last));
+            flate2::read::GzDecoder::new(gzip.as_slice()).read_to_end(&mut read).unwrap();
+            assert_eq!(read, first.plain(last).concat());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One consistent view of everything to export: the slices of all sites, cut to the cardinality
 //! limit. Readers collect over a frame, never over the moving store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -100,14 +100,25 @@ impl Frame {
         }
         let mut dropped = Dropped::new();
         for places in places.into_values() {
-            let mut takes: Vec<usize> =
-                places.iter().map(|&(slice, family)| self.slices[slice].takes[family]).collect();
-            let excess = fit(&mut takes, limit);
+            // By site: that a site shows a metric in two parts gives it no second share.
+            let mut sites: BTreeMap<Option<Arc<str>>, usize> = BTreeMap::new();
+            for &(slice, family) in &places {
+                let site = self.slices[slice].site.clone();
+                *sites.entry(site).or_default() += self.slices[slice].takes[family];
+            }
+            let mut shares: Vec<usize> = sites.values().copied().collect();
+            let excess = fit(&mut shares, limit);
             if excess == 0 {
                 continue;
             }
-            for (&(slice, family), take) in places.iter().zip(takes) {
-                self.slices[slice].takes[family] = take;
+            for (left, share) in sites.values_mut().zip(shares) {
+                *left = share;
+            }
+            for &(slice, family) in &places {
+                let slice = &mut self.slices[slice];
+                let left = sites.entry(slice.site.clone()).or_default();
+                slice.takes[family] = slice.takes[family].min(*left);
+                *left -= slice.takes[family];
             }
             if let Some(&(slice, family)) = places.first() {
                 dropped.push((self.slices[slice].families[family].definition, excess));

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::agent::AgentState;
-use super::exposition::{self, Block, Piece};
+use super::exposition::{self, Block, Chunks, Piece};
 use super::frame::{Frame, Slice};
 use crate::snapshot::Store;
 
@@ -62,8 +62,8 @@ impl Renderer {
     }
 
     /// Renders now what changed since the last time, and puts the page together. Blocks for about
-    /// 3 us for each series that changed and 0.3 us for each there is.
-    pub fn render(&self) {
+    /// 3 us for each series that changed and 0.3 us for each there is; returns how long it took.
+    pub fn render(&self) -> Duration {
         let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
         let limit = *self.limit.borrow();
@@ -74,7 +74,8 @@ impl Renderer {
         let blocks = order.iter().filter_map(|key| rendered.get(key)).flat_map(|(_, b)| b);
         self.page.store(Arc::new(Piece::first(exposition::page(blocks))));
         let names: Vec<_> = dropped.iter().map(|(d, n)| format!("{} ({n})", d.name)).collect();
-        match self.agent.set_rendered(started.elapsed(), series, dropped) {
+        let took = started.elapsed();
+        match self.agent.set_rendered(took, series, dropped) {
             Some(true) => tracing::warn!(
                 metrics = names.join(", "),
                 limit,
@@ -83,19 +84,18 @@ impl Renderer {
             Some(false) => tracing::info!("no series are dropped any more"),
             None => {}
         }
+        took
     }
 
-    /// Renders whenever the store changed, until `stop`.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut changes = self.store.subscribe();
+    /// Renders whenever `changes` (of the store) says so, until `stop`.
+    pub async fn run(self: Arc<Self>, mut changes: watch::Receiver<u64>, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = changes.changed() => if changed.is_err() { return },
             }
-            let started = Instant::now();
-            self.render_off_thread().await;
-            let pace = PACE.max(started.elapsed() * SHARE);
+            let took = self.render_off_thread().await;
+            let pace = PACE.max(took * SHARE);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pace) => {}
@@ -104,19 +104,19 @@ impl Renderer {
     }
 
     /// Renders on a blocking thread and waits for it.
-    pub async fn render_off_thread(self: &Arc<Self>) {
+    pub async fn render_off_thread(self: &Arc<Self>) -> Duration {
         let renderer = Arc::clone(self);
-        let _ = tokio::task::spawn_blocking(move || renderer.render()).await;
+        tokio::task::spawn_blocking(move || renderer.render()).await.unwrap_or(PACE)
     }
 
     /// The bytes of one scrape. Takes no lock that a poll or a rendering holds; blocks for the
     /// fraction of a millisecond that the agent's own part takes.
-    pub fn scrape(&self, gzip: bool) -> Vec<u8> {
+    pub fn scrape(&self, gzip: bool) -> Chunks {
         self.agent.count_scrape(gzip);
         let own = blocks(&Slice::whole(None, &self.agent.part()));
-        let own = Piece::last(exposition::page(own.iter()));
+        let own = exposition::page(own.iter());
         let page = self.page.load();
-        if gzip { page.gzip(&own) } else { page.plain(&own) }
+        if gzip { page.gzip(own) } else { page.plain(own) }
     }
 }
 

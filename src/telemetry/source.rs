@@ -45,9 +45,12 @@ impl MetricSource for Source {
         let now = nanos(SystemTime::now());
         let mut metrics: BTreeMap<String, Metric> = BTreeMap::new();
         for slice in &frame.slices {
-            let numbers = numbers(slice);
-            let histograms =
-                slice.content().filter_map(|(d, points)| histogram(slice, d, points, now));
+            // A clock that was set back must not make totals start in the future.
+            let origin = nanos(slice.origin).min(now);
+            let numbers = numbers(slice, origin);
+            let histograms = slice
+                .content()
+                .filter_map(|(d, points)| histogram(slice, d, points, (origin, now)));
             for metric in numbers.into_iter().chain(histograms) {
                 merge(&mut metrics, metric);
             }
@@ -57,7 +60,7 @@ impl MetricSource for Source {
 }
 
 /// Gauges and counters of a slice, through their instruments.
-fn numbers(slice: &Slice) -> Vec<Metric> {
+fn numbers(slice: &Slice, origin: u64) -> Vec<Metric> {
     let reader = SharedReader::default();
     let provider = provide(slice, reader.clone());
     let mut collected = ResourceMetrics::default();
@@ -67,7 +70,6 @@ fn numbers(slice: &Slice) -> Vec<Metric> {
     drop(provider);
     let mut metrics: Vec<Metric> =
         collected.scope_metrics().flat_map(ScopeMetrics::metrics).map(Metric::from).collect();
-    let origin = nanos(slice.origin);
     for metric in &mut metrics {
         match metric.data.as_mut() {
             // Not the SDK's start time (when the instrument was made) but the totals' own origin.
@@ -111,7 +113,7 @@ fn histogram(
     slice: &Slice,
     definition: &'static Definition,
     points: &[Point],
-    now: u64,
+    (origin, now): (u64, u64),
 ) -> Option<Metric> {
     let Kind::Histogram(bounds) = definition.kind else { return None };
     let keys = Keys::of(definition);
@@ -122,7 +124,7 @@ fn histogram(
             let pairs = keys.pairs(slice.site.as_ref(), point);
             Some(HistogramDataPoint {
                 attributes: pairs.map(|(key, value)| attribute(key, value)).collect(),
-                start_time_unix_nano: nanos(slice.origin),
+                start_time_unix_nano: origin,
                 time_unix_nano: now,
                 count: distribution.count(),
                 sum: Some(distribution.sum),

@@ -85,6 +85,11 @@ pub struct ExporterHandle {
 }
 
 impl ExporterHandle {
+    /// Whether the task ended without being told to.
+    pub fn is_dead(&self) -> bool {
+        self.task.is_finished()
+    }
+
     /// Exports now and says how it went. An export under way ends first.
     pub async fn flush(&self) -> ExportOutcome {
         let (reply, outcome) = oneshot::channel();

@@ -37,10 +37,11 @@ impl Sending<'_> {
             // Half to all of it, so that agents that failed together don't come back together.
             let wait =
                 error.retry_after.unwrap_or_else(|| pause.mul_f64(fastrand::f64().midpoint(1.0)));
-            let again = Instant::now() + wait;
-            if !error.retryable || left == 0 || again >= self.deadline {
+            // A receiver can ask for any time, also for one that no clock holds.
+            let again = Instant::now().checked_add(wait).filter(|again| *again < self.deadline);
+            let Some(again) = again.filter(|_| error.retryable && left > 0) else {
                 return Err(error);
-            }
+            };
             sleep_until(again).await;
             pause *= 2;
         }
