@@ -10,6 +10,7 @@ mod run;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use tracing::Level;
 
@@ -20,7 +21,10 @@ use crate::log::Log;
 /// Polls the REST API of one or many NetBackup primary servers and exports what it sees over OTLP
 /// (pushed to a Collector) and on a Prometheus endpoint (pulled).
 #[derive(Debug, Parser)]
-#[command(name = "nbu-otel-agent", version, args_conflicts_with_subcommands = true)]
+#[command(name = "nbu-otel-agent", version)]
+#[command(override_usage = "\
+nbu-otel-agent [OPTIONS] --config <FILE>
+       nbu-otel-agent [OPTIONS] <COMMAND>")]
 #[command(after_help = "\
 EXAMPLES:
   nbu-otel-agent demo                          two simulated servers, nothing to configure
@@ -28,13 +32,16 @@ EXAMPLES:
   nbu-otel-agent doctor --config config.yaml   can each server be reached, and what may the key see?
   nbu-otel-agent --config config.yaml          run
 
-SIGNALS: SIGTERM and SIGINT end the agent within 10 s, with a last OTLP export.
+SIGNALS: SIGTERM and SIGINT end the agent within 10 s, with a last OTLP export; a second one ends it
+at once. SIGHUP reads the configuration again; an invalid one changes nothing.
 EXIT CODES: 0 ended as asked; 1 something failed and the log says what; 2 wrong usage.")]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    #[command(flatten)]
-    config: Option<ConfigFile>,
+    /// The configuration file (YAML); config.example.yaml documents every key.
+    // Not `ConfigFile`: flattened, it would be required, and who names nothing is told of the demo.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     verbosity: Verbosity,
 }
@@ -83,8 +90,16 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let log = Log::start(cli.verbosity.level());
-    let Some(command) = cli.command.or_else(|| cli.config.map(Command::Run)) else {
-        return usage();
+    let command = match (cli.command, cli.config) {
+        (Some(command), None) => command,
+        (None, Some(path)) => Command::Run(ConfigFile { path }),
+        (None, None) => {
+            let hint = "name a configuration with --config FILE, or try the demo";
+            return usage(ErrorKind::MissingRequiredArgument, hint);
+        }
+        (Some(_), Some(_)) => {
+            return usage(ErrorKind::ArgumentConflict, "--config FILE goes after the command");
+        }
     };
     match command {
         Command::Run(config) => run::run(config.path, log),
@@ -96,14 +111,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn usage() -> ExitCode {
+fn usage(kind: ErrorKind, hint: &str) -> ExitCode {
     use clap::CommandFactory as _;
-    let mut command = Cli::command();
-    let error = command.error(
-        clap::error::ErrorKind::MissingRequiredArgument,
-        "name a configuration with --config FILE, or try the demo",
-    );
-    let _ = error.print();
+    let _ = Cli::command().error(kind, hint).print();
     ExitCode::from(2)
 }
 
