@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
@@ -175,7 +175,12 @@ impl Supervisor {
             None => self.safe = Some(SafeConfig::new(Arc::clone(&config))),
         }
         let hash = plan.sha256;
-        self.agent.update_config(|state| state.sha256 = hash);
+        self.agent.update_config(|state| {
+            state.sha256 = hash;
+            state.last_ok = true;
+            state.last_error = None;
+            state.last_success = Some(SystemTime::now());
+        });
         self.state.ready.store(true, Relaxed);
         self.renderer.render_off_thread().await;
         if let Some((bound, address)) = plan.listener {

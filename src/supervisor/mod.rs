@@ -12,7 +12,7 @@ mod signals;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -142,10 +142,10 @@ impl Supervisor {
         };
         self.agent.update_config(|state| {
             *state.reloads.entry((trigger, result)).or_default() += 1;
-            state.last_ok = verdict.is_ok();
-            state.last_error = verdict.as_ref().err().map(ToString::to_string);
-            if verdict.is_ok() {
-                state.last_success = Some(SystemTime::now());
+            // A success is told by the commit, before the endpoint serves.
+            if let Err(error) = &verdict {
+                state.last_ok = false;
+                state.last_error = Some(error.to_string());
             }
         });
         match &verdict {
