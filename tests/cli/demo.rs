@@ -1,0 +1,39 @@
+//! `demo`: a newcomer's first minute.
+
+use std::net::TcpListener;
+
+use crate::endpoint::Endpoint;
+use crate::process::{Desk, Signal, port};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_serves_two_sites_and_tells_what_is_pushed() {
+    let (desk, port) = (Desk::new(), port());
+    let number = port.to_string();
+    let mut demo = desk.start(&["demo", "--port", &number, "--jobs", "200", "--interval", "1"]);
+    let endpoint = Endpoint::on(port);
+    for site in ["paris", "tokyo"] {
+        let page = endpoint.complete(&mut demo, site).await;
+        let count: f64 = page.of_site(site, |name| name == "nbu_jobs_count").values().sum();
+        assert!(count >= 200.0, "{site} has {count} jobs");
+    }
+    demo.says(" points arrived").await;
+    let ended = demo.end_by(Signal::INT).await;
+    assert!(ended.stdout.contains(&format!("http://127.0.0.1:{port}/metrics")), "{}", ended.all());
+    let arrived: Vec<usize> = ended
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("OTLP receiver: ")?.strip_suffix(" points arrived"))
+        .map(|points| points.parse().expect("a number"))
+        .collect();
+    assert!(arrived.iter().any(|points| *points > 0), "{}", ended.all());
+    assert!(!ended.all().contains("WARN") && !ended.all().contains("ERROR"), "{}", ended.all());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_taken_ends_the_demo_with_its_name() {
+    let (desk, port) = (Desk::new(), port());
+    let _taken = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+    let ended = desk.run(&["demo", "--port", &port.to_string(), "--jobs", "20"]).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.all());
+    assert!(ended.stderr.contains(&format!("127.0.0.1:{port}")), "{}", ended.all());
+}

@@ -1,0 +1,25 @@
+//! The binary as its users meet it: a process with arguments, a configuration file, signals, an exit
+//! code and two streams, against simulated servers over real HTTP.
+
+#![allow(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails; clippy's own allowance misses helpers"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod check;
+mod demo;
+mod doctor;
+mod doctor_access;
+mod endpoint;
+mod farewell;
+mod logs;
+mod once;
+mod process;
+mod reload;
+mod run;
+mod usage;

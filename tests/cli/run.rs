@@ -1,0 +1,60 @@
+//! `run`: where it listens.
+
+use std::net::{SocketAddr, TcpListener};
+
+use nbu_sim::Simulator;
+
+use crate::endpoint::Endpoint;
+use crate::process::{Desk, Signal, config};
+use crate::support::{simulate, world};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_in_use_ends_the_start_with_its_name() {
+    let paris = simulate(world(1)).await;
+    let config = config().site("paris", &paris);
+    let _taken = TcpListener::bind(("127.0.0.1", config.port)).expect("the port is free");
+    let desk = Desk::with(&config.yaml());
+    for arguments in [&["--config", "config.yaml"][..], &["run", "--config", "config.yaml"]] {
+        let ended = desk.run(arguments).await;
+        assert_eq!(ended.code, Some(1), "{}", ended.all());
+        let said = format!("cannot listen on 127.0.0.1:{}: ", config.port);
+        assert!(ended.stderr.contains(&said), "{}", ended.stderr);
+        assert!(ended.stderr.contains("change server.port"), "{}", ended.stderr);
+    }
+    assert_eq!(paris.request_count(), 0, "polled without an endpoint");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ipv6_address_serves_and_is_polled_in_either_spelling() {
+    let local = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 0));
+    if TcpListener::bind(local).is_err() {
+        // A machine without IPv6 has nothing to test.
+        return;
+    }
+    let paris = Simulator::start_on(local, world(1)).await.expect("a simulated server starts");
+    for host in ["::1", "[::1]"] {
+        let config = config();
+        let yaml = format!(
+            "server: {{ host: \"{host}\", port: {} }}\nnbuservers:\n  - {{ site: paris, scheme: \
+             http, host: \"{host}\", port: {}, apiKey: {} }}\n",
+            config.port,
+            paris.addr().port(),
+            paris.settings().api_key
+        );
+        let desk = Desk::with(&yaml);
+        let mut agent = desk.start(&["--config", "config.yaml"]);
+        Endpoint::at(&format!("[::1]:{}", config.port)).complete(&mut agent, "paris").await;
+        agent.end_by(Signal::TERM).await;
+        let doctor = desk.run(&["doctor", "--config", "config.yaml"]).await;
+        assert_eq!(doctor.code, Some(0), "{}", doctor.all());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_that_comes_during_the_start_ends_it_too() {
+    let paris = simulate(world(1)).await;
+    let desk = Desk::with(&config().site("paris", &paris).yaml());
+    let mut agent = desk.start(&["--config", "config.yaml"]);
+    agent.says("nbu-otel-agent starts").await;
+    agent.end_by(Signal::TERM).await;
+}

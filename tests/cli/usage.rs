@@ -1,0 +1,79 @@
+//! What the command line says of itself, and of mistakes in it.
+
+use std::path::Path;
+
+use crate::process::Desk;
+
+#[tokio::test]
+async fn version_is_the_packages() {
+    for option in ["--version", "-V"] {
+        let ended = Desk::new().run(&[option]).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.all());
+        assert_eq!(ended.stdout, concat!("nbu-otel-agent ", env!("CARGO_PKG_VERSION"), "\n"));
+        assert_eq!(ended.stderr, "");
+    }
+}
+
+#[tokio::test]
+async fn help_names_the_commands_the_signals_and_the_exit_codes() {
+    let ended = Desk::new().run(&["--help"]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.all());
+    for word in [
+        "demo",
+        "check",
+        "doctor",
+        "once",
+        "docs",
+        "--config",
+        "--debug",
+        "--trace",
+        "SIGTERM",
+        "SIGINT",
+        "SIGHUP",
+        "EXIT CODES",
+        "config.example.yaml",
+    ] {
+        assert!(ended.stdout.contains(word), "no {word} in\n{}", ended.stdout);
+    }
+    assert_eq!(ended.stderr, "");
+    for command in ["run", "check", "doctor", "once", "demo", "docs"] {
+        let ended = Desk::new().run(&[command, "--help"]).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.all());
+        assert!(ended.stdout.contains(&format!("nbu-otel-agent {command}")), "{}", ended.stdout);
+    }
+}
+
+#[tokio::test]
+async fn wrong_usage_is_2_and_a_hint_on_standard_error() {
+    let cases: [(&[&str], &str); 10] = [
+        (&[], "--config FILE, or try the demo"),
+        (&["--debug"], "--config FILE, or try the demo"),
+        (&["--bogus"], "--bogus"),
+        (&["--config"], "--config"),
+        (&["check"], "--config"),
+        (&["-c", "a.yaml", "demo"], "--config FILE goes after the command"),
+        (&["-c", "a.yaml", "check", "-c", "b.yaml"], "--config FILE goes after the command"),
+        (&["chekc", "--config", "config.yaml"], "check"),
+        (&["demo", "--port", "70000"], "70000"),
+        (&["demo", "--interval", "0"], "--interval"),
+    ];
+    for (arguments, hint) in cases {
+        let ended = Desk::new().run(arguments).await;
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.all());
+        assert!(ended.stderr.contains(hint), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("--help"), "{arguments:?}: {}", ended.stderr);
+        assert_eq!(ended.stdout, "", "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn docs_prints_the_reference_that_is_in_the_tree() {
+    let ended = Desk::new().run(&["docs"]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.all());
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    assert!(
+        ended.stdout == std::fs::read_to_string(page).expect("docs/metrics.md"),
+        "docs/metrics.md is not what `docs` prints"
+    );
+    assert_eq!(ended.stderr, "");
+}
