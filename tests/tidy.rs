@@ -130,3 +130,27 @@ fn the_documented_paths_exist() {
     }
     assert!(found > 10);
 }
+
+#[test]
+fn the_links_of_the_documents_lead_somewhere() {
+    let mut documents: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
+        .iter()
+        .map(|name| root().join(name))
+        .collect();
+    for folder in ["docs", "docs/adr"] {
+        documents.extend(fs::read_dir(root().join(folder)).unwrap().map(|e| e.unwrap().path()));
+    }
+    let mut found = 0;
+    for document in documents.iter().filter(|path| path.is_file()) {
+        let text = fs::read_to_string(document).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.starts_with("http") || link.starts_with('#') {
+                continue;
+            }
+            found += 1;
+            let target = document.parent().unwrap().join(link.split('#').next().unwrap());
+            assert!(target.exists(), "{} links to {link}", document.display());
+        }
+    }
+    assert!(found > 3);
+}

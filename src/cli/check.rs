@@ -11,8 +11,7 @@ pub(super) fn run(path: &Path) -> ExitCode {
             for warning in &loaded.warnings {
                 super::complain(&format!("warning: {warning}\n"));
             }
-            super::print(&config::effective(&loaded.config));
-            ExitCode::SUCCESS
+            super::print(&config::effective(&loaded.config))
         }
         Err(errors) => {
             super::complain(&format!("{errors}\n"));

@@ -22,7 +22,7 @@ pub(super) struct Options {
     port: u16,
     /// Push OTLP over gRPC to this Collector instead of the demo's own receiver.
     #[arg(long, value_name = "URL")]
-    otlp: Option<String>,
+    otlp: Option<url::Url>,
     /// Jobs that ended in the last 24 hours at each server.
     #[arg(long, default_value_t = 2_000)]
     jobs: usize,
@@ -63,14 +63,17 @@ async fn demo(options: Options, log: Log) -> ExitCode {
         },
     };
     let endpoint = match (&options.otlp, &receiver) {
-        (Some(endpoint), _) => endpoint.clone(),
+        (Some(endpoint), _) => endpoint.to_string(),
         (None, Some(sink)) => sink.grpc_endpoint(),
         (None, None) => return ExitCode::FAILURE,
     };
     let base = format!("http://{}", crate::http::display(&options.host, options.port));
-    super::print(&welcome(&base, &servers, &endpoint));
+    let welcome = welcome(&base, &servers, &endpoint);
     let config = config(&options, &servers, &endpoint);
-    let code = serve(Source::Text(config), log).await;
+    let code = serve(Source::Text(config), log, || _ = super::print(&welcome)).await;
+    if code != ExitCode::SUCCESS {
+        super::complain("the demo takes its address from --host and --port\n");
+    }
     for (_, server) in servers {
         server.stop().await;
     }
@@ -100,7 +103,7 @@ fn receiver() -> std::io::Result<Sink> {
     Sink::start(otlp_sink::Options {
         keep: 1,
         on_export: Some(Box::new(|export: &ExportSummary| {
-            super::print(&format!("OTLP receiver: {} points arrived\n", export.points));
+            let _ = super::print(&format!("OTLP receiver: {} points arrived\n", export.points));
         })),
         ..otlp_sink::Options::default()
     })

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use crate::metric::{Definition, Kind, Scope};
 
 pub(super) fn run() -> ExitCode {
-    super::print(&metrics());
-    ExitCode::SUCCESS
+    super::print(&metrics())
 }
 
 const HEAD: &str = "\

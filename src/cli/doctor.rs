@@ -44,28 +44,32 @@ async fn examine(config: &Config) -> ExitCode {
     let sites = config.servers.iter().map(|server| site(config, server));
     let reports = futures_util::future::join_all(sites).await;
     let otlp = otlp(config).await;
-    let mut healthy = true;
+    let mut text = String::new();
+    let (mut failures, mut doubts) = (0, 0);
     for report in reports.iter().chain([&otlp]) {
-        super::print(&report.text);
-        healthy &= report.failures == 0;
+        text.push_str(&report.text);
+        failures += report.failures;
+        doubts += report.doubts;
     }
-    super::print(if healthy {
-        "all is well\n"
-    } else {
-        "something needs mending: see the lines that begin with FAIL\n"
+    text.push_str(match (failures, doubts) {
+        (0, 0) => "all is well\n",
+        (0, _) => "nothing fails: see the lines that begin with warn\n",
+        _ => "something needs mending: see the lines that begin with FAIL\n",
     });
-    if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let printed = super::print(&text);
+    if failures == 0 { printed } else { ExitCode::FAILURE }
 }
 
 /// Lines about one site or about OTLP, printed together.
 struct Report {
     text: String,
     failures: usize,
+    doubts: usize,
 }
 
 impl Report {
     fn new(title: &str) -> Self {
-        Self { text: format!("{title}\n"), failures: 0 }
+        Self { text: format!("{title}\n"), failures: 0, doubts: 0 }
     }
 
     fn line(&mut self, verdict: &str, step: &str, detail: impl Display) {
@@ -75,6 +79,11 @@ impl Report {
 
     fn ok(&mut self, step: &str, detail: impl Display) {
         self.line("ok", step, detail);
+    }
+
+    fn warn(&mut self, step: &str, detail: impl Display) {
+        self.doubts += 1;
+        self.line("warn", step, detail);
     }
 
     fn fail(&mut self, step: &str, detail: impl Display) {
@@ -101,7 +110,11 @@ async fn steps(
     client: &Client,
     report: &mut Report,
 ) -> Option<()> {
-    if server.proxy.is_none() {
+    if server.proxy.is_some() {
+        report.line("-", "network", "by way of proxyUrl");
+    } else if let Some(variable) = proxy_variable() {
+        report.line("-", "network", format!("by way of the proxy that {variable} names"));
+    } else {
         network(client, report).await?;
     }
     let ping = match client.ping().await {
@@ -122,12 +135,18 @@ async fn steps(
     }
     report.ok("ping", format!("answered in {} ms", ping.round_trip.as_millis()));
     let skew = ping.clock_skew().as_secs_f64();
-    let word = if skew.abs() > SKEW { "warn" } else { "ok" };
-    report.line(
-        word,
-        "clock",
-        format!("the server's is {skew:+.1} s from ours; windows follow the server's"),
-    );
+    let clock = format!("the server's is {skew:+.1} s from ours; windows follow the server's");
+    if skew.abs() > SKEW {
+        report.warn("clock", clock);
+    } else {
+        report.ok("clock", clock);
+    }
+    if let (Some(wanted), Some(newest)) = (server.api_version, ping.version)
+        && wanted > newest
+    {
+        report.fail("version", format!("apiVersion is {wanted}, and the server speaks {newest} at most: leave apiVersion out"));
+        return None;
+    }
     let session = client.with_deadline(Instant::now() + server.timeout);
     match session.version().await {
         Ok(version) => report.ok("version", version),
@@ -138,6 +157,13 @@ async fn steps(
     }
     permissions(config, server, client, report).await;
     Some(())
+}
+
+/// The variable of the environment that puts a proxy between here and the server, if any.
+fn proxy_variable() -> Option<&'static str> {
+    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        .into_iter()
+        .find(|name| std::env::var(name).is_ok_and(|value| !value.is_empty()))
 }
 
 async fn network(client: &Client, report: &mut Report) -> Option<()> {
@@ -189,11 +215,14 @@ async fn permissions(
         report.ok("key", "accepted");
     }
     for (name, verdict) in verdicts {
-        let step = format!("permission {name}");
+        let denied = matches!(&verdict, Err(error) if error.is_denial());
+        let step = match verdict {
+            Err(_) if !denied => format!("read {name}"),
+            _ => format!("permission {name}"),
+        };
         match verdict {
             Ok(Some(true)) => report.ok(&step, "granted"),
-            Ok(_) => report.line(
-                "warn",
+            Ok(_) => report.warn(
                 &step,
                 "the list is empty, and the server does not tell whether it is forbidden",
             ),

@@ -101,14 +101,16 @@ pub fn main() -> ExitCode {
             return usage(ErrorKind::ArgumentConflict, "--config FILE goes after the command");
         }
     };
-    match command {
-        Command::Run(config) => run::run(config.path, log),
+    let code = match command {
+        Command::Run(config) => run::run(config.path, log.clone()),
         Command::Check(config) => check::run(&config.path),
         Command::Doctor(config) => doctor::run(&config.path),
         Command::Once(config) => once::run(&config.path),
-        Command::Demo(options) => demo::run(options, log),
+        Command::Demo(options) => demo::run(options, log.clone()),
         Command::Docs => docs::run(),
-    }
+    };
+    log.finish();
+    code
 }
 
 fn usage(kind: ErrorKind, hint: &str) -> ExitCode {
@@ -117,11 +119,18 @@ fn usage(kind: ErrorKind, hint: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Prints what a command is asked for. A reader that went away (`| head`) is no error.
-fn print(text: &str) {
-    use std::io::Write as _;
+/// Prints what a command is asked for, and gives its exit code. A reader that went away (`| head`)
+/// is no error; a disk that is full is.
+fn print(text: &str) -> ExitCode {
+    use std::io::{ErrorKind, Write as _};
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            complain(&format!("standard output cannot be written: {error}\n"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 /// Prints what a command has to complain about.

@@ -24,8 +24,8 @@ pub(super) fn run(path: &Path) -> ExitCode {
 async fn once(path: &Path) -> ExitCode {
     let source = Source::File(path.to_owned());
     let mut supervisor = Supervisor::new(source, Arc::new(ProcessEnvironment), None).polling_only();
-    // What is wrong was logged, on standard error.
-    if supervisor.reload("start").await.is_err() {
+    if let Err(error) = supervisor.reload("start").await {
+        super::complain(&format!("{error}\n"));
         return ExitCode::FAILURE;
     }
     let deadline = supervisor.config().map_or(Duration::ZERO, |config| config.polling.deadline());
@@ -33,11 +33,12 @@ async fn once(path: &Path) -> ExitCode {
     // Each collector ends by its own deadline; a little more lets the last one publish.
     let _ = tokio::time::timeout(deadline + Duration::from_secs(5), settled).await;
     supervisor.renderer().render_off_thread().await;
-    super::print(&String::from_utf8_lossy(&supervisor.renderer().scrape(false).concat()));
+    let page = supervisor.renderer().scrape(false).concat();
+    let printed = super::print(&String::from_utf8_lossy(&page));
     let failed = complaints(&supervisor.store().snapshots());
     supervisor.shutdown().await;
     super::complain(&failed);
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed.is_empty() { printed } else { ExitCode::FAILURE }
 }
 
 /// Waits until every collector of every site ended one attempt.

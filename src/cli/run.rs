@@ -16,12 +16,12 @@ pub(super) fn run(path: PathBuf, log: Log) -> ExitCode {
         Ok(runtime) => runtime,
         Err(code) => return code,
     };
-    let code = runtime.block_on(serve(Source::File(path), log));
+    let code = runtime.block_on(serve(Source::File(path), log, || {}));
     end(runtime, code)
 }
 
-/// Runs a configuration until a signal says to end.
-pub(super) async fn serve(source: Source, log: Log) -> ExitCode {
+/// Runs a configuration until a signal says to end. `started` is called once it is in force.
+pub(super) async fn serve(source: Source, log: Log, started: impl FnOnce()) -> ExitCode {
     // Before anything else: a signal that comes during the start is not lost.
     let signals = match Signals::install() {
         Ok(signals) => signals,
@@ -30,13 +30,14 @@ pub(super) async fn serve(source: Source, log: Log) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "nbu-otel-agent starts");
     let mut supervisor = Supervisor::new(source, Arc::new(ProcessEnvironment), Some(log));
     if let Err(error) = supervisor.reload("start").await {
         // Also where the log is filtered, or goes to a file.
         super::complain(&format!("nbu-otel-agent does not start:\n{error}\n"));
         return if signals.ending() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "nbu-otel-agent runs");
+    started();
     supervisor.run(signals).await;
     ExitCode::SUCCESS
 }

@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 
 use super::{Cadence, Collected, Collector, Row};
 use crate::jobs::{Finished, Live, Window, definitions};
+use crate::metric::Samples;
 use crate::netbackup::wire::jobs::{JOBS, JobRow};
 use crate::netbackup::{Error, ErrorKind, Query, Resource, Session};
 
@@ -32,7 +33,7 @@ pub(super) const ROW: Row = Row {
 struct Jobs {
     window: Duration,
     action_names: BTreeMap<String, String>,
-    /// Actions that were seen: their zeros stay when their last job is gone.
+    /// Actions that are in the window or live: each has its explicit zeros in both parts.
     actions: BTreeSet<String>,
 }
 
@@ -50,6 +51,12 @@ impl Collector for Jobs {
         match (&live, &finished) {
             (Ok((live, _)), Ok((finished, _))) if live.is_empty() && finished.is_empty() => {
                 collected.permitted = probe(session).await?;
+                if collected.permitted.is_none() {
+                    // Zeros would claim that nothing runs.
+                    collected.parts =
+                        vec![("live", Ok(Samples::new())), ("finished", Ok(Samples::new()))];
+                    return Ok(collected);
+                }
             }
             (Ok(_), _) | (_, Ok(_)) => collected.permitted = Some(true),
             _ => {}
@@ -58,12 +65,14 @@ impl Collector for Jobs {
             self.actions = finished.actions().map(String::from).collect();
             collected.unreadable += *unreadable as u64;
         }
-        if let Ok((_, unreadable)) = &live {
+        if let Ok((live, unreadable)) = &live {
+            self.actions.extend(live.actions().map(String::from));
             collected.unreadable += *unreadable as u64;
         }
+        let actions = &self.actions;
         collected.parts = vec![
-            ("live", live.map(|(live, _)| live.samples(&self.actions))),
-            ("finished", finished.map(|(finished, _)| finished.samples())),
+            ("live", live.map(|(live, _)| live.samples(actions))),
+            ("finished", finished.map(|(finished, _)| finished.samples(actions))),
         ];
         Ok(collected)
     }
@@ -136,15 +145,16 @@ fn finished_filter(window: Window) -> String {
 async fn probe(session: &Session) -> Result<Option<bool>, Error> {
     let Err(error) = session.job_count("state ne 'DONE'").await else { return Ok(Some(true)) };
     match error.kind() {
-        ErrorKind::Unauthorized => Err(session.forbidden(
+        ErrorKind::Unauthorized | ErrorKind::Forbidden => Err(session.forbidden(
             &JOBS,
             "the list of jobs is empty, and counting them is refused: the role of the key lacks the permission",
         )),
-        ErrorKind::Forbidden
-        | ErrorKind::NotFound
+        // Read-only proxies and policies may block a POST.
+        ErrorKind::NotFound
         | ErrorKind::Version
         | ErrorKind::BadRequest
-        | ErrorKind::Redirect => Ok(None),
+        | ErrorKind::Redirect
+        | ErrorKind::ServerError => Ok(None),
         _ => Err(error),
     }
 }

@@ -1,10 +1,11 @@
 //! `server` and `metrics`: the endpoint, the log, the schedule, the limits.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::logging::{self, Destination, Format};
 use super::reader::Section;
-use super::setting::Found;
+use super::setting::{Found, Setting};
 use super::values::{Parsed, any, choice, duration, host, number, port};
 use crate::{http, poller, telemetry};
 
@@ -36,22 +37,31 @@ pub(super) fn read(root: &mut Section<'_>) -> Server {
         metrics_path: server.get("uri", metrics_path).or("/metrics".to_owned()),
     };
     let log = logging::Config {
-        destination: server.get("logName", destination).or(Destination::Stdout),
+        destination: log_file(server.get("logName", destination)),
         format: server.get("logFormat", choice(FORMATS)).or(Format::Text),
         level: server.get("logLevel", choice(LEVELS)).or(tracing::Level::INFO),
     };
     Server { http, log, polling: polling(&mut server) }
 }
 
+/// Polling more often than this is more likely a slip of the unit than a wish.
+const SHORT_INTERVAL: Duration = Duration::from_secs(1);
+
 fn polling(server: &mut Section<'_>) -> poller::Config {
     let window = server.get("scrapingInterval", duration).or(Duration::from_secs(3600));
-    let interval = server.get("collectionInterval", duration).or(Duration::from_secs(300));
+    let interval = server.get("collectionInterval", duration);
+    if matches!(interval.found, Found::Given(time) if time < SHORT_INTERVAL) {
+        interval
+            .source
+            .warn("very short: each poll asks the server for its jobs; minutes are usual");
+    }
+    let interval = interval.or(Duration::from_secs(300));
     let cache_ttl = server.get("cacheTTL", duration).or(Duration::from_secs(300));
     let stale_after = server.get("staleAfter", duration);
-    if matches!(stale_after.found, Found::Given(age) if age < interval) {
-        stale_after
-            .source
-            .warn("shorter than collectionInterval: samples vanish between two polls");
+    if matches!(stale_after.found, Found::Given(age) if age < interval.max(cache_ttl)) {
+        let message = "shorter than collectionInterval or cacheTTL: samples are kept until they \
+                       were asked for again";
+        stale_after.source.warn(message);
     }
     let stale_after = stale_after.or(3 * interval.max(cache_ttl));
     poller::Config { interval, cache_ttl, window: window.max(interval), stale_after }
@@ -64,12 +74,28 @@ pub(super) fn metrics(root: &mut Section<'_>) -> telemetry::Config {
     telemetry::Config { cardinality_limit: limit }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "parsers have one shape")]
+/// A directory that is missing here may be there where the agent runs.
+fn log_file(field: Setting<'_, Destination>) -> Destination {
+    let source = field.source.clone();
+    let destination = field.or(Destination::Stdout);
+    if let Destination::File(path) = &destination {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if folder.is_some_and(|folder| !folder.is_dir()) {
+            source.warn("its directory does not exist: the agent cannot start like this");
+        }
+    }
+    destination
+}
+
 fn destination(text: &str) -> Parsed<Destination> {
-    Ok(match text.trim() {
-        "" | "-" | "stdout" => Destination::Stdout,
-        path => Destination::File(path.into()),
-    })
+    let path = match text.trim() {
+        "" | "-" | "stdout" => return Ok(Destination::Stdout),
+        path => Path::new(path),
+    };
+    if path.is_dir() {
+        return Err("expected a file, and this is a directory".into());
+    }
+    Ok(Destination::File(path.to_owned()))
 }
 
 fn metrics_path(text: &str) -> Parsed<String> {

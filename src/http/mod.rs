@@ -1,12 +1,12 @@
 //! The HTTP endpoint: bytes that were rendered before the request came.
 
 mod routes;
+mod serve;
 mod status_page;
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpSocket};
@@ -30,9 +30,6 @@ pub struct Config {
 
 /// Paths that the endpoint serves beside the exposition; `server.uri` can be none of them.
 pub const RESERVED_PATHS: [&str; 5] = ["/", "/health", "/-/healthy", "/-/ready", "/-/reload"];
-
-/// How long requests in flight may take once the listener closes.
-const DRAIN: Duration = Duration::from_secs(2);
 
 /// What the handlers read.
 #[derive(Debug)]
@@ -76,7 +73,7 @@ impl Bound {
                 }
                 io::ErrorKind::PermissionDenied => ": ports below 1024 need a privilege",
                 io::ErrorKind::AddrNotAvailable => ": server.host is no address of this machine",
-                _ => "",
+                _ => ": server.host must be an address or a name of this machine",
             };
             BindError { address: display(&config.host, config.port), source, hint }
         };
@@ -107,14 +104,7 @@ impl Bound {
     /// Serves until [`Server::stop`].
     pub fn serve(self, state: Arc<State>) -> Server {
         let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let task = tokio::spawn(async move {
-            let served = axum::serve(self.0, routes::router(state))
-                .with_graceful_shutdown(stopped.cancelled_owned());
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the HTTP endpoint ended");
-            }
-        });
+        let task = tokio::spawn(serve::serve(self.0, routes::router(state), stop.clone()));
         Server { stop, task }
     }
 }
@@ -141,10 +131,9 @@ pub struct Server {
 
 impl Server {
     /// Closes the listener, lets requests in flight end for a short while, then drops them.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         self.stop.cancel();
-        if tokio::time::timeout(DRAIN, &mut self.task).await.is_err() {
-            self.task.abort();
-        }
+        // A panic in it was told by the runtime's hook.
+        let _ = self.task.await;
     }
 }

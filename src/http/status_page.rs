@@ -1,10 +1,11 @@
 //! The landing page: for people who ask "is it running, and what is wrong".
 
 use std::fmt::Write as _;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::State;
 use crate::snapshot::Snapshot;
+use crate::telemetry::otlp::stats::SignalSnapshot;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:64rem;\
 padding:0 1rem}table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;\
@@ -30,6 +31,11 @@ pub(super) fn render(state: &State) -> String {
     if let Some(error) = &config.last_error {
         let _ = write!(page, "<p class=\"bad\">The last reload failed: {}</p>", escape(error));
     }
+    for signal in state.agent.otlp().snapshot() {
+        if let Some(text) = push(&signal) {
+            let _ = write!(page, "<p>OTLP {}: {text}</p>", signal.signal.as_str());
+        }
+    }
     page.push_str(
         "<table><thead><tr><th>Site</th><th>Server</th><th>API</th><th>Collector</th>\
          <th>State</th><th>Last success</th></tr></thead><tbody>",
@@ -39,6 +45,25 @@ pub(super) fn render(state: &State) -> String {
     }
     page.push_str("</tbody></table></body></html>\n");
     page
+}
+
+/// How the push of a signal fares; nothing where it was never tried.
+fn push(signal: &SignalSnapshot) -> Option<String> {
+    let failed: u64 = signal
+        .exports
+        .iter()
+        .filter(|(result, _)| !matches!(*result, "success" | "partial"))
+        .map(|(_, count)| count)
+        .sum();
+    (signal.requests > 0).then(|| {
+        let last = signal.last_success.map_or_else(
+            || "never arrived".to_owned(),
+            |seconds| {
+                format!("last arrived {}", ago(UNIX_EPOCH + Duration::from_secs_f64(seconds)))
+            },
+        );
+        format!("{last}, {failed} exports failed")
+    })
 }
 
 fn site_rows(page: &mut String, snapshot: &Snapshot) {

@@ -53,13 +53,16 @@ impl<'n> Live<'n> {
         self.jobs.is_empty()
     }
 
-    /// The sweep's numbers. `actions` are those that the site is known to have: each of them gets
-    /// its explicit zeros, and so do the actions of the live jobs.
+    /// The actions that were seen.
+    pub fn actions(&self) -> impl Iterator<Item = &str> {
+        self.jobs.values().map(|(action, ..)| self.names.get(*action))
+    }
+
+    /// The sweep's numbers, with explicit zeros for each of `actions`.
     pub fn samples(&self, actions: &BTreeSet<String>) -> Samples {
         let mut states: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         let mut queued: BTreeMap<(&str, i64), u64> = BTreeMap::new();
-        let live = self.jobs.values().map(|(action, ..)| self.names.get(*action));
-        for action in actions.iter().map(String::as_str).chain(live).chain([BACKUP]) {
+        for action in actions.iter().map(String::as_str).chain([BACKUP]) {
             for state in STATES.into_iter().filter(|state| *state != DONE) {
                 states.insert((action, state), 0);
             }

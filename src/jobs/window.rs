@@ -1,7 +1,7 @@
 //! Jobs that ended in the window, folded row by row: memory follows the combinations of labels,
 //! not the number of jobs.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::names::{Name, Names};
@@ -146,11 +146,12 @@ impl<'n> Finished<'n> {
         self.volumes.keys().map(|(action, _)| self.names.get(*action))
     }
 
-    /// The window's numbers.
-    pub fn samples(&self) -> Samples {
+    /// The window's numbers, with an explicit zero of jobs that are done for each of `actions`.
+    pub fn samples(&self, actions: &BTreeSet<String>) -> Samples {
         let mut samples = Samples::new();
         let mut by_status: HashMap<(Name, Option<i64>), u64> = HashMap::new();
-        let mut by_action: HashMap<&str, u64> = HashMap::from([(BACKUP, 0)]);
+        let known = actions.iter().map(String::as_str).chain([BACKUP]);
+        let mut by_action: HashMap<&str, u64> = known.map(|action| (action, 0)).collect();
         for ((action, policy_type, status), done) in &self.done {
             *by_status.entry((*action, *status)).or_default() += done.count;
             let (action, policy_type) = (self.names.get(*action), self.names.get(*policy_type));

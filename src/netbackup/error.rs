@@ -187,6 +187,11 @@ impl Error {
         self.0.kind
     }
 
+    /// Whether the key, or the role that it has, is why.
+    pub fn is_denial(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Unauthorized | ErrorKind::Forbidden)
+    }
+
     /// The HTTP status, where there was an answer.
     pub fn status(&self) -> Option<u16> {
         self.0.status

@@ -182,10 +182,12 @@ impl Hub {
         let stale_after = self.polling.stale_after.max(pause + 2 * self.polling.interval);
         lane.running = false;
         lane.tally.duration = Some(outcome.took);
-        let problems = match outcome.result {
+        let mut problems = match outcome.result {
             Ok(collected) => lane.accept(collected, stale_after),
             Err(failure) => vec![failure],
         };
+        // Parts that fail for one reason are one problem.
+        problems.dedup_by_key(|problem| problem.to_string());
         let ok = problems.is_empty();
         lane.due = Instant::now() + if ok { pause } else { Duration::ZERO };
         lane.note(&self.site, &problems, outcome.ended, outcome.took);
@@ -209,8 +211,15 @@ impl Hub {
             self.key_backoff = (self.key_backoff * 2).min(MOST_KEY_BACKOFF);
             for lane in &mut self.lanes {
                 lane.refused = false;
+                // It is the key: of permissions nothing is known.
+                lane.tally.permitted = None;
             }
         }
+    }
+
+    /// Whether what is known of the server itself is too old to be shown.
+    pub(super) fn is_stale(&self) -> bool {
+        self.up.value() == Some(false) && self.lanes.iter().all(|lane| lane.shown.is_empty())
     }
 
     fn next_expiry(&self) -> Instant {

@@ -52,7 +52,7 @@ static COLLECTOR_ERRORS: Metric<2> = Metric::counter(
     "nbu.agent.collector.errors",
     "{error}",
     &["collector", "kind"],
-    "Errors of the collector by kind; docs/operations.md says what each asks for.",
+    "Errors of the collector by kind, each from its first on (use the runs for rates); docs/operations.md says what each asks for.",
 );
 static COLLECTOR_LAST_SUCCESS: Metric<1> = Metric::gauge(
     "nbu.agent.collector.last_success.timestamp",
@@ -137,7 +137,7 @@ pub(super) fn record(hub: &Hub, samples: &mut Samples) {
     if let Some(up) = hub.up.value() {
         samples.record(&UP, [], flag(up));
     }
-    if let Some(version) = hub.client.version() {
+    if let Some(version) = hub.client.version().filter(|_| !hub.is_stale()) {
         samples.record(&API_VERSION, [&version.to_string()], 1.0);
     }
     record_lanes(hub, samples);
@@ -180,7 +180,7 @@ fn record_lanes(hub: &Hub, samples: &mut Samples) {
 
 fn record_requests(hub: &Hub, samples: &mut Samples) {
     let stats = hub.client.stats();
-    if let Some(ms) = stats.last_response_ms {
+    if let Some(ms) = stats.last_response_ms.filter(|_| !hub.is_stale()) {
         samples.record(&RESPONSE_TIME, [], ms);
     }
     for ((resource, outcome), count) in &stats.requests {

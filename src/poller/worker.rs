@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::collectors::{Collected, Collector, Row};
-use crate::netbackup::{Client, Error, ErrorKind};
+use crate::netbackup::{Client, Error};
 use crate::telemetry::traces::Tracer;
 
 use super::spans::traced;
@@ -30,8 +30,7 @@ pub(super) enum Failure {
 impl Failure {
     /// Whether the role of the key, or the key itself, is why.
     pub(super) fn is_permission(&self) -> bool {
-        let Self::Api(error) = self else { return false };
-        matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Forbidden)
+        matches!(self, Self::Api(error) if error.is_denial())
     }
 
     /// The label of its kind.

@@ -155,6 +155,10 @@ impl Supervisor {
         if let (Some(log), Some(opened)) = (&self.log, plan.log) {
             log.apply(&config.log, opened);
         }
+        // In the log that the configuration wants.
+        for warning in &plan.warnings {
+            tracing::warn!("{warning}");
+        }
         if let Some(push) = plan.push {
             if self.running.otlp.is_some() || config.otlp.is_some() {
                 changes.push(Change::Otlp);

@@ -153,6 +153,8 @@ impl Supervisor {
                 let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
                 tracing::info!(trigger, result, changes = changes.join(", "), "configuration");
             }
+            // At the start nothing runs yet, and the command says it.
+            Err(_) if trigger == "start" => {}
             Err(error) => {
                 tracing::error!(
                     trigger,
@@ -166,9 +168,6 @@ impl Supervisor {
 
     async fn try_reload(&mut self) -> Result<Vec<Change>, ReloadError> {
         let loaded = self.source.load(self.environment.as_ref())?;
-        for warning in &loaded.warnings {
-            tracing::warn!("{warning}");
-        }
         let plan = self.prepare(loaded)?;
         Ok(self.commit(plan).await)
     }

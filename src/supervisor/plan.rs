@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Supervisor;
 use super::resources::resource;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Diagnostic, Loaded};
 use crate::http::{BindError, Bound};
 use crate::log::{OpenError, Opened};
 use crate::netbackup::{self, Client};
@@ -34,6 +34,7 @@ pub enum PrepareError {
 /// A configuration with everything that it needs and that does not run yet.
 pub(super) struct Plan {
     pub(super) config: Config,
+    pub(super) warnings: Vec<Diagnostic>,
     pub(super) sha256: String,
     pub(super) log: Option<Opened>,
     pub(super) listener: Option<(Bound, SocketAddr)>,
@@ -106,6 +107,14 @@ impl Supervisor {
             let transport = config.otlp.as_ref().map(Transport::new).transpose()?;
             Some(Push { transport: transport.map(Arc::new) })
         };
-        Ok(Plan { sha256: loaded.sha256, log, listener, clients, push, config })
+        Ok(Plan {
+            warnings: loaded.warnings,
+            sha256: loaded.sha256,
+            log,
+            listener,
+            clients,
+            push,
+            config,
+        })
     }
 }

@@ -45,7 +45,7 @@ async fn a_reload_adds_and_removes_sites_and_a_wrong_file_changes_nothing() {
         assert_eq!(page.value(SUCCESSFUL, &[]), Some(0.0));
         assert!(page.has_label("site", "paris") && page.has_label("site", "tokyo"));
     }
-    assert!(agent.said().contains("nothing changed: config.yaml:1:1: nbuservers"));
+    agent.says("nothing changed: config.yaml:1:1: nbuservers").await;
 
     reload(&desk, &agent, &one.yaml());
     let page =

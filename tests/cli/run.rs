@@ -55,6 +55,6 @@ async fn a_signal_that_comes_during_the_start_ends_it_too() {
     let paris = simulate(world(1)).await;
     let desk = Desk::with(&config().site("paris", &paris).yaml());
     let mut agent = desk.start(&["--config", "config.yaml"]);
-    agent.says("nbu-otel-agent starts").await;
+    agent.says("listening").await;
     agent.end_by(Signal::TERM).await;
 }

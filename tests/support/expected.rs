@@ -8,7 +8,7 @@ use nbu_sim::{JobState, Truth};
 
 use super::exposition::{Series, key};
 
-const STATES: [&str; 5] = ["QUEUED", "ACTIVE", "REQUEUED", "SUSPENDED", "INCOMPLETE"];
+const STATES: [&str; 6] = ["QUEUED", "ACTIVE", "REQUEUED", "DONE", "SUSPENDED", "INCOMPLETE"];
 
 /// Name of a state as the API spells it.
 fn state_name(state: JobState) -> &'static str {
@@ -21,10 +21,6 @@ pub fn jobs(truth: &Truth, site: &str, from: i64, to: i64) -> BTreeMap<Series, f
     let mut ratios: BTreeMap<Series, Vec<f64>> = BTreeMap::new();
     let mut actions: BTreeSet<&str> = BTreeSet::from(["BACKUP"]);
     let mut add = |series: Series, value: f64| *expected.entry(series).or_default() += value;
-    add(
-        key("nbu_jobs_state_count", &[("site", site), ("action", "BACKUP"), ("state", "DONE")]),
-        0.0,
-    );
     for job in truth.jobs_ended(from, to) {
         let (action, policy_type) = (job.job_type, job.policy_type);
         let status = job.status.to_string();
