@@ -43,7 +43,7 @@ impl Config {
     /// Deadline of one run of a collector: the interval, 60 s at least, and a little less, so that a
     /// run that needs all of it does not cost the next cycle too.
     pub fn deadline(&self) -> Duration {
-        self.interval.max(Duration::from_secs(60)) - Duration::from_secs(2)
+        self.interval.max(Duration::from_secs(60)).saturating_sub(Duration::from_secs(2))
     }
 }
 

@@ -261,7 +261,9 @@ impl Supervisor {
 
 /// Ends pollers, all at once.
 async fn end(sites: Vec<Site>) {
-    sites.iter().for_each(|site| site.poller.cancel());
+    for site in &sites {
+        site.poller.cancel();
+    }
     futures_util::future::join_all(sites.into_iter().map(|site| site.poller.ended())).await;
 }
 
