@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod docs;
 mod doctor;
+mod healthcheck;
 mod once;
 mod run;
 
@@ -82,6 +83,8 @@ enum Command {
     Once(ConfigFile),
     /// Run against two simulated servers: no NetBackup, no configuration.
     Demo(demo::Options),
+    /// Ask a running agent whether it lives; for HEALTHCHECK in a container.
+    Healthcheck(healthcheck::Options),
     /// Print the reference of all metrics (docs/metrics.md).
     Docs,
 }
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(config) => doctor::run(&config.path),
         Command::Once(config) => once::run(&config.path),
         Command::Demo(options) => demo::run(options, log.clone()),
+        Command::Healthcheck(options) => healthcheck::run(options),
         Command::Docs => docs::run(),
     };
     log.finish();

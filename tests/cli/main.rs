@@ -17,6 +17,7 @@ mod doctor;
 mod doctor_access;
 mod endpoint;
 mod farewell;
+mod healthcheck;
 mod logs;
 mod once;
 mod process;

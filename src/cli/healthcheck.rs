@@ -1,0 +1,95 @@
+//! `healthcheck`: asks a running agent whether it lives, for containers without a shell.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::run::{end, runtime};
+use crate::config::{self, ProcessEnvironment};
+use crate::http;
+
+/// A process that answers later than this does not live.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Whom to ask.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Options {
+    /// Ask the agent that runs with this configuration.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    path: Option<PathBuf>,
+    /// Ask at this address, such as http://127.0.0.1:9440.
+    #[arg(long, value_name = "URL")]
+    url: Option<url::Url>,
+}
+
+pub(super) fn run(options: Options) -> ExitCode {
+    let base = match (options.url, options.path) {
+        (Some(url), _) => url.to_string().trim_end_matches('/').to_owned(),
+        (None, Some(path)) => match config::load(&path, &ProcessEnvironment) {
+            Ok(loaded) => local(&loaded.config.http),
+            Err(errors) => {
+                super::complain(&format!("{errors}\n"));
+                return ExitCode::FAILURE;
+            }
+        },
+        // The parser asks for one of them.
+        (None, None) => return ExitCode::FAILURE,
+    };
+    match runtime() {
+        Ok(runtime) => {
+            let code = runtime.block_on(ask(&format!("{base}/-/healthy")));
+            end(runtime, code)
+        }
+        Err(code) => code,
+    }
+}
+
+/// Where an agent that listens there can be asked from the same machine.
+fn local(listen: &http::Config) -> String {
+    let host = match listen.host.as_str() {
+        "0.0.0.0" => "127.0.0.1",
+        "::" => "::1",
+        host => host,
+    };
+    format!("http://{}", http::display(host, listen.port))
+}
+
+async fn ask(url: &str) -> ExitCode {
+    // reqwest takes the provider from the process. A second installation fails and changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build();
+    let answer = match client {
+        Ok(client) => client.get(url).send().await,
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(response) if response.status().is_success() => super::print("healthy\n"),
+        Ok(response) => {
+            super::complain(&format!("{url}: {}\n", response.status()));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            super::complain(&format!("{url} does not answer: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_that_listens_everywhere_is_asked_on_loopback() {
+        for (host, expected) in [
+            ("0.0.0.0", "http://127.0.0.1:9440"),
+            ("::", "http://[::1]:9440"),
+            ("::1", "http://[::1]:9440"),
+            ("10.1.2.3", "http://10.1.2.3:9440"),
+        ] {
+            let listen = http::Config { host: host.into(), port: 9440, metrics_path: "/m".into() };
+            assert_eq!(local(&listen), expected);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! `healthcheck` asks a running agent, by its configuration or by its address.
+
+use crate::process::{Desk, Signal, config, port};
+use crate::support::{simulate, world};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_agent_is_healthy_and_a_missing_one_is_not() {
+    let paris = simulate(world(1)).await;
+    let config = config().site("paris", &paris);
+    let desk = Desk::with(&config.yaml());
+    let missing = desk.run(&["healthcheck", "--config", "config.yaml"]).await;
+    assert_eq!(missing.code, Some(1), "{}", missing.all());
+    assert!(missing.stderr.contains("does not answer"), "{}", missing.stderr);
+    let mut agent = desk.start(&["--config", "config.yaml"]);
+    agent.says("listening").await;
+    let healthy = desk.run(&["healthcheck", "--config", "config.yaml"]).await;
+    assert_eq!((healthy.code, healthy.stdout.as_str()), (Some(0), "healthy\n"));
+    let url = format!("http://127.0.0.1:{}", config.port);
+    assert_eq!(desk.run(&["healthcheck", "--url", &url]).await.code, Some(0));
+    agent.end_by(Signal::TERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_question_is_told_from_a_sick_agent() {
+    let desk = Desk::new();
+    assert_eq!(desk.run(&["healthcheck"]).await.code, Some(2));
+    let url = format!("http://127.0.0.1:{}", port());
+    assert_eq!(desk.run(&["healthcheck", "--url", &url]).await.code, Some(1));
+    assert_eq!(desk.run(&["healthcheck", "--config", "missing.yaml"]).await.code, Some(1));
+}
