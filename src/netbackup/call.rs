@@ -21,6 +21,10 @@ const BODY_TARGET: &str = "nbu_otel_agent::netbackup::body";
 /// Bodies of answers that are no success are read up to here, bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 
+/// What to check when a collector ran out of time.
+pub(super) const DEADLINE_HINT: &str =
+    "the server is slow or has much to tell: lengthen collectionInterval";
+
 /// A request, ready to be made as often as it takes.
 #[derive(Debug)]
 pub(super) struct Call {
@@ -94,10 +98,11 @@ impl Attempt<'_> {
         let head = Head::of(&response);
         self.read(response, &head, body).await?;
         self.trace_body(&head, body);
-        let server = &self.client.0.server;
+        let shared = &self.client.0;
         let ping = self.version.is_none();
-        reply::check(&head, body, ping, &self.client.0.redactor)
-            .map_err(|fault| fault.into_error(server, self.call.resource, &head))?;
+        reply::check(&head, body, ping, &shared.redactor).map_err(|fault| {
+            fault.into_error(&shared.server, self.call.resource, &head, &shared.route)
+        })?;
         Ok(head)
     }
 
@@ -134,7 +139,10 @@ impl Attempt<'_> {
                 body.extend_from_slice(&chunk);
             } else if head.is_success() {
                 let detail = format!("the body is larger than {most} bytes");
-                return Err(self.error(ErrorKind::Body, detail).with_status(head.status));
+                return Err(self
+                    .error(ErrorKind::Body, detail)
+                    .with_status(head.status)
+                    .with_hint("no answer of the API is that large: check host, port and uri"));
             } else {
                 // Enough to say what is wrong.
                 break;
@@ -144,22 +152,19 @@ impl Attempt<'_> {
     }
 
     fn failed(&self, error: reqwest::Error, phase: Phase) -> Error {
-        let cause = classify::classify(error, phase, self.client.0.config.base_url.scheme());
+        let cause = classify::classify(error, phase, &self.client.0.route);
         let detail = self.client.0.redactor.clean(&cause.detail);
-        let error = self.error(cause.kind, detail).transient(cause.transient);
-        match cause.hint {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        }
+        self.error(cause.kind, detail).transient(cause.transient).with_hint(cause.hint)
     }
 
     fn timed_out(&self, limit: Duration) -> Error {
         self.error(ErrorKind::Timeout, format!("no complete answer within {limit:?}"))
-            .with_hint("the server is slow or unreachable; timeout can be raised")
+            .with_hint(self.client.0.route.slow())
     }
 
     fn past_deadline(&self, when: &str) -> Error {
         self.error(ErrorKind::Deadline, format!("the collector's deadline passed {when}"))
+            .with_hint(DEADLINE_HINT)
     }
 
     fn error(&self, kind: ErrorKind, detail: impl Into<String>) -> Error {

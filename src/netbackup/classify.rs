@@ -1,11 +1,13 @@
-//! What a failed exchange was: name resolution, connection, TLS, or a body that broke off.
+//! What a failed exchange was: name resolution, connection, proxy, TLS, or a body that broke off.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::io;
 
 use rustls::CertificateError;
 
 use super::error::ErrorKind;
+use super::route::{DNS, REFUSED, Route, UNREACHABLE};
 
 /// What is known of a failure without an answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,7 +15,7 @@ pub(super) struct Cause {
     pub(super) kind: ErrorKind,
     /// Texts of the chain, outermost first, without addresses.
     pub(super) detail: String,
-    pub(super) hint: Option<&'static str>,
+    pub(super) hint: Cow<'static, str>,
     pub(super) transient: bool,
 }
 
@@ -27,38 +29,64 @@ pub(super) enum Phase {
 }
 
 /// Looks through the whole chain of sources.
-pub(super) fn classify(error: reqwest::Error, phase: Phase, scheme: &str) -> Cause {
+pub(super) fn classify(error: reqwest::Error, phase: Phase, route: &Route) -> Cause {
     // The address has the filter in it, and with it names of clients.
     let error = error.without_url();
     let chain = chain(&error);
     let detail = describe(&chain);
     if let Some(tls) = chain.iter().find_map(|link| link.downcast_ref::<rustls::Error>()) {
-        return Cause { kind: ErrorKind::Tls, detail, hint: Some(tls_hint(tls)), transient: false };
+        return Cause {
+            kind: ErrorKind::Tls,
+            detail,
+            hint: tls_hint(tls).into(),
+            transient: false,
+        };
+    }
+    if wants_credentials(&chain) {
+        let hint = route.credentials();
+        return Cause { kind: ErrorKind::Proxy, detail, hint, transient: false };
     }
     if error.is_dns() {
-        let hint = Some("check host, and the name servers of the machine the agent runs on");
+        let hint = route.unreachable(DNS);
         return Cause { kind: ErrorKind::Dns, detail, hint, transient: true };
     }
     if error.is_timeout() {
-        let hint = Some("check host, port and firewalls");
+        let hint = route.unreachable(UNREACHABLE);
         return Cause { kind: ErrorKind::Timeout, detail, hint, transient: true };
     }
     if phase == Phase::Body {
-        return body_cause(&chain, &detail);
+        return body_cause(&chain, &detail, route);
     }
-    let refused = io_kinds(&chain).any(|kind| kind == io::ErrorKind::ConnectionRefused);
-    let hint = if refused {
-        "nothing listens there: check host and port, and whether the NetBackup web service runs"
-    } else if scheme == "http" {
-        "check host, port and scheme (NetBackup speaks https)"
+    let hint = if io_kinds(&chain).any(|kind| kind == io::ErrorKind::ConnectionRefused) {
+        route.unreachable(REFUSED)
+    } else if !route.is_https() {
+        route.unreachable("check host, port and scheme (NetBackup speaks https)")
+    } else if !error.is_connect() || io_kinds(&chain).any(is_hang_up) {
+        route.lost()
     } else {
-        "check host, port, proxy and firewalls"
+        route.unreachable(UNREACHABLE)
     };
-    Cause { kind: ErrorKind::Connect, detail, hint: Some(hint), transient: true }
+    Cause { kind: ErrorKind::Connect, detail, hint, transient: true }
+}
+
+/// A proxy's 407 to the request for a tunnel, which has no type that could be asked for.
+fn wants_credentials(chain: &[&(dyn StdError + 'static)]) -> bool {
+    chain.iter().any(|link| link.to_string() == "tunnel error: proxy authorization required")
+}
+
+/// The other side ended a connection that there was.
+fn is_hang_up(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
 }
 
 /// A connection that broke may hold next time; an encoding that is wrong stays wrong.
-fn body_cause(chain: &[&(dyn StdError + 'static)], detail: &str) -> Cause {
+fn body_cause(chain: &[&(dyn StdError + 'static)], detail: &str, route: &Route) -> Cause {
     let garbled = io_kinds(chain)
         .any(|kind| matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput));
     let detail = if garbled {
@@ -66,7 +94,7 @@ fn body_cause(chain: &[&(dyn StdError + 'static)], detail: &str) -> Cause {
     } else {
         format!("the body was cut off ({detail})")
     };
-    Cause { kind: ErrorKind::Body, detail, hint: None, transient: !garbled }
+    Cause { kind: ErrorKind::Body, detail, hint: route.broken(), transient: !garbled }
 }
 
 fn io_kinds<'a>(

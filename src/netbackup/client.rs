@@ -14,6 +14,7 @@ use super::negotiate::Negotiation;
 use super::ping::Ping;
 use super::redact::Redactor;
 use super::retry::RetryPolicy;
+use super::route::Route;
 use super::session::Session;
 use super::stats::{RequestObserver, Stats, StatsSnapshot};
 use super::transport;
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) server: Arc<Server>,
     pub(super) http: reqwest::Client,
+    pub(super) route: Route,
     pub(super) authorization: HeaderValue,
     pub(super) redactor: Redactor,
     pub(super) retry: RetryPolicy,
@@ -83,6 +85,7 @@ impl ClientBuilder {
         Ok(Client(Arc::new(Shared {
             server: Arc::new(Server { site: config.site.clone(), base: base_label(&config) }),
             redactor: Redactor::new(&config.api_key),
+            route: Route::of(&config, |name| std::env::var_os(name)),
             in_flight: Semaphore::new(
                 config.max_concurrent_requests.clamp(1, Semaphore::MAX_PERMITS),
             ),

@@ -37,6 +37,7 @@ mod reply;
 mod resolver;
 pub mod resource;
 pub mod retry;
+mod route;
 pub mod session;
 pub mod stats;
 mod timestamp;

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::timeout_at;
 
-use super::call::Call;
+use super::call::{Call, DEADLINE_HINT};
 use super::error::{Error, ErrorKind};
 use super::ping::PING;
 use super::resource::append;
@@ -148,7 +148,7 @@ impl Session {
     async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
         timeout_at(self.deadline, self.client.0.negotiation.turn.lock()).await.map_err(|_| {
             let detail = "the collector's deadline passed while the API version was negotiated";
-            self.error(&PING, ErrorKind::Deadline, detail)
+            self.error(&PING, ErrorKind::Deadline, detail).with_hint(DEADLINE_HINT)
         })
     }
 
@@ -163,7 +163,9 @@ impl Session {
                 "API version {advertised} is older than {} (NetBackup 10.3), which this agent needs",
                 ApiVersion::OLDEST
             );
-            return Err(self.error(&PING, ErrorKind::Version, detail));
+            return Err(self
+                .error(&PING, ErrorKind::Version, detail)
+                .with_hint("upgrade the primary server, or check host and port"));
         }
         self.client.0.negotiation.with(|state| state.advertised = Some(advertised));
         Ok(advertised.min(ApiVersion::NEWEST))

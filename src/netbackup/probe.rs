@@ -1,6 +1,7 @@
 //! The first steps of a diagnosis: does the name resolve, does the port take connections. The TLS
 //! handshake and the clock are seen by a ping.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::client::Client;
 use super::error::{Error, ErrorKind};
 use super::ping::PING;
+use super::route::{DNS, REFUSED, UNREACHABLE};
 
 impl Client {
     /// Resolves the server's name. With a proxy, it is the proxy that resolves it in earnest.
@@ -20,13 +22,17 @@ impl Client {
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let found = match timeout(within, lookup_host((host.as_str(), port))).await {
             Ok(Ok(found)) => found.collect::<Vec<_>>(),
-            Ok(Err(error)) => return Err(self.failed(ErrorKind::Dns, &error.to_string())),
+            Ok(Err(error)) => return Err(self.failed(ErrorKind::Dns, &error.to_string(), DNS)),
             Err(_) => {
-                return Err(self.failed(ErrorKind::Dns, &format!("no answer within {within:?}")));
+                return Err(self.failed(
+                    ErrorKind::Dns,
+                    &format!("no answer within {within:?}"),
+                    DNS,
+                ));
             }
         };
         if found.is_empty() {
-            return Err(self.failed(ErrorKind::Dns, "the name has no addresses"));
+            return Err(self.failed(ErrorKind::Dns, "the name has no addresses", DNS));
         }
         Ok(found)
     }
@@ -40,20 +46,21 @@ impl Client {
         let started = Instant::now();
         match timeout(within, TcpStream::connect(address)).await {
             Ok(Ok(_)) => Ok(started.elapsed()),
-            Ok(Err(error)) => Err(self.failed(ErrorKind::Connect, &format!("{address}: {error}"))),
+            Ok(Err(error)) => {
+                let refused = error.kind() == io::ErrorKind::ConnectionRefused;
+                let hint = if refused { REFUSED } else { UNREACHABLE };
+                Err(self.failed(ErrorKind::Connect, &format!("{address}: {error}"), hint))
+            }
             Err(_) => {
                 let detail = format!("{address}: no connection within {within:?}");
-                Err(self.failed(ErrorKind::Timeout, &detail))
+                Err(self.failed(ErrorKind::Timeout, &detail, UNREACHABLE))
             }
         }
     }
 
-    fn failed(&self, kind: ErrorKind, detail: &str) -> Error {
-        let hint = if kind == ErrorKind::Dns {
-            "check host, and the name servers of the machine the agent runs on"
-        } else {
-            "check host, port and firewalls"
-        };
+    /// No proxy of the configuration has a part in what these steps try.
+    fn failed(&self, kind: ErrorKind, detail: &str, hint: &'static str) -> Error {
+        let hint = self.0.route.beside(hint);
         Error::new(&self.0.server, &PING, kind, detail).with_hint(hint)
     }
 }

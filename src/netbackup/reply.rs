@@ -1,5 +1,6 @@
 //! What came back: the head of an answer, and whether its body is what the API answers.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +10,14 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
 
+use super::client::{Client, Shared};
 use super::error::{Error, ErrorKind, Server};
 use super::lenient;
+use super::ping::PING;
 use super::redact::{Redactor, one_line};
 use super::resource::Resource;
 use super::retry::{answer_time, parse_retry_after};
+use super::route::Route;
 use super::version::ApiVersion;
 
 /// Characters of a body that an error shows.
@@ -101,15 +105,13 @@ impl Fault {
         server: &Arc<Server>,
         resource: &'static Resource,
         head: &Head,
+        route: &Route,
     ) -> Error {
         let kind = self.kind;
-        let error = Error::new(server, resource, kind, self.detail)
+        Error::new(server, resource, kind, self.detail)
             .with_status(head.status)
-            .with_retry_after(head.retry_after);
-        match hint(kind, head, resource) {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        }
+            .with_retry_after(head.retry_after)
+            .with_hint(hint(kind, head, resource, route))
     }
 }
 
@@ -147,48 +149,64 @@ fn message(body: &[u8]) -> Option<String> {
     }
 }
 
-fn hint(kind: ErrorKind, head: &Head, resource: &Resource) -> Option<String> {
+fn hint(kind: ErrorKind, head: &Head, resource: &Resource, route: &Route) -> Cow<'static, str> {
     let permission = if resource.permission.is_empty() {
         String::new()
     } else {
         format!(", or lack the permission {}", resource.permission)
     };
-    Some(match kind {
+    let fixed = match kind {
         ErrorKind::Unauthorized => {
-            format!("check apiKey: it may be expired, deleted{permission}")
+            return format!("check apiKey: it may be expired, deleted{permission}").into();
         }
-        ErrorKind::Forbidden => format!("the key's role may be too narrow{permission}"),
-        ErrorKind::NotFound => "this release may not have it; check uri too".to_owned(),
-        ErrorKind::Version => "the server does not take this API version or method".to_owned(),
+        ErrorKind::Forbidden => {
+            return format!("the key's role may be too narrow{permission}").into();
+        }
         ErrorKind::Redirect => match &head.location {
-            Some(origin) => format!(
-                "it leads to {origin}, and is not followed, since it would carry the key there: \
-                 check scheme, host, port and uri"
-            ),
-            None => "redirects are not followed: check scheme, host, port and uri".to_owned(),
+            Some(origin) => {
+                return format!(
+                    "it leads to {origin}, and is not followed, since it would carry the key \
+                     there: check scheme, host, port and uri"
+                )
+                .into();
+            }
+            None => "redirects are not followed: check scheme, host, port and uri",
         },
-        ErrorKind::Proxy => "the proxy wants credentials: check proxyUrl".to_owned(),
-        ErrorKind::Body => {
-            "a proxy or another service may have answered: check host, port and uri".to_owned()
+        ErrorKind::Proxy => return route.credentials(),
+        ErrorKind::Gateway => return route.gateway(),
+        ErrorKind::NotFound if *resource == PING => {
+            "check uri, host and port: every release has /ping"
         }
-        _ => return None,
-    })
+        ErrorKind::NotFound => "this release may not have it; check uri too",
+        ErrorKind::Version => {
+            "the server, or a proxy before it, does not take this API version or method: check \
+             apiVersion and uri"
+        }
+        ErrorKind::BadRequest => {
+            "this release may not take what the agent asks: check that it is NetBackup 10.3 or later"
+        }
+        ErrorKind::RateLimited | ErrorKind::Busy => {
+            "the server is busy: lengthen collectionInterval, or lower maxConcurrentRequests"
+        }
+        ErrorKind::Body => "a proxy or another service may have answered: check host, port and uri",
+        // What is left is a status of 500 and its like; other kinds have no answer.
+        _ => "look into the primary server's log of the web service; the next poll tries again",
+    };
+    fixed.into()
 }
 
 /// A document that is no list.
 pub struct Body {
-    pub(super) server: Arc<Server>,
+    pub(super) client: Client,
     pub(super) resource: &'static Resource,
-    pub(super) redactor: Redactor,
     pub(super) bytes: Vec<u8>,
 }
 
 impl Body {
     /// Reads it, borrowing from its bytes.
     pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        serde_json::from_slice(&self.bytes).map_err(|e| {
-            not_json(&self.server, self.resource, &self.redactor, &e.to_string(), &self.bytes)
-        })
+        serde_json::from_slice(&self.bytes)
+            .map_err(|e| not_json(&self.client.0, self.resource, &e.to_string(), &self.bytes))
     }
 
     /// The bytes as they came.
@@ -209,14 +227,15 @@ impl fmt::Debug for Body {
 
 /// A body that is not the JSON that it should be.
 pub(super) fn not_json(
-    server: &Arc<Server>,
+    shared: &Shared,
     resource: &'static Resource,
-    redactor: &Redactor,
     problem: &str,
     body: &[u8],
 ) -> Error {
     let problem =
-        format!("the body cannot be read: {}", one_line(&redactor.clean(problem), PREVIEW));
-    Error::new(server, resource, ErrorKind::Body, with_preview(&problem, body, redactor))
+        format!("the body cannot be read: {}", one_line(&shared.redactor.clean(problem), PREVIEW));
+    let detail = with_preview(&problem, body, &shared.redactor);
+    Error::new(&shared.server, resource, ErrorKind::Body, detail)
         .with_status(200)
+        .with_hint(shared.route.broken())
 }

@@ -60,8 +60,10 @@ impl Session {
         resource: &'static Resource,
         question: &(impl Serialize + Sync),
     ) -> Result<Body, Error> {
-        let json = serde_json::to_vec(question)
-            .map_err(|error| self.error(resource, ErrorKind::BadRequest, error.to_string()))?;
+        let json = serde_json::to_vec(question).map_err(|error| {
+            self.error(resource, ErrorKind::BadRequest, error.to_string())
+                .with_hint("this is a mistake of the agent: report it")
+        })?;
         self.body(Call { post: Some(json), ..Call::get(resource, String::new()) }).await
     }
 
@@ -91,13 +93,7 @@ impl Session {
     async fn body(&self, call: Call) -> Result<Body, Error> {
         let mut bytes = Vec::new();
         self.execute(&call, &mut bytes).await?;
-        let shared = &self.client.0;
-        Ok(Body {
-            server: shared.server.clone(),
-            resource: call.resource,
-            redactor: shared.redactor.clone(),
-            bytes,
-        })
+        Ok(Body { client: self.client.clone(), resource: call.resource, bytes })
     }
 
     /// An authenticated request: with the version of the server, and after a 406 once more with

@@ -85,8 +85,8 @@ impl Walk {
         body: &'a [u8],
     ) -> Result<Fetched<'a, A>, Error> {
         let shared = &self.session.client.0;
-        let (page, pagination) = decode_page::<A>(body)
-            .map_err(|e| not_json(&shared.server, self.resource, &shared.redactor, &e.0, body))?;
+        let (page, pagination) =
+            decode_page::<A>(body).map_err(|e| not_json(shared, self.resource, &e.0, body))?;
         let received = page.rows.len() + page.unreadable;
         Ok(Fetched { page, pagination, received })
     }
@@ -102,7 +102,10 @@ impl Walk {
     }
 
     pub(super) fn error(&self, detail: impl Into<String>) -> Error {
-        self.session.error(self.resource, ErrorKind::Paging, detail)
+        self.session.error(self.resource, ErrorKind::Paging, detail).with_hint(
+            "look into the primary server's log of the web service, and for a cache between here \
+             and the server",
+        )
     }
 }
 

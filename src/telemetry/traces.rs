@@ -126,20 +126,25 @@ impl Tracer {
     /// Begins the span of one poll.
     pub fn poll_span(&self, site: &str, collector: &'static str) -> PollSpan {
         PollSpan(self.0.load_full().map(|tracer| {
+            let site = KeyValue::new("nbu.site", Arc::<str>::from(site));
             let span = tracer
                 .span_builder(format!("poll {collector}"))
-                .with_attributes([
-                    KeyValue::new("nbu.site", site.to_owned()),
-                    KeyValue::new("nbu.collector", collector),
-                ])
+                .with_attributes([site.clone(), KeyValue::new("nbu.collector", collector)])
                 .start_with_context(&*tracer, &Context::new());
-            (tracer, Context::new().with_span(span))
+            Recording { tracer, context: Context::new().with_span(span), site }
         }))
     }
 }
 
 /// The span of one poll. Dropping it ends it without a result.
-pub struct PollSpan(Option<(Arc<SdkTracer>, Context)>);
+pub struct PollSpan(Option<Recording>);
+
+struct Recording {
+    tracer: Arc<SdkTracer>,
+    context: Context,
+    /// On the spans of requests too: a search for a slow request of a site sees no parents.
+    site: KeyValue,
+}
 
 impl PollSpan {
     /// Adds a request that ended: its HTTP status, or the kind of error where there was none.
@@ -152,8 +157,9 @@ impl PollSpan {
         started: SystemTime,
         duration: Duration,
     ) {
-        let Some((tracer, parent)) = &self.0 else { return };
+        let Some(Recording { tracer, context, site }) = &self.0 else { return };
         let mut attributes = vec![
+            site.clone(),
             KeyValue::new("nbu.resource", resource),
             KeyValue::new("http.request.method", method),
         ];
@@ -169,7 +175,7 @@ impl PollSpan {
             .with_kind(SpanKind::Client)
             .with_start_time(started)
             .with_attributes(attributes)
-            .start_with_context(&**tracer, parent);
+            .start_with_context(&**tracer, context);
         if let Some(kind) = failure {
             span.set_attribute(KeyValue::new("error.type", kind));
             span.set_status(Status::error(""));
@@ -179,7 +185,7 @@ impl PollSpan {
 
     /// Ends the span: well, or with the kind of error.
     pub fn end(self, result: Result<(), &'static str>) {
-        let Some((_, context)) = &self.0 else { return };
+        let Some(Recording { context, .. }) = &self.0 else { return };
         let span = context.span();
         match result {
             Ok(()) => span.set_status(Status::Ok),

@@ -97,7 +97,7 @@ async fn a_refused_connection_fails_at_tcp_and_other_sites_are_well() {
     let address = lima.address();
     let config = config().site_at("lima", address, &format!("apiKey: {KEY}"));
     let ended = doctor(&config.site("paris", &paris).yaml()).await;
-    assert_fails(&ended, "tcp", &["lima", &address.to_string(), "refused", "check host, port"]);
+    assert_fails(&ended, "tcp", &["lima", &address.to_string(), "refused", "check host and port"]);
     assert!(verdict(&ended, "ok", "name").is_some());
     assert!(verdict(&ended, "ok", "permission jobs").is_some(), "{}", ended.all());
 }

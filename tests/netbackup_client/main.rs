@@ -9,11 +9,13 @@
 )]
 
 mod bodies;
+mod hints;
 mod keys;
 mod limits;
 mod negotiation;
 mod observation;
 mod paging;
+mod proxies;
 mod retries;
 mod server;
 mod tls;

@@ -42,9 +42,9 @@ impl Listener for TlsListener {
     }
 }
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+pub(crate) fn authority() -> Authority {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
@@ -56,8 +56,12 @@ fn certificate(authority: &Authority, name: &str) -> (rcgen::Certificate, KeyPai
     (params.signed_by(&key, authority).unwrap(), key)
 }
 
-/// An HTTPS server with a certificate for `name`; with `clients`, it wants one of theirs.
-async fn https(authority: &Authority, name: &str, clients: Option<&Authority>) -> Server {
+/// The server's part of TLS with a certificate for `name`; with `clients`, it wants one of theirs.
+pub(crate) fn tls_acceptor(
+    authority: &Authority,
+    name: &str,
+    clients: Option<&Authority>,
+) -> TlsAcceptor {
     let (certificate, key) = certificate(authority, name);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -77,16 +81,21 @@ async fn https(authority: &Authority, name: &str, clients: Option<&Authority>) -
     };
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// An HTTPS server with such a certificate.
+async fn https(authority: &Authority, name: &str, clients: Option<&Authority>) -> Server {
+    let acceptor = tls_acceptor(authority, name, clients);
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = tcp.local_addr().unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
     Server::serve(TlsListener { tcp, acceptor }, address, |seen| {
         if seen.is_ping() { Answer::ping("14.0") } else { Answer::json("{}") }
     })
 }
 
-fn https_config(server: &Server, ca: Option<&Authority>) -> Config {
-    let mut config = config(&format!("https://localhost:{}/netbackup", server.address.port()));
+pub(crate) fn https_config(address: SocketAddr, ca: Option<&Authority>) -> Config {
+    let mut config = config(&format!("https://localhost:{}/netbackup", address.port()));
     config.ca = ca.map(|ca| pem_file("ca.pem", &ca.pem()));
     config
 }
@@ -99,7 +108,7 @@ fn pem_file(path: &str, pem: &str) -> PemFile {
 async fn a_private_ca_is_trusted_where_it_is_configured() {
     let ca = authority();
     let server = https(&ca, "localhost", None).await;
-    let client = builder(https_config(&server, Some(&ca))).build().unwrap();
+    let client = builder(https_config(server.address, Some(&ca))).build().unwrap();
     session(&client).get(&JOBS, &Query::all()).await.unwrap();
     assert_eq!(server.calls().len(), 1);
 }
@@ -107,7 +116,7 @@ async fn a_private_ca_is_trusted_where_it_is_configured() {
 #[tokio::test]
 async fn another_ca_is_an_error_that_names_ca_file_and_is_not_tried_again() {
     let server = https(&authority(), "localhost", None).await;
-    let client = builder(https_config(&server, Some(&authority()))).build().unwrap();
+    let client = builder(https_config(server.address, Some(&authority()))).build().unwrap();
     let error = client.ping().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
     assert!(error.to_string().contains("check caFile"), "{error}");
@@ -118,7 +127,7 @@ async fn another_ca_is_an_error_that_names_ca_file_and_is_not_tried_again() {
 #[tokio::test]
 async fn a_private_ca_that_nobody_configured_is_an_error_that_names_ca_file() {
     let server = https(&authority(), "localhost", None).await;
-    let shown = match builder(https_config(&server, None)).build() {
+    let shown = match builder(https_config(server.address, None)).build() {
         Ok(client) => client.ping().await.unwrap_err().to_string(),
         // A machine without any CA certificates.
         Err(error) => error.to_string(),
@@ -131,7 +140,7 @@ async fn a_private_ca_that_nobody_configured_is_an_error_that_names_ca_file() {
 async fn a_certificate_for_another_host_is_an_error_that_says_so() {
     let ca = authority();
     let server = https(&ca, "other.example.com", None).await;
-    let client = builder(https_config(&server, Some(&ca))).build().unwrap();
+    let client = builder(https_config(server.address, Some(&ca))).build().unwrap();
     let error = client.ping().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
     assert!(error.to_string().contains("certificate's names"), "{error}");
@@ -141,13 +150,13 @@ async fn a_certificate_for_another_host_is_an_error_that_says_so() {
 async fn any_certificate_does_where_verification_is_off() {
     let server = https(&authority(), "other.example.com", None).await;
     for ca in [None, Some(&authority())] {
-        let mut config = https_config(&server, ca);
+        let mut config = https_config(server.address, ca);
         config.insecure_skip_verify = true;
         builder(config).build().unwrap().ping().await.unwrap();
     }
 }
 
-fn identity(clients: &Authority) -> Identity {
+pub(crate) fn identity(clients: &Authority) -> Identity {
     let (certificate, key) = certificate(clients, "agent");
     Identity {
         certificate: pem_file("agent.pem", &certificate.pem()),
@@ -160,7 +169,7 @@ fn identity(clients: &Authority) -> Identity {
 async fn a_client_certificate_is_presented_and_its_lack_is_said() {
     let (ca, clients) = (authority(), authority());
     let server = https(&ca, "localhost", Some(&clients)).await;
-    let mut config = https_config(&server, Some(&ca));
+    let mut config = https_config(server.address, Some(&ca));
     config.identity = Some(identity(&clients));
     builder(config.clone()).build().unwrap().ping().await.unwrap();
     config.identity = None;

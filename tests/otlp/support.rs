@@ -86,8 +86,16 @@ pub(crate) fn start_with(
     stats: Arc<OtlpStats>,
 ) -> Running {
     let transport = Arc::new(Transport::new(config).unwrap());
-    let handle =
-        Exporter::spawn(config, transport, &resource(), Arc::new(source), Arc::clone(&stats));
+    // The agent's own first export, two seconds after the start, would come into the middle of a
+    // slow test: here the interval alone makes exports, and `flush`.
+    let handle = Exporter::spawn_with_first(
+        config.interval,
+        config,
+        transport,
+        &resource(),
+        Arc::new(source),
+        Arc::clone(&stats),
+    );
     Running { handle, stats }
 }
 

@@ -58,7 +58,11 @@ async fn a_poll_is_a_span_with_its_requests_below() {
         assert_eq!(errors, [None, Some("503".to_owned()), Some("timeout".to_owned())]);
         let code = attribute(below[0], "http.response.status_code");
         assert_eq!(code.as_deref(), Some("200"));
-        assert!(below.iter().all(|span| span.trace_id == root.trace_id));
+        for span in &below {
+            assert_eq!(span.trace_id, root.trace_id);
+            assert_eq!(attribute(span, "nbu.site").as_deref(), Some("prod"));
+            assert_eq!(attribute(span, "nbu.resource").as_deref(), Some("admin/jobs"));
+        }
         let [_, sent] = OtlpStats::snapshot(&stats);
         assert_eq!(sent.items.accepted, 4);
     }

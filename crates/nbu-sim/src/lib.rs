@@ -34,6 +34,7 @@ mod truth;
 mod world;
 
 pub use clock::Clock;
+pub use faults::parse::{Denial, FAULT_KINDS};
 pub use faults::{ErrorBody, Fault, Faults};
 pub use http::log::{Authorization, LOG_CAPACITY, RequestLog};
 pub use http::tls::TlsMaterial;

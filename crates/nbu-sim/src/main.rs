@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use nbu_sim::{Clock, Release, Settings, Simulator, TlsMaterial};
+use nbu_sim::{
+    Clock, Denial, FAULT_KINDS, Fault, Permissions, Release, Settings, Simulator, TlsMaterial,
+};
 
 /// A NetBackup primary server to develop and test against: the REST API over HTTP, on a made-up world of
 /// jobs and storage units that goes on as time passes. The same seed gives the same world.
@@ -46,6 +48,18 @@ struct Args {
     /// Serve https, with a certificate of a CA that is made at the start and written to this file
     #[arg(long, value_name = "CA_FILE")]
     tls: Option<std::path::PathBuf>,
+    #[arg(long = "fault", value_name = "PATH=KIND", help = fault_help())]
+    faults: Vec<Fault>,
+    /// A permission that the key is without: jobs, job-counts or storage. Repeatable
+    #[arg(long = "deny", value_name = "PERMISSION")]
+    denied: Vec<Denial>,
+}
+
+fn fault_help() -> String {
+    format!(
+        "What goes wrong with requests of this path (below /netbackup) and those under it; / is \
+         all of them. Repeatable. Kinds: {FAULT_KINDS}"
+    )
 }
 
 const EXAMPLES: &str = "\
@@ -54,6 +68,9 @@ Examples:
   nbu-sim --jobs 100000 --live 500            a busy one
   nbu-sim --release 10.3 --seed 7             an old one, another world
   nbu-sim --tls ca.pem                        https; trust ca.pem
+  nbu-sim --fault /admin/jobs=status:503      jobs are always busy
+  nbu-sim --fault /=latency:800 --deny storage
+                                              slow, and the key sees no storage
 
 Ask it:
   curl http://127.0.0.1:1556/netbackup/ping
@@ -87,7 +104,13 @@ async fn run(args: Args) -> io::Result<()> {
     let key = args.api_key.clone();
     let release = args.release;
     let listen = args.listen;
+    let (faults, denied) = (args.faults.clone(), args.denied.clone());
     let simulator = Simulator::start_on(listen, settings(args, tls)).await?;
+    for fault in faults {
+        simulator.faults().add(fault);
+    }
+    let all = Permissions::ALL;
+    simulator.set_permissions(denied.into_iter().fold(all, |left, denial| denial.from(left)));
     let mut out = io::stdout();
     writeln!(out, "NetBackup {release} simulator: {scheme}://{}/netbackup", simulator.addr())?;
     writeln!(out, "API version {}, Authorization: {key}", release.api_version())?;

@@ -60,6 +60,20 @@ impl Exporter {
         source: Arc<dyn MetricSource>,
         stats: Arc<OtlpStats>,
     ) -> ExporterHandle {
+        Self::spawn_with_first(FIRST_EXPORT, config, transport, resource, source, stats)
+    }
+
+    /// The same, with another time to the first export; it never comes later than after one
+    /// interval. For tests that export by [`ExporterHandle::flush`] alone.
+    #[doc(hidden)]
+    pub fn spawn_with_first(
+        first_export: Duration,
+        config: &Config,
+        transport: Arc<Transport>,
+        resource: &ResourceAttributes,
+        source: Arc<dyn MetricSource>,
+        stats: Arc<OtlpStats>,
+    ) -> ExporterHandle {
         let (flush, flushes) = mpsc::channel(8);
         let (end, ended) = watch::channel(None);
         let worker = Worker {
@@ -69,6 +83,7 @@ impl Exporter {
             resource: Arc::new(resource.to_proto()),
             source,
             stats,
+            first_export,
         };
         let task = tokio::spawn(worker.run(flushes, ended));
         ExporterHandle { flush, end, task }
@@ -133,6 +148,7 @@ struct Worker {
     source: Arc<dyn MetricSource>,
     stats: Arc<OtlpStats>,
     health: Health,
+    first_export: Duration,
 }
 
 /// What is known of an export, also when it is cut off.
@@ -172,7 +188,7 @@ impl Worker {
         mut flushes: mpsc::Receiver<Reply>,
         mut ended: watch::Receiver<Option<Instant>>,
     ) -> ExportOutcome {
-        let first = Instant::now() + FIRST_EXPORT.min(self.config.interval);
+        let first = Instant::now() + self.first_export.min(self.config.interval);
         let mut ticks = interval_at(first, self.config.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let deadline = loop {

@@ -9,6 +9,7 @@
 //! ```
 
 pub(crate) mod apply;
+pub(crate) mod parse;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
