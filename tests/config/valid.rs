@@ -65,7 +65,16 @@ fn a_file_of_the_original_exporter_loads_unchanged() {
     assert!((otlp.sampling_rate - 0.1).abs() < f64::EPSILON);
     assert!(config.collectors.alerts && !config.collectors.tape);
     assert_eq!(config.collectors.per_client.allowlist, ["a", "b*"]);
-    insta::assert_snapshot!(warnings(&loaded), @"config.yaml:12:5: nbuserver: the old form for a single server; nbuservers takes a list of them");
+    let warnings = warnings(&loaded);
+    for expected in [
+        "server.logName: its directory does not exist",
+        "nbuserver: the old form for a single server; nbuservers takes a list of them",
+        "collectors.alerts.enabled: accepted, but this version does not collect it yet",
+        "collectors.perClient.enabled: accepted, but this version does not collect it yet",
+    ] {
+        assert!(warnings.contains(expected), "{expected} is not in\n{warnings}");
+    }
+    assert_eq!(warnings.lines().count(), 4, "{warnings}");
 }
 
 #[test]
