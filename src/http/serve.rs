@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 /// Connections at once; more wait in the listener's backlog.
 const MOST: usize = 512;
 
-/// How long a client may take for the head of a request, and a connection may idle.
-const HEAD: Duration = Duration::from_secs(30);
+/// How long a client may take for the head of a request, and a connection may idle: longer than the
+/// minute between two scrapes, so that scrapers keep theirs.
+const HEAD: Duration = Duration::from_secs(75);
 
 /// How long a connection may live: a client that does not read cannot hold a page for ever.
 const LIFE: Duration = Duration::from_secs(600);
