@@ -25,7 +25,21 @@ fn ask(stream: &mut TcpStream, request: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_never_finish_a_request_do_not_keep_others_from_scraping() {
+async fn the_end_does_not_wait_for_clients_that_never_finish_a_request() {
+    let simulator = simulate(world(1)).await;
+    let agent = Agent::start(&Config::new().site("paris", &simulator)).await;
+    agent.first_samples("paris").await;
+    let mut half_open: Vec<TcpStream> = (0..600).map(|_| connect(&agent)).collect();
+    for stream in &mut half_open {
+        stream.write_all(b"GET /metrics HT").unwrap();
+    }
+    // All places are taken; the end does not wait for any of them.
+    let stopped = tokio::time::timeout(Duration::from_secs(8), agent.stop()).await;
+    assert!(stopped.is_ok(), "the endpoint closes whatever its clients do");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn some_clients_that_never_finish_a_request_do_not_keep_others_from_scraping() {
     let simulator = simulate(world(1)).await;
     let agent = Agent::start(&Config::new().site("paris", &simulator)).await;
     agent.first_samples("paris").await;
@@ -58,6 +72,12 @@ async fn old_and_new_clients_get_the_whole_page() {
         assert_eq!(length, Some(body.len()), "{head}");
         assert!(body.contains("nbu_up{site=\"paris\"} 1"));
     }
+    let mut closing = connect(&agent);
+    closing.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    closing.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    closing.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("nbu_up{site=\"paris\"} 1"), "a client that closed its side is served");
     let nonsense = ask(&mut connect(&agent), "NONSENSE\r\n\r\n");
     assert!(nonsense.starts_with("HTTP/1.1 400"), "{nonsense}");
     agent.stop().await;

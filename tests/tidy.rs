@@ -14,7 +14,7 @@ const RULES: [(&str, &[&str]); 11] = [
     ("collectors", &["netbackup", "jobs", "metric"]),
     ("snapshot", &["metric"]),
     ("poller", &["collectors", "netbackup", "snapshot", "metric", "telemetry"]),
-    ("telemetry", &["metric", "snapshot", "netbackup::config", "netbackup::RequestRecord"]),
+    ("telemetry", &["metric", "snapshot", "netbackup::config"]),
     ("catalog", &["collectors", "poller", "telemetry", "metric"]),
     ("config", &["collectors", "http", "netbackup", "poller", "telemetry"]),
     ("log", &["config::logging"]),

@@ -17,6 +17,9 @@ use crate::telemetry::otlp::{Signal, Transport};
 /// A name or a connection that takes longer than this has failed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Beyond the timeout of a request, so that it is that which is told.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// A clock that is off by more is worth a word, though the agent keeps to the server's.
 const SKEW: f64 = 60.0;
 
@@ -147,7 +150,7 @@ async fn steps(
         report.fail("version", format!("apiVersion is {wanted}, and the server speaks {newest} at most: leave apiVersion out"));
         return None;
     }
-    let session = client.with_deadline(Instant::now() + server.timeout);
+    let session = client.with_deadline(Instant::now() + server.timeout + GRACE);
     match session.version().await {
         Ok(version) => report.ok("version", version),
         Err(error) => {
@@ -202,7 +205,7 @@ async fn permissions(
     let settings = Settings { collectors: &config.collectors, window: config.polling.window };
     let mut verdicts = Vec::new();
     for row in TABLE.iter().filter(|row| (row.enabled)(&config.collectors)) {
-        let session = client.with_deadline(Instant::now() + server.timeout);
+        let session = client.with_deadline(Instant::now() + server.timeout + GRACE);
         let verdict = (row.build)(&settings).permitted(&session, row.resource).await;
         verdicts.push((row.name, verdict));
     }

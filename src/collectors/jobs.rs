@@ -30,6 +30,9 @@ pub(super) const ROW: Row = Row {
     },
 };
 
+/// Jobs that have not ended.
+const LIVE: &str = "state ne 'DONE'";
+
 struct Jobs {
     window: Duration,
     action_names: BTreeMap<String, String>,
@@ -83,11 +86,19 @@ impl Collector for Jobs {
         session: &Session,
         resource: &'static Resource,
     ) -> Result<Option<bool>, Error> {
-        let query = Query::all().limited(1);
-        let page = session.get(resource, &query).await?;
-        let page = page.read::<AnyPage>()?;
-        if page.data.is_empty() { probe(session).await } else { Ok(Some(true)) }
+        debug_assert_eq!(resource, &JOBS);
+        if any(session, &Query::all().limited(1)).await? {
+            Ok(Some(true))
+        } else {
+            probe(session).await
+        }
     }
+}
+
+/// Whether a list of jobs has any.
+async fn any(session: &Session, query: &Query) -> Result<bool, Error> {
+    let body = session.get(&JOBS, query).await?;
+    Ok(!body.read::<AnyPage>()?.data.is_empty())
 }
 
 /// A page of which only matters whether it has rows.
@@ -101,7 +112,7 @@ async fn sweep<'n>(
     session: &Session,
     action_names: &'n BTreeMap<String, String>,
 ) -> Result<(Live<'n>, usize), Error> {
-    let query = Query::filtered("state ne 'DONE'").sorted("jobId");
+    let query = Query::filtered(LIVE).sorted("jobId");
     let mut live = Live::new(action_names);
     let mut unreadable = 0;
     let mut walk = session.cursor_walk(&JOBS, &query);
@@ -143,7 +154,20 @@ fn finished_filter(window: Window) -> String {
 ///
 /// Where the permission is missing, or the probe failed otherwise: an empty list then proves nothing.
 async fn probe(session: &Session) -> Result<Option<bool>, Error> {
-    let Err(error) = session.job_count("state ne 'DONE'").await else { return Ok(Some(true)) };
+    let error = match session.job_count(LIVE).await {
+        Ok(0) => return Ok(Some(true)),
+        Ok(count) => {
+            // One may have begun in between.
+            if any(session, &Query::filtered(LIVE).limited(1)).await? {
+                return Ok(Some(true));
+            }
+            let detail = format!(
+                "the list of jobs is empty, and {count} are counted: the role of the key sees none of them"
+            );
+            return Err(session.forbidden(&JOBS, &detail));
+        }
+        Err(error) => error,
+    };
     match error.kind() {
         ErrorKind::Unauthorized | ErrorKind::Forbidden => Err(session.forbidden(
             &JOBS,

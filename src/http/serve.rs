@@ -19,8 +19,11 @@ const MOST: usize = 512;
 /// minute between two scrapes, so that scrapers keep theirs.
 const HEAD: Duration = Duration::from_secs(75);
 
-/// How long a connection may live: a client that does not read cannot hold a page for ever.
+/// How long a connection may live; a response that is under way then may end.
 const LIFE: Duration = Duration::from_secs(600);
+
+/// How long that response may take: a client that does not read cannot hold a page for ever.
+const LAST: Duration = Duration::from_secs(30);
 
 /// How long requests in flight may take once the listener closes.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -30,20 +33,32 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`, then lets requests in flight end for a short while.
 pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(MOST));
     let mut connections = JoinSet::new();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = accept(&listener, &router, &stop, &mut connections) => {}
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(DRAIN, drained).await;
+    // What is left is dropped with the set.
+}
+
+async fn accept(
+    listener: &TcpListener,
+    router: &Router,
+    stop: &CancellationToken,
+    connections: &mut JoinSet<()>,
+) {
+    let places = Arc::new(Semaphore::new(MOST));
     loop {
         while connections.try_join_next().is_some() {}
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
             Ok((stream, _)) => {
-                let (router, stop) = (router.clone(), stop.clone());
+                let served = connection(stream, router.clone(), stop.clone());
                 connections.spawn(async move {
-                    let _ = tokio::time::timeout(LIFE, connection(stream, router, stop)).await;
+                    served.await;
                     drop(place);
                 });
             }
@@ -53,10 +68,6 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             }
         }
     }
-    drop(listener);
-    let drained = async { while connections.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(DRAIN, drained).await;
-    // What is left is dropped with the set.
 }
 
 async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
@@ -64,14 +75,16 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
+        // A client may close its side once it has asked (`nc -N`, some probes).
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     let mut served = std::pin::pin!(served);
     // How a connection ends is its client's affair.
     tokio::select! {
-        _ = served.as_mut() => {}
-        () = stop.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            let _ = served.await;
-        }
+        _ = served.as_mut() => return,
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(LIFE) => {}
     }
+    served.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(LAST, served).await;
 }

@@ -137,7 +137,9 @@ impl Client {
 
     /// [`Session::ping`] under the timeout of one request.
     pub async fn ping(&self) -> Result<Ping, Error> {
-        self.with_deadline(Instant::now() + self.0.config.timeout).ping().await
+        // A little beyond the timeout of the request, so that it is that which is told.
+        let limit = self.0.config.timeout + Duration::from_secs(1);
+        self.with_deadline(Instant::now() + limit).ping().await
     }
 
     /// Does not present the key for `backoff`: authenticated requests fail at once with

@@ -71,10 +71,12 @@ pub(super) fn check(
     redactor: &Redactor,
 ) -> Result<(), Fault> {
     if !head.is_success() {
-        return Err(Fault {
-            kind: ErrorKind::of_status(head.status),
-            detail: failure(head, body, redactor),
-        });
+        let kind = match ErrorKind::of_status(head.status) {
+            // A ping carries no key: it is something else that asks for a login.
+            ErrorKind::Unauthorized | ErrorKind::Forbidden if ping => ErrorKind::BadRequest,
+            kind => kind,
+        };
+        return Err(Fault { kind, detail: failure(head, body, redactor) });
     }
     let problem = if body.trim_ascii().is_empty() {
         "the body is empty".to_owned()
@@ -157,7 +159,7 @@ fn hint(kind: ErrorKind, head: &Head, resource: &Resource, route: &Route) -> Cow
     };
     let fixed = match kind {
         ErrorKind::Unauthorized => {
-            return format!("check apiKey: it may be expired, deleted{permission}").into();
+            return format!("check apiKey: it may be expired or deleted{permission}").into();
         }
         ErrorKind::Forbidden => {
             return format!("the key's role may be too narrow{permission}").into();
@@ -181,6 +183,10 @@ fn hint(kind: ErrorKind, head: &Head, resource: &Resource, route: &Route) -> Cow
         ErrorKind::Version => {
             "the server, or a proxy before it, does not take this API version or method: check \
              apiVersion and uri"
+        }
+        ErrorKind::BadRequest if *resource == PING => {
+            "a ping carries no key: something before the server asks for a login; check host, port, \
+             uri and proxyUrl"
         }
         ErrorKind::BadRequest => {
             "this release may not take what the agent asks: check that it is NetBackup 10.3 or later"

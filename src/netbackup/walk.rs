@@ -13,7 +13,7 @@ use super::session::Session;
 use super::wire::{Page, Pagination, decode_page};
 
 /// Pages after which a walk ends with an error, unless it is told otherwise.
-const MAX_PAGES: u32 = 100_000;
+const MAX_PAGES: u32 = 20_000;
 
 /// Empty pages in a row after which a walk ends with an error.
 const EMPTY_PAGES: u32 = 100;

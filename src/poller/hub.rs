@@ -187,7 +187,7 @@ impl Hub {
             Err(failure) => vec![failure],
         };
         // Parts that fail for one reason are one problem.
-        problems.dedup_by_key(|problem| problem.to_string());
+        problems.dedup_by_key(|problem| problem.cause());
         let ok = problems.is_empty();
         lane.due = Instant::now() + if ok { pause } else { Duration::ZERO };
         lane.note(&self.site, &problems, outcome.ended, outcome.took);

@@ -33,6 +33,14 @@ impl Failure {
         matches!(self, Self::Api(error) if error.is_denial())
     }
 
+    /// What tells one problem from another; texts differ by what a body began with.
+    pub(super) fn cause(&self) -> (&'static str, Option<&'static str>, Option<u16>) {
+        match self {
+            Self::Api(error) => (self.kind(), Some(error.resource().name), error.status()),
+            _ => (self.kind(), None, None),
+        }
+    }
+
     /// The label of its kind.
     pub(super) fn kind(&self) -> &'static str {
         match self {

@@ -72,7 +72,7 @@ async fn a_401_names_the_permission_that_may_be_missing() {
         error.to_string(),
         format!(
             "site \"paris\" (http://{}/netbackup), /admin/jobs: 401 Unauthorized (The supplied \
-             token is invalid, errorCode 7): check apiKey: it may be expired, deleted, or lack the \
+             token is invalid, errorCode 7): check apiKey: it may be expired or deleted, or lack the \
              permission |MANAGE|JOBS|",
             server.address
         )
