@@ -1,14 +1,14 @@
 //! Everything that the agent can export, in one table: collectors, sites, the agent itself.
 
-use crate::telemetry::frame::Catalog;
+use crate::metric::Definition;
 use crate::{collectors, poller, telemetry};
 
-/// The catalog of all metrics.
-pub fn catalog() -> Catalog {
+/// The catalog of all metrics, each declared once, in the order of the tables they come from.
+pub fn catalog() -> Vec<&'static Definition> {
     let mut all = poller::definitions();
     all.extend(collectors::definitions());
     all.extend(telemetry::agent::definitions());
-    Catalog::new(all)
+    all
 }
 
 #[cfg(test)]
@@ -16,7 +16,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::metric::{Definition, Kind};
+    use crate::metric::Kind;
 
     fn is_name(text: &str) -> bool {
         text.starts_with(|c: char| c.is_ascii_lowercase())
@@ -26,7 +26,7 @@ mod tests {
     #[test]
     fn no_two_metrics_share_a_name_in_prometheus() {
         let mut seen: HashMap<String, &Definition> = HashMap::new();
-        for definition in catalog().definitions() {
+        for definition in catalog() {
             let name = definition.prometheus_name();
             let names = match definition.kind {
                 Kind::Histogram(_) => ["", "_bucket", "_sum", "_count"]
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn every_metric_is_well_declared() {
-        for definition in catalog().definitions() {
+        for definition in catalog() {
             let name = definition.name;
             let keys = definition.sorted_keys();
             assert!(keys.iter().all(|key| is_name(key)), "{name}: {keys:?}");

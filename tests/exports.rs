@@ -21,7 +21,7 @@ use support::{Agent, Config, Page, eventually, simulate, world};
 /// The last values that the sink received, under the names of the exposition.
 fn received(sink: &Sink) -> BTreeMap<Series, f64> {
     let names: BTreeMap<&str, &Definition> =
-        catalog().definitions().iter().map(|definition| (definition.name, *definition)).collect();
+        catalog().into_iter().map(|definition| (definition.name, definition)).collect();
     let mut series = BTreeMap::new();
     for request in sink.metrics() {
         for resource in request.resource_metrics {
@@ -198,7 +198,6 @@ async fn the_sites_part_of_the_page_is_stable_between_polls() {
     let agent = Agent::start(&Config::new().site("paris", &simulator)).await;
     agent.first_samples("paris").await;
     let names: Vec<String> = catalog()
-        .definitions()
         .iter()
         .filter(|definition| definition.scope == Scope::Agent)
         .map(|definition| definition.prometheus_name())

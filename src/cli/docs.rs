@@ -39,7 +39,7 @@ fn metrics() -> String {
             page,
             "\n## {title}\n\n| Prometheus | OpenTelemetry | kind | unit | labels | meaning |\n|---|---|---|---|---|---|\n"
         );
-        for definition in catalog.definitions().iter().filter(|d| belongs(d)) {
+        for definition in catalog.iter().filter(|d| belongs(d)) {
             row(&mut page, definition);
         }
     }

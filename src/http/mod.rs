@@ -28,6 +28,13 @@ pub struct Config {
     pub metrics_path: String,
 }
 
+impl Config {
+    /// Whether both listen at the same address; the path needs no new listener.
+    pub fn same_address(&self, other: &Self) -> bool {
+        (&self.host, self.port) == (&other.host, other.port)
+    }
+}
+
 /// Paths that the endpoint serves beside the exposition; `server.uri` can be none of them.
 pub const RESERVED_PATHS: [&str; 5] = ["/", "/health", "/-/healthy", "/-/ready", "/-/reload"];
 

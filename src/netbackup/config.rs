@@ -36,17 +36,13 @@ pub struct Config {
 impl Config {
     /// Whether a client of the one would do for the other.
     pub fn same_as(&self, other: &Self) -> bool {
-        let identity = |config: &Self| {
-            let identity = config.identity.as_ref()?;
-            Some((identity.certificate.clone(), identity.key.expose_secret().to_owned()))
-        };
         let proxy = |config: &Self| Some(config.proxy.as_ref()?.url.expose_secret().to_owned());
         self.same_server(other)
             && self.api_key.expose_secret() == other.api_key.expose_secret()
             && self.api_version == other.api_version
             && self.insecure_skip_verify == other.insecure_skip_verify
             && self.ca == other.ca
-            && identity(self) == identity(other)
+            && Identity::same(self.identity.as_ref(), other.identity.as_ref())
             && proxy(self) == proxy(other)
             && self.timeout == other.timeout
             && self.max_concurrent_requests == other.max_concurrent_requests
@@ -76,6 +72,20 @@ pub struct Identity {
     pub key_path: PathBuf,
     /// The private key, PEM.
     pub key: SecretString,
+}
+
+impl Identity {
+    /// Whether both are the same certificate with the same key, or both are none.
+    pub fn same(one: Option<&Self>, other: Option<&Self>) -> bool {
+        match (one, other) {
+            (None, None) => true,
+            (Some(one), Some(other)) => {
+                one.certificate == other.certificate
+                    && one.key.expose_secret() == other.key.expose_secret()
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A proxy; its address may carry credentials, so it is a secret as a whole.

@@ -2,6 +2,8 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::wire::split::string_length;
+
 const HIDDEN: &str = "[redacted]";
 
 /// JSON keys whose values are never shown, lower case.
@@ -100,7 +102,7 @@ fn hide_secret_values(text: &str) -> String {
     let mut rest = text;
     while let Some(start) = rest.find('"') {
         let (before, literal) = rest.split_at(start);
-        let (literal, after) = literal.split_at(string_end(literal));
+        let (literal, after) = literal.split_at(string_length(literal.as_bytes()));
         shown.push_str(before);
         shown.push_str(literal);
         rest = after;
@@ -120,20 +122,6 @@ fn hide_secret_values(text: &str) -> String {
     shown
 }
 
-/// The length of the string literal that `text` begins with, quotes included.
-fn string_end(text: &str) -> usize {
-    let mut escaped = false;
-    for (position, byte) in text.bytes().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return position + 1,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
 /// The length of the JSON value that `text` begins with.
 fn value_end(text: &str) -> usize {
     let mut depth = 0_usize;
@@ -141,7 +129,7 @@ fn value_end(text: &str) -> usize {
     while let Some(byte) = text.as_bytes().get(position) {
         match byte {
             b'"' => {
-                position += string_end(&text[position..]);
+                position += string_length(&text.as_bytes()[position..]);
                 if depth == 0 {
                     return position;
                 }

@@ -88,9 +88,7 @@ impl Running {
     /// Whether the endpoint listens where this configuration wants it.
     pub(super) fn listens_at(&self, wanted: &http::Config) -> bool {
         self.server.is_some()
-            && self.config.as_ref().is_some_and(|config| {
-                (&config.http.host, config.http.port) == (&wanted.host, wanted.port)
-            })
+            && self.config.as_ref().is_some_and(|config| config.http.same_address(wanted))
     }
 
     /// Whether the push is as this configuration wants it.
@@ -100,7 +98,7 @@ impl Running {
             && self.config.as_ref().is_some_and(|config| {
                 config.metrics == wanted.metrics
                 // They make the identity of this agent.
-                && (&config.http.host, config.http.port) == (&wanted.http.host, wanted.http.port)
+                && config.http.same_address(&wanted.http)
                 && match (&config.otlp, &wanted.otlp) {
                     (None, None) => true,
                     (Some(now), Some(then)) => now.same_as(then),

@@ -8,24 +8,6 @@ use std::time::SystemTime;
 use crate::metric::{Definition, Family, Point, Scope};
 use crate::snapshot::{Part, Snapshot};
 
-/// All metrics that the agent can export, each declared once.
-#[derive(Debug)]
-pub struct Catalog {
-    definitions: Vec<&'static Definition>,
-}
-
-impl Catalog {
-    /// The catalog of these declarations.
-    pub fn new(definitions: Vec<&'static Definition>) -> Self {
-        Self { definitions }
-    }
-
-    /// The declarations, in the order of the tables they come from.
-    pub fn definitions(&self) -> &[&'static Definition] {
-        &self.definitions
-    }
-}
-
 /// What one part of one site (or of the agent itself) shows.
 #[derive(Debug, Clone)]
 pub struct Slice {

@@ -3,6 +3,7 @@
 //! each scrape.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ const SHARE: u32 = 4;
 pub struct Renderer {
     store: Arc<Store>,
     agent: Arc<AgentState>,
-    limit: watch::Sender<usize>,
+    limit: AtomicUsize,
     /// What was rendered last, by slice. Held by renderings only; scrapes never wait for it.
     rendered: Mutex<Rendered>,
     page: ArcSwap<Piece>,
@@ -50,7 +51,7 @@ impl Renderer {
         Arc::new(Self {
             store,
             agent,
-            limit: watch::Sender::new(usize::MAX),
+            limit: AtomicUsize::new(usize::MAX),
             rendered: Mutex::default(),
             page: ArcSwap::new(Arc::new(Piece::first(Vec::new()))),
         })
@@ -58,7 +59,7 @@ impl Renderer {
 
     /// Sets the cardinality limit; it holds from the next rendering on.
     pub fn set_limit(&self, limit: usize) {
-        self.limit.send_replace(limit);
+        self.limit.store(limit, Relaxed);
     }
 
     /// Renders now what changed since the last time, and puts the page together. Blocks for about
@@ -66,7 +67,7 @@ impl Renderer {
     pub fn render(&self) -> Duration {
         let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
-        let limit = *self.limit.borrow();
+        let limit = self.limit.load(Relaxed);
         let (frame, dropped) = Frame::build(&self.store.snapshots(), None, limit);
         let series = frame.total();
         let (order, fresh) = update(frame, std::mem::take(&mut *rendered));

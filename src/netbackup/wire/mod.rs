@@ -15,7 +15,7 @@ use super::lenient;
 
 pub mod job_count;
 pub mod jobs;
-mod split;
+pub(super) mod split;
 
 /// One page of a list.
 #[derive(Debug)]

@@ -53,7 +53,7 @@ fn value_length(text: &[u8]) -> usize {
 }
 
 /// The length of the string literal that `text` begins with, quotes included.
-fn string_length(text: &[u8]) -> usize {
+pub(in crate::netbackup) fn string_length(text: &[u8]) -> usize {
     let mut escaped = false;
     for (position, byte) in text.iter().enumerate().skip(1) {
         match byte {

@@ -47,10 +47,6 @@ impl Config {
             let pairs = config.headers.iter();
             pairs.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect()
         };
-        let identity = |config: &Self| {
-            let identity = config.tls.identity.as_ref()?;
-            Some((identity.certificate.clone(), identity.key.expose_secret().to_owned()))
-        };
         self.metrics_endpoint == other.metrics_endpoint
             && self.traces_endpoint == other.traces_endpoint
             && self.protocol == other.protocol
@@ -62,7 +58,7 @@ impl Config {
             && self.temporality == other.temporality
             && self.resource_attributes == other.resource_attributes
             && self.tls.ca == other.tls.ca
-            && identity(self) == identity(other)
+            && Identity::same(self.tls.identity.as_ref(), other.tls.identity.as_ref())
             && self.max_request_bytes == other.max_request_bytes
     }
 }
