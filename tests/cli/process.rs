@@ -66,7 +66,7 @@ impl Desk {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let stdout = self.path(&format!("{number}.stdout"));
         let stderr = self.path(&format!("{number}.stderr"));
-        let child = Command::new(env!("CARGO_BIN_EXE_nbu-otel-agent"))
+        let child = Command::new(binary())
             .args(arguments)
             .current_dir(self.directory.path())
             .env_clear()
@@ -82,6 +82,14 @@ impl Desk {
     pub async fn run(&self, arguments: &[&str]) -> Ended {
         self.start(arguments).end(PATIENCE).await
     }
+}
+
+/// The binary of this build, or the one that `NBU_AGENT_BINARY` names (a release, say).
+fn binary() -> PathBuf {
+    let named = std::env::var_os("NBU_AGENT_BINARY").map(PathBuf::from);
+    let binary = named.unwrap_or_else(|| env!("CARGO_BIN_EXE_nbu-otel-agent").into());
+    // Processes run in directories of their own.
+    std::path::absolute(binary).expect("a working directory")
 }
 
 fn read(path: &Path) -> String {

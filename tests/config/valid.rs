@@ -202,7 +202,9 @@ fn the_example_shows_the_defaults() {
     assert_eq!(format!("{example:?}"), format!("{bare:?}"));
     // The same for the push, which is off in the example.
     let on = |text: &str| ok(text).config.otlp.map(|otlp| format!("{otlp:?}")).unwrap();
-    let example = text.replace("  enabled: false\n  # Required", "  enabled: true\n  # Required");
+    let example = text
+        .replace("  # enabled: true\n  # Required", "  enabled: true\n  # Required")
+        .replace("  # endpoint: collector", "  endpoint: collector");
     let example = example.replace("${NBU_API_KEY}", "k");
     let bare = "nbuserver: {host: h, apiKey: k}\nopentelemetry: {enabled: true, endpoint: 'collector.example.com:4317'}";
     assert_eq!(on(&example), on(bare));

@@ -6,6 +6,7 @@
 
 pub mod expected;
 pub mod exposition;
+pub mod received;
 
 use std::fmt::Write as _;
 use std::future::Future;

@@ -5,16 +5,23 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use nbu_sim::{
     Clock, Denial, FAULT_KINDS, Fault, Permissions, Release, Settings, Simulator, TlsMaterial,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// A simulator that answers later than this is not well.
+const HEALTHCHECK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A NetBackup primary server to develop and test against: the REST API over HTTP, on a made-up world of
 /// jobs and storage units that goes on as time passes. The same seed gives the same world.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Address to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:1556")]
     listen: SocketAddr,
@@ -55,6 +62,16 @@ struct Args {
     denied: Vec<Denial>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask a simulator on this host whether it serves (not https); for HEALTHCHECK in a container
+    Healthcheck {
+        /// Where it listens
+        #[arg(long, default_value = "127.0.0.1:1556")]
+        address: SocketAddr,
+    },
+}
+
 fn fault_help() -> String {
     format!(
         "What goes wrong with requests of this path (below /netbackup) and those under it; / is \
@@ -81,7 +98,11 @@ Ask it:
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    match run(args).await {
+    let done = match args.command {
+        Some(Command::Healthcheck { address }) => healthcheck(address).await,
+        None => run(args).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to be done when stderr is gone too.
@@ -89,6 +110,27 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Pings. One request in plain text needs no HTTP client.
+async fn healthcheck(address: SocketAddr) -> io::Result<()> {
+    let ping = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let request = "GET /netbackup/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await?;
+        io::Result::Ok(answer)
+    };
+    let answer = tokio::time::timeout(HEALTHCHECK_PATIENCE, ping)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(|error| io::Error::other(format!("{address} does not answer: {error}")))?;
+    if &answer != b"HTTP/1.1 200" {
+        let status = String::from_utf8_lossy(&answer).into_owned();
+        return Err(io::Error::other(format!("{address} answers {status}")));
+    }
+    writeln!(io::stdout(), "healthy")
 }
 
 async fn run(args: Args) -> io::Result<()> {

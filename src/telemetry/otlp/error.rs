@@ -184,7 +184,9 @@ fn connection_kind(error: &(dyn Error + 'static)) -> Option<Kind> {
         {
             return Some(kind);
         }
-        if cause.is::<tokio::time::error::Elapsed>() {
+        // hyper's is what a connection ends with that does not answer its keep-alive.
+        let timed_out = cause.downcast_ref().is_some_and(hyper::Error::is_timeout);
+        if timed_out || cause.is::<tokio::time::error::Elapsed>() {
             return Some(Kind::Timeout);
         }
         // hyper-util's error for this is private; its text is stable.

@@ -16,6 +16,8 @@ pub struct Health {
     state: State,
     /// Exports that failed since the last one that did not.
     failures: u64,
+    /// What they failed of and the log has said: one outage can show itself in several ways, by turns.
+    told: Vec<Kind>,
     /// Whether the last export left points out.
     oversized: bool,
 }
@@ -25,7 +27,7 @@ enum State {
     Unknown,
     Working,
     Partial,
-    Failing(Kind),
+    Failing,
 }
 
 impl Health {
@@ -36,6 +38,7 @@ impl Health {
             endpoint: endpoint.to_owned(),
             state: State::Unknown,
             failures: 0,
+            told: Vec::new(),
             oversized: false,
         }
     }
@@ -61,14 +64,17 @@ impl Health {
             }
         }
         self.failures = 0;
+        self.told.clear();
     }
 
     /// An export failed; `interval` is when the next one comes, if that is known.
     pub fn failed(&mut self, error: &SendError, interval: Option<Duration>) {
         self.failures += 1;
-        if !self.change(State::Failing(error.kind)) {
+        self.change(State::Failing);
+        if self.told.contains(&error.kind) {
             return;
         }
+        self.told.push(error.kind);
         let (signal, endpoint) = (self.signal.as_str(), &self.endpoint);
         let mut line = format!("OTLP {signal} push to {endpoint} fails ({error})");
         let hint = hint(error.kind);
@@ -94,7 +100,7 @@ impl Health {
         }
         let (signal, unit) = (self.signal.as_str(), unit(self.signal));
         warn!(
-            "OTLP {signal} push: {points} {unit} exceed max_request_bytes ({max_bytes}) alone and are left out"
+            "OTLP {signal} push: {points} {unit} exceed maxRequestBytes ({max_bytes}) alone and are left out"
         );
     }
 
@@ -134,7 +140,7 @@ const fn hint(kind: Kind) -> &'static str {
         Kind::Unauthenticated | Kind::PermissionDenied => {
             "are the headers with the credentials right?"
         }
-        Kind::TooLarge => "lower max_request_bytes to what the receiver takes",
+        Kind::TooLarge => "lower maxRequestBytes to what the receiver takes",
         Kind::Http404 => "is the path right, and does the receiver take this signal?",
         Kind::HttpRedirect => "redirects are not followed; give the final address",
         Kind::Other => "",

@@ -1,0 +1,70 @@
+# The agent (target `agent`, the default) and its NetBackup simulator (target `simulator`): static
+# binaries on an empty image, without a shell, run by a user without a name or a right.
+#
+# RUST_IMAGE has a Rust toolchain and a C compiler. BINARIES names where the final images take /out
+# from: the stage `build`, or an image with binaries that were built and tested elsewhere.
+ARG RUST_IMAGE=rust:1.95-slim-bookworm
+ARG BINARIES=build
+
+FROM ${RUST_IMAGE} AS build
+WORKDIR /src
+# Static, C library included: there is no other in the final image. glibc 2.34 and later resolve names
+# without loading anything.
+ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_TERM_COLOR=never
+# The dependencies, in a layer that only a change of the manifests makes anew: built under stubs of
+# our own code.
+COPY Cargo.toml Cargo.lock ./
+COPY crates/nbu-sim/Cargo.toml crates/nbu-sim/
+COPY crates/otlp-sink/Cargo.toml crates/otlp-sink/
+RUN set -eu; \
+    mkdir -p src benches tests/e2e crates/nbu-sim/src crates/otlp-sink/src; \
+    touch src/lib.rs crates/nbu-sim/src/lib.rs crates/otlp-sink/src/lib.rs; \
+    for file in build src/main crates/nbu-sim/src/main benches/render benches/otlp benches/decode tests/e2e/main; do \
+      echo 'fn main() {}' >"$file.rs"; \
+    done; \
+    cargo build --release --locked --workspace --bins --target "$(rustc -vV | sed -n 's/^host: //p')"; \
+    rm -r src build.rs benches tests crates/*/src
+COPY . .
+# Cargo judges by the time of files, and a checkout can be older than the stubs were.
+RUN set -eu; \
+    target="$(rustc -vV | sed -n 's/^host: //p')"; \
+    find src build.rs crates -name '*.rs' -exec touch {} +; \
+    cargo build --release --locked --workspace --bins --target "$target"; \
+    mkdir -p /out/bin /out/state /out/certs; \
+    cp "target/$target/release/nbu-otel-agent" "target/$target/release/nbu-sim" /out/bin/; \
+    cp /etc/ssl/certs/ca-certificates.crt /out/certs/
+
+FROM ${BINARIES} AS binaries
+
+FROM scratch AS base
+# The public certificate authorities, for OTLP back ends with https.
+COPY --from=binaries /out/certs/ca-certificates.crt /etc/ssl/certs/
+USER 65532:65532
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.vendor="nbu-otel-agent" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+
+FROM base AS simulator
+LABEL org.opencontainers.image.title="nbu-sim" \
+      org.opencontainers.image.description="A simulated NetBackup primary server"
+COPY --from=binaries /out/bin/nbu-sim /usr/bin/
+EXPOSE 1556
+ENTRYPOINT ["/usr/bin/nbu-sim", "--listen", "0.0.0.0:1556"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
+  CMD ["/usr/bin/nbu-sim", "healthcheck"]
+
+FROM base AS agent
+LABEL org.opencontainers.image.title="nbu-otel-agent" \
+      org.opencontainers.image.description="OpenTelemetry metrics agent for Veritas/Cohesity NetBackup"
+COPY --from=binaries /out/bin/nbu-otel-agent /usr/bin/
+# A volume that is mounted here takes its owner from it.
+COPY --from=binaries --chown=65532:65532 /out/state /var/lib/nbu-otel-agent
+WORKDIR /etc/nbu-otel-agent
+EXPOSE 9440
+ENTRYPOINT ["/usr/bin/nbu-otel-agent"]
+CMD ["--config", "/etc/nbu-otel-agent/config.yaml"]
+HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=3 \
+  CMD ["/usr/bin/nbu-otel-agent", "healthcheck", "--config", "/etc/nbu-otel-agent/config.yaml"]

@@ -1,0 +1,28 @@
+//! The simulator's binary, as a container runs it.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
+
+use std::process::{Command, Output};
+
+use nbu_sim::{Settings, Simulator};
+
+async fn healthcheck(address: String) -> Output {
+    let run = move || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nbu-sim"));
+        command.args(["healthcheck", "--address", &address]).output().expect("it starts")
+    };
+    tokio::task::spawn_blocking(run).await.expect("no panic")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_healthcheck_tells_one_that_serves_from_one_that_does_not() {
+    let simulator = Simulator::start(Settings::default()).await.expect("it starts");
+    let address = simulator.addr().to_string();
+    let well = healthcheck(address.clone()).await;
+    assert_eq!((well.status.code(), well.stdout.as_slice()), (Some(0), b"healthy\n".as_slice()));
+    simulator.stop().await;
+    let gone = healthcheck(address.clone()).await;
+    let said = String::from_utf8_lossy(&gone.stderr);
+    assert_eq!(gone.status.code(), Some(1), "{said}");
+    assert!(said.contains(&address) && said.contains("does not answer"), "{said}");
+}

@@ -1,0 +1,286 @@
+//! docker-compose.yml on a real Docker engine: the profile `demo` comes up healthy, its series are in
+//! Prometheus both ways, a changed configuration is taken, and `down` leaves nothing behind.
+//!
+//! No image can be pulled here. Images under the pinned names are made from the real programs; ours are
+//! the Dockerfile's own final stages around binaries that were built before (`.ci/e2e`). There is no
+//! Grafana: tests/stack.rs holds its files.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::endpoint::Endpoint;
+use crate::parts::{Program, part, repository, succeed};
+use crate::prometheus::{PULLED, PUSHED, Prometheus};
+use crate::series::{Everything, of_sites};
+use crate::support::exposition::Series;
+
+/// How long the stack may take for anything: it scrapes every 15 s.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is run of the stack.
+const SERVICES: [&str; 5] = ["agent", "otel-collector", "prometheus", "nbu-paris", "nbu-tokyo"];
+
+/// A Docker engine of our own, with its data in a directory of its own.
+struct Engine {
+    program: Program,
+    directory: TempDir,
+}
+
+impl Engine {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| directory.path().join(name);
+        let mut program = Program::start("dockerd", |_| {
+            let mut command = Command::new(part("dockerd"));
+            command
+                .arg("--host")
+                .arg(format!("unix://{}", path("docker.sock").display()))
+                .arg("--data-root")
+                .arg(path("data"))
+                .arg("--exec-root")
+                .arg(path("exec"))
+                .arg("--pidfile")
+                .arg(path("pid"));
+            command
+        });
+        let socket = path("docker.sock");
+        let mut info = client(&socket, "docker");
+        info.arg("info");
+        let started = Instant::now();
+        while !info.output().is_ok_and(|output| output.status.success()) {
+            assert!(
+                program.is_alive() && started.elapsed() < PATIENCE,
+                "the engine does not start:\n{}",
+                program.said()
+            );
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Self { program, directory }
+    }
+
+    fn docker(&self, arguments: &[&str]) -> String {
+        let mut command = client(&self.directory.path().join("docker.sock"), "docker");
+        succeed(command.args(arguments).env("DOCKER_BUILDKIT", "1"))
+    }
+
+    /// docker compose with the repository's file, as a user in a fresh checkout calls it.
+    fn compose(&self, config: &Path, arguments: &[&str]) -> String {
+        let mut command = client(&self.directory.path().join("docker.sock"), "docker-compose");
+        command
+            .current_dir(repository(""))
+            .env("NBU_CONFIG_DIR", config)
+            .args(["--progress", "quiet", "--profile", "demo"]);
+        succeed(command.args(arguments))
+    }
+
+    /// Brings the stack up and waits for its health; what its containers said where that fails.
+    fn up(&self, config: &Path) {
+        let up = ["up", "--detach", "--no-build", "--pull", "never", "--wait", "--wait-timeout", "120"];
+        let arguments = [&up[..], &SERVICES].concat();
+        let up = std::panic::AssertUnwindSafe(|| self.compose(config, &arguments));
+        if std::panic::catch_unwind(up).is_err() {
+            let health = self.docker(&["ps", "--all", "--format", "{{.Names}}: {{.Status}}"]);
+            let said = self.compose(config, &["logs", "--tail", "30"]);
+            panic!("the stack does not come up:\n{health}\n{said}");
+        }
+    }
+
+    /// Makes an image from files, each given by its place in the image.
+    fn image(&self, name: &str, files: &[(&str, PathBuf)], rest: &str) {
+        let context = tempfile::tempdir().expect("a directory");
+        for (place, file) in files {
+            let to = context.path().join("root").join(place.trim_start_matches('/'));
+            fs::create_dir_all(to.parent().expect("a parent")).expect("a directory");
+            fs::copy(file, to).expect("a copy");
+        }
+        fs::create_dir(context.path().join("empty")).expect("a directory");
+        let dockerfile = format!("FROM scratch\nCOPY root /\n{rest}\n");
+        fs::write(context.path().join("Dockerfile"), dockerfile).expect("it is written");
+        let context = context.path().to_str().expect("a path");
+        self.docker(&["build", "--quiet", "--tag", name, context]);
+    }
+
+    /// All images of the stack but Grafana's.
+    fn images(&self, services: &Value) {
+        let name = |service: &str| -> String {
+            services[service]["image"].as_str().expect("an image").to_owned()
+        };
+        self.image(
+            &name("otel-collector"),
+            &[("/otelcol-contrib", part("otelcol"))],
+            "USER 10001\nENTRYPOINT [\"/otelcol-contrib\"]",
+        );
+        self.image(
+            &name("prometheus"),
+            &[
+                ("/bin/prometheus", part("prometheus")),
+                ("/bin/promtool", part("promtool")),
+            ],
+            "COPY --chown=65534 empty /prometheus\nUSER 65534\nENTRYPOINT [\"/bin/prometheus\"]",
+        );
+        self.image(
+            "nbu-binaries:e2e",
+            &[
+                ("/out/bin/nbu-otel-agent", part("../static/nbu-otel-agent")),
+                ("/out/bin/nbu-sim", part("../static/nbu-sim")),
+                ("/out/certs/ca-certificates.crt", "/etc/ssl/certs/ca-certificates.crt".into()),
+            ],
+            "COPY empty /out/state",
+        );
+        let repository = repository("");
+        let context = repository.to_str().expect("a path");
+        for (target, service) in [("agent", "agent"), ("simulator", "nbu-paris")] {
+            let image = name(service);
+            let arguments = [
+                "build",
+                "--quiet",
+                "--target",
+                target,
+                "--build-arg",
+                "BINARIES=nbu-binaries:e2e",
+                "--build-arg",
+                "REVISION=e2e",
+                "--tag",
+                &image,
+                context,
+            ];
+            self.docker(&arguments);
+        }
+    }
+
+    async fn stop(mut self) {
+        self.program.end().await;
+    }
+}
+
+impl Drop for Engine {
+    /// After a test that failed in the middle: no container outlives its engine.
+    fn drop(&mut self) {
+        let docker = |arguments: &[&str]| {
+            let mut command = client(&self.directory.path().join("docker.sock"), "docker");
+            command.args(arguments).output().map(|output| output.stdout).unwrap_or_default()
+        };
+        let listed = docker(&["ps", "--all", "--quiet"]);
+        for container in String::from_utf8_lossy(&listed).split_whitespace() {
+            docker(&["rm", "--force", "--volumes", container]);
+        }
+    }
+}
+
+/// A client of the engine at `socket`.
+fn client(socket: &Path, name: &str) -> Command {
+    let mut command = Command::new(part(name));
+    command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
+    command.env_remove("DOCKER_CONTEXT");
+    command
+}
+
+/// A copy of the demo's configuration that the container's user can read, and the test can change.
+fn configuration() -> TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    let permit = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("permissions");
+    };
+    permit(directory.path(), 0o755);
+    let file = directory.path().join("config.yaml");
+    fs::copy(repository("deploy/demo/config.yaml"), &file).expect("a copy");
+    permit(&file, 0o644);
+    directory
+}
+
+fn names(series: &Everything) -> BTreeSet<&Series> {
+    series.keys().collect()
+}
+
+async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "{what}: did not happen");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Every container runs, is healthy where it can tell, and is reached from this host alone.
+fn assert_healthy(engine: &Engine, config: &Path) {
+    let listed = engine.compose(config, &["ps", "--all", "--format", "json"]);
+    let containers: Vec<Value> =
+        listed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(containers.len(), SERVICES.len(), "{listed}");
+    for container in &containers {
+        let service = container["Service"].as_str().expect("a name");
+        assert_eq!(container["State"], "running", "{container}");
+        let expected = if service == "otel-collector" { "" } else { "healthy" };
+        assert_eq!(container["Health"], expected, "{container}");
+        for port in container["Publishers"].as_array().into_iter().flatten() {
+            let public = port["PublishedPort"].as_u64().is_some_and(|port| port > 0);
+            assert!(!public || port["URL"] == "127.0.0.1", "{service}: {port}");
+        }
+    }
+}
+
+fn assert_hardened(engine: &Engine) {
+    let inspected = engine.docker(&["inspect", "nbu-otel-agent-agent-1"]);
+    let container: Value = serde_json::from_str(&inspected).expect("JSON");
+    let container = &container[0];
+    assert_eq!(container["Config"]["User"], "65532:65532");
+    assert_eq!(container["HostConfig"]["ReadonlyRootfs"], true);
+    assert_eq!(container["HostConfig"]["CapDrop"][0], "ALL");
+    let label = &container["Config"]["Labels"]["org.opencontainers.image.title"];
+    assert_eq!(label, "nbu-otel-agent");
+    assert_eq!(container["Config"]["Labels"]["org.opencontainers.image.revision"], "e2e");
+    let state = engine.directory.path().join("data/volumes/nbu-otel-agent_agent-state/_data");
+    assert_eq!(fs::metadata(state).expect("the volume").uid(), 65532, "the agent can write there");
+}
+
+/// Prometheus has the agent's series twice: scraped from it, and from the Collector that it pushes to.
+async fn assert_both_ways() {
+    let agent = Endpoint::on(9440);
+    let prometheus = "http://127.0.0.1:9090";
+    for job in [PULLED, PUSHED] {
+        eventually(&format!("the series of job {job} in Prometheus"), async || {
+            let served = of_sites(&agent.scrape().await?);
+            let ups = served.keys().filter(|(name, _)| name == "nbu_up").count();
+            let stored = Prometheus::series_at(prometheus, job).await;
+            (ups == 2 && names(&stored) == names(&served)).then_some(())
+        })
+        .await;
+    }
+}
+
+fn assert_nothing_left(engine: &Engine) {
+    assert_eq!(engine.docker(&["ps", "--all", "--quiet"]), "");
+    assert_eq!(engine.docker(&["volume", "ls", "--quiet"]), "");
+    let networks = engine.docker(&["network", "ls", "--format", "{{.Name}}"]);
+    let mut networks: Vec<&str> = networks.lines().collect();
+    networks.sort_unstable();
+    assert_eq!(networks, ["bridge", "host", "none"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_comes_up_healthy_is_seen_both_ways_and_goes_without_a_trace() {
+    let engine = Engine::start().await;
+    let config = configuration();
+    let resolved = engine.compose(config.path(), &["config", "--format", "json"]);
+    let resolved: Value = serde_json::from_str(&resolved).expect("JSON");
+    engine.images(&resolved["services"]);
+
+    engine.up(config.path());
+    println!("left out: grafana, of which there is no image here");
+    assert_healthy(&engine, config.path());
+    assert_hardened(&engine);
+    assert_both_ways().await;
+
+    engine.compose(config.path(), &["down", "--volumes"]);
+    assert_nothing_left(&engine);
+    engine.stop().await;
+}

@@ -1,0 +1,32 @@
+//! End to end, with the real parts: the agent as a process, simulated primary servers over HTTP, a real
+//! OpenTelemetry Collector, a real Prometheus, promtool, and docker compose on a Docker engine.
+//! `.ci/real-parts` gets them; `cargo test --test e2e -- --test-threads 1` runs these. A part that is
+//! missing or does not start fails the test that needs it.
+
+#![allow(
+    unreachable_pub,
+    dead_code,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails; shared helpers are used in part"
+)]
+
+#[path = "../cli/endpoint.rs"]
+mod endpoint;
+#[path = "../cli/process.rs"]
+mod process;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod agreement;
+mod collector;
+mod compose;
+mod files;
+mod outages;
+mod parts;
+mod prometheus;
+mod proxy;
+mod series;
+mod tls;
+mod volume;

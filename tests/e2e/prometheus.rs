@@ -1,0 +1,97 @@
+//! A real Prometheus, run with the repository's own prometheus.yml; only targets and the interval are
+//! replaced.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::parts::{Program, part, repository};
+use crate::process::port;
+use crate::series::{Everything, normalized};
+use crate::support::http_client;
+
+/// The job that scrapes the agent.
+pub const PULLED: &str = "netbackup";
+
+/// What the Collector calls the agent's job: its service.name.
+pub const PUSHED: &str = "nbu-otel-agent";
+
+/// A Prometheus that scrapes every second.
+pub struct Prometheus {
+    program: Program,
+    base: String,
+}
+
+impl Prometheus {
+    /// Starts one that scrapes an agent and a Collector's exporter, on these ports.
+    pub async fn start(agent: u16, collector: u16) -> Self {
+        let address = format!("127.0.0.1:{}", port());
+        let file = repository("deploy/prometheus/prometheus.yml");
+        let mut config = fs::read_to_string(file).expect("prometheus.yml");
+        for (target, ours) in [
+            ("agent:9440", format!("127.0.0.1:{agent}")),
+            ("otel-collector:8889", format!("127.0.0.1:{collector}")),
+            ("scrape_interval: 15s", "scrape_interval: 1s".to_owned()),
+            ("scrape_timeout: 10s", "scrape_timeout: 1s".to_owned()),
+        ] {
+            assert!(config.contains(target), "prometheus.yml has no {target}");
+            config = config.replace(target, &ours);
+        }
+        let mut program = Program::start("Prometheus", |directory| {
+            let path = directory.join("prometheus.yml");
+            fs::write(&path, config).expect("it is written");
+            let mut command = Command::new(part("prometheus"));
+            command
+                .arg(format!("--config.file={}", path.display()))
+                .arg(format!("--storage.tsdb.path={}", directory.join("data").display()))
+                .arg(format!("--web.listen-address={address}"));
+            command
+        });
+        let base = format!("http://{address}");
+        program.answers(&format!("{base}/-/ready")).await;
+        Self { program, base }
+    }
+
+    /// One that somebody else runs.
+    pub async fn series_at(base: &str, job: &str) -> Everything {
+        let selector = format!("{{job=\"{job}\",site!=\"\"}}");
+        normalized(query(base, &selector).await)
+    }
+
+    /// The series of sites with this label `job`, as they are now.
+    pub async fn series(&self, job: &str) -> Everything {
+        Self::series_at(&self.base, job).await
+    }
+
+    /// Ends it.
+    pub async fn stop(self) {
+        self.program.stop().await;
+    }
+}
+
+/// What an instant query gives.
+async fn query(base: &str, expression: &str) -> Vec<(crate::support::exposition::Series, f64)> {
+    let mut url = url::Url::parse(&format!("{base}/api/v1/query")).expect("a URL");
+    url.query_pairs_mut().append_pair("query", expression);
+    let Ok(answer) = http_client().get(url).send().await else { return Vec::new() };
+    let text = answer.text().await.unwrap_or_default();
+    let Ok(answer) = serde_json::from_str::<Value>(&text) else { return Vec::new() };
+    let results = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+    results.iter().map(series).collect()
+}
+
+fn series(result: &Value) -> (crate::support::exposition::Series, f64) {
+    let mut name = String::new();
+    let mut labels = Vec::new();
+    for (key, value) in result["metric"].as_object().expect("labels") {
+        let value = value.as_str().expect("a text").to_owned();
+        if key == "__name__" {
+            name = value;
+        } else {
+            labels.push((key.clone(), value));
+        }
+    }
+    let value = result["value"][1].as_str().expect("a value").parse().expect("a number");
+    ((name, labels), value)
+}
