@@ -70,7 +70,8 @@ impl Attempt<'_> {
                 ));
         }
         // Held while the request is in flight and not while anything waits.
-        let Ok(Ok(permit)) = timeout_at(self.link.deadline, connection.in_flight.acquire()).await else {
+        let Ok(Ok(permit)) = timeout_at(self.link.deadline, connection.in_flight.acquire()).await
+        else {
             return Err(self.past_deadline("waiting for another request to end"));
         };
         let (started, clock) = (SystemTime::now(), Instant::now());
@@ -117,8 +118,9 @@ impl Attempt<'_> {
             return request.header(ACCEPT, "text/vnd.netbackup+plain, */*;q=0.5");
         };
         let media_type = format!("application/vnd.netbackup+json;version={version}");
-        let request =
-            request.header(AUTHORIZATION, connection.authorization.clone()).header(ACCEPT, &media_type);
+        let request = request
+            .header(AUTHORIZATION, connection.authorization.clone())
+            .header(ACCEPT, &media_type);
         match &self.call.post {
             Some(json) => request.header(CONTENT_TYPE, &media_type).body(json.clone()),
             None => request,

@@ -63,6 +63,11 @@ impl Connection {
         })
     }
 
+    /// The settings that it was made of.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Does not present the key for `backoff`.
     pub(super) fn refuse_key(&self, backoff: Duration) {
         // A clock can't hold just any moment, and a back-off too long for it must not be none.
