@@ -137,6 +137,11 @@ impl Agent {
         verdict.unwrap_or_else(|error| panic!("{error}\n{}", config.yaml()))
     }
 
+    /// A configuration with the endpoint where it is.
+    pub fn config(&self) -> Config {
+        Config { port: self.port, ..Config::new() }
+    }
+
     /// Address of a path of its endpoint.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
