@@ -20,13 +20,19 @@ fn is_of_jobs(name: &str) -> bool {
 }
 
 /// Runs of a collector of paris by result.
-fn runs(page: &Page, collector: &str, result: &str) -> f64 {
+fn runs(page: &Page, collector: &str, result: &str) -> u64 {
     let run = [("site", "paris"), ("collector", collector), ("result", result)];
-    page.value("nbu_agent_collector_runs_total", &run).unwrap_or_default()
+    whole(page.value("nbu_agent_collector_runs_total", &run).unwrap_or_default())
 }
 
-fn requests(page: &Page) -> f64 {
-    page.of_site("paris", |name| name == "nbu_agent_api_requests_total").values().sum()
+fn requests(page: &Page) -> u64 {
+    let requests = page.of_site("paris", |name| name == "nbu_agent_api_requests_total");
+    requests.into_values().map(whole).sum()
+}
+
+/// A count, which a page has as a float.
+fn whole(count: f64) -> u64 {
+    count.to_string().parse().expect("a whole number")
 }
 
 fn changed() -> Vec<Change> {
@@ -68,7 +74,7 @@ async fn a_key_rotated_during_a_walk_is_taken_up_at_its_next_page() {
     assert!(rest.iter().all(|key| key == "rotated"), "{rest:?}");
     let begun = walk(&simulator).iter().filter(|r| r.parameter("page[after]").is_none()).count();
     assert_eq!(begun, 1, "it goes on from its cursor");
-    assert_eq!(runs(&page, "jobs", "failure") + runs(&page, "jobs", "skipped"), 0.0);
+    assert_eq!(runs(&page, "jobs", "failure") + runs(&page, "jobs", "skipped"), 0);
     assert!(requests(&page) > before, "{before}");
     assert_eq!(page.value("nbu_agent_api_retries_total", &[("site", "paris")]), Some(0.0));
     agent.stop().await;
@@ -90,7 +96,7 @@ async fn a_hanging_server_is_well_at_once_with_its_new_settings() {
     let page = agent.first_samples("paris").await;
     // A liveness bound: the old timeout is 50 s, the interval 300 s.
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
-    assert_eq!(runs(&page, "jobs", "failure"), 0.0);
+    assert_eq!(runs(&page, "jobs", "failure"), 0);
     agent.stop().await;
 }
 
@@ -110,8 +116,8 @@ async fn a_key_that_is_put_right_is_tried_at_once_whatever_the_interval() {
     assert!(!refused(&page));
     assert!(requests(&page) > requests(&before));
     for collector in ["jobs", "storage"] {
-        assert_eq!(runs(&page, collector, "failure"), 1.0, "{collector}: what was counted stays");
-        assert_eq!(runs(&page, collector, "success"), 1.0, "{collector}");
+        assert_eq!(runs(&page, collector, "failure"), 1, "{collector}: what was counted stays");
+        assert_eq!(runs(&page, collector, "success"), 1, "{collector}");
     }
     agent.stop().await;
 }
@@ -126,7 +132,7 @@ async fn another_interval_holds_at_once_and_loses_nothing() {
     assert_eq!(agent.reload(&fast).await, [Change::Settings]);
     let page = agent.scrape().await;
     assert_eq!(page.of_site("paris", is_of_jobs), first.of_site("paris", is_of_jobs));
-    let often = |page: &Page| runs(page, "jobs", "success") >= 5.0;
+    let often = |page: &Page| runs(page, "jobs", "success") >= 5;
     agent.scrape_until("it is polled often", often).await;
     agent.reload(&slow).await;
     let settled = agent.scrape().await;
@@ -134,8 +140,8 @@ async fn another_interval_holds_at_once_and_loses_nothing() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let page = agent.scrape().await;
     let more = runs(&page, "jobs", "success") - runs(&settled, "jobs", "success");
-    assert!((0.0..=1.0).contains(&more), "{more} runs");
-    assert_eq!(runs(&page, "jobs", "failure"), 0.0);
+    assert!((0..=1).contains(&more), "{more} runs");
+    assert_eq!(runs(&page, "jobs", "failure"), 0);
     assert_eq!(page.of_site("paris", is_of_jobs), first.of_site("paris", is_of_jobs));
     agent.stop().await;
 }
@@ -149,18 +155,17 @@ async fn another_window_and_other_names_show_the_truth_of_now_and_the_counters_g
     let before = simulator.request_count();
     let shorter = config.clone().server("scrapingInterval: 6h, collectionInterval: 300s");
     agent.reload(&shorter).await;
-    let page =
-        agent.scrape_until("a second run", |page| runs(page, "jobs", "success") == 2.0).await;
+    let page = agent.scrape_until("a second run", |page| runs(page, "jobs", "success") == 2).await;
     assert_same(
         &page.of_site("paris", is_of_jobs),
         &expected::jobs(&simulator.truth(), "paris", NOON - 6 * HOUR, NOON),
     );
-    assert_eq!(runs(&page, "storage", "success"), 1.0, "the storage has no window");
+    assert_eq!(runs(&page, "storage", "success"), 1, "the storage has no window");
     assert!(simulator.request_count() > before);
 
     let renamed = shorter.with("collectors: { jobs: { actionNames: { BACKUP: SAVE } } }");
     agent.reload(&renamed).await;
-    let page = agent.scrape_until("a third run", |page| runs(page, "jobs", "success") == 3.0).await;
+    let page = agent.scrape_until("a third run", |page| runs(page, "jobs", "success") == 3).await;
     let count = |action| {
         page.of_site("paris", |name| name == "nbu_jobs_count")
             .into_iter()
@@ -169,7 +174,7 @@ async fn another_window_and_other_names_show_the_truth_of_now_and_the_counters_g
     };
     assert!(count("SAVE") > 0);
     assert_eq!(count("BACKUP"), 0);
-    assert_eq!(runs(&page, "jobs", "failure"), 0.0);
+    assert_eq!(runs(&page, "jobs", "failure"), 0);
     agent.stop().await;
 }
 
@@ -188,7 +193,7 @@ async fn a_run_with_an_old_window_is_cancelled_and_not_counted() {
         &page.of_site("paris", is_of_jobs),
         &expected::jobs(&simulator.truth(), "paris", NOON - 6 * HOUR, NOON),
     );
-    assert_eq!(runs(&page, "jobs", "failure") + runs(&page, "jobs", "skipped"), 0.0);
+    assert_eq!(runs(&page, "jobs", "failure") + runs(&page, "jobs", "skipped"), 0);
     agent.stop().await;
 }
 
@@ -210,7 +215,7 @@ async fn samples_of_a_failing_collector_are_as_stale_as_the_new_settings_say() {
     agent.reload(&patient.clone().server(&server("1s"))).await;
     let gone = |page: &Page| page.of_site("paris", is_of_jobs).is_empty();
     let page = agent.scrape_until("what is stale is gone", gone).await;
-    assert!(runs(&page, "jobs", "success") >= 1.0, "what was counted stays");
+    assert!(runs(&page, "jobs", "success") >= 1, "what was counted stays");
     agent.stop().await;
 }
 
@@ -231,8 +236,8 @@ async fn a_moved_site_shows_nothing_of_the_old_server() {
     let page = agent.scrape().await;
     assert!(page.of_site("paris", is_of_jobs).is_empty(), "{}", page.text());
     assert!(page.of_site("paris", |name| name.starts_with("nbu_storage")).is_empty());
-    assert_eq!(runs(&page, "jobs", "success"), 0.0);
-    assert_eq!(runs(&first, "jobs", "success"), 1.0);
+    assert_eq!(runs(&page, "jobs", "success"), 0);
+    assert_eq!(runs(&first, "jobs", "success"), 1);
     let asked = old.request_count();
     let page = agent.first_samples("paris").await;
     assert_same(
@@ -254,7 +259,7 @@ async fn a_site_that_did_not_change_is_not_disturbed() {
     let slower = config.clone().site_at("paris", paris.addr(), "apiKey: nbu-sim-key, timeout: 9s");
     assert_eq!(agent.reload(&slower).await, changed());
     let again = |page: &Page| {
-        ["jobs", "storage"].iter().all(|collector| runs(page, collector, "success") == 2.0)
+        ["jobs", "storage"].iter().all(|collector| runs(page, collector, "success") == 2)
     };
     agent.scrape_until("paris is polled again", again).await;
     assert_eq!(agent.reload(&config).await, [Change::SiteRemoved("paris".to_owned())]);

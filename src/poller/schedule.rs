@@ -65,15 +65,15 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// One that has had its first cycle at the instant that is returned, and the second one planned
-    /// a whole interval later.
+    /// One that has had two cycles, the last one planned for the instant that is returned; the next
+    /// one comes a whole interval later.
     async fn settled(interval: Duration) -> (Schedule, Instant) {
         let mut schedule = Schedule::new(Instant::now(), interval);
-        for _ in 0..2 {
-            tokio::time::sleep_until(schedule.next()).await;
-            schedule.advance();
-        }
-        (schedule, Instant::now())
+        schedule.advance();
+        let second = schedule.next();
+        tokio::time::sleep_until(second).await;
+        schedule.advance();
+        (schedule, second)
     }
 
     #[tokio::test(start_paused = true)]
@@ -99,12 +99,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_interval_counts_from_the_start_of_the_last_cycle() {
         let (mut schedule, last) = settled(100 * SECOND).await;
-        tokio::time::sleep(30 * SECOND).await;
-        schedule.replan(600 * SECOND, Instant::now());
+        let now = last + 30 * SECOND;
+        schedule.replan(600 * SECOND, now);
         assert_eq!(schedule.next(), last + 600 * SECOND);
-        schedule.replan(40 * SECOND, Instant::now());
+        schedule.replan(40 * SECOND, now);
         assert_eq!(schedule.next(), last + 40 * SECOND);
-        schedule.replan(10 * SECOND, Instant::now());
+        schedule.replan(10 * SECOND, now);
         assert_eq!(schedule.next(), last + 30 * SECOND, "it is due, and not in the past");
     }
 

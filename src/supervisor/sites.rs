@@ -111,7 +111,9 @@ impl Supervisor {
             }
         }
         if !ending.is_empty() {
-            ending.iter().for_each(|site| site.poller.cancel());
+            for site in &ending {
+                site.poller.cancel();
+            }
             tokio::spawn(end(ending));
         }
         gone
