@@ -1,30 +1,22 @@
 //! Commit: what runs is changed to what was prepared. Nothing here can fail.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::watch;
-
 use super::Supervisor;
 use super::plan::{Plan, Push};
-use crate::collectors::{Settings, TABLE};
+use super::sites::{Site, end};
 use crate::config::{Config, SafeConfig};
 use crate::http;
-use crate::netbackup::{self, Client};
-use crate::poller::{Poller, Setup};
-use crate::snapshot::{Snapshot, Store};
 use crate::telemetry::otlp::ExporterHandle;
 use crate::telemetry::traces::{Tracer, Tracing};
 
 /// How long the last OTLP export may take at a stop or a change.
 const LAST_EXPORT: Duration = Duration::from_secs(4);
-
-/// Sites start to poll within this time, spread evenly, where there are many.
-const START_SPREAD: Duration = Duration::from_millis(500);
 
 /// One thing that a reload changed. Secrets appear by their key only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,22 +48,15 @@ impl fmt::Display for Change {
     }
 }
 
-/// One site that is polled.
-struct Site {
-    config: netbackup::Config,
-    poller: Poller,
-    latest: watch::Receiver<Arc<Snapshot>>,
-}
-
 /// Everything that runs.
 #[derive(Default)]
 pub(super) struct Running {
-    config: Option<Arc<Config>>,
-    sites: BTreeMap<Arc<str>, Site>,
+    pub(super) config: Option<Arc<Config>>,
+    pub(super) sites: BTreeMap<Arc<str>, Site>,
     server: Option<(http::Server, SocketAddr)>,
     otlp: Option<ExporterHandle>,
     tracing: Option<Tracing>,
-    tracer: Tracer,
+    pub(super) tracer: Tracer,
 }
 
 impl Running {
@@ -105,18 +90,6 @@ impl Running {
                     _ => false,
                 }
             })
-    }
-
-    /// Whether this server is polled as this configuration wants it.
-    pub(super) fn polls_like(&self, server: &netbackup::Config, wanted: &Config) -> bool {
-        let same_rules = self.config.as_ref().is_some_and(|config| {
-            config.polling == wanted.polling && config.collectors == wanted.collectors
-        });
-        same_rules
-            && self
-                .sites
-                .get(server.site.as_str())
-                .is_some_and(|site| site.config.same_as(server) && !site.poller.is_dead())
     }
 
     /// Stops everything: pollers first, so that the last export is the last word.
@@ -163,7 +136,7 @@ impl Supervisor {
             }
             self.replace_push(&config, push);
         }
-        self.replace_sites(&config, plan.clients, &mut changes).await;
+        self.replace_sites(&config, plan.clients, plan.connections, &mut changes).await;
         self.renderer.set_limit(config.metrics.cardinality_limit);
         self.agent.set_extent(self.running.sites.len(), config.metrics.cardinality_limit);
         self.state.metrics_path.store(Arc::new(config.http.metrics_path.clone()));
@@ -208,83 +181,13 @@ impl Supervisor {
             tokio::spawn(old.shutdown(LAST_EXPORT));
         }
     }
-
-    async fn replace_sites(
-        &mut self,
-        config: &Arc<Config>,
-        clients: Vec<Client>,
-        changes: &mut Vec<Change>,
-    ) {
-        let wanted: BTreeSet<&str> = config.servers.iter().map(|s| s.site.as_str()).collect();
-        let replaced: BTreeSet<&str> = clients.iter().map(Client::site).collect();
-        let gone: Vec<Arc<str>> = self
-            .running
-            .sites
-            .keys()
-            .filter(|site| !wanted.contains(site.as_ref()) || replaced.contains(site.as_ref()))
-            .cloned()
-            .collect();
-        let mut changed = BTreeSet::new();
-        let mut ending = Vec::new();
-        for name in gone {
-            ending.extend(self.running.sites.remove(&name));
-            if replaced.contains(name.as_ref()) {
-                changed.insert(name.to_string());
-            } else {
-                changes.push(Change::SiteRemoved(name.to_string()));
-            }
-        }
-        end(ending).await;
-        let count = clients.len();
-        for (position, client) in clients.into_iter().enumerate() {
-            let name = client.site().to_owned();
-            let delay = START_SPREAD.mul_f64(position as f64 / count.max(20) as f64);
-            let Some(server) = config.servers.iter().find(|server| server.site == name) else {
-                continue;
-            };
-            let site =
-                start_site(&self.store, config, server, client, self.running.tracer.clone(), delay);
-            self.running.sites.insert(Arc::from(name.as_str()), site);
-            changes.push(if changed.contains(&name) {
-                Change::SiteChanged(name)
-            } else {
-                Change::SiteAdded(name)
-            });
-        }
-        let sites =
-            self.running.sites.iter().map(|(name, site)| (Arc::clone(name), site.latest.clone()));
-        self.store.set_sites(sites.collect());
-    }
-}
-
-/// Ends pollers, all at once.
-async fn end(sites: Vec<Site>) {
-    for site in &sites {
-        site.poller.cancel();
-    }
-    futures_util::future::join_all(sites.into_iter().map(|site| site.poller.ended())).await;
-}
-
-fn start_site(
-    store: &Store,
-    config: &Config,
-    server: &netbackup::Config,
-    client: Client,
-    tracer: Tracer,
-    first_delay: Duration,
-) -> Site {
-    let settings = Settings { collectors: &config.collectors, window: config.polling.window };
-    let collectors = TABLE
-        .iter()
-        .filter(|row| (row.enabled)(&config.collectors))
-        .map(|row| (row, (row.build)(&settings)))
-        .collect();
-    let (publisher, latest) = store.publisher(Snapshot::unpolled(client.site(), client.base()));
-    let setup = Setup { client, polling: config.polling.clone(), collectors, tracer, first_delay };
-    Site { config: server.clone(), poller: Poller::spawn(setup, publisher), latest }
 }
 
 /// Whether what is neither site, endpoint nor push is the same.
 fn same_rest(before: &Config, now: &Config) -> bool {
-    before.log == now.log && before.http == now.http && before.metrics == now.metrics
+    before.log == now.log
+        && before.http == now.http
+        && before.metrics == now.metrics
+        && before.polling == now.polling
+        && before.collectors == now.collectors
 }

@@ -8,6 +8,7 @@ mod commit;
 mod plan;
 mod resources;
 mod signals;
+mod sites;
 
 use std::path::PathBuf;
 use std::sync::Arc;

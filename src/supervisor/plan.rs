@@ -1,14 +1,16 @@
 //! Prepare: everything that can fail, without touching what runs.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Supervisor;
 use super::resources::resource;
+use super::sites::Polled;
 use crate::config::{Config, Diagnostic, Loaded};
 use crate::http::{BindError, Bound};
 use crate::log::{OpenError, Opened};
-use crate::netbackup::{self, Client};
+use crate::netbackup::{self, Client, Connection};
 use crate::poller::RequestSpans;
 use crate::telemetry::otlp::{BuildError, Exporter, ExporterHandle, Transport};
 use crate::telemetry::source::Source;
@@ -38,8 +40,10 @@ pub(super) struct Plan {
     pub(super) sha256: String,
     pub(super) log: Option<Opened>,
     pub(super) listener: Option<(Bound, SocketAddr)>,
-    /// Clients of the sites that are new or changed.
+    /// Clients of the sites that are new, or whose server is another one.
     pub(super) clients: Vec<Client>,
+    /// New connections of sites whose server stays, by site.
+    pub(super) connections: BTreeMap<String, Connection>,
     /// The OTLP push, where it is new or changed.
     pub(super) push: Option<Push>,
 }
@@ -95,10 +99,17 @@ impl Supervisor {
             Some((bound, address))
         };
         let mut clients = Vec::new();
+        let mut connections = BTreeMap::new();
         for server in &config.servers {
-            if !running.polls_like(server, &config) {
-                let client = Client::builder(server.clone()).observer(Arc::new(RequestSpans));
-                clients.push(client.build()?);
+            match running.polled(server) {
+                Polled::So => {}
+                Polled::Otherwise => {
+                    connections.insert(server.site.clone(), Connection::new(server.clone())?);
+                }
+                Polled::Not => {
+                    let client = Client::builder(server.clone()).observer(Arc::new(RequestSpans));
+                    clients.push(client.build()?);
+                }
             }
         }
         let push = if running.pushes_like(&config) || !self.serves {
@@ -113,6 +124,7 @@ impl Supervisor {
             log,
             listener,
             clients,
+            connections,
             push,
             config,
         })

@@ -14,7 +14,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nbu_otel_agent::supervisor::{Source, Supervisor};
+use nbu_otel_agent::supervisor::{Change, Source, Supervisor};
 use nbu_sim::{Clock, Settings, Simulator};
 
 pub use exposition::Page;
@@ -108,6 +108,7 @@ impl Config {
 /// An agent that runs in this process.
 pub struct Agent {
     supervisor: Supervisor,
+    folder: tempfile::TempDir,
     port: u16,
     http: reqwest::Client,
 }
@@ -115,11 +116,31 @@ pub struct Agent {
 impl Agent {
     /// Starts it; the configuration must be valid.
     pub async fn start(config: &Config) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
         let environment = Arc::new(|_: &str| None);
-        let mut supervisor = Supervisor::new(Source::Text(config.yaml()), environment, None);
-        let verdict = supervisor.reload("start").await;
-        verdict.unwrap_or_else(|error| panic!("{error}\n{}", config.yaml()));
-        Self { supervisor, port: config.port, http: http_client() }
+        let source = Source::File(folder.path().join("config.yaml"));
+        let supervisor = Supervisor::new(source, environment, None);
+        let mut agent = Self { supervisor, folder, port: config.port, http: http_client() };
+        agent.put_in_force(config, "start").await;
+        agent
+    }
+
+    /// Puts another valid configuration in force; what that changed.
+    pub async fn reload(&mut self, config: &Config) -> Vec<Change> {
+        self.put_in_force(config, "test").await
+    }
+
+    async fn put_in_force(&mut self, config: &Config, trigger: &'static str) -> Vec<Change> {
+        let file = self.folder.path().join("config.yaml");
+        std::fs::write(file, config.yaml()).expect("a file");
+        self.port = config.port;
+        let verdict = self.supervisor.reload(trigger).await;
+        verdict.unwrap_or_else(|error| panic!("{error}\n{}", config.yaml()))
+    }
+
+    /// A configuration with the endpoint where it is.
+    pub fn config(&self) -> Config {
+        Config { port: self.port, ..Config::new() }
     }
 
     /// Address of a path of its endpoint.
