@@ -5,6 +5,7 @@
 //! `effective`, and document it in `config.example.yaml`; tests hold the three together.
 
 mod collectors;
+mod content;
 mod context;
 mod diagnostics;
 mod effective;
@@ -28,6 +29,7 @@ mod variables;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use self::content::{Digest, Files, look, unchanged};
 pub use self::diagnostics::{Diagnostic, Errors, Position};
 pub use self::effective::effective;
 pub use self::env::{Environment, ProcessEnvironment};
@@ -70,8 +72,9 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// SHA-256 of the configuration file as it was read, hexadecimal.
     pub sha256: String,
-    /// Every file that was read: the configuration, keys, CAs, `.env`.
-    pub files: Vec<PathBuf>,
+    /// Every file that was read: the configuration, keys, CAs, `.env`. A `.env` that is not there and
+    /// would be read is among them.
+    pub files: Files,
 }
 
 /// Every key that the schema knows, such as `nbuservers[].port`, sorted.
