@@ -116,10 +116,7 @@ impl Readable {
 }
 
 /// The variables of the `.env` file that counts for the configuration at `config`; none without one.
-fn variables(
-    config: &Path,
-    files: &mut Files,
-) -> Result<BTreeMap<String, String>, Diagnostic> {
+fn variables(config: &Path, files: &mut Files) -> Result<BTreeMap<String, String>, Diagnostic> {
     for path in env::dotenv_paths(config) {
         if !path.is_file() {
             content::note(&path, None, files);
