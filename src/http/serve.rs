@@ -43,7 +43,7 @@ pub(super) const BACKLOG: u32 = 1024;
 const LINGER: Duration = Duration::from_millis(50);
 
 /// How long who is connected may take for the first byte of a request once the listener closes.
-const FIRST: Duration = Duration::from_millis(500);
+const FIRST: Duration = Duration::from_secs(1);
 
 /// Serves until `stop`, then lets requests in flight end for a short while.
 pub(super) async fn serve(
@@ -98,8 +98,12 @@ impl Connections {
         for listener in listeners {
             // The system is asked itself: the runtime may not have heard of the latest yet.
             for _ in 0..BACKLOG {
-                let Ok((socket, _)) = SockRef::from(listener).accept() else { break };
-                let stream = std::net::TcpStream::from(socket);
+                let stream = match SockRef::from(listener).accept() {
+                    Ok((socket, _)) => std::net::TcpStream::from(socket),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    // That one is gone; the next may be there.
+                    Err(_) => continue,
+                };
                 let stream =
                     stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
                 if let Ok(stream) = stream {
@@ -138,9 +142,10 @@ async fn begins(stream: &TcpStream, stop: &CancellationToken) -> bool {
         stop.cancelled().await;
         tokio::time::sleep(FIRST).await;
     };
+    let mut first = [0];
     tokio::select! {
         biased;
-        readable = stream.readable() => readable.is_ok(),
+        sent = stream.peek(&mut first) => sent.is_ok(),
         () = ended => false,
         () = tokio::time::sleep(HEAD) => false,
     }
