@@ -25,6 +25,7 @@ const LONGEST_READING: Duration = Duration::from_secs(1);
 /// # Errors
 ///
 /// Everything that is wrong with it.
+#[expect(clippy::disallowed_methods, reason = "it reads files, so it blocks anyway")]
 pub fn load(path: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
     let started = Instant::now();
     loop {

@@ -62,8 +62,8 @@ fn entry(key: &str, value: Value) -> Entry {
     Entry { key: key.to_owned(), value }
 }
 
-fn plain(key: &str, value: impl ToString) -> Entry {
-    entry(key, Value::Plain(value.to_string()))
+fn plain(key: &str, value: impl std::fmt::Display) -> Entry {
+    entry(key, Value::Plain(format!("{value}")))
 }
 
 fn text(key: &str, value: impl Into<String>) -> Entry {

@@ -2,8 +2,8 @@
 //! what the new one needs.
 //!
 //! A port can be bound at another address of the machine while the old listener still has it only
-//! where both share it (SO_REUSEPORT). They do so from the binding to the listening, not longer: a
-//! second agent on the port fails before and after.
+//! where both share it (SO_REUSEPORT). They do so from the binding to the listening, not longer. A
+//! second agent, which binds plainly when it starts, fails before, meanwhile and after.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
@@ -64,7 +64,7 @@ impl Bound {
         let Some(old) = old.listeners.upgrade() else { return Self::bind(config) };
         first(config, |address| match Self::plain(address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                Self::taking_over(address, &old)?.map_or(Err(error), Ok)
+                Self::taking_over(address, &old)?.ok_or(error)
             }
             verdict => verdict,
         })
