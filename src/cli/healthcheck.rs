@@ -88,7 +88,12 @@ mod tests {
             ("::1", "http://[::1]:9440"),
             ("10.1.2.3", "http://10.1.2.3:9440"),
         ] {
-            let listen = http::Config { host: host.into(), port: 9440, metrics_path: "/m".into() };
+            let listen = http::Config {
+                host: host.into(),
+                port: 9440,
+                metrics_path: "/m".into(),
+                lifecycle: false,
+            };
             assert_eq!(local(&listen), expected);
         }
     }

@@ -3,7 +3,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::PathBuf;
+
+use super::content::Files;
 
 /// A place in a file, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,7 +48,7 @@ pub struct Errors {
     /// At least one.
     pub diagnostics: Vec<Diagnostic>,
     /// Every file that was read or should have been, so that a watcher sees it being put right.
-    pub files: Vec<PathBuf>,
+    pub files: Files,
 }
 
 fn lines(diagnostics: &[Diagnostic]) -> String {

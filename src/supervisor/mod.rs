@@ -98,12 +98,15 @@ impl Supervisor {
         let renderer = Renderer::new(Arc::clone(&store), Arc::clone(&agent));
         let stop = CancellationToken::new();
         let rendering = tokio::spawn(Arc::clone(&renderer).run(store.subscribe(), stop.clone()));
+        let (reload, _) = tokio::sync::mpsc::channel(1);
         let state = Arc::new(http::State {
             renderer: Arc::clone(&renderer),
             store: Arc::clone(&store),
             agent: Arc::clone(&agent),
             metrics_path: arc_swap::ArcSwap::from_pointee(String::new()),
             ready: std::sync::atomic::AtomicBool::new(false),
+            reload,
+            lifecycle: std::sync::atomic::AtomicBool::new(false),
         });
         Self {
             source,

@@ -95,7 +95,7 @@ impl Supervisor {
             None
         } else {
             let bound = Bound::bind(&config.http)?;
-            let address = bound.address().map_err(|error| bound.unusable(error))?;
+            let address = bound.address();
             Some((bound, address))
         };
         let mut clients = Vec::new();
