@@ -15,7 +15,7 @@ use super::values::{header_secret, text};
 use crate::netbackup::config::{Identity, PemFile};
 
 /// No file of a configuration is larger.
-const MAX_BYTES: u64 = 4 << 20;
+pub(crate) const MAX_BYTES: u64 = 4 << 20;
 
 /// Reads a whole file, if it is one and not too large.
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -31,6 +31,7 @@ use std::path::PathBuf;
 pub use self::diagnostics::{Diagnostic, Errors, Position};
 pub use self::effective::effective;
 pub use self::env::{Environment, ProcessEnvironment};
+pub(crate) use self::files::MAX_BYTES as MAX_FILE_BYTES;
 pub use self::load::{from_text, load};
 pub use self::safe::SafeConfig;
 

@@ -8,6 +8,8 @@ mod commit;
 mod plan;
 mod resources;
 mod signals;
+pub mod systemd;
+pub mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
