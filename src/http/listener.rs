@@ -60,8 +60,8 @@ impl Bound {
     /// # Errors
     ///
     /// The same.
-    pub fn bind_beside(config: &Config, old: &Server) -> Result<Self, BindError> {
-        let Some(old) = old.listeners.upgrade() else { return Self::bind(config) };
+    pub fn bind_beside(config: &Config, old: &Listening) -> Result<Self, BindError> {
+        let Some(old) = old.0.upgrade() else { return Self::bind(config) };
         first(config, |address| match Self::plain(address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 Self::taking_over(address, &old)?.ok_or(error)
@@ -217,6 +217,10 @@ fn duplicate(listener: &TcpListener) -> io::Result<TcpListener> {
     TcpListener::from_std(std::net::TcpListener::from(handle))
 }
 
+/// The listeners of a [`Server`], for as long as it serves them.
+#[derive(Debug, Clone)]
+pub struct Listening(Weak<Vec<TcpListener>>);
+
 /// A listener that is served.
 #[derive(Debug)]
 pub struct Server {
@@ -227,6 +231,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// What a new listener needs to know of this one, see [`Bound::bind_beside`].
+    pub fn listening(&self) -> Listening {
+        Listening(Weak::clone(&self.listeners))
+    }
+
     /// Whether it ended without being stopped.
     pub fn is_dead(&self) -> bool {
         self.task.is_finished()

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
-pub use self::listener::{BindError, Bound, Server};
+pub use self::listener::{BindError, Bound, Listening, Server};
 pub use self::reload::{ReloadAnswer, ReloadRequest, ReloadResult};
 
 use crate::snapshot::Store;

@@ -1,7 +1,6 @@
 //! Commit: what runs is changed to what was prepared. Nothing here can fail.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,42 +10,12 @@ use super::Supervisor;
 use super::plan::{Plan, Push};
 use super::sites::{Site, end};
 use crate::config::{Config, SafeConfig};
-use crate::http;
+use crate::http::{self, Listening};
 use crate::telemetry::otlp::ExporterHandle;
 use crate::telemetry::traces::{Tracer, Tracing};
 
 /// How long the last OTLP export may take at a stop or a change.
 const LAST_EXPORT: Duration = Duration::from_secs(4);
-
-/// One thing that a reload changed. Secrets appear by their key only.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// A site that was not polled before.
-    SiteAdded(String),
-    /// A site that is not polled any more.
-    SiteRemoved(String),
-    /// A site that is polled with other settings.
-    SiteChanged(String),
-    /// The endpoint's address or path.
-    Endpoint,
-    /// The OTLP push.
-    Otlp,
-    /// Anything else.
-    Settings,
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SiteAdded(site) => write!(f, "site {site} added"),
-            Self::SiteRemoved(site) => write!(f, "site {site} removed"),
-            Self::SiteChanged(site) => write!(f, "site {site} changed"),
-            Self::Endpoint => f.write_str("endpoint changed"),
-            Self::Otlp => f.write_str("opentelemetry changed"),
-            Self::Settings => f.write_str("settings changed"),
-        }
-    }
-}
 
 /// Everything that runs.
 #[derive(Default)]
@@ -64,6 +33,12 @@ impl Running {
     pub(super) fn is_damaged(&self) -> bool {
         self.sites.values().any(|site| site.poller.is_dead())
             || self.otlp.as_ref().is_some_and(ExporterHandle::is_dead)
+            || self.server.as_ref().is_some_and(|(server, _)| server.is_dead())
+    }
+
+    /// The endpoint's listeners, where it has some.
+    pub(super) fn listening(&self) -> Option<Listening> {
+        self.server.as_ref().map(|(server, _)| server.listening())
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
@@ -72,7 +47,7 @@ impl Running {
 
     /// Whether the endpoint listens where this configuration wants it.
     pub(super) fn listens_at(&self, wanted: &http::Config) -> bool {
-        self.server.is_some()
+        self.server.as_ref().is_some_and(|(server, _)| !server.is_dead())
             && self.config.as_ref().is_some_and(|config| config.http.same_address(wanted))
     }
 
@@ -120,8 +95,7 @@ impl Running {
 }
 
 impl Supervisor {
-    pub(super) async fn commit(&mut self, plan: Plan) -> Vec<Change> {
-        let mut changes = Vec::new();
+    pub(super) async fn commit(&mut self, plan: Plan) {
         let config = Arc::new(plan.config);
         if let (Some(log), Some(opened)) = (&self.log, plan.log) {
             log.apply(&config.log, opened);
@@ -131,20 +105,14 @@ impl Supervisor {
             tracing::warn!("{warning}");
         }
         if let Some(push) = plan.push {
-            if self.running.otlp.is_some() || config.otlp.is_some() {
-                changes.push(Change::Otlp);
-            }
             self.replace_push(&config, push);
         }
-        self.replace_sites(&config, plan.clients, plan.connections, &mut changes).await;
+        self.replace_sites(&config, plan.clients, plan.connections).await;
         self.renderer.set_limit(config.metrics.cardinality_limit);
         self.agent.set_extent(self.running.sites.len(), config.metrics.cardinality_limit);
         self.state.metrics_path.store(Arc::new(config.http.metrics_path.clone()));
-        let before = self.running.config.replace(Arc::clone(&config));
-        if changes.is_empty() && before.as_deref().is_none_or(|before| !same_rest(before, &config))
-        {
-            changes.push(Change::Settings);
-        }
+        self.state.lifecycle.store(config.http.lifecycle, Relaxed);
+        self.running.config = Some(Arc::clone(&config));
         match &self.safe {
             Some(safe) => drop(safe.swap(Arc::clone(&config))),
             None => self.safe = Some(SafeConfig::new(Arc::clone(&config))),
@@ -158,15 +126,14 @@ impl Supervisor {
         });
         self.state.ready.store(true, Relaxed);
         self.renderer.render_off_thread().await;
-        if let Some((bound, address)) = plan.listener {
+        if let Some(bound) = plan.listener {
+            let address = bound.address();
             tracing::info!(%address, path = config.http.metrics_path, "listening");
             let server = bound.serve(Arc::clone(&self.state));
             if let Some((old, _)) = self.running.server.replace((server, address)) {
                 tokio::spawn(old.stop());
             }
-            changes.push(Change::Endpoint);
         }
-        changes
     }
 
     fn replace_push(&mut self, config: &Config, push: Push) {
@@ -181,13 +148,4 @@ impl Supervisor {
             tokio::spawn(old.shutdown(LAST_EXPORT));
         }
     }
-}
-
-/// Whether what is neither site, endpoint nor push is the same.
-fn same_rest(before: &Config, now: &Config) -> bool {
-    before.log == now.log
-        && before.http == now.http
-        && before.metrics == now.metrics
-        && before.polling == now.polling
-        && before.collectors == now.collectors
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Supervisor;
-use super::commit::{Change, Running};
+use super::commit::Running;
 use crate::collectors::TABLE;
 use crate::config::Config;
 use crate::netbackup::{self, Client, Connection};
@@ -56,14 +56,13 @@ impl Supervisor {
         config: &Config,
         clients: Vec<Client>,
         connections: BTreeMap<String, Connection>,
-        changes: &mut Vec<Change>,
     ) {
         let rules = Rules {
             polling: config.polling.clone(),
             collectors: Arc::new(config.collectors.clone()),
         };
-        let ended = self.end_sites(config, &clients, changes);
-        let updated = self.update_sites(config, &rules, connections, changes);
+        self.end_sites(config, &clients);
+        let updated = self.update_sites(config, &rules, connections);
         let count = clients.len();
         for (position, client) in clients.into_iter().enumerate() {
             let name = client.site().to_owned();
@@ -73,12 +72,7 @@ impl Supervisor {
             let tracer = self.running.tracer.clone();
             let delay = spread(position, count);
             let site = start_site(&self.store, server, client, rules.clone(), tracer, delay);
-            self.running.sites.insert(Arc::from(name.as_str()), site);
-            changes.push(if ended.contains(&name) {
-                Change::SiteChanged(name)
-            } else {
-                Change::SiteAdded(name)
-            });
+            self.running.sites.insert(Arc::from(name), site);
         }
         let sites =
             self.running.sites.iter().map(|(name, site)| (Arc::clone(name), site.latest.clone()));
@@ -86,37 +80,19 @@ impl Supervisor {
         updated.await;
     }
 
-    /// Ends the sites that are not wanted any more, or that get another client; their names.
-    fn end_sites(
-        &mut self,
-        config: &Config,
-        clients: &[Client],
-        changes: &mut Vec<Change>,
-    ) -> BTreeSet<String> {
+    /// Ends the sites that are not wanted any more, or that get another client.
+    fn end_sites(&mut self, config: &Config, clients: &[Client]) {
         let wanted: BTreeSet<&str> = config.servers.iter().map(|s| s.site.as_str()).collect();
         let replaced: BTreeSet<&str> = clients.iter().map(Client::site).collect();
         let goes_on = |site: &str| wanted.contains(site) && !replaced.contains(site);
-        let gone: BTreeSet<String> = self
-            .running
-            .sites
-            .keys()
-            .filter(|site| !goes_on(site))
-            .map(ToString::to_string)
-            .collect();
-        let mut ending = Vec::new();
-        for name in &gone {
-            ending.extend(self.running.sites.remove(name.as_str()));
-            if !replaced.contains(name.as_str()) {
-                changes.push(Change::SiteRemoved(name.clone()));
-            }
-        }
+        let gone = self.running.sites.extract_if(.., |site, _| !goes_on(site));
+        let ending: Vec<Site> = gone.map(|(_, site)| site).collect();
         if !ending.is_empty() {
             for site in &ending {
                 site.poller.cancel();
             }
             tokio::spawn(end(ending));
         }
-        gone
     }
 
     /// Hands each site that goes on what changed for it, if anything did.
@@ -125,7 +101,6 @@ impl Supervisor {
         config: &Config,
         rules: &Rules,
         mut connections: BTreeMap<String, Connection>,
-        changes: &mut Vec<Change>,
     ) -> impl Future + use<> {
         let before = self.running.config.as_deref();
         let same_rules = before.is_none_or(|before| {
@@ -139,7 +114,6 @@ impl Supervisor {
                 continue;
             }
             if let Some(connection) = &connection {
-                changes.push(Change::SiteChanged(name.to_string()));
                 site.config = connection.config().clone();
             }
             let delay = spread(position, count);

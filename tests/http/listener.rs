@@ -91,7 +91,7 @@ impl Scrapers {
 
 /// Moves the endpoint as a reload does.
 async fn change(old: Server, host: &str, port: u16, state: &Arc<State>) -> Server {
-    let bound = Bound::bind_beside(&listen(host, port), &old).unwrap();
+    let bound = Bound::bind_beside(&listen(host, port), &old.listening()).unwrap();
     let new = bound.serve(Arc::clone(state));
     old.stop().await;
     new
@@ -149,7 +149,7 @@ async fn a_change_that_comes_to_nothing_leaves_the_old_listener_as_it_was() {
     let (state, _requests) = state();
     for (host, other) in [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")] {
         let server = Bound::bind(&listen(host, port)).unwrap().serve(Arc::clone(&state));
-        let bound = Bound::bind_beside(&listen(other, port), &server).unwrap();
+        let bound = Bound::bind_beside(&listen(other, port), &server.listening()).unwrap();
         assert!(ask(here(port)).await.unwrap().starts_with("HTTP/1.1 200"), "it serves meanwhile");
         drop(bound);
         assert!(ask(here(port)).await.unwrap().starts_with("HTTP/1.1 200"), "{host}");
@@ -165,7 +165,7 @@ async fn an_address_that_another_process_has_is_refused_beside_the_old_listener(
     let server = Bound::bind(&listen("127.0.0.1", port)).unwrap().serve(Arc::clone(&state));
     let _other = std::net::TcpListener::bind(("127.0.0.2", port)).unwrap();
     for host in ["127.0.0.2", "0.0.0.0"] {
-        let error = Bound::bind_beside(&listen(host, port), &server).unwrap_err().to_string();
+        let error = Bound::bind_beside(&listen(host, port), &server.listening()).unwrap_err().to_string();
         assert!(error.contains("another process has the port"), "{error}");
     }
     assert_taken(port);
@@ -178,7 +178,7 @@ async fn who_is_connected_when_the_listener_closes_is_served() {
     let port = free_port();
     let (state, _requests) = state();
     let server = Bound::bind(&listen("127.0.0.1", port)).unwrap().serve(Arc::clone(&state));
-    let next = Bound::bind_beside(&listen("127.0.0.1", free_port()), &server).unwrap();
+    let next = Bound::bind_beside(&listen("127.0.0.1", free_port()), &server.listening()).unwrap();
     let next = next.serve(Arc::clone(&state));
     let mut early = TcpStream::connect(here(port)).await.unwrap();
     // It asks only once nobody can connect any longer.
