@@ -50,7 +50,10 @@ fn images_are_pinned_to_what_ci_tries() {
     for (service, definition) in services() {
         let Some(image) = definition["image"].as_str() else { continue };
         let tag = image.rsplit_once(':').map(|(_, tag)| tag);
-        assert!(tag.is_some_and(|tag| tag.starts_with(|c: char| c.is_ascii_digit() || c == 'v')), "{service}: {image}");
+        assert!(
+            tag.is_some_and(|tag| tag.starts_with(|c: char| c.is_ascii_digit() || c == 'v')),
+            "{service}: {image}"
+        );
     }
 }
 
@@ -167,7 +170,8 @@ fn the_examples_together_are_a_configuration_that_pushes() {
     };
     assert_eq!(variables["NBU_CONFIG_DIR"], "./config");
     let path = Path::new("config.example.yaml");
-    let loaded = nbu_otel_agent::config::from_text(&text("config.example.yaml"), path, &environment);
+    let loaded =
+        nbu_otel_agent::config::from_text(&text("config.example.yaml"), path, &environment);
     let config = loaded.expect("it is valid").config;
     let otlp = config.otlp.expect("the push is on, as the stack's environment says");
     assert_eq!(otlp.metrics_endpoint.host_str(), Some("otel-collector"));
