@@ -150,7 +150,9 @@ fn the_demo_polls_the_simulated_servers_of_the_stack() {
         let host = site["host"].as_str().expect("a host");
         assert!(file.contains(&format!("\n  {host}:\n    <<: *simulator")), "{host}");
     }
-    let push = |_: &str| Some("http://otel-collector:4317".to_owned());
+    let push = |name: &str| {
+        (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://otel-collector:4317".to_owned())
+    };
     let path = root().join("deploy/demo/config.yaml");
     let loaded = nbu_otel_agent::config::from_text(&text("deploy/demo/config.yaml"), &path, &push);
     assert!(loaded.expect("it is valid").config.otlp.is_some(), "it pushes");
