@@ -50,7 +50,10 @@ fn images_are_pinned_to_what_ci_tries() {
     for (service, definition) in services() {
         let Some(image) = definition["image"].as_str() else { continue };
         let tag = image.rsplit_once(':').map(|(_, tag)| tag);
-        assert!(tag.is_some_and(|tag| tag.starts_with(|c: char| c.is_ascii_digit() || c == 'v')), "{service}: {image}");
+        assert!(
+            tag.is_some_and(|tag| tag.starts_with(|c: char| c.is_ascii_digit() || c == 'v')),
+            "{service}: {image}"
+        );
     }
 }
 
@@ -147,7 +150,9 @@ fn the_demo_polls_the_simulated_servers_of_the_stack() {
         let host = site["host"].as_str().expect("a host");
         assert!(file.contains(&format!("\n  {host}:\n    <<: *simulator")), "{host}");
     }
-    let push = |_: &str| Some("http://otel-collector:4317".to_owned());
+    let push = |name: &str| {
+        (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://otel-collector:4317".to_owned())
+    };
     let path = root().join("deploy/demo/config.yaml");
     let loaded = nbu_otel_agent::config::from_text(&text("deploy/demo/config.yaml"), &path, &push);
     assert!(loaded.expect("it is valid").config.otlp.is_some(), "it pushes");
@@ -167,7 +172,8 @@ fn the_examples_together_are_a_configuration_that_pushes() {
     };
     assert_eq!(variables["NBU_CONFIG_DIR"], "./config");
     let path = Path::new("config.example.yaml");
-    let loaded = nbu_otel_agent::config::from_text(&text("config.example.yaml"), path, &environment);
+    let loaded =
+        nbu_otel_agent::config::from_text(&text("config.example.yaml"), path, &environment);
     let config = loaded.expect("it is valid").config;
     let otlp = config.otlp.expect("the push is on, as the stack's environment says");
     assert_eq!(otlp.metrics_endpoint.host_str(), Some("otel-collector"));

@@ -73,16 +73,19 @@ impl Engine {
     /// docker compose with the repository's file, as a user in a fresh checkout calls it.
     fn compose(&self, config: &Path, arguments: &[&str]) -> String {
         let mut command = client(&self.directory.path().join("docker.sock"), "docker-compose");
-        command
-            .current_dir(repository(""))
-            .env("NBU_CONFIG_DIR", config)
-            .args(["--progress", "quiet", "--profile", "demo"]);
+        command.current_dir(repository("")).env("NBU_CONFIG_DIR", config).args([
+            "--progress",
+            "quiet",
+            "--profile",
+            "demo",
+        ]);
         succeed(command.args(arguments))
     }
 
     /// Brings the stack up and waits for its health; what its containers said where that fails.
     fn up(&self, config: &Path) {
-        let up = ["up", "--detach", "--no-build", "--pull", "never", "--wait", "--wait-timeout", "120"];
+        let up =
+            ["up", "--detach", "--no-build", "--pull", "never", "--wait", "--wait-timeout", "120"];
         let arguments = [&up[..], &SERVICES].concat();
         let up = std::panic::AssertUnwindSafe(|| self.compose(config, &arguments));
         if std::panic::catch_unwind(up).is_err() {
@@ -119,10 +122,7 @@ impl Engine {
         );
         self.image(
             &name("prometheus"),
-            &[
-                ("/bin/prometheus", part("prometheus")),
-                ("/bin/promtool", part("promtool")),
-            ],
+            &[("/bin/prometheus", part("prometheus")), ("/bin/promtool", part("promtool"))],
             "COPY --chown=65534 empty /prometheus\nUSER 65534\nENTRYPOINT [\"/bin/prometheus\"]",
         );
         self.image(

@@ -97,5 +97,7 @@ fn promtool_does_find_what_is_wrong() {
     assert!(!promtool.output().expect("promtool runs").status.success());
     let bad = directory.path().join("prometheus.yml");
     fs::write(&bad, "scrape_configs: [{ job_name: a }, { job_name: a }]\n").expect("written");
-    assert!(!run(Command::new(part("promtool")).args(["check", "config"]).arg(bad)).status.success());
+    assert!(
+        !run(Command::new(part("promtool")).args(["check", "config"]).arg(bad)).status.success()
+    );
 }

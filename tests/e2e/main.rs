@@ -8,8 +8,9 @@
     dead_code,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test that cannot go on fails; shared helpers are used in part"
+    reason = "a test that cannot go on fails and what it measures is printed; helpers are used in part"
 )]
 
 #[path = "../cli/endpoint.rs"]

@@ -36,7 +36,9 @@ impl Pushing {
     async fn start(polls: &str, push: &str) -> Self {
         let paris = simulate(world(1)).await;
         let config = config()
-            .server(&format!("scrapingInterval: 24h, collectionInterval: {polls}, cacheTTL: {polls}"))
+            .server(&format!(
+                "scrapingInterval: 24h, collectionInterval: {polls}, cacheTTL: {polls}"
+            ))
             .site("paris", &paris)
             .with(push);
         let desk = Desk::with(&config.yaml());

@@ -53,7 +53,8 @@ async fn pushes(protocol: &str, mutual: bool) {
     certificates(&desk, "their");
     let collector = collector(&desk, mutual).await;
     let paris = simulate(world(1)).await;
-    let base = config().server("scrapingInterval: 24h, collectionInterval: 1h").site("paris", &paris);
+    let base =
+        config().server("scrapingInterval: 24h, collectionInterval: 1h").site("paris", &paris);
     let push = |tls: &str| {
         format!(
             "opentelemetry: {{ enabled: true, endpoint: \"https://{}\", protocol: {protocol}, \

@@ -126,7 +126,7 @@ async fn a_point_that_fits_no_request_is_left_out_and_counted() {
         assert_eq!((report.points.accepted, report.points.dropped), (10, 1));
     }
     assert!(sink.requests().iter().all(|request| request.bytes <= 1_000));
-    let told = Logs::lines().iter().filter(|line| line.contains("max_request_bytes")).count();
+    let told = Logs::lines().iter().filter(|line| line.contains("maxRequestBytes")).count();
     assert_eq!(told, 1, "{}", Logs::text());
 }
 

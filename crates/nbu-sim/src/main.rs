@@ -116,7 +116,8 @@ async fn main() -> ExitCode {
 async fn healthcheck(address: SocketAddr) -> io::Result<()> {
     let ping = async {
         let mut stream = TcpStream::connect(address).await?;
-        let request = "GET /netbackup/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let request =
+            "GET /netbackup/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).await?;
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).await?;
