@@ -7,7 +7,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use nbu_otel_agent::supervisor::Change;
+use nbu_otel_agent::config::{Change, Diff};
 use nbu_sim::{Fault, Settings, Simulator};
 use support::expected::{self, assert_same};
 use support::{Agent, Config, NOON, Page, eventually, simulate, world};
@@ -35,8 +35,14 @@ fn whole(count: f64) -> u64 {
     count.to_string().parse().expect("a whole number")
 }
 
-fn changed() -> Vec<Change> {
-    vec![Change::SiteChanged("paris".to_owned())]
+/// What became of sites.
+fn sites(diff: &Diff) -> Vec<(&str, Change)> {
+    diff.sites.iter().map(|site| (site.site.as_str(), site.change)).collect()
+}
+
+/// Keys outside of sites that changed.
+fn keys(diff: &Diff) -> Vec<&str> {
+    diff.keys.iter().map(|key| key.key.as_str()).collect()
 }
 
 /// Requests of the walk through the jobs that ended.
@@ -62,7 +68,7 @@ async fn a_key_rotated_during_a_walk_is_taken_up_at_its_next_page() {
     simulator.set_api_key("rotated");
     simulator.faults().clear();
     let config = agent.config().site_at("paris", simulator.addr(), "apiKey: rotated");
-    assert_eq!(agent.reload(&config).await, changed());
+    assert_eq!(sites(&agent.reload(&config).await), [("paris", Change::Changed)]);
     let presented = simulator.presented_keys().len();
 
     let page = agent.first_samples("paris").await;
@@ -91,7 +97,7 @@ async fn a_hanging_server_is_well_at_once_with_its_new_settings() {
     simulator.faults().clear();
     let started = Instant::now();
     let config = agent.config().site("paris", &simulator);
-    assert_eq!(agent.reload(&config).await, changed());
+    assert_eq!(sites(&agent.reload(&config).await), [("paris", Change::Changed)]);
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     let page = agent.first_samples("paris").await;
     // A liveness bound: the old timeout is 50 s, the interval 300 s.
@@ -129,7 +135,7 @@ async fn another_interval_holds_at_once_and_loses_nothing() {
     let fast = slow.clone().server("scrapingInterval: 24h, collectionInterval: 200ms");
     let mut agent = Agent::start(&slow).await;
     let first = agent.first_samples("paris").await;
-    assert_eq!(agent.reload(&fast).await, [Change::Settings]);
+    assert_eq!(keys(&agent.reload(&fast).await), ["server.collectionInterval"]);
     let page = agent.scrape().await;
     assert_eq!(page.of_site("paris", is_of_jobs), first.of_site("paris", is_of_jobs));
     let often = |page: &Page| runs(page, "jobs", "success") >= 5;
@@ -231,7 +237,7 @@ async fn a_moved_site_shows_nothing_of_the_old_server() {
     new.faults().add(Fault::on("/").latency(Duration::from_millis(300)));
     let moved = agent.config().site("paris", &new);
     let started = Instant::now();
-    assert_eq!(agent.reload(&moved).await, changed());
+    assert_eq!(sites(&agent.reload(&moved).await), [("paris", Change::Changed)]);
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     let page = agent.scrape().await;
     assert!(page.of_site("paris", is_of_jobs).is_empty(), "{}", page.text());
@@ -257,12 +263,12 @@ async fn a_site_that_did_not_change_is_not_disturbed() {
     let before = agent.first_samples("paris").await;
     let (asked, connected) = (tokyo.request_count(), tokyo.connections());
     let slower = config.clone().site_at("paris", paris.addr(), "apiKey: nbu-sim-key, timeout: 9s");
-    assert_eq!(agent.reload(&slower).await, changed());
+    assert_eq!(sites(&agent.reload(&slower).await), [("paris", Change::Changed)]);
     let again = |page: &Page| {
         ["jobs", "storage"].iter().all(|collector| runs(page, collector, "success") == 2)
     };
     agent.scrape_until("paris is polled again", again).await;
-    assert_eq!(agent.reload(&config).await, [Change::SiteRemoved("paris".to_owned())]);
+    assert_eq!(sites(&agent.reload(&config).await), [("paris", Change::Removed)]);
     assert!(agent.reload(&config).await.is_empty());
     let page = agent.scrape().await;
     assert!(!page.has_label("site", "paris"), "{}", page.text());

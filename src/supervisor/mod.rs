@@ -111,7 +111,8 @@ impl Supervisor {
         agent.update_config(|state| {
             // Complete from the start, so that the first of its kind shows in a rate.
             for trigger in Trigger::ALL {
-                let verdicts = Verdict::ALL.map(|verdict| ((trigger.as_str(), verdict.as_str()), 0));
+                let verdicts =
+                    Verdict::ALL.map(|verdict| ((trigger.as_str(), verdict.as_str()), 0));
                 state.reloads.extend(verdicts);
             }
         });

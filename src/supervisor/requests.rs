@@ -28,8 +28,7 @@ pub enum Trigger {
 
 impl Trigger {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Start, Self::Sighup, Self::Watch, Self::Http, Self::Recovery];
+    pub const ALL: [Self; 5] = [Self::Start, Self::Sighup, Self::Watch, Self::Http, Self::Recovery];
 
     /// The value of the label.
     pub const fn as_str(self) -> &'static str {
@@ -93,7 +92,11 @@ impl Batch {
     pub(super) fn answer(self, result: &Result<Diff, ReloadError>) {
         let answer = match result {
             Ok(diff) => Ok(ReloadAnswer {
-                result: if diff.is_empty() { ReloadResult::Unchanged } else { ReloadResult::Applied },
+                result: if diff.is_empty() {
+                    ReloadResult::Unchanged
+                } else {
+                    ReloadResult::Applied
+                },
                 // It has neither maps with other keys than texts, nor numbers.
                 changes: serde_json::to_value(diff).unwrap_or(Value::Null),
             }),

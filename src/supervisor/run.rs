@@ -90,7 +90,8 @@ impl Supervisor {
         let state = self.agent.config();
         let sites = self.running.sites.len();
         let hash = state.sha256.get(..12).unwrap_or("none");
-        let verdict = if state.last_ok { "" } else { "; the last reload was rejected: see the log" };
+        let verdict =
+            if state.last_ok { "" } else { "; the last reload was rejected: see the log" };
         let unit = if sites == 1 { "site" } else { "sites" };
         format!("{sites} {unit}, configuration {hash}{verdict}")
     }

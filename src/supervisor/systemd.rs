@@ -21,7 +21,7 @@ const RETRY: Duration = Duration::from_millis(500);
 const MAX_UNSENT: usize = 16;
 
 /// Tells systemd how this process is.
-pub struct Notifier {
+pub(super) struct Notifier {
     target: Option<Target>,
     watchdog: Option<Interval>,
     unsent: VecDeque<String>,
@@ -36,7 +36,7 @@ struct Target {
 
 impl Notifier {
     /// As the environment says: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`. Needs a runtime.
-    pub fn new(environment: &dyn Environment) -> Self {
+    pub(super) fn new(environment: &dyn Environment) -> Self {
         let address = environment.get("NOTIFY_SOCKET").filter(|name| !name.is_empty());
         let target = address.and_then(|name| {
             Target::new(&name)
@@ -55,12 +55,12 @@ impl Notifier {
 
     /// A configuration is in force: after the start, and at the end of each reload, whatever its
     /// result. `status` is for people.
-    pub fn ready(&mut self, status: &str) {
+    pub(super) fn ready(&mut self, status: &str) {
         self.send(format!("READY=1\nSTATUS={}\n", line(status)));
     }
 
     /// A reload begins.
-    pub fn reloading(&mut self) {
+    pub(super) fn reloading(&mut self) {
         // systemd takes it for an answer to its signal only if it is later than the signal.
         let now = clock_gettime(ClockId::Monotonic);
         let now = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
@@ -68,19 +68,14 @@ impl Notifier {
     }
 
     /// The end began.
-    pub fn stopping(&mut self) {
+    pub(super) fn stopping(&mut self) {
         self.send("STOPPING=1\nSTATUS=ending\n".to_owned());
-    }
-
-    /// Says something to people.
-    pub fn status(&mut self, status: &str) {
-        self.send(format!("STATUS={}\n", line(status)));
     }
 
     /// Waits until a sign of life is due, gives it, and returns. For a branch of the loop whose life
     /// it stands for: who does not come back to it is restarted. Where systemd watches no such sign,
     /// it waits forever. May be dropped at any time.
-    pub async fn watchdog(&mut self) {
+    pub(super) async fn watchdog(&mut self) {
         let backlog = !self.unsent.is_empty();
         let due = async {
             match &mut self.watchdog {
@@ -209,13 +204,13 @@ mod tests {
         notifier.ready("2 sites,\nconfiguration 3fa4");
         let before = monotonic_micros();
         notifier.reloading();
-        notifier.status("1 site");
+        notifier.ready("1 site");
         notifier.stopping();
         assert_eq!(systemd.hears().unwrap(), "READY=1\nSTATUS=2 sites, configuration 3fa4\n");
         let reloading = systemd.hears().unwrap();
         let at = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().trim_end();
         assert!((before..=monotonic_micros()).contains(&at.parse().unwrap()), "{at}");
-        assert_eq!(systemd.hears().unwrap(), "STATUS=1 site\n");
+        assert_eq!(systemd.hears().unwrap(), "READY=1\nSTATUS=1 site\n");
         assert_eq!(systemd.hears().unwrap(), "STOPPING=1\nSTATUS=ending\n");
         assert_eq!(systemd.hears(), None);
     }
@@ -276,12 +271,12 @@ mod tests {
         let mut notifier = systemd.notifier(&[]);
         let mut said = 0;
         while notifier.unsent.is_empty() {
-            notifier.status(&said.to_string());
+            notifier.ready(&said.to_string());
             said += 1;
             assert!(said < 100_000, "the socket takes everything");
         }
         for _ in 0..1_000 {
-            notifier.status("lost");
+            notifier.ready("lost");
         }
         notifier.ready("well");
         assert_eq!(notifier.unsent.len(), MAX_UNSENT);
@@ -291,7 +286,7 @@ mod tests {
             timeout(Duration::from_secs(30), notifier.watchdog()).await.unwrap();
         }
         heard.extend(std::iter::from_fn(|| systemd.hears()));
-        assert_eq!(heard.first().map(String::as_str), Some("STATUS=0\n"));
+        assert_eq!(heard.first().map(String::as_str), Some("READY=1\nSTATUS=0\n"));
         assert_eq!(heard.last().map(String::as_str), Some("READY=1\nSTATUS=well\n"));
     }
 }

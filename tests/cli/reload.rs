@@ -73,7 +73,7 @@ async fn a_reload_moves_the_endpoint_and_a_port_that_is_taken_leaves_it() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", there.port)).expect("it is free");
     reload(&desk, &agent, &there.yaml());
     let page =
-        old.until(&mut agent, "a rejection", |page| reloads(page, "rejected").is_some()).await;
+        old.until(&mut agent, "a rejection", |page| reloads(page, "rejected") == Some(1.0)).await;
     assert_eq!(page.value(SUCCESSFUL, &[]), Some(0.0));
 
     drop(taken);

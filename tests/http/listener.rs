@@ -165,7 +165,8 @@ async fn an_address_that_another_process_has_is_refused_beside_the_old_listener(
     let server = Bound::bind(&listen("127.0.0.1", port)).unwrap().serve(Arc::clone(&state));
     let _other = std::net::TcpListener::bind(("127.0.0.2", port)).unwrap();
     for host in ["127.0.0.2", "0.0.0.0"] {
-        let error = Bound::bind_beside(&listen(host, port), &server.listening()).unwrap_err().to_string();
+        let error =
+            Bound::bind_beside(&listen(host, port), &server.listening()).unwrap_err().to_string();
         assert!(error.contains("another process has the port"), "{error}");
     }
     assert_taken(port);

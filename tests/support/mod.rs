@@ -14,7 +14,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nbu_otel_agent::supervisor::{Change, Source, Supervisor};
+use nbu_otel_agent::config::Diff;
+use nbu_otel_agent::supervisor::{Source, Supervisor, Trigger};
 use nbu_sim::{Clock, Settings, Simulator};
 
 pub use exposition::Page;
@@ -121,16 +122,16 @@ impl Agent {
         let source = Source::File(folder.path().join("config.yaml"));
         let supervisor = Supervisor::new(source, environment, None);
         let mut agent = Self { supervisor, folder, port: config.port, http: http_client() };
-        agent.put_in_force(config, "start").await;
+        agent.put_in_force(config, Trigger::Start).await;
         agent
     }
 
     /// Puts another valid configuration in force; what that changed.
-    pub async fn reload(&mut self, config: &Config) -> Vec<Change> {
-        self.put_in_force(config, "test").await
+    pub async fn reload(&mut self, config: &Config) -> Diff {
+        self.put_in_force(config, Trigger::Http).await
     }
 
-    async fn put_in_force(&mut self, config: &Config, trigger: &'static str) -> Vec<Change> {
+    async fn put_in_force(&mut self, config: &Config, trigger: Trigger) -> Diff {
         let file = self.folder.path().join("config.yaml");
         std::fs::write(file, config.yaml()).expect("a file");
         self.port = config.port;

@@ -39,7 +39,7 @@ const SHORTEST_RESCAN: Duration = Duration::from_millis(100);
 const SLOW: Duration = Duration::from_secs(10);
 
 /// The watch. Dropping it ends it, even while a file system hangs.
-pub struct Watcher {
+pub(in crate::supervisor) struct Watcher {
     wanted: watch::Sender<Arc<Wanted>>,
 }
 
@@ -55,7 +55,7 @@ impl Watcher {
     /// stands for everything up to the moment when it is received: who merges messages must take
     /// them out before reading the files, not after. Where the channel is full, the message that
     /// waits in it does.
-    pub fn spawn(changed: mpsc::Sender<()>) -> Self {
+    pub(in crate::supervisor) fn spawn(changed: mpsc::Sender<()>) -> Self {
         Self::with(changed, Events::new())
     }
 
@@ -70,7 +70,7 @@ impl Watcher {
 
     /// Says what was tried, after each attempt to load, whether it was taken or not. `rescan` is how
     /// often it looks without an event, for file systems that have none.
-    pub fn set(&self, tried: Files, rescan: Duration) {
+    pub(in crate::supervisor) fn set(&self, tried: Files, rescan: Duration) {
         let rescan = rescan.max(SHORTEST_RESCAN);
         self.wanted.send_replace(Arc::new(Wanted { tried, rescan }));
     }

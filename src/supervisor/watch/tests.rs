@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::events::Events;
-use super::{LONGEST_DEBOUNCE, QUIET, Tried, Watcher, content, directories};
+use super::{Files, LONGEST_DEBOUNCE, QUIET, Watcher, directories};
 
 /// Bound of everything that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,8 +64,8 @@ impl Scene {
 
     /// What the supervisor does when it is told: tries what is there, and says what it tried.
     fn load(&self) {
-        let names: Tried = self.watched.iter().map(|path| (path.clone(), None)).collect();
-        self.watcher.set(content::of(&names), self.rescan);
+        let look = |path: &PathBuf| (path.clone(), crate::config::look(path));
+        self.watcher.set(self.watched.iter().map(look).collect(), self.rescan);
     }
 
     async fn is_told(&mut self) -> Duration {
@@ -294,7 +294,7 @@ async fn what_was_told_is_not_told_again_before_it_is_tried() {
 async fn what_an_attempt_did_not_take_is_told_again_at_a_rescan() {
     let mut scene = Scene::start().await;
     scene.rescan = A_WHILE * 2;
-    let stale: Tried = scene.watched.iter().map(|path| (path.clone(), Some([0; 32]))).collect();
+    let stale: Files = scene.watched.iter().map(|path| (path.clone(), Some([0; 32]))).collect();
     scene.watcher.set(stale.clone(), scene.rescan);
     scene.is_told().await;
     scene.watcher.set(stale, scene.rescan);
@@ -317,10 +317,10 @@ async fn a_pipe_is_never_read() {
     let mut scene = Scene::start().await;
     let status = std::process::Command::new("mkfifo").arg(scene.at("pipe")).status().unwrap();
     assert!(status.success());
-    let known = Tried::from([(scene.at("pipe"), Some([1; 32])), (scene.at("config.yaml"), None)]);
+    let known = Files::from([(scene.at("pipe"), None), (scene.at("config.yaml"), None)]);
     scene.watcher.set(known, NO_RESCAN);
     assert!(scene.is_told().await < PATIENCE, "config.yaml is there");
-    scene.watcher.set(Tried::from([(scene.at("pipe"), Some([1; 32]))]), NO_RESCAN);
+    scene.watcher.set(Files::from([(scene.at("pipe"), None)]), NO_RESCAN);
     scene.is_silent().await;
 }
 
