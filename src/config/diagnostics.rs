@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::content::Files;
+use crate::http;
 
 /// A place in a file, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +50,9 @@ pub struct Errors {
     pub diagnostics: Vec<Diagnostic>,
     /// Every file that was read or should have been, so that a watcher sees it being put right.
     pub files: Files,
+    /// The endpoint as the file has it, where it can be read so far: who asks a running agent for its
+    /// health must not take a bad file for a bad agent.
+    pub endpoint: Option<http::Config>,
 }
 
 fn lines(diagnostics: &[Diagnostic]) -> String {

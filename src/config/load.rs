@@ -52,7 +52,7 @@ fn load_once(path: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
         }
         (dotenv, text) => {
             let diagnostics = [dotenv.err(), text.err()].into_iter().flatten().collect();
-            Err(Errors { diagnostics, files })
+            Err(Errors { diagnostics, files, endpoint: None })
         }
     }
 }
@@ -91,7 +91,10 @@ fn build(
             let sha256 = hexadecimal(&digest(text.as_bytes()));
             Ok(Loaded { config, warnings, sha256, files })
         }
-        _ => Err(Errors { diagnostics: errors, files }),
+        config => {
+            let endpoint = config.map(|config| config.http);
+            Err(Errors { diagnostics: errors, files, endpoint })
+        }
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
-use super::Supervisor;
 use super::plan::{Plan, Push};
 use super::sites::{Site, end};
+use super::{Supervisor, Trigger, Verdict};
 use crate::config::{Config, SafeConfig};
 use crate::http::{self, Listening};
 use crate::telemetry::otlp::ExporterHandle;
@@ -95,7 +95,7 @@ impl Running {
 }
 
 impl Supervisor {
-    pub(super) async fn commit(&mut self, plan: Plan) {
+    pub(super) async fn commit(&mut self, plan: Plan, trigger: Trigger, verdict: Verdict) {
         let config = Arc::new(plan.config);
         if let (Some(log), Some(opened)) = (&self.log, plan.log) {
             log.apply(&config.log, opened);
@@ -118,7 +118,9 @@ impl Supervisor {
             None => self.safe = Some(SafeConfig::new(Arc::clone(&config))),
         }
         let hash = plan.sha256;
+        // All of it at once, and before the endpoint serves for the first time.
         self.agent.update_config(|state| {
+            state.count(trigger.as_str(), verdict.as_str());
             state.sha256 = hash;
             state.last_ok = true;
             state.last_error = None;

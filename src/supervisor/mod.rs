@@ -172,16 +172,15 @@ impl Supervisor {
     ///
     /// Where the configuration is wrong or cannot be put in force. What ran before runs on.
     pub async fn reload(&mut self, trigger: Trigger) -> Result<Diff, ReloadError> {
-        let result = self.try_reload().await;
+        let result = self.try_reload(trigger).await;
         let verdict = Verdict::of(&result);
-        self.agent.update_config(|state| {
-            *state.reloads.entry((trigger.as_str(), verdict.as_str())).or_default() += 1;
-            // A success is told by the commit, before the endpoint serves.
-            if let Err(error) = &result {
+        if let Err(error) = &result {
+            self.agent.update_config(|state| {
+                state.count(trigger.as_str(), verdict.as_str());
                 state.last_ok = false;
                 state.last_error = Some(error.to_string());
-            }
-        });
+            });
+        }
         self.watch();
         let (trigger, verdict) = (trigger.as_str(), verdict.as_str());
         match &result {
@@ -197,7 +196,7 @@ impl Supervisor {
         result
     }
 
-    async fn try_reload(&mut self) -> Result<Diff, ReloadError> {
+    async fn try_reload(&mut self, trigger: Trigger) -> Result<Diff, ReloadError> {
         let (source, environment) = (self.source.clone(), Arc::clone(&self.environment));
         let loaded = self.blocking(move || source.load(environment.as_ref())).await?;
         self.tried.clone_from(match &loaded {
@@ -208,7 +207,8 @@ impl Supervisor {
         let diff = config::diff(self.config().as_deref(), &loaded.config);
         let need = self.need(loaded);
         let plan = self.blocking(move || need.build()).await??;
-        self.commit(plan).await;
+        let verdict = if diff.is_empty() { Verdict::Unchanged } else { Verdict::Applied };
+        self.commit(plan, trigger, verdict).await;
         Ok(diff)
     }
 

@@ -85,8 +85,11 @@ impl Supervisor {
         let wanted: BTreeSet<&str> = config.servers.iter().map(|s| s.site.as_str()).collect();
         let replaced: BTreeSet<&str> = clients.iter().map(Client::site).collect();
         let goes_on = |site: &str| wanted.contains(site) && !replaced.contains(site);
-        let gone = self.running.sites.extract_if(.., |site, _| !goes_on(site));
-        let ending: Vec<Site> = gone.map(|(_, site)| site).collect();
+        let sites = std::mem::take(&mut self.running.sites).into_iter();
+        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            sites.partition(|(site, _)| goes_on(site));
+        self.running.sites = kept;
+        let ending: Vec<Site> = gone.into_values().collect();
         if !ending.is_empty() {
             for site in &ending {
                 site.poller.cancel();

@@ -4,8 +4,10 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part of this module")]
 
+pub mod endpoint;
 pub mod expected;
 pub mod exposition;
+pub mod process;
 pub mod received;
 
 use std::fmt::Write as _;
@@ -17,6 +19,7 @@ use std::time::{Duration, Instant};
 use nbu_otel_agent::config::Diff;
 use nbu_otel_agent::supervisor::{Source, Supervisor, Trigger};
 use nbu_sim::{Clock, Settings, Simulator};
+use sha2::Digest as _;
 
 pub use exposition::Page;
 
@@ -188,6 +191,15 @@ impl Agent {
     pub async fn stop(self) {
         self.supervisor.shutdown().await;
     }
+}
+
+/// What `sha256sum` says of a text.
+pub fn sha256(text: &str) -> String {
+    sha2::Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// A client that neither pools nor decodes, so that each test sees what is sent.
