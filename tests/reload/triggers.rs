@@ -100,7 +100,9 @@ async fn a_key_file_and_an_environment_file_are_watched_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_key_is_used_at_once_and_the_old_one_never_again() {
     let paris = simulate(Settings { api_key: "the-new-key".to_owned(), ..world(1) }).await;
-    let base = config().site_at("paris", paris.addr(), "apiKeyFile: key");
+    let base = config()
+        .server("scrapingInterval: 24h, collectionInterval: 500ms, cacheTTL: 500ms")
+        .site_at("paris", paris.addr(), "apiKeyFile: key");
     let desk = Desk::new();
     desk.write("key", "the-old-key");
     let (mut agent, endpoint) = started(&desk, &base).await;
@@ -111,6 +113,8 @@ async fn a_rotated_key_is_used_at_once_and_the_old_one_never_again() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     let presented = paris.presented_keys().len();
     endpoint.complete(&mut agent, "paris").await;
+    let more = || async { (paris.presented_keys().len() > presented + 4).then_some(()) };
+    eventually("more requests", more).await;
     let later = paris.presented_keys().split_off(presented);
     assert!(!later.is_empty() && later.iter().all(|key| key == "the-new-key"), "{later:?}");
     agent.end_by(Signal::TERM).await;
