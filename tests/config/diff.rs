@@ -89,7 +89,7 @@ server.scrapingInterval|Interval: 2h|Interval: 3h|server.scrapingInterval: 2h ->
 server.collectionInterval|Interval: 6m|Interval: 5m|server.collectionInterval: 6m -> 5m
 server.cacheTTL|cacheTTL: 7m|cacheTTL: 8m|server.cacheTTL: 7m -> 8m
 server.staleAfter|After: 30m|After: 31m|server.staleAfter: 30m -> 31m
-server.logName|logName: stdout|logName: /tmp/x.log|server.logName: stdout -> /tmp/x.log
+server.logName|logName: stdout|logName: /var/log/x.log|server.logName: stdout -> /var/log/x.log
 server.logFormat|Format: text|Format: json|server.logFormat: text -> json
 server.logLevel|Level: info|Level: warn|server.logLevel: info -> warn
 server.configCheckInterval|Interval: 31s|Interval: 1m|server.configCheckInterval: 31s -> 1m

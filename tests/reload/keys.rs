@@ -4,13 +4,12 @@ use otlp_sink::{Options, Sink};
 
 use crate::endpoint::Endpoint;
 use crate::process::{Desk, Process, Signal, config, port};
+use crate::started;
 use crate::support::received::{labels, received};
 use crate::support::{Config, Page, eventually, simulate, world};
 
-async fn started(desk: &Desk, config: &Config) -> (Process, Endpoint) {
-    desk.write("config.yaml", &config.yaml());
-    let mut agent = desk.start(&["--config", "config.yaml"]);
-    let endpoint = Endpoint::on(config.port);
+async fn complete(desk: &Desk, config: &Config) -> (Process, Endpoint) {
+    let (mut agent, endpoint) = started(desk, config).await;
     endpoint.complete(&mut agent, "paris").await;
     (agent, endpoint)
 }
@@ -30,7 +29,7 @@ async fn the_endpoint_moves_to_another_host_path_and_port_without_a_failed_scrap
     let paris = simulate(world(1)).await;
     let base = config().site("paris", &paris);
     let desk = Desk::new();
-    let (mut agent, endpoint) = started(&desk, &base).await;
+    let (mut agent, endpoint) = complete(&desk, &base).await;
     let lifecycle = "lifecycle: true, scrapingInterval: 24h, collectionInterval: 300s";
     let everywhere = base.clone().server(lifecycle);
     let everywhere = everywhere.yaml().replace("host: 127.0.0.1", "host: 0.0.0.0");
@@ -61,7 +60,7 @@ async fn log_file_level_and_format_change_with_the_next_line() {
     let paris = simulate(world(1)).await;
     let base = config().site("paris", &paris);
     let desk = Desk::new();
-    let (mut agent, endpoint) = started(&desk, &base).await;
+    let (mut agent, endpoint) = complete(&desk, &base).await;
     let server = "logName: agent.log, logFormat: json, logLevel: debug, scrapingInterval: 24h, collectionInterval: 1s";
     apply(&desk, &endpoint, &base.clone().server(server)).await;
     eventually("a debug line in JSON", || async {
@@ -86,7 +85,7 @@ async fn the_push_moves_with_a_last_export_and_a_removed_site_is_in_none_that_fo
     let desk = Desk::new();
     // An hour away: what arrives after the change is the last export.
     let push_first = push(&first.grpc_endpoint(), "").replace("300ms", "1h");
-    let (mut agent, endpoint) = started(&desk, &both.clone().with(&push_first)).await;
+    let (mut agent, endpoint) = complete(&desk, &both.clone().with(&push_first)).await;
     endpoint.complete(&mut agent, "tokyo").await;
     eventually("the first export", || async { (first.request_count() > 0).then_some(()) }).await;
     let before = first.request_count();
@@ -129,7 +128,7 @@ async fn the_limit_of_series_holds_from_the_reload_on() {
     let paris = simulate(world(1)).await;
     let base = config().site("paris", &paris);
     let desk = Desk::new();
-    let (mut agent, endpoint) = started(&desk, &base).await;
+    let (mut agent, endpoint) = complete(&desk, &base).await;
     let dropped =
         |page: &Page| page.text().contains("nbu_agent_cardinality_dropped_series{metric=");
     assert!(!dropped(&endpoint.scrape().await.expect("it serves")));

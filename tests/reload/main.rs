@@ -19,3 +19,15 @@ mod saving;
 mod signal;
 mod systemd;
 mod triggers;
+
+/// An agent that serves a first page.
+async fn started(
+    desk: &process::Desk,
+    config: &support::Config,
+) -> (process::Process, endpoint::Endpoint) {
+    desk.write("config.yaml", &config.yaml());
+    let mut agent = desk.start(&["--config", "config.yaml"]);
+    let endpoint = endpoint::Endpoint::on(config.port);
+    endpoint.until(&mut agent, "a first page", |_| true).await;
+    (agent, endpoint)
+}

@@ -3,11 +3,13 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nbu_sim::Simulator;
+
 use crate::endpoint::{Endpoint, reloads};
-use crate::process::{Desk, Signal, config};
+use crate::process::{Desk, Process, Signal, config};
 use crate::support::{Page, sha256, simulate, world};
 
 /// A change of no consequence, which is a change all the same: of one key.
@@ -69,33 +71,57 @@ fn swap_the_data(directory: &Path, text: &str) {
     }
 }
 
-/// `first` saves the first version, `save` the others.
-async fn is_one_reload(first: fn(&Path, &str), save: fn(&Path, &str)) {
-    let paris = simulate(world(1)).await;
-    let base = config()
-        .server("scrapingInterval: 24h, collectionInterval: 300s, configCheckInterval: 1h")
-        .site("paris", &paris);
-    let desk = Desk::new();
-    let directory = desk.path("etc");
-    fs::create_dir(&directory).expect("it is made");
-    first(&directory, &base.yaml());
-    let mut agent = desk.start(&["--config", "etc/config.yaml"]);
-    let endpoint = Endpoint::on(base.port);
-    endpoint.until(&mut agent, "a first page", |_| true).await;
-    for number in 1..=3 {
-        let text = content(&base.yaml(), number);
-        save(&directory, &text);
+/// An agent whose configuration lies in a directory of its own, and only events tell of its changes.
+struct Scene {
+    agent: Process,
+    endpoint: Endpoint,
+    yaml: String,
+    directory: PathBuf,
+    _paris: Simulator,
+    _desk: Desk,
+}
+
+impl Scene {
+    /// Saves a first version in this way, and starts the agent.
+    async fn start(save: fn(&Path, &str)) -> Self {
+        let paris = simulate(world(1)).await;
+        let base = config()
+            .server("scrapingInterval: 24h, collectionInterval: 300s, configCheckInterval: 1h")
+            .site("paris", &paris);
+        let desk = Desk::new();
+        let directory = desk.path("etc");
+        fs::create_dir(&directory).expect("it is made");
+        save(&directory, &base.yaml());
+        let mut agent = desk.start(&["--config", "etc/config.yaml"]);
+        let endpoint = Endpoint::on(base.port);
+        endpoint.until(&mut agent, "a first page", |_| true).await;
+        let yaml = base.yaml();
+        Self { agent, endpoint, yaml, directory, _paris: paris, _desk: desk }
+    }
+
+    /// Saves version `number` in this way; the first page that shows it in force.
+    async fn takes(&mut self, number: usize, save: fn(&Path, &str)) -> Page {
+        let text = content(&self.yaml, number);
+        save(&self.directory, &text);
         let hash = sha256(&text);
         let in_force = |page: &Page| {
             page.value("nbu_agent_config_info", &[("sha256", hash.as_str())]) == Some(1.0)
         };
-        let page = endpoint.until(&mut agent, "the new file in force", in_force).await;
+        self.endpoint.until(&mut self.agent, "the new file in force", in_force).await
+    }
+}
+
+/// `first` saves the first version, `save` the others.
+async fn is_one_reload(first: fn(&Path, &str), save: fn(&Path, &str)) {
+    let mut scene = Scene::start(first).await;
+    for number in 1..=3 {
+        let page = scene.takes(number, save).await;
         let applied = reloads(&page, "watch", "applied");
         assert!((applied - number as f64).abs() < f64::EPSILON, "one each: {applied}");
         let rejected = reloads(&page, "watch", "rejected");
         assert!(rejected.abs() < f64::EPSILON, "half a file was taken for a whole one");
     }
-    agent.end_by(Signal::TERM).await;
+    scene.agent.end_by(Signal::TERM).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,25 +153,9 @@ async fn a_swap_of_kubernetes_is_one_reload() {
 /// agent looks.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_is_made_anew_is_watched_again() {
-    let paris = simulate(world(1)).await;
-    let base = config()
-        .server("scrapingInterval: 24h, collectionInterval: 300s, configCheckInterval: 1h")
-        .site("paris", &paris);
-    let desk = Desk::new();
-    let directory = desk.path("etc");
-    fs::create_dir(&directory).expect("it is made");
-    in_place(&directory, &base.yaml());
-    let mut agent = desk.start(&["--config", "etc/config.yaml"]);
-    let endpoint = Endpoint::on(base.port);
-    endpoint.until(&mut agent, "a first page", |_| true).await;
+    let mut scene = Scene::start(in_place).await;
     for number in 1..=2 {
-        let text = content(&base.yaml(), number);
-        make_the_directory_anew(&directory, &text);
-        let hash = sha256(&text);
-        let in_force = |page: &Page| {
-            page.value("nbu_agent_config_info", &[("sha256", hash.as_str())]) == Some(1.0)
-        };
-        endpoint.until(&mut agent, "the new file in force", in_force).await;
+        scene.takes(number, make_the_directory_anew).await;
     }
-    agent.end_by(Signal::TERM).await;
+    scene.agent.end_by(Signal::TERM).await;
 }

@@ -7,20 +7,13 @@ use serde_json::Value;
 
 use crate::endpoint::{Endpoint, reloads};
 use crate::process::{Desk, Process, Signal, config};
-use crate::support::{Config, Page, eventually, simulate, world};
+use crate::started;
+use crate::support::{Page, eventually, simulate, world};
 
 /// Attempts for any reason but the start.
 fn attempts(page: &Page) -> f64 {
     let of = |trigger| ["applied", "unchanged", "rejected"].map(|r| reloads(page, trigger, r));
     ["sighup", "watch", "http"].into_iter().flat_map(of).sum()
-}
-
-async fn started(desk: &Desk, config: &Config) -> (Process, Endpoint) {
-    desk.write("config.yaml", &config.yaml());
-    let mut agent = desk.start(&["--config", "config.yaml"]);
-    let endpoint = Endpoint::on(config.port);
-    endpoint.until(&mut agent, "a first page", |_| true).await;
-    (agent, endpoint)
 }
 
 #[tokio::test(flavor = "multi_thread")]
