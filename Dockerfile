@@ -10,7 +10,8 @@ FROM ${RUST_IMAGE} AS build
 WORKDIR /src
 # Static, C library included: there is no other in the final image. glibc 2.34 and later resolve names
 # without loading anything.
-ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_TERM_COLOR=never
+ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_TERM_COLOR=never \
+    CARGO_PROFILE_RELEASE_DEBUG=none CARGO_PROFILE_RELEASE_STRIP=debuginfo
 # The dependencies, in a layer that only a change of the manifests makes anew: built under stubs of
 # our own code.
 COPY Cargo.toml Cargo.lock ./

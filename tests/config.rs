@@ -2,6 +2,8 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
 
+#[path = "config/diff.rs"]
+mod diff;
 #[path = "config/effective.rs"]
 mod effective;
 #[path = "config/errors.rs"]

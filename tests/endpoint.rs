@@ -82,10 +82,14 @@ async fn the_path_is_a_setting() {
     agent.stop().await;
 }
 
+fn listen_at(host: &str) -> Listen {
+    let (host, metrics_path) = (host.to_owned(), "/metrics".to_owned());
+    Listen { host, port: free_port(), metrics_path, lifecycle: false }
+}
+
 #[tokio::test]
 async fn a_taken_address_is_a_clear_error() {
-    let config =
-        Listen { host: "127.0.0.1".into(), port: free_port(), metrics_path: "/metrics".into() };
+    let config = listen_at("127.0.0.1");
     let _first = Bound::bind(&config).unwrap();
     let error = Bound::bind(&config).unwrap_err().to_string();
     assert!(error.contains(&format!("127.0.0.1:{}", config.port)), "{error}");
@@ -94,7 +98,7 @@ async fn a_taken_address_is_a_clear_error() {
 
 #[tokio::test]
 async fn ipv6_is_listened_on() {
-    let config = Listen { host: "::1".into(), port: free_port(), metrics_path: "/metrics".into() };
+    let config = listen_at("::1");
     let bound = Bound::bind(&config).unwrap();
-    assert!(bound.address().unwrap().is_ipv6());
+    assert!(bound.address().is_ipv6());
 }

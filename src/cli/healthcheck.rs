@@ -11,6 +11,9 @@ use crate::http;
 /// A process that answers later than this does not live.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Whom to ask where the configuration does not even tell that.
+const DEFAULT: &str = "http://127.0.0.1:9440";
+
 /// Whom to ask.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
@@ -29,8 +32,9 @@ pub(super) fn run(options: Options) -> ExitCode {
         (None, Some(path)) => match config::load(&path, &ProcessEnvironment) {
             Ok(loaded) => local(&loaded.config.http),
             Err(errors) => {
-                super::complain(&format!("{errors}\n"));
-                return ExitCode::FAILURE;
+                // The agent runs on with what was valid before.
+                super::complain(&format!("the configuration is not valid any more:\n{errors}\n"));
+                errors.endpoint.map_or_else(|| DEFAULT.to_owned(), |endpoint| local(&endpoint))
             }
         },
         // The parser asks for one of them.
@@ -88,7 +92,12 @@ mod tests {
             ("::1", "http://[::1]:9440"),
             ("10.1.2.3", "http://10.1.2.3:9440"),
         ] {
-            let listen = http::Config { host: host.into(), port: 9440, metrics_path: "/m".into() };
+            let listen = http::Config {
+                host: host.into(),
+                port: 9440,
+                metrics_path: "/m".into(),
+                lifecycle: false,
+            };
             assert_eq!(local(&listen), expected);
         }
     }

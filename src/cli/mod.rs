@@ -34,7 +34,7 @@ EXAMPLES:
   nbu-otel-agent --config config.yaml          run
 
 SIGNALS: SIGTERM and SIGINT end the agent within 10 s, with a last OTLP export; a second one ends it
-at once. SIGHUP reads the configuration again; an invalid one changes nothing.
+at once. SIGHUP reads the configuration again, as does a save of it; an invalid one changes nothing.
 EXIT CODES: 0 ended as asked; 1 something failed and the log says what; 2 wrong usage.")]
 pub struct Cli {
     #[command(subcommand)]

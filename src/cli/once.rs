@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::run::{end, runtime};
 use crate::config::ProcessEnvironment;
 use crate::snapshot::{Snapshot, Store};
-use crate::supervisor::{Source, Supervisor};
+use crate::supervisor::{Source, Supervisor, Trigger};
 
 pub(super) fn run(path: &Path) -> ExitCode {
     match runtime() {
@@ -24,7 +24,7 @@ pub(super) fn run(path: &Path) -> ExitCode {
 async fn once(path: &Path) -> ExitCode {
     let source = Source::File(path.to_owned());
     let mut supervisor = Supervisor::new(source, Arc::new(ProcessEnvironment), None).polling_only();
-    if let Err(error) = supervisor.reload("start").await {
+    if let Err(error) = supervisor.reload(Trigger::Start).await {
         super::complain(&format!("{error}\n"));
         return ExitCode::FAILURE;
     }

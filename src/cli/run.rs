@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::config::ProcessEnvironment;
 use crate::log::Log;
-use crate::supervisor::{Signals, Source, Supervisor};
+use crate::supervisor::{Signals, Source, Supervisor, Trigger};
 
 pub(super) fn run(path: PathBuf, log: Log) -> ExitCode {
     let runtime = match runtime() {
@@ -30,11 +30,12 @@ pub(super) async fn serve(source: Source, log: Log, started: impl FnOnce()) -> E
             return ExitCode::FAILURE;
         }
     };
-    let mut supervisor = Supervisor::new(source, Arc::new(ProcessEnvironment), Some(log));
-    if let Err(error) = supervisor.reload("start").await {
+    let environment = Arc::new(ProcessEnvironment);
+    let mut supervisor = Supervisor::new(source, environment, Some(log)).ended_by(&signals);
+    if let Err(error) = supervisor.reload(Trigger::Start).await {
         // Also where the log is filtered, or goes to a file.
         super::complain(&format!("nbu-otel-agent does not start:\n{error}\n"));
-        return if signals.ending() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        return if signals.ending().is_cancelled() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "nbu-otel-agent runs");
     started();

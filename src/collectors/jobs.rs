@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Cadence, Collected, Collector, Row};
+use super::{Cadence, Collected, Collector, Row, Settings};
 use crate::jobs::{Finished, Live, Window, definitions};
 use crate::metric::Samples;
 use crate::netbackup::wire::jobs::{JOBS, JobRow};
@@ -27,6 +27,9 @@ pub(super) const ROW: Row = Row {
             action_names: settings.collectors.action_names.clone(),
             actions: BTreeSet::new(),
         })
+    },
+    same: |one, other| {
+        one.window == other.window && one.collectors.action_names == other.collectors.action_names
     },
 };
 
@@ -78,6 +81,15 @@ impl Collector for Jobs {
             ("finished", finished.map(|(finished, _)| finished.samples(actions))),
         ];
         Ok(collected)
+    }
+
+    fn reconfigure(&mut self, settings: &Settings<'_>) {
+        self.window = settings.window;
+        if self.action_names != settings.collectors.action_names {
+            self.action_names.clone_from(&settings.collectors.action_names);
+            // They have other names now.
+            self.actions.clear();
+        }
     }
 
     /// One job that is seen is proof; an empty list proves nothing.

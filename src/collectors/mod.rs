@@ -65,6 +65,8 @@ pub struct Row {
     pub enabled: fn(&Config) -> bool,
     /// Makes the collector of one site.
     pub build: fn(&Settings<'_>) -> Box<dyn Collector>,
+    /// Whether a collector notices no difference between the two.
+    pub same: fn(&Settings<'_>, &Settings<'_>) -> bool,
 }
 
 impl std::fmt::Debug for Row {
@@ -94,6 +96,10 @@ pub trait Collector: Send {
     /// Where nothing at all could be collected. What failed in part is in [`Collected`].
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error>;
 
+    /// Takes other settings than it was built from, and keeps what it remembers as far as that is
+    /// still true. Called between two runs, and only where [`Row::same`] tells the settings apart.
+    fn reconfigure(&mut self, _settings: &Settings<'_>) {}
+
     /// Whether the role of the key may see `resource`, the row's own, by one small request.
     ///
     /// # Errors
@@ -112,7 +118,7 @@ pub trait Collector: Send {
 /// What one run of a collector brought.
 #[derive(Debug, Default)]
 pub struct Collected {
-    /// Samples by part. Parts fail, age and vanish separately.
+    /// Samples by part. Parts fail, age and vanish separately; one that a run does not name is gone.
     pub parts: Vec<(&'static str, Result<Samples, Error>)>,
     /// Records that could not be read and were skipped.
     pub unreadable: u64,

@@ -16,6 +16,7 @@ pub(super) const ROW: Row = Row {
     metrics,
     enabled: |_| true,
     build: |_| Box::new(Storage),
+    same: |_, _| true,
 };
 
 static STORAGE_UNITS: Resource = Resource {

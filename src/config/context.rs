@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::content::Files;
 use super::diagnostics::{Diagnostic, Position, Problem};
 use super::env::Environment;
 
@@ -15,7 +16,7 @@ pub(super) struct Context<'e> {
     pub(super) env: &'e dyn Environment,
     pub(super) errors: RefCell<Vec<Diagnostic>>,
     pub(super) warnings: RefCell<Vec<Diagnostic>>,
-    pub(super) files: RefCell<Vec<PathBuf>>,
+    pub(super) files: RefCell<Files>,
     /// Every key that was asked for, such as `nbuservers[].port`.
     pub(super) keys: RefCell<BTreeSet<String>>,
     /// The first secret that is spelt out in the file itself.

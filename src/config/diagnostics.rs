@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::PathBuf;
+
+use super::content::Files;
+use crate::http;
 
 /// A place in a file, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,7 +49,10 @@ pub struct Errors {
     /// At least one.
     pub diagnostics: Vec<Diagnostic>,
     /// Every file that was read or should have been, so that a watcher sees it being put right.
-    pub files: Vec<PathBuf>,
+    pub files: Files,
+    /// The endpoint as the file has it, where it can be read so far: who asks a running agent for its
+    /// health must not take a bad file for a bad agent.
+    pub endpoint: Option<http::Config>,
 }
 
 fn lines(diagnostics: &[Diagnostic]) -> String {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::diagnostics::Position;
 
@@ -86,10 +86,10 @@ impl Read for &mut Lines<'_> {
     }
 }
 
-/// `.env` of the working directory, else the one beside the configuration.
-pub(super) fn dotenv_path(config: &Path) -> Option<std::path::PathBuf> {
+/// Where `.env` may be: in the working directory, else beside the configuration.
+pub(super) fn dotenv_paths(config: &Path) -> impl Iterator<Item = PathBuf> {
     let beside = config.parent().map(|directory| directory.join(".env"));
-    [Some(".env".into()), beside].into_iter().flatten().find(|path| path.is_file())
+    [Some(".env".into()), beside].into_iter().flatten()
 }
 
 #[cfg(test)]

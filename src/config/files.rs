@@ -1,35 +1,17 @@
 //! Files that the configuration names: keys, CAs, certificates. Each is noted, so that a watcher
 //! can see it change. Messages name the path and the reason, never content.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::SecretString;
 
+use super::content;
 use super::reader::Section;
 use super::setting::{Setting, Source};
 use super::values::{header_secret, text};
 use crate::netbackup::config::{Identity, PemFile};
-
-/// No file of a configuration is larger.
-const MAX_BYTES: u64 = 4 << 20;
-
-/// Reads a whole file, if it is one and not too large.
-pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
-    }
-    let mut content = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > MAX_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 4 MiB"));
-    }
-    Ok(content)
-}
 
 /// A file that a setting names, with its content.
 struct Named<'c> {
@@ -48,8 +30,7 @@ impl<'c> Named<'c> {
             Some(_) => PathBuf::from(given),
             None => context.base.join(given),
         };
-        context.files.borrow_mut().push(path.clone());
-        match read(&path) {
+        match content::read_noted(&path, &mut context.files.borrow_mut()) {
             Ok(bytes) => return Some(Self { source, path, bytes }),
             // A path to nothing may be a secret that got behind the wrong key: it is not shown.
             Err(error) if !path.exists() => source.error(&format!("cannot read the file: {error}")),

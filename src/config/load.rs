@@ -1,31 +1,58 @@
 //! From a path to a configuration: `.env`, the file, its text, and what became of it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
+use super::content::{self, Files, digest, hexadecimal};
 use super::context::Context;
 use super::diagnostics::{Diagnostic, Errors, Position, sort};
 use super::env::{self, Environment, Layered};
-use super::{Loaded, files, parse};
+use super::{Loaded, parse};
+
+/// Time between the two looks at a file.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
+/// When a file that changes all the time is taken as it is.
+const LONGEST_READING: Duration = Duration::from_secs(1);
 
 /// Reads the configuration at `path`, with `.env` of the working directory or else beside it.
+///
+/// Who saves a file in place empties it first and fills it bit by bit, and half a file can be a valid
+/// configuration. So all files are looked at again a little later, and read anew where one differs,
+/// for a second at most. Blocks for that time, and as long as the file system.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+#[expect(clippy::disallowed_methods, reason = "it reads files, so it blocks anyway")]
 pub fn load(path: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
-    let mut files = vec![path.to_owned()];
-    let dotenv = env::dotenv_path(path);
-    files.extend(dotenv.clone());
-    let dotenv = dotenv.as_deref().map(variables).transpose();
+    let started = Instant::now();
+    loop {
+        let verdict = load_once(path, env);
+        let files = match &verdict {
+            Ok(loaded) => &loaded.files,
+            Err(errors) => &errors.files,
+        };
+        std::thread::sleep(BETWEEN_LOOKS);
+        if content::unchanged(files) || started.elapsed() >= LONGEST_READING {
+            return verdict;
+        }
+    }
+}
+
+fn load_once(path: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
+    let mut files = Files::new();
+    let dotenv = variables(path, &mut files);
     // With both broken, both are said.
-    match (dotenv, content(path)) {
+    match (dotenv, text(path, &mut files)) {
         (Ok(dotenv), Ok(text)) => {
-            let env = Layered { real: env, dotenv: dotenv.unwrap_or_default() };
+            let env = Layered { real: env, dotenv };
             build(&text, path, &env, files, Readable::of(path))
         }
         (dotenv, text) => {
             let diagnostics = [dotenv.err(), text.err()].into_iter().flatten().collect();
-            Err(Errors { diagnostics, files })
+            Err(Errors { diagnostics, files, endpoint: None })
         }
     }
 }
@@ -33,14 +60,14 @@ pub fn load(path: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
 /// Reads a configuration from text. `origin` names it in messages; files that it names are relative
 /// to the directory of `origin`. No `.env` is read.
 pub fn from_text(text: &str, origin: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
-    build(text, origin, env, Vec::new(), Readable::ByFew)
+    build(text, origin, env, Files::new(), Readable::ByFew)
 }
 
 fn build(
     text: &str,
     origin: &Path,
     env: &dyn Environment,
-    files: Vec<PathBuf>,
+    files: Files,
     readable: Readable,
 ) -> Result<Loaded, Errors> {
     let base = origin.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -61,18 +88,14 @@ fn build(
     sort(&mut warnings);
     match config {
         Some(config) if errors.is_empty() => {
-            Ok(Loaded { config, warnings, sha256: sha256(text.as_bytes()), files })
+            let sha256 = hexadecimal(&digest(text.as_bytes()));
+            Ok(Loaded { config, warnings, sha256, files })
         }
-        _ => Err(Errors { diagnostics: errors, files }),
+        config => {
+            let endpoint = config.map(|config| config.http);
+            Err(Errors { diagnostics: errors, files, endpoint })
+        }
     }
-}
-
-fn sha256(content: &[u8]) -> String {
-    Sha256::digest(content).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 /// Who can read the file that may hold keys.
@@ -96,17 +119,26 @@ impl Readable {
     }
 }
 
-/// The variables of a `.env` file.
-fn variables(path: &Path) -> Result<BTreeMap<String, String>, Diagnostic> {
-    let content = files::read(path).map_err(|error| unreadable(path, &error))?;
-    env::parse(&content).map_err(|at| {
-        fault(path, Some(at), "expected NAME=value; quote values with spaces".to_owned())
-    })
+/// The variables of the `.env` file that counts for the configuration at `config`; none without one.
+fn variables(config: &Path, files: &mut Files) -> Result<BTreeMap<String, String>, Diagnostic> {
+    for path in env::dotenv_paths(config) {
+        if !path.is_file() {
+            content::note(&path, None, files);
+            continue;
+        }
+        let content =
+            content::read_noted(&path, files).map_err(|error| unreadable(&path, &error))?;
+        return env::parse(&content).map_err(|at| {
+            let message = "expected NAME=value; quote values with spaces";
+            fault(&path, Some(at), message.to_owned())
+        });
+    }
+    Ok(BTreeMap::new())
 }
 
 /// The text of the configuration file.
-fn content(path: &Path) -> Result<String, Diagnostic> {
-    let content = files::read(path).map_err(|error| unreadable(path, &error))?;
+fn text(path: &Path, files: &mut Files) -> Result<String, Diagnostic> {
+    let content = content::read_noted(path, files).map_err(|error| unreadable(path, &error))?;
     if content.starts_with(b"\xFF\xFE") || content.starts_with(b"\xFE\xFF") {
         return Err(fault(path, None, "the file is UTF-16; save it as UTF-8".to_owned()));
     }

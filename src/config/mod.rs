@@ -1,12 +1,15 @@
 //! The configuration file: read, expanded, parsed, validated; every error at once.
 //!
 //! Text becomes a tree with places (`tree`), variables are inserted (`expand`), and each section asks
-//! the tree for its keys (`reader`). To add a key, ask for it in the file of its section, print it in
-//! `effective`, and document it in `config.example.yaml`; tests hold the three together.
+//! the tree for its keys (`reader`). To add a key, ask for it in the file of its section, name it in
+//! `outline` (which `effective` prints and `diff` compares), and document it in
+//! `config.example.yaml`; tests hold the three together.
 
 mod collectors;
+mod content;
 mod context;
 mod diagnostics;
+mod diff;
 mod effective;
 mod endpoint;
 mod env;
@@ -15,6 +18,7 @@ mod files;
 mod load;
 pub mod logging;
 mod opentelemetry;
+mod outline;
 mod reader;
 mod safe;
 mod server;
@@ -27,8 +31,11 @@ mod variables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
+pub use self::content::{Digest, Files, look, unchanged};
 pub use self::diagnostics::{Diagnostic, Errors, Position};
+pub use self::diff::{Change, Diff, KeyChange, SiteChange, diff};
 pub use self::effective::effective;
 pub use self::env::{Environment, ProcessEnvironment};
 pub use self::load::{from_text, load};
@@ -45,6 +52,9 @@ use crate::{http, netbackup, poller, telemetry};
 pub struct Config {
     /// Where the Prometheus endpoint listens.
     pub http: http::Config,
+    /// How often the content of the files that make up the configuration is compared, for file systems
+    /// that tell nobody of changes.
+    pub check_interval: Duration,
     /// The agent's own log.
     pub log: logging::Config,
     /// When servers are polled.
@@ -70,8 +80,9 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// SHA-256 of the configuration file as it was read, hexadecimal.
     pub sha256: String,
-    /// Every file that was read: the configuration, keys, CAs, `.env`.
-    pub files: Vec<PathBuf>,
+    /// Every file that was read: the configuration, keys, CAs, `.env`. A `.env` that is not there and
+    /// would be read is among them.
+    pub files: Files,
 }
 
 /// Every key that the schema knows, such as `nbuservers[].port`, sorted.
@@ -112,10 +123,11 @@ fn parse(text: &str, context: &Context<'_>) -> Option<Config> {
 
 /// Asks for every key.
 fn read(mut root: Section<'_>) -> Config {
-    let server::Server { http, log, polling } = server::read(&mut root);
+    let server::Server { http, check_interval, log, polling } = server::read(&mut root);
     let servers::Servers { enabled, key_files } = servers::read(&mut root);
     Config {
         http,
+        check_interval,
         log,
         polling,
         servers: enabled,

@@ -6,12 +6,13 @@ use std::time::Duration;
 use super::logging::{self, Destination, Format};
 use super::reader::Section;
 use super::setting::{Found, Setting};
-use super::values::{Parsed, any, choice, duration, host, number, port};
+use super::values::{Parsed, any, boolean, choice, duration, host, is_loopback, number, port};
 use crate::{http, poller, telemetry};
 
 /// What `server` configures.
 pub(super) struct Server {
     pub(super) http: http::Config,
+    pub(super) check_interval: Duration,
     pub(super) log: logging::Config,
     pub(super) polling: poller::Config,
 }
@@ -31,17 +32,30 @@ pub(super) const LEVELS: &[(&str, tracing::Level)] = &[
 /// Reads `server`.
 pub(super) fn read(root: &mut Section<'_>) -> Server {
     let mut server = root.section("server");
+    let host = server.get("host", host).or("0.0.0.0".to_owned());
+    let local = is_loopback(&host);
     let http = http::Config {
-        host: server.get("host", host).or("0.0.0.0".to_owned()),
+        host,
         port: server.get("port", port).or(9440),
         metrics_path: server.get("uri", metrics_path).or("/metrics".to_owned()),
+        // Whom the network lets in is not known: from afar only where somebody said so.
+        lifecycle: server.get("lifecycle", boolean).or(local),
     };
+    let check_interval = server.get("configCheckInterval", seconds).or(Duration::from_secs(30));
     let log = logging::Config {
         destination: log_file(server.get("logName", destination)),
         format: server.get("logFormat", choice(FORMATS)).or(Format::Text),
         level: server.get("logLevel", choice(LEVELS)).or(tracing::Level::INFO),
     };
-    Server { http, log, polling: polling(&mut server) }
+    Server { http, check_interval, log, polling: polling(&mut server) }
+}
+
+/// A duration of at least a second.
+fn seconds(text: &str) -> Parsed<Duration> {
+    match duration(text)? {
+        short if short < Duration::from_secs(1) => Err("expected a duration of at least 1s".into()),
+        duration => Ok(duration),
+    }
 }
 
 /// Polling more often than this is more likely a slip of the unit than a wish.

@@ -11,7 +11,8 @@ use super::files;
 use super::reader::Section;
 use super::setting::Found;
 use super::values::{
-    Parsed, any, boolean, bracketed, choice, duration, header_secret, host, number, port, text,
+    Parsed, any, boolean, bracketed, choice, duration, header_secret, host, is_loopback, number,
+    port, text,
 };
 use crate::netbackup::config::{Config, Proxy};
 use crate::netbackup::version::ApiVersion;
@@ -139,13 +140,6 @@ fn site(
     }
     sites.insert(site.clone(), section.path.clone());
     Some(site)
-}
-
-/// Whether what is sent to this host stays on this machine.
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_matches(['[', ']']);
-    bare.eq_ignore_ascii_case("localhost")
-        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Where a server is.

@@ -9,9 +9,9 @@ use axum::body::{Body, Bytes};
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 
-use super::{State, status_page};
+use super::{State, reload, status_page};
 use crate::telemetry::exposition::CONTENT_TYPE;
 
 pub(super) fn router(state: Arc<State>) -> Router {
@@ -20,6 +20,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/health", get(health))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
+        .route("/-/reload", any(reload::reload))
         .fallback(exposition)
         .with_state(state)
 }
@@ -89,7 +90,7 @@ async fn exposition(
 /// Whether the client takes gzip (RFC 9110, section 12.5.3): named, or by `*`, with a weight above
 /// zero.
 fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let mut any = false;
+    let mut others = false;
     for field in headers.get_all(header::ACCEPT_ENCODING) {
         for item in field.to_str().unwrap_or_default().split(',') {
             let mut parts = item.split(';').map(str::trim);
@@ -99,12 +100,12 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
                 .map_or(1.0, |q| q.parse::<f32>().unwrap_or(0.0));
             match coding.as_str() {
                 "gzip" | "x-gzip" => return weight > 0.0,
-                "*" => any = weight > 0.0,
+                "*" => others = weight > 0.0,
                 _ => {}
             }
         }
     }
-    any
+    others
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use reqwest::{Method, Response};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::classify::{self, Phase};
-use super::client::Client;
 use super::error::{Error, ErrorKind};
+use super::link::Link;
 use super::redact::Redactor;
 use super::reply::{self, Head};
 use super::resource::Resource;
@@ -51,38 +51,38 @@ impl Call {
 
 /// One attempt of a call.
 pub(super) struct Attempt<'a> {
-    pub(super) client: &'a Client,
+    pub(super) link: &'a Link<'a>,
     pub(super) call: &'a Call,
     /// `None` for a ping, which carries neither version nor key.
     pub(super) version: Option<ApiVersion>,
     pub(super) number: u32,
-    pub(super) deadline: Instant,
 }
 
 impl Attempt<'_> {
     /// Fills `body` with that of a successful answer.
     pub(super) async fn run(&self, body: &mut Vec<u8>) -> Result<Head, Error> {
-        if self.version.is_some() && self.client.key_refused_until().is_some() {
+        let connection = &self.link.connection;
+        if self.version.is_some() && connection.key_refused_until().is_some() {
             return Err(self
                 .error(ErrorKind::KeyRefused, "not asked: the server refused the API key lately")
                 .with_hint(
                     "check apiKey: it may be expired or deleted; a changed key is tried at once",
                 ));
         }
-        let shared = &self.client.0;
         // Held while the request is in flight and not while anything waits.
-        let Ok(Ok(permit)) = timeout_at(self.deadline, shared.in_flight.acquire()).await else {
+        let Ok(Ok(permit)) = timeout_at(self.link.deadline, connection.in_flight.acquire()).await
+        else {
             return Err(self.past_deadline("waiting for another request to end"));
         };
         let (started, clock) = (SystemTime::now(), Instant::now());
-        let left = self.deadline.saturating_duration_since(clock);
+        let left = self.link.deadline.saturating_duration_since(clock);
         if left.is_zero() {
             return Err(self.past_deadline("before the request was sent"));
         }
-        let limit = shared.config.timeout.min(left);
+        let limit = connection.config.timeout.min(left);
         let result = match timeout(limit, self.exchange(body)).await {
             Ok(result) => result,
-            Err(_) if left <= shared.config.timeout => {
+            Err(_) if left <= connection.config.timeout => {
                 Err(self.past_deadline("while the server had not answered"))
             }
             Err(_) => Err(self.timed_out(limit)),
@@ -98,27 +98,29 @@ impl Attempt<'_> {
         let head = Head::of(&response);
         self.read(response, &head, body).await?;
         self.trace_body(&head, body);
-        let shared = &self.client.0;
+        let connection = &self.link.connection;
         let ping = self.version.is_none();
-        reply::check(&head, body, ping, &shared.redactor).map_err(|fault| {
-            fault.into_error(&shared.server, self.call.resource, &head, &shared.route)
+        reply::check(&head, body, ping, &connection.redactor).map_err(|fault| {
+            let server = &self.link.client.0.server;
+            fault.into_error(server, self.call.resource, &head, &connection.route)
         })?;
         Ok(head)
     }
 
     fn request(&self) -> reqwest::RequestBuilder {
-        let shared = &self.client.0;
-        let mut url = shared.config.base_url.clone();
+        let connection = &self.link.connection;
+        let mut url = connection.config.base_url.clone();
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{base}{}{}", self.call.resource.path, self.call.suffix));
         url.set_query((!self.call.query.is_empty()).then_some(self.call.query.as_str()));
-        let request = shared.http.request(self.call.method(), url);
+        let request = connection.http.request(self.call.method(), url);
         let Some(version) = self.version else {
             return request.header(ACCEPT, "text/vnd.netbackup+plain, */*;q=0.5");
         };
         let media_type = format!("application/vnd.netbackup+json;version={version}");
-        let request =
-            request.header(AUTHORIZATION, shared.authorization.clone()).header(ACCEPT, &media_type);
+        let request = request
+            .header(AUTHORIZATION, connection.authorization.clone())
+            .header(ACCEPT, &media_type);
         match &self.call.post {
             Some(json) => request.header(CONTENT_TYPE, &media_type).body(json.clone()),
             None => request,
@@ -131,7 +133,7 @@ impl Attempt<'_> {
         head: &Head,
         body: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let most = if head.is_success() { self.client.0.max_body } else { MAX_ERROR_BODY };
+        let most = if head.is_success() { self.link.client.0.max_body } else { MAX_ERROR_BODY };
         while let Some(chunk) =
             response.chunk().await.map_err(|error| self.failed(error, Phase::Body))?
         {
@@ -152,14 +154,14 @@ impl Attempt<'_> {
     }
 
     fn failed(&self, error: reqwest::Error, phase: Phase) -> Error {
-        let cause = classify::classify(error, phase, &self.client.0.route);
-        let detail = self.client.0.redactor.clean(&cause.detail);
+        let cause = classify::classify(error, phase, &self.link.connection.route);
+        let detail = self.link.connection.redactor.clean(&cause.detail);
         self.error(cause.kind, detail).transient(cause.transient).with_hint(cause.hint)
     }
 
     fn timed_out(&self, limit: Duration) -> Error {
         self.error(ErrorKind::Timeout, format!("no complete answer within {limit:?}"))
-            .with_hint(self.client.0.route.slow())
+            .with_hint(self.link.connection.route.slow())
     }
 
     fn past_deadline(&self, when: &str) -> Error {
@@ -168,12 +170,12 @@ impl Attempt<'_> {
     }
 
     fn error(&self, kind: ErrorKind, detail: impl Into<String>) -> Error {
-        Error::new(&self.client.0.server, self.call.resource, kind, detail)
+        self.link.error(self.call.resource, kind, detail)
     }
 
     /// Counts, logs and reports the attempt.
     fn tell(&self, result: &Result<Head, Error>, started: SystemTime, duration: Duration) {
-        let shared = &self.client.0;
+        let shared = &self.link.client.0;
         let outcome = match result {
             Ok(head) => Outcome::Status(head.status),
             Err(error) => match error.status() {
@@ -208,10 +210,10 @@ impl Attempt<'_> {
     fn trace_body(&self, head: &Head, body: &[u8]) {
         // The redacted copy is made only where somebody reads it.
         if tracing::enabled!(target: BODY_TARGET, tracing::Level::TRACE) {
-            let redactor: &Redactor = &self.client.0.redactor;
+            let redactor: &Redactor = &self.link.connection.redactor;
             tracing::trace!(
                 target: BODY_TARGET,
-                site = self.client.0.server.site,
+                site = self.link.client.0.server.site,
                 resource = self.call.resource.name,
                 status = head.status,
                 body = %redactor.body(body),

@@ -1,30 +1,25 @@
-//! The client of one server: everything that lives as long as its settings.
+//! The client of one server: what lives as long as the server stays the same, and the connection that
+//! is in force.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::HeaderValue;
-use tokio::sync::Semaphore;
+use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::config::Config;
+use super::connection::Connection;
 use super::error::{BuildError, Error, Server};
 use super::negotiate::Negotiation;
 use super::ping::Ping;
-use super::redact::Redactor;
 use super::retry::RetryPolicy;
-use super::route::Route;
 use super::session::Session;
 use super::stats::{RequestObserver, Stats, StatsSnapshot};
-use super::transport;
 use super::version::ApiVersion;
 
 /// Bodies larger than this are an error, bytes after decompression.
 const MAX_BODY: usize = 64 * 1024 * 1024;
-
-/// The longest time for which a key is not presented.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The client of one primary server. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -32,19 +27,13 @@ pub struct Client(pub(super) Arc<Shared>);
 
 /// What the clones and sessions share.
 pub(super) struct Shared {
-    pub(super) config: Config,
     pub(super) server: Arc<Server>,
-    pub(super) http: reqwest::Client,
-    pub(super) route: Route,
-    pub(super) authorization: HeaderValue,
-    pub(super) redactor: Redactor,
+    pub(super) connection: ArcSwap<Connection>,
     pub(super) retry: RetryPolicy,
     pub(super) max_body: usize,
     pub(super) observer: Option<Arc<dyn RequestObserver>>,
     pub(super) stats: Stats,
-    pub(super) in_flight: Semaphore,
     pub(super) negotiation: Negotiation,
-    key_refused: Mutex<Option<Instant>>,
 }
 
 /// Makes a [`Client`] with other than the default behaviour.
@@ -80,24 +69,16 @@ impl ClientBuilder {
     /// Does everything that can fail about the settings, and no network I/O.
     pub fn build(self) -> Result<Client, BuildError> {
         let Self { config, retry, max_body, observer } = self;
-        let http = transport::build(&config)?;
-        let authorization = transport::authorization(&config)?;
+        let server = Server { site: config.site.clone(), base: base_label(&config) };
+        let connection = Connection::new(config)?;
         Ok(Client(Arc::new(Shared {
-            server: Arc::new(Server { site: config.site.clone(), base: base_label(&config) }),
-            redactor: Redactor::new(&config.api_key),
-            route: Route::of(&config, |name| std::env::var_os(name)),
-            in_flight: Semaphore::new(
-                config.max_concurrent_requests.clamp(1, Semaphore::MAX_PERMITS),
-            ),
+            server: Arc::new(server),
+            connection: ArcSwap::from_pointee(connection),
             negotiation: Negotiation::default(),
             stats: Stats::default(),
-            key_refused: Mutex::new(None),
-            http,
-            authorization,
             retry,
             max_body,
             observer,
-            config,
         })))
     }
 }
@@ -132,29 +113,45 @@ impl Client {
     /// The version that requests carry: the configured one, otherwise the negotiated one, `None`
     /// before there was a negotiation.
     pub fn version(&self) -> Option<ApiVersion> {
-        self.0.config.api_version.or_else(|| self.0.negotiation.current())
+        self.connection().config.api_version.or_else(|| self.0.negotiation.current())
     }
 
     /// [`Session::ping`] under the timeout of one request.
     pub async fn ping(&self) -> Result<Ping, Error> {
         // A little beyond the timeout of the request, so that it is that which is told.
-        let limit = self.0.config.timeout + Duration::from_secs(1);
+        let limit = self.connection().config.timeout + Duration::from_secs(1);
         self.with_deadline(Instant::now() + limit).ping().await
     }
 
     /// Does not present the key for `backoff`: authenticated requests fail at once with
     /// [`super::ErrorKind::KeyRefused`]. Ping still works.
     pub fn refuse_key(&self, backoff: Duration) {
-        // A clock can't hold just any moment, and a back-off too long for it must not be none.
-        let until = Instant::now() + backoff.min(LONGEST_BACKOFF);
-        *self.0.key_refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        self.connection().refuse_key(backoff);
     }
 
     /// Until when the key is not presented; `None` when it is.
     pub fn key_refused_until(&self) -> Option<Instant> {
-        let mut refused = self.0.key_refused.lock().unwrap_or_else(PoisonError::into_inner);
-        *refused = refused.filter(|until| Instant::now() < *until);
-        *refused
+        self.connection().key_refused_until()
+    }
+
+    /// Puts another connection to the same server in force, for all clones and sessions. Everything
+    /// that is counted goes on, and so does what is known of the server's version, unless the
+    /// configured one changed; a changed key is not refused. Requests under way are dropped and made
+    /// anew over the new connection: when this returns, nothing is sent over the old one any more.
+    pub async fn replace(&self, mut connection: Connection) {
+        let before = self.connection();
+        debug_assert!(before.config.same_server(&connection.config), "another server");
+        connection.inherit(&before);
+        let version = connection.config.api_version;
+        self.0.connection.store(Arc::new(connection));
+        if version != before.config.api_version {
+            self.0.negotiation.forget();
+        }
+        before.retire().await;
+    }
+
+    pub(super) fn connection(&self) -> Arc<Connection> {
+        self.0.connection.load_full()
     }
 
     /// What was counted since the client was made.

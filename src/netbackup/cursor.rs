@@ -91,8 +91,8 @@ impl CursorWalk {
             Next::After(Cursor(cursor)) => Some(("page[after]", cursor.as_str())),
             Next::End => return Ok(None),
         };
-        self.walk.fetch(place, &mut self.body).await?;
-        let fetched = self.walk.decode::<A>(&self.body)?;
+        let made_by = self.walk.fetch(place, &mut self.body).await?;
+        let fetched = self.walk.decode::<A>(&self.body, &made_by)?;
         let next = next_cursor(fetched.pagination, fetched.received, self.walk.limit())
             .map_err(|detail| self.walk.error(detail))?;
         if let Some(cursor) = &next

@@ -1,7 +1,8 @@
 //! The REST client of one NetBackup primary server, and nothing else.
 //!
-//! [`Client`] holds what lives as long as a server's settings: the connection pool, the negotiated
-//! version, the statistics. A [`Session`] is the client under a deadline; it makes requests and
+//! [`Client`] holds what lives as long as the server stays the same: the negotiated version, the
+//! statistics, and the [`Connection`] in force (key, TLS, proxy, limits), which can be replaced while
+//! it is used. A [`Session`] is the client under a deadline; it makes requests and
 //! walks. Lists are walked page by page ([`CursorWalk`], [`OffsetWalk`]); their rows borrow from the
 //! page's bytes, and a row that cannot be read is counted and skipped.
 //!
@@ -25,9 +26,11 @@ mod call;
 mod classify;
 pub mod client;
 pub mod config;
+mod connection;
 mod cursor;
 pub mod error;
 pub mod lenient;
+mod link;
 mod negotiate;
 mod offset;
 pub mod ping;
@@ -48,6 +51,7 @@ pub mod wire;
 
 pub use client::{Client, ClientBuilder};
 pub use config::Config;
+pub use connection::Connection;
 pub use cursor::{Cursor, CursorWalk};
 pub use error::{BuildError, Error, ErrorKind};
 pub use offset::OffsetWalk;

@@ -9,6 +9,7 @@ use tokio::time::timeout_at;
 
 use super::call::{Call, DEADLINE_HINT};
 use super::error::{Error, ErrorKind};
+use super::link::Link;
 use super::ping::PING;
 use super::resource::append;
 use super::session::Session;
@@ -62,6 +63,11 @@ impl Negotiation {
         });
     }
 
+    /// Nothing is known any more: the configuration says something else.
+    pub(super) fn forget(&self) {
+        self.with(|state| *state = State { rounds: state.rounds, ..State::default() });
+    }
+
     fn end(&self, result: &Result<ApiVersion, Error>) {
         self.with(|state| {
             state.rounds += 1;
@@ -81,7 +87,20 @@ impl Negotiation {
 impl Session {
     /// The version to speak: configured, known, or found out now.
     pub async fn version(&self) -> Result<ApiVersion, Error> {
-        if let Some(version) = self.client.version() {
+        loop {
+            let link = Link::new(self);
+            if let Some(result) = link.unless_replaced(link.version()).await {
+                return result;
+            }
+        }
+    }
+}
+
+impl Link<'_> {
+    /// The version to speak over this connection.
+    pub(super) async fn version(&self) -> Result<ApiVersion, Error> {
+        let known = self.connection.config.api_version;
+        if let Some(version) = known.or_else(|| self.client.0.negotiation.current()) {
             return Ok(version);
         }
         let negotiation = &self.client.0.negotiation;
@@ -116,7 +135,7 @@ impl Session {
         refused: ApiVersion,
         refusal: Error,
     ) -> Result<ApiVersion, Error> {
-        if self.client.0.config.api_version.is_some() {
+        if self.connection.config.api_version.is_some() {
             return Err(refusal.with_hint(format!(
                 "the server does not take the configured apiVersion {refused}: remove it to have \
                  the version detected"

@@ -59,8 +59,10 @@ impl OffsetWalk {
         A: Deserialize<'w>,
     {
         let Some(offset) = self.offset else { return Ok(None) };
-        self.walk.fetch(Some(("page[offset]", &offset.to_string())), &mut self.body).await?;
-        let fetched = self.walk.decode::<A>(&self.body)?;
+        let place = offset.to_string();
+        let place = Some(("page[offset]", place.as_str()));
+        let made_by = self.walk.fetch(place, &mut self.body).await?;
+        let fetched = self.walk.decode::<A>(&self.body, &made_by)?;
         let next =
             next_offset(fetched.pagination.as_ref(), offset, fetched.received, self.walk.limit())
                 .map_err(|detail| self.walk.error(detail))?;

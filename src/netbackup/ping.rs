@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::call::Call;
 use super::error::{Error, ErrorKind};
 use super::reply::with_preview;
 use super::resource::Resource;
@@ -50,7 +49,7 @@ impl Session {
     pub async fn ping(&self) -> Result<Ping, Error> {
         let mut body = Vec::new();
         let sent = Instant::now();
-        let head = self.with_retries(&Call::get(&PING, String::new()), None, &mut body).await?;
+        let (head, made_by) = self.execute_ping(&mut body).await?;
         let (round_trip, received_at) = (sent.elapsed(), SystemTime::now());
         let server_time = std::str::from_utf8(&body)
             .ok()
@@ -59,7 +58,7 @@ impl Session {
             .and_then(|ms| Timestamp::from_millisecond(ms).ok())
             .ok_or_else(|| {
                 let detail = "the body is no time in epoch milliseconds";
-                let detail = with_preview(detail, &body, &self.client.0.redactor);
+                let detail = with_preview(detail, &body, &made_by.redactor);
                 self.error(&PING, ErrorKind::Body, detail)
                     .with_status(head.status)
                     .with_hint("another service may have answered: check host, port and uri")

@@ -16,7 +16,8 @@ use super::route::{DNS, REFUSED, UNREACHABLE};
 impl Client {
     /// Resolves the server's name. With a proxy, it is the proxy that resolves it in earnest.
     pub async fn resolve(&self, within: Duration) -> Result<Vec<SocketAddr>, Error> {
-        let url = &self.0.config.base_url;
+        let connection = self.connection();
+        let url = &connection.config.base_url;
         let port = url.port_or_known_default().unwrap_or(443);
         // An IPv6 address has brackets in an address and none in a lookup.
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
@@ -60,7 +61,7 @@ impl Client {
 
     /// No proxy of the configuration has a part in what these steps try.
     fn failed(&self, kind: ErrorKind, detail: &str, hint: &'static str) -> Error {
-        let hint = self.0.route.beside(hint);
+        let hint = self.connection().route.beside(hint);
         Error::new(&self.0.server, &PING, kind, detail).with_hint(hint)
     }
 }

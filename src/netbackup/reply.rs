@@ -10,7 +10,8 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
 
-use super::client::{Client, Shared};
+use super::client::Client;
+use super::connection::Connection;
 use super::error::{Error, ErrorKind, Server};
 use super::lenient;
 use super::ping::PING;
@@ -204,6 +205,7 @@ fn hint(kind: ErrorKind, head: &Head, resource: &Resource, route: &Route) -> Cow
 /// A document that is no list.
 pub struct Body {
     pub(super) client: Client,
+    pub(super) made_by: Arc<Connection>,
     pub(super) resource: &'static Resource,
     pub(super) bytes: Vec<u8>,
 }
@@ -211,8 +213,9 @@ pub struct Body {
 impl Body {
     /// Reads it, borrowing from its bytes.
     pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        serde_json::from_slice(&self.bytes)
-            .map_err(|e| not_json(&self.client.0, self.resource, &e.to_string(), &self.bytes))
+        serde_json::from_slice(&self.bytes).map_err(|error| {
+            not_json(&self.client, &self.made_by, self.resource, &error.to_string(), &self.bytes)
+        })
     }
 
     /// The bytes as they came.
@@ -231,17 +234,19 @@ impl fmt::Debug for Body {
     }
 }
 
-/// A body that is not the JSON that it should be.
+/// A body that is not the JSON that it should be; it came over the connection `made_by`.
 pub(super) fn not_json(
-    shared: &Shared,
+    client: &Client,
+    made_by: &Connection,
     resource: &'static Resource,
     problem: &str,
     body: &[u8],
 ) -> Error {
+    let redactor = &made_by.redactor;
     let problem =
-        format!("the body cannot be read: {}", one_line(&shared.redactor.clean(problem), PREVIEW));
-    let detail = with_preview(&problem, body, &shared.redactor);
-    Error::new(&shared.server, resource, ErrorKind::Body, detail)
+        format!("the body cannot be read: {}", one_line(&redactor.clean(problem), PREVIEW));
+    let detail = with_preview(&problem, body, redactor);
+    Error::new(&client.0.server, resource, ErrorKind::Body, detail)
         .with_status(200)
-        .with_hint(shared.route.broken())
+        .with_hint(made_by.route.broken())
 }

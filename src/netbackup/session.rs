@@ -1,16 +1,20 @@
-//! The client under a deadline: requests with their retries and their version.
+//! The client under a deadline: what it can be asked.
+
+use std::sync::Arc;
 
 use serde::Serialize;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use super::call::{Attempt, Call};
+use super::call::Call;
 use super::client::Client;
+use super::connection::Connection;
 use super::cursor::CursorWalk;
 use super::error::{Error, ErrorKind};
+use super::link::Link;
 use super::offset::OffsetWalk;
+use super::ping::PING;
 use super::reply::{Body, Head};
 use super::resource::{Query, Resource, percent_encode};
-use super::version::ApiVersion;
 use super::wire::job_count::{JOB_COUNT, JobCount, JobCountRequest};
 
 /// A [`Client`] and the moment after which nothing goes on. Cheap to clone. Futures may be dropped at
@@ -92,60 +96,36 @@ impl Session {
 
     async fn body(&self, call: Call) -> Result<Body, Error> {
         let mut bytes = Vec::new();
-        self.execute(&call, &mut bytes).await?;
-        Ok(Body { client: self.client.clone(), resource: call.resource, bytes })
+        let made_by = self.execute(&call, &mut bytes).await?;
+        Ok(Body { client: self.client.clone(), made_by, resource: call.resource, bytes })
     }
 
-    /// An authenticated request: with the version of the server, and after a 406 once more with
-    /// another.
-    pub(super) async fn execute(&self, call: &Call, body: &mut Vec<u8>) -> Result<Head, Error> {
-        let version = self.version().await?;
-        let refusal = match self.with_retries(call, Some(version), body).await {
-            Err(error) if error.status() == Some(406) => error,
-            result => return result,
-        };
-        let other = self.renegotiate(version, refusal).await?;
-        let result = self.with_retries(call, Some(other), body).await;
-        if matches!(&result, Err(error) if error.status() == Some(406)) {
-            // The other version is no better for this resource: leave the rest with the old one.
-            self.client.0.negotiation.restore(other, version);
-        }
-        result
-    }
-
-    /// A request, repeated while that can mend it (design, invariant 7).
-    pub(super) async fn with_retries(
+    /// Fills `body` with the answer to an authenticated request. Returns the connection over which it
+    /// came, whose redactor knows what to hide in it.
+    pub(super) async fn execute(
         &self,
         call: &Call,
-        version: Option<ApiVersion>,
         body: &mut Vec<u8>,
-    ) -> Result<Head, Error> {
-        let shared = &self.client.0;
-        let mut number = 1;
+    ) -> Result<Arc<Connection>, Error> {
         loop {
-            let attempt =
-                Attempt { client: &self.client, call, version, number, deadline: self.deadline };
-            let error = match attempt.run(body).await {
-                Ok(head) => return Ok(head),
-                Err(error) => error,
-            };
-            if !error.is_transient() || number >= shared.retry.max_attempts {
-                return Err(error);
+            let link = Link::new(self);
+            if let Some(result) = link.unless_replaced(link.execute(call, body)).await {
+                return result.map(|_| link.connection);
             }
-            let wait = shared.retry.wait(number, error.retry_after());
-            if Instant::now().checked_add(wait).is_none_or(|then| then >= self.deadline) {
-                return Err(error);
+        }
+    }
+
+    /// A ping: without version and key.
+    pub(super) async fn execute_ping(
+        &self,
+        body: &mut Vec<u8>,
+    ) -> Result<(Head, Arc<Connection>), Error> {
+        let call = Call::get(&PING, String::new());
+        loop {
+            let link = Link::new(self);
+            if let Some(result) = link.unless_replaced(link.with_retries(&call, None, body)).await {
+                return result.map(|head| (head, link.connection));
             }
-            tracing::debug!(
-                site = shared.server.site,
-                resource = call.resource.name,
-                reason = error.kind().label(),
-                wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                "trying again"
-            );
-            shared.stats.retried();
-            sleep(wait).await;
-            number += 1;
         }
     }
 

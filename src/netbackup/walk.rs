@@ -2,10 +2,12 @@
 //! a list that does not end (design, invariant 8).
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::call::Call;
+use super::connection::Connection;
 use super::error::{Error, ErrorKind};
 use super::reply::not_json;
 use super::resource::{Query, Resource, append};
@@ -60,12 +62,13 @@ impl Walk {
         self.pages
     }
 
-    /// Asks for the page that begins at the parameter `place`.
+    /// Asks for the page that begins at the parameter `place`. Returns the connection over which it
+    /// came.
     pub(super) async fn fetch(
         &self,
         place: Option<(&str, &str)>,
         body: &mut Vec<u8>,
-    ) -> Result<(), Error> {
+    ) -> Result<Arc<Connection>, Error> {
         if self.pages >= self.max_pages {
             return Err(
                 self.error(format!("the list does not end within {} pages", self.max_pages))
@@ -76,17 +79,17 @@ impl Walk {
             append(&mut query, name, value);
         }
         let call = Call { page: self.pages.saturating_add(1), ..Call::get(self.resource, query) };
-        self.session.execute(&call, body).await?;
-        Ok(())
+        self.session.execute(&call, body).await
     }
 
     pub(super) fn decode<'a, A: Deserialize<'a>>(
         &self,
         body: &'a [u8],
+        made_by: &Connection,
     ) -> Result<Fetched<'a, A>, Error> {
-        let shared = &self.session.client.0;
-        let (page, pagination) =
-            decode_page::<A>(body).map_err(|e| not_json(shared, self.resource, &e.0, body))?;
+        let (page, pagination) = decode_page::<A>(body).map_err(|error| {
+            not_json(&self.session.client, made_by, self.resource, &error.0, body)
+        })?;
         let received = page.rows.len() + page.unreadable;
         Ok(Fetched { page, pagination, received })
     }

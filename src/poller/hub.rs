@@ -1,73 +1,47 @@
 //! The hub of one site: it starts cycles, takes what the workers bring, and publishes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::lane::{Fate, Lane};
+use super::schedule::Schedule;
 use super::up::Up;
-use super::worker::{self, Context, Failure, Outcome};
-use super::{Config, Setup, site_metrics};
-use crate::collectors::{Cadence, Collected, Row};
-use crate::metric::{Family, Samples};
-use crate::netbackup::{Client, ErrorKind};
-use crate::snapshot::{CollectorStatus, Part, Publisher, Snapshot};
+use super::worker::{self, Context, Outcome};
+use super::{Rules, Setup, Update, site_metrics};
+use crate::collectors::Row;
+use crate::metric::Samples;
+use crate::netbackup::Client;
+use crate::snapshot::{Part, Publisher, Snapshot};
+use crate::telemetry::traces::Tracer;
 
 /// A key that every collector saw refused is not presented again for this long at first.
-const LEAST_KEY_BACKOFF: Duration = Duration::from_secs(60);
+pub(super) const LEAST_KEY_BACKOFF: Duration = Duration::from_secs(60);
 
 /// ... and for this long at most.
 const MOST_KEY_BACKOFF: Duration = Duration::from_secs(3600);
 
-/// Samples of one part of a collector, and when they are too old to be shown.
-struct Shown {
-    families: Arc<Vec<Family>>,
-    expires: Instant,
-}
-
-/// One collector as the hub sees it.
-pub(super) struct Lane {
-    pub(super) row: &'static Row,
-    start: mpsc::Sender<()>,
-    running: bool,
-    due: Instant,
-    shown: BTreeMap<&'static str, Shown>,
-    pub(super) status: CollectorStatus,
-    pub(super) tally: Tally,
-    refused: bool,
-}
-
-/// Numbers of one collector, kept through its failures.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) duration: Option<Duration>,
-    pub(super) succeeded: u64,
-    pub(super) failed: u64,
-    pub(super) skipped: u64,
-    pub(super) errors: BTreeMap<&'static str, u64>,
-    pub(super) unreadable: u64,
-    pub(super) duplicates: usize,
-    pub(super) permitted: Option<bool>,
-}
-
-impl Lane {
-    /// How many series it shows.
-    pub(super) fn samples(&self) -> usize {
-        self.shown.values().flat_map(|shown| shown.families.iter()).map(|f| f.points.len()).sum()
-    }
-}
-
 pub(super) struct Hub {
     pub(super) client: Client,
-    polling: Config,
+    pub(super) rules: Rules,
+    pub(super) table: &'static [Row],
+    /// In the order of the table.
     pub(super) lanes: Vec<Lane>,
+    opened: u64,
     pub(super) up: Up,
-    cycle: u64,
-    key_backoff: Duration,
+    pub(super) schedule: Schedule,
+    /// An update, and not the clock, wants the next cycle.
+    pub(super) asked: bool,
+    pub(super) key_backoff: Duration,
+    /// How long a run may take, for the workers.
+    pub(super) limit: watch::Sender<Duration>,
+    tracer: Tracer,
+    outcomes: mpsc::Sender<Outcome>,
+    workers: JoinSet<()>,
     origin: SystemTime,
     publisher: Publisher,
     site: Arc<str>,
@@ -75,97 +49,94 @@ pub(super) struct Hub {
 }
 
 /// Polls until told to stop. Workers end with the hub.
-pub(super) async fn run(setup: Setup, publisher: Publisher, stop: CancellationToken) {
+pub(super) async fn run(
+    setup: Setup,
+    publisher: Publisher,
+    mut updates: mpsc::UnboundedReceiver<(Update, oneshot::Sender<()>)>,
+    stop: CancellationToken,
+) {
     let (sender, mut outcomes) = mpsc::channel(16);
-    let mut workers = JoinSet::new();
-    let first = Instant::now() + setup.first_delay;
-    let mut hub = Hub::start(setup, publisher, &sender, &mut workers);
-    drop(sender);
+    let mut hub = Hub::new(setup, publisher, sender);
     hub.publish();
-    let mut next = first;
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(outcome) = outcomes.recv() => hub.take(outcome),
-            () = sleep_until(next) => {
-                next = hub.after(next);
-                hub.begin_cycle();
+            Some((update, done)) = updates.recv() => {
+                hub.apply(update).await;
+                // Whoever asked may not wait for it.
+                let _ = done.send(());
             }
+            Some(outcome) = outcomes.recv() => hub.take(outcome),
+            () = sleep_until(hub.schedule.next()) => hub.begin_cycle(),
             () = sleep_until(hub.next_expiry()) => hub.expire(),
         }
     }
     // Requests in flight are dropped here, not when their timeouts end.
-    workers.shutdown().await;
+    hub.workers.shutdown().await;
 }
 
 impl Hub {
-    fn start(
-        setup: Setup,
-        publisher: Publisher,
-        outcomes: &mpsc::Sender<Outcome>,
-        workers: &mut JoinSet<()>,
-    ) -> Self {
-        let mut lanes = Vec::new();
-        for (index, (row, collector)) in setup.collectors.into_iter().enumerate() {
-            let (start, starts) = mpsc::channel(1);
-            let context = Context {
-                index,
-                row,
-                client: setup.client.clone(),
-                deadline: setup.polling.deadline(),
-                tracer: setup.tracer.clone(),
-                outcomes: outcomes.clone(),
-            };
-            workers.spawn(worker::run(context, collector, starts));
-            lanes.push(Lane {
-                row,
-                start,
-                running: false,
-                due: Instant::now(),
-                shown: BTreeMap::new(),
-                status: CollectorStatus { collector: row.name, ..CollectorStatus::default() },
-                tally: Tally::default(),
-                refused: false,
-            });
-        }
-        Self {
-            site: Arc::from(setup.client.site()),
-            server: Arc::from(setup.client.base()),
-            client: setup.client,
-            polling: setup.polling,
-            lanes,
+    fn new(setup: Setup, publisher: Publisher, outcomes: mpsc::Sender<Outcome>) -> Self {
+        let Setup { client, rules, table, tracer, first_delay } = setup;
+        let mut hub = Self {
+            site: Arc::from(client.site()),
+            server: Arc::from(client.base()),
+            lanes: Vec::new(),
+            opened: 0,
             up: Up::default(),
-            cycle: 0,
+            schedule: Schedule::new(Instant::now() + first_delay, rules.polling.interval),
+            asked: false,
             key_backoff: LEAST_KEY_BACKOFF,
+            limit: watch::Sender::new(rules.polling.deadline()),
+            workers: JoinSet::new(),
             origin: SystemTime::now(),
+            client,
+            rules,
+            table,
+            tracer,
+            outcomes,
             publisher,
+        };
+        let enabled = table.iter().filter(|row| (row.enabled)(&hub.rules.collectors));
+        for row in enabled.collect::<Vec<_>>() {
+            let lane = hub.open(row);
+            hub.lanes.push(lane);
         }
+        hub
     }
 
-    /// When the cycle after the one at `this` starts. The second one comes after a random share of
-    /// the interval, so that sites that started together spread out; a late one is skipped.
-    fn after(&self, this: Instant) -> Instant {
-        let share = if self.cycle == 0 { 0.5 + fastrand::f64() / 2.0 } else { 1.0 };
-        let mut next = this + self.polling.interval.mul_f64(share);
-        let now = Instant::now();
-        while next <= now {
-            next += self.polling.interval;
-        }
-        next
+    /// Makes a collector and its worker.
+    pub(super) fn open(&mut self, row: &'static Row) -> Lane {
+        // Those of collectors that were switched off.
+        while self.workers.try_join_next().is_some() {}
+        self.opened += 1;
+        let (start, starts) = mpsc::channel(1);
+        let context = Context {
+            lane: self.opened,
+            row,
+            client: self.client.clone(),
+            limit: self.limit.subscribe(),
+            tracer: self.tracer.clone(),
+            outcomes: self.outcomes.clone(),
+        };
+        let collector = (row.build)(&self.rules.settings());
+        self.workers.spawn(worker::run(context, collector, starts));
+        Lane::new(self.opened, row, start)
     }
 
     fn begin_cycle(&mut self) {
-        self.cycle += 1;
-        let soon = Instant::now() + self.polling.interval / 2;
+        self.schedule.advance();
+        let asked = std::mem::take(&mut self.asked);
         let mut core = 0;
         for lane in &mut self.lanes {
-            if lane.running {
+            if lane.is_running() {
                 core += usize::from(lane.row.core);
-                lane.tally.skipped += 1;
-                tracing::debug!(site = %self.site, collector = lane.row.name, "still running: this cycle is skipped");
-            } else if lane.due <= soon && lane.start.try_send(()).is_ok() {
-                lane.running = true;
+                if !asked {
+                    lane.tally.skipped += 1;
+                    tracing::debug!(site = %self.site, collector = lane.row.name, "still running: this cycle is skipped");
+                }
+            } else if lane.is_due(&self.rules) && lane.start() {
                 core += usize::from(lane.row.core);
             }
         }
@@ -173,28 +144,28 @@ impl Hub {
     }
 
     fn take(&mut self, outcome: Outcome) {
-        let lane = &mut self.lanes[outcome.index];
-        let pause = match lane.row.cadence {
-            Cadence::EveryPoll => Duration::ZERO,
-            Cadence::Slow => self.polling.cache_ttl,
+        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.id == outcome.lane) else {
+            // Its collector was switched off meanwhile.
+            return;
         };
-        // What is asked for seldom must not be stale before it is asked for again.
-        let stale_after = self.polling.stale_after.max(pause + 2 * self.polling.interval);
-        lane.running = false;
-        lane.tally.duration = Some(outcome.took);
-        let mut problems = match outcome.result {
-            Ok(collected) => lane.accept(collected, stale_after),
+        let fate = lane.end_run();
+        let (Some(result), true) = (outcome.result, fate != Fate::Repeated) else {
+            lane.start();
+            return;
+        };
+        let problems = match result {
+            Ok(collected) => lane.accept(collected),
             Err(failure) => vec![failure],
         };
-        // Parts that fail for one reason are one problem.
-        problems.dedup_by_key(|problem| problem.cause());
-        let ok = problems.is_empty();
-        lane.due = Instant::now() + if ok { pause } else { Duration::ZERO };
-        lane.note(&self.site, &problems, outcome.ended, outcome.took);
-        if lane.row.core {
-            self.up.end(ok);
+        if fate == Fate::Excused && !problems.is_empty() {
+            lane.start();
+        } else {
+            lane.note(&self.site, &problems, outcome.ended, outcome.took);
+            if lane.row.core {
+                self.up.end(problems.is_empty());
+            }
+            self.judge_key();
         }
-        self.judge_key();
         self.publish();
     }
 
@@ -219,33 +190,36 @@ impl Hub {
 
     /// Whether what is known of the server itself is too old to be shown.
     pub(super) fn is_stale(&self) -> bool {
-        self.up.value() == Some(false) && self.lanes.iter().all(|lane| lane.shown.is_empty())
+        self.up.value() == Some(false)
+            && self.lanes.iter().all(|lane| lane.shown().next().is_none())
     }
 
     fn next_expiry(&self) -> Instant {
-        let shown = self.lanes.iter().flat_map(|lane| lane.shown.values());
         // Far away where nothing is shown: Instant has no "never".
         let never = Instant::now() + Duration::from_secs(86_400);
-        shown.map(|part| part.expires).min().unwrap_or(never)
+        let next = self.lanes.iter().filter_map(|lane| lane.next_expiry(&self.rules)).min();
+        next.unwrap_or(never)
     }
 
     fn expire(&mut self) {
-        let now = Instant::now();
-        let mut gone = false;
-        for lane in &mut self.lanes {
-            let before = lane.shown.len();
-            lane.shown.retain(|_, part| part.expires > now);
-            if lane.shown.len() < before {
-                gone = true;
-                tracing::warn!(site = %self.site, collector = lane.row.name, "its last samples are stale and no longer exported");
-            }
-        }
-        if gone {
+        if self.drop_stale() {
             self.publish();
         }
     }
 
-    fn publish(&self) {
+    /// Whether anything was stale.
+    pub(super) fn drop_stale(&mut self) -> bool {
+        let mut any = false;
+        for lane in &mut self.lanes {
+            if lane.expire(&self.rules) {
+                any = true;
+                tracing::warn!(site = %self.site, collector = lane.row.name, "its last samples are stale and no longer exported");
+            }
+        }
+        any
+    }
+
+    pub(super) fn publish(&self) {
         let mut samples = Samples::new();
         site_metrics::record(self, &mut samples);
         let mut parts = vec![Part {
@@ -254,9 +228,9 @@ impl Hub {
             origin: self.origin,
         }];
         for lane in &self.lanes {
-            parts.extend(lane.shown.values().map(|shown| Part {
+            parts.extend(lane.shown().map(|families| Part {
                 collector: lane.row.name,
-                families: Arc::clone(&shown.families),
+                families: Arc::clone(families),
                 origin: self.origin,
             }));
         }
@@ -268,66 +242,5 @@ impl Hub {
             api_version: self.client.version().map(|version| version.to_string()),
             collectors: self.lanes.iter().map(|lane| lane.status.clone()).collect(),
         });
-    }
-}
-
-impl Lane {
-    /// Takes the parts that succeeded; returns what did not.
-    fn accept(&mut self, collected: Collected, stale_after: Duration) -> Vec<Failure> {
-        let mut problems = Vec::new();
-        self.tally.unreadable += collected.unreadable;
-        if collected.permitted.is_some() {
-            self.tally.permitted = collected.permitted;
-        }
-        let mut duplicates = 0;
-        for (part, result) in collected.parts {
-            match result {
-                Ok(samples) => {
-                    let (families, dropped) = samples.finish();
-                    duplicates += dropped;
-                    let expires = Instant::now() + stale_after;
-                    self.shown.insert(part, Shown { families: Arc::new(families), expires });
-                }
-                Err(error) => problems.push(Failure::Api(error)),
-            }
-        }
-        self.tally.duplicates = duplicates;
-        problems
-    }
-
-    /// Counts a run and logs where its state changed.
-    fn note(&mut self, site: &str, problems: &[Failure], ended: SystemTime, took: Duration) {
-        let collector = self.row.name;
-        let was = self.status.ok;
-        self.refused = problems.iter().any(|problem| {
-            matches!(problem, Failure::Api(error) if error.kind() == ErrorKind::Unauthorized)
-        });
-        if problems.iter().any(Failure::is_permission) {
-            self.tally.permitted = Some(false);
-        }
-        self.status.ok = Some(problems.is_empty());
-        if problems.is_empty() {
-            self.tally.succeeded += 1;
-            self.status.last_success = Some(ended);
-            self.status.error = None;
-            let (series, ms) = (self.samples(), took.as_millis());
-            match was {
-                Some(true) => tracing::debug!(site, collector, series, ms, "collected"),
-                Some(false) => tracing::info!(site, collector, series, ms, "works again"),
-                None => tracing::info!(site, collector, series, ms, "first collection is complete"),
-            }
-            return;
-        }
-        self.tally.failed += 1;
-        for problem in problems {
-            *self.tally.errors.entry(problem.kind()).or_default() += 1;
-            if was == Some(false) {
-                tracing::debug!(site, collector, kind = problem.kind(), error = %problem, "still fails");
-            } else {
-                tracing::warn!(site, collector, kind = problem.kind(), error = %problem, "fails; its last samples are kept until they are stale");
-            }
-        }
-        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        self.status.error = Some(texts.join("; "));
     }
 }

@@ -5,18 +5,23 @@
 //! hanging one delays nobody.
 
 mod hub;
+mod lane;
+mod schedule;
 mod site_metrics;
 mod spans;
 mod up;
+mod update;
 mod worker;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::collectors::{Collector, Row};
-use crate::netbackup::Client;
+use crate::collectors::{self, Row, Settings};
+use crate::netbackup::{Client, Connection};
 use crate::snapshot::Publisher;
 use crate::telemetry::traces::Tracer;
 
@@ -47,24 +52,52 @@ impl Config {
     }
 }
 
+/// How a site is polled and what is collected there.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// When to poll.
+    pub polling: Config,
+    /// What is collected.
+    pub collectors: Arc<collectors::Config>,
+}
+
+impl Rules {
+    /// What collectors are built from.
+    pub fn settings(&self) -> Settings<'_> {
+        Settings { collectors: &self.collectors, window: self.polling.window }
+    }
+}
+
 /// What one site is polled with.
 pub struct Setup {
     /// The client of its server; the site owns it.
     pub client: Client,
-    /// When to poll.
-    pub polling: Config,
-    /// The collectors that are enabled.
-    pub collectors: Vec<(&'static Row, Box<dyn Collector>)>,
+    /// How it is polled.
+    pub rules: Rules,
+    /// The collectors that there are; the rules say which of them are enabled.
+    pub table: &'static [Row],
     /// Where spans go, if anywhere; a reload may change it under a running poller.
     pub tracer: Tracer,
     /// Wait before the first poll, so that hundreds of sites do not start in one instant.
     pub first_delay: Duration,
 }
 
+/// What changes for a site whose server stays the same.
+#[derive(Debug)]
+pub struct Update {
+    /// Another key, CA, proxy and the like. The site is then polled at once.
+    pub connection: Option<Connection>,
+    /// How it is polled from now on.
+    pub rules: Rules,
+    /// Wait before a poll that is due at once, so that hundreds of sites do not start in one instant.
+    pub delay: Duration,
+}
+
 /// A site that is polled.
 #[derive(Debug)]
 pub struct Poller {
     stop: CancellationToken,
+    updates: mpsc::UnboundedSender<(Update, oneshot::Sender<()>)>,
     task: JoinHandle<()>,
 }
 
@@ -72,8 +105,20 @@ impl Poller {
     /// Starts to poll. Needs a runtime.
     pub fn spawn(setup: Setup, publisher: Publisher) -> Self {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(hub::run(setup, publisher, stop.clone()));
-        Self { stop, task }
+        let (updates, received) = mpsc::unbounded_channel();
+        let task = tokio::spawn(hub::run(setup, publisher, received, stop.clone()));
+        Self { stop, updates, task }
+    }
+
+    /// Hands over an update, which loses nothing that is counted, remembered or shown beyond what it
+    /// takes away. Cannot fail: a poller that ended has nothing to update. What is returned ends when
+    /// the update is in force and published; it need not be waited for.
+    pub fn update(&self, update: Update) -> impl Future<Output = ()> + use<> {
+        let (done, in_force) = oneshot::channel();
+        let _ = self.updates.send((update, done));
+        async {
+            let _ = in_force.await;
+        }
     }
 
     /// Tells it to stop. Requests in flight are dropped, and nothing is published any more.

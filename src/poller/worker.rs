@@ -4,14 +4,15 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
+use super::Rules;
+use super::spans::traced;
 use crate::collectors::{Collected, Collector, Row};
 use crate::netbackup::{Client, Error};
 use crate::telemetry::traces::Tracer;
-
-use super::spans::traced;
 
 /// What a run may take beyond the deadline of its requests.
 const GRACE: Duration = Duration::from_millis(500);
@@ -70,37 +71,47 @@ impl std::fmt::Display for Failure {
 /// How one run ended.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// Which collector, by its place in the hub.
-    pub(super) index: usize,
+    /// Which lane of the hub.
+    pub(super) lane: u64,
     /// When it ended.
     pub(super) ended: SystemTime,
     /// How long it ran.
     pub(super) took: Duration,
-    /// What it brought.
-    pub(super) result: Result<Collected, Failure>,
+    /// What it brought; `None` where it was cancelled.
+    pub(super) result: Option<Result<Collected, Failure>>,
+}
+
+/// Asks for a run.
+#[derive(Debug)]
+pub(super) struct Start {
+    /// Ends it before its time.
+    pub(super) cancel: CancellationToken,
+    /// Settings that the collector has not heard of.
+    pub(super) news: Option<Rules>,
 }
 
 /// What a worker needs beside its collector.
 pub(super) struct Context {
-    pub(super) index: usize,
+    pub(super) lane: u64,
     pub(super) row: &'static Row,
     pub(super) client: Client,
-    pub(super) deadline: Duration,
+    /// How long a run may take, by the settings in force.
+    pub(super) limit: watch::Receiver<Duration>,
     pub(super) tracer: Tracer,
     pub(super) outcomes: mpsc::Sender<Outcome>,
 }
 
 /// Runs the collector at each start that comes, until the hub is gone.
 pub(super) async fn run(
-    context: Context,
+    mut context: Context,
     mut collector: Box<dyn Collector>,
-    mut starts: mpsc::Receiver<()>,
+    mut starts: mpsc::Receiver<Start>,
 ) {
-    while starts.recv().await.is_some() {
+    while let Some(start) = starts.recv().await {
         let started = Instant::now();
-        let result = attempt(&context, collector.as_mut(), started + context.deadline).await;
+        let result = attempt(&mut context, collector.as_mut(), started, start).await;
         let outcome = Outcome {
-            index: context.index,
+            lane: context.lane,
             ended: SystemTime::now(),
             took: started.elapsed(),
             result,
@@ -112,21 +123,46 @@ pub(super) async fn run(
 }
 
 async fn attempt(
-    context: &Context,
+    context: &mut Context,
     collector: &mut dyn Collector,
-    deadline: Instant,
-) -> Result<Collected, Failure> {
-    let session = context.client.with_deadline(deadline);
-    let collect = async {
-        let collect = AssertUnwindSafe(collector.collect(&session)).catch_unwind();
-        // The session keeps the deadline, so that a run ends with what it has; this is for a
-        // collector that waits for anything else.
-        match tokio::time::timeout_at(deadline + GRACE, collect).await {
-            Err(_) => Err(Failure::Deadline(context.deadline)),
-            Ok(Err(_)) => Err(Failure::Panic),
-            Ok(Ok(result)) => result.map_err(Failure::Api),
+    started: Instant,
+    start: Start,
+) -> Option<Result<Collected, Failure>> {
+    let Context { row, client, limit, tracer, .. } = context;
+    let session = client.with_deadline(started + *limit.borrow());
+    let collect = AssertUnwindSafe(async {
+        if let Some(rules) = &start.news {
+            collector.reconfigure(&rules.settings());
+        }
+        collector.collect(&session).await
+    })
+    .catch_unwind();
+    let run = async {
+        tokio::select! {
+            biased;
+            () = start.cancel.cancelled() => None,
+            result = collect => Some(match result {
+                Err(_) => Err(Failure::Panic),
+                Ok(result) => result.map_err(Failure::Api),
+            }),
+            // The session keeps the deadline, so that a run ends with what it has; this is for a
+            // collector that waits for anything else, and for a limit that is shorter now.
+            most = overdue(started, limit) => Some(Err(Failure::Deadline(most))),
         }
     };
-    let kind = |result: &Result<Collected, Failure>| result.as_ref().err().map(Failure::kind);
-    traced(&context.tracer, context.client.site(), context.row.name, collect, kind).await
+    let kind = |result: &Option<Result<Collected, Failure>>| {
+        result.as_ref()?.as_ref().err().map(Failure::kind)
+    };
+    traced(tracer, client.site(), row.name, run, kind).await
+}
+
+/// Ends when the run has taken longer than it may, and says how long that is.
+async fn overdue(started: Instant, limit: &mut watch::Receiver<Duration>) -> Duration {
+    loop {
+        let most = *limit.borrow_and_update();
+        tokio::select! {
+            () = sleep_until(started + most + GRACE) => return most,
+            Ok(()) = limit.changed() => {}
+        }
+    }
 }

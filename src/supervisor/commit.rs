@@ -1,77 +1,31 @@
 //! Commit: what runs is changed to what was prepared. Nothing here can fail.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::watch;
-
-use super::Supervisor;
 use super::plan::{Plan, Push};
-use crate::collectors::{Settings, TABLE};
+use super::sites::{Site, end};
+use super::{Supervisor, Trigger, Verdict};
 use crate::config::{Config, SafeConfig};
-use crate::http;
-use crate::netbackup::{self, Client};
-use crate::poller::{Poller, Setup};
-use crate::snapshot::{Snapshot, Store};
+use crate::http::{self, Listening};
 use crate::telemetry::otlp::ExporterHandle;
 use crate::telemetry::traces::{Tracer, Tracing};
 
 /// How long the last OTLP export may take at a stop or a change.
 const LAST_EXPORT: Duration = Duration::from_secs(4);
 
-/// Sites start to poll within this time, spread evenly, where there are many.
-const START_SPREAD: Duration = Duration::from_millis(500);
-
-/// One thing that a reload changed. Secrets appear by their key only.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// A site that was not polled before.
-    SiteAdded(String),
-    /// A site that is not polled any more.
-    SiteRemoved(String),
-    /// A site that is polled with other settings.
-    SiteChanged(String),
-    /// The endpoint's address or path.
-    Endpoint,
-    /// The OTLP push.
-    Otlp,
-    /// Anything else.
-    Settings,
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SiteAdded(site) => write!(f, "site {site} added"),
-            Self::SiteRemoved(site) => write!(f, "site {site} removed"),
-            Self::SiteChanged(site) => write!(f, "site {site} changed"),
-            Self::Endpoint => f.write_str("endpoint changed"),
-            Self::Otlp => f.write_str("opentelemetry changed"),
-            Self::Settings => f.write_str("settings changed"),
-        }
-    }
-}
-
-/// One site that is polled.
-struct Site {
-    config: netbackup::Config,
-    poller: Poller,
-    latest: watch::Receiver<Arc<Snapshot>>,
-}
-
 /// Everything that runs.
 #[derive(Default)]
 pub(super) struct Running {
-    config: Option<Arc<Config>>,
-    sites: BTreeMap<Arc<str>, Site>,
+    pub(super) config: Option<Arc<Config>>,
+    pub(super) sites: BTreeMap<Arc<str>, Site>,
     server: Option<(http::Server, SocketAddr)>,
     otlp: Option<ExporterHandle>,
     tracing: Option<Tracing>,
-    tracer: Tracer,
+    pub(super) tracer: Tracer,
 }
 
 impl Running {
@@ -79,6 +33,12 @@ impl Running {
     pub(super) fn is_damaged(&self) -> bool {
         self.sites.values().any(|site| site.poller.is_dead())
             || self.otlp.as_ref().is_some_and(ExporterHandle::is_dead)
+            || self.server.as_ref().is_some_and(|(server, _)| server.is_dead())
+    }
+
+    /// The endpoint's listeners, where it has some.
+    pub(super) fn listening(&self) -> Option<Listening> {
+        self.server.as_ref().map(|(server, _)| server.listening())
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
@@ -87,7 +47,7 @@ impl Running {
 
     /// Whether the endpoint listens where this configuration wants it.
     pub(super) fn listens_at(&self, wanted: &http::Config) -> bool {
-        self.server.is_some()
+        self.server.as_ref().is_some_and(|(server, _)| !server.is_dead())
             && self.config.as_ref().is_some_and(|config| config.http.same_address(wanted))
     }
 
@@ -105,18 +65,6 @@ impl Running {
                     _ => false,
                 }
             })
-    }
-
-    /// Whether this server is polled as this configuration wants it.
-    pub(super) fn polls_like(&self, server: &netbackup::Config, wanted: &Config) -> bool {
-        let same_rules = self.config.as_ref().is_some_and(|config| {
-            config.polling == wanted.polling && config.collectors == wanted.collectors
-        });
-        same_rules
-            && self
-                .sites
-                .get(server.site.as_str())
-                .is_some_and(|site| site.config.same_as(server) && !site.poller.is_dead())
     }
 
     /// Stops everything: pollers first, so that the last export is the last word.
@@ -147,8 +95,7 @@ impl Running {
 }
 
 impl Supervisor {
-    pub(super) async fn commit(&mut self, plan: Plan) -> Vec<Change> {
-        let mut changes = Vec::new();
+    pub(super) async fn commit(&mut self, plan: Plan, trigger: Trigger, verdict: Verdict) {
         let config = Arc::new(plan.config);
         if let (Some(log), Some(opened)) = (&self.log, plan.log) {
             log.apply(&config.log, opened);
@@ -158,26 +105,22 @@ impl Supervisor {
             tracing::warn!("{warning}");
         }
         if let Some(push) = plan.push {
-            if self.running.otlp.is_some() || config.otlp.is_some() {
-                changes.push(Change::Otlp);
-            }
             self.replace_push(&config, push);
         }
-        self.replace_sites(&config, plan.clients, &mut changes).await;
+        self.replace_sites(&config, plan.clients, plan.connections).await;
         self.renderer.set_limit(config.metrics.cardinality_limit);
         self.agent.set_extent(self.running.sites.len(), config.metrics.cardinality_limit);
         self.state.metrics_path.store(Arc::new(config.http.metrics_path.clone()));
-        let before = self.running.config.replace(Arc::clone(&config));
-        if changes.is_empty() && before.as_deref().is_none_or(|before| !same_rest(before, &config))
-        {
-            changes.push(Change::Settings);
-        }
+        self.state.lifecycle.store(config.http.lifecycle, Relaxed);
+        self.running.config = Some(Arc::clone(&config));
         match &self.safe {
             Some(safe) => drop(safe.swap(Arc::clone(&config))),
             None => self.safe = Some(SafeConfig::new(Arc::clone(&config))),
         }
         let hash = plan.sha256;
+        // All of it at once, and before the endpoint serves for the first time.
         self.agent.update_config(|state| {
+            state.count(trigger.as_str(), verdict.as_str());
             state.sha256 = hash;
             state.last_ok = true;
             state.last_error = None;
@@ -185,15 +128,14 @@ impl Supervisor {
         });
         self.state.ready.store(true, Relaxed);
         self.renderer.render_off_thread().await;
-        if let Some((bound, address)) = plan.listener {
+        if let Some(bound) = plan.listener {
+            let address = bound.address();
             tracing::info!(%address, path = config.http.metrics_path, "listening");
             let server = bound.serve(Arc::clone(&self.state));
             if let Some((old, _)) = self.running.server.replace((server, address)) {
                 tokio::spawn(old.stop());
             }
-            changes.push(Change::Endpoint);
         }
-        changes
     }
 
     fn replace_push(&mut self, config: &Config, push: Push) {
@@ -208,83 +150,4 @@ impl Supervisor {
             tokio::spawn(old.shutdown(LAST_EXPORT));
         }
     }
-
-    async fn replace_sites(
-        &mut self,
-        config: &Arc<Config>,
-        clients: Vec<Client>,
-        changes: &mut Vec<Change>,
-    ) {
-        let wanted: BTreeSet<&str> = config.servers.iter().map(|s| s.site.as_str()).collect();
-        let replaced: BTreeSet<&str> = clients.iter().map(Client::site).collect();
-        let gone: Vec<Arc<str>> = self
-            .running
-            .sites
-            .keys()
-            .filter(|site| !wanted.contains(site.as_ref()) || replaced.contains(site.as_ref()))
-            .cloned()
-            .collect();
-        let mut changed = BTreeSet::new();
-        let mut ending = Vec::new();
-        for name in gone {
-            ending.extend(self.running.sites.remove(&name));
-            if replaced.contains(name.as_ref()) {
-                changed.insert(name.to_string());
-            } else {
-                changes.push(Change::SiteRemoved(name.to_string()));
-            }
-        }
-        end(ending).await;
-        let count = clients.len();
-        for (position, client) in clients.into_iter().enumerate() {
-            let name = client.site().to_owned();
-            let delay = START_SPREAD.mul_f64(position as f64 / count.max(20) as f64);
-            let Some(server) = config.servers.iter().find(|server| server.site == name) else {
-                continue;
-            };
-            let site =
-                start_site(&self.store, config, server, client, self.running.tracer.clone(), delay);
-            self.running.sites.insert(Arc::from(name.as_str()), site);
-            changes.push(if changed.contains(&name) {
-                Change::SiteChanged(name)
-            } else {
-                Change::SiteAdded(name)
-            });
-        }
-        let sites =
-            self.running.sites.iter().map(|(name, site)| (Arc::clone(name), site.latest.clone()));
-        self.store.set_sites(sites.collect());
-    }
-}
-
-/// Ends pollers, all at once.
-async fn end(sites: Vec<Site>) {
-    for site in &sites {
-        site.poller.cancel();
-    }
-    futures_util::future::join_all(sites.into_iter().map(|site| site.poller.ended())).await;
-}
-
-fn start_site(
-    store: &Store,
-    config: &Config,
-    server: &netbackup::Config,
-    client: Client,
-    tracer: Tracer,
-    first_delay: Duration,
-) -> Site {
-    let settings = Settings { collectors: &config.collectors, window: config.polling.window };
-    let collectors = TABLE
-        .iter()
-        .filter(|row| (row.enabled)(&config.collectors))
-        .map(|row| (row, (row.build)(&settings)))
-        .collect();
-    let (publisher, latest) = store.publisher(Snapshot::unpolled(client.site(), client.base()));
-    let setup = Setup { client, polling: config.polling.clone(), collectors, tracer, first_delay };
-    Site { config: server.clone(), poller: Poller::spawn(setup, publisher), latest }
-}
-
-/// Whether what is neither site, endpoint nor push is the same.
-fn same_rest(before: &Config, now: &Config) -> bool {
-    before.log == now.log && before.http == now.http && before.metrics == now.metrics
 }

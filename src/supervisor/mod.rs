@@ -6,8 +6,13 @@
 
 mod commit;
 mod plan;
+mod requests;
 mod resources;
+mod run;
 mod signals;
+mod sites;
+mod systemd;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +22,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Environment, Loaded, SafeConfig};
+use crate::config::{self, Config, Diff, Environment, Files, Loaded, SafeConfig};
 use crate::http;
 use crate::log::Log;
 use crate::snapshot::Store;
@@ -25,16 +30,15 @@ use crate::telemetry::agent::AgentState;
 use crate::telemetry::otlp::stats::OtlpStats;
 use crate::telemetry::renderer::Renderer;
 
-pub use commit::Change;
+pub use requests::{Trigger, Verdict};
 pub use signals::{Signal, Signals};
 
 use commit::Running;
+use requests::{Inbox, Senders};
+use watch::Watcher;
 
-/// How long the end may take: SIGTERM promises 10 s.
-const FAREWELL: Duration = Duration::from_secs(8);
-
-/// How often the supervisor looks whether everything still runs.
-const INSPECTION: Duration = Duration::from_secs(10);
+/// How often files are compared where no configuration says so.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -65,6 +69,9 @@ pub enum ReloadError {
     /// It is right, but cannot be had here and now.
     #[error(transparent)]
     Prepare(#[from] plan::PrepareError),
+    /// The process was told to end meanwhile.
+    #[error("the agent is ending")]
+    Ending,
 }
 
 /// Starts, changes and stops everything.
@@ -78,6 +85,13 @@ pub struct Supervisor {
     state: Arc<http::State>,
     safe: Option<SafeConfig>,
     running: Running,
+    inbox: Inbox,
+    senders: Senders,
+    /// What the last attempt to load the configuration read.
+    tried: Files,
+    watcher: Option<Watcher>,
+    /// The process was told to end: no reload is begun or waited for.
+    ending: CancellationToken,
     stop: CancellationToken,
     rendering: JoinHandle<()>,
     /// Whether it listens and pushes, or polls only.
@@ -94,15 +108,26 @@ impl Supervisor {
     ) -> Self {
         let store = Store::new();
         let agent = AgentState::new(Arc::new(OtlpStats::default()));
+        agent.update_config(|state| {
+            // Complete from the start, so that the first of its kind shows in a rate.
+            for trigger in Trigger::ALL {
+                let verdicts =
+                    Verdict::ALL.map(|verdict| ((trigger.as_str(), verdict.as_str()), 0));
+                state.reloads.extend(verdicts);
+            }
+        });
         let renderer = Renderer::new(Arc::clone(&store), Arc::clone(&agent));
         let stop = CancellationToken::new();
         let rendering = tokio::spawn(Arc::clone(&renderer).run(store.subscribe(), stop.clone()));
+        let (senders, inbox) = Inbox::new();
         let state = Arc::new(http::State {
             renderer: Arc::clone(&renderer),
             store: Arc::clone(&store),
             agent: Arc::clone(&agent),
             metrics_path: arc_swap::ArcSwap::from_pointee(String::new()),
             ready: std::sync::atomic::AtomicBool::new(false),
+            reload: senders.http.clone(),
+            lifecycle: std::sync::atomic::AtomicBool::new(false),
         });
         Self {
             source,
@@ -114,6 +139,11 @@ impl Supervisor {
             state,
             safe: None,
             running: Running::default(),
+            inbox,
+            senders,
+            tried: Files::new(),
+            watcher: None,
+            ending: CancellationToken::new(),
             stop,
             rendering,
             serves: true,
@@ -127,53 +157,87 @@ impl Supervisor {
         self
     }
 
-    /// Reads the configuration and puts it in force; the first time, that is the start. `trigger`
-    /// says who asked, for the metrics.
+    /// The same, and a reload that hangs (in a resolver, in a file system) is given up once these
+    /// signals ask for the end.
+    #[must_use]
+    pub fn ended_by(mut self, signals: &Signals) -> Self {
+        self.ending = signals.ending();
+        self
+    }
+
+    /// Reads the configuration and puts it in force; the first time, that is the start. Returns what
+    /// it changed. What was cached from a server that changed is not served any more when it returns.
     ///
     /// # Errors
     ///
     /// Where the configuration is wrong or cannot be put in force. What ran before runs on.
-    pub async fn reload(&mut self, trigger: &'static str) -> Result<Vec<Change>, ReloadError> {
-        let verdict = self.try_reload().await;
-        let result = match &verdict {
-            Ok(changes) if changes.is_empty() => "unchanged",
-            Ok(_) => "applied",
-            Err(_) => "rejected",
-        };
-        self.agent.update_config(|state| {
-            *state.reloads.entry((trigger, result)).or_default() += 1;
-            // A success is told by the commit, before the endpoint serves.
-            if let Err(error) = &verdict {
+    pub async fn reload(&mut self, trigger: Trigger) -> Result<Diff, ReloadError> {
+        let result = self.try_reload(trigger).await;
+        let verdict = Verdict::of(&result);
+        if let Err(error) = &result {
+            self.agent.update_config(|state| {
+                state.count(trigger.as_str(), verdict.as_str());
                 state.last_ok = false;
                 state.last_error = Some(error.to_string());
-            }
-        });
-        match &verdict {
-            Ok(changes) => {
-                let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
-                tracing::info!(trigger, result, changes = changes.join(", "), "configuration");
-            }
-            // At the start nothing runs yet, and the command says it.
-            Err(_) if trigger == "start" => {}
-            Err(error) => {
-                tracing::error!(
-                    trigger,
-                    result,
-                    "configuration not taken, nothing changed: {error}"
-                );
-            }
+            });
         }
-        verdict
+        self.watch();
+        let (trigger, verdict) = (trigger.as_str(), verdict.as_str());
+        match &result {
+            Ok(changes) => tracing::info!(trigger, result = verdict, %changes, "configuration"),
+            // At the start nothing runs yet, and the command says it.
+            Err(_) if self.safe.is_none() => {}
+            Err(error) => tracing::error!(
+                trigger,
+                result = verdict,
+                "configuration not taken, nothing changed: {error}"
+            ),
+        }
+        result
     }
 
-    async fn try_reload(&mut self) -> Result<Vec<Change>, ReloadError> {
-        let loaded = self.source.load(self.environment.as_ref())?;
-        let plan = self.prepare(loaded)?;
-        Ok(self.commit(plan).await)
+    async fn try_reload(&mut self, trigger: Trigger) -> Result<Diff, ReloadError> {
+        let (source, environment) = (self.source.clone(), Arc::clone(&self.environment));
+        let loaded = self.blocking(move || source.load(environment.as_ref())).await?;
+        self.tried.clone_from(match &loaded {
+            Ok(loaded) => &loaded.files,
+            Err(errors) => &errors.files,
+        });
+        let loaded = loaded?;
+        let diff = config::diff(self.config().as_deref(), &loaded.config);
+        let need = self.need(loaded);
+        let plan = self.blocking(move || need.build()).await??;
+        let verdict = if diff.is_empty() { Verdict::Unchanged } else { Verdict::Applied };
+        self.commit(plan, trigger, verdict).await;
+        Ok(diff)
+    }
+
+    /// Runs what may block, for as long as nobody asks for the end.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ReloadError> {
+        tokio::select! {
+            biased;
+            () = self.ending.cancelled() => Err(ReloadError::Ending),
+            done = tokio::task::spawn_blocking(work) => match done {
+                Ok(done) => Ok(done),
+                // It panicked, which is a bug, or the runtime ends.
+                Err(error) => Err(plan::PrepareError::Bug(error.to_string()).into()),
+            },
+        }
+    }
+
+    /// Tells the watch what was tried.
+    fn watch(&self) {
+        if let Some(watcher) = &self.watcher {
+            let every = self.config().map_or(CHECK_INTERVAL, |config| config.check_interval);
+            watcher.set(self.tried.clone(), every);
+        }
     }
 
     /// The configuration in force, once there is one.
-    pub fn config(&self) -> Option<Arc<config::Config>> {
+    pub fn config(&self) -> Option<Arc<Config>> {
         self.safe.as_ref().map(SafeConfig::get)
     }
 
@@ -190,43 +254,6 @@ impl Supervisor {
     /// The address of the endpoint, once it is bound.
     pub fn address(&self) -> Option<std::net::SocketAddr> {
         self.running.address()
-    }
-
-    /// Serves reloads until a signal says to end. A second one ends at once.
-    pub async fn run(mut self, mut signals: Signals) {
-        let mut inspection = tokio::time::interval(INSPECTION);
-        loop {
-            let signal = tokio::select! {
-                signal = signals.next() => signal,
-                _ = inspection.tick() => {
-                    if self.running.is_damaged() {
-                        tracing::error!("a task ended that should run: it is started anew");
-                        let _ = self.reload("recovery").await;
-                    }
-                    continue;
-                }
-            };
-            match signal {
-                Signal::Reload => {
-                    // The verdict is logged and counted; what ran before runs on.
-                    let _ = self.reload("sighup").await;
-                }
-                Signal::End(name) => {
-                    tracing::info!(signal = name, "ending; a second signal ends at once");
-                    break;
-                }
-                Signal::EndNow => break,
-            }
-        }
-        let farewell = async {
-            tokio::select! {
-                () = self.shutdown() => tracing::info!("ended"),
-                () = signals.end_now() => tracing::warn!("ended at once, as a second signal asked"),
-            }
-        };
-        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
-            tracing::warn!("ended without waiting for what still hangs");
-        }
     }
 
     /// Stops everything: pollers first, then a last OTLP export, then the endpoint.

@@ -1,14 +1,15 @@
 //! Prepare: everything that can fail, without touching what runs.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Supervisor;
 use super::resources::resource;
+use super::sites::Polled;
 use crate::config::{Config, Diagnostic, Loaded};
-use crate::http::{BindError, Bound};
+use crate::http::{BindError, Bound, Listening};
 use crate::log::{OpenError, Opened};
-use crate::netbackup::{self, Client};
+use crate::netbackup::{self, Client, Connection};
 use crate::poller::RequestSpans;
 use crate::telemetry::otlp::{BuildError, Exporter, ExporterHandle, Transport};
 use crate::telemetry::source::Source;
@@ -29,6 +30,9 @@ pub enum PrepareError {
     /// The OTLP transport.
     #[error(transparent)]
     Otlp(#[from] BuildError),
+    /// None of the above.
+    #[error("a bug in the agent, please report it: {0}")]
+    Bug(String),
 }
 
 /// A configuration with everything that it needs and that does not run yet.
@@ -37,9 +41,11 @@ pub(super) struct Plan {
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) sha256: String,
     pub(super) log: Option<Opened>,
-    pub(super) listener: Option<(Bound, SocketAddr)>,
-    /// Clients of the sites that are new or changed.
+    pub(super) listener: Option<Bound>,
+    /// Clients of the sites that are new, or whose server is another one.
     pub(super) clients: Vec<Client>,
+    /// New connections of sites whose server stays, by site.
+    pub(super) connections: BTreeMap<String, Connection>,
     /// The OTLP push, where it is new or changed.
     pub(super) push: Option<Push>,
 }
@@ -74,47 +80,79 @@ impl Push {
     }
 }
 
+/// A valid configuration, and what of it has to be built.
+pub(super) struct Need {
+    loaded: Loaded,
+    log: bool,
+    listen: Listen,
+    /// How each server is polled now, in the order of the configuration.
+    polled: Vec<Polled>,
+    push: bool,
+}
+
+/// What to do about the endpoint.
+enum Listen {
+    /// Nothing: it is right as it is, or not wanted.
+    Nothing,
+    /// To listen for the first time.
+    Plainly,
+    /// To listen elsewhere, while it still listens here.
+    Beside(Listening),
+}
+
 impl Supervisor {
-    /// Builds what `loaded` needs beyond what runs.
+    /// What `loaded` needs beyond what runs.
+    pub(super) fn need(&self, loaded: Loaded) -> Need {
+        let (config, running) = (&loaded.config, &self.running);
+        let listen = match running.listening() {
+            _ if running.listens_at(&config.http) || !self.serves => Listen::Nothing,
+            Some(old) => Listen::Beside(old),
+            None => Listen::Plainly,
+        };
+        Need {
+            log: self.log.is_some(),
+            listen,
+            polled: config.servers.iter().map(|server| running.polled(server)).collect(),
+            push: self.serves && !running.pushes_like(config),
+            loaded,
+        }
+    }
+}
+
+impl Need {
+    /// Builds it. Blocks: it resolves names and reads the system's trust store.
     ///
     /// # Errors
     ///
     /// Where a port, a file, or TLS material cannot be had. Nothing that runs is touched.
-    pub(super) fn prepare(&self, loaded: Loaded) -> Result<Plan, PrepareError> {
-        let config = loaded.config;
-        let running = &self.running;
-        let log = match &self.log {
-            Some(_) => Some(crate::log::open(&config.log.destination)?),
-            None => None,
-        };
-        let listener = if running.listens_at(&config.http) || !self.serves {
-            None
-        } else {
-            let bound = Bound::bind(&config.http)?;
-            let address = bound.address().map_err(|error| bound.unusable(error))?;
-            Some((bound, address))
+    pub(super) fn build(self) -> Result<Plan, PrepareError> {
+        let Loaded { config, warnings, sha256, .. } = self.loaded;
+        let log = self.log.then(|| crate::log::open(&config.log.destination)).transpose()?;
+        let listener = match &self.listen {
+            Listen::Nothing => None,
+            Listen::Plainly => Some(Bound::bind(&config.http)?),
+            Listen::Beside(old) => Some(Bound::bind_beside(&config.http, old)?),
         };
         let mut clients = Vec::new();
-        for server in &config.servers {
-            if !running.polls_like(server, &config) {
-                let client = Client::builder(server.clone()).observer(Arc::new(RequestSpans));
-                clients.push(client.build()?);
+        let mut connections = BTreeMap::new();
+        for (server, polled) in config.servers.iter().zip(self.polled) {
+            match polled {
+                Polled::So => {}
+                Polled::Otherwise => {
+                    connections.insert(server.site.clone(), Connection::new(server.clone())?);
+                }
+                Polled::Not => {
+                    let client = Client::builder(server.clone()).observer(Arc::new(RequestSpans));
+                    clients.push(client.build()?);
+                }
             }
         }
-        let push = if running.pushes_like(&config) || !self.serves {
-            None
-        } else {
+        let push = if self.push {
             let transport = config.otlp.as_ref().map(Transport::new).transpose()?;
             Some(Push { transport: transport.map(Arc::new) })
+        } else {
+            None
         };
-        Ok(Plan {
-            warnings: loaded.warnings,
-            sha256: loaded.sha256,
-            log,
-            listener,
-            clients,
-            push,
-            config,
-        })
+        Ok(Plan { config, warnings, sha256, log, listener, clients, connections, push })
     }
 }

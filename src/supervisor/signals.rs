@@ -1,12 +1,11 @@
 //! Unix signals, caught from the first moment on: one that comes during the start is not lost.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Signals within this time are one request: what sends the first one to the process and to its
 /// group (`timeout`, some shells) means it once.
@@ -30,7 +29,9 @@ pub enum Signal {
 #[derive(Debug)]
 pub struct Signals {
     received: mpsc::UnboundedReceiver<Signal>,
-    ending: Arc<AtomicBool>,
+    /// What was taken out of turn.
+    taken: Option<Signal>,
+    ending: CancellationToken,
 }
 
 impl Signals {
@@ -46,16 +47,30 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
         };
         let (sender, received) = mpsc::unbounded_channel();
-        let ending = Arc::new(AtomicBool::new(false));
-        tokio::spawn(forward(streams, sender, Arc::clone(&ending)));
-        Ok(Self { received, ending })
+        let ending = CancellationToken::new();
+        tokio::spawn(forward(streams, sender, ending.clone()));
+        Ok(Self { received, taken: None, ending })
     }
 
     /// The next one.
     pub async fn next(&mut self) -> Signal {
+        if let Some(signal) = self.taken.take() {
+            return signal;
+        }
         match self.received.recv().await {
             Some(signal) => signal,
             None => std::future::pending().await,
+        }
+    }
+
+    /// Takes out the requests for a reload that wait.
+    pub(super) fn take_reloads(&mut self) {
+        while self.taken.is_none() {
+            match self.received.try_recv() {
+                Ok(Signal::Reload) => {}
+                Ok(other) => self.taken = Some(other),
+                Err(_) => return,
+            }
         }
     }
 
@@ -64,9 +79,9 @@ impl Signals {
         while self.next().await != Signal::EndNow {}
     }
 
-    /// Whether the process was asked to end.
-    pub fn ending(&self) -> bool {
-        self.ending.load(Relaxed)
+    /// Cancelled once the process was asked to end.
+    pub fn ending(&self) -> CancellationToken {
+        self.ending.clone()
     }
 }
 
@@ -80,7 +95,7 @@ struct Streams {
 async fn forward(
     mut streams: Streams,
     sender: mpsc::UnboundedSender<Signal>,
-    ending: Arc<AtomicBool>,
+    ending: CancellationToken,
 ) {
     let mut first: Option<tokio::time::Instant> = None;
     loop {
@@ -95,7 +110,7 @@ async fn forward(
         let signal = match first {
             None => {
                 first = Some(tokio::time::Instant::now());
-                ending.store(true, Relaxed);
+                ending.cancel();
                 last_resort();
                 Signal::End(name)
             }

@@ -182,6 +182,13 @@ pub struct ConfigState {
     pub reloads: BTreeMap<(&'static str, &'static str), u64>,
 }
 
+impl ConfigState {
+    /// Counts an attempt.
+    pub fn count(&mut self, trigger: &'static str, result: &'static str) {
+        *self.reloads.entry((trigger, result)).or_default() += 1;
+    }
+}
+
 /// The process's own numbers. Writers are many and brief; nothing here waits.
 #[derive(Debug)]
 pub struct AgentState {

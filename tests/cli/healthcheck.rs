@@ -17,6 +17,11 @@ async fn a_running_agent_is_healthy_and_a_missing_one_is_not() {
     assert_eq!((healthy.code, healthy.stdout.as_str()), (Some(0), "healthy\n"));
     let url = format!("http://127.0.0.1:{}", config.port);
     assert_eq!(desk.run(&["healthcheck", "--url", &url]).await.code, Some(0));
+    // A bad file is no bad agent: nobody restarts a container for it.
+    desk.write("config.yaml", &config.yaml().replace("apiKey", "apiKeey"));
+    let healthy = desk.run(&["healthcheck", "--config", "config.yaml"]).await;
+    assert_eq!((healthy.code, healthy.stdout.as_str()), (Some(0), "healthy\n"));
+    assert!(healthy.stderr.contains("not valid any more"), "{}", healthy.stderr);
     agent.end_by(Signal::TERM).await;
 }
 
@@ -26,5 +31,6 @@ async fn a_wrong_question_is_told_from_a_sick_agent() {
     assert_eq!(desk.run(&["healthcheck"]).await.code, Some(2));
     let url = format!("http://127.0.0.1:{}", port());
     assert_eq!(desk.run(&["healthcheck", "--url", &url]).await.code, Some(1));
-    assert_eq!(desk.run(&["healthcheck", "--config", "missing.yaml"]).await.code, Some(1));
+    let missing = desk.run(&["healthcheck", "--config", "missing.yaml"]).await;
+    assert!(missing.stderr.contains("missing.yaml: cannot read"), "{}", missing.stderr);
 }

@@ -11,16 +11,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+use support::{endpoint, process};
+
 mod check;
 mod demo;
 mod doctor;
 mod doctor_access;
-mod endpoint;
 mod farewell;
 mod healthcheck;
 mod logs;
 mod once;
-mod process;
-mod reload;
 mod run;
 mod usage;

@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use nbu_otel_agent::config::{Loaded, from_text, load};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nbu_otel_agent::config::{Environment, Loaded, from_text, load, look, unchanged};
 use secrecy::ExposeSecret as _;
 
 use super::with_server;
@@ -47,7 +50,7 @@ fn files_are_read_and_listed() {
     assert_eq!(b.api_key.expose_secret(), "key-of-b");
     assert_eq!(loaded.config.key_files["a"], dir.path().join("key"));
     let mut names: Vec<_> =
-        loaded.files.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
+        loaded.files.keys().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
     names.sort_unstable();
     names.dedup();
     assert_eq!(names, [".env", "ca.pem", "cert.pem", "config.yaml", "key", "key.pem"]);
@@ -74,7 +77,8 @@ fn files_that_cannot_be_used_are_told_without_their_content() {
 - {site: g, host: h, apiKey: k, keyFile: key.pem}
 ";
     let errors = from_text(text, &dir.path().join("config.yaml"), &nothing).unwrap_err();
-    assert!(errors.files.len() >= 8);
+    assert_eq!(errors.files.len(), 7, "each once");
+    assert_eq!(errors.files[&dir.path().join("TheKeyItself")], None);
     let text = errors.to_string().replace(&format!("{}/", dir.path().display()), "/dir/");
     let body: Vec<_> = secret.lines().filter(|line| !line.starts_with('-')).collect();
     assert!(body.iter().all(|line| !text.contains(line)) && !text.contains("TheKeyItself"));
@@ -90,7 +94,7 @@ fn the_file_itself_may_be_unusable() {
             fs::write(&path, content).unwrap();
         }
         let errors = load(&path, &nothing).unwrap_err();
-        assert!(errors.files.contains(&path));
+        assert!(errors.files.contains_key(&path));
         errors.to_string().replace(&format!("{}/", dir.path().display()), "")
     };
     let messages = [
@@ -132,4 +136,113 @@ fn a_key_in_a_file_that_everybody_can_read_is_a_warning() {
     assert_eq!(warnings(&literal, 0o644)[0].position.unwrap().line, 4);
     let expanded = literal.replace("apiKey: k", "apiKey: ${K}");
     assert_eq!(warnings(&expanded, 0o644), []);
+}
+
+#[test]
+fn each_file_is_noted_as_it_was_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let loaded = with_files(dir.path());
+    let path = |name: &str| dir.path().join(name);
+    for name in ["config.yaml", ".env", "key", "ca.pem", "cert.pem", "key.pem"] {
+        assert_eq!(loaded.files[&path(name)], look(&path(name)), "{name}");
+        assert!(loaded.files[&path(name)].is_some(), "{name}");
+    }
+    let digest = loaded.files[&path("config.yaml")].unwrap();
+    let digits = format!("{digest:02x?}").replace(['[', ']', ',', ' '], "");
+    assert_eq!(loaded.sha256, digits, "the identity is what sha256sum says of the file");
+    // The working directory's would count first.
+    assert_eq!(loaded.files[&std::env::current_dir().unwrap().join(".env")], None);
+    assert!(loaded.files.keys().all(|path| path.is_absolute()));
+    assert!(unchanged(&loaded.files));
+    fs::write(path("key"), "another").unwrap();
+    assert!(!unchanged(&loaded.files));
+}
+
+#[test]
+fn a_dotenv_that_would_count_is_noted_before_it_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.yaml");
+    fs::write(&path, with_server("    domain: ${LATER:-x}\n")).unwrap();
+    let loaded = load(&path, &nothing).unwrap();
+    assert_eq!(loaded.files[&dir.path().join(".env")], None);
+    assert!(unchanged(&loaded.files));
+    fs::write(dir.path().join(".env"), "LATER=y\n").unwrap();
+    assert!(!unchanged(&loaded.files), "its coming is a change");
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_read_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.yaml");
+    let text = |host: &str| format!("nbuserver: {{host: {host}, apiKey: '${{KEY}}'}}\n");
+    let reads = std::cell::Cell::new(0);
+    // A variable is asked for once the file was read: in that moment it is saved anew.
+    let saving = |name: &str| {
+        reads.set(reads.get() + 1);
+        if reads.get() == 1 {
+            fs::write(&path, text("new")).unwrap();
+        }
+        (name == "KEY").then(|| "k".to_owned())
+    };
+    fs::write(&path, text("old")).unwrap();
+    let loaded = load(&path, &saving).unwrap();
+    assert_eq!(loaded.config.servers[0].site, "new");
+    assert_eq!(loaded.files[&path], look(&path));
+    // The same for what is wrong: half a file is no verdict on the whole.
+    reads.set(0);
+    fs::write(&path, format!("{}nonsense: 1\n", text("half"))).unwrap();
+    assert_eq!(load(&path, &saving).unwrap().config.servers[0].site, "new");
+}
+
+#[test]
+fn a_file_that_never_rests_is_taken_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.yaml");
+    let text = |step: u32| format!("# {step}\nnbuserver: {{host: h, apiKey: '${{KEY}}'}}\n");
+    let steps = std::cell::Cell::new(0);
+    let restless = |name: &str| {
+        steps.set(steps.get() + 1);
+        fs::write(&path, text(steps.get())).unwrap();
+        (name == "KEY").then(|| "k".to_owned())
+    };
+    fs::write(&path, text(0)).unwrap();
+    let started = Instant::now();
+    assert!(load(&path, &restless).is_ok());
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(steps.get() > 1, "it was tried again");
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices_are_refused_and_not_waited_for() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let path = dir.path().join("config.yaml");
+    fs::write(
+        &path,
+        "nbuservers:\n- {site: a, host: h, apiKeyFile: pipe}\n- {site: b, host: h, apiKey: k, caFile: /dev/zero}\n",
+    )
+    .unwrap();
+    let (sender, verdicts) = std::sync::mpsc::channel();
+    for path in [path, pipe] {
+        let sender = sender.clone();
+        std::thread::spawn(move || sender.send(load(&path, &nothing).unwrap_err().to_string()));
+    }
+    for _ in 0..2 {
+        let errors = verdicts.recv_timeout(Duration::from_secs(20)).expect("it does not block");
+        assert!(errors.contains("is not a regular file"), "{errors}");
+    }
+}
+
+#[tokio::test]
+async fn the_reading_can_be_moved_to_a_thread_where_it_may_block() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.yaml");
+    fs::write(&path, "nbuserver: {host: '${HOST}', apiKey: k}\n").unwrap();
+    let env: Arc<dyn Environment + Send + Sync> =
+        Arc::new(|name: &str| (name == "HOST").then(|| "h".to_owned()));
+    let loaded = tokio::task::spawn_blocking(move || load(&path, env.as_ref())).await.unwrap();
+    assert_eq!(loaded.unwrap().config.servers[0].site, "h");
 }

@@ -93,6 +93,35 @@ fn the_defaults_are_those_of_the_documentation() {
 }
 
 #[test]
+fn reloads_over_http_are_for_this_machine_unless_somebody_says_otherwise() {
+    for (server, expected) in [
+        ("", false),
+        ("host: 0.0.0.0", false),
+        ("host: '::'", false),
+        ("host: agent.example.com", false),
+        ("host: localhost", true),
+        ("host: 127.0.0.1", true),
+        ("host: 127.1.2.3", true),
+        ("host: '[::1]'", true),
+        ("host: '::ffff:127.0.0.1'", true),
+        ("host: 127.0.0.1, lifecycle: false", false),
+        ("lifecycle: true", true),
+    ] {
+        let text = with_server(&format!("server: {{{server}}}"));
+        assert_eq!(ok(&text).config.http.lifecycle, expected, "{server}");
+    }
+}
+
+#[test]
+fn the_content_of_files_is_compared_every_so_often() {
+    assert_eq!(ok(&with_server("")).config.check_interval, Duration::from_secs(30));
+    let text = with_server("server: {configCheckInterval: 1s}");
+    assert_eq!(ok(&text).config.check_interval, Duration::from_secs(1));
+    let error = load(&with_server("server: {configCheckInterval: 900ms}")).unwrap_err();
+    insta::assert_snapshot!(error, @"config.yaml:5:31: server.configCheckInterval: expected a duration of at least 1s");
+}
+
+#[test]
 fn the_window_is_never_shorter_than_the_interval() {
     let text = with_server("server: {scrapingInterval: 5m, collectionInterval: 10m, cacheTTL: 1m}");
     let polling = ok(&text).config.polling;

@@ -15,11 +15,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, reloads};
 use crate::parts::{Program, part, repository, succeed};
 use crate::prometheus::{PULLED, PUSHED, Prometheus};
 use crate::series::{Everything, of_sites};
 use crate::support::exposition::Series;
+use crate::support::sha256;
 
 /// How long the stack may take for anything: it scrapes every 15 s.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -242,6 +243,26 @@ fn assert_hardened(engine: &Engine) {
     assert_eq!(fs::metadata(state).expect("the volume").uid(), 65532, "the agent can write there");
 }
 
+/// A save in the mounted directory is a reload in the container.
+async fn assert_reloads(config: &Path) {
+    let file = config.join("config.yaml");
+    let text = fs::read_to_string(&file).expect("a file");
+    let text = text.replace("collectionInterval: 10s", "collectionInterval: 5s");
+    // As editors and configuration management do it.
+    let new = config.join(".new");
+    fs::write(&new, &text).expect("it is written");
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o644)).expect("permissions");
+    fs::rename(new, file).expect("it is renamed");
+    let hash = sha256(&text);
+    let agent = Endpoint::on(9440);
+    eventually("the change is in force", async || {
+        let page = agent.scrape().await?;
+        let in_force = page.value("nbu_agent_config_info", &[("sha256", &hash)]) == Some(1.0);
+        (in_force && reloads(&page, "watch", "applied") >= 1.0).then_some(())
+    })
+    .await;
+}
+
 /// Prometheus has the agent's series twice: scraped from it, and from the Collector that it pushes to.
 async fn assert_both_ways() {
     let agent = Endpoint::on(9440);
@@ -279,6 +300,7 @@ async fn the_demo_comes_up_healthy_is_seen_both_ways_and_goes_without_a_trace() 
     assert_healthy(&engine, config.path());
     assert_hardened(&engine);
     assert_both_ways().await;
+    assert_reloads(config.path()).await;
 
     engine.compose(config.path(), &["down", "--volumes"]);
     assert_nothing_left(&engine);

@@ -5,7 +5,6 @@
 
 #![allow(
     unreachable_pub,
-    dead_code,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
@@ -13,12 +12,10 @@
     reason = "a test that cannot go on fails and what it measures is printed; helpers are used in part"
 )]
 
-#[path = "../cli/endpoint.rs"]
-mod endpoint;
-#[path = "../cli/process.rs"]
-mod process;
 #[path = "../support/mod.rs"]
 mod support;
+
+use support::{endpoint, process};
 
 mod agreement;
 mod collector;
@@ -29,5 +26,6 @@ mod parts;
 mod prometheus;
 mod proxy;
 mod series;
+mod storm;
 mod tls;
 mod volume;

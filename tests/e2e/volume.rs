@@ -53,20 +53,22 @@ async fn arrive(protocol: &str) {
     let dropped = [METRICS[0], ("result", "dropped")];
     let dropped = after.value("nbu_agent_otlp_points_total", &dropped);
     assert_eq!(dropped, Some(0.0), "the Collector said\n{}", collector.said());
-    let value = |page: &Page, name: &str| page.value(name, &[]).unwrap_or(f64::NAN);
-    let of_push = |name: &str| after.value(name, &METRICS).unwrap_or(f64::NAN);
     let count = exports(&after).expect("exports") - first;
+    let each = |name: &str, labels: &[(&str, &str)]| {
+        let value = |page: &Page| page.value(name, labels).unwrap_or(f64::NAN);
+        (value(&after) - value(&before)) / count
+    };
+    let now = |name: &str, labels: &[(&str, &str)]| after.value(name, labels).unwrap_or(f64::NAN);
     println!(
         "{protocol}: {} series; one export took {:.3} s from collecting to the last answer, {:.1} MB in \
          {:.0} requests, {:.3} s of CPU (scrapes included); {:.0} MiB resident; the Collector peaked at \
          {:.0} MiB",
         served.len(),
-        of_push("nbu_agent_otlp_export_duration_seconds"),
-        of_push("nbu_agent_otlp_sent_bytes_total") / exports(&after).expect("exports") / 1e6,
-        of_push("nbu_agent_otlp_requests_total") / exports(&after).expect("exports"),
-        (value(&after, "process_cpu_seconds_total") - value(&before, "process_cpu_seconds_total"))
-            / count,
-        value(&after, "process_resident_memory_bytes") / 1_048_576.0,
+        now("nbu_agent_otlp_export_duration_seconds", &METRICS),
+        each("nbu_agent_otlp_sent_bytes_total", &METRICS) / 1e6,
+        each("nbu_agent_otlp_requests_total", &METRICS),
+        each("process_cpu_seconds_total", &[]),
+        now("process_resident_memory_bytes", &[]) / 1_048_576.0,
         collector.peak_mib(),
     );
     agent.end_by(Signal::TERM).await;

@@ -16,6 +16,7 @@ mod negotiation;
 mod observation;
 mod paging;
 mod proxies;
+mod replacing;
 mod retries;
 mod server;
 mod tls;

@@ -4,8 +4,10 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part of this module")]
 
+pub mod endpoint;
 pub mod expected;
 pub mod exposition;
+pub mod process;
 pub mod received;
 
 use std::fmt::Write as _;
@@ -14,8 +16,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nbu_otel_agent::supervisor::{Source, Supervisor};
+use nbu_otel_agent::config::Diff;
+use nbu_otel_agent::supervisor::{Source, Supervisor, Trigger};
 use nbu_sim::{Clock, Settings, Simulator};
+use sha2::Digest as _;
 
 pub use exposition::Page;
 
@@ -108,6 +112,7 @@ impl Config {
 /// An agent that runs in this process.
 pub struct Agent {
     supervisor: Supervisor,
+    folder: tempfile::TempDir,
     port: u16,
     http: reqwest::Client,
 }
@@ -115,11 +120,31 @@ pub struct Agent {
 impl Agent {
     /// Starts it; the configuration must be valid.
     pub async fn start(config: &Config) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
         let environment = Arc::new(|_: &str| None);
-        let mut supervisor = Supervisor::new(Source::Text(config.yaml()), environment, None);
-        let verdict = supervisor.reload("start").await;
-        verdict.unwrap_or_else(|error| panic!("{error}\n{}", config.yaml()));
-        Self { supervisor, port: config.port, http: http_client() }
+        let source = Source::File(folder.path().join("config.yaml"));
+        let supervisor = Supervisor::new(source, environment, None);
+        let mut agent = Self { supervisor, folder, port: config.port, http: http_client() };
+        agent.put_in_force(config, Trigger::Start).await;
+        agent
+    }
+
+    /// Puts another valid configuration in force; what that changed.
+    pub async fn reload(&mut self, config: &Config) -> Diff {
+        self.put_in_force(config, Trigger::Http).await
+    }
+
+    async fn put_in_force(&mut self, config: &Config, trigger: Trigger) -> Diff {
+        let file = self.folder.path().join("config.yaml");
+        std::fs::write(file, config.yaml()).expect("a file");
+        self.port = config.port;
+        let verdict = self.supervisor.reload(trigger).await;
+        verdict.unwrap_or_else(|error| panic!("{error}\n{}", config.yaml()))
+    }
+
+    /// A configuration with the endpoint where it is.
+    pub fn config(&self) -> Config {
+        Config { port: self.port, ..Config::new() }
     }
 
     /// Address of a path of its endpoint.
@@ -166,6 +191,15 @@ impl Agent {
     pub async fn stop(self) {
         self.supervisor.shutdown().await;
     }
+}
+
+/// What `sha256sum` says of a text.
+pub fn sha256(text: &str) -> String {
+    sha2::Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// A client that neither pools nor decodes, so that each test sees what is sent.

@@ -206,6 +206,12 @@ impl Simulator {
         self.shared.log.entries()
     }
 
+    /// The keys of the last requests that carried one, valid or not, in the order of their arrival; at
+    /// most [`crate::LOG_CAPACITY`]. Requests that are never answered are among them.
+    pub fn presented_keys(&self) -> Vec<String> {
+        self.shared.log.keys()
+    }
+
     /// Requests that arrived, exactly.
     pub fn request_count(&self) -> u64 {
         self.shared.log.requests()

@@ -89,8 +89,9 @@ async fn answer(
     server: &Shared,
     request: axum::http::Request<Incoming>,
 ) -> io::Result<Response<Body>> {
-    server.log().arrived();
     let (parts, body) = request.into_parts();
+    let key = parts.headers.get("authorization").and_then(|key| key.to_str().ok());
+    server.log().arrived(key);
     let body = to_bytes(Body::new(body), LARGEST_BODY).await.map_err(io::Error::other)?;
     let Some(mut asked) = read(&parts, body.to_vec()) else {
         let version = server.release().api_version();

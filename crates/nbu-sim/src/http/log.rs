@@ -48,14 +48,27 @@ impl RequestLog {
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     entries: Mutex<VecDeque<RequestLog>>,
+    keys: Mutex<VecDeque<String>>,
     requests: AtomicU64,
     connections: AtomicU64,
 }
 
 impl Log {
-    /// Counts a request on its arrival, so that one that is never answered counts too.
-    pub(crate) fn arrived(&self) {
+    /// Counts a request on its arrival, so that one that is never answered counts too, and keeps the
+    /// key that it carried.
+    pub(crate) fn arrived(&self, key: Option<&str>) {
         self.requests.fetch_add(1, Ordering::SeqCst);
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = key {
+            if keys.len() == LOG_CAPACITY {
+                keys.pop_front();
+            }
+            keys.push_back(key.to_owned());
+        }
+    }
+
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     pub(crate) fn push(&self, entry: RequestLog) {

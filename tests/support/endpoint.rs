@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::process::Process;
-use crate::support::{PATIENCE, Page, http_client};
+use super::process::Process;
+use super::{PATIENCE, Page, http_client};
 
 /// Where an agent listens.
 pub struct Endpoint {
@@ -26,6 +26,19 @@ impl Endpoint {
     pub async fn scrape(&self) -> Option<Page> {
         let answer = self.http.get(format!("{}/metrics", self.base)).send().await.ok()?;
         Some(Page::parse(&answer.text().await.ok()?))
+    }
+
+    /// What it answers at a path.
+    pub async fn get(&self, path: &str) -> String {
+        let answer = self.http.get(format!("{}{path}", self.base)).send().await;
+        answer.expect("the endpoint answers").text().await.expect("a body")
+    }
+
+    /// Asks for the configuration to be read; status and body of the answer.
+    pub async fn post_reload(&self) -> (u16, String) {
+        let answer = self.http.post(format!("{}/-/reload", self.base)).send().await;
+        let answer = answer.expect("the endpoint answers");
+        (answer.status().as_u16(), answer.text().await.expect("a body"))
     }
 
     /// Scrapes until `done` says so; the last page.
@@ -61,6 +74,12 @@ impl Endpoint {
         })
         .await
     }
+}
+
+/// How often the configuration was loaded for this reason with this result.
+pub fn reloads(page: &Page, trigger: &str, result: &str) -> f64 {
+    let labels = [("trigger", trigger), ("result", result)];
+    page.value("nbu_agent_config_reloads_total", &labels).unwrap_or_default()
 }
 
 /// How often runs of the collectors of `site` failed in this way.

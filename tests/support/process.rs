@@ -17,7 +17,7 @@ use tokio::net::TcpSocket;
 
 pub use rustix::process::Signal;
 
-use crate::support::{Config, PATIENCE};
+use super::{Config, PATIENCE};
 
 /// What SIGTERM and SIGINT promise.
 pub const PROMISED_END: Duration = Duration::from_secs(10);
@@ -63,6 +63,11 @@ impl Desk {
 
     /// Starts the binary.
     pub fn start(&self, arguments: &[&str]) -> Process {
+        self.start_in(arguments, &[])
+    }
+
+    /// Starts the binary with these variables and no others.
+    pub fn start_in(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let stdout = self.path(&format!("{number}.stdout"));
         let stderr = self.path(&format!("{number}.stderr"));
@@ -70,6 +75,7 @@ impl Desk {
             .args(arguments)
             .current_dir(self.directory.path())
             .env_clear()
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(File::create(&stdout).expect("a file"))
             .stderr(File::create(&stderr).expect("a file"))
@@ -118,6 +124,11 @@ impl Process {
             assert!(waits || self.said().contains(text), "no {text:?} in\n{}", self.said());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends it a signal.

@@ -1,0 +1,74 @@
+//! Files that make up a configuration, as they were read: regular files only, bounded, each with the
+//! hash of its bytes, so that somebody can see later whether one differs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+/// SHA-256 of a content.
+pub type Digest = [u8; 32];
+
+/// Absolute paths with the digest of what was read there; none where nothing could be read.
+pub type Files = BTreeMap<PathBuf, Option<Digest>>;
+
+/// No file of a configuration is larger.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// The digest of these bytes.
+pub(super) fn digest(bytes: &[u8]) -> Digest {
+    Sha256::digest(bytes).into()
+}
+
+/// A digest as `sha256sum` prints it.
+pub(super) fn hexadecimal(digest: &Digest) -> String {
+    digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// What would be read at `path` now; none where nothing can be. Blocks as long as the file system.
+pub fn look(path: &Path) -> Option<Digest> {
+    read(path).ok().map(|bytes| digest(&bytes))
+}
+
+/// Whether all files are still as they were read. Blocks as long as the file system.
+pub fn unchanged(files: &Files) -> bool {
+    files.iter().all(|(path, seen)| look(path) == *seen)
+}
+
+/// Reads a whole file and notes what was seen of it. Of a file that is read twice the first content
+/// counts: where the second differs, a later look does too.
+pub(super) fn read_noted(path: &Path, files: &mut Files) -> io::Result<Vec<u8>> {
+    let content = read(path);
+    note(path, content.as_deref().ok(), files);
+    content
+}
+
+/// Notes what was seen at `path`.
+pub(super) fn note(path: &Path, content: Option<&[u8]>, files: &mut Files) {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    files.entry(absolute).or_insert_with(|| content.map(digest));
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // To open a pipe would wait for its writer, and a device may never end.
+    let kind = std::fs::metadata(path)?;
+    if kind.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
+    }
+    if !kind.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file"));
+    }
+    let mut content = Vec::new();
+    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 4 MiB"));
+    }
+    Ok(content)
+}

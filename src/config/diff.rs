@@ -1,0 +1,276 @@
+//! What a reload changes, key by key: ordinary values as they were and are, of secrets and contents
+//! only that they differ.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::ser::{Serialize, SerializeSeq as _, Serializer};
+
+use super::Config;
+use super::content::Digest;
+use super::outline::{Entry, REDACTED, Value, outline};
+
+/// What differs between two configurations that are valid. It holds no secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// Sites that came, went or changed.
+    pub sites: Vec<SiteChange>,
+    /// Keys outside of sites that changed.
+    pub keys: Vec<KeyChange>,
+}
+
+/// What became of a site.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteChange {
+    /// Its name.
+    pub site: String,
+    /// What happened to it.
+    pub change: Change,
+    /// Whether it is now another server: what was cached from the old one says nothing about it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub server_changed: bool,
+    /// Of a site that changed, the keys that did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyChange>,
+}
+
+/// What became of a key.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct KeyChange {
+    /// As people write it, such as `server.port` or `nbuservers[paris].port`.
+    pub key: String,
+    /// What happened to it.
+    pub change: Change,
+    /// The value before, where there was one that can be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// The value now, where there is one that can be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub now: Option<String>,
+}
+
+/// Kinds of change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// It was not there before.
+    Added,
+    /// It is there no longer.
+    Removed,
+    /// It is something else.
+    Changed,
+    /// The path is the same, what the file holds is not.
+    #[serde(rename = "content changed")]
+    Content,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+            Self::Content => "content changed",
+        })
+    }
+}
+
+/// What `now` changes of `before`. Where there was nothing before, all sites are added and no keys
+/// are listed: every one of them would be.
+pub fn diff(before: Option<&Config>, now: &Config) -> Diff {
+    let (sites, entries) = parted(outline(now));
+    let Some(before) = before else {
+        let sites = sites.into_iter().map(|(site, _)| added_or_removed(site, Change::Added));
+        return Diff { sites: sites.collect(), keys: Vec::new() };
+    };
+    let (old_sites, old_entries) = parted(outline(before));
+    let mut old_sites: HashMap<_, _> = old_sites.into_iter().collect();
+    let mut changes = Vec::new();
+    for (site, entries) in sites {
+        let Some(old) = old_sites.remove(&site) else {
+            changes.push(added_or_removed(site, Change::Added));
+            continue;
+        };
+        let keys = compare(&format!("nbuservers[{site}]"), &old, &entries);
+        if !keys.is_empty() {
+            let server_changed = server_changed(before, now, &site);
+            changes.push(SiteChange { site, change: Change::Changed, server_changed, keys });
+        }
+    }
+    // In the order of the old file.
+    let gone = before.servers.iter().filter(|server| old_sites.contains_key(&server.site));
+    changes.extend(gone.map(|server| added_or_removed(server.site.clone(), Change::Removed)));
+    Diff { sites: changes, keys: compare("", &old_entries, &entries) }
+}
+
+impl Diff {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.sites.is_empty() && self.keys.is_empty()
+    }
+
+    /// All keys that changed, those of sites first.
+    pub fn all_keys(&self) -> impl Iterator<Item = &KeyChange> {
+        self.sites.iter().flat_map(|site| &site.keys).chain(&self.keys)
+    }
+}
+
+type Sites = Vec<(String, Vec<Entry>)>;
+
+/// The sites, which are told apart by name, and the rest.
+fn parted(entries: Vec<Entry>) -> (Sites, Vec<Entry>) {
+    let mut sites = Sites::new();
+    let mut rest = Vec::new();
+    for entry in entries {
+        match entry.value {
+            Value::Sites(of_file) => sites.extend(of_file),
+            value => rest.push(Entry { key: entry.key, value }),
+        }
+    }
+    (sites, rest)
+}
+
+fn added_or_removed(site: String, change: Change) -> SiteChange {
+    SiteChange { site, change, server_changed: false, keys: Vec::new() }
+}
+
+fn server_changed(before: &Config, now: &Config, site: &str) -> bool {
+    let old = before.servers.iter().find(|server| server.site == site);
+    let new = now.servers.iter().find(|server| server.site == site);
+    old.zip(new).is_some_and(|(old, new)| !old.same_server(new))
+}
+
+fn compare(path: &str, before: &[Entry], now: &[Entry]) -> Vec<KeyChange> {
+    let was = leaves(path, before);
+    let mut gone: HashMap<&str, &Value> =
+        was.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+    let mut changes = Vec::new();
+    for (key, value) in leaves(path, now) {
+        let old = gone.remove(key.as_str());
+        changes.extend(key_change(key, old, Some(value)));
+    }
+    let gone = was.iter().filter(|(key, _)| gone.contains_key(key.as_str()));
+    changes.extend(gone.filter_map(|(key, value)| key_change(key.clone(), Some(value), None)));
+    changes
+}
+
+/// The values below these entries, by the paths of their keys.
+fn leaves<'e>(path: &str, entries: &'e [Entry]) -> Vec<(String, &'e Value)> {
+    let mut found = Vec::new();
+    for Entry { key, value } in entries {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match value {
+            Value::Section(entries) | Value::Pairs(entries) => found.extend(leaves(&path, entries)),
+            value => found.push((path, value)),
+        }
+    }
+    found
+}
+
+/// What became of a key, if anything did.
+fn key_change(key: String, old: Option<&Value>, new: Option<&Value>) -> Option<KeyChange> {
+    let (before, now) = (old.and_then(Value::shown), new.and_then(Value::shown));
+    let change = match (old, new) {
+        (None, None) => return None,
+        (None, Some(_)) => Change::Added,
+        (Some(_), None) => Change::Removed,
+        (Some(_), Some(_)) if before != now => Change::Changed,
+        (Some(old), Some(new)) if old.behind() == new.behind() => return None,
+        // What is shown is no change and would look like one.
+        (Some(_), Some(new)) => {
+            let change =
+                if matches!(new, Value::File(..)) { Change::Content } else { Change::Changed };
+            return Some(KeyChange { key, change, before: None, now: None });
+        }
+    };
+    Some(KeyChange { key, change, before, now })
+}
+
+impl Value {
+    /// The value as people may see it; none where there is nothing to see.
+    fn shown(&self) -> Option<String> {
+        match self {
+            Self::Secret(text, _) if text == REDACTED => None,
+            Self::Plain(text) | Self::Text(text) | Self::Secret(text, _) | Self::File(text, _) => {
+                Some(text.clone())
+            }
+            Self::Texts(texts) => Some(format!("[{}]", texts.join(", "))),
+            Self::Section(_) | Self::Pairs(_) | Self::Sites(_) => None,
+        }
+    }
+
+    /// The digest of what nobody may see.
+    fn behind(&self) -> Option<&Digest> {
+        match self {
+            Self::Secret(_, digest) | Self::File(_, digest) => Some(digest),
+            _ => None,
+        }
+    }
+}
+
+/// How many changes a log line names.
+const NAMED: usize = 10;
+
+/// How much of a key or a value a log line shows, characters.
+const SHOWN: usize = 80;
+
+/// One line, bounded.
+impl fmt::Display for Diff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("nothing changed");
+        }
+        let sites = self.sites.iter().filter(|site| site.keys.is_empty());
+        let sites = sites.map(|site| format!("site {} {}", line(&site.site), site.change));
+        let mut changes = sites.chain(self.all_keys().map(ToString::to_string));
+        let named: Vec<_> = changes.by_ref().take(NAMED).collect();
+        f.write_str(&named.join("; "))?;
+        match changes.count() {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+impl fmt::Display for KeyChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = line(&self.key);
+        match (&self.before, &self.now) {
+            (Some(before), Some(now)) => write!(f, "{key}: {} -> {}", line(before), line(now)),
+            (None, Some(now)) => write!(f, "{key}: {} {}", self.change, line(now)),
+            (_, None) => write!(f, "{key}: {}", self.change),
+        }
+    }
+}
+
+/// Text without line breaks and other controls, cut.
+fn line(text: &str) -> String {
+    let mut out = String::new();
+    for (at, c) in text.chars().enumerate() {
+        if at == SHOWN {
+            out.push('…');
+            break;
+        }
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// A list: the sites, then the keys outside of them.
+impl Serialize for Diff {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.sites.len() + self.keys.len()))?;
+        for site in &self.sites {
+            list.serialize_element(site)?;
+        }
+        for key in &self.keys {
+            list.serialize_element(key)?;
+        }
+        list.end()
+    }
+}

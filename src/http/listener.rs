@@ -1,0 +1,250 @@
+//! Listeners: bound while preparing, served at the commit, and taken over where the old endpoint has
+//! what the new one needs.
+//!
+//! A port can be bound at another address of the machine while the old listener still has it only
+//! where both share it (SO_REUSEPORT). They do so from the binding to the listening, not longer. A
+//! second agent, which binds plainly when it starts, fails before, meanwhile and after.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, Weak};
+
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::serve::{self, BACKLOG};
+use super::{Config, State, display, routes};
+
+/// The address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}{hint}")]
+pub struct BindError {
+    address: String,
+    source: io::Error,
+    hint: &'static str,
+}
+
+/// An address that is ours but not served yet. Connections to it wait in its backlog, or, where an old
+/// endpoint serves it still, go there.
+#[derive(Debug)]
+pub struct Bound {
+    address: SocketAddr,
+    listeners: Vec<TcpListener>,
+    /// Bound beside an old listener. It would take connections from that one if it listened, and they
+    /// would be lost if it came to nothing.
+    beside: Option<Beside>,
+}
+
+#[derive(Debug)]
+struct Beside {
+    socket: TcpSocket,
+    shared: Shared,
+}
+
+impl Bound {
+    /// Binds the address of `config`. Resolves names, so it can block for as long as the resolver.
+    ///
+    /// # Errors
+    ///
+    /// Where the name has no address, the port is taken or not permitted.
+    pub fn bind(config: &Config) -> Result<Self, BindError> {
+        first(config, Self::plain)
+    }
+
+    /// Binds the address of `config` while `old` goes on, which may have the same port at another
+    /// address. Where this comes to nothing, `old` is as before. Blocks as [`Bound::bind`] does.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn bind_beside(config: &Config, old: &Listening) -> Result<Self, BindError> {
+        let Some(old) = old.0.upgrade() else { return Self::bind(config) };
+        first(config, |address| match Self::plain(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                Self::taking_over(address, &old)?.ok_or(error)
+            }
+            verdict => verdict,
+        })
+    }
+
+    fn plain(address: SocketAddr) -> io::Result<Self> {
+        let socket = socket(address)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        Ok(Self { address: listener.local_addr()?, listeners: vec![listener], beside: None })
+    }
+
+    /// With what `old` has of the port; none where it has nothing of it.
+    fn taking_over(address: SocketAddr, old: &Arc<Vec<TcpListener>>) -> io::Result<Option<Self>> {
+        let mut listeners = Vec::new();
+        let mut same_port = false;
+        let mut is_there = false;
+        for listener in old.iter() {
+            let at = listener.local_addr()?;
+            same_port |= at.port() == address.port();
+            is_there |= at == address;
+            // To close it and bind anew would lose who connects in between.
+            if covers(address, at) {
+                listeners.push(duplicate(listener)?);
+            }
+        }
+        if !same_port {
+            return Ok(None);
+        }
+        let beside = if is_there { None } else { Some(Beside::bind(address, old)?) };
+        Ok(Some(Self { address, listeners, beside }))
+    }
+
+    /// The address that is listened on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until [`Server::stop`].
+    pub fn serve(self, state: Arc<State>) -> Server {
+        let mut listeners = self.listeners;
+        if let Some(beside) = self.beside {
+            match beside.listen() {
+                Ok(listener) => listeners.push(listener),
+                // The port is ours, so it takes a system without memory. Told by `is_dead`.
+                Err(error) => {
+                    tracing::error!(%error, address = %self.address, "cannot listen any longer");
+                    listeners.clear();
+                }
+            }
+        }
+        let stop = CancellationToken::new();
+        let listeners = Arc::new(listeners);
+        let weak = Arc::downgrade(&listeners);
+        let task = tokio::spawn(serve::serve(listeners, routes::router(state), stop.clone()));
+        Server { stop, task, listeners: weak }
+    }
+}
+
+impl Beside {
+    fn bind(address: SocketAddr, old: &Arc<Vec<TcpListener>>) -> io::Result<Self> {
+        let shared = Shared::new(old)?;
+        let socket = socket(address)?;
+        socket.set_reuseport(true)?;
+        socket.bind(address)?;
+        Ok(Self { socket, shared })
+    }
+
+    fn listen(self) -> io::Result<TcpListener> {
+        let listener = self.socket.listen(BACKLOG)?;
+        SockRef::from(&listener).set_reuse_port(false)?;
+        drop(self.shared);
+        Ok(listener)
+    }
+}
+
+/// Listeners that let others of this process bind beside them, until this is dropped.
+#[derive(Debug)]
+struct Shared(Weak<Vec<TcpListener>>);
+
+impl Shared {
+    fn new(listeners: &Arc<Vec<TcpListener>>) -> io::Result<Self> {
+        let shared = Self(Arc::downgrade(listeners));
+        for listener in listeners.iter() {
+            SockRef::from(listener).set_reuse_port(true)?;
+        }
+        Ok(shared)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for listener in self.0.upgrade().iter().flat_map(|listeners| listeners.iter()) {
+            // What could be set can be cleared; and a listener that is shared works too.
+            let _ = SockRef::from(listener).set_reuse_port(false);
+        }
+    }
+}
+
+/// The first address of the host that can be had.
+fn first(
+    config: &Config,
+    bind: impl Fn(SocketAddr) -> io::Result<Bound>,
+) -> Result<Bound, BindError> {
+    let fail = |source: io::Error| {
+        let hint = match source.kind() {
+            io::ErrorKind::AddrInUse => {
+                ": another process has the port; stop it or change server.port"
+            }
+            io::ErrorKind::PermissionDenied => ": ports below 1024 need a privilege",
+            io::ErrorKind::AddrNotAvailable => ": server.host is no address of this machine",
+            _ => ": server.host must be an address or a name of this machine",
+        };
+        BindError { address: display(&config.host, config.port), source, hint }
+    };
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let found = (config.host.as_str(), config.port).to_socket_addrs().map_err(fail)?;
+    let mut addresses: Vec<SocketAddr> = found.collect();
+    // Of a name with both (localhost), the one that scrapers tried with the old exporter.
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    for address in addresses {
+        match bind(address) {
+            Ok(bound) => return Ok(bound),
+            Err(error) => last = error,
+        }
+    }
+    Err(fail(last))
+}
+
+fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart must not wait for connections in TIME_WAIT; a second agent still fails.
+    socket.set_reuseaddr(true)?;
+    Ok(socket)
+}
+
+/// Whether who listens at `new` also takes what is sent to `old`. `::` takes IPv4, too, where it is
+/// not kept from it; then it does not collide with an address of IPv4 in the first place.
+fn covers(new: SocketAddr, old: SocketAddr) -> bool {
+    let everything = match new.ip() {
+        IpAddr::V4(ip) => ip.is_unspecified() && old.is_ipv4(),
+        IpAddr::V6(ip) => ip.is_unspecified(),
+    };
+    new.port() == old.port() && (everything || new.ip() == old.ip())
+}
+
+/// A second handle on the same socket.
+fn duplicate(listener: &TcpListener) -> io::Result<TcpListener> {
+    let handle = listener.as_fd().try_clone_to_owned()?;
+    TcpListener::from_std(std::net::TcpListener::from(handle))
+}
+
+/// The listeners of a [`Server`], for as long as it serves them.
+#[derive(Debug, Clone)]
+pub struct Listening(Weak<Vec<TcpListener>>);
+
+/// A listener that is served.
+#[derive(Debug)]
+pub struct Server {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    /// The task owns them.
+    listeners: Weak<Vec<TcpListener>>,
+}
+
+impl Server {
+    /// What a new listener needs to know of this one, see [`Bound::bind_beside`].
+    pub fn listening(&self) -> Listening {
+        Listening(Weak::clone(&self.listeners))
+    }
+
+    /// Whether it ended without being stopped.
+    pub fn is_dead(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Closes the listener, lets requests in flight end for a short while, then drops them.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // A panic in it was told by the runtime's hook.
+        let _ = self.task.await;
+    }
+}

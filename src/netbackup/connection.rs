@@ -1,0 +1,105 @@
+//! What follows from those settings of a client that a reload may change under it: one object, made
+//! before it is needed and then put in place of the one before (ADR 8).
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::HeaderValue;
+use secrecy::ExposeSecret as _;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::config::Config;
+use super::error::BuildError;
+use super::redact::Redactor;
+use super::route::Route;
+use super::transport;
+
+/// The longest time for which a key is not presented.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How long requests of a replaced connection may take to be dropped: they are as soon as their tasks
+/// run. One whose task looks elsewhere sends nothing either.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The way to a server: key, pool, TLS, proxy, limits. It never changes; a changed setting makes
+/// another one.
+pub struct Connection {
+    pub(super) config: Config,
+    pub(super) http: reqwest::Client,
+    pub(super) route: Route,
+    pub(super) authorization: HeaderValue,
+    pub(super) redactor: Redactor,
+    pub(super) in_flight: Semaphore,
+    refused: Mutex<Option<Instant>>,
+    /// Cancelled when another one is in force.
+    pub(super) replaced: CancellationToken,
+    /// Requests that may still send something over it.
+    pub(super) requests: TaskTracker,
+}
+
+impl Connection {
+    /// Does everything that can fail about the settings, and no network I/O.
+    ///
+    /// # Errors
+    ///
+    /// Where no client can be made of the settings.
+    pub fn new(config: Config) -> Result<Self, BuildError> {
+        Ok(Self {
+            http: transport::build(&config)?,
+            authorization: transport::authorization(&config)?,
+            redactor: Redactor::new(&config.api_key),
+            route: Route::of(&config, |name| std::env::var_os(name)),
+            in_flight: Semaphore::new(
+                config.max_concurrent_requests.clamp(1, Semaphore::MAX_PERMITS),
+            ),
+            refused: Mutex::new(None),
+            replaced: CancellationToken::new(),
+            requests: TaskTracker::new(),
+            config,
+        })
+    }
+
+    /// The settings that it was made of.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Does not present the key for `backoff`.
+    pub(super) fn refuse_key(&self, backoff: Duration) {
+        // A clock can't hold just any moment, and a back-off too long for it must not be none.
+        let until = Instant::now() + backoff.min(LONGEST_BACKOFF);
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+
+    /// Until when the key is not presented; `None` when it is.
+    pub(super) fn key_refused_until(&self) -> Option<Instant> {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        *refused = refused.filter(|until| Instant::now() < *until);
+        *refused
+    }
+
+    /// Takes over what is known of the key, where it is the same.
+    pub(super) fn inherit(&mut self, before: &Self) {
+        if self.config.api_key.expose_secret() == before.config.api_key.expose_secret() {
+            self.refused = Mutex::new(before.key_refused_until());
+        }
+    }
+
+    /// Drops the requests that are under way, and waits until none can send anything any more.
+    pub(super) async fn retire(&self) {
+        self.replaced.cancel();
+        self.requests.close();
+        // What it waits for can do no harm: no error to tell.
+        let _ = timeout(PATIENCE, self.requests.wait()).await;
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("site", &self.config.site).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,263 @@
+//! One collector as the hub sees it: its run, its samples, its numbers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Rules;
+use super::worker::{Failure, Start};
+use crate::collectors::{Cadence, Collected, Row};
+use crate::metric::Family;
+use crate::netbackup::ErrorKind;
+use crate::snapshot::CollectorStatus;
+
+/// Samples of one part of a collector, and when they were collected.
+struct Shown {
+    families: Arc<Vec<Family>>,
+    collected: Instant,
+}
+
+/// What becomes of a run that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fate {
+    /// What it brings is taken.
+    Taken,
+    /// An update met it. A failure says nothing of what holds now: it is not counted, and the run is
+    /// repeated.
+    Excused,
+    /// The settings of its collector changed: it was cancelled, and is repeated whatever it brings.
+    Repeated,
+}
+
+struct Run {
+    cancel: CancellationToken,
+    fate: Fate,
+}
+
+/// One collector.
+pub(super) struct Lane {
+    /// Tells it from one of the same name that was switched off.
+    pub(super) id: u64,
+    pub(super) row: &'static Row,
+    start: mpsc::Sender<Start>,
+    run: Option<Run>,
+    /// Settings that the collector is to hear of before its next run.
+    news: Option<Rules>,
+    /// When the last run ended, if it succeeded whole: what failed is due at once.
+    rests_since: Option<Instant>,
+    shown: BTreeMap<&'static str, Shown>,
+    /// Whether the samples are kept however old, until a run that is due has ended.
+    spared: bool,
+    pub(super) status: CollectorStatus,
+    pub(super) tally: Tally,
+    pub(super) refused: bool,
+}
+
+/// Numbers of one collector, kept through its failures.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) duration: Option<Duration>,
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+    pub(super) skipped: u64,
+    pub(super) errors: BTreeMap<&'static str, u64>,
+    pub(super) unreadable: u64,
+    pub(super) duplicates: usize,
+    pub(super) permitted: Option<bool>,
+}
+
+impl Lane {
+    /// One that did not run yet, and whose worker listens to `start`.
+    pub(super) fn new(id: u64, row: &'static Row, start: mpsc::Sender<Start>) -> Self {
+        Self {
+            id,
+            row,
+            start,
+            run: None,
+            news: None,
+            rests_since: None,
+            shown: BTreeMap::new(),
+            spared: false,
+            status: CollectorStatus { collector: row.name, ..CollectorStatus::default() },
+            tally: Tally::default(),
+            refused: false,
+        }
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.run.is_some()
+    }
+
+    /// Whether a cycle that starts now takes it along.
+    pub(super) fn is_due(&self, rules: &Rules) -> bool {
+        let soon = Instant::now() + rules.polling.interval / 2;
+        self.rests_since.is_none_or(|since| since + self.pause(rules) <= soon)
+    }
+
+    /// Starts a run; whether it did.
+    pub(super) fn start(&mut self) -> bool {
+        let cancel = CancellationToken::new();
+        let start = Start { cancel: cancel.clone(), news: self.news.clone() };
+        let started = self.start.try_send(start).is_ok();
+        if started {
+            self.news = None;
+            self.run = Some(Run { cancel, fate: Fate::Taken });
+        }
+        started
+    }
+
+    /// The run ended.
+    pub(super) fn end_run(&mut self) -> Fate {
+        self.run.take().map_or(Fate::Repeated, |run| run.fate)
+    }
+
+    /// The run under way, if any, is not to be held responsible for a failure.
+    pub(super) fn excuse(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.fate = run.fate.max(Fate::Excused);
+        }
+    }
+
+    /// The collector has other settings from its next run on, which is due. What it shows stays on
+    /// show until then.
+    pub(super) fn reconfigure(&mut self, rules: &Rules) {
+        self.news = Some(rules.clone());
+        self.rests_since = None;
+        if let Some(run) = &mut self.run {
+            run.fate = Fate::Repeated;
+            run.cancel.cancel();
+        }
+    }
+
+    /// Asked again at the next cycle, whatever its cadence.
+    pub(super) fn ask_again(&mut self) {
+        self.rests_since = None;
+    }
+
+    /// The collector is switched off.
+    pub(super) fn close(self) {
+        if let Some(run) = &self.run {
+            run.cancel.cancel();
+        }
+    }
+
+    /// The samples of a collector that works are not stale for a change of the rules alone: it was
+    /// not due before.
+    pub(super) fn spare(&mut self) {
+        self.spared = self.status.ok == Some(true);
+    }
+
+    fn pause(&self, rules: &Rules) -> Duration {
+        match self.row.cadence {
+            Cadence::EveryPoll => Duration::ZERO,
+            Cadence::Slow => rules.polling.cache_ttl,
+        }
+    }
+
+    /// The age at which its samples are too old to be shown. What is asked for seldom must not be
+    /// stale before it is asked for again.
+    fn stale_after(&self, rules: &Rules) -> Duration {
+        let polling = &rules.polling;
+        polling.stale_after.max(self.pause(rules) + 2 * polling.interval)
+    }
+
+    /// When the next of its samples are too old; `None` where none will be.
+    pub(super) fn next_expiry(&self, rules: &Rules) -> Option<Instant> {
+        let oldest = self.shown.values().map(|shown| shown.collected).min();
+        oldest.filter(|_| !self.spared).map(|collected| collected + self.stale_after(rules))
+    }
+
+    /// Drops what is too old; whether there was any.
+    pub(super) fn expire(&mut self, rules: &Rules) -> bool {
+        let (now, age, before) = (Instant::now(), self.stale_after(rules), self.shown.len());
+        if !self.spared {
+            self.shown.retain(|_, shown| shown.collected + age > now);
+        }
+        self.shown.len() < before
+    }
+
+    /// What it has on show.
+    pub(super) fn shown(&self) -> impl Iterator<Item = &Arc<Vec<Family>>> {
+        self.shown.values().map(|shown| &shown.families)
+    }
+
+    /// How many series it shows.
+    pub(super) fn samples(&self) -> usize {
+        self.shown().flat_map(|families| families.iter()).map(|f| f.points.len()).sum()
+    }
+
+    /// Takes the parts that succeeded; returns what did not.
+    pub(super) fn accept(&mut self, collected: Collected) -> Vec<Failure> {
+        let mut problems = Vec::new();
+        self.tally.unreadable += collected.unreadable;
+        if collected.permitted.is_some() {
+            self.tally.permitted = collected.permitted;
+        }
+        self.shown.retain(|part, _| collected.parts.iter().any(|(named, _)| named == part));
+        let mut duplicates = 0;
+        for (part, result) in collected.parts {
+            match result {
+                Ok(samples) => {
+                    let (families, dropped) = samples.finish();
+                    duplicates += dropped;
+                    let families = Arc::new(families);
+                    self.shown.insert(part, Shown { families, collected: Instant::now() });
+                }
+                Err(error) => problems.push(Failure::Api(error)),
+            }
+        }
+        self.tally.duplicates = duplicates;
+        // Parts that fail for one reason are one problem.
+        problems.dedup_by_key(|problem| problem.cause());
+        problems
+    }
+
+    /// Counts a run and logs where its state changed.
+    pub(super) fn note(
+        &mut self,
+        site: &str,
+        problems: &[Failure],
+        ended: SystemTime,
+        took: Duration,
+    ) {
+        let collector = self.row.name;
+        let was = self.status.ok;
+        self.refused = problems.iter().any(|problem| {
+            matches!(problem, Failure::Api(error) if error.kind() == ErrorKind::Unauthorized)
+        });
+        if problems.iter().any(Failure::is_permission) {
+            self.tally.permitted = Some(false);
+        }
+        self.status.ok = Some(problems.is_empty());
+        self.rests_since = problems.is_empty().then(Instant::now);
+        self.spared = false;
+        self.tally.duration = Some(took);
+        if problems.is_empty() {
+            self.tally.succeeded += 1;
+            self.status.last_success = Some(ended);
+            self.status.error = None;
+            let (series, ms) = (self.samples(), took.as_millis());
+            match was {
+                Some(true) => tracing::debug!(site, collector, series, ms, "collected"),
+                Some(false) => tracing::info!(site, collector, series, ms, "works again"),
+                None => tracing::info!(site, collector, series, ms, "first collection is complete"),
+            }
+            return;
+        }
+        self.tally.failed += 1;
+        for problem in problems {
+            *self.tally.errors.entry(problem.kind()).or_default() += 1;
+            if was == Some(false) {
+                tracing::debug!(site, collector, kind = problem.kind(), error = %problem, "still fails");
+            } else {
+                tracing::warn!(site, collector, kind = problem.kind(), error = %problem, "fails; its last samples are kept until they are stale");
+            }
+        }
+        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        self.status.error = Some(texts.join("; "));
+    }
+}

@@ -1,0 +1,119 @@
+//! When the next cycle of a site starts.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The starts of cycles. Sites that started together spread out: the gap after the first cycle, and
+/// after one that an update asked for, is a random share of the interval.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    interval: Duration,
+    /// The start of the last cycle, as it was planned.
+    last: Option<Instant>,
+    next: Instant,
+    /// The share of the interval between the two.
+    share: f64,
+    spread: bool,
+}
+
+impl Schedule {
+    pub(super) fn new(first: Instant, interval: Duration) -> Self {
+        Self { interval, last: None, next: first, share: 1.0, spread: true }
+    }
+
+    pub(super) fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// The next cycle starts now: plans the one after it. What is too late already is skipped.
+    pub(super) fn advance(&mut self) {
+        self.share = if self.spread { 0.5 + fastrand::f64() / 2.0 } else { 1.0 };
+        self.spread = false;
+        self.last = Some(self.next);
+        self.next += self.interval.mul_f64(self.share);
+        let now = Instant::now();
+        while self.next <= now {
+            self.next += self.interval;
+        }
+    }
+
+    /// Plans the next cycle anew, from the start of the last one; not before `earliest`.
+    pub(super) fn replan(&mut self, interval: Duration, earliest: Instant) {
+        self.interval = interval;
+        if let Some(last) = self.last {
+            self.next = last + interval.mul_f64(self.share);
+            if self.next < earliest {
+                self.next = earliest;
+                self.spread = true;
+            }
+        }
+    }
+
+    /// The next cycle starts at `at`, if it does not sooner.
+    pub(super) fn hasten(&mut self, at: Instant) {
+        if at < self.next {
+            self.next = at;
+            self.spread = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// One that has had two cycles, the last one planned for the instant that is returned; the next
+    /// one comes a whole interval later.
+    async fn settled(interval: Duration) -> (Schedule, Instant) {
+        let mut schedule = Schedule::new(Instant::now(), interval);
+        schedule.advance();
+        let second = schedule.next();
+        tokio::time::sleep_until(second).await;
+        schedule.advance();
+        (schedule, second)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_gap_is_a_share_of_the_interval_and_the_others_are_whole() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start, 100 * SECOND);
+        schedule.advance();
+        let second = schedule.next();
+        assert!(second >= start + 50 * SECOND && second <= start + 100 * SECOND);
+        tokio::time::sleep_until(second).await;
+        schedule.advance();
+        assert_eq!(schedule.next(), second + 100 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn cycles_that_are_too_late_are_skipped() {
+        let (mut schedule, last) = settled(100 * SECOND).await;
+        tokio::time::sleep(350 * SECOND).await;
+        schedule.advance();
+        assert_eq!(schedule.next(), last + 400 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_interval_counts_from_the_start_of_the_last_cycle() {
+        let (mut schedule, last) = settled(100 * SECOND).await;
+        let now = last + 30 * SECOND;
+        schedule.replan(600 * SECOND, now);
+        assert_eq!(schedule.next(), last + 600 * SECOND);
+        schedule.replan(40 * SECOND, now);
+        assert_eq!(schedule.next(), last + 40 * SECOND);
+        schedule.replan(10 * SECOND, now);
+        assert_eq!(schedule.next(), last + 30 * SECOND, "it is due, and not in the past");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cycle_that_is_asked_for_comes_no_later_than_planned() {
+        let (mut schedule, last) = settled(100 * SECOND).await;
+        schedule.hasten(last + 200 * SECOND);
+        assert_eq!(schedule.next(), last + 100 * SECOND);
+        schedule.hasten(last + SECOND);
+        assert_eq!(schedule.next(), last + SECOND);
+    }
+}

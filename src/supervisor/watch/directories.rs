@@ -1,0 +1,117 @@
+//! The directories in which a file can change: its own, and that of each symlink on the way to it.
+//! Editors rename files over others, Kubernetes renames a link (`..data`) over another; both happen
+//! in a directory, while a watch on the file would go on watching what was replaced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
+
+/// As many symlinks as the kernel follows.
+const MAX_LINKS: usize = 40;
+
+/// Device and inode: a directory that was made again is another one.
+pub(super) type Identity = (u64, u64);
+
+/// The directories of some files.
+pub(super) struct Found {
+    /// Those that are there, each once, by a path without symlinks.
+    pub(super) present: BTreeMap<PathBuf, Identity>,
+    /// Whether one is missing.
+    pub(super) incomplete: bool,
+}
+
+/// The directories of these files.
+pub(super) fn of<'p>(files: impl Iterator<Item = &'p PathBuf>) -> Found {
+    let wanted: BTreeSet<PathBuf> = files.flat_map(|file| on_the_way(file)).collect();
+    // One directory may have several paths (bind mounts), and can have one watch only.
+    let mut paths = BTreeMap::new();
+    let mut incomplete = false;
+    for path in wanted {
+        match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => {
+                paths.entry((found.dev(), found.ino())).or_insert(path);
+            }
+            _ => incomplete = true,
+        }
+    }
+    Found { present: paths.into_iter().map(|(id, path)| (path, id)).collect(), incomplete }
+}
+
+/// Walks to the file as the kernel does.
+fn on_the_way(file: &Path) -> BTreeSet<PathBuf> {
+    let mut passed = BTreeSet::new();
+    let mut links = 0;
+    // Without symlinks, so that `..` is its parent.
+    let mut here = PathBuf::from("/");
+    let mut rest = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    loop {
+        let mut components = rest.components();
+        let next = components.next();
+        let beyond = components.as_path().to_owned();
+        match next {
+            None => break,
+            Some(Component::RootDir) => here = PathBuf::from("/"),
+            Some(Component::ParentDir) => drop(here.pop()),
+            Some(Component::CurDir | Component::Prefix(_)) => {}
+            Some(Component::Normal(name)) => {
+                let path = here.join(name);
+                match fs::read_link(&path) {
+                    Ok(target) if links < MAX_LINKS => {
+                        links += 1;
+                        passed.insert(here.clone());
+                        rest = target.join(beyond);
+                        continue;
+                    }
+                    _ => here = path,
+                }
+            }
+        }
+        rest = beyond;
+    }
+    passed.extend(here.parent().map(Path::to_owned));
+    passed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn names(found: &Found, below: &Path) -> Vec<String> {
+        let relative = |path: &PathBuf| path.strip_prefix(below).unwrap().display().to_string();
+        found.present.keys().map(relative).collect()
+    }
+
+    #[test]
+    fn each_symlink_on_the_way_adds_its_directory() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().canonicalize().unwrap();
+        for name in ["mount", "mount/..2026_1", "links", "etc"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        fs::write(root.join("mount/..2026_1/config.yaml"), "").unwrap();
+        symlink("..2026_1", root.join("mount/..data")).unwrap();
+        symlink("..data/config.yaml", root.join("mount/config.yaml")).unwrap();
+        symlink("../mount", root.join("links/current")).unwrap();
+        symlink(root.join("links/current/config.yaml"), root.join("etc/config.yaml")).unwrap();
+
+        let found = of([root.join("etc/./config.yaml")].iter());
+        assert_eq!(names(&found, &root), ["etc", "links", "mount", "mount/..2026_1"]);
+        assert!(!found.incomplete);
+
+        fs::remove_dir_all(root.join("mount/..2026_1")).unwrap();
+        let found = of([root.join("etc/config.yaml")].iter());
+        assert_eq!(names(&found, &root), ["etc", "links", "mount"]);
+        assert!(found.incomplete, "it cannot be told when the link leads somewhere again");
+    }
+
+    #[test]
+    fn a_circle_of_symlinks_has_an_end() {
+        let place = tempfile::tempdir().unwrap();
+        symlink("b", place.path().join("a")).unwrap();
+        symlink("a", place.path().join("b")).unwrap();
+        assert_eq!(of([place.path().join("a")].iter()).present.len(), 1);
+    }
+}

@@ -1,0 +1,41 @@
+//! The endpoint by itself, without a supervisor: reloads over HTTP, and listeners that follow another.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "http/listener.rs"]
+mod listener;
+#[path = "http/reload.rs"]
+mod reload;
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use nbu_otel_agent::http::{Config, ReloadRequest, State};
+use nbu_otel_agent::snapshot::Store;
+use nbu_otel_agent::telemetry::agent::AgentState;
+use nbu_otel_agent::telemetry::otlp::stats::OtlpStats;
+use nbu_otel_agent::telemetry::renderer::Renderer;
+use tokio::sync::mpsc;
+
+/// What the handlers read, and what they ask of a supervisor.
+fn state() -> (Arc<State>, mpsc::Receiver<ReloadRequest>) {
+    let (reload, requests) = mpsc::channel(4);
+    let store = Store::new();
+    let agent = AgentState::new(Arc::new(OtlpStats::default()));
+    let state = State {
+        renderer: Renderer::new(Arc::clone(&store), Arc::clone(&agent)),
+        store,
+        agent,
+        metrics_path: arc_swap::ArcSwap::from_pointee("/metrics".to_owned()),
+        ready: AtomicBool::new(true),
+        reload,
+        lifecycle: AtomicBool::new(true),
+    };
+    (Arc::new(state), requests)
+}
+
+fn listen(host: &str, port: u16) -> Config {
+    let (host, metrics_path) = (host.to_owned(), "/metrics".to_owned());
+    Config { host, port, metrics_path, lifecycle: true }
+}

@@ -1,0 +1,33 @@
+//! Live reload of the binary: each trigger, each way of saving a file, each class of key, bad files, and
+//! what systemd hears of it.
+
+#![allow(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails; helpers are used in part"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::{endpoint, process};
+
+mod bad_files;
+mod keys;
+mod saving;
+mod signal;
+mod systemd;
+mod triggers;
+
+/// An agent that serves a first page.
+async fn started(
+    desk: &process::Desk,
+    config: &support::Config,
+) -> (process::Process, endpoint::Endpoint) {
+    desk.write("config.yaml", &config.yaml());
+    let mut agent = desk.start(&["--config", "config.yaml"]);
+    let endpoint = endpoint::Endpoint::on(config.port);
+    endpoint.until(&mut agent, "a first page", |_| true).await;
+    (agent, endpoint)
+}

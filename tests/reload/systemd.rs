@@ -1,0 +1,68 @@
+//! What systemd hears of an agent with Type=notify-reload.
+
+use std::os::unix::net::UnixDatagram;
+
+use nbu_sim::Simulator;
+
+use crate::endpoint::Endpoint;
+use crate::process::{Desk, Process, Signal, config};
+use crate::support::{Config, PATIENCE, simulate, world};
+
+/// The socket that systemd would have, and an agent that was told of it.
+struct Systemd {
+    socket: UnixDatagram,
+    agent: Process,
+    base: Config,
+    desk: Desk,
+    _paris: Simulator,
+}
+
+impl Systemd {
+    async fn start(more: &[(&str, &str)]) -> Self {
+        let paris = simulate(world(1)).await;
+        let base = config().site("paris", &paris);
+        let desk = Desk::with(&base.yaml());
+        let path = desk.path("notify");
+        let socket = UnixDatagram::bind(&path).expect("a socket");
+        socket.set_read_timeout(Some(PATIENCE)).expect("it is set");
+        let own = [("NOTIFY_SOCKET", path.to_str().expect("a path"))];
+        let agent = desk.start_in(&["--config", "config.yaml"], &[&own, more].concat());
+        Self { socket, agent, base, desk, _paris: paris }
+    }
+
+    /// The next message.
+    fn hears(&self) -> String {
+        let mut buffer = [0; 1024];
+        let length = self.socket.recv(&mut buffer).expect("a message");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_hears_of_the_start_of_each_reload_and_of_the_end() {
+    let mut systemd = Systemd::start(&[]).await;
+    let ready = systemd.hears();
+    assert!(ready.starts_with("READY=1\nSTATUS=1 site, configuration "), "{ready}");
+    Endpoint::on(systemd.base.port).complete(&mut systemd.agent, "paris").await;
+
+    systemd.desk.write("config.yaml", &systemd.base.yaml().replace("apiKey", "apiKeey"));
+    systemd.agent.signal(Signal::HUP);
+    let reloading = systemd.hears();
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    let ready = systemd.hears();
+    assert!(ready.starts_with("READY=1\n") && ready.contains("rejected"), "{ready}");
+
+    systemd.agent.signal(Signal::TERM);
+    assert!(systemd.hears().starts_with("STOPPING=1"));
+    assert_eq!(systemd.agent.end(PATIENCE).await.code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watchdog_gets_its_signs_of_life() {
+    let mut systemd = Systemd::start(&[("WATCHDOG_USEC", "400000")]).await;
+    let mut signs = 0;
+    while signs < 3 {
+        signs += usize::from(systemd.hears() == "WATCHDOG=1\n");
+    }
+    systemd.agent.end_by(Signal::TERM).await;
+}
