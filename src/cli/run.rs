@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::config::ProcessEnvironment;
 use crate::log::Log;
-use crate::supervisor::{Signals, Source, Supervisor, Trigger};
+use crate::supervisor::{ReloadError, Signals, Source, Supervisor, Trigger};
 
 pub(super) fn run(path: PathBuf, log: Log) -> ExitCode {
     let runtime = match runtime() {
@@ -33,6 +33,9 @@ pub(super) async fn serve(source: Source, log: Log, started: impl FnOnce()) -> E
     let environment = Arc::new(ProcessEnvironment);
     let mut supervisor = Supervisor::new(source, environment, Some(log)).ended_by(&signals);
     if let Err(error) = supervisor.reload(Trigger::Start).await {
+        if matches!(error, ReloadError::Ending) {
+            return ExitCode::SUCCESS;
+        }
         // Also where the log is filtered, or goes to a file.
         super::complain(&format!("nbu-otel-agent does not start:\n{error}\n"));
         return if signals.ending().is_cancelled() { ExitCode::SUCCESS } else { ExitCode::FAILURE };

@@ -1,98 +1,13 @@
 //! Commit: what runs is changed to what was prepared. Nothing here can fail.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::plan::{Plan, Push};
-use super::sites::{Site, end};
+use super::running::LAST_EXPORT;
 use super::{Supervisor, Trigger, Verdict};
 use crate::config::{Config, SafeConfig};
-use crate::http::{self, Listening};
-use crate::telemetry::otlp::ExporterHandle;
-use crate::telemetry::traces::{Tracer, Tracing};
-
-/// How long the last OTLP export may take at a stop or a change.
-const LAST_EXPORT: Duration = Duration::from_secs(4);
-
-/// Everything that runs.
-#[derive(Default)]
-pub(super) struct Running {
-    pub(super) config: Option<Arc<Config>>,
-    pub(super) sites: BTreeMap<Arc<str>, Site>,
-    server: Option<(http::Server, SocketAddr)>,
-    otlp: Option<ExporterHandle>,
-    tracing: Option<Tracing>,
-    pub(super) tracer: Tracer,
-}
-
-impl Running {
-    /// Whether something ended that should run.
-    pub(super) fn is_damaged(&self) -> bool {
-        self.sites.values().any(|site| site.poller.is_dead())
-            || self.otlp.as_ref().is_some_and(ExporterHandle::is_dead)
-            || self.server.as_ref().is_some_and(|(server, _)| server.is_dead())
-    }
-
-    /// The endpoint's listeners, where it has some.
-    pub(super) fn listening(&self) -> Option<Listening> {
-        self.server.as_ref().map(|(server, _)| server.listening())
-    }
-
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        self.server.as_ref().map(|(_, address)| *address)
-    }
-
-    /// Whether the endpoint listens where this configuration wants it.
-    pub(super) fn listens_at(&self, wanted: &http::Config) -> bool {
-        self.server.as_ref().is_some_and(|(server, _)| !server.is_dead())
-            && self.config.as_ref().is_some_and(|config| config.http.same_address(wanted))
-    }
-
-    /// Whether the push is as this configuration wants it.
-    pub(super) fn pushes_like(&self, wanted: &Config) -> bool {
-        let dead = self.otlp.as_ref().is_some_and(ExporterHandle::is_dead);
-        !dead
-            && self.config.as_ref().is_some_and(|config| {
-                config.metrics == wanted.metrics
-                // They make the identity of this agent.
-                && config.http.same_address(&wanted.http)
-                && match (&config.otlp, &wanted.otlp) {
-                    (None, None) => true,
-                    (Some(now), Some(then)) => now.same_as(then),
-                    _ => false,
-                }
-            })
-    }
-
-    /// Stops everything: pollers first, so that the last export is the last word.
-    pub(super) async fn stop(&mut self) {
-        end(std::mem::take(&mut self.sites).into_values().collect()).await;
-        let otlp = self.otlp.take();
-        let push = async {
-            if let Some(otlp) = otlp {
-                // How it went is logged and counted by the exporter.
-                let _ = otlp.shutdown(LAST_EXPORT).await;
-            }
-        };
-        let tracing = self.tracing.take();
-        let trace = async {
-            if let Some(tracing) = tracing {
-                tracing.shutdown(LAST_EXPORT).await;
-            }
-        };
-        let server = self.server.take();
-        let serve = async {
-            if let Some((server, _)) = server {
-                server.stop().await;
-            }
-        };
-        tokio::join!(push, trace);
-        serve.await;
-    }
-}
 
 impl Supervisor {
     pub(super) async fn commit(&mut self, plan: Plan, trigger: Trigger, verdict: Verdict) {
@@ -121,6 +36,10 @@ impl Supervisor {
         // All of it at once, and before the endpoint serves for the first time.
         self.agent.update_config(|state| {
             state.count(trigger.as_str(), verdict.as_str());
+            if trigger == Trigger::Recovery {
+                // It says nothing about the files.
+                return;
+            }
             state.sha256 = hash;
             state.last_ok = true;
             state.last_error = None;

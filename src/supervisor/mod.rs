@@ -9,6 +9,7 @@ mod plan;
 mod requests;
 mod resources;
 mod run;
+mod running;
 mod signals;
 mod sites;
 mod systemd;
@@ -33,8 +34,8 @@ use crate::telemetry::renderer::Renderer;
 pub use requests::{Trigger, Verdict};
 pub use signals::{Signal, Signals};
 
-use commit::Running;
 use requests::{Inbox, Senders};
+use running::Running;
 use watch::Watcher;
 
 /// How often files are compared where no configuration says so.
@@ -173,6 +174,9 @@ impl Supervisor {
     /// Where the configuration is wrong or cannot be put in force. What ran before runs on.
     pub async fn reload(&mut self, trigger: Trigger) -> Result<Diff, ReloadError> {
         let result = self.try_reload(trigger).await;
+        if matches!(result, Err(ReloadError::Ending)) {
+            return result;
+        }
         let verdict = Verdict::of(&result);
         if let Err(error) = &result {
             self.agent.update_config(|state| {
@@ -197,19 +201,38 @@ impl Supervisor {
     }
 
     async fn try_reload(&mut self, trigger: Trigger) -> Result<Diff, ReloadError> {
-        let (source, environment) = (self.source.clone(), Arc::clone(&self.environment));
-        let loaded = self.blocking(move || source.load(environment.as_ref())).await?;
-        self.tried.clone_from(match &loaded {
-            Ok(loaded) => &loaded.files,
-            Err(errors) => &errors.files,
-        });
-        let loaded = loaded?;
+        let loaded = match self.config() {
+            // What is in force is put right, whatever the files say by now.
+            Some(config) if trigger == Trigger::Recovery => self.again(&config),
+            _ => self.load().await?,
+        };
         let diff = config::diff(self.config().as_deref(), &loaded.config);
         let need = self.need(loaded);
         let plan = self.blocking(move || need.build()).await??;
         let verdict = if diff.is_empty() { Verdict::Unchanged } else { Verdict::Applied };
         self.commit(plan, trigger, verdict).await;
         Ok(diff)
+    }
+
+    /// Reads the configuration, and notes what was read.
+    async fn load(&mut self) -> Result<Loaded, ReloadError> {
+        let (source, environment) = (self.source.clone(), Arc::clone(&self.environment));
+        let loaded = self.blocking(move || source.load(environment.as_ref())).await?;
+        self.tried.clone_from(match &loaded {
+            Ok(loaded) => &loaded.files,
+            Err(errors) => &errors.files,
+        });
+        Ok(loaded?)
+    }
+
+    /// The configuration in force, as if it was read again.
+    fn again(&self, config: &Config) -> Loaded {
+        Loaded {
+            config: config.clone(),
+            warnings: Vec::new(),
+            sha256: self.agent.config().sha256,
+            files: self.tried.clone(),
+        }
     }
 
     /// Runs what may block, for as long as nobody asks for the end.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Supervisor;
 use super::resources::resource;
-use super::sites::Polled;
+use super::running::Polled;
 use crate::config::{Config, Diagnostic, Loaded};
 use crate::http::{BindError, Bound, Listening};
 use crate::log::{OpenError, Opened};

@@ -100,6 +100,8 @@ impl Batch {
                 // It has neither maps with other keys than texts, nor numbers.
                 changes: serde_json::to_value(diff).unwrap_or(Value::Null),
             }),
+            // Dropped, the replies say so.
+            Err(ReloadError::Ending) => return,
             Err(error) => Err(error.to_string()),
         };
         for reply in self.replies {

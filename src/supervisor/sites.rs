@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::Supervisor;
-use super::commit::Running;
+use super::running::{Site, end};
 use crate::collectors::TABLE;
 use crate::config::Config;
 use crate::netbackup::{self, Client, Connection};
@@ -17,36 +15,6 @@ use crate::telemetry::traces::Tracer;
 
 /// Sites start to poll within this time, spread evenly, where there are many.
 const START_SPREAD: Duration = Duration::from_millis(500);
-
-/// One site that is polled.
-pub(super) struct Site {
-    config: netbackup::Config,
-    pub(super) poller: Poller,
-    pub(super) latest: watch::Receiver<Arc<Snapshot>>,
-}
-
-/// How a server that is wanted is polled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Polled {
-    /// With just these settings.
-    So,
-    /// The same server, with other settings.
-    Otherwise,
-    /// Not at all: the site is new, its server is another one, or its poller ended.
-    Not,
-}
-
-impl Running {
-    /// Whether and how this server is polled.
-    pub(super) fn polled(&self, server: &netbackup::Config) -> Polled {
-        match self.sites.get(server.site.as_str()) {
-            Some(site) if site.poller.is_dead() => Polled::Not,
-            Some(site) if site.config.same_as(server) => Polled::So,
-            Some(site) if site.config.same_server(server) => Polled::Otherwise,
-            _ => Polled::Not,
-        }
-    }
-}
 
 impl Supervisor {
     /// Sites whose server stays are updated in place. What the others had cached is served to nobody
@@ -129,14 +97,6 @@ impl Supervisor {
 /// The wait of the site at `position` among `count` that start to poll together.
 fn spread(position: usize, count: usize) -> Duration {
     START_SPREAD.mul_f64(position as f64 / count.max(20) as f64)
-}
-
-/// Ends pollers, all at once.
-pub(super) async fn end(sites: Vec<Site>) {
-    for site in &sites {
-        site.poller.cancel();
-    }
-    futures_util::future::join_all(sites.into_iter().map(|site| site.poller.ended())).await;
 }
 
 fn start_site(

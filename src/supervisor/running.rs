@@ -1,0 +1,132 @@
+//! What runs, and how it compares with what a configuration wants.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::http::{self, Listening};
+use crate::netbackup;
+use crate::poller::Poller;
+use crate::snapshot::Snapshot;
+use crate::telemetry::otlp::ExporterHandle;
+use crate::telemetry::traces::{Tracer, Tracing};
+
+/// How long the last OTLP export may take at a stop or a change.
+pub(super) const LAST_EXPORT: Duration = Duration::from_secs(4);
+
+/// One site that is polled.
+pub(super) struct Site {
+    pub(super) config: netbackup::Config,
+    pub(super) poller: Poller,
+    pub(super) latest: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// How a server that is wanted is polled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Polled {
+    /// With just these settings.
+    So,
+    /// The same server, with other settings.
+    Otherwise,
+    /// Not at all: the site is new, its server is another one, or its poller ended.
+    Not,
+}
+
+/// Everything that runs.
+#[derive(Default)]
+pub(super) struct Running {
+    pub(super) config: Option<Arc<Config>>,
+    pub(super) sites: BTreeMap<Arc<str>, Site>,
+    pub(super) server: Option<(http::Server, SocketAddr)>,
+    pub(super) otlp: Option<ExporterHandle>,
+    pub(super) tracing: Option<Tracing>,
+    pub(super) tracer: Tracer,
+}
+
+impl Running {
+    /// Whether something ended that should run.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.sites.values().any(|site| site.poller.is_dead())
+            || self.otlp.as_ref().is_some_and(ExporterHandle::is_dead)
+            || self.server.as_ref().is_some_and(|(server, _)| server.is_dead())
+    }
+
+    /// The endpoint's listeners, where it has some.
+    pub(super) fn listening(&self) -> Option<Listening> {
+        self.server.as_ref().map(|(server, _)| server.listening())
+    }
+
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(|(_, address)| *address)
+    }
+
+    /// Whether the endpoint listens where this configuration wants it.
+    pub(super) fn listens_at(&self, wanted: &http::Config) -> bool {
+        self.server.as_ref().is_some_and(|(server, _)| !server.is_dead())
+            && self.config.as_ref().is_some_and(|config| config.http.same_address(wanted))
+    }
+
+    /// Whether the push is as this configuration wants it.
+    pub(super) fn pushes_like(&self, wanted: &Config) -> bool {
+        let dead = self.otlp.as_ref().is_some_and(ExporterHandle::is_dead);
+        !dead
+            && self.config.as_ref().is_some_and(|config| {
+                config.metrics == wanted.metrics
+                // They make the identity of this agent.
+                && config.http.same_address(&wanted.http)
+                && match (&config.otlp, &wanted.otlp) {
+                    (None, None) => true,
+                    (Some(now), Some(then)) => now.same_as(then),
+                    _ => false,
+                }
+            })
+    }
+
+    /// Whether and how this server is polled.
+    pub(super) fn polled(&self, server: &netbackup::Config) -> Polled {
+        match self.sites.get(server.site.as_str()) {
+            Some(site) if site.poller.is_dead() => Polled::Not,
+            Some(site) if site.config.same_as(server) => Polled::So,
+            Some(site) if site.config.same_server(server) => Polled::Otherwise,
+            _ => Polled::Not,
+        }
+    }
+
+    /// Stops everything: pollers first, so that the last export is the last word.
+    pub(super) async fn stop(&mut self) {
+        end(std::mem::take(&mut self.sites).into_values().collect()).await;
+        let otlp = self.otlp.take();
+        let push = async {
+            if let Some(otlp) = otlp {
+                // How it went is logged and counted by the exporter.
+                let _ = otlp.shutdown(LAST_EXPORT).await;
+            }
+        };
+        let tracing = self.tracing.take();
+        let trace = async {
+            if let Some(tracing) = tracing {
+                tracing.shutdown(LAST_EXPORT).await;
+            }
+        };
+        let server = self.server.take();
+        let serve = async {
+            if let Some((server, _)) = server {
+                server.stop().await;
+            }
+        };
+        tokio::join!(push, trace);
+        serve.await;
+    }
+}
+
+/// Ends pollers, all at once.
+pub(super) async fn end(sites: Vec<Site>) {
+    for site in &sites {
+        site.poller.cancel();
+    }
+    futures_util::future::join_all(sites.into_iter().map(|site| site.poller.ended())).await;
+}
