@@ -25,7 +25,7 @@ use crate::support::sha256;
 /// How long the stack may take for anything: it scrapes every 15 s.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What is run of the stack.
+/// What is run of the stack; the last two in the demo.
 const SERVICES: [&str; 5] = ["agent", "otel-collector", "prometheus", "nbu-paris", "nbu-tokyo"];
 
 /// A Docker engine of our own, with its data in a directory of its own.
@@ -71,27 +71,22 @@ impl Engine {
         succeed(command.args(arguments).env("DOCKER_BUILDKIT", "1"))
     }
 
-    /// docker compose with the repository's file, as a user in a fresh checkout calls it.
-    fn compose(&self, config: &Path, arguments: &[&str]) -> String {
+    /// docker compose, as a user in a checkout calls it.
+    fn compose(&self, checkout: &Checkout, arguments: &[&str]) -> String {
         let mut command = client(&self.directory.path().join("docker.sock"), "docker-compose");
-        command.current_dir(repository("")).env("NBU_CONFIG_DIR", config).args([
-            "--progress",
-            "quiet",
-            "--profile",
-            "demo",
-        ]);
-        succeed(command.args(arguments))
+        command.current_dir(checkout.0.path()).args(["--progress", "quiet"]);
+        succeed(command.args(checkout.profile()).args(arguments))
     }
 
     /// Brings the stack up and waits for its health; what its containers said where that fails.
-    fn up(&self, config: &Path) {
+    fn up(&self, checkout: &Checkout) {
         let up =
             ["up", "--detach", "--no-build", "--pull", "never", "--wait", "--wait-timeout", "120"];
-        let arguments = [&up[..], &SERVICES].concat();
-        let up = std::panic::AssertUnwindSafe(|| self.compose(config, &arguments));
+        let arguments = [&up[..], checkout.services()].concat();
+        let up = std::panic::AssertUnwindSafe(|| self.compose(checkout, &arguments));
         if std::panic::catch_unwind(up).is_err() {
             let health = self.docker(&["ps", "--all", "--format", "{{.Names}}: {{.Status}}"]);
-            let said = self.compose(config, &["logs", "--tail", "30"]);
+            let said = self.compose(checkout, &["logs", "--tail", "30"]);
             panic!("the stack does not come up:\n{health}\n{said}");
         }
     }
@@ -183,17 +178,48 @@ fn client(socket: &Path, name: &str) -> Command {
     command
 }
 
-/// A copy of the demo's configuration that the container's user can read, and the test can change.
-fn configuration() -> TempDir {
-    let directory = tempfile::tempdir().expect("a directory");
-    let permit = |path: &Path, mode| {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("permissions");
-    };
-    permit(directory.path(), 0o755);
-    let file = directory.path().join("config.yaml");
-    fs::copy(repository("deploy/demo/config.yaml"), &file).expect("a copy");
-    permit(&file, 0o644);
-    directory
+/// What the stack needs of a fresh checkout, which the test can change.
+struct Checkout(TempDir);
+
+impl Checkout {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut copy = Command::new("cp");
+        copy.arg("-r").current_dir(repository(""));
+        let files = ["docker-compose.yml", "otel-collector-config.yaml", "deploy"];
+        let examples = ["config.example.yaml", ".env.example"];
+        succeed(copy.args(files).args(examples).arg(directory.path()));
+        // As git leaves it: readable for the users of the containers.
+        succeed(Command::new("chmod").args(["-R", "a+rX"]).arg(directory.path()));
+        Self(directory)
+    }
+
+    /// What the README asks of those who have servers of their own.
+    fn with_examples() -> Self {
+        let checkout = Self::new();
+        let path = |name: &str| checkout.0.path().join(name);
+        fs::create_dir(path("config")).expect("a directory");
+        fs::copy(path("config.example.yaml"), path("config/config.yaml")).expect("a copy");
+        fs::copy(path(".env.example"), path(".env")).expect("a copy");
+        checkout
+    }
+
+    fn is_demo(&self) -> bool {
+        !self.0.path().join(".env").exists()
+    }
+
+    fn profile(&self) -> &'static [&'static str] {
+        if self.is_demo() { &["--profile", "demo"] } else { &[] }
+    }
+
+    fn services(&self) -> &'static [&'static str] {
+        if self.is_demo() { &SERVICES } else { &SERVICES[..3] }
+    }
+
+    /// The directory that the agent's container has mounted, in the demo.
+    fn configuration(&self) -> PathBuf {
+        self.0.path().join("deploy/demo")
+    }
 }
 
 fn names(series: &Everything) -> BTreeSet<&Series> {
@@ -212,11 +238,11 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> 
 }
 
 /// Every container runs, is healthy where it can tell, and is reached from this host alone.
-fn assert_healthy(engine: &Engine, config: &Path) {
-    let listed = engine.compose(config, &["ps", "--all", "--format", "json"]);
+fn assert_healthy(engine: &Engine, checkout: &Checkout) {
+    let listed = engine.compose(checkout, &["ps", "--all", "--format", "json"]);
     let containers: Vec<Value> =
         listed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!(containers.len(), SERVICES.len(), "{listed}");
+    assert_eq!(containers.len(), checkout.services().len(), "{listed}");
     for container in &containers {
         let service = container["Service"].as_str().expect("a name");
         assert_eq!(container["State"], "running", "{container}");
@@ -287,22 +313,39 @@ fn assert_nothing_left(engine: &Engine) {
     assert_eq!(networks, ["bridge", "host", "none"]);
 }
 
+/// The push goes to the stack's own Collector, without a word of it in the configuration.
+async fn assert_pushes() {
+    let agent = Endpoint::on(9440);
+    eventually("an export arrives", async || {
+        let success = [("signal", "metrics"), ("result", "success")];
+        let page = agent.scrape().await?;
+        page.value("nbu_agent_otlp_exports_total", &success).filter(|count| *count >= 1.0)
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_comes_up_healthy_is_seen_both_ways_and_goes_without_a_trace() {
+async fn the_stack_comes_up_healthy_is_seen_both_ways_and_goes_without_a_trace() {
     let engine = Engine::start().await;
-    let config = configuration();
-    let resolved = engine.compose(config.path(), &["config", "--format", "json"]);
+    let demo = Checkout::new();
+    let resolved = engine.compose(&demo, &["config", "--format", "json"]);
     let resolved: Value = serde_json::from_str(&resolved).expect("JSON");
     engine.images(&resolved["services"]);
-
-    engine.up(config.path());
     println!("left out: grafana, of which there is no image here");
-    assert_healthy(&engine, config.path());
+
+    engine.up(&demo);
+    assert_healthy(&engine, &demo);
     assert_hardened(&engine);
     assert_both_ways().await;
-    assert_reloads(config.path()).await;
+    assert_reloads(&demo.configuration()).await;
+    engine.compose(&demo, &["down", "--volumes"]);
+    assert_nothing_left(&engine);
 
-    engine.compose(config.path(), &["down", "--volumes"]);
+    let own = Checkout::with_examples();
+    engine.up(&own);
+    assert_healthy(&engine, &own);
+    assert_pushes().await;
+    engine.compose(&own, &["down", "--volumes"]);
     assert_nothing_left(&engine);
     engine.stop().await;
 }
