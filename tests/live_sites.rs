@@ -129,6 +129,21 @@ async fn a_key_that_is_put_right_is_tried_at_once_whatever_the_interval() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_put_right_together_with_an_interval_is_used_at_once() {
+    let simulator = simulate(world(3)).await;
+    let wrong = Config::new().site_at("paris", simulator.addr(), "apiKey: wrong");
+    let mut agent = Agent::start(&wrong).await;
+    agent.scrape_until("the key is refused", |page| runs(page, "jobs", "failure") == 1).await;
+    let right = agent
+        .config()
+        .server("scrapingInterval: 24h, collectionInterval: 1h")
+        .site("paris", &simulator);
+    agent.reload(&right).await;
+    agent.first_samples("paris").await;
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_interval_holds_at_once_and_loses_nothing() {
     let simulator = simulate(world(3)).await;
     let slow = Config::new().site("paris", &simulator);

@@ -12,6 +12,8 @@ pub(super) struct Schedule {
     /// The start of the last cycle, as it was planned.
     last: Option<Instant>,
     next: Instant,
+    /// The start that was asked for and has not come yet: no other plan puts it off.
+    asked: Option<Instant>,
     /// The share of the interval between the two.
     share: f64,
     spread: bool,
@@ -19,7 +21,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn new(first: Instant, interval: Duration) -> Self {
-        Self { interval, last: None, next: first, share: 1.0, spread: true }
+        Self { interval, last: None, next: first, asked: None, share: 1.0, spread: true }
     }
 
     pub(super) fn next(&self) -> Instant {
@@ -30,6 +32,7 @@ impl Schedule {
     pub(super) fn advance(&mut self) {
         self.share = if self.spread { 0.5 + fastrand::f64() / 2.0 } else { 1.0 };
         self.spread = false;
+        self.asked = None;
         self.last = Some(self.next);
         self.next += self.interval.mul_f64(self.share);
         let now = Instant::now();
@@ -48,10 +51,14 @@ impl Schedule {
                 self.spread = true;
             }
         }
+        if let Some(asked) = self.asked {
+            self.hasten(asked);
+        }
     }
 
     /// The next cycle starts at `at`, if it does not sooner.
     pub(super) fn hasten(&mut self, at: Instant) {
+        self.asked = Some(self.asked.map_or(at, |before| before.min(at)));
         if at < self.next {
             self.next = at;
             self.spread = true;
@@ -115,5 +122,17 @@ mod tests {
         assert_eq!(schedule.next(), last + 100 * SECOND);
         schedule.hasten(last + SECOND);
         assert_eq!(schedule.next(), last + SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_asked_for_is_not_put_off_by_another_interval() {
+        let (mut schedule, second) = settled(100 * SECOND).await;
+        let soon = second + SECOND;
+        schedule.hasten(soon);
+        schedule.replan(1_000 * SECOND, second);
+        assert_eq!(schedule.next(), soon);
+        tokio::time::sleep_until(soon).await;
+        schedule.advance();
+        assert!(schedule.next() >= soon + 500 * SECOND, "once, and then as planned");
     }
 }
