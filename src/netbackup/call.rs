@@ -170,7 +170,7 @@ impl Attempt<'_> {
     }
 
     fn error(&self, kind: ErrorKind, detail: impl Into<String>) -> Error {
-        self.link.error(self.call.resource, kind, detail)
+        self.link.client.error(self.call.resource, kind, detail)
     }
 
     /// Counts, logs and reports the attempt.

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 
 use super::config::Config;
 use super::connection::Connection;
-use super::error::{BuildError, Error, Server};
+use super::error::{BuildError, Error, ErrorKind, Server};
 use super::negotiate::Negotiation;
 use super::ping::Ping;
+use super::resource::Resource;
 use super::retry::RetryPolicy;
 use super::session::Session;
 use super::stats::{RequestObserver, Stats, StatsSnapshot};
@@ -152,6 +153,16 @@ impl Client {
 
     pub(super) fn connection(&self) -> Arc<Connection> {
         self.0.connection.load_full()
+    }
+
+    /// An error of a request to this server.
+    pub(super) fn error(
+        &self,
+        resource: &'static Resource,
+        kind: ErrorKind,
+        detail: impl Into<String>,
+    ) -> Error {
+        Error::new(&self.0.server, resource, kind, detail)
     }
 
     /// What was counted since the client was made.

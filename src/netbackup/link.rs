@@ -9,9 +9,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::call::{Attempt, Call};
 use super::client::Client;
 use super::connection::Connection;
-use super::error::{Error, ErrorKind};
+use super::error::Error;
 use super::reply::Head;
-use super::resource::Resource;
 use super::session::Session;
 use super::version::ApiVersion;
 
@@ -90,14 +89,5 @@ impl<'s> Link<'s> {
             sleep(wait).await;
             number += 1;
         }
-    }
-
-    pub(super) fn error(
-        &self,
-        resource: &'static Resource,
-        kind: ErrorKind,
-        detail: impl Into<String>,
-    ) -> Error {
-        Error::new(&self.client.0.server, resource, kind, detail)
     }
 }

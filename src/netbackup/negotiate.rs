@@ -123,7 +123,8 @@ impl Link<'_> {
         match self.advertised().await? {
             Some(advertised) => self.usable(advertised),
             None => self.probe(None).await?.ok_or_else(|| {
-                self.error(&JOBS, ErrorKind::Version, "406 for every API version from 10.0 to 14.0")
+                self.client
+                    .error(&JOBS, ErrorKind::Version, "406 for every API version from 10.0 to 14.0")
                     .with_hint("this agent needs NetBackup 10.3 or later")
             }),
         }
@@ -167,7 +168,7 @@ impl Link<'_> {
     async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
         timeout_at(self.deadline, self.client.0.negotiation.turn.lock()).await.map_err(|_| {
             let detail = "the collector's deadline passed while the API version was negotiated";
-            self.error(&PING, ErrorKind::Deadline, detail).with_hint(DEADLINE_HINT)
+            self.client.error(&PING, ErrorKind::Deadline, detail).with_hint(DEADLINE_HINT)
         })
     }
 
@@ -183,6 +184,7 @@ impl Link<'_> {
                 ApiVersion::OLDEST
             );
             return Err(self
+                .client
                 .error(&PING, ErrorKind::Version, detail)
                 .with_hint("upgrade the primary server, or check host and port"));
         }

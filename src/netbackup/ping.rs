@@ -59,7 +59,8 @@ impl Session {
             .ok_or_else(|| {
                 let detail = "the body is no time in epoch milliseconds";
                 let detail = with_preview(detail, &body, &made_by.redactor);
-                self.error(&PING, ErrorKind::Body, detail)
+                self.client
+                    .error(&PING, ErrorKind::Body, detail)
                     .with_status(head.status)
                     .with_hint("another service may have answered: check host, port and uri")
             })?;

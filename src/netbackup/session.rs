@@ -65,7 +65,8 @@ impl Session {
         question: &(impl Serialize + Sync),
     ) -> Result<Body, Error> {
         let json = serde_json::to_vec(question).map_err(|error| {
-            self.error(resource, ErrorKind::BadRequest, error.to_string())
+            self.client
+                .error(resource, ErrorKind::BadRequest, error.to_string())
                 .with_hint("this is a mistake of the agent: report it")
         })?;
         self.body(Call { post: Some(json), ..Call::get(resource, String::new()) }).await
@@ -91,7 +92,7 @@ impl Session {
     /// not say so (contract, section 1.2).
     pub fn forbidden(&self, resource: &'static Resource, detail: &str) -> Error {
         let hint = format!("give the role of apiKey the permission {} (VIEW)", resource.permission);
-        self.error(resource, ErrorKind::Forbidden, detail).with_hint(hint)
+        self.client.error(resource, ErrorKind::Forbidden, detail).with_hint(hint)
     }
 
     async fn body(&self, call: Call) -> Result<Body, Error> {
@@ -127,14 +128,5 @@ impl Session {
                 return result.map(|head| (head, link.connection));
             }
         }
-    }
-
-    pub(super) fn error(
-        &self,
-        resource: &'static Resource,
-        kind: ErrorKind,
-        detail: impl Into<String>,
-    ) -> Error {
-        Error::new(&self.client.0.server, resource, kind, detail)
     }
 }

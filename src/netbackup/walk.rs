@@ -105,7 +105,7 @@ impl Walk {
     }
 
     pub(super) fn error(&self, detail: impl Into<String>) -> Error {
-        self.session.error(self.resource, ErrorKind::Paging, detail).with_hint(
+        self.session.client.error(self.resource, ErrorKind::Paging, detail).with_hint(
             "look into the primary server's log of the web service, and for a cache between here \
              and the server",
         )

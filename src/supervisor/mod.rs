@@ -177,7 +177,7 @@ impl Supervisor {
         if matches!(result, Err(ReloadError::Ending)) {
             return result;
         }
-        let verdict = Verdict::of(&result);
+        let verdict = result.as_ref().map_or(Verdict::Rejected, Verdict::of);
         if let Err(error) = &result {
             self.agent.update_config(|state| {
                 state.count(trigger.as_str(), verdict.as_str());
@@ -209,8 +209,7 @@ impl Supervisor {
         let diff = config::diff(self.config().as_deref(), &loaded.config);
         let need = self.need(loaded);
         let plan = self.blocking(move || need.build()).await??;
-        let verdict = if diff.is_empty() { Verdict::Unchanged } else { Verdict::Applied };
-        self.commit(plan, trigger, verdict).await;
+        self.commit(plan, trigger, Verdict::of(&diff)).await;
         Ok(diff)
     }
 

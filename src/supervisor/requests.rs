@@ -66,12 +66,9 @@ impl Verdict {
         }
     }
 
-    pub(super) fn of(result: &Result<Diff, ReloadError>) -> Self {
-        match result {
-            Ok(diff) if diff.is_empty() => Self::Unchanged,
-            Ok(_) => Self::Applied,
-            Err(_) => Self::Rejected,
-        }
+    /// Of a configuration that is valid.
+    pub(super) fn of(diff: &Diff) -> Self {
+        if diff.is_empty() { Self::Unchanged } else { Self::Applied }
     }
 }
 

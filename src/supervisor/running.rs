@@ -125,8 +125,5 @@ impl Running {
 
 /// Ends pollers, all at once.
 pub(super) async fn end(sites: Vec<Site>) {
-    for site in &sites {
-        site.poller.cancel();
-    }
     futures_util::future::join_all(sites.into_iter().map(|site| site.poller.ended())).await;
 }
