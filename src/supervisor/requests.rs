@@ -75,7 +75,7 @@ impl Verdict {
 /// Requests that one reading serves.
 #[derive(Debug)]
 pub(super) struct Batch {
-    /// The one that it is counted for; it came first.
+    /// The one that it is counted for: what a person asked for, before what was merely seen.
     pub(super) trigger: Trigger,
     replies: Vec<oneshot::Sender<Result<ReloadAnswer, String>>>,
 }
@@ -143,6 +143,9 @@ impl Inbox {
     pub(super) fn join(&mut self, batch: &mut Batch, signals: &mut Signals) {
         signals.take_reloads();
         while let Ok(request) = self.http.try_recv() {
+            if batch.trigger == Trigger::Watch {
+                batch.trigger = Trigger::Http;
+            }
             batch.replies.push(request.reply);
         }
         while self.watch.try_recv().is_ok() {}
