@@ -26,5 +26,6 @@ pub mod metric;
 pub mod netbackup;
 pub mod poller;
 pub mod snapshot;
+pub mod state;
 pub mod supervisor;
 pub mod telemetry;

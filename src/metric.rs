@@ -160,6 +160,14 @@ impl Distribution {
         }
     }
 
+    /// Adds what another one over the same bounds observed.
+    pub fn merge(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.sum += other.sum;
+    }
+
     /// How many observations there are.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()

@@ -4,7 +4,7 @@ mod jobs;
 mod storage;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
@@ -119,20 +119,42 @@ pub trait Collector: Send {
 #[derive(Debug, Default)]
 pub struct Collected {
     /// Samples by part. Parts fail, age and vanish separately; one that a run does not name is gone.
-    pub parts: Vec<(&'static str, Result<Samples, Error>)>,
+    pub parts: Vec<(&'static str, Part)>,
     /// Records that could not be read and were skipped.
     pub unreadable: u64,
     /// Whether the role of the key may see the resource; unknown where the API does not tell.
     pub permitted: Option<bool>,
+    /// There is more to read than one run should take: it goes on with another one at once.
+    pub unfinished: bool,
+}
+
+/// What became of one part of a collector.
+#[derive(Debug)]
+pub enum Part {
+    /// Samples of now.
+    Fresh(Samples),
+    /// Totals of now, and since when they count.
+    Totals(Samples, SystemTime),
+    /// It failed: its last samples are shown until they are stale.
+    Failed(Error),
+    /// Nothing is known that is newer than its last samples, and nothing is wrong.
+    Kept,
+}
+
+impl From<Result<Samples, Error>> for Part {
+    fn from(result: Result<Samples, Error>) -> Self {
+        result.map_or_else(Self::Failed, Self::Fresh)
+    }
 }
 
 impl Collected {
     /// A run with one part.
     pub fn whole(samples: Samples, unreadable: usize) -> Self {
         Self {
-            parts: vec![("all", Ok(samples))],
+            parts: vec![("all", Part::Fresh(samples))],
             unreadable: unreadable as u64,
             permitted: Some(true),
+            unfinished: false,
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Jobs that have not ended: how many are in which state, and why those that queue do.
+//! Jobs that have not ended: how many are in which state and why those that queue do, how old they
+//! are, and how far those that run have come.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
-use super::names::{Name, Names};
-use super::{BACKUP, DONE, JOBS_STATE_COUNT, STATES, UNKNOWN, action};
+use super::{Actions, BACKUP, DONE, JOBS_STATE_COUNT, STATES};
 use crate::metric::{Definition, Metric, Samples};
 use crate::netbackup::wire::jobs::JobRow;
 
@@ -13,39 +14,92 @@ static JOBS_QUEUED_COUNT: Metric<2> = Metric::gauge(
     &["action", "reason"],
     "Jobs in QUEUED by jobQueueReason (its number; 0 is no reason given, explicit where none queues).",
 );
+static OLDEST_QUEUED: Metric<1> = Metric::gauge(
+    "nbu.jobs.oldest_queued.age",
+    "s",
+    &["action"],
+    "Age of the oldest job in QUEUED, from its startTime by the server's clock; absent where none queues.",
+);
+static OLDEST_ACTIVE: Metric<1> = Metric::gauge(
+    "nbu.jobs.oldest_active.age",
+    "s",
+    &["action"],
+    "Age of the oldest job in ACTIVE, from its startTime by the server's clock; absent where none runs.",
+);
+static LONG_RUNNING: Metric<1> = Metric::gauge(
+    "nbu.jobs.long_running.count",
+    "{job}",
+    &["action"],
+    "Jobs in ACTIVE that began longer ago than collectors.jobs.longRunningAfter.",
+);
+static ACTIVE_BYTES: Metric<1> = Metric::gauge(
+    "nbu.jobs.active",
+    "By",
+    &["action"],
+    "Bytes that jobs in ACTIVE without children have transferred so far (kilobytesTransferred x 1024).",
+);
+static ACTIVE_PERCENT: Metric<1> = Metric::gauge(
+    "nbu.jobs.active.percent_complete",
+    "",
+    &["action"],
+    "Mean percentComplete of the jobs in ACTIVE for which the API gives one, 0 to 100.",
+);
 
 /// Queue reason of a job that names none.
 const NO_REASON: i64 = 0;
 
-pub(super) fn definitions() -> [&'static Definition; 1] {
-    [JOBS_QUEUED_COUNT.definition()]
+const QUEUED: &str = "QUEUED";
+const ACTIVE: &str = "ACTIVE";
+
+pub(super) fn definitions() -> [&'static Definition; 6] {
+    [
+        JOBS_QUEUED_COUNT.definition(),
+        OLDEST_QUEUED.definition(),
+        OLDEST_ACTIVE.definition(),
+        LONG_RUNNING.definition(),
+        ACTIVE_BYTES.definition(),
+        ACTIVE_PERCENT.definition(),
+    ]
+}
+
+/// A job that has not ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct LiveJob {
+    pub(super) job_type: Box<str>,
+    pub(super) state: Box<str>,
+    pub(super) reason: i64,
+    pub(super) tries: u32,
+    start: Option<i64>,
+    kilobytes: i64,
+    leaf: bool,
+    percent: Option<i64>,
 }
 
 /// The live jobs of one sweep. A job is counted once, in the state in which it was met last.
-#[derive(Debug)]
-pub struct Live<'n> {
-    action_names: &'n BTreeMap<String, String>,
-    names: Names,
-    jobs: HashMap<i64, (Name, Name, i64)>,
+#[derive(Debug, Default)]
+pub struct Live {
+    jobs: HashMap<i64, LiveJob>,
 }
 
-impl<'n> Live<'n> {
-    /// Nothing folded yet.
-    pub fn new(action_names: &'n BTreeMap<String, String>) -> Self {
-        Self { action_names, names: Names::default(), jobs: HashMap::new() }
-    }
-
-    /// Folds one row; a job that ended since is passed over.
+impl Live {
+    /// Takes one row in; a job that ended since is passed over.
     pub fn add(&mut self, row: &JobRow<'_>) {
-        let state = row.state.as_deref().filter(|state| !state.is_empty()).unwrap_or(UNKNOWN);
+        let state = super::name_or_unknown(row.state.as_deref());
         if state == DONE {
             self.jobs.remove(&row.job_id);
             return;
         }
-        let action = self.names.intern(action(self.action_names, row.job_type.as_deref()));
-        let state = self.names.intern(state);
-        let reason = row.job_queue_reason.unwrap_or(NO_REASON);
-        self.jobs.insert(row.job_id, (action, state, reason));
+        let job = LiveJob {
+            job_type: super::name_or_unknown(row.job_type.as_deref()).into(),
+            state: state.into(),
+            reason: row.job_queue_reason.unwrap_or(NO_REASON),
+            tries: super::tries(row),
+            start: row.start_time,
+            kilobytes: row.kilobytes_transferred.unwrap_or(0),
+            leaf: super::is_leaf(row),
+            percent: row.percent_complete.filter(|percent| (0..=100).contains(percent)),
+        };
+        self.jobs.insert(row.job_id, job);
     }
 
     /// Whether no job is live.
@@ -53,27 +107,50 @@ impl<'n> Live<'n> {
         self.jobs.is_empty()
     }
 
-    /// The actions that were seen.
-    pub fn actions(&self) -> impl Iterator<Item = &str> {
-        self.jobs.values().map(|(action, ..)| self.names.get(*action))
+    /// How many are.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
     }
 
-    /// The sweep's numbers, with explicit zeros for each of `actions`.
-    pub fn samples(&self, actions: &BTreeSet<String>) -> Samples {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &LiveJob)> {
+        self.jobs.iter().map(|(id, job)| (*id, job))
+    }
+
+    pub(super) fn remove(&mut self, id: i64) {
+        self.jobs.remove(&id);
+    }
+
+    /// The actions that were seen.
+    pub(super) fn actions(&self, actions: &Actions) -> BTreeSet<String> {
+        self.jobs.values().map(|job| actions.of(&job.job_type).to_owned()).collect()
+    }
+
+    /// The sweep's numbers at `now` (the server's, Unix ms), with explicit zeros for each of `known`.
+    pub(super) fn samples(
+        &self,
+        actions: &Actions,
+        known: &BTreeSet<String>,
+        now: i64,
+        long_running_after: Duration,
+    ) -> Samples {
         let mut states: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         let mut queued: BTreeMap<(&str, i64), u64> = BTreeMap::new();
-        for action in actions.iter().map(String::as_str).chain([BACKUP]) {
+        let mut works: BTreeMap<&str, Work> = BTreeMap::new();
+        for action in known.iter().map(String::as_str).chain([BACKUP]) {
             for state in STATES.into_iter().filter(|state| *state != DONE) {
                 states.insert((action, state), 0);
             }
             queued.insert((action, NO_REASON), 0);
+            works.insert(action, Work::default());
         }
-        for (action, state, reason) in self.jobs.values() {
-            let (action, state) = (self.names.get(*action), self.names.get(*state));
-            *states.entry((action, state)).or_default() += 1;
-            if state == "QUEUED" {
-                *queued.entry((action, *reason)).or_default() += 1;
+        let long = i64::try_from(long_running_after.as_millis()).unwrap_or(i64::MAX);
+        for job in self.jobs.values() {
+            let action = actions.of(&job.job_type);
+            *states.entry((action, &job.state)).or_default() += 1;
+            if &*job.state == QUEUED {
+                *queued.entry((action, job.reason)).or_default() += 1;
             }
+            works.entry(action).or_default().add(job, now, long);
         }
         let mut samples = Samples::new();
         for ((action, state), count) in states {
@@ -82,6 +159,57 @@ impl<'n> Live<'n> {
         for ((action, reason), count) in queued {
             samples.record(&JOBS_QUEUED_COUNT, [action, &reason.to_string()], count as f64);
         }
+        for (action, work) in works {
+            work.record(action, &mut samples);
+        }
         samples
+    }
+}
+
+/// What the live jobs of one action come to.
+#[derive(Debug, Default)]
+struct Work {
+    oldest_queued: Option<i64>,
+    oldest_active: Option<i64>,
+    long_running: u64,
+    kilobytes: i64,
+    percents: i64,
+    percent_sum: i64,
+}
+
+impl Work {
+    fn add(&mut self, job: &LiveJob, now: i64, long: i64) {
+        // A start in the server's future is a clock that was set back.
+        let age = job.start.map(|start| (now - start).max(0));
+        match &*job.state {
+            QUEUED => self.oldest_queued = self.oldest_queued.max(age),
+            ACTIVE => {
+                self.oldest_active = self.oldest_active.max(age);
+                self.long_running += u64::from(age.is_some_and(|age| age > long));
+                if job.leaf {
+                    self.kilobytes = self.kilobytes.saturating_add(job.kilobytes);
+                }
+                if let Some(percent) = job.percent {
+                    self.percents += 1;
+                    self.percent_sum += percent;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn record(&self, action: &str, samples: &mut Samples) {
+        let seconds = |age: i64| age as f64 / 1000.0;
+        if let Some(age) = self.oldest_queued {
+            samples.record(&OLDEST_QUEUED, [action], seconds(age));
+        }
+        if let Some(age) = self.oldest_active {
+            samples.record(&OLDEST_ACTIVE, [action], seconds(age));
+        }
+        samples.record(&LONG_RUNNING, [action], self.long_running as f64);
+        samples.record(&ACTIVE_BYTES, [action], self.kilobytes as f64 * 1024.0);
+        // 0 of 0 is no number, and what is no number is not recorded.
+        let mean = self.percent_sum as f64 / self.percents as f64;
+        samples.record(&ACTIVE_PERCENT, [action], mean);
     }
 }

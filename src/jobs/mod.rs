@@ -1,14 +1,31 @@
-//! Jobs of one site: which ended in the window and which are live, folded into the numbers of the
-//! `nbu_jobs_*` metrics. Pure: rows in, samples out; the collector fetches.
+//! Jobs of one site: which ended and which are live, each completion counted once, folded into the
+//! numbers of the `nbu_jobs_*` metrics (docs/adr/0010-job-ledger.md). Pure: rows in, samples out; the
+//! collector fetches.
+//!
+//! [`Ledger`] is the entrance. It holds the `keys` (jobs that ended), the `gauges` of the window, the
+//! `totals`, and hands completions on. `record` is how all of it goes to disk.
 
+mod classes;
+mod completion;
+mod gauges;
+mod keys;
+mod ledger;
 mod live;
 mod names;
-mod window;
+mod numbers;
+mod record;
+mod totals;
+
+use std::collections::BTreeMap;
 
 use crate::metric::{Definition, Metric};
+use crate::netbackup::wire::jobs::JobRow;
 
+pub use completion::{Completion, Outcome};
+pub use gauges::Window;
+pub use ledger::{Ledger, Span};
 pub use live::Live;
-pub use window::{Finished, Window};
+pub use record::Damaged;
 
 /// States of a job (contract, section 1.5). A closed set: each is exported, zero or not.
 pub const STATES: [&str; 6] = ["QUEUED", "ACTIVE", "REQUEUED", "DONE", "SUSPENDED", "INCOMPLETE"];
@@ -32,16 +49,40 @@ static JOBS_STATE_COUNT: Metric<2> = Metric::gauge(
 /// Everything that this module declares.
 pub fn definitions() -> Vec<&'static Definition> {
     let mut all = vec![JOBS_STATE_COUNT.definition()];
-    all.extend(window::definitions());
-    all.extend(live::definitions());
+    all.extend(numbers::definitions());
     all
 }
 
-/// The action of a job type, renamed where `collectors.jobs.actionNames` says so.
-fn action<'a>(
-    names: &'a std::collections::BTreeMap<String, String>,
-    job_type: Option<&'a str>,
-) -> &'a str {
-    let job_type = job_type.filter(|name| !name.is_empty()).unwrap_or(UNKNOWN);
-    names.get(job_type).map_or(job_type, String::as_str)
+/// The names of job types on the way out: `collectors.jobs.actionNames`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Actions(BTreeMap<String, String>);
+
+impl Actions {
+    /// Renames by this map.
+    pub fn new(names: &BTreeMap<String, String>) -> Self {
+        Self(names.clone())
+    }
+
+    /// The action of a job type.
+    pub fn of<'a>(&'a self, job_type: &'a str) -> &'a str {
+        self.0.get(job_type).map_or(job_type, String::as_str)
+    }
+}
+
+fn name_or_unknown(name: Option<&str>) -> &str {
+    name.filter(|name| !name.is_empty()).unwrap_or(UNKNOWN)
+}
+
+fn status_label(status: Option<i64>) -> String {
+    status.map_or_else(|| UNKNOWN.to_owned(), |code| code.to_string())
+}
+
+/// How many tries there were, at least one.
+fn tries(row: &JobRow<'_>) -> u32 {
+    u32::try_from(row.try_count.unwrap_or(1)).unwrap_or(1).max(1)
+}
+
+/// Bytes and files of a parent may repeat its children's (contract, section 5).
+fn is_leaf(row: &JobRow<'_>) -> bool {
+    row.child_count.unwrap_or(0) <= 0
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 /// A name's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Name(u32);
+pub(super) struct Name(pub(super) u32);
 
 /// Names and their numbers.
 #[derive(Debug, Default)]
@@ -31,5 +31,15 @@ impl Names {
     /// The name of a number that this set gave.
     pub(super) fn get(&self, name: Name) -> &str {
         self.names.get(name.0 as usize).map_or("", AsRef::as_ref)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The names from a number on, in the order of their numbers.
+    pub(super) fn since(&self, first: usize) -> impl Iterator<Item = (Name, &str)> {
+        let numbers = (first..).map(|number| Name(u32::try_from(number).unwrap_or(u32::MAX)));
+        numbers.zip(self.names.get(first..).unwrap_or_default().iter().map(AsRef::as_ref))
     }
 }

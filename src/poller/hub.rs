@@ -153,10 +153,19 @@ impl Hub {
             lane.start();
             return;
         };
-        let problems = match result {
-            Ok(collected) => lane.accept(collected),
-            Err(failure) => vec![failure],
+        let (problems, unfinished) = match result {
+            Ok(collected) => {
+                let unfinished = collected.unfinished;
+                (lane.accept(collected), unfinished)
+            }
+            Err(failure) => (vec![failure], false),
         };
+        if problems.is_empty() && unfinished {
+            // To all others it is the same run still.
+            lane.start();
+            self.publish();
+            return;
+        }
         if fate == Fate::Excused && !problems.is_empty() {
             lane.start();
         } else {
@@ -228,10 +237,10 @@ impl Hub {
             origin: self.origin,
         }];
         for lane in &self.lanes {
-            parts.extend(lane.shown().map(|families| Part {
+            parts.extend(lane.shown().map(|shown| Part {
                 collector: lane.row.name,
-                families: Arc::clone(families),
-                origin: self.origin,
+                families: Arc::clone(&shown.families),
+                origin: shown.origin.unwrap_or(self.origin),
             }));
         }
         self.publisher.publish(Snapshot {

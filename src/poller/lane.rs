@@ -10,14 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::Rules;
 use super::worker::{Failure, Start};
-use crate::collectors::{Cadence, Collected, Row};
+use crate::collectors::{Cadence, Collected, Part, Row};
 use crate::metric::Family;
 use crate::netbackup::ErrorKind;
 use crate::snapshot::CollectorStatus;
 
 /// Samples of one part of a collector, and when they were collected.
-struct Shown {
-    families: Arc<Vec<Family>>,
+pub(super) struct Shown {
+    pub(super) families: Arc<Vec<Family>>,
+    /// Since when totals among them count, where they remember it themselves.
+    pub(super) origin: Option<SystemTime>,
     collected: Instant,
 }
 
@@ -181,13 +183,13 @@ impl Lane {
     }
 
     /// What it has on show.
-    pub(super) fn shown(&self) -> impl Iterator<Item = &Arc<Vec<Family>>> {
-        self.shown.values().map(|shown| &shown.families)
+    pub(super) fn shown(&self) -> impl Iterator<Item = &Shown> {
+        self.shown.values()
     }
 
     /// How many series it shows.
     pub(super) fn samples(&self) -> usize {
-        self.shown().flat_map(|families| families.iter()).map(|f| f.points.len()).sum()
+        self.shown().flat_map(|shown| shown.families.iter()).map(|f| f.points.len()).sum()
     }
 
     /// Takes the parts that succeeded; returns what did not.
@@ -199,16 +201,20 @@ impl Lane {
         }
         self.shown.retain(|part, _| collected.parts.iter().any(|(named, _)| named == part));
         let mut duplicates = 0;
-        for (part, result) in collected.parts {
-            match result {
-                Ok(samples) => {
-                    let (families, dropped) = samples.finish();
-                    duplicates += dropped;
-                    let families = Arc::new(families);
-                    self.shown.insert(part, Shown { families, collected: Instant::now() });
+        for (name, part) in collected.parts {
+            let (samples, origin) = match part {
+                Part::Fresh(samples) => (samples, None),
+                Part::Totals(samples, origin) => (samples, Some(origin)),
+                Part::Failed(error) => {
+                    problems.push(Failure::Api(error));
+                    continue;
                 }
-                Err(error) => problems.push(Failure::Api(error)),
-            }
+                Part::Kept => continue,
+            };
+            let (families, dropped) = samples.finish();
+            duplicates += dropped;
+            let families = Arc::new(families);
+            self.shown.insert(name, Shown { families, origin, collected: Instant::now() });
         }
         self.tally.duplicates = duplicates;
         // Parts that fail for one reason are one problem.

@@ -1,0 +1,52 @@
+//! What jobs have in common that have the same labels: each combination known by a number.
+
+use std::collections::HashMap;
+
+use super::names::Name;
+
+/// A combination's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Class(pub(super) u32);
+
+/// A combination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Labels {
+    pub(super) job_type: Name,
+    pub(super) policy_type: Name,
+    pub(super) status: Option<i64>,
+}
+
+/// Combinations and their numbers. There are as many as series with these labels.
+#[derive(Debug, Default)]
+pub(super) struct Classes {
+    numbers: HashMap<Labels, u32>,
+    labels: Vec<Labels>,
+}
+
+impl Classes {
+    /// The number of `labels`, a new one where they were not seen before.
+    pub(super) fn intern(&mut self, labels: Labels) -> Class {
+        if let Some(number) = self.numbers.get(&labels) {
+            return Class(*number);
+        }
+        let number = u32::try_from(self.labels.len()).unwrap_or(u32::MAX);
+        self.labels.push(labels);
+        self.numbers.insert(labels, number);
+        Class(number)
+    }
+
+    /// The labels of a number that this set gave.
+    pub(super) fn get(&self, class: Class) -> Option<&Labels> {
+        self.labels.get(class.0 as usize)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The labels from a number on, in the order of their numbers.
+    pub(super) fn since(&self, first: usize) -> impl Iterator<Item = (Class, &Labels)> {
+        let numbers = (first..).map(|number| Class(u32::try_from(number).unwrap_or(u32::MAX)));
+        numbers.zip(self.labels.get(first..).unwrap_or_default())
+    }
+}

@@ -1,0 +1,205 @@
+//! The numbers of a window, kept by adding the jobs that enter it and taking away those that leave:
+//! in integers, so that nothing drifts.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::classes::{Class, Classes};
+use super::keys::Job;
+use super::names::Names;
+use super::{Actions, BACKUP, DONE, JOBS_STATE_COUNT};
+use crate::metric::{Definition, Metric, Samples};
+
+static JOBS_BYTES: Metric<3> = Metric::gauge(
+    "nbu.jobs",
+    "By",
+    &["action", "policy_type", "status"],
+    "Bytes that the jobs that ended in the window transferred (kilobytesTransferred x 1024). A parent may repeat its children's.",
+);
+static JOBS_COUNT: Metric<3> = Metric::gauge(
+    "nbu.jobs.count",
+    "{job}",
+    &["action", "policy_type", "status"],
+    "Jobs that ended in the window.",
+);
+static STATUS_COUNT: Metric<2> = Metric::gauge(
+    "nbu.status.count",
+    "{job}",
+    &["action", "status"],
+    "Jobs that ended in the window, by status code.",
+);
+static JOBS_FILES_COUNT: Metric<2> = Metric::gauge(
+    "nbu.jobs.files.count",
+    "{file}",
+    &["action", "policy_type"],
+    "Files of the jobs that ended in the window (numberOfFiles). A parent may repeat its children's.",
+);
+static JOBS_DEDUP_RATIO: Metric<2> = Metric::gauge(
+    "nbu.jobs.dedup_ratio",
+    "",
+    &["action", "policy_type"],
+    "Mean dedupRatio of the jobs that ended in the window, as the API gives it; jobs without one do not count.",
+);
+
+pub(super) fn definitions() -> [&'static Definition; 5] {
+    [
+        JOBS_BYTES.definition(),
+        JOBS_COUNT.definition(),
+        STATUS_COUNT.definition(),
+        JOBS_FILES_COUNT.definition(),
+        JOBS_DEDUP_RATIO.definition(),
+    ]
+}
+
+/// A span of the server's time, without its beginning and with its end: `(from, to]`, Unix ms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The instant before the window.
+    pub from: i64,
+    /// The last instant of the window: the server's time at the poll.
+    pub to: i64,
+}
+
+impl Window {
+    /// The window of this length that ends at `to`.
+    pub fn ending(to: i64, length: Duration) -> Self {
+        let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+        Self { from: to.saturating_sub(length), to }
+    }
+
+    /// Whether an instant lies in it.
+    pub fn holds(self, time: i64) -> bool {
+        self.from < time && time <= self.to
+    }
+}
+
+/// Parts of one of a ratio: 2^60, more than a double can tell apart.
+const PARTS: f64 = 1_152_921_504_606_846_976.0;
+
+/// Sums over the jobs of one class.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Sum {
+    jobs: i64,
+    kilobytes: i128,
+    files: i128,
+    /// In [`PARTS`].
+    dedup: i128,
+    deduped: i64,
+}
+
+impl Sum {
+    fn add(&mut self, job: &Job, sign: i64) {
+        let wide = i128::from(sign);
+        self.jobs += sign;
+        self.kilobytes += wide * i128::from(job.kilobytes);
+        self.files += wide * i128::from(job.files);
+        if job.dedup.is_finite() {
+            self.dedup += wide * parts(job.dedup);
+            self.deduped += sign;
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.jobs += other.jobs;
+        self.kilobytes += other.kilobytes;
+        self.files += other.files;
+        self.dedup += other.dedup;
+        self.deduped += other.deduped;
+    }
+
+    fn mean_dedup(&self) -> f64 {
+        // 0 of 0 is no number, and what is no number is not recorded.
+        self.dedup as f64 / PARTS / self.deduped as f64
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "a cast saturates, and a billion of them fit")]
+fn parts(ratio: f64) -> i128 {
+    (ratio.clamp(-1e9, 1e9) * PARTS).round() as i128
+}
+
+/// The sums of the jobs in a window.
+#[derive(Debug, Default)]
+pub(super) struct Gauges {
+    sums: Vec<Sum>,
+}
+
+impl Gauges {
+    pub(super) fn add(&mut self, job: &Job) {
+        self.sum(job.class).add(job, 1);
+    }
+
+    /// A job that was added before leaves.
+    pub(super) fn take(&mut self, job: &Job) {
+        self.sum(job.class).add(job, -1);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.sums.clear();
+    }
+
+    fn sum(&mut self, class: Class) -> &mut Sum {
+        let place = class.0 as usize;
+        if self.sums.len() <= place {
+            self.sums.resize(place + 1, Sum::default());
+        }
+        &mut self.sums[place]
+    }
+
+    /// The sums of classes that have jobs.
+    fn present(&self) -> impl Iterator<Item = (Class, &Sum)> {
+        (0..).map(Class).zip(&self.sums).filter(|(_, sum)| sum.jobs > 0)
+    }
+
+    /// How many jobs are in the window.
+    pub(super) fn jobs(&self) -> i64 {
+        self.sums.iter().map(|sum| sum.jobs).sum()
+    }
+
+    /// The actions of the jobs in the window.
+    pub(super) fn actions(&self, names: &Names, classes: &Classes, actions: &Actions) -> BTreeSet<String> {
+        let labels = self.present().filter_map(|(class, _)| classes.get(class));
+        labels.map(|labels| actions.of(names.get(labels.job_type)).to_owned()).collect()
+    }
+
+    /// The window's numbers, with an explicit zero of jobs that are done for each of `known`.
+    pub(super) fn samples(
+        &self,
+        names: &Names,
+        classes: &Classes,
+        actions: &Actions,
+        known: &BTreeSet<String>,
+    ) -> Samples {
+        let mut samples = Samples::new();
+        let mut full: BTreeMap<(&str, &str, Option<i64>), Sum> = BTreeMap::new();
+        let mut by_type: BTreeMap<(&str, &str), Sum> = BTreeMap::new();
+        let mut by_status: BTreeMap<(&str, Option<i64>), i64> = BTreeMap::new();
+        let mut by_action: HashMap<&str, i64> =
+            known.iter().map(String::as_str).chain([BACKUP]).map(|action| (action, 0)).collect();
+        for (class, sum) in self.present() {
+            let Some(labels) = classes.get(class) else { continue };
+            let action = actions.of(names.get(labels.job_type));
+            let policy_type = names.get(labels.policy_type);
+            full.entry((action, policy_type, labels.status)).or_default().merge(sum);
+            by_type.entry((action, policy_type)).or_default().merge(sum);
+            *by_status.entry((action, labels.status)).or_default() += sum.jobs;
+            *by_action.entry(action).or_default() += sum.jobs;
+        }
+        for ((action, policy_type, status), sum) in full {
+            let labels = [action, policy_type, &super::status_label(status)];
+            samples.record(&JOBS_COUNT, labels, sum.jobs as f64);
+            samples.record(&JOBS_BYTES, labels, sum.kilobytes as f64 * 1024.0);
+        }
+        for ((action, policy_type), sum) in by_type {
+            samples.record(&JOBS_FILES_COUNT, [action, policy_type], sum.files as f64);
+            samples.record(&JOBS_DEDUP_RATIO, [action, policy_type], sum.mean_dedup());
+        }
+        for ((action, status), jobs) in by_status {
+            samples.record(&STATUS_COUNT, [action, &super::status_label(status)], jobs as f64);
+        }
+        for (action, jobs) in by_action {
+            samples.record(&JOBS_STATE_COUNT, [action, DONE], jobs as f64);
+        }
+        samples
+    }
+}

@@ -1,0 +1,180 @@
+//! The jobs that ended, each with its last completion: what tells a new completion from one that was
+//! counted. Some 80 bytes a job.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+
+use hashbrown::HashTable;
+
+use super::classes::Class;
+use super::names::Name;
+
+/// The last completion of a job. Times are the server's, Unix ms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Job {
+    pub(super) id: i64,
+    /// 0 where the server gave none.
+    pub(super) start: i64,
+    pub(super) end: i64,
+    pub(super) kilobytes: i64,
+    pub(super) files: i64,
+    /// Not finite where there is none; equal to itself, so no NaN.
+    pub(super) dedup: f64,
+    pub(super) tries: u32,
+    pub(super) class: Class,
+    pub(super) client: Name,
+    pub(super) policy: Name,
+    pub(super) leaf: bool,
+    /// It was seen unfinished since, and counts among the live jobs.
+    pub(super) resumed: bool,
+}
+
+/// Jobs a chunk: memory grows by this, not by doubling.
+const CHUNK: usize = 4096;
+
+/// No further job.
+const NONE: u32 = u32::MAX;
+
+const MINUTE: i64 = 60_000;
+
+#[derive(Debug)]
+struct Slot {
+    job: Job,
+    /// The next one that ended in the same minute, or the next free slot.
+    next: u32,
+}
+
+/// The keys. Jobs are found by their id, and by the time of their end.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    chunks: Vec<Vec<Slot>>,
+    free: Vec<u32>,
+    by_id: HashTable<u32>,
+    hasher: RandomState,
+    /// By the minute of the end; the first slot of each.
+    minutes: BTreeMap<i64, u32>,
+}
+
+impl Keys {
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    fn slot(&self, number: u32) -> &Slot {
+        &self.chunks[number as usize / CHUNK][number as usize % CHUNK]
+    }
+
+    fn slot_mut(&mut self, number: u32) -> &mut Slot {
+        &mut self.chunks[number as usize / CHUNK][number as usize % CHUNK]
+    }
+
+    fn find(&self, id: i64) -> Option<u32> {
+        let hash = self.hasher.hash_one(id);
+        self.by_id.find(hash, |number| self.slot(*number).job.id == id).copied()
+    }
+
+    pub(super) fn get(&self, id: i64) -> Option<&Job> {
+        self.find(id).map(|number| &self.slot(number).job)
+    }
+
+    /// Marks a job as resumed, or as not.
+    pub(super) fn set_resumed(&mut self, id: i64, resumed: bool) {
+        if let Some(number) = self.find(id) {
+            self.slot_mut(number).job.resumed = resumed;
+        }
+    }
+
+    /// Takes a completion in, in place of an older one of the same job.
+    pub(super) fn insert(&mut self, job: Job) {
+        self.remove(job.id);
+        let minute = job.end.div_euclid(MINUTE);
+        let next = self.minutes.get(&minute).copied().unwrap_or(NONE);
+        let number = self.place(Slot { job, next });
+        self.minutes.insert(minute, number);
+        let (chunks, hasher) = (&self.chunks, &self.hasher);
+        let rehash = |number: &u32| {
+            hasher.hash_one(chunks[*number as usize / CHUNK][*number as usize % CHUNK].job.id)
+        };
+        self.by_id.insert_unique(hasher.hash_one(job.id), number, rehash);
+    }
+
+    fn place(&mut self, slot: Slot) -> u32 {
+        if let Some(number) = self.free.pop() {
+            *self.slot_mut(number) = slot;
+            return number;
+        }
+        match self.chunks.last_mut().filter(|chunk| chunk.len() < CHUNK) {
+            Some(chunk) => chunk.push(slot),
+            None => {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                chunk.push(slot);
+                self.chunks.push(chunk);
+            }
+        }
+        let last = self.chunks.len() - 1;
+        // Four billion jobs do not fit into memory.
+        u32::try_from(last * CHUNK + self.chunks[last].len() - 1).unwrap_or(NONE)
+    }
+
+    pub(super) fn remove(&mut self, id: i64) -> Option<Job> {
+        let hash = self.hasher.hash_one(id);
+        let chunks = &self.chunks;
+        let is_it =
+            |number: &u32| chunks[*number as usize / CHUNK][*number as usize % CHUNK].job.id == id;
+        let (number, _) = self.by_id.find_entry(hash, is_it).ok()?.remove();
+        let (job, next) = (self.slot(number).job, self.slot(number).next);
+        self.unlink(number, job.end.div_euclid(MINUTE), next);
+        self.free.push(number);
+        Some(job)
+    }
+
+    /// Takes a slot out of the list of its minute.
+    fn unlink(&mut self, number: u32, minute: i64, next: u32) {
+        let Some(mut at) = self.minutes.get(&minute).copied() else { return };
+        if at == number {
+            if next == NONE {
+                self.minutes.remove(&minute);
+            } else {
+                self.minutes.insert(minute, next);
+            }
+            return;
+        }
+        while at != NONE {
+            let following = self.slot(at).next;
+            if following == number {
+                self.slot_mut(at).next = next;
+                return;
+            }
+            at = following;
+        }
+    }
+
+    /// The jobs that ended in `(after, until]`, by minute; within one in no order.
+    pub(super) fn ended(&self, after: i64, until: i64) -> impl Iterator<Item = &Job> {
+        let minutes = after.div_euclid(MINUTE)..=until.div_euclid(MINUTE).max(after.div_euclid(MINUTE));
+        self.minutes
+            .range(minutes)
+            .flat_map(|(_, first)| self.chain(*first))
+            .filter(move |job| after < job.end && job.end <= until)
+    }
+
+    /// All jobs, by minute of their end.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Job> {
+        self.minutes.values().flat_map(|first| self.chain(*first))
+    }
+
+    fn chain(&self, first: u32) -> impl Iterator<Item = &Job> {
+        let slot = |number: u32| (number != NONE).then(|| self.slot(number));
+        std::iter::successors(slot(first), move |at| slot(at.next)).map(|slot| &slot.job)
+    }
+
+    /// Drops the jobs that ended at or before `horizon`; returns their ids.
+    pub(super) fn drop_until(&mut self, horizon: i64) -> Vec<i64> {
+        let ids: Vec<i64> = self.ended(i64::MIN / 2, horizon).map(|job| job.id).collect();
+        for id in &ids {
+            self.remove(*id);
+        }
+        ids
+    }
+}

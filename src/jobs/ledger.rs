@@ -1,0 +1,503 @@
+//! The ledger of one site: rows in, each completion counted once (docs/adr/0010-job-ledger.md).
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::{Duration, SystemTime};
+
+use super::classes::{Classes, Labels};
+use super::completion::Completion;
+use super::gauges::{Gauges, Window};
+use super::keys::{Job, Keys};
+use super::live::Live;
+use super::names::Names;
+use super::record::Changes;
+use super::totals::Totals;
+use super::{Actions, DONE};
+use crate::netbackup::wire::jobs::JobRow;
+
+/// Keys are kept for this long beyond the window: a server clock that is set back by less costs nothing.
+const SLACK: i64 = 3_600_000;
+
+/// How far a walk goes back before the watermark.
+const OVERLAP: i64 = 30_000;
+
+/// How far the look for rows that became visible late goes back, and how often it is taken.
+const LATE: i64 = 600_000;
+const LATE_EVERY: i64 = 300_000;
+
+/// What a server's clock may lose against ours between two polls without having been set back.
+const TOLERANCE: i64 = 10_000;
+
+/// A watermark that is older than this is checked against what the server still has.
+const LONG_OUTAGE: i64 = 3_600_000;
+
+/// A job that was seen unfinished and then not at all is forgotten after this time.
+const FORGET: i64 = 7 * 86_400_000;
+
+/// A span of time to be read, Unix ms by the server's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Where it begins.
+    pub from: i64,
+    /// Where it ends.
+    pub to: i64,
+}
+
+/// A job that was seen unfinished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Known {
+    /// Tries up to its last completion, 1 where there was none.
+    pub(super) tries: u32,
+    /// When it was seen last, by the server's clock.
+    pub(super) seen: i64,
+}
+
+/// Where the ledger stands. Times are the server's, Unix ms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    /// The time of the present cycle.
+    pub(super) now: i64,
+    /// Every change before it was read.
+    pub(super) watermark: i64,
+    /// Every completion that ended after it is among the keys, unless it was not seen yet.
+    pub(super) horizon: i64,
+    /// When a look for late rows was begun last.
+    pub(super) late_at: Option<i64>,
+    /// Time that was lost, in all.
+    pub(super) gap: i64,
+    /// Up to where time was found lost already.
+    pub(super) gap_until: i64,
+    /// The gauges' window is whole.
+    pub(super) whole: bool,
+}
+
+/// How a row was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// By its change.
+    Changed,
+    /// In a span that is read backwards.
+    Filled,
+}
+
+/// What a finished row is to the ledger.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// The completion that is known already; other things of it may have changed.
+    Same,
+    /// One that counts, with the retries since the last one.
+    New(u64),
+    /// One that ended in a span that is filled: it belongs to the window alone.
+    Old,
+    /// It says nothing: older than what is known of the job, or than what the keys cover.
+    Nothing,
+}
+
+/// The job ledger of one site.
+#[derive(Debug)]
+pub struct Ledger {
+    pub(super) names: Names,
+    pub(super) classes: Classes,
+    pub(super) keys: Keys,
+    pub(super) known: HashMap<i64, Known>,
+    pub(super) totals: Totals,
+    pub(super) position: Position,
+    pub(super) changes: Changes,
+    gauges: Gauges,
+    /// What the gauges hold.
+    window: Window,
+    /// The length of that window.
+    length: Duration,
+    /// The length that is wanted; a longer one is filled before it is in force.
+    wanted: Duration,
+    /// What is being read backwards.
+    filling: Option<Span>,
+    late: Option<Span>,
+    /// Jobs that were found finished in this cycle.
+    touched: HashSet<i64>,
+    live: Option<Live>,
+    /// When the records were written from which it was restored, by our clock.
+    pub(super) written: Option<SystemTime>,
+}
+
+impl Ledger {
+    /// An empty ledger that begins at `now`, the server's time; it counts from `origin` on, ours.
+    pub fn new(now: i64, wanted: Duration, origin: SystemTime) -> Self {
+        let position = Position {
+            now,
+            watermark: now,
+            horizon: now,
+            late_at: None,
+            gap: 0,
+            gap_until: i64::MIN,
+            whole: false,
+        };
+        Self {
+            names: Names::default(),
+            classes: Classes::default(),
+            keys: Keys::default(),
+            known: HashMap::new(),
+            totals: Totals::new(origin),
+            position,
+            changes: Changes::default(),
+            gauges: Gauges::default(),
+            window: Window::ending(now, wanted),
+            length: wanted,
+            wanted,
+            filling: None,
+            late: None,
+            touched: HashSet::new(),
+            live: None,
+            written: None,
+        }
+    }
+
+    /// A cycle begins at `now`, the server's time; `passed` is how long ago by our clock the last one
+    /// began. Whether the server's clock was set back.
+    pub fn begin(&mut self, now: i64, passed: Duration) -> bool {
+        let passed = i64::try_from(passed.as_millis()).unwrap_or(i64::MAX / 4);
+        let last = self.position.now;
+        let set_back = now < last || now + TOLERANCE < last.saturating_add(passed);
+        if set_back {
+            // It was set back some time after the last cycle: changes since then may bear any time
+            // from here on.
+            let reach = now - passed.max(last - now);
+            self.position.watermark = self.position.watermark.min(reach);
+            self.position.late_at = None;
+        }
+        self.position.watermark = self.position.watermark.min(now);
+        self.position.now = now;
+        self.touched.clear();
+        if self.wanted < self.length {
+            self.length = self.wanted;
+        }
+        self.shift();
+        self.prune();
+        self.known.retain(|id, known| {
+            let keep = now - known.seen < FORGET;
+            if !keep {
+                self.changes.known(*id);
+            }
+            keep
+        });
+        set_back
+    }
+
+    /// Another window is wanted from now on.
+    pub fn want(&mut self, window: Duration) {
+        self.wanted = window;
+    }
+
+    /// Where the walk over what changed begins, and the span in which to look for rows that became
+    /// visible late, where that is due.
+    pub fn to_walk(&mut self) -> (i64, Option<Span>) {
+        let Position { now, watermark, late_at, .. } = self.position;
+        let from = watermark - OVERLAP;
+        let due = late_at.is_none_or(|at| now < at || now - at >= LATE_EVERY);
+        if due && self.late.is_none() {
+            self.late = Some(Span { from: watermark - LATE, to: from });
+            self.position.late_at = Some(now);
+        }
+        (from, self.late)
+    }
+
+    /// When it was saved, by our clock, where it was restored.
+    pub fn written(&self) -> Option<SystemTime> {
+        self.written
+    }
+
+    /// Every change up to this cycle was read.
+    pub fn caught_up(&mut self) {
+        self.walked(self.position.now);
+    }
+
+    /// Every change before `reached` was read.
+    pub fn walked(&mut self, reached: i64) {
+        let reached = reached.min(self.position.now);
+        self.position.watermark = self.position.watermark.max(reached);
+    }
+
+    /// The look for late rows has come to `reached`.
+    pub fn looked(&mut self, reached: i64) {
+        self.late = self.late.and_then(|late| {
+            (reached < late.to).then_some(Span { from: late.from.max(reached), to: late.to })
+        });
+    }
+
+    /// The span `(from, to]` of endTime that is to be read backwards, if any.
+    pub fn to_fill(&mut self) -> Option<Span> {
+        let Position { now, horizon, .. } = self.position;
+        let needed = Window::ending(now, self.wanted).from;
+        if needed >= horizon {
+            self.filling = None;
+        }
+        if self.filling.is_none() && needed < horizon {
+            self.filling = Some(Span { from: needed.saturating_sub(SLACK), to: horizon });
+        }
+        self.filling
+    }
+
+    /// All of what [`Ledger::to_fill`] said was read.
+    pub fn filled_up(&mut self) {
+        let Some(span) = self.filling.take() else { return };
+        self.position.horizon = self.position.horizon.min(span.from);
+        self.position.whole = true;
+        if self.length != self.wanted {
+            self.length = self.wanted;
+            self.shift();
+        }
+    }
+
+    /// Whether the watermark is so old that what the server still has must be asked for.
+    pub fn is_far_behind(&self) -> bool {
+        self.position.now - self.position.watermark > LONG_OUTAGE
+    }
+
+    /// The oldest finished job that the server still has ended at `oldest`. How much time before it is
+    /// lost, and was not said to be.
+    pub fn oldest(&mut self, oldest: i64) -> Duration {
+        let from = self.position.watermark.max(self.position.gap_until);
+        let lost = oldest.min(self.position.now) - from;
+        if lost <= 0 {
+            return Duration::ZERO;
+        }
+        self.position.gap = self.position.gap.saturating_add(lost);
+        self.position.gap_until = oldest;
+        Duration::from_millis(lost.unsigned_abs())
+    }
+
+    /// Takes a row in that changed. One that is not DONE is passed over: INCOMPLETE is not finished.
+    pub fn changed(&mut self, row: &JobRow<'_>) {
+        self.take(row, Found::Changed);
+    }
+
+    /// Takes a row in that was read backwards.
+    pub fn filled(&mut self, row: &JobRow<'_>) {
+        self.take(row, Found::Filled);
+    }
+
+    fn take(&mut self, row: &JobRow<'_>, found: Found) {
+        if row.state.as_deref() != Some(DONE) {
+            return;
+        }
+        // One without an end is placed where it changed last.
+        let Some(end) = row.end_time.or(row.last_update_time) else { return };
+        let before = self.keys.get(row.job_id).copied();
+        let verdict = self.judge(row, end, before.as_ref(), found);
+        if verdict == Verdict::Nothing {
+            return;
+        }
+        let job = self.job(row, end);
+        self.touched.insert(job.id);
+        if before != Some(job) {
+            if let Some(before) = before.filter(|before| self.is_shown(before)) {
+                self.gauges.take(&before);
+            }
+            self.keys.insert(job);
+            self.changes.job(job.id);
+            if self.is_shown(&job) {
+                self.gauges.add(&job);
+            }
+        }
+        if verdict != Verdict::Same {
+            self.complete(&job, row, verdict);
+        }
+        if self.known.remove(&job.id).is_some() {
+            self.changes.known(job.id);
+        }
+    }
+
+    fn judge(&self, row: &JobRow<'_>, end: i64, before: Option<&Job>, found: Found) -> Verdict {
+        let tries = super::tries(row);
+        let since = |tries_before: u32| Verdict::New(u64::from(tries.saturating_sub(tries_before)));
+        if let Some(before) = before {
+            let start = row.start_time.unwrap_or(0);
+            return if before.start != 0 && start != 0 && before.start != start {
+                // The number of a job before a reset of the catalogue.
+                since(1)
+            } else if tries > before.tries || (before.resumed && end != before.end && tries == before.tries) {
+                since(before.tries)
+            } else if tries < before.tries {
+                Verdict::Nothing
+            } else {
+                Verdict::Same
+            };
+        }
+        if let Some(known) = self.known.get(&row.job_id) {
+            return since(known.tries);
+        }
+        let filling = self.filling.is_some_and(|span| span.from < end && end <= span.to);
+        match found {
+            _ if end <= self.position.horizon && !filling => Verdict::Nothing,
+            Found::Changed if end > self.position.horizon => since(1),
+            _ => Verdict::Old,
+        }
+    }
+
+    fn job(&mut self, row: &JobRow<'_>, end: i64) -> Job {
+        let labels = Labels {
+            job_type: self.names.intern(super::name_or_unknown(row.job_type.as_deref())),
+            policy_type: self.names.intern(super::name_or_unknown(row.policy_type.as_deref())),
+            status: row.status,
+        };
+        Job {
+            id: row.job_id,
+            start: row.start_time.unwrap_or(0),
+            end,
+            kilobytes: row.kilobytes_transferred.unwrap_or(0),
+            files: row.number_of_files.unwrap_or(0),
+            dedup: row.dedup_ratio.unwrap_or(f64::INFINITY),
+            tries: super::tries(row),
+            class: self.classes.intern(labels),
+            client: self.names.intern(row.client_name.as_deref().unwrap_or_default()),
+            policy: self.names.intern(row.policy_name.as_deref().unwrap_or_default()),
+            leaf: super::is_leaf(row),
+            resumed: false,
+        }
+    }
+
+    fn complete(&mut self, job: &Job, row: &JobRow<'_>, verdict: Verdict) {
+        let Some(labels) = self.classes.get(job.class) else { return };
+        let pair = (labels.job_type, labels.policy_type);
+        match verdict {
+            Verdict::New(retries) => {
+                let completion = Completion {
+                    job_id: job.id,
+                    tries: i64::from(job.tries),
+                    start: row.start_time,
+                    end: job.end,
+                    job_type: self.names.get(labels.job_type),
+                    policy_type: self.names.get(labels.policy_type),
+                    status: labels.status,
+                    leaf: job.leaf,
+                    kilobytes: job.kilobytes,
+                    files: job.files,
+                    client: self.names.get(job.client),
+                    policy: self.names.get(job.policy),
+                };
+                self.totals.count(job.class, pair, &completion, retries);
+                self.changes.total(job.class, pair);
+            }
+            Verdict::Old => {
+                if self.totals.seen(job.class, pair, job.leaf) {
+                    self.changes.total(job.class, pair);
+                }
+            }
+            Verdict::Same | Verdict::Nothing => {}
+        }
+    }
+
+    /// Takes a whole sweep of the live jobs in, after the finished ones of the same cycle.
+    pub fn sweep(&mut self, mut live: Live) {
+        let now = self.position.now;
+        let mut ended = Vec::new();
+        for (id, job) in live.iter() {
+            let key = self.keys.get(id).copied();
+            if key.is_some_and(|key| self.touched.contains(&id) && key.tries >= job.tries) {
+                // It ended after the sweep had met it.
+                ended.push(id);
+                continue;
+            }
+            if let Some(key) = key.filter(|key| !key.resumed) {
+                if self.is_shown(&key) {
+                    self.gauges.take(&key);
+                }
+                self.keys.set_resumed(id, true);
+                self.changes.job(id);
+            }
+            let known = self.known.entry(id).or_insert_with(|| {
+                self.changes.known(id);
+                Known { tries: key.map_or(1, |key| key.tries), seen: now }
+            });
+            known.seen = now;
+        }
+        for id in ended {
+            live.remove(id);
+        }
+        self.live = Some(live);
+    }
+
+    /// Whether the gauges count a job.
+    fn is_shown(&self, job: &Job) -> bool {
+        !job.resumed && self.window.holds(job.end)
+    }
+
+    /// Moves the gauges' window to where it belongs now; its ends may move either way.
+    fn shift(&mut self) {
+        let old = self.window;
+        let new = Window::ending(self.position.now, self.length);
+        self.window = new;
+        let first = Window { from: old.from.min(new.from), to: old.from.max(new.from) };
+        let second = Window { from: old.to.min(new.to), to: old.to.max(new.to) };
+        let jobs = self.keys.ended(first.from, first.to).chain(
+            // Where the window jumped, the two overlap.
+            self.keys.ended(second.from, second.to).filter(|job| !first.holds(job.end)),
+        );
+        for job in jobs.filter(|job| !job.resumed) {
+            match (old.holds(job.end), new.holds(job.end)) {
+                (false, true) => self.gauges.add(job),
+                (true, false) => self.gauges.take(job),
+                _ => {}
+            }
+        }
+    }
+
+    /// Drops the keys that are needed no more. What was not read yet is decided by the keys of then.
+    fn prune(&mut self) {
+        if self.filling.is_some() {
+            return;
+        }
+        let Position { now, watermark, horizon, .. } = self.position;
+        let longest = self.length.max(self.wanted);
+        let limit = Window::ending(now, longest).from.min(watermark).saturating_sub(SLACK);
+        if limit > horizon {
+            for id in self.keys.drop_until(limit) {
+                self.changes.job(id);
+            }
+            self.position.horizon = limit;
+        }
+    }
+
+    /// Everything is folded anew: after the keys were restored.
+    pub(super) fn refold(&mut self) {
+        self.gauges.clear();
+        self.window = Window::ending(self.position.now, self.length);
+        for job in self.keys.ended(self.window.from, self.window.to).filter(|job| !job.resumed) {
+            self.gauges.add(job);
+        }
+    }
+
+    /// Whether the window is whole: its numbers mean what they say.
+    pub fn is_whole(&self) -> bool {
+        self.position.whole && Window::ending(self.position.now, self.length).from >= self.position.horizon
+    }
+
+    /// Whether no job is known at all: none ended and none is live.
+    pub fn is_empty(&self) -> bool {
+        self.keys.len() == 0 && self.live.as_ref().is_none_or(Live::is_empty)
+    }
+
+    /// How many ended jobs are remembered.
+    pub fn remembered(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// How many jobs ended in the window.
+    pub fn in_window(&self) -> i64 {
+        self.gauges.jobs()
+    }
+
+    pub(super) fn live(&self) -> Option<&Live> {
+        self.live.as_ref()
+    }
+
+    pub(super) fn gauges(&self) -> &Gauges {
+        &self.gauges
+    }
+
+    /// The actions that have explicit zeros: those of the window and of the live jobs.
+    pub(super) fn actions(&self, actions: &Actions) -> BTreeSet<String> {
+        let mut all = self.gauges.actions(&self.names, &self.classes, actions);
+        all.extend(self.live.iter().flat_map(|live| live.actions(actions)));
+        all
+    }
+}

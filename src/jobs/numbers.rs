@@ -1,0 +1,77 @@
+//! The ledger's numbers as samples.
+
+use std::time::{Duration, SystemTime};
+
+use super::ledger::Ledger;
+use super::{Actions, gauges, live, totals};
+use crate::metric::{Definition, Metric, Samples};
+
+static GAP: Metric<0> = Metric::counter(
+    "nbu.jobs.gap",
+    "s",
+    &[],
+    "Time in which jobs may have ended uncounted: the server had purged them when the agent came back.",
+);
+static FILL: Metric<0> = Metric::gauge(
+    "nbu.jobs.fill.ratio",
+    "",
+    &[],
+    "How much of the window was read at the start, 0 to 1. The window's numbers appear at 1.",
+);
+static WATERMARK: Metric<0> = Metric::gauge(
+    "nbu.jobs.watermark.timestamp",
+    "s",
+    &[],
+    "Unix time by the server's clock before which every change of a job was read.",
+);
+static REMEMBERED: Metric<0> = Metric::gauge(
+    "nbu.jobs.ledger.count",
+    "{job}",
+    &[],
+    "Ended jobs that the ledger remembers, to count each once.",
+);
+
+pub(super) fn definitions() -> Vec<&'static Definition> {
+    let mut all =
+        vec![GAP.definition(), FILL.definition(), WATERMARK.definition(), REMEMBERED.definition()];
+    all.extend(gauges::definitions());
+    all.extend(live::definitions());
+    all.extend(totals::definitions());
+    all
+}
+
+impl Ledger {
+    /// The live jobs of the last sweep; none before the first.
+    pub fn live_samples(&self, actions: &Actions, long_running_after: Duration) -> Option<Samples> {
+        let known = self.actions(actions);
+        let live = self.live()?;
+        Some(live.samples(actions, &known, self.position.now, long_running_after))
+    }
+
+    /// The window's numbers; none while it is not whole.
+    pub fn window_samples(&self, actions: &Actions) -> Option<Samples> {
+        let known = self.actions(actions);
+        let samples = || self.gauges().samples(&self.names, &self.classes, actions, &known);
+        self.is_whole().then(samples)
+    }
+
+    /// The totals, and since when they count; none before the first window is whole.
+    pub fn total_samples(&self, actions: &Actions) -> Option<(Samples, SystemTime)> {
+        if !self.position.whole {
+            return None;
+        }
+        let known = self.actions(actions);
+        let mut samples = self.totals.samples(&self.names, &self.classes, actions, &known);
+        samples.record(&GAP, [], self.position.gap as f64 / 1000.0);
+        Some((samples, self.totals.origin))
+    }
+
+    /// How the ledger itself stands; `filled` is how much of a first window was read.
+    pub fn own_samples(&self, filled: f64) -> Samples {
+        let mut samples = Samples::new();
+        samples.record(&FILL, [], filled);
+        samples.record(&WATERMARK, [], self.position.watermark as f64 / 1000.0);
+        samples.record(&REMEMBERED, [], self.remembered() as f64);
+        samples
+    }
+}

@@ -1,0 +1,222 @@
+//! Monotonic totals and the histogram of durations: each completion is added once, and nothing is ever
+//! taken away.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use super::classes::{Class, Classes};
+use super::completion::{Completion, Outcome};
+use super::names::{Name, Names};
+use super::{Actions, BACKUP};
+use crate::metric::{Definition, Distribution, Metric, Samples};
+
+/// Upper bounds of the histogram, seconds (those of nbu_exporter).
+const BOUNDS: [f64; 9] =
+    [60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 86400.0];
+
+static COMPLETED: Metric<5> = Metric::counter(
+    "nbu.jobs.completed",
+    "{job}",
+    &["action", "policy_type", "status", "outcome", "role"],
+    "Completions of jobs, each counted once. A job that is resumed completes again. role: parent has children, leaf has none. Combinations of the first window begin at 0.",
+);
+static OUTCOMES: Metric<2> = Metric::counter(
+    "nbu.jobs.outcomes",
+    "{job}",
+    &["action", "outcome"],
+    "Completions of jobs by outcome: success (status 0), partial (1), cancelled (150), failure (all others). All four from the start.",
+);
+static BYTES: Metric<2> = Metric::counter(
+    "nbu.jobs.transferred",
+    "By",
+    &["action", "policy_type"],
+    "Bytes that completed jobs without children transferred (kilobytesTransferred x 1024).",
+);
+static FILES: Metric<2> = Metric::counter(
+    "nbu.jobs.files",
+    "{file}",
+    &["action", "policy_type"],
+    "Files of completed jobs without children (numberOfFiles).",
+);
+static RETRIES: Metric<2> = Metric::counter(
+    "nbu.jobs.retries",
+    "{retry}",
+    &["action", "policy_type"],
+    "Tries of completed jobs beyond the first one, or beyond those of the job's last completion.",
+);
+static DURATION: Metric<2> = Metric::histogram(
+    "nbu.job.duration",
+    "s",
+    &BOUNDS,
+    &["action", "policy_type"],
+    "endTime less startTime of completed jobs, each counted once.",
+);
+
+pub(super) fn definitions() -> [&'static Definition; 6] {
+    [
+        COMPLETED.definition(),
+        OUTCOMES.definition(),
+        BYTES.definition(),
+        FILES.definition(),
+        RETRIES.definition(),
+        DURATION.definition(),
+    ]
+}
+
+/// Totals of one class of jobs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Total {
+    pub(super) parents: u64,
+    pub(super) leaves: u64,
+    pub(super) kilobytes: u64,
+    pub(super) files: u64,
+    pub(super) retries: u64,
+    /// Seen in the first window: its counts begin at an explicit zero.
+    pub(super) parent_seen: bool,
+    pub(super) leaf_seen: bool,
+}
+
+/// Whose durations one distribution holds: job type and policy type.
+pub(super) type Pair = (Name, Name);
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub(super) struct Totals {
+    /// Since when they count.
+    pub(super) origin: SystemTime,
+    by_class: BTreeMap<Class, Total>,
+    durations: BTreeMap<Pair, Distribution>,
+}
+
+impl Totals {
+    pub(super) fn new(origin: SystemTime) -> Self {
+        Self { origin, by_class: BTreeMap::new(), durations: BTreeMap::new() }
+    }
+
+    /// A class of the first window: its combinations are there, at zero.
+    pub(super) fn seen(&mut self, class: Class, pair: Pair, leaf: bool) -> bool {
+        let total = self.by_class.entry(class).or_default();
+        let seen = if leaf { &mut total.leaf_seen } else { &mut total.parent_seen };
+        let new = !std::mem::replace(seen, true);
+        self.durations.entry(pair).or_insert_with(|| Distribution::new(&BOUNDS));
+        new
+    }
+
+    /// Counts a completion; `retries` are those since the job's last one.
+    pub(super) fn count(&mut self, class: Class, pair: Pair, completion: &Completion<'_>, retries: u64) {
+        let total = self.by_class.entry(class).or_default();
+        total.retries += retries;
+        if completion.leaf {
+            total.leaves += 1;
+            total.kilobytes = total.kilobytes.saturating_add(positive(completion.kilobytes));
+            total.files = total.files.saturating_add(positive(completion.files));
+        } else {
+            total.parents += 1;
+        }
+        let durations = self.durations.entry(pair).or_insert_with(|| Distribution::new(&BOUNDS));
+        // Without a start, or with a clock that was set back in between, there is no duration.
+        let took = completion.start.map(|start| completion.end - start).filter(|took| *took >= 0);
+        if let Some(took) = took {
+            durations.observe(&BOUNDS, took as f64 / 1000.0);
+        }
+    }
+
+    pub(super) fn total(&self, class: Class) -> Option<&Total> {
+        self.by_class.get(&class)
+    }
+
+    pub(super) fn durations(&self, pair: Pair) -> Option<&Distribution> {
+        self.durations.get(&pair)
+    }
+
+    pub(super) fn classes(&self) -> impl Iterator<Item = Class> {
+        self.by_class.keys().copied()
+    }
+
+    pub(super) fn pairs(&self) -> impl Iterator<Item = Pair> {
+        self.durations.keys().copied()
+    }
+
+    pub(super) fn restore_total(&mut self, class: Class, total: Total) {
+        self.by_class.insert(class, total);
+    }
+
+    /// Whether the counts have the buckets of today.
+    pub(super) fn restore_durations(&mut self, pair: Pair, durations: Distribution) -> bool {
+        let fits = durations.counts.len() == BOUNDS.len() + 1;
+        if fits {
+            self.durations.insert(pair, durations);
+        }
+        fits
+    }
+
+    /// The totals, with all outcomes for each of `known`.
+    pub(super) fn samples(
+        &self,
+        names: &Names,
+        classes: &Classes,
+        actions: &Actions,
+        known: &BTreeSet<String>,
+    ) -> Samples {
+        let mut samples = Samples::new();
+        let mut completed: BTreeMap<(&str, &str, Option<i64>, bool), u64> = BTreeMap::new();
+        let mut outcomes: BTreeMap<(&str, Outcome), u64> = BTreeMap::new();
+        let mut volumes: BTreeMap<(&str, &str), [u64; 3]> = BTreeMap::new();
+        for action in known.iter().map(String::as_str).chain([BACKUP]) {
+            outcomes.extend(Outcome::ALL.map(|outcome| ((action, outcome), 0)));
+        }
+        for (class, total) in &self.by_class {
+            let Some(labels) = classes.get(*class) else { continue };
+            let action = actions.of(names.get(labels.job_type));
+            let policy_type = names.get(labels.policy_type);
+            outcomes.extend(Outcome::ALL.into_iter().filter_map(|outcome| {
+                let series = (action, outcome);
+                (!outcomes.contains_key(&series)).then_some((series, 0))
+            }).collect::<Vec<_>>());
+            *outcomes.entry((action, Outcome::of(labels.status))).or_default() +=
+                total.parents + total.leaves;
+            let roles = [(false, total.parents, total.parent_seen), (true, total.leaves, total.leaf_seen)];
+            for (leaf, jobs, seen) in roles.into_iter().filter(|(_, jobs, seen)| *seen || *jobs > 0) {
+                let series = (action, policy_type, labels.status, leaf);
+                debug_assert!(seen || jobs > 0);
+                *completed.entry(series).or_default() += jobs;
+            }
+            let volume = volumes.entry((action, policy_type)).or_default();
+            volume[0] = volume[0].saturating_add(total.kilobytes);
+            volume[1] = volume[1].saturating_add(total.files);
+            volume[2] += total.retries;
+        }
+        for ((action, policy_type, status, leaf), jobs) in completed {
+            let status_text = super::status_label(status);
+            let role = super::completion::role(leaf);
+            let labels = [action, policy_type, &status_text, Outcome::of(status).label(), role];
+            samples.record(&COMPLETED, labels, jobs as f64);
+        }
+        for ((action, outcome), jobs) in outcomes {
+            samples.record(&OUTCOMES, [action, outcome.label()], jobs as f64);
+        }
+        for ((action, policy_type), [kilobytes, files, retries]) in volumes {
+            samples.record(&BYTES, [action, policy_type], kilobytes as f64 * 1024.0);
+            samples.record(&FILES, [action, policy_type], files as f64);
+            samples.record(&RETRIES, [action, policy_type], retries as f64);
+        }
+        self.duration_samples(names, actions, &mut samples);
+        samples
+    }
+
+    fn duration_samples(&self, names: &Names, actions: &Actions, samples: &mut Samples) {
+        let mut merged: BTreeMap<(&str, &str), Distribution> = BTreeMap::new();
+        for ((job_type, policy_type), durations) in &self.durations {
+            let series = (actions.of(names.get(*job_type)), names.get(*policy_type));
+            let sum = merged.entry(series).or_insert_with(|| Distribution::new(&BOUNDS));
+            sum.merge(durations);
+        }
+        for ((action, policy_type), durations) in merged {
+            samples.distribution(&DURATION, [action, policy_type], durations);
+        }
+    }
+}
+
+fn positive(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
