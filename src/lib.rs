@@ -13,6 +13,8 @@
 //! 9. [`http`] serves bytes that were rendered before the request came.
 //! 10. [`supervisor`] owns the lives of all of these; boot is its first reload.
 //!
+//! [`state`] is what outlives the process, where the configuration names a directory for it.
+//!
 //! ARCHITECTURE.md says which module may use which, and why.
 
 pub mod catalog;
@@ -26,5 +28,6 @@ pub mod metric;
 pub mod netbackup;
 pub mod poller;
 pub mod snapshot;
+pub mod state;
 pub mod supervisor;
 pub mod telemetry;

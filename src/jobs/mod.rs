@@ -3,11 +3,13 @@
 
 mod live;
 mod names;
+mod per_name;
 mod window;
 
 use crate::metric::{Definition, Metric};
 
 pub use live::Live;
+pub use per_name::PerName;
 pub use window::{Finished, Window};
 
 /// States of a job (contract, section 1.5). A closed set: each is exported, zero or not.

@@ -1,0 +1,10 @@
+//! What outlives the process: one directory, which belongs to one agent at a time.
+
+use std::path::PathBuf;
+
+/// Where state is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The directory; nothing is kept where there is none.
+    pub directory: Option<PathBuf>,
+}
