@@ -13,6 +13,8 @@
 //! 9. [`http`] serves bytes that were rendered before the request came.
 //! 10. [`supervisor`] owns the lives of all of these; boot is its first reload.
 //!
+//! [`state`] is what outlives the process, where the configuration names a directory for it.
+//!
 //! ARCHITECTURE.md says which module may use which, and why.
 
 pub mod catalog;

@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 
 /// A module and the modules of ours that it may use beside itself; `config` types of others are
 /// written `module::config`.
-const RULES: [(&str, &[&str]); 11] = [
+const RULES: [(&str, &[&str]); 12] = [
     ("metric", &[]),
     ("netbackup", &[]),
     ("jobs", &["netbackup::wire", "metric"]),
     ("collectors", &["netbackup", "jobs", "metric"]),
     ("snapshot", &["metric"]),
+    ("state", &[]),
     ("poller", &["collectors", "netbackup", "snapshot", "metric", "telemetry"]),
     ("telemetry", &["metric", "snapshot", "netbackup::config"]),
     ("catalog", &["collectors", "poller", "telemetry", "metric"]),
-    ("config", &["collectors", "http", "netbackup", "poller", "telemetry"]),
+    ("config", &["collectors", "http", "netbackup", "poller", "state", "telemetry"]),
     ("log", &["config::logging"]),
     ("http", &["snapshot", "telemetry"]),
 ];

@@ -11,8 +11,10 @@ use async_trait::async_trait;
 use crate::metric::{Definition, Samples};
 use crate::netbackup::{Error, Query, Resource, Session};
 
+pub use crate::jobs::PerName;
+
 /// What is collected, the same for all sites.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent switches of the file")]
 pub struct Config {
     /// Renames job types on the way out (`DUPLICATE` to `DUPLICATION`, say).
@@ -27,17 +29,33 @@ pub struct Config {
     pub slo: bool,
     /// Tape drives, media, robots, pools, and volumes of disk pools.
     pub tape: bool,
-    /// Metrics per client.
-    pub per_client: PerClient,
+    /// Which clients have metrics of their own.
+    pub per_client: PerName,
+    /// Which policies have metrics of their own.
+    pub per_policy: PerName,
+    /// A job that has been active for longer than this runs long.
+    pub long_running_after: Duration,
 }
 
-/// Which clients have metrics of their own.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PerClient {
-    /// Off by default.
-    pub enabled: bool,
-    /// Exact names, or globs where an entry has `*` or `?`; sorted, each once. Empty means none.
-    pub allowlist: Vec<String>,
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            action_names: BTreeMap::new(),
+            alerts: false,
+            malware: false,
+            catalog: false,
+            slo: false,
+            tape: false,
+            per_client: PerName::default(),
+            per_policy: PerName::default(),
+            long_running_after: Self::LONG_RUNNING_AFTER,
+        }
+    }
+}
+
+impl Config {
+    /// When a job runs long, where the configuration does not say.
+    pub const LONG_RUNNING_AFTER: Duration = Duration::from_secs(12 * 3600);
 }
 
 /// How often a resource is asked for.

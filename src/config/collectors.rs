@@ -1,8 +1,8 @@
 //! `collectors`: what is collected.
 
 use super::reader::Section;
-use super::values::{boolean, text};
-use crate::collectors::{Config, PerClient};
+use super::values::{boolean, duration, number, text};
+use crate::collectors::{Config, PerName};
 
 /// Reads `collectors`.
 pub(super) fn read(root: &mut Section<'_>) -> Config {
@@ -10,10 +10,23 @@ pub(super) fn read(root: &mut Section<'_>) -> Config {
     let mut enabled = |name| enabled(&mut section.section(name));
     let [alerts, malware, catalog, slo, tape] =
         ["alerts", "malware", "catalog", "slo", "tape"].map(&mut enabled);
-    let per_client = per_client(&mut section);
-    let action_names = section.section("jobs").pairs("actionNames", text);
+    let [per_client, per_policy] =
+        ["perClient", "perPolicy"].map(|name| per_name(&mut section.section(name)));
+    let mut jobs = section.section("jobs");
+    let action_names = jobs.pairs("actionNames", text);
     let action_names = action_names.into_iter().map(|pair| (pair.name, pair.value)).collect();
-    Config { action_names, alerts, malware, catalog, slo, tape, per_client }
+    let long_running_after = jobs.get("longRunningAfter", duration).or(Config::LONG_RUNNING_AFTER);
+    Config {
+        action_names,
+        alerts,
+        malware,
+        catalog,
+        slo,
+        tape,
+        per_client,
+        per_policy,
+        long_running_after,
+    }
 }
 
 /// Whether a collector is switched on. The file may ask for those that are still to come.
@@ -27,11 +40,24 @@ fn enabled(section: &mut Section<'_>) -> bool {
     enabled
 }
 
-fn per_client(section: &mut Section<'_>) -> PerClient {
-    let mut section = section.section("perClient");
-    let enabled = enabled(&mut section);
-    let mut allowlist = section.list("allowlist", text).or(Vec::new());
-    allowlist.sort_unstable();
-    allowlist.dedup();
-    PerClient { enabled, allowlist }
+/// The most names that may have series of their own at one site.
+const MOST_NAMES: usize = 100_000;
+
+fn per_name(section: &mut Section<'_>) -> PerName {
+    let enabled = section.get("enabled", boolean).or(false);
+    let allowlist = section.list("allowlist", text);
+    let source = allowlist.source.clone();
+    let allowlist = set(allowlist.or(Vec::new()));
+    if enabled && allowlist.is_empty() {
+        source.warn("empty, so nothing is selected; \"*\" selects everything");
+    }
+    let denylist = set(section.list("denylist", text).or(Vec::new()));
+    let limit = section.get("limit", number(1, MOST_NAMES)).or(PerName::LIMIT);
+    PerName { enabled, allowlist, denylist, limit }
+}
+
+fn set(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names.dedup();
+    names
 }

@@ -24,6 +24,7 @@ mod safe;
 mod server;
 mod servers;
 mod setting;
+mod state;
 mod syntax;
 mod tree;
 mod values;
@@ -67,6 +68,8 @@ pub struct Config {
     pub collectors: crate::collectors::Config,
     /// Limits of the export.
     pub metrics: telemetry::Config,
+    /// Where state is kept, if anywhere.
+    pub state: crate::state::Config,
     /// The OTLP push, where it is enabled.
     pub otlp: Option<telemetry::otlp::Config>,
 }
@@ -134,6 +137,7 @@ fn read(mut root: Section<'_>) -> Config {
         key_files,
         collectors: collectors::read(&mut root),
         metrics: server::metrics(&mut root),
+        state: state::read(&mut root),
         otlp: opentelemetry::read(&mut root),
     }
 }

@@ -54,6 +54,7 @@ pub(super) fn outline(config: &Config) -> Vec<Entry> {
         entry("nbuservers", Value::Sites(sites)),
         section("collectors", collectors(&config.collectors)),
         section("metrics", vec![plain("cardinalityLimit", limit)]),
+        section("state", state(&config.state)),
         section("opentelemetry", opentelemetry(config.otlp.as_ref())),
     ]
 }
@@ -164,13 +165,29 @@ fn collectors(config: &collectors::Config) -> Vec<Entry> {
         .into_iter()
         .map(|(name, enabled)| section(name, vec![plain("enabled", enabled)]))
         .collect();
-    let per_client = &config.per_client;
-    let allowlist = Value::Texts(per_client.allowlist.clone());
-    let per_client = vec![plain("enabled", per_client.enabled), entry("allowlist", allowlist)];
-    entries.push(section("perClient", per_client));
+    entries.push(section("perClient", per_name(&config.per_client)));
+    entries.push(section("perPolicy", per_name(&config.per_policy)));
     let names = config.action_names.iter().map(|(from, to)| text(from, to)).collect();
-    entries.push(section("jobs", vec![entry("actionNames", Value::Pairs(names))]));
+    let jobs = vec![
+        entry("actionNames", Value::Pairs(names)),
+        plain("longRunningAfter", format_duration(config.long_running_after)),
+    ];
+    entries.push(section("jobs", jobs));
     entries
+}
+
+fn per_name(rules: &collectors::PerName) -> Vec<Entry> {
+    vec![
+        plain("enabled", rules.enabled),
+        entry("allowlist", Value::Texts(rules.allowlist.clone())),
+        entry("denylist", Value::Texts(rules.denylist.clone())),
+        plain("limit", rules.limit),
+    ]
+}
+
+fn state(config: &crate::state::Config) -> Vec<Entry> {
+    let directory = config.directory.as_deref();
+    directory.map(|path| text("directory", path.to_string_lossy())).into_iter().collect()
 }
 
 fn opentelemetry(config: Option<&telemetry::otlp::Config>) -> Vec<Entry> {

@@ -13,6 +13,7 @@ mod ledger;
 mod live;
 mod names;
 mod numbers;
+mod per_name;
 mod record;
 mod totals;
 
@@ -25,6 +26,7 @@ pub use completion::{Completion, Outcome};
 pub use gauges::Window;
 pub use ledger::{Ledger, Span};
 pub use live::Live;
+pub use per_name::PerName;
 pub use record::Damaged;
 
 /// States of a job (contract, section 1.5). A closed set: each is exported, zero or not.

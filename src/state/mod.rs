@@ -4,5 +4,14 @@
 mod aside;
 mod journal;
 
+use std::path::PathBuf;
+
 pub use aside::set_aside;
 pub use journal::{Header, Journal, Loaded, OpenError};
+
+/// Where state is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The directory; nothing is kept where there is none.
+    pub directory: Option<PathBuf>,
+}

@@ -54,10 +54,20 @@ collectors:
   perClient:
     enabled: no
     allowlist: [x]
+    denylist: [d1]
+    limit: 11
+  perPolicy:
+    enabled: off
+    allowlist: [p]
+    denylist: [d2]
+    limit: 12
   jobs:
     actionNames: {BACKUP: one}
+    longRunningAfter: 11h
 metrics:
   cardinalityLimit: 1000
+state:
+  directory: kept
 opentelemetry:
   enabled: true
   metricsEndpoint: https://m/1
@@ -119,7 +129,15 @@ collectors.slo.enabled|slo: {enabled: no|slo: {enabled: yes|collectors.slo.enabl
 collectors.tape.enabled|tape: {enabled: no|tape: {enabled: yes|collectors.tape.enabled: false -> true
 collectors.perClient.enabled|    enabled: no|    enabled: yes|collectors.perClient.enabled: false -> true
 collectors.perClient.allowlist|[x]|[x, y]|collectors.perClient.allowlist: [x] -> [x, y]
+collectors.perClient.denylist|[d1]|[d1, d3]|collectors.perClient.denylist: [d1] -> [d1, d3]
+collectors.perClient.limit|limit: 11|limit: 13|collectors.perClient.limit: 11 -> 13
+collectors.perPolicy.enabled|    enabled: off|    enabled: on|collectors.perPolicy.enabled: false -> true
+collectors.perPolicy.allowlist|[p]|[q]|collectors.perPolicy.allowlist: [p] -> [q]
+collectors.perPolicy.denylist|[d2]|[]|collectors.perPolicy.denylist: [d2] -> []
+collectors.perPolicy.limit|limit: 12|limit: 13|collectors.perPolicy.limit: 12 -> 13
 collectors.jobs.actionNames|BACKUP: one|BACKUP: two|collectors.jobs.actionNames.BACKUP: one -> two
+collectors.jobs.longRunningAfter|After: 11h|After: 13h|collectors.jobs.longRunningAfter: 11h -> 13h
+state.directory|directory: kept|directory: other|state.directory: DIR/kept -> DIR/other
 metrics.cardinalityLimit|Limit: 1000|Limit: 1001|metrics.cardinalityLimit: 1000 -> 1001
 opentelemetry.enabled|  enabled: true\n  metrics|  enabled: false\n  metrics|opentelemetry.enabled: true -> false; 
 opentelemetry.endpoint|metricsEndpoint: https://m/1\n  tracesEndpoint: https://t/1|endpoint: https://m|opentelemetry.endpoint: added https://m/; 

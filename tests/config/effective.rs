@@ -18,7 +18,9 @@ nbuservers:
 collectors:
   tape: {enabled: true}
   perClient: {enabled: true, allowlist: ["x*", "'"]}
-  jobs: {actionNames: {DUPLICATE: DUPLICATION}}
+  perPolicy: {enabled: true, allowlist: [b, a, b], denylist: ["a$$"], limit: 7}
+  jobs: {actionNames: {DUPLICATE: DUPLICATION}, longRunningAfter: 90m}
+state: {directory: "/var/lib/a b"}
 opentelemetry:
   enabled: true
   endpoint: https://c/x

@@ -161,3 +161,32 @@ fn secrets_that_no_header_can_carry_are_refused() {
     let text = "nbuservers: [{site: a, host: h, apiKey: \"line\\nbreak\"}]\nopentelemetry: {headers: {\"a b\": x, A: x, a: x, b: \"\"}}";
     assert_snapshot!(errors(text));
 }
+
+#[test]
+fn rules_for_names_and_the_place_of_state_are_checked() {
+    let text = with_server(
+        "collectors:
+  perClient: {enabled: perhaps, allowlist: web, denylist: [a, ''], limit: 0}
+  perPolicy: {enabled: true, allowlist: [[a]], limit: 100001, alowlist: []}
+  jobs: {longRunningAfter: 12}
+state: {directory: [a], directry: b}
+",
+    );
+    assert_snapshot!(errors(&text), @r#"
+    config.yaml:6:24: collectors.perClient.enabled: expected true or false
+    config.yaml:6:44: collectors.perClient.allowlist: expected a list, found a single value
+    config.yaml:6:63: collectors.perClient.denylist[1]: must not be empty
+    config.yaml:6:75: collectors.perClient.limit: expected a whole number from 1 to 100000
+    config.yaml:7:42: collectors.perPolicy.allowlist[0]: expected a single value, found a list
+    config.yaml:7:55: collectors.perPolicy.limit: expected a whole number from 1 to 100000
+    config.yaml:7:63: collectors.perPolicy: unknown key "alowlist"; did you mean "allowlist"?
+    config.yaml:8:28: collectors.jobs.longRunningAfter: expected a duration with a unit, such as 90s or 1h30m; add a unit
+    config.yaml:9:20: state.directory: expected a single value, found a list
+    config.yaml:9:25: state: unknown key "directry"; did you mean "directory"?
+    "#);
+    let text = with_server("collectors: {jobs: {longRunningAfter: 0s}}\nstate: /a");
+    assert_snapshot!(errors(&text), @"
+    config.yaml:5:39: collectors.jobs.longRunningAfter: expected a duration above 0 (at least 1ms)
+    config.yaml:6:8: state: expected a mapping of keys, found a single value
+    ");
+}

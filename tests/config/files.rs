@@ -34,7 +34,8 @@ pub(crate) fn with_files(dir: &Path) -> Loaded {
     let tls = "caFile: ca.pem, certFile: cert.pem, keyFile: key.pem";
     let text = format!(
         "nbuservers:\n- {{site: a, host: h, apiKeyFile: key, {tls}, proxyUrl: 'http://p:1'}}\n- {{site: b, host: h, apiKey: '${{KEY}}'}}\n\
-         opentelemetry: {{enabled: true, endpoint: 'c:4317', tls: {{{tls}}}}}\n"
+         opentelemetry: {{enabled: true, endpoint: 'c:4317', tls: {{{tls}}}}}\n\
+         state: {{directory: kept}}\n"
     );
     let path = dir.join("config.yaml");
     fs::write(&path, text).unwrap();

@@ -70,11 +70,10 @@ fn a_file_of_the_original_exporter_loads_unchanged() {
         "server.logName: its directory does not exist",
         "nbuserver: the old form for a single server; nbuservers takes a list of them",
         "collectors.alerts.enabled: accepted, but this version does not collect it yet",
-        "collectors.perClient.enabled: accepted, but this version does not collect it yet",
     ] {
         assert!(warnings.contains(expected), "{expected} is not in\n{warnings}");
     }
-    assert_eq!(warnings.lines().count(), 4, "{warnings}");
+    assert_eq!(warnings.lines().count(), 3, "{warnings}");
 }
 
 #[test]
@@ -119,6 +118,65 @@ fn the_content_of_files_is_compared_every_so_often() {
     assert_eq!(ok(&text).config.check_interval, Duration::from_secs(1));
     let error = load(&with_server("server: {configCheckInterval: 900ms}")).unwrap_err();
     insta::assert_snapshot!(error, @"config.yaml:5:31: server.configCheckInterval: expected a duration of at least 1s");
+}
+
+#[test]
+fn names_are_selected_by_lists_of_their_own() {
+    let bare = ok(&with_server("")).config.collectors;
+    assert_eq!(bare.per_client, bare.per_policy);
+    assert!(!bare.per_client.enabled && bare.per_client.allowlist.is_empty());
+    assert_eq!((bare.per_client.limit, bare.long_running_after.as_secs()), (1000, 43_200));
+    let text = with_server(
+        "collectors:
+  perClient: {enabled: true, allowlist: [' b ', a, b], denylist: [x*, c, x*], limit: '1'}
+  perPolicy: {allowlist: ['?'], limit: 100000}
+  jobs: {longRunningAfter: 1h30m}
+",
+    );
+    let config = ok(&text).config.collectors;
+    let (clients, policies) = (&config.per_client, &config.per_policy);
+    assert_eq!(clients.allowlist, ["a", "b"]);
+    assert_eq!(clients.denylist, ["c", "x*"]);
+    assert!(clients.enabled && !policies.enabled);
+    assert_eq!((clients.limit, policies.limit), (1, 100_000));
+    assert_eq!(config.long_running_after, Duration::from_secs(5400));
+}
+
+#[test]
+fn an_empty_list_is_said_to_select_nothing_where_that_matters() {
+    let warned = |rules: &str| {
+        let text = format!("collectors: {{perClient: {{{rules}}}, perPolicy: {{{rules}}}}}");
+        warnings(&ok(&with_server(&text)))
+    };
+    for rules in ["", "enabled: false", "enabled: true, allowlist: [a]"] {
+        assert_eq!(warned(rules), "", "{rules}");
+    }
+    for rules in ["enabled: true", "enabled: true, allowlist: []", "enabled: true, allowlist:"] {
+        let text = warned(rules);
+        for section in ["perClient", "perPolicy"] {
+            let expected = format!("collectors.{section}.allowlist: empty, so nothing is selected");
+            assert!(text.contains(&expected), "{rules}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_variable_says_where_state_belongs_if_the_file_does_not() {
+    let variable = ("NBU_STATE_DIRECTORY", "/from/environment");
+    let directory = |text: &str, variables: &[(&str, &str)]| {
+        let config = load_with(&with_server(text), variables).unwrap().config;
+        config.state.directory.map(|path| path.to_str().unwrap().to_owned())
+    };
+    let here = std::env::current_dir().unwrap().join("kept");
+    let here = here.to_str();
+    assert_eq!(directory("", &[]), None);
+    assert_eq!(directory("state: {directory: ''}", &[]), None);
+    assert_eq!(directory("state: {directory: /kept}", &[variable]).as_deref(), Some("/kept"));
+    assert_eq!(directory("state: {directory: kept}", &[variable]).as_deref(), here);
+    for text in ["", "state:", "state: {directory: ''}"] {
+        assert_eq!(directory(text, &[variable]).as_deref(), Some("/from/environment"), "{text}");
+        assert_eq!(directory(text, &[("NBU_STATE_DIRECTORY", " ")]), None, "{text}");
+    }
 }
 
 #[test]
