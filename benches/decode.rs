@@ -5,12 +5,11 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a bench may panic")]
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use nbu_otel_agent::jobs::{Finished, Window};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use nbu_otel_agent::jobs::Ledger;
 use nbu_otel_agent::netbackup::wire::jobs::JobRow;
 use nbu_otel_agent::netbackup::wire::read_page;
 use nbu_sim::{Clock, Settings, Simulator};
@@ -101,13 +100,17 @@ fn decode(criterion: &mut Criterion) {
             page.rows.len()
         });
     });
-    let names = BTreeMap::new();
-    group.bench_function("page_and_fold_100_jobs", |bencher| {
-        let mut finished = Finished::new(Window::ending(NOON, Duration::from_secs(86_400)), &names);
-        bencher.iter(|| {
-            let page = read_page::<JobRow<'_>>(black_box(&page)).expect("a page");
-            page.rows.iter().for_each(|row| finished.add(row));
-        });
+    group.bench_function("page_and_count_100_jobs", |bencher| {
+        let day = Duration::from_secs(86_400);
+        let fresh = || Ledger::new(NOON - 2 * 86_400_000, day, SystemTime::UNIX_EPOCH);
+        bencher.iter_batched_ref(
+            fresh,
+            |ledger| {
+                let page = read_page::<JobRow<'_>>(black_box(&page)).expect("a page");
+                page.rows.iter().for_each(|row| ledger.changed(row));
+            },
+            BatchSize::SmallInput,
+        );
     });
     group.finish();
 }

@@ -13,7 +13,7 @@ use support::{Agent, Config, NOON, Page, simulate, world};
 const DAY: i64 = 24 * 3_600_000;
 
 fn is_of_jobs(name: &str) -> bool {
-    name.starts_with("nbu_jobs_") || name.starts_with("nbu_status_")
+    expected::WINDOWED.contains(&name)
 }
 
 fn is_of_storage(name: &str) -> bool {

@@ -157,7 +157,12 @@ impl Gauges {
     }
 
     /// The actions of the jobs in the window.
-    pub(super) fn actions(&self, names: &Names, classes: &Classes, actions: &Actions) -> BTreeSet<String> {
+    pub(super) fn actions(
+        &self,
+        names: &Names,
+        classes: &Classes,
+        actions: &Actions,
+    ) -> BTreeSet<String> {
         let labels = self.present().filter_map(|(class, _)| classes.get(class));
         labels.map(|labels| actions.of(names.get(labels.job_type)).to_owned()).collect()
     }

@@ -152,7 +152,8 @@ impl Keys {
 
     /// The jobs that ended in `(after, until]`, by minute; within one in no order.
     pub(super) fn ended(&self, after: i64, until: i64) -> impl Iterator<Item = &Job> {
-        let minutes = after.div_euclid(MINUTE)..=until.div_euclid(MINUTE).max(after.div_euclid(MINUTE));
+        let minutes =
+            after.div_euclid(MINUTE)..=until.div_euclid(MINUTE).max(after.div_euclid(MINUTE));
         self.minutes
             .range(minutes)
             .flat_map(|(_, first)| self.chain(*first))

@@ -314,7 +314,9 @@ impl Ledger {
             return if before.start != 0 && start != 0 && before.start != start {
                 // The number of a job before a reset of the catalogue.
                 since(1)
-            } else if tries > before.tries || (before.resumed && end != before.end && tries == before.tries) {
+            } else if tries > before.tries
+                || (before.resumed && end != before.end && tries == before.tries)
+            {
                 since(before.tries)
             } else if tries < before.tries {
                 Verdict::Nothing
@@ -468,7 +470,8 @@ impl Ledger {
 
     /// Whether the window is whole: its numbers mean what they say.
     pub fn is_whole(&self) -> bool {
-        self.position.whole && Window::ending(self.position.now, self.length).from >= self.position.horizon
+        self.position.whole
+            && Window::ending(self.position.now, self.length).from >= self.position.horizon
     }
 
     /// Whether no job is known at all: none ended and none is live.

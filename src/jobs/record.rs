@@ -114,7 +114,9 @@ impl Ledger {
     pub fn changed_records(&self, written: SystemTime) -> Vec<u8> {
         let mut out = Vec::new();
         let changes = &self.changes;
-        self.names.since(changes.names).for_each(|(name, text)| put(&mut out, &name_record(name, text)));
+        self.names
+            .since(changes.names)
+            .for_each(|(name, text)| put(&mut out, &name_record(name, text)));
         let labels = self.classes.since(changes.labels);
         labels.for_each(|(class, labels)| put(&mut out, &class_record(class, *labels)));
         for id in &changes.jobs {
@@ -123,7 +125,8 @@ impl Ledger {
         }
         for id in &changes.known {
             let known = self.known.get(id);
-            let record = known.map_or(Record::NotKnown(*id), |known| Record::Known(*id, known.tries));
+            let record =
+                known.map_or(Record::NotKnown(*id), |known| Record::Known(*id, known.tries));
             put(&mut out, &record);
         }
         let totals = changes.classes.iter().filter_map(|class| self.total_record(*class));
@@ -204,13 +207,17 @@ impl Ledger {
                 return if fits { Ok(()) } else { Err(Damaged) };
             }
             Record::Class(number, job_type, policy_type, status) => {
-                let labels =
-                    Labels { job_type: self.name(job_type)?, policy_type: self.name(policy_type)?, status };
+                let labels = Labels {
+                    job_type: self.name(job_type)?,
+                    policy_type: self.name(policy_type)?,
+                    status,
+                };
                 let fits = self.classes.intern(labels) == Class(number);
                 return if fits { Ok(()) } else { Err(Damaged) };
             }
             Record::Job { class, client, policy, .. } => {
-                let (class, client, policy) = (self.class(class)?, self.name(client)?, self.name(policy)?);
+                let (class, client, policy) =
+                    (self.class(class)?, self.name(client)?, self.name(policy)?);
                 self.keys.insert(restored_job(&record, class, client, policy).ok_or(Damaged)?);
             }
             Record::NoJob(id) => {
@@ -222,8 +229,18 @@ impl Ledger {
             Record::NotKnown(id) => {
                 self.known.remove(&id);
             }
-            Record::Total { class, parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen } => {
-                let total = Total { parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen };
+            Record::Total {
+                class,
+                parents,
+                leaves,
+                kilobytes,
+                files,
+                retries,
+                parent_seen,
+                leaf_seen,
+            } => {
+                let total =
+                    Total { parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen };
                 self.totals.restore_total(self.class(class)?, total);
             }
             Record::Durations(job_type, policy_type, counts, sum) => {
@@ -231,7 +248,16 @@ impl Ledger {
                 let fits = self.totals.restore_durations(pair, Distribution { counts, sum });
                 return if fits { Ok(()) } else { Err(Damaged) };
             }
-            Record::Position { now, watermark, horizon, late_at, gap, gap_until, origin, written } => {
+            Record::Position {
+                now,
+                watermark,
+                horizon,
+                late_at,
+                gap,
+                gap_until,
+                origin,
+                written,
+            } => {
                 self.position =
                     Position { now, watermark, horizon, late_at, gap, gap_until, whole: true };
                 self.totals.origin = from_ms(origin);
@@ -254,7 +280,16 @@ impl Ledger {
         let total = self.totals.total(class)?.clone();
         let Total { parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen } = total;
         let class = class.0;
-        Some(Record::Total { class, parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen })
+        Some(Record::Total {
+            class,
+            parents,
+            leaves,
+            kilobytes,
+            files,
+            retries,
+            parent_seen,
+            leaf_seen,
+        })
     }
 
     fn durations_record(&self, (job_type, policy_type): Pair) -> Option<Record<'_>> {
@@ -302,10 +337,24 @@ fn job_record<'a>(job: &Job) -> Record<'a> {
 }
 
 fn restored_job(record: &Record<'_>, class: Class, client: Name, policy: Name) -> Option<Job> {
-    let Record::Job { id, start, end, kilobytes, files, dedup, tries, leaf, resumed, .. } = *record else {
+    let Record::Job { id, start, end, kilobytes, files, dedup, tries, leaf, resumed, .. } = *record
+    else {
         return None;
     };
-    Some(Job { id, start, end, kilobytes, files, dedup, tries, class, client, policy, leaf, resumed })
+    Some(Job {
+        id,
+        start,
+        end,
+        kilobytes,
+        files,
+        dedup,
+        tries,
+        class,
+        client,
+        policy,
+        leaf,
+        resumed,
+    })
 }
 
 fn to_ms(time: SystemTime) -> i64 {

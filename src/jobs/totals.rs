@@ -11,8 +11,7 @@ use super::{Actions, BACKUP};
 use crate::metric::{Definition, Distribution, Metric, Samples};
 
 /// Upper bounds of the histogram, seconds (those of nbu_exporter).
-const BOUNDS: [f64; 9] =
-    [60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 86400.0];
+const BOUNDS: [f64; 9] = [60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 86400.0];
 
 static COMPLETED: Metric<5> = Metric::counter(
     "nbu.jobs.completed",
@@ -103,7 +102,13 @@ impl Totals {
     }
 
     /// Counts a completion; `retries` are those since the job's last one.
-    pub(super) fn count(&mut self, class: Class, pair: Pair, completion: &Completion<'_>, retries: u64) {
+    pub(super) fn count(
+        &mut self,
+        class: Class,
+        pair: Pair,
+        completion: &Completion<'_>,
+        retries: u64,
+    ) {
         let total = self.by_class.entry(class).or_default();
         total.retries += retries;
         if completion.leaf {
@@ -169,14 +174,21 @@ impl Totals {
             let Some(labels) = classes.get(*class) else { continue };
             let action = actions.of(names.get(labels.job_type));
             let policy_type = names.get(labels.policy_type);
-            outcomes.extend(Outcome::ALL.into_iter().filter_map(|outcome| {
-                let series = (action, outcome);
-                (!outcomes.contains_key(&series)).then_some((series, 0))
-            }).collect::<Vec<_>>());
+            outcomes.extend(
+                Outcome::ALL
+                    .into_iter()
+                    .filter_map(|outcome| {
+                        let series = (action, outcome);
+                        (!outcomes.contains_key(&series)).then_some((series, 0))
+                    })
+                    .collect::<Vec<_>>(),
+            );
             *outcomes.entry((action, Outcome::of(labels.status))).or_default() +=
                 total.parents + total.leaves;
-            let roles = [(false, total.parents, total.parent_seen), (true, total.leaves, total.leaf_seen)];
-            for (leaf, jobs, seen) in roles.into_iter().filter(|(_, jobs, seen)| *seen || *jobs > 0) {
+            let roles =
+                [(false, total.parents, total.parent_seen), (true, total.leaves, total.leaf_seen)];
+            for (leaf, jobs, seen) in roles.into_iter().filter(|(_, jobs, seen)| *seen || *jobs > 0)
+            {
                 let series = (action, policy_type, labels.status, leaf);
                 debug_assert!(seen || jobs > 0);
                 *completed.entry(series).or_default() += jobs;

@@ -164,10 +164,7 @@ impl Journal {
     /// # Errors
     ///
     /// Where they cannot be had or written; the old file is then still there.
-    pub fn rewrite(
-        &mut self,
-        parts: impl Iterator<Item = io::Result<Vec<u8>>>,
-    ) -> io::Result<()> {
+    pub fn rewrite(&mut self, parts: impl Iterator<Item = io::Result<Vec<u8>>>) -> io::Result<()> {
         let beside = self.path.with_extension("new");
         let written = self.write_beside(&beside, parts);
         if written.is_err() {

@@ -15,7 +15,18 @@ fn state_name(state: JobState) -> &'static str {
     state.as_str()
 }
 
-/// All `nbu_jobs_*` and `nbu_status_*` series of a site: the window is `(from, to]`, Unix ms.
+/// What [`jobs`] says everything of.
+pub const WINDOWED: [&str; 7] = [
+    "nbu_jobs_bytes",
+    "nbu_jobs_count",
+    "nbu_jobs_dedup_ratio",
+    "nbu_jobs_files_count",
+    "nbu_jobs_queued_count",
+    "nbu_jobs_state_count",
+    "nbu_status_count",
+];
+
+/// Counts of a site by state, and those of its window `(from, to]`, Unix ms.
 pub fn jobs(truth: &Truth, site: &str, from: i64, to: i64) -> BTreeMap<Series, f64> {
     let mut expected: BTreeMap<Series, f64> = BTreeMap::new();
     let mut ratios: BTreeMap<Series, Vec<f64>> = BTreeMap::new();

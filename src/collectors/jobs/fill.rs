@@ -59,13 +59,19 @@ impl Fill {
     }
 
     /// Reads on for a while.
-    pub(super) async fn turn(&mut self, session: &Session, ledger: &Shared<'_>, site: &str) -> Turn {
+    pub(super) async fn turn(
+        &mut self,
+        session: &Session,
+        ledger: &Shared<'_>,
+        site: &str,
+    ) -> Turn {
         let until = Instant::now() + TURN;
         let left = self.slices.iter_mut().filter(|slice| slice.from < slice.to);
         let walks = left.map(|slice| walks::filled(session, ledger, slice, until));
         let walked = join_all(walks).await;
-        let (rows, pages) =
-            walked.iter().fold((0, 0), |(rows, pages), walk| (rows + walk.rows, pages + walk.pages));
+        let (rows, pages) = walked
+            .iter()
+            .fold((0, 0), |(rows, pages), walk| (rows + walk.rows, pages + walk.pages));
         self.rows += rows;
         self.pages += pages;
         let unreadable = walked.iter().map(|walk| walk.unreadable).sum();

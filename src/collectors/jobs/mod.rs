@@ -167,7 +167,8 @@ impl Jobs {
             self.fill = span.map(Fill::new);
         }
         let heard = hear(session, ledger, &mut self.key).await;
-        let mut collected = Collected { unreadable: heard.unreadable() as u64, ..Collected::default() };
+        let mut collected =
+            Collected { unreadable: heard.unreadable() as u64, ..Collected::default() };
         let mut rows = heard.rows();
         let Heard { live, changed, .. } = heard;
         let live = live.map(|(live, _)| ledger.sweep(live));
@@ -209,7 +210,9 @@ impl Jobs {
 
     /// What the server purged while the agent was away is lost, which is said.
     async fn check_gap(&mut self, session: &Session) {
-        let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.is_far_behind()) else { return };
+        let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.is_far_behind()) else {
+            return;
+        };
         // Where this fails, so will the rest: the next cycle asks again.
         let Ok(Some(oldest)) = walks::oldest_success(session).await else { return };
         let lost = ledger.oldest(oldest);

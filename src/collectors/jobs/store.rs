@@ -53,15 +53,26 @@ impl Store {
             Ok(Ok(None)) => return None,
             Ok(Ok(Some((ledger, loaded)))) => {
                 let jobs = ledger.remembered();
-                tracing::info!(site, jobs, frames = loaded.frames, "the job ledger goes on where it was saved");
+                tracing::info!(
+                    site,
+                    jobs,
+                    frames = loaded.frames,
+                    "the job ledger goes on where it was saved"
+                );
                 if loaded.cut > 0 {
-                    tracing::warn!(site, bytes = loaded.cut, "the last save of the job ledger was cut, and is made up for from the server");
+                    tracing::warn!(
+                        site,
+                        bytes = loaded.cut,
+                        "the last save of the job ledger was cut, and is made up for from the server"
+                    );
                 }
                 return Some(ledger);
             }
             Ok(Err(error)) => error.to_string(),
             // A panic is in the log already.
-            Err(_) => "reading it is a bug in the agent: please report it, with the file".to_owned(),
+            Err(_) => {
+                "reading it is a bug in the agent: please report it, with the file".to_owned()
+            }
         };
         self.errors += 1;
         let path = lock(&self.journal).path().to_owned();
@@ -158,9 +169,7 @@ fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
     journal.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn run(
-    work: impl FnOnce() -> io::Result<()> + Send + 'static,
-) -> io::Result<()> {
+async fn run(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::LIVE;
 use crate::jobs::{Ledger, Live, Span};
+use crate::netbackup::wire::Record;
 use crate::netbackup::wire::jobs::{JOBS, JobRow};
 use crate::netbackup::{Error, ErrorKind, Query, Session};
 
@@ -70,7 +71,8 @@ pub(super) struct Walked {
 impl Walked {
     /// The server does not take the filter.
     pub(super) fn is_rejected(&self) -> bool {
-        self.pages == 0 && self.error.as_ref().is_some_and(|error| error.kind() == ErrorKind::BadRequest)
+        self.pages == 0
+            && self.error.as_ref().is_some_and(|error| error.kind() == ErrorKind::BadRequest)
     }
 }
 
@@ -158,7 +160,7 @@ async fn walk(
     filter: String,
     key: Key,
     bound: Bound,
-    mut take: impl FnMut(&[JobRow<'_>], i64),
+    mut take: impl FnMut(&[Record<'_, JobRow<'_>>], i64),
 ) -> Walked {
     let query = Query::filtered(filter).sorted(key.property());
     let (mut walked, mut reached) = (Walked::default(), i64::MIN / 2);
@@ -182,8 +184,8 @@ async fn walk(
             }
         }
         walked.pages += 1;
-        let stop = walked.pages >= bound.pages
-            || bound.until.is_some_and(|until| Instant::now() >= until);
+        let stop =
+            walked.pages >= bound.pages || bound.until.is_some_and(|until| Instant::now() >= until);
         if stop && !walk.is_done() {
             break;
         }
