@@ -9,6 +9,8 @@ pub mod expected;
 pub mod exposition;
 pub mod process;
 pub mod received;
+pub mod totals;
+pub mod work;
 
 use std::fmt::Write as _;
 use std::future::Future;

@@ -1,0 +1,131 @@
+//! One simulated server, an agent in this process that polls it, and what it must show.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use nbu_sim::{Settings, Simulator};
+
+use crate::support::expected::{assert_same, differences};
+use crate::support::exposition::Series;
+use crate::support::totals::{Watched, is_known, is_total};
+use crate::support::{Agent, Config, PATIENCE, Page, simulate};
+
+pub const SITE: &str = "paris";
+
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+pub const HOUR: Duration = Duration::from_secs(3600);
+
+/// How long numbers may still be those of the poll before. Reached only where a test fails.
+const SETTLES: Duration = Duration::from_secs(5);
+
+/// The value of a metric of the site that has no other label.
+pub fn own(page: &Page, name: &str) -> Option<f64> {
+    page.value(name, &[("site", SITE)])
+}
+
+/// Whether a page is of a poll at `now`, the server's time, that was whole.
+pub fn is_whole(page: &Page, now: i64) -> bool {
+    let up = [("site", SITE), ("collector", "jobs")];
+    let watermark = own(page, "nbu_jobs_watermark_timestamp_seconds");
+    watermark == Some(now as f64 / 1000.0)
+        && page.value("nbu_agent_collector_up", &up) == Some(1.0)
+        && own(page, "nbu_jobs_fill_ratio") == Some(1.0)
+}
+
+/// A configuration that polls at once, with this window.
+pub fn config(simulator: &Simulator, window: Duration) -> Config {
+    base(window).site(SITE, simulator)
+}
+
+fn base(window: Duration) -> Config {
+    let window = window.as_secs();
+    Config::new().server(&format!("scrapingInterval: {window}s, collectionInterval: 50ms"))
+}
+
+pub struct Scene {
+    pub simulator: Simulator,
+    pub agent: Agent,
+    pub watched: Watched,
+    shown: BTreeMap<Series, f64>,
+}
+
+impl Scene {
+    /// The agent has read its first window.
+    pub async fn start(settings: Settings, window: Duration) -> Self {
+        let mut scene = Self::start_unread(settings, window).await;
+        scene.poll().await;
+        scene
+    }
+
+    /// The agent has only just started.
+    pub async fn start_unread(settings: Settings, window: Duration) -> Self {
+        let simulator = simulate(settings).await;
+        Self::on(simulator, window).await
+    }
+
+    /// The same on a server that is there.
+    pub async fn on(simulator: Simulator, window: Duration) -> Self {
+        let agent = Agent::start(&config(&simulator, window)).await;
+        Self { simulator, agent, watched: Watched::new(SITE, window), shown: BTreeMap::new() }
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, time: Duration) {
+        self.simulator.clock().advance(time);
+    }
+
+    /// Lets time pass and a poll see what happened.
+    pub async fn step(&mut self, time: Duration) -> Page {
+        self.pass(time);
+        self.poll().await
+    }
+
+    /// Waits for a whole poll of the present instant, and holds it against the truth.
+    pub async fn poll(&mut self) -> Page {
+        let now = self.simulator.truth().server_time();
+        self.agent.scrape_until("a whole poll", |page| is_whole(page, now)).await;
+        self.watched.polled(&self.simulator);
+        self.check().await
+    }
+
+    /// Holds the page against the truth of the present instant, and the totals against those before.
+    pub async fn check(&mut self) -> Page {
+        let expected = self.watched.expected(&self.simulator.truth());
+        let started = Instant::now();
+        loop {
+            let page = self.agent.scrape().await;
+            self.never_less(&page);
+            let shown = page.of_site(SITE, is_known);
+            if differences(&shown, &expected).is_empty() {
+                return page;
+            }
+            if started.elapsed() > SETTLES.min(PATIENCE) {
+                assert_same(&shown, &expected);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Totals never go down, and none that counted anything is gone.
+    fn never_less(&mut self, page: &Page) {
+        let totals = page.of_site(SITE, is_total);
+        for (series, before) in &self.shown {
+            let now = totals.get(series).copied().unwrap_or_default();
+            assert!(now >= *before, "{series:?} went from {before} down to {now}");
+        }
+        self.shown = totals;
+    }
+
+    /// How many completions were counted so far, by the truth.
+    pub fn counted(&self) -> usize {
+        self.watched.counted(&self.simulator.truth())
+    }
+
+    /// Ends it; a test that counted less than `least` proves little.
+    pub async fn stop(self, least: usize) {
+        let counted = self.counted();
+        assert!(counted >= least, "only {counted} completions were counted");
+        self.agent.stop().await;
+    }
+}
