@@ -504,3 +504,7 @@ impl Ledger {
         all
     }
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;
