@@ -16,7 +16,7 @@ const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
 fn is_of_jobs(name: &str) -> bool {
-    name.starts_with("nbu_jobs_") || name.starts_with("nbu_status_")
+    expected::WINDOWED.contains(&name)
 }
 
 /// Runs of a collector of paris by result.

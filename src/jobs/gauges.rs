@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::classes::{Class, Classes};
 use super::keys::Job;
-use super::names::Names;
+use super::lasts::Lasts;
+use super::names::{Name, Names};
 use super::{Actions, BACKUP, DONE, JOBS_STATE_COUNT};
 use crate::metric::{Definition, Metric, Samples};
 
@@ -41,8 +42,16 @@ static JOBS_DEDUP_RATIO: Metric<2> = Metric::gauge(
     "Mean dedupRatio of the jobs that ended in the window, as the API gives it; jobs without one do not count.",
 );
 
-pub(super) fn definitions() -> [&'static Definition; 5] {
+static CLIENT_JOBS_COUNT: Metric<3> = Metric::gauge(
+    "nbu.client.jobs.count",
+    "{job}",
+    &["client", "action", "status"],
+    "Jobs of the client that ended in the window. Off unless collectors.perClient selects the client.",
+);
+
+pub(super) fn definitions() -> [&'static Definition; 6] {
     [
+        CLIENT_JOBS_COUNT.definition(),
         JOBS_BYTES.definition(),
         JOBS_COUNT.definition(),
         STATUS_COUNT.definition(),
@@ -122,20 +131,34 @@ fn parts(ratio: f64) -> i128 {
 #[derive(Debug, Default)]
 pub(super) struct Gauges {
     sums: Vec<Sum>,
+    /// Jobs by client, where that is wanted.
+    clients: Option<HashMap<(Name, Class), i64>>,
 }
 
 impl Gauges {
+    /// Nothing added yet; `by_client` is whether clients are told apart.
+    pub(super) fn new(by_client: bool) -> Self {
+        Self { sums: Vec::new(), clients: by_client.then(HashMap::new) }
+    }
+
     pub(super) fn add(&mut self, job: &Job) {
-        self.sum(job.class).add(job, 1);
+        self.change(job, 1);
     }
 
     /// A job that was added before leaves.
     pub(super) fn take(&mut self, job: &Job) {
-        self.sum(job.class).add(job, -1);
+        self.change(job, -1);
     }
 
-    pub(super) fn clear(&mut self) {
-        self.sums.clear();
+    fn change(&mut self, job: &Job, sign: i64) {
+        self.sum(job.class).add(job, sign);
+        if let Some(clients) = &mut self.clients {
+            let count = clients.entry((job.client, job.class)).or_default();
+            *count += sign;
+            if *count == 0 {
+                clients.remove(&(job.client, job.class));
+            }
+        }
     }
 
     fn sum(&mut self, class: Class) -> &mut Sum {
@@ -206,5 +229,30 @@ impl Gauges {
             samples.record(&JOBS_STATE_COUNT, [action, DONE], jobs as f64);
         }
         samples
+    }
+
+    /// The jobs of the clients that `lasts` selects.
+    pub(super) fn client_samples(
+        &self,
+        names: &Names,
+        classes: &Classes,
+        actions: &Actions,
+        lasts: &Lasts,
+        samples: &mut Samples,
+    ) {
+        let mut counts: BTreeMap<(&str, &str, Option<i64>), i64> = BTreeMap::new();
+        for ((client, class), jobs) in self.clients.iter().flatten() {
+            let (Some(labels), Some(client)) =
+                (classes.get(*class), lasts.slot(names.get(*client)))
+            else {
+                continue;
+            };
+            let action = actions.of(names.get(labels.job_type));
+            *counts.entry((client, action, labels.status)).or_default() += jobs;
+        }
+        for ((client, action, status), jobs) in counts {
+            let labels = [client, action, &super::status_label(status)];
+            samples.record(&CLIENT_JOBS_COUNT, labels, jobs as f64);
+        }
     }
 }

@@ -104,15 +104,11 @@ impl Keys {
             *self.slot_mut(number) = slot;
             return number;
         }
-        match self.chunks.last_mut().filter(|chunk| chunk.len() < CHUNK) {
-            Some(chunk) => chunk.push(slot),
-            None => {
-                let mut chunk = Vec::with_capacity(CHUNK);
-                chunk.push(slot);
-                self.chunks.push(chunk);
-            }
+        if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
         }
         let last = self.chunks.len() - 1;
+        self.chunks[last].push(slot);
         // Four billion jobs do not fit into memory.
         u32::try_from(last * CHUNK + self.chunks[last].len() - 1).unwrap_or(NONE)
     }

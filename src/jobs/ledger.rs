@@ -7,11 +7,12 @@ use super::classes::{Classes, Labels};
 use super::completion::Completion;
 use super::gauges::{Gauges, Window};
 use super::keys::{Job, Keys};
+use super::lasts::{Lasts, Named};
 use super::live::Live;
 use super::names::Names;
 use super::record::Changes;
 use super::totals::Totals;
-use super::{Actions, DONE};
+use super::{Actions, DONE, PerName};
 use crate::netbackup::wire::jobs::JobRow;
 
 /// Keys are kept for this long beyond the window: a server clock that is set back by less costs nothing.
@@ -102,6 +103,8 @@ pub struct Ledger {
     pub(super) totals: Totals,
     pub(super) position: Position,
     pub(super) changes: Changes,
+    pub(super) clients: Option<Lasts>,
+    pub(super) policies: Option<Lasts>,
     gauges: Gauges,
     /// What the gauges hold.
     window: Window,
@@ -139,6 +142,8 @@ impl Ledger {
             totals: Totals::new(origin),
             position,
             changes: Changes::default(),
+            clients: None,
+            policies: None,
             gauges: Gauges::default(),
             window: Window::ending(now, wanted),
             length: wanted,
@@ -180,6 +185,47 @@ impl Ledger {
             keep
         });
         set_back
+    }
+
+    /// Which clients and policies have numbers of their own from now on. What is known of those that
+    /// had them before stays; the others learn of the window's jobs.
+    pub fn select(&mut self, clients: &PerName, policies: &PerName) {
+        let mut tables = [
+            (Named::Client, clients, self.clients.take()),
+            (Named::Policy, policies, self.policies.take()),
+        ]
+        .map(|(named, rules, before)| {
+            let mut table =
+                before.filter(|_| rules.enabled).unwrap_or_else(|| Lasts::new(named, rules));
+            table.reconfigure(rules);
+            table.refill(self.keys.iter().filter_map(|job| self.completion(job)));
+            rules.enabled.then_some(table)
+        })
+        .into_iter();
+        self.clients = tables.next().flatten();
+        self.policies = tables.next().flatten();
+        self.refold();
+    }
+
+    /// Names of which the server is to be asked for their newest successful backup, so many at most.
+    pub fn to_look_up(&self, most: usize) -> Vec<(Named, String)> {
+        let tables = [(Named::Client, &self.clients), (Named::Policy, &self.policies)];
+        let names = tables.into_iter().flat_map(|(named, table)| {
+            let names = table.iter().flat_map(move |table| table.to_look_up(most));
+            names.map(move |name| (named, name))
+        });
+        names.take(most).collect()
+    }
+
+    /// When the newest successful backup of a name ended, as the server says.
+    pub fn looked_up(&mut self, named: Named, name: &str, newest: Option<i64>) {
+        let table = match named {
+            Named::Client => &mut self.clients,
+            Named::Policy => &mut self.policies,
+        };
+        if let Some(table) = table {
+            table.looked_up(name, newest);
+        }
     }
 
     /// Another window is wanted from now on.
@@ -299,7 +345,7 @@ impl Ledger {
             }
         }
         if verdict != Verdict::Same {
-            self.complete(&job, row, verdict);
+            self.complete(&job, &verdict);
         }
         if self.known.remove(&job.id).is_some() {
             self.changes.known(job.id);
@@ -357,34 +403,45 @@ impl Ledger {
         }
     }
 
-    fn complete(&mut self, job: &Job, row: &JobRow<'_>, verdict: Verdict) {
+    /// A job of the keys as the completion that it is.
+    fn completion(&self, job: &Job) -> Option<Completion<'_>> {
+        let labels = self.classes.get(job.class)?;
+        Some(Completion {
+            job_id: job.id,
+            tries: i64::from(job.tries),
+            start: Some(job.start).filter(|start| *start != 0),
+            end: job.end,
+            job_type: self.names.get(labels.job_type),
+            policy_type: self.names.get(labels.policy_type),
+            status: labels.status,
+            leaf: job.leaf,
+            kilobytes: job.kilobytes,
+            files: job.files,
+            client: self.names.get(job.client),
+            policy: self.names.get(job.policy),
+        })
+    }
+
+    fn complete(&mut self, job: &Job, verdict: &Verdict) {
+        let (mut clients, mut policies) = (self.clients.take(), self.policies.take());
+        if let Some(completion) = self.completion(job) {
+            for table in clients.iter_mut().chain(&mut policies) {
+                table.record(&completion);
+            }
+        }
+        (self.clients, self.policies) = (clients, policies);
         let Some(labels) = self.classes.get(job.class) else { return };
         let pair = (labels.job_type, labels.policy_type);
-        match verdict {
+        let changed = match verdict {
             Verdict::New(retries) => {
-                let completion = Completion {
-                    job_id: job.id,
-                    tries: i64::from(job.tries),
-                    start: row.start_time,
-                    end: job.end,
-                    job_type: self.names.get(labels.job_type),
-                    policy_type: self.names.get(labels.policy_type),
-                    status: labels.status,
-                    leaf: job.leaf,
-                    kilobytes: job.kilobytes,
-                    files: job.files,
-                    client: self.names.get(job.client),
-                    policy: self.names.get(job.policy),
-                };
-                self.totals.count(job.class, pair, &completion, retries);
-                self.changes.total(job.class, pair);
+                self.totals.count(job, pair, *retries);
+                true
             }
-            Verdict::Old => {
-                if self.totals.seen(job.class, pair, job.leaf) {
-                    self.changes.total(job.class, pair);
-                }
-            }
-            Verdict::Same | Verdict::Nothing => {}
+            Verdict::Old => self.totals.seen(job.class, pair, job.leaf),
+            Verdict::Same | Verdict::Nothing => false,
+        };
+        if changed {
+            self.changes.total(job.class, pair);
         }
     }
 
@@ -461,7 +518,7 @@ impl Ledger {
 
     /// Everything is folded anew: after the keys were restored.
     pub(super) fn refold(&mut self) {
-        self.gauges.clear();
+        self.gauges = Gauges::new(self.clients.is_some());
         self.window = Window::ending(self.position.now, self.length);
         for job in self.keys.ended(self.window.from, self.window.to).filter(|job| !job.resumed) {
             self.gauges.add(job);
@@ -504,3 +561,7 @@ impl Ledger {
         all
     }
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -9,6 +9,7 @@ mod classes;
 mod completion;
 mod gauges;
 mod keys;
+mod lasts;
 mod ledger;
 mod live;
 mod names;
@@ -24,6 +25,7 @@ use crate::netbackup::wire::jobs::JobRow;
 
 pub use completion::{Completion, Outcome};
 pub use gauges::Window;
+pub use lasts::{Lasts, Named, Selection, Unreadable};
 pub use ledger::{Ledger, Span};
 pub use live::Live;
 pub use per_name::PerName;

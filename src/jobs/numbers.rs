@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::ledger::Ledger;
-use super::{Actions, gauges, live, totals};
+use super::{Actions, gauges, lasts, live, totals};
 use crate::metric::{Definition, Metric, Samples};
 
 static GAP: Metric<0> = Metric::counter(
@@ -37,6 +37,7 @@ pub(super) fn definitions() -> Vec<&'static Definition> {
     all.extend(gauges::definitions());
     all.extend(live::definitions());
     all.extend(totals::definitions());
+    all.extend(lasts::definitions());
     all
 }
 
@@ -51,8 +52,15 @@ impl Ledger {
     /// The window's numbers; none while it is not whole.
     pub fn window_samples(&self, actions: &Actions) -> Option<Samples> {
         let known = self.actions(actions);
-        let samples = || self.gauges().samples(&self.names, &self.classes, actions, &known);
-        self.is_whole().then(samples)
+        if !self.is_whole() {
+            return None;
+        }
+        let (names, classes) = (&self.names, &self.classes);
+        let mut samples = self.gauges().samples(names, classes, actions, &known);
+        if let Some(lasts) = &self.clients {
+            self.gauges().client_samples(names, classes, actions, lasts, &mut samples);
+        }
+        Some(samples)
     }
 
     /// The totals, and since when they count; none before the first window is whole.
@@ -64,6 +72,16 @@ impl Ledger {
         let mut samples = self.totals.samples(&self.names, &self.classes, actions, &known);
         samples.record(&GAP, [], self.position.gap as f64 / 1000.0);
         Some((samples, self.totals.origin))
+    }
+
+    /// What is known of the last jobs of clients and policies, and since when the counts among it
+    /// count; none before the first window is whole.
+    pub fn last_samples(&self, actions: &Actions) -> Option<(Samples, SystemTime)> {
+        let mut samples = Samples::new();
+        for table in self.clients.iter().chain(&self.policies).filter(|_| self.position.whole) {
+            table.samples(|job_type| actions.of(job_type), &mut samples);
+        }
+        (!samples.is_empty()).then_some((samples, self.totals.origin))
     }
 
     /// How the ledger itself stands; `filled` is how much of a first window was read.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::classes::{Class, Labels};
 use super::keys::Job;
+use super::lasts::Lasts;
 use super::ledger::{Known, Ledger, Position};
 use super::names::Name;
 use super::totals::{Pair, Total};
@@ -63,6 +64,8 @@ enum Record<'a> {
         leaf_seen: bool,
     },
     Durations(u32, u32, Vec<u64>, f64),
+    /// A record of the last jobs of clients (true) or policies, or that there is none any more.
+    Last(bool, Cow<'a, [u8]>, Option<Cow<'a, [u8]>>),
 }
 
 /// What is not saved yet.
@@ -111,7 +114,7 @@ impl Ledger {
     }
 
     /// What changed since the last [`Ledger::saved`], as one transaction.
-    pub fn changed_records(&self, written: SystemTime) -> Vec<u8> {
+    pub fn changed_records(&mut self, written: SystemTime) -> Vec<u8> {
         let mut out = Vec::new();
         let changes = &self.changes;
         self.names
@@ -134,6 +137,12 @@ impl Ledger {
         let durations = changes.pairs.iter().filter_map(|pair| self.durations_record(*pair));
         durations.for_each(|record| put(&mut out, &record));
         put(&mut out, &self.position_record(written));
+        for (clients, table) in [(true, &mut self.clients), (false, &mut self.policies)] {
+            // Should they not reach the disk, all records are written next.
+            for (key, value) in table.iter_mut().flat_map(Lasts::drain_changes) {
+                put(&mut out, &Record::Last(clients, key.into(), value.map(Cow::from)));
+            }
+        }
         out
     }
 
@@ -151,6 +160,7 @@ impl Ledger {
             .chain(known)
             .chain(totals)
             .chain(durations)
+            .chain(self.last_records())
             .chain(std::iter::once(self.position_record(written)));
         std::iter::from_fn(move || {
             let mut part = Vec::new();
@@ -248,6 +258,15 @@ impl Ledger {
                 let fits = self.totals.restore_durations(pair, Distribution { counts, sum });
                 return if fits { Ok(()) } else { Err(Damaged) };
             }
+            Record::Last(clients, key, value) => {
+                let table = if clients { &mut self.clients } else { &mut self.policies };
+                // Of a table that is switched off nothing is kept.
+                let Some(table) = table else { return Ok(()) };
+                match value {
+                    Some(value) => table.restore(&key, &value).map_err(|_| Damaged)?,
+                    None => table.forget(&key),
+                }
+            }
             Record::Position {
                 now,
                 watermark,
@@ -265,6 +284,14 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    fn last_records(&self) -> impl Iterator<Item = Record<'_>> {
+        let tables = [(true, &self.clients), (false, &self.policies)];
+        tables.into_iter().flat_map(|(clients, table)| {
+            let records = table.iter().flat_map(Lasts::all_records);
+            records.map(move |(key, value)| Record::Last(clients, key.into(), Some(value.into())))
+        })
     }
 
     fn name(&self, number: u32) -> Result<Name, Damaged> {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::classes::{Class, Classes};
-use super::completion::{Completion, Outcome};
+use super::completion::Outcome;
+use super::keys::Job;
 use super::names::{Name, Names};
 use super::{Actions, BACKUP};
 use crate::metric::{Definition, Distribution, Metric, Samples};
@@ -102,27 +103,20 @@ impl Totals {
     }
 
     /// Counts a completion; `retries` are those since the job's last one.
-    pub(super) fn count(
-        &mut self,
-        class: Class,
-        pair: Pair,
-        completion: &Completion<'_>,
-        retries: u64,
-    ) {
-        let total = self.by_class.entry(class).or_default();
+    pub(super) fn count(&mut self, job: &Job, pair: Pair, retries: u64) {
+        let total = self.by_class.entry(job.class).or_default();
         total.retries += retries;
-        if completion.leaf {
+        if job.leaf {
             total.leaves += 1;
-            total.kilobytes = total.kilobytes.saturating_add(positive(completion.kilobytes));
-            total.files = total.files.saturating_add(positive(completion.files));
+            total.kilobytes = total.kilobytes.saturating_add(positive(job.kilobytes));
+            total.files = total.files.saturating_add(positive(job.files));
         } else {
             total.parents += 1;
         }
         let durations = self.durations.entry(pair).or_insert_with(|| Distribution::new(&BOUNDS));
         // Without a start, or with a clock that was set back in between, there is no duration.
-        let took = completion.start.map(|start| completion.end - start).filter(|took| *took >= 0);
-        if let Some(took) = took {
-            durations.observe(&BOUNDS, took as f64 / 1000.0);
+        if job.start != 0 && job.end >= job.start {
+            durations.observe(&BOUNDS, (job.end - job.start) as f64 / 1000.0);
         }
     }
 

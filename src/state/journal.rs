@@ -256,11 +256,11 @@ impl<R: io::Read> Frames<R> {
         if left < FRAME_HEAD {
             return Ok(None);
         }
-        let mut head = [0; 8];
-        self.reader.read_exact(&mut head)?;
-        let [a, b, c, d, e, f, g, h] = head;
-        let length = u64::from(u32::from_le_bytes([a, b, c, d]));
-        let expected = u32::from_le_bytes([e, f, g, h]);
+        let (mut length, mut expected) = ([0; 4], [0; 4]);
+        self.reader.read_exact(&mut length)?;
+        self.reader.read_exact(&mut expected)?;
+        let length = u64::from(u32::from_le_bytes(length));
+        let expected = u32::from_le_bytes(expected);
         if length > left - FRAME_HEAD {
             return Ok(None);
         }

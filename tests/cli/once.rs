@@ -9,7 +9,7 @@ use crate::support::{NOON, Page, simulate, world};
 const DAY: i64 = 24 * 3_600_000;
 
 fn is_of_jobs(name: &str) -> bool {
-    name.starts_with("nbu_jobs_") || name.starts_with("nbu_status_")
+    expected::WINDOWED.contains(&name)
 }
 
 /// Holds what is printed of a site's jobs against what is true.

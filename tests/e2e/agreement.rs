@@ -55,7 +55,7 @@ async fn views_agree(protocol: &str) {
 
     for (site, simulator) in [("paris", &paris), ("tokyo", &tokyo)] {
         let truth = simulator.truth();
-        let jobs = |name: &str| name.starts_with("nbu_jobs_") || name.starts_with("nbu_status_");
+        let jobs = |name: &str| expected::WINDOWED.contains(&name);
         assert_same(&select(&served, site, jobs), &expected::jobs(&truth, site, NOON - DAY, NOON));
         let storage =
             |name: &str| name.starts_with("nbu_disk_") || name.starts_with("nbu_storage_max_");

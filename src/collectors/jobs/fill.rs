@@ -75,9 +75,8 @@ impl Fill {
         self.rows += rows;
         self.pages += pages;
         let unreadable = walked.iter().map(|walk| walk.unreadable).sum();
-        // As long as pages come, a slice that fails is taken up again in the next turn.
-        let failed = walked.into_iter().find_map(|walk| walk.error);
-        let error = failed.filter(|_| pages == 0);
+        // A slice that failed is taken up in the next cycle, where it stood.
+        let error = walked.into_iter().find_map(|walk| walk.error);
         let complete = self.is_complete();
         self.tell(site, complete);
         Turn { complete, error, rows, unreadable }

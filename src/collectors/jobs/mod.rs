@@ -2,6 +2,7 @@
 //! docs/adr/0010-job-ledger.md). `walks` asks, the ledger counts, `store` keeps it on disk.
 
 mod fill;
+mod lookup;
 mod probe;
 mod store;
 mod walks;
@@ -34,6 +35,8 @@ pub(super) const ROW: Row = Row {
         one.window == other.window
             && mine.action_names == theirs.action_names
             && mine.long_running_after == theirs.long_running_after
+            && mine.per_client == theirs.per_client
+            && mine.per_policy == theirs.per_policy
     },
 };
 
@@ -48,8 +51,8 @@ fn metrics() -> Vec<&'static Definition> {
 
 struct Jobs {
     window: Duration,
+    collectors: super::Config,
     actions: Actions,
-    long_running_after: Duration,
     ledger: Option<Ledger>,
     fill: Option<Fill>,
     store: Option<Store>,
@@ -98,9 +101,13 @@ impl Collector for Jobs {
     fn reconfigure(&mut self, settings: &Settings<'_>) {
         self.window = settings.window;
         self.actions = Actions::new(&settings.collectors.action_names);
-        self.long_running_after = settings.collectors.long_running_after;
+        let before = std::mem::replace(&mut self.collectors, settings.collectors.clone());
         if let Some(ledger) = &mut self.ledger {
             ledger.want(settings.window);
+            let now = &self.collectors;
+            if (&before.per_client, &before.per_policy) != (&now.per_client, &now.per_policy) {
+                ledger.select(&now.per_client, &now.per_policy);
+            }
         }
     }
 
@@ -124,7 +131,7 @@ impl Jobs {
         Self {
             window: settings.window,
             actions: Actions::new(&settings.collectors.action_names),
-            long_running_after: settings.collectors.long_running_after,
+            collectors: settings.collectors.clone(),
             ledger: None,
             fill: None,
             store: None,
@@ -137,15 +144,16 @@ impl Jobs {
     /// server answers or not.
     async fn restore(&mut self, session: &Session) {
         if let (None, Some(store)) = (&self.ledger, &mut self.store) {
-            self.ledger = store.load(session.client().site(), self.window).await;
+            // The time is the saved one, once it is read.
+            let empty = new_ledger(0, self.window, &self.collectors);
+            self.ledger = store.load(session.client().site(), empty).await;
         }
     }
 
     fn begin(&mut self, session: &Session, now: i64) {
         let site = session.client().site();
-        let window = self.window;
-        let ledger = self.ledger.get_or_insert_with(|| Ledger::new(now, window, SystemTime::now()));
-        ledger.want(window);
+        let empty = || new_ledger(now, self.window, &self.collectors);
+        let ledger = self.ledger.get_or_insert_with(empty);
         let passed = match self.began.replace(Instant::now()) {
             Some(began) => began.elapsed(),
             None => ledger.written().and_then(|at| at.elapsed().ok()).unwrap_or_default(),
@@ -203,6 +211,9 @@ impl Jobs {
             }
         }
         let finished = changed.error.or(fill_error);
+        if finished.is_none() && ledger.is_whole() {
+            lookup::look_up(session, ledger).await;
+        }
         self.save(session).await;
         self.add_parts(&mut collected, live.err(), finished);
         Ok(collected)
@@ -246,7 +257,7 @@ impl Jobs {
     fn add_parts(&self, collected: &mut Collected, live: Option<Error>, finished: Option<Error>) {
         let Some(ledger) = &self.ledger else { return };
         let fresh = |samples: Option<Samples>| samples.map_or(Part::Kept, Part::Fresh);
-        let samples = || ledger.live_samples(&self.actions, self.long_running_after);
+        let samples = || ledger.live_samples(&self.actions, self.collectors.long_running_after);
         let live = live.map_or_else(|| fresh(samples()), Part::Failed);
         let samples = || ledger.window_samples(&self.actions);
         let finished = finished.map_or_else(|| fresh(samples()), Part::Failed);
@@ -260,6 +271,9 @@ impl Jobs {
         if let Some((samples, origin)) = ledger.total_samples(&self.actions) {
             collected.parts.push(("totals", Part::Totals(samples, origin)));
         }
+        if let Some((samples, origin)) = ledger.last_samples(&self.actions) {
+            collected.parts.push(("names", Part::Totals(samples, origin)));
+        }
         let filled = self.fill.as_ref().map_or(1.0, Fill::progress);
         let mut own = ledger.own_samples(filled);
         if let Some(store) = &self.store {
@@ -267,6 +281,12 @@ impl Jobs {
         }
         collected.parts.push(("ledger", Part::Fresh(own)));
     }
+}
+
+fn new_ledger(now: i64, window: Duration, collectors: &super::Config) -> Ledger {
+    let mut ledger = Ledger::new(now, window, SystemTime::now());
+    ledger.select(&collectors.per_client, &collectors.per_policy);
+    ledger
 }
 
 /// The two questions of a cycle, beside each other, so that neither waits for the other's failure;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
@@ -45,10 +45,10 @@ impl Store {
         Self { journal: Arc::new(Mutex::new(journal)), saved: true, errors: 0 }
     }
 
-    /// The ledger of before, if there is one that can be read.
-    pub(super) async fn load(&mut self, site: &str, window: Duration) -> Option<Ledger> {
+    /// The ledger of before, if there is one that can be read; `empty` takes its records.
+    pub(super) async fn load(&mut self, site: &str, empty: Ledger) -> Option<Ledger> {
         let journal = Arc::clone(&self.journal);
-        let loaded = tokio::task::spawn_blocking(move || load(&mut lock(&journal), window)).await;
+        let loaded = tokio::task::spawn_blocking(move || load(&mut lock(&journal), empty)).await;
         let error = match loaded {
             Ok(Ok(None)) => return None,
             Ok(Ok(Some((ledger, loaded)))) => {
@@ -173,9 +173,7 @@ async fn run(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Resu
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-fn load(journal: &mut Journal, window: Duration) -> Result<Option<(Ledger, Loaded)>, OpenError> {
-    // The time is the saved one, once it is read.
-    let mut ledger = Ledger::new(0, window, SystemTime::now());
+fn load(journal: &mut Journal, mut ledger: Ledger) -> Result<Option<(Ledger, Loaded)>, OpenError> {
     let take = |frame: &[u8]| ledger.restore(frame).map_err(|error| error.to_string());
     let Some(loaded) = journal.open(take)? else { return Ok(None) };
     ledger.restored().map_err(|error| OpenError::Damaged(error.to_string()))?;

@@ -94,7 +94,9 @@ pub(super) async fn changed(session: &Session, ledger: &Shared<'_>, key: Key, fr
     let bound = Bound { pages: u32::MAX, until: None };
     walk(session, filter, key, bound, |rows, reached| {
         let mut ledger = ledger.lock();
-        rows.iter().for_each(|row| ledger.changed(row));
+        for row in rows {
+            ledger.changed(row);
+        }
         ledger.walked(reached - AGAIN);
     })
     .await
@@ -107,7 +109,9 @@ pub(super) async fn late(session: &Session, ledger: &Shared<'_>, key: Key, span:
     let bound = Bound { pages: LATE_PAGES, until: None };
     let walked = walk(session, filter, key, bound, |rows, reached| {
         let mut ledger = ledger.lock();
-        rows.iter().for_each(|row| ledger.changed(row));
+        for row in rows {
+            ledger.changed(row);
+        }
         ledger.looked(reached - AGAIN);
     })
     .await;
@@ -130,7 +134,9 @@ pub(super) async fn filled(
     let bound = Bound { pages: u32::MAX, until: Some(until) };
     let walked = walk(session, filter, Key::End, bound, |rows, reached| {
         let mut ledger = ledger.lock();
-        rows.iter().for_each(|row| ledger.filled(row));
+        for row in rows {
+            ledger.filled(row);
+        }
         span.from = span.from.max(reached - AGAIN);
     })
     .await;

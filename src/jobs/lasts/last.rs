@@ -1,0 +1,125 @@
+//! What is known of the last jobs of one name and one type. Two of these put together are what one
+//! would be that had seen the jobs of both, in any order: everything is a maximum, or a set.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::jobs::{Completion, Outcome};
+
+/// How many consecutive failures are told apart: a bound on memory that keeps the count exact below it,
+/// in whatever order jobs come.
+pub(super) const MOST_FAILURES: usize = 256;
+
+/// Where a completion stands among others: by the end of the job, and where two ended at once, by its
+/// number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Position {
+    end: i64,
+    job_id: i64,
+    tries: i64,
+}
+
+/// A job without children that did what it should, in part at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Done {
+    at: Position,
+    start: Option<i64>,
+    kilobytes: i64,
+}
+
+impl Done {
+    /// What it moved.
+    pub(super) fn bytes(&self) -> Option<f64> {
+        (self.kilobytes >= 0).then_some(self.kilobytes as f64 * 1024.0)
+    }
+
+    /// How long it took, seconds.
+    pub(super) fn duration(&self) -> Option<f64> {
+        let took = self.at.end.checked_sub(self.start?)?;
+        (took >= 0).then_some(took as f64 / 1000.0)
+    }
+}
+
+/// The last jobs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Last {
+    /// Newest end of a job with status 0.
+    pub(super) success: Option<i64>,
+    /// Newest end of a job that failed.
+    pub(super) failure: Option<i64>,
+    /// The job that ended last, with its status.
+    pub(super) ended: Option<(Position, Option<i64>)>,
+    /// The last one that was done, of those without children.
+    pub(super) done: Option<Done>,
+    /// Jobs without children that failed after `done`; the newest of them.
+    failures: BTreeSet<Position>,
+}
+
+impl Last {
+    /// What one job tells.
+    pub(super) fn of(job: &Completion<'_>) -> Self {
+        let outcome = Outcome::of(job.status);
+        let end_if = |wanted| (outcome == wanted).then_some(job.end);
+        let at = Position { end: job.end, job_id: job.job_id, tries: job.tries };
+        let mut last = Self {
+            success: end_if(Outcome::Success),
+            failure: end_if(Outcome::Failure),
+            ended: Some((at, job.status)),
+            ..Self::default()
+        };
+        match outcome {
+            _ if !job.leaf => {}
+            Outcome::Success | Outcome::Partial => {
+                last.done = Some(Done { at, start: job.start, kilobytes: job.kilobytes });
+            }
+            Outcome::Failure => {
+                last.failures.insert(at);
+            }
+            Outcome::Cancelled => {}
+        }
+        last
+    }
+
+    /// Takes in what another one knows; whether that was news.
+    pub(super) fn merge(&mut self, other: &Self) -> bool {
+        let mut news = raise(&mut self.success, other.success)
+            | raise(&mut self.failure, other.failure)
+            | raise(&mut self.ended, other.ended)
+            | raise(&mut self.done, other.done);
+        let since = self.done.map(|done| done.at);
+        if news {
+            self.failures.retain(|at| Some(*at) > since);
+        }
+        for at in other.failures.iter().rev().filter(|at| Some(**at) > since) {
+            let full = self.failures.len() >= MOST_FAILURES;
+            if full && self.failures.first().is_some_and(|oldest| at < oldest) {
+                break;
+            }
+            news |= self.failures.insert(*at);
+            if self.failures.len() > MOST_FAILURES {
+                self.failures.pop_first();
+            }
+        }
+        news
+    }
+
+    /// How many jobs without children failed since the last that was done.
+    pub(super) fn consecutive_failures(&self) -> usize {
+        self.failures.len()
+    }
+
+    /// Status of the job that ended last.
+    pub(super) fn status(&self) -> Option<i64> {
+        self.ended.and_then(|(_, status)| status)
+    }
+}
+
+/// Raises a maximum; whether it was raised.
+pub(super) fn raise<T: Ord + Copy>(known: &mut Option<T>, new: Option<T>) -> bool {
+    let news = new > *known;
+    if news {
+        *known = new;
+    }
+    news
+}

@@ -1,0 +1,217 @@
+//! The last jobs of each client and each policy that is selected: when one succeeded and failed, what
+//! came of the last one, how many failed in a row. Fed with completions in any order; what comes out does
+//! not depend on it, as long as there is room for all names.
+
+mod entry;
+mod last;
+mod metrics;
+mod record;
+mod samples;
+mod selection;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Completion, PerName};
+use entry::Entry;
+
+pub(super) use metrics::definitions;
+pub use record::Unreadable;
+pub use selection::Selection;
+
+/// The name under which jobs count whose own has no room.
+const OTHER: &str = "other";
+
+/// What names belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// Clients, whose names have no case.
+    Client,
+    /// Policies.
+    Policy,
+}
+
+impl Named {
+    /// The label that holds the name.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Policy => "policy",
+        }
+    }
+
+    /// The name that a job has.
+    pub const fn of<'a>(self, job: &Completion<'a>) -> &'a str {
+        match self {
+            Self::Client => job.client,
+            Self::Policy => job.policy,
+        }
+    }
+}
+
+/// The last jobs of the clients, or of the policies, of one site.
+///
+/// At most `limit` names have a place: first those that the rules spell out, then those that come first.
+#[derive(Debug)]
+pub struct Lasts {
+    named: Named,
+    selection: Selection,
+    /// Names that the rules spell out and that have their place, whether seen or not: as they are
+    /// compared, and as they are spelt.
+    reserved: BTreeMap<Box<str>, Box<str>>,
+    /// How many other names have room.
+    room: usize,
+    /// How many of the entries are of such names.
+    taken: usize,
+    entries: BTreeMap<Box<str>, Entry>,
+    /// How many names there were.
+    count: u64,
+    /// Completions of names that had no room.
+    folded: u64,
+    /// What differs from what the disk has.
+    changed: BTreeSet<Box<str>>,
+    folded_changed: bool,
+}
+
+impl Lasts {
+    /// Nothing known yet.
+    pub fn new(named: Named, rules: &PerName) -> Self {
+        let mut lasts = Self {
+            named,
+            selection: Selection::new(named, rules),
+            reserved: BTreeMap::new(),
+            room: 0,
+            taken: 0,
+            entries: BTreeMap::new(),
+            count: 0,
+            folded: 0,
+            changed: BTreeSet::new(),
+            folded_changed: false,
+        };
+        lasts.reserve(rules);
+        lasts
+    }
+
+    fn reserve(&mut self, rules: &PerName) {
+        let literals = self.selection.keyed_literals().take(rules.limit);
+        self.reserved = literals.map(|(key, spelt)| (key.into(), spelt.into())).collect();
+        self.room = rules.limit.saturating_sub(self.reserved.len());
+    }
+
+    /// Takes one job that ended. One that is given again changes nothing, but the count of those that
+    /// were folded.
+    pub fn record(&mut self, job: &Completion<'_>) {
+        if self.add(job) == Some(false) {
+            self.folded += 1;
+            self.folded_changed = true;
+        }
+    }
+
+    /// Takes the jobs of the window anew, after [`reconfigure`](Self::reconfigure): names that were
+    /// not selected before, or had no room, learn of them.
+    pub fn refill<'c>(&mut self, jobs: impl Iterator<Item = Completion<'c>>) {
+        for job in jobs {
+            self.add(&job);
+        }
+    }
+
+    /// Whether a selected name had room; `None` for one that is not selected.
+    fn add(&mut self, job: &Completion<'_>) -> Option<bool> {
+        let (name, with_pairs) = (self.named.of(job), self.named == Named::Client);
+        let key = self.named.key(name);
+        if !self.selection.admits_key(&key) {
+            return None;
+        }
+        let Some(entry) = self.entry(&key, name) else { return Some(false) };
+        if entry.add(job, with_pairs) {
+            self.changed.insert(key.into());
+        }
+        Some(true)
+    }
+
+    /// The entry of a name that is selected, made where there is room for it.
+    fn entry(&mut self, key: &str, name: &str) -> Option<&mut Entry> {
+        if !self.entries.contains_key(key) {
+            let reserved = self.reserved.get(key);
+            if reserved.is_none() {
+                if self.taken >= self.room {
+                    return None;
+                }
+                self.taken += 1;
+            }
+            let entry = Entry::new(reserved.map_or(name, AsRef::as_ref), self.count);
+            self.count += 1;
+            self.entries.insert(key.into(), entry);
+        }
+        self.entries.get_mut(key)
+    }
+
+    /// The name under which jobs of `name` count: `None` where it is not selected, its own, or
+    /// `other` where it has no room. It stays the same for a name that was recorded, until
+    /// [`reconfigure`](Self::reconfigure). A client has one name, however it is spelt.
+    pub fn slot<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        let key = self.named.key(name);
+        if !self.selection.admits_key(&key) {
+            return None;
+        }
+        let known = self.entries.get(key.as_ref()).map(|entry| entry.label.as_ref());
+        let known = known.or_else(|| self.reserved.get(key.as_ref()).map(AsRef::as_ref));
+        Some(known.unwrap_or(if self.taken < self.room { name } else { OTHER }))
+    }
+
+    /// Names of which it is not known whether they ever had a successful backup, and the server was not
+    /// asked yet: those that the rules spell out, then others that were seen. At most so many.
+    pub fn to_look_up(&self, most: usize) -> Vec<String> {
+        let reserved = self
+            .reserved
+            .iter()
+            .filter(|(key, _)| self.entries.get(key.as_ref()).is_none_or(Entry::is_open));
+        let others = self
+            .entries
+            .iter()
+            .filter(|(key, entry)| entry.is_open() && !self.reserved.contains_key(key.as_ref()));
+        let names = reserved.map(|(_, spelt)| spelt.as_ref());
+        let names = names.chain(others.map(|(_, entry)| entry.label.as_ref()));
+        names.take(most).map(String::from).collect()
+    }
+
+    /// What the server answered: when the newest successful backup of `name` ended, Unix ms, if it has
+    /// any. Remembered; an answer for a name that lost its place meanwhile is not.
+    pub fn looked_up(&mut self, name: &str, newest: Option<i64>) {
+        let key = self.named.key(name);
+        if !self.selection.admits_key(&key) {
+            return;
+        }
+        let Some(entry) = self.entry(&key, name) else { return };
+        let first = !std::mem::replace(&mut entry.answered, true);
+        if last::raise(&mut entry.backup, newest) || first {
+            self.changed.insert(key.into());
+        }
+    }
+
+    /// Takes other rules. What is still selected, and has room, keeps all that is known of it; the
+    /// rest is dropped. Names that are new are unknown until [`refill`](Self::refill).
+    pub fn reconfigure(&mut self, rules: &PerName) {
+        self.selection = Selection::new(self.named, rules);
+        self.reserve(rules);
+        let mut others = Vec::new();
+        for (key, entry) in std::mem::take(&mut self.entries) {
+            if !self.selection.admits_key(&key) {
+                self.changed.insert(key);
+            } else if let Some(spelt) = self.reserved.get(&key) {
+                let label = spelt.clone();
+                if entry.label != label {
+                    self.changed.insert(key.clone());
+                }
+                self.entries.insert(key, Entry { label, ..entry });
+            } else {
+                others.push((key, entry));
+            }
+        }
+        others.sort_by_key(|(_, entry)| entry.order);
+        self.taken = others.len().min(self.room);
+        self.changed.extend(others.iter().skip(self.taken).map(|(key, _)| key.clone()));
+        self.entries.extend(others.into_iter().take(self.taken));
+    }
+}

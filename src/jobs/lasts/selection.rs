@@ -1,0 +1,217 @@
+//! Which names are selected.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+
+use wildmatch::WildMatch;
+
+use super::Named;
+use crate::jobs::PerName;
+
+/// Rules for names, ready to be asked.
+///
+/// Clients are hosts, whose names have no case: `WEB*` admits `web1`, and both spellings of a client
+/// are one. Names of policies do: `Daily` and `daily` are two policies. Only ASCII letters have case
+/// here, as in host names.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    named: Named,
+    allowed: List,
+    denied: List,
+    /// Names that are spelt out and not denied: as they are compared, and as they are spelt.
+    literals: BTreeMap<Box<str>, Box<str>>,
+}
+
+/// One list of the rules.
+#[derive(Debug, Clone, Default)]
+struct List {
+    exact: HashSet<Box<str>>,
+    globs: Vec<WildMatch>,
+}
+
+impl List {
+    fn new(named: Named, entries: &[String]) -> Self {
+        let (globs, exact): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| is_glob(entry));
+        Self {
+            exact: exact.into_iter().map(|entry| named.key(entry).into()).collect(),
+            globs: globs.into_iter().map(|entry| WildMatch::new(&named.key(entry))).collect(),
+        }
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.exact.contains(key) || self.globs.iter().any(|glob| glob.matches(key))
+    }
+}
+
+fn is_glob(entry: &str) -> bool {
+    entry.contains(['*', '?'])
+}
+
+impl Named {
+    /// A name as it is compared.
+    pub(super) fn key(self, name: &str) -> Cow<'_, str> {
+        match self {
+            Self::Client if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                name.to_ascii_lowercase().into()
+            }
+            Self::Client | Self::Policy => name.into(),
+        }
+    }
+}
+
+impl Selection {
+    /// What the rules select; nothing where they are not enabled.
+    pub fn new(named: Named, rules: &PerName) -> Self {
+        let nobody = PerName::default();
+        let rules = if rules.enabled { rules } else { &nobody };
+        let (allowed, denied) =
+            (List::new(named, &rules.allowlist), List::new(named, &rules.denylist));
+        let mut literals = BTreeMap::new();
+        for entry in rules.allowlist.iter().filter(|entry| !is_glob(entry)) {
+            let key = named.key(entry);
+            if !denied.has(&key) {
+                literals.entry(key.into()).or_insert_with(|| entry.as_str().into());
+            }
+        }
+        Self { named, allowed, denied, literals }
+    }
+
+    /// Whether this name is selected: allowed and not denied. What has no name never is.
+    pub fn admits(&self, name: &str) -> bool {
+        self.admits_key(&self.named.key(name))
+    }
+
+    pub(super) fn admits_key(&self, key: &str) -> bool {
+        !key.is_empty() && self.allowed.has(key) && !self.denied.has(key)
+    }
+
+    /// The names that are spelt out in the list of those allowed, and not denied; each once.
+    pub fn literals(&self) -> impl Iterator<Item = &str> {
+        self.literals.values().map(AsRef::as_ref)
+    }
+
+    /// The same, each with the form in which it is compared.
+    pub(super) fn keyed_literals(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.literals.iter().map(|(key, spelt)| (key.as_ref(), spelt.as_ref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rules(allow: &[&str], deny: &[&str]) -> PerName {
+        let list = |entries: &[&str]| entries.iter().map(|entry| (*entry).to_owned()).collect();
+        PerName {
+            enabled: true,
+            allowlist: list(allow),
+            denylist: list(deny),
+            ..PerName::default()
+        }
+    }
+
+    fn admitted<'n>(
+        named: Named,
+        allow: &[&str],
+        deny: &[&str],
+        names: &[&'n str],
+    ) -> Vec<&'n str> {
+        let selection = Selection::new(named, &rules(allow, deny));
+        names.iter().copied().filter(|name| selection.admits(name)).collect()
+    }
+
+    #[test]
+    fn nobody_is_selected_without_rules() {
+        let off = PerName { enabled: false, ..rules(&["*"], &[]) };
+        for rules in [PerName::default(), off, rules(&[], &[])] {
+            for named in [Named::Client, Named::Policy] {
+                let selection = Selection::new(named, &rules);
+                assert!(!selection.admits("a") && !selection.admits(""));
+                assert_eq!(selection.literals().count(), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_exact_unless_they_have_a_wildcard() {
+        let names = ["web1", "web12", "web", "xweb1", "db", "", "web.example.com"];
+        for (allow, deny, expected) in [
+            (&["web1"][..], &[][..], &["web1"][..]),
+            (&["web?"], &[], &["web1"]),
+            (&["web*"], &[], &["web1", "web12", "web", "web.example.com"]),
+            (&["*"], &[], &["web1", "web12", "web", "xweb1", "db", "web.example.com"]),
+            (&["*"], &["*web*"], &["db"]),
+            (&["web1", "db"], &["web1"], &["db"]),
+            (&["web1"], &["*"], &[]),
+            (&["db", "web*"], &["web", "web?"], &["web12", "db", "web.example.com"]),
+        ] {
+            for named in [Named::Client, Named::Policy] {
+                assert_eq!(admitted(named, allow, deny, &names), expected, "{allow:?} {deny:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_means_something_elsewhere_stands_for_itself() {
+        let names = ["a[b]", "ab", "{a,b}", "a.b", "axb", r"a\b", "a/b/c", "ä?"];
+        for name in names {
+            assert_eq!(admitted(Named::Policy, &[name], &[], &names), [name]);
+        }
+        assert_eq!(admitted(Named::Policy, &["a*c", "ä*", "[?*"], &[], &names), ["a/b/c", "ä?"]);
+    }
+
+    #[test]
+    fn case_matters_for_policies_and_not_for_clients() {
+        let names = ["Web1", "web1", "WEB1", "DB"];
+        for allow in ["WEB1", "w?b1", "WEB*"] {
+            assert_eq!(admitted(Named::Client, &[allow], &[], &names), ["Web1", "web1", "WEB1"]);
+        }
+        assert_eq!(admitted(Named::Client, &["*"], &["web*"], &names), ["DB"]);
+        assert_eq!(admitted(Named::Policy, &["WEB1"], &[], &names), ["WEB1"]);
+        assert_eq!(admitted(Named::Policy, &["W*"], &["WEB*"], &names), ["Web1"]);
+    }
+
+    #[test]
+    fn literals_are_those_that_are_spelt_out_and_not_denied() {
+        let rules = rules(&["B", "a", "b", "c*", "d"], &["D", "x"]);
+        let literals = |named| -> Vec<String> {
+            Selection::new(named, &rules).literals().map(String::from).collect()
+        };
+        assert_eq!(literals(Named::Client), ["a", "B"]);
+        assert_eq!(literals(Named::Policy), ["B", "a", "b", "d"]);
+    }
+
+    /// What a glob means, by definition.
+    fn matches(glob: &[char], name: &[char]) -> bool {
+        match (glob, name) {
+            ([], []) => true,
+            (['*', rest @ ..], _) => {
+                matches(rest, name) || (!name.is_empty() && matches(glob, &name[1..]))
+            }
+            (['?', rest @ ..], [_, after @ ..]) => matches(rest, after),
+            ([one, rest @ ..], [other, after @ ..]) => one == other && matches(rest, after),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_glob_matches_what_it_says(glob in "[ab*?]{0,7}[*?]", name in "[abé]{1,8}") {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            let expected = matches(&chars(&glob), &chars(&name));
+            let selection = Selection::new(Named::Policy, &rules(&[&glob], &[]));
+            prop_assert_eq!(selection.admits(&name), expected);
+        }
+
+        #[test]
+        fn deny_wins_over_allow(entry in "[abA*?]{1,4}", name in "[abA]{1,4}") {
+            for named in [Named::Client, Named::Policy] {
+                let both = Selection::new(named, &rules(&[&entry, &name], &[&entry]));
+                let denied = Selection::new(named, &rules(&[&entry], &[])).admits(&name);
+                prop_assert_eq!(both.admits(&name), !denied);
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What holds for jobs of any kind in any order.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::{clients, job, of, rules, series};
+use crate::jobs::lasts::{Completion, Lasts, Named};
+
+/// Jobs of a few clients, policies and types, some of them at once.
+fn any_jobs() -> impl Strategy<Value = Vec<Completion<'static>>> {
+    let one = (
+        0..40_i64,
+        prop::sample::select(vec![Some(0), Some(1), Some(150), Some(6), Some(6), None]),
+        any::<bool>(),
+        prop::sample::select(vec!["c", "d"]),
+        prop::sample::select(vec!["p", "q", "r"]),
+        prop::sample::select(vec!["BACKUP", "BACKUP", "RESTORE"]),
+    );
+    prop::collection::vec(one, 0..60).prop_map(|jobs| {
+        let jobs = (1..).zip(jobs);
+        let job = |(n, (end, status, leaf, client, policy, job_type))| Completion {
+            status,
+            leaf,
+            client,
+            policy,
+            job_type,
+            kilobytes: n,
+            ..job(n, end * 1000, 0)
+        };
+        jobs.map(job).collect()
+    })
+}
+
+/// How many leaf jobs failed in a row, told by going through all of them in order.
+fn failures_in_order(jobs: &[Completion<'_>], client: &str, job_type: &str) -> usize {
+    let mut jobs: Vec<_> =
+        jobs.iter().filter(|j| j.leaf && j.client == client && j.job_type == job_type).collect();
+    jobs.sort_by_key(|job| (job.end, job.job_id));
+    let mut failures = 0;
+    for job in jobs {
+        match job.status {
+            Some(0 | 1) => failures = 0,
+            Some(150) => {}
+            _ => failures += 1,
+        }
+    }
+    failures
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_jobs_does_not_matter(
+        (jobs, shuffled) in any_jobs().prop_flat_map(|jobs| (Just(jobs.clone()), Just(jobs).prop_shuffle())),
+        named in prop::sample::select(vec![Named::Client, Named::Policy]),
+    ) {
+        let mut one = Lasts::new(named, &rules(&["*"], 10));
+        let mut other = Lasts::new(named, &rules(&["*"], 10));
+        for (job, another) in jobs.iter().zip(&shuffled) {
+            one.record(job);
+            other.record(another);
+        }
+        prop_assert_eq!(series(&one), series(&other));
+        prop_assert!(one.all_records().eq(other.all_records()));
+        other.drain_changes();
+        other.refill(jobs.iter().copied());
+        prop_assert_eq!(other.drain_changes(), []);
+    }
+
+    #[test]
+    fn failures_are_those_after_the_last_that_was_done(jobs in any_jobs()) {
+        let lasts = clients(&["*"], &jobs);
+        for (labels, count) in of(&lasts, "nbu_client_consecutive_failures ") {
+            let (client, job_type) = labels.split_once(' ').unwrap();
+            let expected = failures_in_order(&jobs, client, job_type) as f64;
+            prop_assert!((count - expected).abs() < 0.5, "{count}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn the_changes_make_the_disk_what_is_known(
+        jobs in any_jobs(),
+        at in prop::collection::vec(0_usize..60, 0..4),
+        other in prop::sample::select(vec![&["c"][..], &["d", "?"], &[], &["C", "*"]]),
+    ) {
+        let mut lasts = Lasts::new(Named::Client, &rules(&["*"], 1));
+        let mut disk = BTreeMap::new();
+        for (n, job) in jobs.iter().enumerate() {
+            lasts.record(job);
+            if n == jobs.len() / 2 {
+                lasts.reconfigure(&rules(other, 2));
+                lasts.refill(jobs[..=n].iter().copied());
+            }
+            if at.contains(&n) || n + 1 == jobs.len() {
+                for (key, value) in lasts.drain_changes() {
+                    match value {
+                        Some(value) => disk.insert(key, value),
+                        None => disk.remove(&key),
+                    };
+                }
+            }
+        }
+        prop_assert_eq!(&disk, &lasts.all_records().collect::<BTreeMap<_, _>>());
+        let mut again = Lasts::new(Named::Client, &rules(other, 2));
+        for (key, value) in &disk {
+            again.restore(key, value).unwrap();
+        }
+        if jobs.len() > 1 {
+            prop_assert_eq!(series(&again), series(&lasts));
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_no_harm(key in prop::collection::vec(any::<u8>(), 0..4), value in prop::collection::vec(any::<u8>(), 0..64)) {
+        let mut lasts = clients(&["*"], &[]);
+        let _ = lasts.restore(&key, &value);
+        let _ = series(&lasts);
+    }
+}

@@ -1,0 +1,411 @@
+//! What counts, and what does not.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use super::{Ledger, Span};
+use crate::jobs::live::Live;
+use crate::jobs::{Actions, DONE};
+use crate::metric::{Family, Value};
+use crate::netbackup::wire::jobs::JobRow;
+
+const HOUR: i64 = 3_600_000;
+const MINUTE: i64 = 60_000;
+
+/// 2026-03-01T12:00:00Z.
+const NOON: i64 = 1_772_366_400_000;
+
+fn row(id: i64, end: i64) -> JobRow<'static> {
+    JobRow {
+        job_id: id,
+        parent_job_id: Some(0),
+        job_type: Some(Cow::Borrowed("BACKUP")),
+        policy_type: Some(Cow::Borrowed("STANDARD")),
+        policy_name: Some(Cow::Borrowed("nightly")),
+        client_name: Some(Cow::Borrowed("db1")),
+        schedule_name: None,
+        state: Some(Cow::Borrowed(DONE)),
+        status: Some(0),
+        try_count: Some(1),
+        kilobytes_transferred: Some(10),
+        number_of_files: Some(3),
+        dedup_ratio: Some(50.0),
+        start_time: Some(end - 5 * MINUTE),
+        end_time: Some(end),
+        last_update_time: Some(end),
+        active_try_start_time: None,
+        child_count: Some(0),
+        job_path: None,
+        job_queue_reason: None,
+        percent_complete: None,
+    }
+}
+
+fn unfinished(id: i64, state: &'static str, tries: i64) -> JobRow<'static> {
+    JobRow {
+        state: Some(Cow::Borrowed(state)),
+        try_count: Some(tries),
+        start_time: Some(NOON - HOUR),
+        end_time: None,
+        ..row(id, NOON)
+    }
+}
+
+fn sweep(ledger: &mut Ledger, rows: &[JobRow<'_>]) {
+    let mut live = Live::default();
+    for row in rows {
+        live.add(row);
+    }
+    ledger.sweep(live);
+}
+
+/// A ledger that began at noon with a window of an hour, which held nothing.
+fn ledger() -> Ledger {
+    let mut ledger = Ledger::new(NOON, Duration::from_secs(3600), SystemTime::UNIX_EPOCH);
+    ledger.begin(NOON, Duration::ZERO);
+    assert_eq!(ledger.to_fill(), Some(Span { from: NOON - 2 * HOUR, to: NOON }));
+    ledger.filled_up();
+    ledger.caught_up();
+    ledger
+}
+
+fn later(ledger: &mut Ledger, minutes: i64) -> i64 {
+    let now = ledger.position.now + minutes * MINUTE;
+    ledger.begin(now, Duration::ZERO);
+    now
+}
+
+fn sum(families: &[Family], name: &str) -> i64 {
+    let family = families.iter().filter(|family| family.definition.prometheus_name() == name);
+    let points = family.flat_map(|family| &family.points);
+    points
+        .map(|point| match &point.value {
+            Value::Number(number) => whole(*number),
+            Value::Distribution(distribution) => distribution.count().cast_signed(),
+        })
+        .sum()
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "whole and small")]
+fn whole(number: f64) -> i64 {
+    number as i64
+}
+
+/// Completions, retries, bytes, and durations that were counted.
+fn counted(ledger: &Ledger) -> [i64; 4] {
+    let (samples, _) = ledger.total_samples(&Actions::default()).expect("a whole window");
+    let (families, _) = samples.finish();
+    [
+        "nbu_jobs_completed_total",
+        "nbu_jobs_retries_total",
+        "nbu_jobs_transferred_bytes_total",
+        "nbu_job_duration_seconds",
+    ]
+    .map(|name| sum(&families, name))
+}
+
+fn in_window(ledger: &Ledger) -> i64 {
+    let (families, _) = ledger.window_samples(&Actions::default()).expect("whole").finish();
+    sum(&families, "nbu_jobs_count")
+}
+
+#[test]
+fn a_completion_counts_once_however_often_it_is_read() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 5);
+    for touched in 0..3 {
+        let mut row = row(1, now - MINUTE);
+        row.last_update_time = Some(now + touched);
+        ledger.changed(&row);
+    }
+    assert_eq!(counted(&ledger), [1, 0, 10_240, 1]);
+    assert_eq!(in_window(&ledger), 1);
+}
+
+#[test]
+fn children_and_ends_that_change_afterwards_count_for_nothing() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 5);
+    ledger.changed(&row(1, now - 2 * MINUTE));
+    let mut changed = row(1, now - MINUTE);
+    (changed.child_count, changed.start_time) = (Some(2), Some(now - 7 * MINUTE));
+    ledger.changed(&changed);
+    assert_eq!(counted(&ledger), [1, 0, 10_240, 1]);
+    assert_eq!(in_window(&ledger), 1);
+}
+
+#[test]
+fn the_first_window_counts_for_the_gauges_alone() {
+    let mut ledger = Ledger::new(NOON, Duration::from_secs(3600), SystemTime::UNIX_EPOCH);
+    ledger.begin(NOON, Duration::ZERO);
+    ledger.to_fill();
+    ledger.filled(&row(1, NOON - MINUTE));
+    // A change of the same span that comes by the other walk is of the first window, too.
+    ledger.changed(&row(2, NOON - 2 * MINUTE));
+    assert!(ledger.window_samples(&Actions::default()).is_none(), "it is not whole yet");
+    assert!(ledger.total_samples(&Actions::default()).is_none());
+    ledger.filled_up();
+    assert_eq!(in_window(&ledger), 2);
+    let (samples, _) = ledger.total_samples(&Actions::default()).expect("whole");
+    let (families, _) = samples.finish();
+    let born = families.iter().find(|family| family.definition.name == "nbu.jobs.completed");
+    let points = &born.expect("its combinations are there").points;
+    assert_eq!(points.len(), 1);
+    assert_eq!(points[0].value, Value::Number(0.0), "an explicit zero");
+    // What became visible late counts: nobody had seen it when the ledger began.
+    ledger.changed(&row(3, NOON - 3 * MINUTE));
+    assert_eq!(counted(&ledger), [1, 0, 10_240, 1]);
+}
+
+#[test]
+fn a_job_that_is_resumed_leaves_the_window_and_completes_again() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 5);
+    let first = JobRow { status: Some(13), try_count: Some(3), ..row(1, now - MINUTE) };
+    ledger.changed(&first);
+    assert_eq!(counted(&ledger), [1, 2, 10_240, 1]);
+    later(&mut ledger, 5);
+    sweep(&mut ledger, &[unfinished(1, "ACTIVE", 4)]);
+    assert_eq!(in_window(&ledger), 0, "it is live");
+    // A late look meets the row of before: it is no completion.
+    ledger.changed(&first);
+    assert_eq!(counted(&ledger)[0], 1);
+    let now = later(&mut ledger, 5);
+    let second = JobRow { try_count: Some(4), start_time: first.start_time, ..row(1, now) };
+    ledger.changed(&second);
+    assert_eq!(counted(&ledger), [2, 3, 20_480, 2], "one retry more");
+    assert_eq!(in_window(&ledger), 1);
+    ledger.changed(&first);
+    assert_eq!(counted(&ledger)[0], 2, "an older try says nothing");
+}
+
+#[test]
+fn a_job_that_ended_while_it_was_swept_is_no_live_job() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 5);
+    ledger.changed(&row(1, now));
+    sweep(&mut ledger, &[unfinished(1, "ACTIVE", 1), unfinished(2, "ACTIVE", 1)]);
+    assert_eq!(ledger.live().map(Live::len), Some(1));
+    assert_eq!(in_window(&ledger), 1);
+}
+
+#[test]
+fn incomplete_is_not_finished_and_counts_when_it_is_whatever_its_end() {
+    let mut ledger = ledger();
+    later(&mut ledger, 5);
+    ledger.changed(&unfinished(1, "INCOMPLETE", 1));
+    assert_eq!(counted(&ledger)[0], 0);
+    sweep(&mut ledger, &[unfinished(1, "INCOMPLETE", 1)]);
+    later(&mut ledger, 5 * 60);
+    // Its end is that of the failed attempt, before anything that the keys cover.
+    let failed = JobRow { status: Some(13), ..row(1, NOON - 3 * HOUR) };
+    ledger.changed(&failed);
+    assert_eq!(counted(&ledger)[0], 1);
+    ledger.changed(&failed);
+    later(&mut ledger, 5);
+    ledger.changed(&failed);
+    assert_eq!(counted(&ledger)[0], 1, "once");
+}
+
+#[test]
+fn a_row_from_before_the_keys_counts_for_nothing() {
+    let mut ledger = ledger();
+    let touched = JobRow { last_update_time: Some(NOON), ..row(1, NOON - 30 * HOUR) };
+    later(&mut ledger, 5);
+    ledger.changed(&touched);
+    assert_eq!(counted(&ledger)[0], 0);
+    assert_eq!(ledger.remembered(), 0);
+}
+
+#[test]
+fn keys_are_kept_until_what_they_decide_was_read() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 5);
+    ledger.changed(&row(1, now));
+    // No walk was complete for ten hours.
+    later(&mut ledger, 600);
+    ledger.changed(&JobRow { last_update_time: Some(now + HOUR), ..row(1, now) });
+    assert_eq!(counted(&ledger)[0], 1);
+    ledger.caught_up();
+    later(&mut ledger, 5);
+    assert_eq!(ledger.remembered(), 0, "now nobody needs it");
+    assert_eq!(in_window(&ledger), 0);
+}
+
+#[test]
+fn a_number_that_is_used_anew_is_another_job() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 5);
+    ledger.changed(&JobRow { try_count: Some(5), ..row(1, now - 2 * MINUTE) });
+    ledger.changed(&row(1, now));
+    assert_eq!(counted(&ledger)[..2], [2, 4]);
+}
+
+#[test]
+fn jobs_enter_and_leave_the_window_with_its_ends_whichever_way_they_move() {
+    let mut ledger = ledger();
+    later(&mut ledger, 10);
+    for id in 1..=10 {
+        ledger.changed(&row(id, NOON + id * MINUTE));
+    }
+    let expect = |ledger: &Ledger, jobs: i64| assert_eq!(in_window(ledger), jobs);
+    expect(&ledger, 10);
+    later(&mut ledger, 55);
+    expect(&ledger, 5);
+    // The clock is set back: two of them are in the future.
+    ledger.begin(NOON + 8 * MINUTE, Duration::ZERO);
+    expect(&ledger, 8);
+    // And jumps by more than the window.
+    ledger.begin(NOON + 5 * HOUR, Duration::ZERO);
+    expect(&ledger, 0);
+    ledger.begin(NOON + 10 * MINUTE, Duration::ZERO);
+    expect(&ledger, 10);
+}
+
+#[test]
+fn a_clock_that_was_set_back_moves_the_next_walk_back() {
+    let mut ledger = ledger();
+    ledger.to_walk();
+    let now = later(&mut ledger, 10);
+    ledger.caught_up();
+    // By an hour, five minutes after the last poll.
+    let set_back = now + 5 * MINUTE - HOUR;
+    assert!(ledger.begin(set_back, Duration::from_secs(300)));
+    let (from, late) = ledger.to_walk();
+    assert!(from <= now - HOUR, "changes right after the last poll may be as old as that");
+    assert!(late.is_some());
+    // The same when it is seen by our clock alone.
+    ledger.caught_up();
+    let now = later(&mut ledger, 5);
+    ledger.caught_up();
+    assert!(ledger.begin(now + 60 * MINUTE, Duration::from_secs(2 * 3600)));
+    assert!(ledger.to_walk().0 <= now - HOUR);
+    assert!(!ledger.begin(now + 61 * MINUTE, Duration::from_secs(60)), "it goes on evenly");
+}
+
+#[test]
+fn the_watermark_never_passes_the_servers_time() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 5);
+    ledger.walked(now + HOUR);
+    assert_eq!(ledger.position.watermark, now);
+    ledger.begin(now - HOUR, Duration::ZERO);
+    assert!(ledger.position.watermark <= now - HOUR);
+}
+
+#[test]
+fn a_longer_window_is_read_backwards_before_it_is_shown() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 30);
+    ledger.changed(&row(1, now - MINUTE));
+    ledger.caught_up();
+    ledger.want(Duration::from_secs(6 * 3600));
+    let now = later(&mut ledger, 5);
+    let span = ledger.to_fill().expect("the window is not covered");
+    assert_eq!(span, Span { from: now - 7 * HOUR, to: NOON - 90 * MINUTE });
+    ledger.filled(&row(2, NOON - 4 * HOUR));
+    assert_eq!(in_window(&ledger), 1, "the old one is shown");
+    ledger.filled_up();
+    assert_eq!(ledger.to_fill(), None);
+    assert_eq!(in_window(&ledger), 2);
+    assert_eq!(counted(&ledger)[0], 1, "what is read backwards is not counted");
+    ledger.want(Duration::from_secs(600));
+    later(&mut ledger, 1);
+    assert_eq!(in_window(&ledger), 1, "a shorter one is at once");
+}
+
+#[test]
+fn a_look_for_late_rows_comes_every_five_minutes_and_goes_on_where_it_was_cut() {
+    let mut ledger = ledger();
+    let (from, late) = ledger.to_walk();
+    let whole = Span { from: NOON - 10 * MINUTE, to: NOON - 30_000 };
+    assert_eq!((from, late), (NOON - 30_000, Some(whole)));
+    ledger.looked(NOON - 4 * MINUTE);
+    later(&mut ledger, 1);
+    let rest = Span { from: NOON - 4 * MINUTE, ..whole };
+    assert_eq!(ledger.to_walk().1, Some(rest));
+    ledger.looked(whole.to);
+    ledger.caught_up();
+    assert_eq!(ledger.to_walk().1, None);
+    let now = later(&mut ledger, 5);
+    assert_eq!(ledger.to_walk().1.map(|span| span.to), Some(now - 5 * MINUTE - 30_000));
+}
+
+#[test]
+fn what_the_server_purged_while_we_were_away_is_a_gap_and_said_once() {
+    let mut ledger = ledger();
+    assert!(!ledger.is_far_behind());
+    later(&mut ledger, 48 * 60);
+    assert!(ledger.is_far_behind());
+    assert_eq!(ledger.oldest(NOON - HOUR), Duration::ZERO, "nothing is missing");
+    assert_eq!(ledger.oldest(NOON + 24 * HOUR), Duration::from_secs(24 * 3600));
+    assert_eq!(ledger.oldest(NOON + 24 * HOUR), Duration::ZERO);
+    assert_eq!(ledger.oldest(NOON + 25 * HOUR), Duration::from_secs(3600));
+}
+
+/// The ledger as its records tell it.
+fn restored(parts: impl Iterator<Item = Vec<u8>>) -> Ledger {
+    let mut ledger = Ledger::new(0, Duration::from_secs(3600), SystemTime::now());
+    parts.for_each(|part| ledger.restore(&part).expect("records"));
+    ledger.restored().expect("a position");
+    ledger
+}
+
+#[test]
+fn a_ledger_is_what_its_records_say() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 10);
+    let at = SystemTime::UNIX_EPOCH;
+    for id in 1..=500 {
+        ledger.changed(&JobRow { status: Some(id % 3), ..row(id, now - id * 1000) });
+    }
+    sweep(&mut ledger, &[unfinished(900, "ACTIVE", 1), unfinished(1, "QUEUED", 2)]);
+    ledger.caught_up();
+    let mut log: Vec<Vec<u8>> = ledger.all_records(at).collect();
+    ledger.saved();
+    let check = |ledger: &Ledger, log: &[Vec<u8>]| {
+        let copy = restored(log.iter().cloned());
+        assert_eq!(counted(&copy), counted(ledger));
+        assert_eq!(in_window(&copy), in_window(ledger));
+        assert_eq!(copy.remembered(), ledger.remembered());
+        assert_eq!(copy.position, ledger.position);
+        assert_eq!(copy.known.keys().len(), ledger.known.keys().len());
+    };
+    check(&ledger, &log);
+    let now = later(&mut ledger, 30);
+    ledger.changed(&JobRow { client_name: Some(Cow::Borrowed("new")), ..row(900, now) });
+    ledger.changed(&JobRow { try_count: Some(2), start_time: None, ..row(1, now) });
+    ledger.caught_up();
+    let changed = ledger.changed_records(at);
+    assert!(changed.len() < 400, "{} bytes for two jobs", changed.len());
+    log.push(changed);
+    ledger.saved();
+    check(&ledger, &log);
+    later(&mut ledger, 300);
+    ledger.caught_up();
+    later(&mut ledger, 1);
+    assert_eq!(ledger.remembered(), 0);
+    log.push(ledger.changed_records(at));
+    ledger.saved();
+    check(&ledger, &log);
+    assert!(ledger.changed_records(at).len() < 100, "nothing changed");
+}
+
+#[test]
+fn records_that_do_not_fit_together_are_refused() {
+    let mut first = ledger();
+    let now = later(&mut first, 10);
+    first.changed(&row(1, now));
+    let whole: Vec<u8> = first.all_records(SystemTime::now()).flatten().collect();
+    for place in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 0x15;
+        let mut ledger = Ledger::new(0, Duration::from_secs(3600), SystemTime::now());
+        // Whether it is taken or not: it must not panic.
+        let _ = ledger.restore(&bytes).and_then(|()| ledger.restored());
+    }
+    let mut ledger = Ledger::new(0, Duration::from_secs(3600), SystemTime::now());
+    assert!(ledger.restore(&whole[1..]).is_err());
+    let mut empty = Ledger::new(0, Duration::from_secs(3600), SystemTime::now());
+    assert!(empty.restored().is_err(), "no position");
+}
