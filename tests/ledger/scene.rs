@@ -8,7 +8,7 @@ use nbu_sim::{Settings, Simulator};
 use crate::support::expected::{assert_same, differences};
 use crate::support::exposition::Series;
 use crate::support::totals::{Watched, is_known, is_total};
-use crate::support::{Agent, Config, PATIENCE, Page, simulate};
+use crate::support::{Agent, Config, PATIENCE, Page, eventually, simulate};
 
 pub const SITE: &str = "paris";
 
@@ -24,13 +24,20 @@ pub fn own(page: &Page, name: &str) -> Option<f64> {
     page.value(name, &[("site", SITE)])
 }
 
-/// Whether a page is of a poll at `now`, the server's time, that was whole.
-pub fn is_whole(page: &Page, now: i64) -> bool {
-    let up = [("site", SITE), ("collector", "jobs")];
-    let watermark = own(page, "nbu_jobs_watermark_timestamp_seconds");
-    watermark == Some(now as f64 / 1000.0)
-        && page.value("nbu_agent_collector_up", &up) == Some(1.0)
-        && own(page, "nbu_jobs_fill_ratio") == Some(1.0)
+/// Whether a page is of a poll at `now`, the server's time, that was whole. Reads only what it needs:
+/// pages are long, and most are scraped for this alone.
+pub fn is_whole(text: &str, now: i64) -> bool {
+    let wanted = [
+        ("nbu_jobs_watermark_timestamp_seconds{", now as f64 / 1000.0),
+        ("nbu_agent_collector_up{collector=\"jobs\",", 1.0),
+        ("nbu_jobs_fill_ratio{", 1.0),
+    ];
+    let has = |(start, value): &(&str, f64)| {
+        let of_site = |line: &&str| line.starts_with(start) && line.contains(SITE);
+        let line = text.lines().find(of_site);
+        line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()) == Some(*value)
+    };
+    wanted.iter().all(has)
 }
 
 /// A configuration that polls at once, with this window.
@@ -84,7 +91,10 @@ impl Scene {
     /// Waits for a whole poll of the present instant, and holds it against the truth.
     pub async fn poll(&mut self) -> Page {
         let now = self.simulator.truth().server_time();
-        self.agent.scrape_until("a whole poll", |page| is_whole(page, now)).await;
+        eventually("a whole poll", || async {
+            is_whole(&self.agent.fresh_text().await, now).then_some(())
+        })
+        .await;
         self.watched.polled(&self.simulator);
         self.check().await
     }
@@ -94,7 +104,7 @@ impl Scene {
         let expected = self.watched.expected(&self.simulator.truth());
         let started = Instant::now();
         loop {
-            let page = self.agent.scrape().await;
+            let page = Page::parse(&self.agent.fresh_text().await);
             self.never_less(&page);
             let shown = page.of_site(SITE, is_known);
             if differences(&shown, &expected).is_empty() {

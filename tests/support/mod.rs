@@ -165,6 +165,12 @@ impl Agent {
         Page::parse(&text)
     }
 
+    /// The exposition, rendered just now: by itself it is at most once a second.
+    pub async fn fresh_text(&self) -> String {
+        self.supervisor.renderer().render_off_thread().await;
+        self.get("/metrics").await.text().await.expect("a body")
+    }
+
     /// Scrapes until `done` says so; the last page.
     pub async fn scrape_until(&self, what: &str, done: impl Fn(&Page) -> bool) -> Page {
         let started = Instant::now();
