@@ -14,4 +14,9 @@ mod support;
 
 mod scene;
 
+mod clocks;
+mod faults;
+mod fill;
 mod life;
+mod outages;
+mod reload;

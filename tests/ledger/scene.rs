@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use nbu_sim::{Settings, Simulator};
+use nbu_sim::{Fault, Settings, Simulator};
 
 use crate::support::expected::{assert_same, differences};
 use crate::support::exposition::Series;
@@ -40,14 +40,14 @@ pub fn is_whole(text: &str, now: i64) -> bool {
     wanted.iter().all(has)
 }
 
-/// A configuration that polls at once, with this window.
+/// A configuration that polls at once, with this window; requests may take a second.
 pub fn config(simulator: &Simulator, window: Duration) -> Config {
-    base(window).site(SITE, simulator)
-}
-
-fn base(window: Duration) -> Config {
-    let window = window.as_secs();
-    Config::new().server(&format!("scrapingInterval: {window}s, collectionInterval: 50ms"))
+    let (window, key) = (window.as_secs(), &simulator.settings().api_key);
+    Config::new().server(&format!("scrapingInterval: {window}s, collectionInterval: 50ms")).site_at(
+        SITE,
+        simulator.addr(),
+        &format!("apiKey: {key}, timeout: 1s"),
+    )
 }
 
 pub struct Scene {
@@ -67,14 +67,42 @@ impl Scene {
 
     /// The agent has only just started.
     pub async fn start_unread(settings: Settings, window: Duration) -> Self {
-        let simulator = simulate(settings).await;
-        Self::on(simulator, window).await
+        Self::on(simulate(settings).await, window).await
     }
 
-    /// The same on a server that is there.
+    /// The same with a server that is there.
     pub async fn on(simulator: Simulator, window: Duration) -> Self {
         let agent = Agent::start(&config(&simulator, window)).await;
         Self { simulator, agent, watched: Watched::new(SITE, window), shown: BTreeMap::new() }
+    }
+
+    /// Puts another window and other settings in force, and holds what that makes of the page against
+    /// the truth.
+    pub async fn reload(&mut self, window: Duration, rest: &str) -> Page {
+        let mut config = config(&self.simulator, window).with(rest);
+        config.port = self.agent.config().port;
+        self.agent.reload(&config).await;
+        self.watched.window_is(window, &self.simulator);
+        self.poll().await
+    }
+
+    /// Series have other names from now on.
+    pub fn forget(&mut self) {
+        self.shown.clear();
+    }
+
+    /// Waits for the faults in force to have struck so often again.
+    pub async fn struck(&self, times: u64) {
+        let before = self.simulator.faults().struck();
+        let struck =
+            || async { (self.simulator.faults().struck() >= before + times).then_some(()) };
+        eventually("the fault strikes", struck).await;
+    }
+
+    /// Lets no poll through until the faults are cleared. When this returns, none is under way.
+    pub async fn cut_off(&self) {
+        self.simulator.faults().add(Fault::on("/ping"));
+        self.struck(1).await;
     }
 
     /// Lets time pass.

@@ -201,7 +201,8 @@ impl Watched {
         let mut before: Option<(i64, i64)> = None;
         for completion in &completions {
             let filled = self.was_filled(completion);
-            let counts_for_totals = completion.listed_from > begun && self.read(completion).is_some();
+            let counts_for_totals =
+                completion.listed_from > begun && self.read(completion).is_some();
             if !filled && !counts_for_totals {
                 continue;
             }
