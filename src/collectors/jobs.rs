@@ -29,7 +29,9 @@ pub(super) const ROW: Row = Row {
         })
     },
     same: |one, other| {
-        one.window == other.window && one.collectors.action_names == other.collectors.action_names
+        one.window == other.window
+            && one.collectors.action_names == other.collectors.action_names
+            && one.state == other.state
     },
 };
 

@@ -1,6 +1,13 @@
 //! What outlives the process: one directory, which belongs to one agent at a time.
 
+mod directory;
+mod error;
+mod instance;
+
 use std::path::PathBuf;
+
+pub use directory::{Directory, Earlier};
+pub use error::Error;
 
 /// Where state is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
