@@ -3,7 +3,11 @@
 //! Budgets: a cycle with 100 changed jobs under 5 ms, whatever the window; about 100 bytes a job,
 //! which is printed before the benches run. Decoding the pages is in `decode`.
 
-#![allow(clippy::expect_used, clippy::print_stderr, reason = "a bench may, and prints what it measured")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a bench may, and prints what it measured"
+)]
 
 use std::borrow::Cow;
 use std::hint::black_box;
@@ -93,8 +97,7 @@ fn cycle(criterion: &mut Criterion) {
                     next += 100;
                     let changed: Vec<_> =
                         (next - 100..next).map(|id| row(id, now - 1_000, "DONE")).collect();
-                    let live: Vec<_> =
-                        (1..=50).map(|id| row(next + id, now, "ACTIVE")).collect();
+                    let live: Vec<_> = (1..=50).map(|id| row(next + id, now, "ACTIVE")).collect();
                     (now, changed, live)
                 },
                 |(now, changed, rows)| {
@@ -117,7 +120,9 @@ fn cycle(criterion: &mut Criterion) {
     }
     let ledger = filled(100_000);
     group.bench_function("records_of_100000", |bencher| {
-        bencher.iter(|| ledger.all_records(SystemTime::UNIX_EPOCH).map(|part| part.len()).sum::<usize>());
+        bencher.iter(|| {
+            ledger.all_records(SystemTime::UNIX_EPOCH).map(|part| part.len()).sum::<usize>()
+        });
     });
     group.finish();
 }

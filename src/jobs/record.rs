@@ -182,6 +182,11 @@ impl Ledger {
         };
     }
 
+    /// What is saved is not known any more: the next save has to be one of everything.
+    pub fn unsaved(&mut self) {
+        self.changes = Changes::default();
+    }
+
     /// Takes the records of a part or a transaction in.
     ///
     /// # Errors
