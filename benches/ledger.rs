@@ -103,9 +103,13 @@ fn cycle(criterion: &mut Criterion) {
                 |(now, changed, rows)| {
                     ledger.begin(now, Duration::from_secs(60));
                     black_box(ledger.to_walk());
-                    changed.iter().for_each(|row| ledger.changed(row));
+                    for row in &changed {
+                        ledger.changed(row);
+                    }
                     let mut live = Live::default();
-                    rows.iter().for_each(|row| live.add(row));
+                    for row in &rows {
+                        live.add(row);
+                    }
                     ledger.sweep(live);
                     ledger.caught_up();
                     black_box(ledger.live_samples(&actions, DAY));
