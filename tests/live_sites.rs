@@ -57,8 +57,8 @@ fn walk(simulator: &Simulator) -> Vec<nbu_sim::RequestLog> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_rotated_during_a_walk_is_taken_up_at_its_next_page() {
     let simulator = simulate(Settings { jobs_in_history: 3000, ..world(3) }).await;
-    // The walk comes to its twentieth page and no further.
-    simulator.faults().add(Fault::on("/admin/jobs").from_page(20).hang());
+    // Each slice of the window comes to its fifth page and no further.
+    simulator.faults().add(Fault::on("/admin/jobs").from_page(5).hang());
     let config = Config::new().site("paris", &simulator);
     let mut agent = Agent::start(&config).await;
     let hanging = || async { walk(&simulator).iter().any(|r| r.status == 0).then_some(()) };
@@ -79,7 +79,7 @@ async fn a_key_rotated_during_a_walk_is_taken_up_at_its_next_page() {
     let rest = simulator.presented_keys().split_off(presented);
     assert!(rest.iter().all(|key| key == "rotated"), "{rest:?}");
     let begun = walk(&simulator).iter().filter(|r| r.parameter("page[after]").is_none()).count();
-    assert_eq!(begun, 1, "it goes on from its cursor");
+    assert_eq!(begun, 4, "each slice goes on from its cursor");
     assert_eq!(runs(&page, "jobs", "failure") + runs(&page, "jobs", "skipped"), 0);
     assert!(requests(&page) > before, "{before}");
     assert_eq!(page.value("nbu_agent_api_retries_total", &[("site", "paris")]), Some(0.0));
@@ -202,7 +202,7 @@ async fn another_window_and_other_names_show_the_truth_of_now_and_the_counters_g
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_with_an_old_window_is_cancelled_and_not_counted() {
     let simulator = simulate(world(3)).await;
-    simulator.faults().add(Fault::on("/admin/jobs").from_page(3).hang());
+    simulator.faults().add(Fault::on("/admin/jobs").from_page(2).hang());
     let config = Config::new().site("paris", &simulator);
     let mut agent = Agent::start(&config).await;
     let hanging = || async { walk(&simulator).iter().any(|r| r.status == 0).then_some(()) };

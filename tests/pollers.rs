@@ -97,7 +97,7 @@ fn rules(window: Duration, tape: bool) -> Rules {
         stale_after: Duration::from_secs(24 * 3600),
     };
     let collectors = collectors::Config { tape, ..collectors::Config::default() };
-    Rules { polling, collectors: Arc::new(collectors) }
+    Rules { polling, collectors: Arc::new(collectors), state: None }
 }
 
 struct Site {

@@ -97,6 +97,30 @@ fn what_is_mounted_exists() {
 }
 
 #[test]
+fn state_is_kept_where_the_unit_and_the_volume_have_it() {
+    let agent = &services()["agent"];
+    let kept = agent["environment"]["NBU_STATE_DIRECTORY"].as_str().expect("a directory");
+    let mounts = texts(&agent["volumes"]);
+    assert!(mounts.contains(&format!("agent-state:{kept}")), "{mounts:?}");
+    // A volume takes its owner from there.
+    assert!(text("Dockerfile").contains(&format!("--chown=65532:65532 /out/state {kept}\n")));
+    let unit = text("deploy/systemd/nbu-otel-agent.service");
+    let value = |key: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(&format!("{key}=")));
+        line.unwrap_or_else(|| panic!("no {key}")).to_owned()
+    };
+    let expected = format!("NBU_STATE_DIRECTORY=%S/{}", value("StateDirectory"));
+    assert_eq!(value("Environment"), expected);
+    assert_eq!(value("StateDirectoryMode"), "0700");
+    // Else the variable would not count.
+    for file in ["config.example.yaml", "deploy/demo/config.yaml"] {
+        let config = serde_yaml::from_str::<Value>(&text(file)).expect(file);
+        let said = config.get("state").and_then(|state| state.get("directory"));
+        assert_eq!(said, None, "{file}");
+    }
+}
+
+#[test]
 fn each_service_has_a_health_check_or_says_why_not() {
     let file = text("docker-compose.yml");
     for (service, definition) in services() {

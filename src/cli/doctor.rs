@@ -202,7 +202,9 @@ async fn permissions(
     client: &Client,
     report: &mut Report,
 ) {
-    let settings = Settings { collectors: &config.collectors, window: config.polling.window };
+    // Without state: it belongs to the agent that may be running.
+    let (collectors, window) = (&config.collectors, config.polling.window);
+    let settings = Settings { collectors, window, state: None };
     let mut verdicts = Vec::new();
     for row in TABLE.iter().filter(|row| (row.enabled)(&config.collectors)) {
         let session = client.with_deadline(Instant::now() + server.timeout + GRACE);

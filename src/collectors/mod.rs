@@ -100,6 +100,8 @@ pub struct Settings<'c> {
     pub collectors: &'c Config,
     /// The job window.
     pub window: Duration,
+    /// Where what a collector knows outlives the process, if anywhere.
+    pub state: Option<&'c crate::state::Directory>,
 }
 
 /// A fetch and a pure fold. One instance a site, owned by the site's poller; it may remember what
@@ -183,4 +185,28 @@ pub static TABLE: &[Row] = &[jobs::ROW, storage::ROW];
 /// Everything that the collectors declare.
 pub fn definitions() -> Vec<&'static Definition> {
     TABLE.iter().flat_map(|row| (row.metrics)()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Directory;
+
+    #[test]
+    fn jobs_notice_where_their_state_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |name| Directory::open(&folder.path().join(name)).unwrap();
+        let (one, other, config) = (open("one"), open("other"), Config::default());
+        let settings =
+            |state| Settings { collectors: &config, window: Duration::from_secs(1), state };
+        let row = TABLE.iter().find(|row| row.name == "jobs").unwrap();
+        let places = [None, Some(&one), Some(&other)];
+        for (at, before) in places.iter().enumerate() {
+            for (to, now) in places.iter().enumerate() {
+                let same = (row.same)(&settings(*before), &settings(*now));
+                assert_eq!(same, at == to, "{before:?} {now:?}");
+            }
+        }
+        assert!((row.same)(&settings(Some(&one)), &settings(Some(&one.clone()))));
+    }
 }

@@ -21,7 +21,7 @@ pub(super) struct Job {
     pub(super) files: i64,
     /// Not finite where there is none; equal to itself, so no NaN.
     pub(super) dedup: f64,
-    pub(super) tries: u32,
+    pub(super) tries: u16,
     pub(super) class: Class,
     pub(super) client: Name,
     pub(super) policy: Name,

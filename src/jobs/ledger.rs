@@ -47,7 +47,7 @@ pub struct Span {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Known {
     /// Tries up to its last completion, 1 where there was none.
-    pub(super) tries: u32,
+    pub(super) tries: u16,
     /// When it was seen last, by the server's clock.
     pub(super) seen: i64,
 }
@@ -171,7 +171,8 @@ impl Ledger {
         }
         self.position.watermark = self.position.watermark.min(now);
         self.position.now = now;
-        self.touched.clear();
+        // Not cleared: one cycle may touch a million, and all others a few.
+        self.touched = HashSet::new();
         if self.wanted < self.length {
             self.length = self.wanted;
         }
@@ -333,7 +334,9 @@ impl Ledger {
             return;
         }
         let job = self.job(row, end);
-        self.touched.insert(job.id);
+        if found == Found::Changed {
+            self.touched.insert(job.id);
+        }
         if before != Some(job) {
             if let Some(before) = before.filter(|before| self.is_shown(before)) {
                 self.gauges.take(&before);
@@ -354,7 +357,7 @@ impl Ledger {
 
     fn judge(&self, row: &JobRow<'_>, end: i64, before: Option<&Job>, found: Found) -> Verdict {
         let tries = super::tries(row);
-        let since = |tries_before: u32| Verdict::New(u64::from(tries.saturating_sub(tries_before)));
+        let since = |tries_before: u16| Verdict::New(u64::from(tries.saturating_sub(tries_before)));
         if let Some(before) = before {
             let start = row.start_time.unwrap_or(0);
             return if before.start != 0 && start != 0 && before.start != start {

@@ -68,7 +68,7 @@ pub(super) struct LiveJob {
     pub(super) job_type: Box<str>,
     pub(super) state: Box<str>,
     pub(super) reason: i64,
-    pub(super) tries: u32,
+    pub(super) tries: u16,
     start: Option<i64>,
     kilobytes: i64,
     leaf: bool,

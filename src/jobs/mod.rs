@@ -82,8 +82,9 @@ fn status_label(status: Option<i64>) -> String {
 }
 
 /// How many tries there were, at least one.
-fn tries(row: &JobRow<'_>) -> u32 {
-    u32::try_from(row.try_count.unwrap_or(1)).unwrap_or(1).max(1)
+fn tries(row: &JobRow<'_>) -> u16 {
+    let tries = row.try_count.unwrap_or(1).clamp(1, i64::from(u16::MAX));
+    u16::try_from(tries).unwrap_or(u16::MAX)
 }
 
 /// Bytes and files of a parent may repeat its children's (contract, section 5).

@@ -41,7 +41,7 @@ enum Record<'a> {
         kilobytes: i64,
         files: i64,
         dedup: f64,
-        tries: u32,
+        tries: u16,
         class: u32,
         client: u32,
         policy: u32,
@@ -50,7 +50,7 @@ enum Record<'a> {
     },
     /// A job that is no longer remembered.
     NoJob(i64),
-    Known(i64, u32),
+    Known(i64, u16),
     /// A job that is no longer known as unfinished.
     NotKnown(i64),
     Total {
@@ -180,6 +180,11 @@ impl Ledger {
             labels: self.classes.len(),
             ..Changes::default()
         };
+    }
+
+    /// What is saved is not known any more: the next save has to be one of everything.
+    pub fn unsaved(&mut self) {
+        self.changes = Changes::default();
     }
 
     /// Takes the records of a part or a transaction in.

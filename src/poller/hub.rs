@@ -132,7 +132,7 @@ impl Hub {
         for lane in &mut self.lanes {
             if lane.is_running() {
                 core += usize::from(lane.row.core);
-                if !asked {
+                if !asked && !lane.goes_on {
                     lane.tally.skipped += 1;
                     tracing::debug!(site = %self.site, collector = lane.row.name, "still running: this cycle is skipped");
                 }
@@ -162,7 +162,7 @@ impl Hub {
         };
         if problems.is_empty() && unfinished {
             // To all others it is the same run still.
-            lane.start();
+            lane.goes_on = lane.start();
             self.publish();
             return;
         }

@@ -47,6 +47,8 @@ pub(super) struct Lane {
     pub(super) row: &'static Row,
     start: mpsc::Sender<Start>,
     run: Option<Run>,
+    /// The run goes on where one before stopped: it polls, and is not late.
+    pub(super) goes_on: bool,
     /// Settings that the collector is to hear of before its next run.
     news: Option<Rules>,
     /// When the last run ended, if it succeeded whole: what failed is due at once.
@@ -80,6 +82,7 @@ impl Lane {
             row,
             start,
             run: None,
+            goes_on: false,
             news: None,
             rests_since: None,
             shown: BTreeMap::new(),
@@ -114,6 +117,7 @@ impl Lane {
 
     /// The run ended.
     pub(super) fn end_run(&mut self) -> Fate {
+        self.goes_on = false;
         self.run.take().map_or(Fate::Repeated, |run| run.fate)
     }
 

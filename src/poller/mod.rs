@@ -59,12 +59,18 @@ pub struct Rules {
     pub polling: Config,
     /// What is collected.
     pub collectors: Arc<collectors::Config>,
+    /// Where what is known of the site outlives the process, if anywhere.
+    pub state: Option<crate::state::Directory>,
 }
 
 impl Rules {
     /// What collectors are built from.
     pub fn settings(&self) -> Settings<'_> {
-        Settings { collectors: &self.collectors, window: self.polling.window }
+        Settings {
+            collectors: &self.collectors,
+            window: self.polling.window,
+            state: self.state.as_ref(),
+        }
     }
 }
 

@@ -1,12 +1,15 @@
 //! What survives a restart: the state directory, and journals in it (docs/adr/0011-state.md). Knows
 //! nothing of what is kept.
 
-mod aside;
+mod directory;
+mod error;
+mod instance;
 mod journal;
 
 use std::path::PathBuf;
 
-pub use aside::set_aside;
+pub use directory::{Directory, Earlier};
+pub use error::Error;
 pub use journal::{Header, Journal, Loaded, OpenError};
 
 /// Where state is kept.

@@ -8,6 +8,7 @@ use super::plan::{Plan, Push};
 use super::running::LAST_EXPORT;
 use super::{Supervisor, Trigger, Verdict};
 use crate::config::{Config, SafeConfig};
+use crate::state::Directory;
 
 impl Supervisor {
     pub(super) async fn commit(&mut self, plan: Plan, trigger: Trigger, verdict: Verdict) {
@@ -20,9 +21,9 @@ impl Supervisor {
             tracing::warn!("{warning}");
         }
         if let Some(push) = plan.push {
-            self.replace_push(&config, push);
+            self.replace_push(&config, push, plan.state.as_ref());
         }
-        self.replace_sites(&config, plan.clients, plan.connections).await;
+        self.replace_sites(&config, plan.state, plan.clients, plan.connections).await;
         self.renderer.set_limit(config.metrics.cardinality_limit);
         self.agent.set_extent(self.running.sites.len(), config.metrics.cardinality_limit);
         self.state.metrics_path.store(Arc::new(config.http.metrics_path.clone()));
@@ -57,12 +58,12 @@ impl Supervisor {
         }
     }
 
-    fn replace_push(&mut self, config: &Config, push: Push) {
+    fn replace_push(&mut self, config: &Config, push: Push, state: Option<&Directory>) {
         if let Some(old) = self.running.otlp.take() {
             // Its last export runs on its own; the new push does not wait for it.
             tokio::spawn(old.shutdown(LAST_EXPORT));
         }
-        let (otlp, tracing) = push.start(self, config);
+        let (otlp, tracing) = push.start(self, config, state);
         self.running.otlp = otlp;
         self.running.tracer.set(tracing.as_ref());
         if let Some(old) = std::mem::replace(&mut self.running.tracing, tracing) {

@@ -1,6 +1,7 @@
 //! Prepare: everything that can fail, without touching what runs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Supervisor;
@@ -11,6 +12,7 @@ use crate::http::{BindError, Bound, Listening};
 use crate::log::{OpenError, Opened};
 use crate::netbackup::{self, Client, Connection};
 use crate::poller::RequestSpans;
+use crate::state::{self, Directory};
 use crate::telemetry::otlp::{BuildError, Exporter, ExporterHandle, Transport};
 use crate::telemetry::source::Source;
 use crate::telemetry::traces::Tracing;
@@ -24,6 +26,9 @@ pub enum PrepareError {
     /// The log file.
     #[error(transparent)]
     Log(#[from] OpenError),
+    /// The state directory.
+    #[error(transparent)]
+    State(#[from] state::Error),
     /// A client (its TLS material, its proxy).
     #[error(transparent)]
     Client(#[from] netbackup::BuildError),
@@ -41,6 +46,8 @@ pub(super) struct Plan {
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) sha256: String,
     pub(super) log: Option<Opened>,
+    /// Where state is kept: what is in use already, or newly taken.
+    pub(super) state: Option<Directory>,
     pub(super) listener: Option<Bound>,
     /// Clients of the sites that are new, or whose server is another one.
     pub(super) clients: Vec<Client>,
@@ -61,11 +68,12 @@ impl Push {
         self,
         supervisor: &Supervisor,
         config: &Config,
+        state: Option<&Directory>,
     ) -> (Option<ExporterHandle>, Option<Tracing>) {
         let (Some(transport), Some(otlp)) = (self.transport, &config.otlp) else {
             return (None, None);
         };
-        let resource = resource(config);
+        let resource = resource(config, state);
         let stats = Arc::clone(supervisor.agent.otlp());
         let tracing = Tracing::new(otlp, &resource, Arc::clone(&transport), Arc::clone(&stats));
         let exporter = otlp.metrics.then(|| {
@@ -84,6 +92,12 @@ impl Push {
 pub(super) struct Need {
     loaded: Loaded,
     log: bool,
+    /// Whether state is kept: where nothing is served, another agent may be running.
+    state: bool,
+    /// The directories that are taken already, the one in use first.
+    directories: Vec<Directory>,
+    /// The identity that the push has.
+    identity: Option<String>,
     listen: Listen,
     /// How each server is polled now, in the order of the configuration.
     polled: Vec<Polled>,
@@ -111,6 +125,9 @@ impl Supervisor {
         };
         Need {
             log: self.log.is_some(),
+            state: self.serves,
+            directories: running.directories(),
+            identity: identity(running.state.as_ref()),
             listen,
             polled: config.servers.iter().map(|server| running.polled(server)).collect(),
             push: self.serves && !running.pushes_like(config),
@@ -128,6 +145,9 @@ impl Need {
     pub(super) fn build(self) -> Result<Plan, PrepareError> {
         let Loaded { config, warnings, sha256, .. } = self.loaded;
         let log = self.log.then(|| crate::log::open(&config.log.destination)).transpose()?;
+        // Before the port: of two agents with one configuration, this names the other.
+        let wanted = config.state.directory.as_deref().filter(|_| self.state);
+        let state = wanted.map(|path| take(path, &self.directories)).transpose()?;
         let listener = match &self.listen {
             Listen::Nothing => None,
             Listen::Plainly => Some(Bound::bind(&config.http)?),
@@ -147,12 +167,25 @@ impl Need {
                 }
             }
         }
-        let push = if self.push {
+        let is_another = self.state && identity(state.as_ref()) != self.identity;
+        let push = if self.push || is_another {
             let transport = config.otlp.as_ref().map(Transport::new).transpose()?;
             Some(Push { transport: transport.map(Arc::new) })
         } else {
             None
         };
-        Ok(Plan { config, warnings, sha256, log, listener, clients, connections, push })
+        Ok(Plan { config, warnings, sha256, log, state, listener, clients, connections, push })
     }
+}
+
+/// The directory at `path`: one of those that are taken, where it is one of them.
+fn take(path: &Path, taken: &[Directory]) -> Result<Directory, state::Error> {
+    match taken.iter().find(|directory| directory.is(path)) {
+        Some(directory) => Ok(directory.clone()),
+        None => Directory::open(path),
+    }
+}
+
+fn identity(state: Option<&Directory>) -> Option<String> {
+    state.map(|directory| directory.instance_id().to_owned())
 }

@@ -2,13 +2,18 @@
 
 use crate::config::Config;
 use crate::http;
+use crate::state::Directory;
 use crate::telemetry::otlp::resource::{ResourceAttributes, instance_id};
 
-/// The resource of everything that is exported. `service.instance.id` is stable across restarts: it
-/// follows from host name and listen address, of which two agents cannot share both.
-pub(super) fn resource(config: &Config) -> ResourceAttributes {
+/// The resource of everything that is exported. `service.instance.id` is stable across restarts: the
+/// state directory keeps it. Without one it follows from host name and listen address, of which two
+/// agents cannot share both.
+pub(super) fn resource(config: &Config, state: Option<&Directory>) -> ResourceAttributes {
     let host = host_name();
-    let id = instance_id(&host, &http::display(&config.http.host, config.http.port));
+    let id = match state {
+        Some(directory) => directory.instance_id().to_owned(),
+        None => instance_id(&host, &http::display(&config.http.host, config.http.port)),
+    };
     let configured = config.otlp.as_ref().map_or(&[][..], |otlp| &otlp.resource_attributes);
     ResourceAttributes::new(&host, &id, configured)
 }

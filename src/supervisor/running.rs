@@ -12,6 +12,7 @@ use crate::http::{self, Listening};
 use crate::netbackup;
 use crate::poller::Poller;
 use crate::snapshot::Snapshot;
+use crate::state::{Directory, Earlier};
 use crate::telemetry::otlp::ExporterHandle;
 use crate::telemetry::traces::{Tracer, Tracing};
 
@@ -45,6 +46,10 @@ pub(super) struct Running {
     pub(super) otlp: Option<ExporterHandle>,
     pub(super) tracing: Option<Tracing>,
     pub(super) tracer: Tracer,
+    /// Where state is kept, if anywhere.
+    pub(super) state: Option<Directory>,
+    /// Where it was kept, for as long as something may not have let go of it.
+    pub(super) states_before: Vec<Earlier>,
 }
 
 impl Running {
@@ -84,6 +89,28 @@ impl Running {
                     _ => false,
                 }
             })
+    }
+
+    /// The directories that this process has taken.
+    pub(super) fn directories(&self) -> Vec<Directory> {
+        let before = self.states_before.iter().filter_map(Earlier::upgrade);
+        self.state.iter().cloned().chain(before).collect()
+    }
+
+    /// State is kept there from now on.
+    pub(super) fn keep_state(&mut self, state: Option<Directory>) {
+        if self.state == state {
+            return;
+        }
+        if let Some(directory) = &state {
+            tracing::info!(directory = %directory.path().display(), "state is kept");
+        } else {
+            tracing::info!("state is not kept any more");
+        }
+        if let Some(before) = std::mem::replace(&mut self.state, state) {
+            self.states_before.push(before.downgrade());
+        }
+        self.states_before.retain(|earlier| earlier.upgrade().is_some());
     }
 
     /// Whether and how this server is polled.

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::netbackup::{self, Client, Connection};
 use crate::poller::{Poller, Rules, Setup, Update};
 use crate::snapshot::{Snapshot, Store};
+use crate::state::Directory;
 use crate::telemetry::traces::Tracer;
 
 /// Sites start to poll within this time, spread evenly, where there are many.
@@ -22,15 +23,18 @@ impl Supervisor {
     pub(super) async fn replace_sites(
         &mut self,
         config: &Config,
+        state: Option<Directory>,
         clients: Vec<Client>,
         connections: BTreeMap<String, Connection>,
     ) {
         let rules = Rules {
             polling: config.polling.clone(),
             collectors: Arc::new(config.collectors.clone()),
+            state,
         };
         self.end_sites(config, &clients);
         let updated = self.update_sites(config, &rules, connections);
+        self.running.keep_state(rules.state.clone());
         let count = clients.len();
         for (position, client) in clients.into_iter().enumerate() {
             let name = client.site().to_owned();
@@ -74,9 +78,10 @@ impl Supervisor {
         mut connections: BTreeMap<String, Connection>,
     ) -> impl Future + use<> {
         let before = self.running.config.as_deref();
-        let same_rules = before.is_none_or(|before| {
-            before.polling == config.polling && before.collectors == config.collectors
-        });
+        let same_rules = self.running.state == rules.state
+            && before.is_none_or(|before| {
+                before.polling == config.polling && before.collectors == config.collectors
+            });
         let count = self.running.sites.len();
         let mut updates = Vec::new();
         for (position, (name, site)) in self.running.sites.iter_mut().enumerate() {

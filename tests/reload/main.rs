@@ -17,6 +17,7 @@ mod bad_files;
 mod keys;
 mod saving;
 mod signal;
+mod state;
 mod systemd;
 mod triggers;
 

@@ -21,6 +21,7 @@ use crate::jobs::{Actions, Ledger, Live};
 use crate::metric::{Definition, Samples};
 use crate::netbackup::wire::jobs::JOBS;
 use crate::netbackup::{Error, Query, Resource, Session};
+use crate::state::Directory;
 
 pub(super) const ROW: Row = Row {
     name: "jobs",
@@ -37,6 +38,7 @@ pub(super) const ROW: Row = Row {
             && mine.long_running_after == theirs.long_running_after
             && mine.per_client == theirs.per_client
             && mine.per_policy == theirs.per_policy
+            && one.state == other.state
     },
 };
 
@@ -55,6 +57,7 @@ struct Jobs {
     actions: Actions,
     ledger: Option<Ledger>,
     fill: Option<Fill>,
+    directory: Option<Directory>,
     store: Option<Store>,
     /// When the last cycle began, by our clock.
     began: Option<Instant>,
@@ -100,6 +103,7 @@ impl Collector for Jobs {
 
     fn reconfigure(&mut self, settings: &Settings<'_>) {
         self.window = settings.window;
+        self.directory = settings.state.cloned();
         self.actions = Actions::new(&settings.collectors.action_names);
         let before = std::mem::replace(&mut self.collectors, settings.collectors.clone());
         if let Some(ledger) = &mut self.ledger {
@@ -134,6 +138,7 @@ impl Jobs {
             collectors: settings.collectors.clone(),
             ledger: None,
             fill: None,
+            directory: settings.state.cloned(),
             store: None,
             began: None,
             key: Key::LastUpdate,
@@ -143,10 +148,18 @@ impl Jobs {
     /// Takes up what is on disk, before anything is asked: the totals of before go on, whether the
     /// server answers or not.
     async fn restore(&mut self, session: &Session) {
+        let (site, server) = (session.client().site(), session.client().base());
+        if self.store.as_ref().map(Store::directory) != self.directory.as_ref() {
+            let directory = self.directory.as_ref();
+            self.store = directory.map(|directory| Store::new(directory, site, server));
+            if let Some(ledger) = &mut self.ledger {
+                ledger.unsaved();
+            }
+        }
         if let (None, Some(store)) = (&self.ledger, &mut self.store) {
             // The time is the saved one, once it is read.
             let empty = new_ledger(0, self.window, &self.collectors);
-            self.ledger = store.load(session.client().site(), empty).await;
+            self.ledger = store.load(site, empty).await;
         }
     }
 

@@ -1,7 +1,6 @@
 //! The ledger on disk: loaded before the first question, saved before its numbers are shown.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -9,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::jobs::Ledger;
 use crate::metric::{Definition, Metric, Samples};
-use crate::state::{Header, Journal, Loaded, OpenError, set_aside};
+use crate::state::{Directory, Header, Journal, Loaded, OpenError};
 
 static SAVED: Metric<0> = Metric::gauge(
     "nbu.agent.state.saved",
@@ -32,6 +31,7 @@ pub(super) fn definitions() -> [&'static Definition; 3] {
 
 /// Where one site's ledger is kept.
 pub(super) struct Store {
+    directory: Directory,
     /// Shared with the task that writes: one that was given up on may still be at it.
     journal: Arc<Mutex<Journal>>,
     saved: bool,
@@ -39,10 +39,17 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new(path: PathBuf, site: &str, server: &str) -> Self {
+    /// The store of a site with this server; nothing is read yet.
+    pub(super) fn new(directory: &Directory, site: &str, server: &str) -> Self {
         let header = Header { site: site.to_owned(), server: server.to_owned() };
-        let journal = Journal::new(path, header);
-        Self { journal: Arc::new(Mutex::new(journal)), saved: true, errors: 0 }
+        let journal = Journal::new(directory.site_file(site, server), header);
+        let directory = directory.clone();
+        Self { directory, journal: Arc::new(Mutex::new(journal)), saved: true, errors: 0 }
+    }
+
+    /// Where it is.
+    pub(super) fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// The ledger of before, if there is one that can be read; `empty` takes its records.
@@ -76,7 +83,7 @@ impl Store {
         };
         self.errors += 1;
         let path = lock(&self.journal).path().to_owned();
-        match set_aside(&path) {
+        match Directory::set_aside(&path) {
             Ok(aside) => tracing::error!(
                 site, state = %path.display(), %error, aside = %aside.display(),
                 "the saved job ledger cannot be used: it was set aside, and the totals of this site begin at 0"
@@ -111,6 +118,7 @@ impl Store {
                 }
             }
             Err(error) => {
+                ledger.unsaved();
                 self.errors += 1;
                 let (path, was) = (lock(&self.journal).path().to_owned(), self.saved);
                 self.saved = false;

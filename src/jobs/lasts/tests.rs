@@ -204,13 +204,21 @@ fn failures_count_since_the_last_that_was_done_even_where_it_comes_late() {
 #[test]
 fn failures_are_bounded_and_exact_below_the_bound() {
     let most = i64::try_from(MOST_FAILURES).unwrap();
-    let mut lasts = clients(&["c"], &[]);
-    for n in (1..=2 * most).rev() {
-        lasts.record(&job(n, n * 1000, 6));
+    let numbers = || 1..=2 * most;
+    let forwards: Vec<i64> = numbers().collect();
+    let backwards = numbers().rev().collect();
+    // As slices that are read side by side.
+    let sliced = (0..2 * most).map(|n| (n % 4) * (most / 2) + n / 4 + 1).collect();
+    for order in [forwards, backwards, sliced] {
+        let mut lasts = clients(&["c"], &[]);
+        for n in order {
+            lasts.record(&job(n, n * 1000, 6));
+        }
+        assert_value(&lasts, "nbu_client_consecutive_failures c BACKUP", most as f64);
+        lasts.record(&job(9999, (most + 57) * 1000, 0));
+        let since = (most - 57) as f64;
+        assert_value(&lasts, "nbu_client_consecutive_failures c BACKUP", since);
     }
-    assert_value(&lasts, "nbu_client_consecutive_failures c BACKUP", most as f64);
-    lasts.record(&job(9999, (most + 57) * 1000, 0));
-    assert_value(&lasts, "nbu_client_consecutive_failures c BACKUP", (most - 57) as f64);
 }
 
 #[test]
@@ -325,8 +333,10 @@ fn other_rules_keep_what_is_still_selected() {
     assert_eq!(lasts.slot("d"), Some("other"));
     // Where there is less room, those that came first stay.
     let mut lasts = clients(&["*"], &[jobs[3], jobs[0], jobs[2]]);
+    lasts.drain_changes();
     lasts.reconfigure(&rules(&["*"], 2));
     assert_eq!(known(&lasts), ["a", "d"]);
+    assert_eq!(lasts.drain_changes(), [(b"nc".to_vec(), None)], "nor is it on the disk");
     lasts.reconfigure(&PerName::default());
     assert_eq!((known(&lasts).len(), lasts.slot("a")), (0, None));
 }

@@ -1,0 +1,78 @@
+//! Why a directory cannot be had, and what to do about it.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// A directory that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("state.directory {}: {problem}", path.display())]
+pub struct Error {
+    path: PathBuf,
+    problem: Problem,
+}
+
+/// What is wrong with it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Problem {
+    #[error(
+        "another agent uses it{}; end that one, or give this one a directory of its own",
+        by(*.0)
+    )]
+    Held(Option<u32>),
+    #[error("not a directory; name one, or a place where one can be made")]
+    NotADirectory,
+    #[error(
+        "permission denied; the user that runs the agent must be able to write there, or to make it"
+    )]
+    Denied,
+    #[error(
+        "on a file system that is read-only; name a place that can be written, or mount one there"
+    )]
+    ReadOnly,
+    #[error("files cannot be locked there ({0}); name a directory on a local file system")]
+    NoLocks(io::Error),
+    #[error("{0}")]
+    Other(io::Error),
+}
+
+fn by(process: Option<u32>) -> String {
+    process.map_or_else(String::new, |id| format!(" (process {id})"))
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::NotADirectory | ErrorKind::AlreadyExists => Self::NotADirectory,
+            ErrorKind::PermissionDenied => Self::Denied,
+            ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            _ => Self::Other(error),
+        }
+    }
+}
+
+impl Problem {
+    pub(super) fn at(self, path: &Path) -> Error {
+        Error { path: path.to_owned(), problem: self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_says_the_path_and_what_to_do() {
+        for (kind, hint) in [
+            (ErrorKind::PermissionDenied, "the user that runs the agent"),
+            (ErrorKind::ReadOnlyFilesystem, "read-only"),
+            (ErrorKind::NotADirectory, "not a directory"),
+            (ErrorKind::AlreadyExists, "not a directory"),
+        ] {
+            let text = Problem::from(io::Error::from(kind)).at(Path::new("/s")).to_string();
+            assert!(text.starts_with("state.directory /s: ") && text.contains(hint), "{text}");
+        }
+        let held = |process| Problem::Held(process).at(Path::new("/s")).to_string();
+        assert!(held(Some(7)).contains("another agent uses it (process 7); end that one"));
+        assert!(held(None).contains("another agent uses it; end that one"));
+    }
+}

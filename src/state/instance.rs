@@ -1,0 +1,77 @@
+//! The identity of the agent: made once, and the same after each restart.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write as _};
+use std::path::Path;
+
+use uuid::Uuid;
+
+const FILE: &str = "instance-id";
+
+/// The id in the directory; a new one where there is none that can be read. One that cannot be kept, as on
+/// a full disk, holds until the agent ends.
+pub(super) fn id(directory: &Path) -> String {
+    let path = directory.join(FILE);
+    match read(&path) {
+        Ok(id) => return id.to_string(),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => {
+            let path = path.display();
+            tracing::warn!(%path, %error, "no identity of an agent: a new one is made");
+        }
+    }
+    let id = Uuid::new_v4();
+    if let Err(error) = write(directory, &path, id) {
+        let path = path.display();
+        tracing::warn!(%path, %error, "the agent's identity cannot be kept beyond its end");
+    }
+    id.to_string()
+}
+
+fn read(path: &Path) -> io::Result<Uuid> {
+    let text = fs::read_to_string(path)?;
+    Uuid::parse_str(text.trim()).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+}
+
+/// All of it or nothing, also where the machine fails meanwhile.
+fn write(directory: &Path, path: &Path, id: Uuid) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    writeln!(file, "{id}")?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_made_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = id(directory.path());
+        assert!(Uuid::parse_str(&first).is_ok());
+        assert_eq!(id(directory.path()), first);
+        assert_ne!(id(tempfile::tempdir().unwrap().path()), first);
+        let files = fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(files, 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn what_is_no_identity_is_made_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        for content in [&b""[..], b"x\n", b"\xff", b"6f0f9a35-2b9e-4c6b-9e43"] {
+            fs::write(directory.path().join(FILE), content).unwrap();
+            let made = id(directory.path());
+            assert_eq!(id(directory.path()), made, "{content:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_cannot_be_kept_is_had_all_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join(FILE)).unwrap();
+        assert!(Uuid::parse_str(&id(directory.path())).is_ok());
+    }
+}
