@@ -14,9 +14,12 @@ mod support;
 
 mod scene;
 
+mod chance;
 mod clocks;
 mod faults;
 mod fill;
+mod kept;
+mod kills;
 mod life;
 mod outages;
 mod reload;

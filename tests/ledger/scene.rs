@@ -99,6 +99,22 @@ impl Scene {
         eventually("the fault strikes", struck).await;
     }
 
+    /// Waits until so many more runs of the collector have ended, well or not.
+    pub async fn runs(&self, more: u32) {
+        let ended = || async {
+            let page = Page::parse(&self.agent.fresh_text().await);
+            let of_jobs = [("site", SITE), ("collector", "jobs")];
+            let count = |result| {
+                let labels = [of_jobs[0], of_jobs[1], ("result", result)];
+                page.value("nbu_agent_collector_runs_total", &labels).unwrap_or_default()
+            };
+            count("success") + count("failure")
+        };
+        let before = ended().await;
+        let enough = || async { (ended().await >= before + f64::from(more)).then_some(()) };
+        eventually("the collector runs", enough).await;
+    }
+
     /// Lets no poll through until the faults are cleared. When this returns, none is under way.
     pub async fn cut_off(&self) {
         self.simulator.faults().add(Fault::on("/ping"));

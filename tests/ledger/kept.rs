@@ -1,0 +1,207 @@
+//! Files of state that cannot be used, and disks that are full.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nbu_sim::{Settings, Simulator};
+
+use crate::kills::Mortal;
+use crate::scene::{HOUR, MINUTE, SITE, own};
+use crate::support::endpoint::Endpoint;
+use crate::support::expected::{assert_same, differences};
+use crate::support::exposition::Page;
+use crate::support::process::{Desk, Process, Signal};
+use crate::support::totals::{Watched, is_total};
+use crate::support::{Config, eventually, simulate, world};
+
+fn busy(seed: u64) -> Settings {
+    Settings { jobs_per_hour: 120.0, live_jobs: 20, policies: 2, ..world(seed) }
+}
+
+/// What is done to a file of state, given its bytes and those of another site's.
+type Damage = fn(&[u8], &[u8]) -> Vec<u8>;
+
+/// Each with whether the file can be used all the same.
+const DAMAGES: [(&str, bool, Damage); 12] = [
+    ("emptied", false, |_, _| Vec::new()),
+    ("cut-magic", false, |bytes, _| bytes[..9].to_vec()),
+    ("cut-head", false, |bytes, _| bytes[..30].to_vec()),
+    ("cut-first-save", false, |bytes, _| bytes[..200].to_vec()),
+    ("cut-last-save", true, |bytes, _| bytes[..bytes.len() - 3].to_vec()),
+    ("flipped-magic", false, |bytes, _| flipped(bytes, 3)),
+    ("flipped-head", false, |bytes, _| flipped(bytes, 26)),
+    ("flipped-save", false, |bytes, _| flipped(bytes, 300)),
+    ("flipped-last-save", true, |bytes, _| flipped(bytes, bytes.len() - 2)),
+    ("foreign", false, |_, other| other.to_vec()),
+    ("future", false, |bytes, _| [&bytes[..15], b"9", &bytes[16..]].concat()),
+    ("untouched", true, |bytes, _| bytes.to_vec()),
+];
+
+fn flipped(bytes: &[u8], place: usize) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes[place] ^= 0x41;
+    bytes
+}
+
+/// All damages at once, each to a site of the same server.
+fn sites(simulator: &Simulator) -> Config {
+    let key = &simulator.settings().api_key;
+    let more = format!("apiKey: {key}");
+    let all = DAMAGES
+        .iter()
+        .fold(Config::new(), |config, (name, ..)| config.site_at(name, simulator.addr(), &more));
+    let mut config = all
+        .server("scrapingInterval: 3h, collectionInterval: 300ms")
+        .with("state: { directory: kept }");
+    config.port = crate::support::process::port();
+    config
+}
+
+/// The page once the totals of all sites are of `now`.
+async fn all_whole(agent: &mut Process, endpoint: &Endpoint, now: i64) -> Page {
+    let whole = |page: &Page| {
+        DAMAGES.iter().all(|(site, ..)| {
+            let labels = [("site", *site)];
+            page.value("nbu_jobs_watermark_timestamp_seconds", &labels) == Some(now as f64 / 1000.0)
+                && page.value("nbu_jobs_gap_seconds_total", &labels).is_some()
+        })
+    };
+    endpoint.until(agent, "all sites whole", whole).await
+}
+
+/// The file of a site in the directory.
+fn file_of(directory: &Path, site: &str) -> PathBuf {
+    let start = format!("{site}-");
+    let of_site = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // The rest is 16 digits and the extension.
+        name.strip_prefix(&start).is_some_and(|rest| rest.len() == 22 && rest.ends_with(".state"))
+    };
+    let mut files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    files.find(of_site).unwrap_or_else(|| panic!("no file of {site}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_used_is_set_aside_and_its_site_begins_afresh() {
+    let simulator = simulate(busy(81)).await;
+    let config = sites(&simulator);
+    let (desk, endpoint) = (Desk::with(&config.yaml()), Endpoint::on(config.port));
+    let mut old: Vec<_> = DAMAGES.iter().map(|(site, ..)| Watched::new(site, 3 * HOUR)).collect();
+    let mut agent = desk.start(&["--config", "config.yaml"]);
+    for minutes in [0, 20, 20] {
+        simulator.clock().advance(minutes * MINUTE);
+        all_whole(&mut agent, &endpoint, simulator.truth().server_time()).await;
+        old.iter_mut().for_each(|watched| watched.polled(&simulator));
+    }
+    agent.end_by(Signal::TERM).await;
+
+    let directory = desk.path("kept");
+    let other = fs::read(file_of(&directory, "untouched")).unwrap();
+    for (site, _, damage) in DAMAGES {
+        let file = file_of(&directory, site);
+        let bytes = fs::read(&file).unwrap();
+        fs::write(&file, damage(&bytes, &other)).unwrap();
+    }
+    simulator.clock().advance(20 * MINUTE);
+    let mut agent = desk.start(&["--config", "config.yaml"]);
+    let page = all_whole(&mut agent, &endpoint, simulator.truth().server_time()).await;
+    let ended = agent.end_by(Signal::TERM).await;
+
+    for ((site, usable, _), mut watched) in DAMAGES.into_iter().zip(old) {
+        if !usable {
+            watched = Watched::new(site, 3 * HOUR);
+        }
+        watched.polled(&simulator);
+        let expected = watched.totals(&simulator.truth());
+        let shown = page.of_site(site, is_total);
+        let differences = differences(&shown, &expected);
+        assert!(differences.is_empty(), "{site}: {}\n{}", differences.join("\n"), ended.all());
+        let told =
+            |line: &&str| line.contains("set aside") && line.contains(&format!("\"{site}\""));
+        assert_eq!(ended.all().lines().filter(told).count(), usize::from(!usable), "{site}");
+        let aside = PathBuf::from(format!("{}.aside", file_of(&directory, site).display()));
+        assert_eq!(aside.exists(), !usable, "{site}");
+        let labels = [("site", site)];
+        let errors = page.value("nbu_agent_state_errors_total", &labels);
+        assert_eq!(errors, Some(if usable { 0.0 } else { 1.0 }), "{site}");
+    }
+}
+
+/// A file system of its own, until this is dropped.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// One of so many kB; none where it may not be made.
+    fn mount(path: &Path, size: u32) -> Option<Self> {
+        fs::create_dir_all(path).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}k,mode=700"), "tmpfs"]).arg(path);
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        mounted.then(|| Self(path.to_owned()))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Whoever still uses it keeps it until its end.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_seen_and_costs_nothing_but_what_a_restart_would_lose() {
+    let mut agent = Mortal::new(busy(82), 3 * HOUR).await;
+    let directory = agent.desk.path("kept");
+    let Some(_disk) = Disk::mount(&directory, 512) else {
+        eprintln!("skipped: no file system can be mounted here");
+        return;
+    };
+    agent.start();
+    agent.check().await;
+    // All that is left, but for a part of a block.
+    fs::write(directory.join("ballast"), vec![0; 1 << 20]).unwrap_err();
+    for _ in 0..3 {
+        agent.simulator.clock().advance(4 * HOUR);
+        agent.check().await;
+    }
+    let page = agent.whole().await;
+    assert_eq!(own(&page, "nbu_agent_state_saved"), Some(0.0));
+    let errors = own(&page, "nbu_agent_state_errors_total").unwrap_or_default();
+    assert!(errors >= 1.0);
+    agent.process().says("cannot be saved").await;
+
+    fs::remove_file(directory.join("ballast")).unwrap();
+    agent.process().says("is saved again").await;
+    agent.simulator.clock().advance(MINUTE);
+    agent.check().await;
+    let page = agent.whole().await;
+    assert_eq!(own(&page, "nbu_agent_state_saved"), Some(1.0));
+    agent.kill().await;
+    agent.start();
+    agent.check().await;
+    assert!(agent.watched.counted(&agent.simulator.truth()) > 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_saved_is_shown_before_the_server_answers() {
+    let mut agent = Mortal::new(busy(83), 3 * HOUR).await;
+    agent.start();
+    agent.check().await;
+    agent.simulator.clock().advance(HOUR);
+    agent.check().await;
+    let truth = agent.simulator.truth();
+    agent.kill().await;
+    agent.simulator.faults().add(nbu_sim::Fault::on("/").status(500));
+    agent.simulator.clock().advance(HOUR);
+    agent.start();
+    let expected: Vec<_> =
+        agent.watched.totals(&truth).into_iter().filter(|(_, value)| *value > 0.0).collect();
+    let page = eventually("the totals of before", || async {
+        let page = agent.endpoint().scrape().await?;
+        own(&page, "nbu_jobs_gap_seconds_total").map(|_| page)
+    })
+    .await;
+    let shown = page.of_site(SITE, is_total).into_iter().filter(|(_, value)| *value > 0.0);
+    assert_same(&shown.collect(), &expected.into_iter().collect());
+}
