@@ -82,50 +82,76 @@ fn file_of(directory: &Path, site: &str) -> PathBuf {
     files.find(of_site).unwrap_or_else(|| panic!("no file of {site}"))
 }
 
+/// What was logged of a site.
+fn of_site(said: &str, site: &str) -> String {
+    let named = format!("site=\"{site}\"");
+    said.lines().filter(|line| line.contains(&named)).collect::<Vec<_>>().join("\n")
+}
+
+/// A server, an agent with one site for each damage, and what they must show.
+struct Scene {
+    simulator: Simulator,
+    desk: Desk,
+    endpoint: Endpoint,
+    watched: Vec<Watched>,
+}
+
+impl Scene {
+    /// Starts the agent, holds the totals of all sites against the truth at some instants, and ends it:
+    /// its log and its last page.
+    async fn run(&mut self, minutes: &[u32]) -> (String, Page) {
+        let mut agent = self.desk.start(&["--config", "config.yaml"]);
+        let mut last = None;
+        for minutes in minutes {
+            self.simulator.clock().advance(*minutes * MINUTE);
+            let truth = self.simulator.truth();
+            let page = all_whole(&mut agent, &self.endpoint, truth.server_time()).await;
+            for (watched, (site, ..)) in self.watched.iter_mut().zip(DAMAGES) {
+                watched.polled(&self.simulator);
+                let shown = page.of_site(site, is_total);
+                let differences = differences(&shown, &watched.totals(&truth)).join("\n");
+                assert!(differences.is_empty(), "{differences}\n{}", of_site(&agent.said(), site));
+            }
+            last = Some(page);
+        }
+        let ended = agent.end_by(Signal::TERM).await;
+        (ended.all(), last.expect("an instant"))
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_cannot_be_used_is_set_aside_and_its_site_begins_afresh() {
     let simulator = simulate(busy(81)).await;
     let config = sites(&simulator);
     let (desk, endpoint) = (Desk::with(&config.yaml()), Endpoint::on(config.port));
-    let mut old: Vec<_> = DAMAGES.iter().map(|(site, ..)| Watched::new(site, 3 * HOUR)).collect();
-    let mut agent = desk.start(&["--config", "config.yaml"]);
-    for minutes in [0, 20, 20] {
-        simulator.clock().advance(minutes * MINUTE);
-        all_whole(&mut agent, &endpoint, simulator.truth().server_time()).await;
-        old.iter_mut().for_each(|watched| watched.polled(&simulator));
-    }
-    agent.end_by(Signal::TERM).await;
-
+    let new = |site: &str| Watched::new(site, 3 * HOUR);
+    let watched = DAMAGES.iter().map(|(site, ..)| new(site)).collect();
     let directory = desk.path("kept");
-    let other = fs::read(file_of(&directory, "untouched")).unwrap();
-    for (site, _, damage) in DAMAGES {
-        let file = file_of(&directory, site);
-        let bytes = fs::read(&file).unwrap();
-        fs::write(&file, damage(&bytes, &other)).unwrap();
-    }
-    simulator.clock().advance(20 * MINUTE);
-    let mut agent = desk.start(&["--config", "config.yaml"]);
-    let page = all_whole(&mut agent, &endpoint, simulator.truth().server_time()).await;
-    let ended = agent.end_by(Signal::TERM).await;
+    let mut scene = Scene { simulator, desk, endpoint, watched };
+    scene.run(&[0, 20, 20]).await;
 
-    for ((site, usable, _), mut watched) in DAMAGES.into_iter().zip(old) {
+    let other = fs::read(file_of(&directory, "untouched")).unwrap();
+    let files = DAMAGES.map(|(site, ..)| file_of(&directory, site));
+    for ((file, (site, usable, damage)), watched) in
+        files.iter().zip(DAMAGES).zip(&mut scene.watched)
+    {
+        let bytes = fs::read(file).unwrap();
+        fs::write(file, damage(&bytes, &other)).unwrap();
         if !usable {
-            watched = Watched::new(site, 3 * HOUR);
+            *watched = new(site);
         }
-        watched.polled(&simulator);
-        let expected = watched.totals(&simulator.truth());
-        let shown = page.of_site(site, is_total);
-        let differences = differences(&shown, &expected);
-        assert!(differences.is_empty(), "{site}: {}\n{}", differences.join("\n"), ended.all());
-        let told =
-            |line: &&str| line.contains("set aside") && line.contains(&format!("\"{site}\""));
-        assert_eq!(ended.all().lines().filter(told).count(), usize::from(!usable), "{site}");
-        let aside = PathBuf::from(format!("{}.aside", file_of(&directory, site).display()));
-        assert_eq!(aside.exists(), !usable, "{site}");
-        let labels = [("site", site)];
-        let errors = page.value("nbu_agent_state_errors_total", &labels);
-        assert_eq!(errors, Some(if usable { 0.0 } else { 1.0 }), "{site}");
     }
+    let (said, page) = scene.run(&[20]).await;
+    for (file, (site, usable, _)) in files.iter().zip(DAMAGES) {
+        let told = of_site(&said, site);
+        assert_eq!(told.matches("it was set aside").count(), usize::from(!usable), "{told}");
+        let aside = PathBuf::from(format!("{}.aside", file.display()));
+        assert_eq!(aside.exists(), !usable, "{site}");
+        let errors = page.value("nbu_agent_state_errors_total", &[("site", site)]);
+        assert_eq!(errors, Some(f64::from(u8::from(!usable))), "{site}");
+    }
+    // What began afresh is kept as well as what went on.
+    scene.run(&[20]).await;
 }
 
 /// A file system of its own, until this is dropped.
