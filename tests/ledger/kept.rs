@@ -231,3 +231,59 @@ async fn what_is_saved_is_shown_before_the_server_answers() {
     let shown = page.of_site(SITE, is_total).into_iter().filter(|(_, value)| *value > 0.0);
     assert_same(&shown.collect(), &expected.into_iter().collect());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_while_the_agent_was_down_is_said() {
+    let mut agent = Mortal::new(Settings { retention: 4 * HOUR, ..busy(84) }, 2 * HOUR).await;
+    agent.start();
+    agent.check().await;
+    let last = agent.simulator.truth().server_time();
+    agent.kill().await;
+    agent.simulator.clock().advance(10 * HOUR);
+    let lost = crate::outages::oldest_success(&agent.simulator) - last;
+    assert!(lost > 0);
+    agent.watched.gap = lost as f64 / 1000.0;
+    agent.start();
+    agent.check().await;
+    agent.kill().await;
+    agent.start();
+    agent.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_is_taken_out_and_put_back_goes_on() {
+    let mut agent = Mortal::new(busy(85), 2 * HOUR).await;
+    let with = agent.desk.read("config.yaml");
+    let without = with.replace(&format!("\"{SITE}\""), "\"elsewhere\"");
+    assert_ne!(with, without);
+    agent.start();
+    agent.check().await;
+    for text in [without, with] {
+        agent.simulator.clock().advance(30 * MINUTE);
+        agent.desk.write("config.yaml", &text);
+        let (status, body) = agent.endpoint().post_reload().await;
+        assert_eq!(status, 200, "{body}");
+    }
+    agent.check().await;
+    agent.simulator.clock().advance(30 * MINUTE);
+    agent.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_moved_takes_the_totals_along() {
+    let mut agent = Mortal::new(busy(86), 2 * HOUR).await;
+    agent.start();
+    agent.check().await;
+    agent.simulator.clock().advance(30 * MINUTE);
+    agent.check().await;
+    let moved = agent.desk.read("config.yaml").replace("directory: kept", "directory: moved");
+    agent.desk.write("config.yaml", &moved);
+    let (status, body) = agent.endpoint().post_reload().await;
+    assert_eq!(status, 200, "{body}");
+    agent.simulator.clock().advance(30 * MINUTE);
+    agent.check().await;
+    agent.kill().await;
+    agent.start();
+    agent.simulator.clock().advance(30 * MINUTE);
+    agent.check().await;
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use nbu_otel_agent::catalog::catalog;
 use nbu_otel_agent::metric::Scope;
-use nbu_sim::{Fault, Settings, Simulator};
+use nbu_sim::{Completion, Fault, Settings, Simulator};
 use otlp_sink::{Options, Sink};
 
 use crate::scene::{HOUR, MINUTE, SITE, config, is_whole};
@@ -194,6 +194,40 @@ async fn kills_while_time_goes_on_lose_and_double_nothing() {
     }
     agent.check().await;
     assert!(agent.watched.counted(&agent.simulator.truth()) > 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_for_late_rows_that_failed_is_made_up_for_by_the_next_process() {
+    // Most jobs are shorter than the time by which some of them show late.
+    let settings = Settings {
+        late_visibility: 4 * MINUTE,
+        jobs_per_hour: 1200.0,
+        live_jobs: 20,
+        policies: 3,
+        ..world(74)
+    };
+    let mut agent = Mortal::new(settings, 2 * HOUR).await;
+    agent.start();
+    agent.check().await;
+    agent.simulator.clock().advance(10 * MINUTE);
+    agent.check().await;
+    let read = (agent.simulator.clock().world_ms(), agent.simulator.truth().server_time());
+    agent.simulator.faults().add(Fault::on("/admin/jobs").filter("lastUpdateTime lt").status(500));
+    agent.simulator.clock().advance(20 * MINUTE);
+    let now = agent.simulator.truth().server_time();
+    let whole = || async { is_whole(agent.endpoint.scrape().await?.text(), now).then_some(()) };
+    eventually("a poll without the look", whole).await;
+    agent.kill().await;
+    let completions = agent.simulator.truth().completions();
+    let is_late = |c: &Completion| c.listed_from > read.0 && c.updated_ms < read.1 - 30_000;
+    assert!(completions.filter(is_late).count() > 3);
+    agent.simulator.faults().clear();
+    agent.start();
+    for _ in 0..2 {
+        agent.simulator.clock().advance(6 * MINUTE);
+        agent.whole().await;
+    }
+    agent.check().await;
 }
 
 /// When the totals of jobs began, by what the sink received last.

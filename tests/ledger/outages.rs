@@ -1,6 +1,6 @@
 //! The server cannot be reached for a while, or has purged what ended meanwhile; and what a poll costs.
 
-use nbu_sim::{JobState, Settings, Simulator};
+use nbu_sim::{Fault, JobState, Settings, Simulator};
 
 use crate::scene::{HOUR, MINUTE, Scene};
 use crate::support::{simulate, world};
@@ -24,7 +24,7 @@ async fn an_outage_of_any_length_loses_nothing_that_the_server_still_has() {
 }
 
 /// When the oldest success ended that the server still lists.
-fn oldest_success(simulator: &Simulator) -> i64 {
+pub fn oldest_success(simulator: &Simulator) -> i64 {
     let listed = simulator.truth().listed_jobs();
     let successes = listed.filter(|job| job.state == JobState::Done && job.status == 0);
     successes.filter_map(|job| job.end_ms).min().expect("a success")
@@ -46,6 +46,23 @@ async fn time_of_which_the_server_has_purged_the_jobs_is_said_to_be_lost() {
         scene.step(30 * MINUTE).await;
     }
     scene.stop(500).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_is_said_to_be_lost_though_the_first_question_for_it_fails() {
+    let settings = Settings { retention: 4 * HOUR, ..busy(54) };
+    let mut scene = Scene::start(settings, 2 * HOUR).await;
+    let last = scene.simulator.truth().server_time();
+    scene.cut_off().await;
+    scene.pass(10 * HOUR);
+    let lost = oldest_success(&scene.simulator) - last;
+    assert!(lost > 0);
+    scene.watched.gap += lost as f64 / 1000.0;
+    scene.simulator.faults().clear();
+    // A poll may come in between, and must then not have been through: the clock stands still.
+    scene.simulator.faults().add(Fault::on("/admin/jobs").filter("status eq 0").times(1));
+    scene.poll().await;
+    scene.stop(10).await;
 }
 
 /// How many lists are asked for in each of some polls, a look for late rows among them.
