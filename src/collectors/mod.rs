@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::metric::{Definition, Samples};
-use crate::netbackup::{Error, Query, Resource, Session};
+use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
 
 /// What is collected, the same for all sites.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,6 +96,12 @@ pub trait Collector: Send {
     /// Where nothing at all could be collected. What failed in part is in [`Collected`].
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error>;
 
+    /// The API version from which servers have the resource; `None` where all have it that the agent
+    /// speaks to. An older server is not asked.
+    fn since(&self) -> Option<ApiVersion> {
+        None
+    }
+
     /// Takes other settings than it was built from, and keeps what it remembers as far as that is
     /// still true. Called between two runs, and only where [`Row::same`] tells the settings apart.
     fn reconfigure(&mut self, _settings: &Settings<'_>) {}
@@ -138,7 +144,10 @@ impl Collected {
 }
 
 /// Every resource that the agent knows.
-pub static TABLE: &[Row] = &[jobs::ROW, storage::ROW];
+pub static TABLE: &[Row] = &[
+    jobs::ROW,
+    storage::ROW,
+];
 
 /// Everything that the collectors declare.
 pub fn definitions() -> Vec<&'static Definition> {
