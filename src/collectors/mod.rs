@@ -1,6 +1,8 @@
 //! The one table of NetBackup resources. One file a resource, one row each.
 
+mod counts;
 mod jobs;
+mod malware;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -147,6 +149,7 @@ impl Collected {
 pub static TABLE: &[Row] = &[
     jobs::ROW,
     storage::ROW,
+    malware::ROW,
 ];
 
 /// Everything that the collectors declare.
