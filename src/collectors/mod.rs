@@ -1,5 +1,6 @@
 //! The one table of NetBackup resources. One file a resource, one row each.
 
+mod catalog;
 mod counts;
 mod jobs;
 mod malware;
@@ -150,6 +151,7 @@ pub static TABLE: &[Row] = &[
     jobs::ROW,
     storage::ROW,
     malware::ROW,
+    catalog::ROW,
 ];
 
 /// Everything that the collectors declare.
