@@ -4,6 +4,7 @@ mod catalog;
 mod counts;
 mod jobs;
 mod malware;
+mod slo;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -152,6 +153,7 @@ pub static TABLE: &[Row] = &[
     storage::ROW,
     malware::ROW,
     catalog::ROW,
+    slo::ROW,
 ];
 
 /// Everything that the collectors declare.
