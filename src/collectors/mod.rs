@@ -2,10 +2,15 @@
 
 mod catalog;
 mod counts;
+mod disk_pools;
 mod jobs;
 mod malware;
 mod slo;
 mod storage;
+mod tape_drives;
+mod tape_media;
+mod tape_pools;
+mod tape_robots;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -154,6 +159,11 @@ pub static TABLE: &[Row] = &[
     malware::ROW,
     catalog::ROW,
     slo::ROW,
+    tape_drives::ROW,
+    tape_media::ROW,
+    tape_robots::ROW,
+    tape_pools::ROW,
+    disk_pools::ROW,
 ];
 
 /// Everything that the collectors declare.
