@@ -7,7 +7,7 @@ use crate::collectors::{Config, PerClient};
 /// Reads `collectors`.
 pub(super) fn read(root: &mut Section<'_>) -> Config {
     let mut section = root.section("collectors");
-    let mut enabled = |name| enabled(&mut section.section(name));
+    let mut enabled = |name| section.section(name).get("enabled", boolean).or(false);
     let [alerts, malware, catalog, slo, tape] =
         ["alerts", "malware", "catalog", "slo", "tape"].map(&mut enabled);
     let per_client = per_client(&mut section);
@@ -16,20 +16,14 @@ pub(super) fn read(root: &mut Section<'_>) -> Config {
     Config { action_names, alerts, malware, catalog, slo, tape, per_client }
 }
 
-/// Whether a collector is switched on. The file may ask for those that are still to come.
-fn enabled(section: &mut Section<'_>) -> bool {
+fn per_client(section: &mut Section<'_>) -> PerClient {
+    let mut section = section.section("perClient");
     let switch = section.get("enabled", boolean);
     let source = switch.source.clone();
     let enabled = switch.or(false);
     if enabled {
         source.warn("accepted, but this version does not collect it yet");
     }
-    enabled
-}
-
-fn per_client(section: &mut Section<'_>) -> PerClient {
-    let mut section = section.section("perClient");
-    let enabled = enabled(&mut section);
     let mut allowlist = section.list("allowlist", text).or(Vec::new());
     allowlist.sort_unstable();
     allowlist.dedup();
