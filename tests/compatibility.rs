@@ -10,7 +10,7 @@ use nbu_sim::{Release, Settings};
 use support::{Agent, Config, Page, resources, simulate, world};
 
 /// Name, kind and labels of every metric that nbu_exporter 4.1 has and that this agent exports.
-const METRICS: [(&str, &str, &[&str]); 27] = [
+const METRICS: [(&str, &str, &[&str]); 28] = [
     ("nbu_up", "gauge", &["site"]),
     ("nbu_api_version", "gauge", &["site", "version"]),
     ("nbu_last_scrape_timestamp_seconds", "gauge", &["site", "source"]),
@@ -41,6 +41,7 @@ const METRICS: [(&str, &str, &[&str]); 27] = [
     ("nbu_jobs_queued_count", "gauge", &["action", "reason", "site"]),
     ("nbu_jobs_files_count", "gauge", &["action", "policy_type", "site"]),
     ("nbu_jobs_dedup_ratio", "gauge", &["action", "policy_type", "site"]),
+    ("nbu_alerts_count", "gauge", &["category", "severity", "site"]),
     ("nbu_malware_files_scanned", "gauge", &["site"]),
     ("nbu_malware_files_infected", "gauge", &["site"]),
     ("nbu_malware_scan_count", "gauge", &["site", "status"]),

@@ -1,5 +1,6 @@
 //! The one table of NetBackup resources. One file a resource, one row each.
 
+mod alerts;
 mod catalog;
 mod counts;
 mod disk_pools;
@@ -156,6 +157,7 @@ impl Collected {
 pub static TABLE: &[Row] = &[
     jobs::ROW,
     storage::ROW,
+    alerts::ROW,
     malware::ROW,
     catalog::ROW,
     slo::ROW,

@@ -10,7 +10,8 @@ use crate::support::{Agent, Config, Page, simulate};
 use crate::{OFTEN, about, everything, settled, small};
 
 /// Each collector: its path, the namespace that it takes, and how its metrics begin.
-const RESOURCES: [(&str, &str, &str, &str); 8] = [
+const RESOURCES: [(&str, &str, &str, &str); 9] = [
+    ("alerts", "/manage/alerts", "|MANAGE|EMAIL-NOTIFICATIONS|", "nbu_alerts_"),
     ("malware", "/malware/latest-scan-results", "|MANAGE|MALWARE|", "nbu_malware_"),
     ("catalog", "/catalog/images", "|MANAGE|IMAGES|", "nbu_catalog_"),
     ("slo", "/servicecatalog/slos", "SERVICE-CATALOG", "nbu_slo_"),
@@ -169,6 +170,8 @@ async fn a_value_that_nobody_knows_is_carried_as_it_comes() {
     let agent = Agent::start(&everything(&simulator)).await;
     let page = settled(&agent).await;
     for (metric, label) in [
+        ("nbu_alerts_count", "severity"),
+        ("nbu_alerts_count", "category"),
         ("nbu_malware_scan_count", "status"),
         ("nbu_tape_drives_count", "status"),
         ("nbu_tape_drives_count", "drive_type"),
@@ -193,7 +196,7 @@ async fn a_value_that_nobody_knows_is_carried_as_it_comes() {
 async fn a_record_that_two_pages_show_is_counted_once() {
     let simulator = simulate(small()).await;
     for path in
-        ["/malware", "/servicecatalog", "/storage/tape-media", "/storage/disk-pools"]
+        ["/manage", "/malware", "/servicecatalog", "/storage/tape-media", "/storage/disk-pools"]
     {
         simulator.faults().add(Fault::on(path).duplicate_rows());
     }

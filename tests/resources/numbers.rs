@@ -13,6 +13,7 @@ use crate::{OFTEN, about, everything, settled, small};
 fn many(release: Release) -> Settings {
     Settings {
         release,
+        alerts: 250,
         scans: 230,
         images: 400,
         slos: 130,
@@ -63,6 +64,7 @@ async fn ten_thousand_tapes_and_two_thousand_storage_units_are_all_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_server_has_the_zeros_of_closed_sets_and_nothing_else() {
     let simulator = simulate(Settings {
+        alerts: 0,
         scans: 0,
         images: 0,
         slos: 0,

@@ -8,11 +8,13 @@ use nbu_sim::{Release, Truth};
 use super::exposition::{Series, key};
 
 /// The switches of `collectors` in the file, all on.
-pub const ALL_ON: &str = "collectors: { malware: { enabled: true }, catalog: { enabled: true }, \
-                          slo: { enabled: true }, tape: { enabled: true } }";
+pub const ALL_ON: &str = "collectors: { alerts: { enabled: true }, malware: { enabled: true }, \
+                          catalog: { enabled: true }, slo: { enabled: true }, \
+                          tape: { enabled: true } }";
 
 /// The collectors behind these switches.
-pub const COLLECTORS: [&str; 8] = [
+pub const COLLECTORS: [&str; 9] = [
+    "alerts",
     "malware",
     "catalog",
     "slo",
@@ -28,7 +30,7 @@ pub const SINCE_10_5: [&str; 3] = ["tape_media", "tape_robots", "tape_pools"];
 
 /// Whether a metric is one of theirs.
 pub fn is_of_resources(name: &str) -> bool {
-    ["nbu_malware_", "nbu_catalog_", "nbu_slo_", "nbu_tape_", "nbu_disk_pool_"]
+    ["nbu_alerts_", "nbu_malware_", "nbu_catalog_", "nbu_slo_", "nbu_tape_", "nbu_disk_pool_"]
         .iter()
         .any(|prefix| name.starts_with(prefix))
 }
@@ -50,6 +52,7 @@ impl Shown<'_> {
 /// All series of the optional resources of a site whose server has this release.
 pub fn expected(truth: &Truth, site: &str, release: Release) -> BTreeMap<Series, f64> {
     let mut shown = Shown { site, series: BTreeMap::new() };
+    alerts(truth, &mut shown);
     malware(truth, &mut shown);
     images(truth, release, &mut shown);
     shown.add("nbu_slo_count", &[], truth.slos().len() as f64);
@@ -59,6 +62,16 @@ pub fn expected(truth: &Truth, site: &str, release: Release) -> BTreeMap<Series,
         tapes(truth, &mut shown);
     }
     shown.series
+}
+
+fn alerts(truth: &Truth, shown: &mut Shown<'_>) {
+    for severity in ["INFO", "WARNING", "ERROR"] {
+        shown.add("nbu_alerts_count", &[("severity", severity), ("category", "JOB")], 0.0);
+    }
+    for alert in truth.alerts() {
+        let labels = [("severity", alert.severity), ("category", alert.category)];
+        shown.add("nbu_alerts_count", &labels, 1.0);
+    }
 }
 
 fn malware(truth: &Truth, shown: &mut Shown<'_>) {

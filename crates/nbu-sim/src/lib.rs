@@ -39,6 +39,7 @@ pub use faults::{ErrorBody, Fault, Faults};
 pub use http::log::{Authorization, LOG_CAPACITY, RequestLog};
 pub use http::tls::TlsMaterial;
 pub use model::JobState;
+pub use resources::alerts::AlertView;
 pub use resources::disk_pools::DiskPoolView;
 pub use resources::images::ImageView;
 pub use resources::scans::ScanView;

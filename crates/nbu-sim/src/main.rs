@@ -43,6 +43,9 @@ struct Args {
     /// Storage units
     #[arg(long, default_value_t = 8)]
     storage_units: usize,
+    /// Alerts
+    #[arg(long, default_value_t = 12)]
+    alerts: usize,
     /// Results of malware scans
     #[arg(long, default_value_t = 20)]
     scans: usize,
@@ -189,6 +192,7 @@ fn settings(args: Args, tls: Option<TlsMaterial>) -> Settings {
         jobs_per_hour: args.jobs_per_hour.unwrap_or(args.jobs as f64 / 24.0),
         live_jobs: args.live,
         storage_units: args.storage_units,
+        alerts: args.alerts,
         scans: args.scans,
         images: args.images,
         slos: args.slos,

@@ -86,6 +86,8 @@ pub struct Settings {
     pub live_jobs: usize,
     /// Number of storage units; the first six are one of each kind.
     pub storage_units: usize,
+    /// Number of alerts.
+    pub alerts: usize,
     /// Number of images of which malware was searched: scan results, the latest of each.
     pub scans: usize,
     /// Number of images that are made again and again; two thirds of them are of the last 24 hours.
@@ -142,6 +144,7 @@ impl Default for Settings {
             jobs_per_hour: 24.0,
             live_jobs: 20,
             storage_units: 8,
+            alerts: 12,
             scans: 20,
             images: 60,
             slos: 6,

@@ -220,7 +220,8 @@ async fn check_storage(contract: &Contract, api: &Api) {
 
 /// The lists and documents that are read by path alone: the namespace that each takes, the first release
 /// that has it, and the last one whose copy tells of it.
-const PLAIN: [(&str, &str, Release, Release); 8] = [
+const PLAIN: [(&str, &str, Release, Release); 9] = [
+    ("/manage/alerts", "|MANAGE|EMAIL-NOTIFICATIONS|", Release::R10_3, Release::R11_2),
     ("/malware/latest-scan-results", "|MANAGE|MALWARE|", Release::R10_3, Release::R11_2),
     ("/catalog/images", "|MANAGE|IMAGES|", Release::R10_3, Release::R11_2),
     ("/servicecatalog/slos", "SERVICE-CATALOG", Release::R10_3, Release::R11_0),

@@ -201,6 +201,8 @@ const ENUMS: &[&str] = &[
     "storageCategory",
     "robotType",
     "density",
+    "severity",
+    "category",
     "scanState",
     "scanResult",
     "workloadType",

@@ -1,5 +1,6 @@
 //! The resources that the server has: one file each, and one row each in [`ROUTES`].
 
+pub(crate) mod alerts;
 mod cursor_list;
 pub(crate) mod disk_pools;
 pub(crate) mod images;
@@ -51,6 +52,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/admin/jobs", Access::Key, jobs::get),
     route("POST", "/admin/jobs-count-requests", Access::Key, job_count::post),
     route("GET", "/storage/storage-units", Access::Key, storage_units::get),
+    list("/manage/alerts", "|MANAGE|EMAIL-NOTIFICATIONS|", alerts::get),
     list("/malware/latest-scan-results", "|MANAGE|MALWARE|", scans::get),
     list("/catalog/images", "|MANAGE|IMAGES|", images::get),
     list("/servicecatalog/slos", "SERVICE-CATALOG", slos::get),

@@ -22,6 +22,7 @@ use self::names::Names;
 use self::tape::Tape;
 use crate::clock::{Clock, stamp};
 use crate::model::JobState;
+use crate::resources::alerts::Alert;
 use crate::resources::disk_pools::DiskPool;
 use crate::resources::images::Image;
 use crate::resources::scans::Scan;
@@ -42,6 +43,7 @@ pub(crate) struct World {
     pub(crate) images: Vec<Image>,
     pub(crate) scans: Vec<Scan>,
     pub(crate) slos: Vec<Slo>,
+    pub(crate) alerts: Vec<Alert>,
     /// All jobs ever, in the order of birth: sorted by startTime and by jobId at once.
     pub(crate) jobs: Vec<Job>,
     pub(crate) steps: Vec<Step>,
@@ -75,6 +77,7 @@ impl World {
             disk_pools: DiskPool::all(settings, &names),
             scans: Scan::all(settings, &images),
             slos: Slo::all(settings),
+            alerts: Alert::all(settings),
             images,
             names,
             jobs,
