@@ -118,6 +118,10 @@ pub(crate) fn after(actions: &[Action], request: &Request, page: u32, reply: &mu
 }
 
 fn change_body(action: &Action, request: &Request, page: u32, body: &mut Value) {
+    if !body.is_object() {
+        // A ping.
+        return;
+    }
     let is_cursor = !body["meta"]["pagination"]["offset"].is_number();
     match action {
         Action::RepeatedCursor => repeat(request, is_cursor, body),
