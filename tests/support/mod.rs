@@ -9,6 +9,7 @@ pub mod expected;
 pub mod exposition;
 pub mod process;
 pub mod received;
+pub mod resources;
 
 use std::fmt::Write as _;
 use std::future::Future;

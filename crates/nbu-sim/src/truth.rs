@@ -121,7 +121,7 @@ pub struct StorageUnitView {
 pub struct Truth {
     world: Arc<RwLock<World>>,
     /// World time of the instant.
-    at: i64,
+    pub(crate) at: i64,
     now_ms: i64,
 }
 
@@ -220,6 +220,11 @@ impl Truth {
             }
         });
         units.collect()
+    }
+
+    /// Reads the world, for the views of the resources.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&World) -> T) -> T {
+        read(&self.world.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn jobs(&self, keep: impl Fn(&JobView) -> bool) -> std::vec::IntoIter<JobView> {
