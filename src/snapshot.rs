@@ -30,6 +30,8 @@ pub struct CollectorStatus {
     pub collector: &'static str,
     /// Outcome of the last attempt; none before the first one ended.
     pub ok: Option<bool>,
+    /// Whether the server's release has what it reads; none while unknown.
+    pub supported: Option<bool>,
     /// When it last succeeded.
     pub last_success: Option<SystemTime>,
     /// What went wrong last, while it fails.
@@ -66,9 +68,10 @@ impl Snapshot {
         }
     }
 
-    /// Whether each enabled collector ended at least one attempt.
+    /// Whether each enabled collector ended at least one attempt, or has nothing to attempt.
     pub fn is_settled(&self) -> bool {
-        !self.collectors.is_empty() && self.collectors.iter().all(|c| c.ok.is_some())
+        let settled = |c: &CollectorStatus| c.ok.is_some() || c.supported == Some(false);
+        !self.collectors.is_empty() && self.collectors.iter().all(settled)
     }
 }
 

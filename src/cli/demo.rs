@@ -130,6 +130,8 @@ fn config(options: &Options, servers: &[(&str, Simulator)], endpoint: &str) -> S
     let mut text = format!(
         "server: {{ host: \"{}\", port: {}, scrapingInterval: 24h, collectionInterval: {interval}s, \
          cacheTTL: {interval}s }}\n\
+         collectors: {{ alerts: {{ enabled: true }}, malware: {{ enabled: true }}, \
+         catalog: {{ enabled: true }}, slo: {{ enabled: true }}, tape: {{ enabled: true }} }}\n\
          opentelemetry: {{ enabled: true, endpoint: \"{endpoint}\", interval: 5s }}\n\
          nbuservers:\n",
         options.host, options.port,

@@ -77,7 +77,7 @@ impl Report {
 
     fn line(&mut self, verdict: &str, step: &str, detail: impl Display) {
         // Writing to a String cannot fail.
-        let _ = writeln!(self.text, "  {verdict:<5} {step:<22} {detail}");
+        let _ = writeln!(self.text, "  {verdict:<5} {step:<24} {detail}");
     }
 
     fn ok(&mut self, step: &str, detail: impl Display) {
@@ -205,16 +205,28 @@ async fn permissions(
     // Without state: it belongs to the agent that may be running.
     let (collectors, window) = (&config.collectors, config.polling.window);
     let settings = Settings { collectors, window, state: None };
-    let mut verdicts = Vec::new();
+    let (mut verdicts, mut lacking) = (Vec::new(), Vec::new());
     for row in TABLE.iter().filter(|row| (row.enabled)(&config.collectors)) {
         let session = client.with_deadline(Instant::now() + server.timeout + GRACE);
-        let verdict = (row.build)(&settings).permitted(&session, row.resource).await;
-        verdicts.push((row.name, verdict));
+        let mut collector = (row.build)(&settings);
+        let old = client.version().zip(collector.since()).is_some_and(|(has, since)| has < since);
+        let verdict =
+            if old { None } else { Some(collector.permitted(&session, row.resource).await) };
+        match verdict {
+            Some(Err(error)) if !row.core && error.kind() == ErrorKind::NotFound => {
+                lacking.push(row.name);
+            }
+            Some(verdict) => verdicts.push((row.name, verdict)),
+            None => lacking.push(row.name),
+        }
     }
     let refused = |verdict: &Result<_, Error>| matches!(verdict, Err(error) if error.kind() == ErrorKind::Unauthorized);
     if !verdicts.is_empty() && verdicts.iter().all(|(_, verdict)| refused(verdict)) {
         report.fail("key", "401 for every resource: apiKey is wrong, expired or deleted");
         return;
+    }
+    for name in lacking {
+        report.line("-", &format!("read {name}"), "not supported by this release");
     }
     if verdicts.iter().any(|(_, verdict)| verdict.is_ok()) {
         report.ok("key", "accepted");

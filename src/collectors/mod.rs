@@ -1,7 +1,17 @@
 //! The one table of NetBackup resources. One file a resource, one row each.
 
+mod alerts;
+mod catalog;
+mod counts;
+mod disk_pools;
 mod jobs;
+mod malware;
+mod slo;
 mod storage;
+mod tape_drives;
+mod tape_media;
+mod tape_pools;
+mod tape_robots;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -9,7 +19,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use crate::metric::{Definition, Samples};
-use crate::netbackup::{Error, Query, Resource, Session};
+use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
 
 pub use crate::jobs::PerName;
 
@@ -116,6 +126,12 @@ pub trait Collector: Send {
     /// Where nothing at all could be collected. What failed in part is in [`Collected`].
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error>;
 
+    /// The API version from which servers have the resource; `None` where all have it that the agent
+    /// speaks to. An older server is not asked.
+    fn since(&self) -> Option<ApiVersion> {
+        None
+    }
+
     /// Takes other settings than it was built from, and keeps what it remembers as far as that is
     /// still true. Called between two runs, and only where [`Row::same`] tells the settings apart.
     fn reconfigure(&mut self, _settings: &Settings<'_>) {}
@@ -180,7 +196,19 @@ impl Collected {
 }
 
 /// Every resource that the agent knows.
-pub static TABLE: &[Row] = &[jobs::ROW, storage::ROW];
+pub static TABLE: &[Row] = &[
+    jobs::ROW,
+    storage::ROW,
+    alerts::ROW,
+    malware::ROW,
+    catalog::ROW,
+    slo::ROW,
+    tape_drives::ROW,
+    tape_media::ROW,
+    tape_robots::ROW,
+    tape_pools::ROW,
+    disk_pools::ROW,
+];
 
 /// Everything that the collectors declare.
 pub fn definitions() -> Vec<&'static Definition> {

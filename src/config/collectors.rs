@@ -7,7 +7,7 @@ use crate::collectors::{Config, PerName};
 /// Reads `collectors`.
 pub(super) fn read(root: &mut Section<'_>) -> Config {
     let mut section = root.section("collectors");
-    let mut enabled = |name| enabled(&mut section.section(name));
+    let mut enabled = |name| section.section(name).get("enabled", boolean).or(false);
     let [alerts, malware, catalog, slo, tape] =
         ["alerts", "malware", "catalog", "slo", "tape"].map(&mut enabled);
     let [per_client, per_policy] =
@@ -27,17 +27,6 @@ pub(super) fn read(root: &mut Section<'_>) -> Config {
         per_policy,
         long_running_after,
     }
-}
-
-/// Whether a collector is switched on. The file may ask for those that are still to come.
-fn enabled(section: &mut Section<'_>) -> bool {
-    let switch = section.get("enabled", boolean);
-    let source = switch.source.clone();
-    let enabled = switch.or(false);
-    if enabled {
-        source.warn("accepted, but this version does not collect it yet");
-    }
-    enabled
 }
 
 /// The most names that may have series of their own at one site.

@@ -69,6 +69,9 @@ fn push(signal: &SignalSnapshot) -> Option<String> {
 fn site_rows(page: &mut String, snapshot: &Snapshot) {
     for status in &snapshot.collectors {
         let (class, text) = match (status.ok, &status.error) {
+            _ if status.supported == Some(false) => {
+                ("", "not supported by this release".to_owned())
+            }
             (_, Some(error)) => ("bad", escape(error)),
             (Some(_), None) => ("good", "up".to_owned()),
             (None, None) => ("", "first poll is under way".to_owned()),

@@ -63,6 +63,8 @@ pub(super) struct Position {
     pub(super) horizon: i64,
     /// When a look for late rows was begun last.
     pub(super) late_at: Option<i64>,
+    /// What is left of it.
+    pub(super) late: Option<Span>,
     /// Time that was lost, in all.
     pub(super) gap: i64,
     /// Up to where time was found lost already.
@@ -114,7 +116,6 @@ pub struct Ledger {
     wanted: Duration,
     /// What is being read backwards.
     filling: Option<Span>,
-    late: Option<Span>,
     /// Jobs that were found finished in this cycle.
     touched: HashSet<i64>,
     live: Option<Live>,
@@ -130,6 +131,7 @@ impl Ledger {
             watermark: now,
             horizon: now,
             late_at: None,
+            late: None,
             gap: 0,
             gap_until: i64::MIN,
             whole: false,
@@ -149,7 +151,6 @@ impl Ledger {
             length: wanted,
             wanted,
             filling: None,
-            late: None,
             touched: HashSet::new(),
             live: None,
             written: None,
@@ -240,11 +241,12 @@ impl Ledger {
         let Position { now, watermark, late_at, .. } = self.position;
         let from = watermark - OVERLAP;
         let due = late_at.is_none_or(|at| now < at || now - at >= LATE_EVERY);
-        if due && self.late.is_none() {
-            self.late = Some(Span { from: watermark - LATE, to: from });
+        if due {
+            let begun = self.position.late.map_or(i64::MAX, |late| late.from);
+            self.position.late = Some(Span { from: begun.min(watermark - LATE), to: from });
             self.position.late_at = Some(now);
         }
-        (from, self.late)
+        (from, self.position.late)
     }
 
     /// When it was saved, by our clock, where it was restored.
@@ -265,7 +267,7 @@ impl Ledger {
 
     /// The look for late rows has come to `reached`.
     pub fn looked(&mut self, reached: i64) {
-        self.late = self.late.and_then(|late| {
+        self.position.late = self.position.late.and_then(|late| {
             (reached < late.to).then_some(Span { from: late.from.max(reached), to: late.to })
         });
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::classes::{Class, Labels};
 use super::keys::Job;
 use super::lasts::Lasts;
-use super::ledger::{Known, Ledger, Position};
+use super::ledger::{Known, Ledger, Position, Span};
 use super::names::Name;
 use super::totals::{Pair, Total};
 use crate::metric::Distribution;
@@ -24,7 +24,8 @@ enum Record<'a> {
         now: i64,
         watermark: i64,
         horizon: i64,
-        late_at: Option<i64>,
+        /// What is left of a look for late rows.
+        late: Option<(i64, i64)>,
         gap: i64,
         gap_until: i64,
         /// Since when the totals count, Unix ms by our clock.
@@ -272,18 +273,20 @@ impl Ledger {
                     None => table.forget(&key),
                 }
             }
-            Record::Position {
-                now,
-                watermark,
-                horizon,
-                late_at,
-                gap,
-                gap_until,
-                origin,
-                written,
-            } => {
-                self.position =
-                    Position { now, watermark, horizon, late_at, gap, gap_until, whole: true };
+            Record::Position { now, watermark, horizon, late, gap, gap_until, origin, written } => {
+                let late = late.map(|(from, to)| Span { from, to });
+                // A start looks for late rows whenever one was taken last.
+                let late_at = None;
+                self.position = Position {
+                    now,
+                    watermark,
+                    horizon,
+                    late_at,
+                    late,
+                    gap,
+                    gap_until,
+                    whole: true,
+                };
                 self.totals.origin = from_ms(origin);
                 self.written = Some(from_ms(written));
             }
@@ -330,9 +333,10 @@ impl Ledger {
     }
 
     fn position_record(&self, written: SystemTime) -> Record<'_> {
-        let Position { now, watermark, horizon, late_at, gap, gap_until, .. } = self.position;
+        let Position { now, watermark, horizon, late, gap, gap_until, .. } = self.position;
+        let late = late.map(|late| (late.from, late.to));
         let (origin, written) = (to_ms(self.totals.origin), to_ms(written));
-        Record::Position { now, watermark, horizon, late_at, gap, gap_until, origin, written }
+        Record::Position { now, watermark, horizon, late, gap, gap_until, origin, written }
     }
 }
 

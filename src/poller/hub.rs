@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::lane::{Fate, Lane};
 use super::schedule::Schedule;
 use super::up::Up;
-use super::worker::{self, Context, Outcome};
+use super::worker::{self, Context, Failure, Outcome};
 use super::{Rules, Setup, Update, site_metrics};
 use crate::collectors::Row;
 use crate::metric::Samples;
@@ -129,6 +129,7 @@ impl Hub {
         self.schedule.advance();
         let asked = std::mem::take(&mut self.asked);
         let mut core = 0;
+        let version = self.client.version();
         for lane in &mut self.lanes {
             if lane.is_running() {
                 core += usize::from(lane.row.core);
@@ -136,7 +137,7 @@ impl Hub {
                     lane.tally.skipped += 1;
                     tracing::debug!(site = %self.site, collector = lane.row.name, "still running: this cycle is skipped");
                 }
-            } else if lane.is_due(&self.rules) && lane.start() {
+            } else if lane.is_due(&self.rules, version) && lane.start() {
                 core += usize::from(lane.row.core);
             }
         }
@@ -153,11 +154,19 @@ impl Hub {
             lane.start();
             return;
         };
+        let version = self.client.version();
+        let missing = matches!(result, Err(Failure::Missing(_))) && fate == Fate::Taken;
+        if missing && lane.miss(&self.site, version) {
+            self.judge_key();
+            self.publish();
+            return;
+        }
         let (problems, unfinished) = match result {
             Ok(collected) => {
                 let unfinished = collected.unfinished;
-                (lane.accept(collected), unfinished)
+                (lane.accept(collected, version), unfinished)
             }
+            Err(Failure::Missing(Some(error))) => (vec![Failure::Api(error)], false),
             Err(failure) => (vec![failure], false),
         };
         if problems.is_empty() && unfinished {
@@ -182,7 +191,9 @@ impl Hub {
     fn judge_key(&mut self) {
         if self.lanes.iter().any(|lane| lane.status.ok == Some(true)) {
             self.key_backoff = LEAST_KEY_BACKOFF;
-        } else if self.lanes.iter().all(|lane| lane.refused) {
+        } else if self.lanes.iter().any(|lane| lane.refused)
+            && self.lanes.iter().all(|lane| lane.refused || lane.is_unsupported())
+        {
             self.client.refuse_key(self.key_backoff);
             tracing::warn!(
                 site = %self.site, server = %self.server, seconds = self.key_backoff.as_secs(),

@@ -12,7 +12,7 @@ use super::Rules;
 use super::worker::{Failure, Start};
 use crate::collectors::{Cadence, Collected, Part, Row};
 use crate::metric::Family;
-use crate::netbackup::ErrorKind;
+use crate::netbackup::{ApiVersion, ErrorKind};
 use crate::snapshot::CollectorStatus;
 
 /// Samples of one part of a collector, and when they were collected.
@@ -59,6 +59,8 @@ pub(super) struct Lane {
     pub(super) status: CollectorStatus,
     pub(super) tally: Tally,
     pub(super) refused: bool,
+    /// The API version of which `status.supported` was learnt.
+    learnt_of: Option<ApiVersion>,
 }
 
 /// Numbers of one collector, kept through its failures.
@@ -90,6 +92,7 @@ impl Lane {
             status: CollectorStatus { collector: row.name, ..CollectorStatus::default() },
             tally: Tally::default(),
             refused: false,
+            learnt_of: None,
         }
     }
 
@@ -97,8 +100,12 @@ impl Lane {
         self.run.is_some()
     }
 
-    /// Whether a cycle that starts now takes it along.
-    pub(super) fn is_due(&self, rules: &Rules) -> bool {
+    /// Whether a cycle that starts now takes it along. What the server does not have is asked for
+    /// again only when it speaks another version.
+    pub(super) fn is_due(&self, rules: &Rules, version: Option<ApiVersion>) -> bool {
+        if self.is_unsupported() && version.is_some() && self.learnt_of == version {
+            return false;
+        }
         let soon = Instant::now() + rules.polling.interval / 2;
         self.rests_since.is_none_or(|since| since + self.pause(rules) <= soon)
     }
@@ -132,16 +139,50 @@ impl Lane {
     /// show until then.
     pub(super) fn reconfigure(&mut self, rules: &Rules) {
         self.news = Some(rules.clone());
-        self.rests_since = None;
+        self.ask_again();
         if let Some(run) = &mut self.run {
             run.fate = Fate::Repeated;
             run.cancel.cancel();
         }
     }
 
-    /// Asked again at the next cycle, whatever its cadence.
+    /// Asked again at the next cycle, whatever its cadence, and whether or not the server had it.
     pub(super) fn ask_again(&mut self) {
         self.rests_since = None;
+        self.learnt_of = None;
+    }
+
+    /// Whether the server is known not to have what the collector reads.
+    pub(super) fn is_unsupported(&self) -> bool {
+        self.status.supported == Some(false)
+    }
+
+    /// The server does not have it: what was shown of it is gone, and nothing is counted. False where
+    /// the server did have it in this very version, so that something else is wrong.
+    pub(super) fn miss(&mut self, site: &str, version: Option<ApiVersion>) -> bool {
+        if self.status.supported == Some(true) && self.learnt_of == version {
+            return false;
+        }
+        if !self.is_unsupported() {
+            let version = version.map(|known| known.to_string()).unwrap_or_default();
+            tracing::info!(
+                site,
+                collector = self.row.name,
+                resource = self.row.resource.path,
+                api_version = version,
+                "not supported by this release: not asked again until its version or the configuration changes"
+            );
+        }
+        self.shown.clear();
+        self.refused = false;
+        self.rests_since = None;
+        self.learnt_of = version;
+        self.status = CollectorStatus {
+            collector: self.row.name,
+            supported: Some(false),
+            ..CollectorStatus::default()
+        };
+        true
     }
 
     /// The collector is switched off.
@@ -196,8 +237,12 @@ impl Lane {
         self.shown().flat_map(|shown| shown.families.iter()).map(|f| f.points.len()).sum()
     }
 
-    /// Takes the parts that succeeded; returns what did not.
-    pub(super) fn accept(&mut self, collected: Collected) -> Vec<Failure> {
+    /// Takes the parts that succeeded; returns what did not. The server speaks `version`.
+    pub(super) fn accept(
+        &mut self,
+        collected: Collected,
+        version: Option<ApiVersion>,
+    ) -> Vec<Failure> {
         let mut problems = Vec::new();
         self.tally.unreadable += collected.unreadable;
         if collected.permitted.is_some() {
@@ -205,6 +250,11 @@ impl Lane {
         }
         self.shown.retain(|part, _| collected.parts.iter().any(|(named, _)| named == part));
         let mut duplicates = 0;
+        let failed = collected.parts.iter().any(|(_, part)| matches!(part, Part::Failed(_)));
+        if !failed {
+            self.status.supported = Some(true);
+            self.learnt_of = version;
+        }
         for (name, part) in collected.parts {
             let (samples, origin) = match part {
                 Part::Fresh(samples) => (samples, None),

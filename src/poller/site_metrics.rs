@@ -84,6 +84,12 @@ static COLLECTOR_PERMITTED: Metric<1> = Metric::gauge(
     &["collector"],
     "Whether the role of the API key may see what the collector reads; absent while unknown. An empty list of jobs is told from a forbidden one by it.",
 );
+static COLLECTOR_SUPPORTED: Metric<1> = Metric::gauge(
+    "nbu.agent.collector.supported",
+    "",
+    &["collector"],
+    "Whether the server's release has what the collector reads; absent while unknown. At 0 the collector has no other series, and is asked again when the version or the configuration changes.",
+);
 static API_REQUESTS: Metric<2> = Metric::counter(
     "nbu.agent.api.requests",
     "{request}",
@@ -126,6 +132,7 @@ pub fn definitions() -> Vec<&'static Definition> {
         COLLECTOR_UNREADABLE.definition(),
         COLLECTOR_DUPLICATES.definition(),
         COLLECTOR_PERMITTED.definition(),
+        COLLECTOR_SUPPORTED.definition(),
         API_REQUESTS.definition(),
         API_DURATION.definition(),
         API_RETRIES.definition(),
@@ -148,6 +155,12 @@ fn record_lanes(hub: &Hub, samples: &mut Samples) {
     for lane in &hub.lanes {
         let name = [lane.row.name];
         let tally = &lane.tally;
+        if let Some(supported) = lane.status.supported {
+            samples.record(&COLLECTOR_SUPPORTED, name, flag(supported));
+        }
+        if lane.is_unsupported() {
+            continue;
+        }
         if let Some(ok) = lane.status.ok {
             samples.record(&COLLECTOR_UP, name, flag(ok));
         }

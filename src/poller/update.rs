@@ -22,6 +22,7 @@ impl Hub {
             self.reschedule(&before, at);
         }
         self.arrange_lanes(&before, at);
+        self.ask_for_the_missing(at);
         self.drop_stale();
         self.publish();
     }
@@ -74,6 +75,14 @@ impl Hub {
             self.lanes.push(lane);
         }
         before_lanes.into_iter().for_each(Lane::close);
+    }
+
+    /// Somebody changed something about this site: a look whether the server has by now what it lacked.
+    fn ask_for_the_missing(&mut self, at: Instant) {
+        let missing = self.lanes.iter_mut().filter(|lane| lane.is_unsupported());
+        if missing.map(Lane::ask_again).count() > 0 {
+            self.ask(at);
+        }
     }
 
     /// A cycle at `at`, if none comes before.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Rules;
 use super::spans::traced;
 use crate::collectors::{Collected, Collector, Row};
-use crate::netbackup::{Client, Error};
+use crate::netbackup::{ApiVersion, Client, Error, ErrorKind, Session};
 use crate::telemetry::traces::Tracer;
 
 /// What a run may take beyond the deadline of its requests.
@@ -26,6 +26,9 @@ pub(super) enum Failure {
     Deadline(Duration),
     /// A bug of ours; the site lives on.
     Panic,
+    /// The server works and does not have the resource. Carries its 404; nothing where its version is
+    /// too old to ask.
+    Missing(Option<Error>),
 }
 
 impl Failure {
@@ -48,6 +51,7 @@ impl Failure {
             Self::Api(error) => error.kind().label(),
             Self::Deadline(_) => "deadline",
             Self::Panic => "panic",
+            Self::Missing(_) => ErrorKind::NotFound.label(),
         }
     }
 }
@@ -64,6 +68,7 @@ impl std::fmt::Display for Failure {
             Self::Panic => {
                 f.write_str("a bug in the agent: the log has the place; please report it")
             }
+            Self::Missing(_) => f.write_str("this release does not have it"),
         }
     }
 }
@@ -134,7 +139,13 @@ async fn attempt(
         if let Some(rules) = &start.news {
             collector.reconfigure(&rules.settings());
         }
-        collector.collect(&session).await
+        if is_too_old(collector.since(), &session).await? {
+            return Err(Failure::Missing(None));
+        }
+        match collector.collect(&session).await {
+            Ok(collected) => Ok(collected),
+            Err(error) => Err(judge(row, &session, error).await),
+        }
     })
     .catch_unwind();
     let run = async {
@@ -143,7 +154,7 @@ async fn attempt(
             () = start.cancel.cancelled() => None,
             result = collect => Some(match result {
                 Err(_) => Err(Failure::Panic),
-                Ok(result) => result.map_err(Failure::Api),
+                Ok(result) => result,
             }),
             // The session keeps the deadline, so that a run ends with what it has; this is for a
             // collector that waits for anything else, and for a limit that is shorter now.
@@ -151,9 +162,25 @@ async fn attempt(
         }
     };
     let kind = |result: &Option<Result<Collected, Failure>>| {
-        result.as_ref()?.as_ref().err().map(Failure::kind)
+        let failure = result.as_ref()?.as_ref().err();
+        failure.filter(|failure| !matches!(failure, Failure::Missing(_))).map(Failure::kind)
     };
     traced(tracer, client.site(), row.name, run, kind).await
+}
+
+/// Whether the server's version is known to lack the resource.
+async fn is_too_old(since: Option<ApiVersion>, session: &Session) -> Result<bool, Failure> {
+    match since {
+        Some(since) => Ok(session.version().await.map_err(Failure::Api)? < since),
+        None => Ok(false),
+    }
+}
+
+/// A 404 of a server that answers otherwise is a release that lacks the resource. Every release has
+/// the core ones, and the ping: where they are missing, the address is wrong or the server starts.
+async fn judge(row: &Row, session: &Session, error: Error) -> Failure {
+    let missing = !row.core && error.kind() == ErrorKind::NotFound && session.ping().await.is_ok();
+    if missing { Failure::Missing(Some(error)) } else { Failure::Api(error) }
 }
 
 /// Ends when the run has taken longer than it may, and says how long that is.

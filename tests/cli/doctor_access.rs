@@ -6,6 +6,7 @@ use nbu_sim::{Fault, Permissions, Release, Settings};
 
 use crate::doctor::{KEY, assert_fails, doctor, server, verdict};
 use crate::process::config;
+use crate::support::resources::ALL_ON;
 use crate::support::world;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,6 +41,22 @@ async fn a_missing_permission_is_named() {
         assert_fails(&ended, missing, &[name]);
         assert_eq!(verdict(&ended, "ok", granted), Some("granted"), "{}", ended.all());
         assert_eq!(verdict(&ended, "ok", "key"), Some("accepted"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_release_lacks_is_told_apart_from_what_is_forbidden() {
+    let paris = server(Settings { release: Release::R10_3, ..world(1) }).await;
+    paris.deny("|MANAGE|IMAGES|");
+    paris.faults().add(Fault::on("/malware").status(404));
+    let ended = doctor(&config().site("paris", &paris).with(ALL_ON).yaml()).await;
+    assert_fails(&ended, "permission catalog", &["401", "|MANAGE|IMAGES|"]);
+    for lacking in ["malware", "tape_media", "tape_robots", "tape_pools"] {
+        let said = verdict(&ended, "-", &format!("read {lacking}"));
+        assert_eq!(said, Some("not supported by this release"), "{}", ended.all());
+    }
+    for granted in ["slo", "tape_drives", "disk_pools"] {
+        assert_eq!(verdict(&ended, "ok", &format!("permission {granted}")), Some("granted"));
     }
 }
 

@@ -29,3 +29,4 @@ mod series;
 mod storm;
 mod tls;
 mod volume;
+mod window;

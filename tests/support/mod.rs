@@ -9,6 +9,7 @@ pub mod expected;
 pub mod exposition;
 pub mod process;
 pub mod received;
+pub mod resources;
 pub mod totals;
 pub mod work;
 

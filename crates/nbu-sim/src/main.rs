@@ -43,6 +43,24 @@ struct Args {
     /// Storage units
     #[arg(long, default_value_t = 8)]
     storage_units: usize,
+    /// Alerts
+    #[arg(long, default_value_t = 12)]
+    alerts: usize,
+    /// Results of malware scans
+    #[arg(long, default_value_t = 20)]
+    scans: usize,
+    /// Images in the catalogue; two thirds are of the last 24 hours
+    #[arg(long, default_value_t = 60)]
+    images: usize,
+    /// Service level objectives
+    #[arg(long, default_value_t = 6)]
+    slos: usize,
+    /// Tape drives
+    #[arg(long, default_value_t = 6)]
+    tape_drives: usize,
+    /// Tapes
+    #[arg(long, default_value_t = 40)]
+    tapes: usize,
     /// The key that clients send in the Authorization header
     #[arg(long, default_value = "nbu-sim-key")]
     api_key: String,
@@ -57,7 +75,7 @@ struct Args {
     tls: Option<std::path::PathBuf>,
     #[arg(long = "fault", value_name = "PATH=KIND", help = fault_help())]
     faults: Vec<Fault>,
-    /// A permission that the key is without: jobs, job-counts or storage. Repeatable
+    /// A permission that the key is without: jobs, job-counts, storage or others. Repeatable
     #[arg(long = "deny", value_name = "PERMISSION")]
     denied: Vec<Denial>,
 }
@@ -174,6 +192,12 @@ fn settings(args: Args, tls: Option<TlsMaterial>) -> Settings {
         jobs_per_hour: args.jobs_per_hour.unwrap_or(args.jobs as f64 / 24.0),
         live_jobs: args.live,
         storage_units: args.storage_units,
+        alerts: args.alerts,
+        scans: args.scans,
+        images: args.images,
+        slos: args.slos,
+        tape_drives: args.tape_drives,
+        tapes: args.tapes,
         tls,
         clock: Clock::system().with_skew_ms(args.skew.saturating_mul(1000)),
         ..Settings::default()

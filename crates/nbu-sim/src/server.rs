@@ -1,5 +1,6 @@
 //! The simulator: what its connections share, and the handle that tests hold.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,20 +21,23 @@ use crate::world::World;
 
 /// What the key may do (contract, section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a right of its own")]
 pub struct Permissions {
     /// `/admin/jobs`: without it, 200 and no data.
     pub jobs: bool,
     /// `/admin/jobs-count-requests`: without it, 401.
     pub job_counts: bool,
-    /// `/storage/...`: without it, 401.
+    /// `/storage/storage-units`: without it, 401.
     pub storage: bool,
+    /// The resources beside these: without it, 401. [`Simulator::deny`] takes single ones away.
+    pub others: bool,
 }
 
 impl Permissions {
     /// Everything.
-    pub const ALL: Self = Self { jobs: true, job_counts: true, storage: true };
+    pub const ALL: Self = Self { jobs: true, job_counts: true, storage: true, others: true };
     /// Nothing: a key that is valid all the same.
-    pub const NONE: Self = Self { jobs: false, job_counts: false, storage: false };
+    pub const NONE: Self = Self { jobs: false, job_counts: false, storage: false, others: false };
 }
 
 impl Default for Permissions {
@@ -46,6 +50,8 @@ impl Default for Permissions {
 struct Live {
     api_key: String,
     permissions: Permissions,
+    /// RBAC namespaces that the key's role lacks.
+    denied: BTreeSet<String>,
     release: Release,
 }
 
@@ -86,6 +92,12 @@ impl Shared {
 
     pub(crate) fn permissions(&self) -> Permissions {
         self.live.read().unwrap_or_else(PoisonError::into_inner).permissions
+    }
+
+    /// Whether the key's role has the namespace of a resource that checks no permission itself.
+    pub(crate) fn grants(&self, namespace: &str) -> bool {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        namespace.is_empty() || live.permissions.others && !live.denied.contains(namespace)
     }
 
     /// What the request says in `Authorization`: the key, raw (contract, section 3).
@@ -152,6 +164,7 @@ impl Simulator {
         let live = Live {
             api_key: settings.api_key.clone(),
             permissions: Permissions::ALL,
+            denied: BTreeSet::new(),
             release: settings.release,
         };
         let shared = Arc::new(Shared {
@@ -230,6 +243,16 @@ impl Simulator {
     /// From now on the key may do this.
     pub fn set_permissions(&self, permissions: Permissions) {
         self.live().permissions = permissions;
+    }
+
+    /// From now on the key's role lacks this RBAC namespace, such as `|STORAGE|TAPE-DEVICES|`.
+    pub fn deny(&self, namespace: &str) {
+        self.live().denied.insert(namespace.to_owned());
+    }
+
+    /// Takes back what [`Simulator::deny`] took away.
+    pub fn permit(&self, namespace: &str) {
+        self.live().denied.remove(namespace);
     }
 
     /// Turns the server into another release under the feet of its clients; the jobs stay.

@@ -86,6 +86,23 @@ pub struct Settings {
     pub live_jobs: usize,
     /// Number of storage units; the first six are one of each kind.
     pub storage_units: usize,
+    /// Number of alerts.
+    pub alerts: usize,
+    /// Number of images of which malware was searched: scan results, the latest of each.
+    pub scans: usize,
+    /// Number of images that are made again and again; two thirds of them are of the last 24 hours.
+    pub images: usize,
+    /// Number of service level objectives (protection plans).
+    pub slos: usize,
+    /// Number of tape drives.
+    pub tape_drives: usize,
+    /// Number of tapes.
+    pub tapes: usize,
+    /// Number of volume pools of tapes, at least the four that every server has where there are tapes.
+    pub volume_pools: usize,
+    /// The first and the seventh storage unit have one name, and so have the first two tape drives, which
+    /// are alike in everything: what shared devices and old configurations look like.
+    pub twins: bool,
     /// Number of clients that jobs are spread over, at least one.
     pub clients: usize,
     /// Number of policies that jobs are spread over, at least one.
@@ -127,6 +144,14 @@ impl Default for Settings {
             jobs_per_hour: 24.0,
             live_jobs: 20,
             storage_units: 8,
+            alerts: 12,
+            scans: 20,
+            images: 60,
+            slos: 6,
+            tape_drives: 6,
+            tapes: 40,
+            volume_pools: 6,
+            twins: false,
             clients: 25,
             policies: 12,
             page_limit_max: 100,

@@ -128,7 +128,7 @@ pub struct StorageUnitView {
 pub struct Truth {
     world: Arc<RwLock<World>>,
     /// World time of the instant.
-    at: i64,
+    pub(crate) at: i64,
     now_ms: i64,
 }
 
@@ -245,6 +245,11 @@ impl Truth {
             }
         });
         units.collect()
+    }
+
+    /// Reads the world, for the views of the resources.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&World) -> T) -> T {
+        read(&self.world.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn jobs(&self, keep: impl Fn(&JobView) -> bool) -> std::vec::IntoIter<JobView> {

@@ -185,3 +185,47 @@ async fn links_carry_the_servers_own_name() {
     let try_logs = page["data"][0]["links"]["try-logs"]["href"].as_str().unwrap();
     assert!(try_logs.starts_with(list), "{try_logs}");
 }
+
+#[tokio::test]
+async fn a_list_of_tapes_is_walked_by_its_own_cursors_only() {
+    let api = api(Settings { tapes: 45, ..settings() }).await;
+    let path = "/storage/tape-media";
+    let names = |page: &Value| -> Vec<String> {
+        let rows = page["data"].as_array().unwrap().iter();
+        rows.map(|row| row["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut forwards = Vec::new();
+    let mut page = api.json(path, &[("page[limit]", "20")]).await;
+    forwards.extend(names(&page));
+    assert!(page["meta"]["pagination"]["prev"].is_null());
+    while let Some(next) = page["meta"]["pagination"]["next"].as_str() {
+        page = api.json(path, &[("page[limit]", "20"), ("page[after]", next)]).await;
+        forwards.extend(names(&page));
+    }
+    assert_eq!(forwards.len(), 45);
+    let mut backwards = names(&page);
+    while let Some(prev) = page["meta"]["pagination"]["prev"].as_str() {
+        page = api.json(path, &[("page[limit]", "20"), ("page[before]", prev)]).await;
+        backwards.splice(0..0, names(&page));
+    }
+    assert_eq!(backwards, forwards);
+    let page = api.json("/storage/tape-volume-pools", &[("page[limit]", "2")]).await;
+    let foreign = page["meta"]["pagination"]["next"].as_str().unwrap();
+    for query in [("page[after]", foreign), ("page[after]", "MTIz"), ("page[limit]", "101")] {
+        assert_eq!(api.error(path, &[query]).await.0, 400, "{query:?}");
+    }
+    assert_eq!(api.error(path, &[("filter", "slot eq 1")]).await.0, 400, "it does not filter");
+}
+
+#[tokio::test]
+async fn a_list_without_a_word_on_paging_pages_all_the_same() {
+    let api = api(Settings { slos: 25, ..settings() }).await;
+    let mut seen = 0;
+    for (offset, expected) in [("0", 10), ("10", 10), ("20", 5), ("30", 0)] {
+        let page = api.json("/servicecatalog/slos", &[("page[offset]", offset)]).await;
+        assert_eq!(page.as_object().unwrap().keys().collect::<Vec<_>>(), ["data"]);
+        assert_eq!(page["data"].as_array().unwrap().len(), expected);
+        seen += expected;
+    }
+    assert_eq!(seen, api.sim.truth().slos().len());
+}

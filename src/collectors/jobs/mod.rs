@@ -20,7 +20,7 @@ use super::{Cadence, Collected, Collector, Part, Row, Settings};
 use crate::jobs::{Actions, Ledger, Live};
 use crate::metric::{Definition, Samples};
 use crate::netbackup::wire::jobs::JOBS;
-use crate::netbackup::{Error, Query, Resource, Session};
+use crate::netbackup::{Error, ErrorKind, Query, Resource, Session};
 use crate::state::Directory;
 
 pub(super) const ROW: Row = Row {
@@ -181,7 +181,7 @@ impl Jobs {
 
     /// Asks, counts, saves. An error means that nothing at all can be said.
     async fn cycle(&mut self, session: &Session) -> Result<Collected, Error> {
-        self.check_gap(session).await;
+        self.check_gap(session).await?;
         let Some(ledger) = &mut self.ledger else { return Ok(Collected::default()) };
         let span = ledger.to_fill();
         if self.fill.as_ref().map(|fill| fill.span) != span {
@@ -191,7 +191,7 @@ impl Jobs {
         let mut collected =
             Collected { unreadable: heard.unreadable() as u64, ..Collected::default() };
         let mut rows = heard.rows();
-        let Heard { live, changed, .. } = heard;
+        let Heard { live, changed, late } = heard;
         let live = live.map(|(live, _)| ledger.sweep(live));
         let mut fill_error = None;
         if let Some(fill) = &mut self.fill {
@@ -228,17 +228,23 @@ impl Jobs {
             lookup::look_up(session, ledger).await;
         }
         self.save(session).await;
+        // The numbers are whole as far as is known; that it failed is said all the same.
+        collected.parts.extend(late.error.map(|error| ("late", Part::Failed(error))));
         self.add_parts(&mut collected, live.err(), finished);
         Ok(collected)
     }
 
     /// What the server purged while the agent was away is lost, which is said.
-    async fn check_gap(&mut self, session: &Session) {
+    /// That is known before the walk closes over it only.
+    async fn check_gap(&mut self, session: &Session) -> Result<(), Error> {
         let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.is_far_behind()) else {
-            return;
+            return Ok(());
         };
-        // Where this fails, so will the rest: the next cycle asks again.
-        let Ok(Some(oldest)) = walks::oldest_success(session).await else { return };
+        let oldest = match walks::oldest_success(session).await {
+            Err(error) if error.kind() != ErrorKind::BadRequest => return Err(error),
+            oldest => oldest.ok().flatten(),
+        };
+        let Some(oldest) = oldest else { return Ok(()) };
         let lost = ledger.oldest(oldest);
         if !lost.is_zero() {
             tracing::warn!(
@@ -247,6 +253,7 @@ impl Jobs {
                 "a gap: jobs that ended in this time may be uncounted, since the server has purged what ended before; keep the agent's outages shorter than KEEP_JOBS_HOURS"
             );
         }
+        Ok(())
     }
 
     async fn save(&mut self, session: &Session) {

@@ -122,6 +122,10 @@ pub(crate) fn after(actions: &[Action], request: &Request, page: u32, reply: &mu
 }
 
 fn change_body(action: &Action, request: &Request, page: u32, body: &mut Value) {
+    if !body.is_object() {
+        // A ping.
+        return;
+    }
     let is_cursor = !body["meta"]["pagination"]["offset"].is_number();
     match action {
         Action::RepeatedCursor => repeat(request, is_cursor, body),
@@ -180,11 +184,17 @@ fn change_rows(action: &Action, rows: &mut Vec<Value>) {
         Action::WrongTypes => each_attribute(first, |_, value| {
             *value = if value.is_string() { json!(1.5) } else { json!({ "not": "a value" }) };
         }),
-        Action::UnknownEnum => each_attribute(first, |name, value| {
-            if ENUMS.contains(&name) {
-                *value = json!("SOMETHING_NEW");
-            }
-        }),
+        Action::UnknownEnum => each_attribute(first, spoil_enums),
+        _ => {}
+    }
+}
+
+/// Gives enums a new value, also those of objects and lists inside an attribute.
+fn spoil_enums(name: &str, value: &mut Value) {
+    match value {
+        Value::String(_) if ENUMS.contains(&name) => *value = json!("SOMETHING_NEW"),
+        Value::Object(inner) => inner.iter_mut().for_each(|(name, value)| spoil_enums(name, value)),
+        Value::Array(inner) => inner.iter_mut().for_each(|value| spoil_enums(name, value)),
         _ => {}
     }
 }
@@ -199,6 +209,15 @@ const ENUMS: &[&str] = &[
     "storageCategory",
     "robotType",
     "density",
+    "severity",
+    "category",
+    "scanState",
+    "scanResult",
+    "workloadType",
+    "driveType",
+    "driveStatus",
+    "mediaType",
+    "poolType",
 ];
 
 fn each_attribute(row: &mut Value, mut change: impl FnMut(&str, &mut Value)) {

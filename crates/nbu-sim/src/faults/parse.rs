@@ -74,7 +74,7 @@ fn read(
     number.filter(|number| range.contains(number)).ok_or_else(|| wrong.to_owned())
 }
 
-/// A right that a key can be without; [`Denial::from_str`] reads `jobs`, `job-counts` or `storage`.
+/// A right that a key can be without; [`Denial::from_str`] reads `jobs`, `job-counts`, `storage` or `others`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
     /// [`Permissions::jobs`].
@@ -83,6 +83,8 @@ pub enum Denial {
     JobCounts,
     /// [`Permissions::storage`].
     Storage,
+    /// [`Permissions::others`].
+    Others,
 }
 
 impl Denial {
@@ -93,6 +95,7 @@ impl Denial {
             Self::Jobs => Permissions { jobs: false, ..permissions },
             Self::JobCounts => Permissions { job_counts: false, ..permissions },
             Self::Storage => Permissions { storage: false, ..permissions },
+            Self::Others => Permissions { others: false, ..permissions },
         }
     }
 }
@@ -105,7 +108,8 @@ impl FromStr for Denial {
             "jobs" => Ok(Self::Jobs),
             "job-counts" => Ok(Self::JobCounts),
             "storage" => Ok(Self::Storage),
-            _ => Err(format!("no permission {text:?}: jobs, job-counts or storage")),
+            "others" => Ok(Self::Others),
+            _ => Err(format!("no permission {text:?}: jobs, job-counts, storage or others")),
         }
     }
 }
@@ -191,8 +195,9 @@ mod tests {
         assert_eq!(denied(&["jobs"]), Permissions { jobs: false, ..Permissions::ALL });
         assert_eq!(denied(&["job-counts"]), Permissions { job_counts: false, ..Permissions::ALL });
         assert_eq!(denied(&["storage"]), Permissions { storage: false, ..Permissions::ALL });
-        assert_eq!(denied(&["jobs", "storage", "job-counts", "jobs"]), Permissions::NONE);
+        let all = ["jobs", "storage", "job-counts", "others", "jobs"];
+        assert_eq!(denied(&all), Permissions::NONE);
         let said = "job".parse::<Denial>().unwrap_err();
-        assert!(said.contains("jobs, job-counts or storage"), "{said}");
+        assert!(said.contains("jobs, job-counts, storage or others"), "{said}");
     }
 }

@@ -21,6 +21,7 @@ pub(crate) struct Ops(u8);
 
 impl Ops {
     const COMPARE: u8 = 1;
+    const BOUND: u8 = 16;
     const EQUAL: u8 = 2;
     const UNEQUAL: u8 = 4;
     const SUBSTRING: u8 = 8;
@@ -30,8 +31,10 @@ impl Ops {
     pub(crate) const EQ: Self = Self(Self::EQUAL);
     /// `eq ne`.
     pub(crate) const EQ_NE: Self = Self(Self::EQUAL | Self::UNEQUAL);
+    /// `le ge`.
+    pub(crate) const RANGE: Self = Self(Self::BOUND);
     /// `eq ne lt gt le ge`.
-    pub(crate) const ORDER: Self = Self(Self::EQUAL | Self::UNEQUAL | Self::COMPARE);
+    pub(crate) const ORDER: Self = Self(Self::EQUAL | Self::UNEQUAL | Self::COMPARE | Self::BOUND);
     /// `eq ne contains startswith endswith`.
     pub(crate) const TEXT: Self = Self(Self::EQUAL | Self::UNEQUAL | Self::SUBSTRING);
     /// `contains startswith endswith`.
@@ -41,7 +44,8 @@ impl Ops {
         let bit = match op {
             Op::Eq => Self::EQUAL,
             Op::Ne => Self::UNEQUAL,
-            Op::Lt | Op::Gt | Op::Le | Op::Ge => Self::COMPARE,
+            Op::Lt | Op::Gt => Self::COMPARE,
+            Op::Le | Op::Ge => Self::BOUND,
             Op::Contains | Op::StartsWith | Op::EndsWith => Self::SUBSTRING,
         };
         self.0 & bit != 0

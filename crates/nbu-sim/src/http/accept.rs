@@ -153,14 +153,17 @@ fn handle(
     if !parts.uri.path().starts_with(PREFIX) {
         return Reply::not_found(newest.api_version());
     }
-    let mut routes = ROUTES.iter().filter(|route| route.path == request.path()).peekable();
+    let mut routes = ROUTES
+        .iter()
+        .filter(|route| route.path == request.path() && route.since <= newest)
+        .peekable();
     if routes.peek().is_none() {
         return Reply::not_found(newest.api_version());
     }
     let Some(route) = routes.find(|route| route.method == request.method()) else {
         return Reply::method_not_allowed(newest.api_version());
     };
-    match admit(route, newest, request, authorization) {
+    match admit(server, route, newest, request, authorization) {
         Ok(()) => (route.handle)(server, request),
         Err(reply) => *reply,
     }
@@ -168,6 +171,7 @@ fn handle(
 
 /// Fixes the version, and turns away who has no key or speaks no version of ours.
 fn admit(
+    server: &Shared,
     route: &Route,
     newest: crate::settings::Release,
     request: &mut Request,
@@ -183,6 +187,9 @@ fn admit(
     let Some(version) = negotiate::version(request.header("accept"), newest) else {
         return Err(Box::new(Reply::not_acceptable(newest.api_version())));
     };
+    if !server.grants(route.permission) {
+        return Err(Box::new(Reply::unauthorized(newest.api_version())));
+    }
     let typed = request.method() != "POST"
         || negotiate::version(request.header("content-type"), newest).is_some();
     request.serve(version);

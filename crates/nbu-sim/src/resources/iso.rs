@@ -2,6 +2,13 @@
 
 use jiff::{Timestamp, tz::Offset};
 
+/// `2020-05-06T11:41:45.000Z` for a time in unix milliseconds.
+pub(crate) fn text(ms: i64) -> String {
+    let mut out = Vec::with_capacity(24);
+    write_ms(&mut out, ms);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Appends `2020-05-06T11:41:45.000Z` for a time in unix milliseconds.
 pub(crate) fn write_ms(out: &mut Vec<u8>, ms: i64) {
     let time = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);

@@ -1,15 +1,24 @@
 //! The resources that the server has: one file each, and one row each in [`ROUTES`].
 
+pub(crate) mod alerts;
+mod cursor_list;
+pub(crate) mod disk_pools;
+pub(crate) mod images;
 pub(crate) mod iso;
 mod job_count;
 pub(crate) mod jobs;
 pub(crate) mod offset;
 mod ping;
+pub(crate) mod scans;
+pub(crate) mod slos;
 mod storage_units;
+pub(crate) mod tape_drives;
+pub(crate) mod tape_media;
 
 use crate::http::reply::Reply;
 use crate::http::request::Request;
 use crate::server::Shared;
+use crate::settings::Release::{self, R10_5};
 
 /// What answers a request.
 type Handler = fn(&Shared, &Request) -> Reply;
@@ -24,11 +33,16 @@ pub(crate) enum Access {
 }
 
 /// One operation.
+#[derive(Clone, Copy)]
 pub(crate) struct Route {
     pub(crate) method: &'static str,
     /// Path under `/netbackup`.
     pub(crate) path: &'static str,
     pub(crate) access: Access,
+    /// The first release that has it.
+    pub(crate) since: Release,
+    /// RBAC namespace without which it answers 401; empty where its handler checks that itself.
+    pub(crate) permission: &'static str,
     pub(crate) handle: Handler,
 }
 
@@ -38,8 +52,33 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/admin/jobs", Access::Key, jobs::get),
     route("POST", "/admin/jobs-count-requests", Access::Key, job_count::post),
     route("GET", "/storage/storage-units", Access::Key, storage_units::get),
+    list("/manage/alerts", "|MANAGE|EMAIL-NOTIFICATIONS|", alerts::get),
+    list("/malware/latest-scan-results", "|MANAGE|MALWARE|", scans::get),
+    list("/catalog/images", "|MANAGE|IMAGES|", images::get),
+    list("/servicecatalog/slos", "SERVICE-CATALOG", slos::get),
+    list("/storage/drives", "|STORAGE|TAPE-DEVICES|", tape_drives::get),
+    newer(
+        R10_5,
+        list("/storage/robots-device-hosts", "|STORAGE|TAPE-DEVICES|", tape_drives::robots),
+    ),
+    newer(R10_5, list("/storage/tape-media", "|STORAGE|TAPE-MEDIA|", tape_media::get)),
+    newer(
+        R10_5,
+        list("/storage/tape-volume-pools", "|STORAGE|TAPE-MEDIA|VOLUME-POOLS|", tape_media::pools),
+    ),
+    list("/storage/disk-pools", "|STORAGE|DISK-POOLS|", disk_pools::get),
 ];
 
 const fn route(method: &'static str, path: &'static str, access: Access, handle: Handler) -> Route {
-    Route { method, path, access, handle }
+    Route { method, path, access, since: Release::R10_3, permission: "", handle }
+}
+
+/// A list or document of every release that takes a permission.
+const fn list(path: &'static str, permission: &'static str, handle: Handler) -> Route {
+    Route { permission, ..route("GET", path, Access::Key, handle) }
+}
+
+/// ... that not every release has.
+const fn newer(since: Release, route: Route) -> Route {
+    Route { since, ..route }
 }

@@ -4,7 +4,90 @@ use std::ops::{Range, RangeInclusive};
 
 use serde_json::{Map, Value, json};
 
+use crate::http::reply::Reply;
 use crate::http::request::{Request, encode};
+use crate::server::Shared;
+use crate::world::World;
+
+/// How the answers of an offset list look.
+pub(crate) struct OffsetList {
+    pub(crate) path: &'static str,
+    pub(crate) limits: RangeInclusive<usize>,
+    pub(crate) envelope: Envelope,
+}
+
+/// What is beside `data`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Envelope {
+    /// `meta` with page numbers, and `links`.
+    Full,
+    /// `meta` without page numbers.
+    Meta,
+    /// Nothing.
+    Bare,
+}
+
+impl OffsetList {
+    /// Answers the page that a request asks for. `rows` says which row of the world comes at which place,
+    /// or what is wrong with the request; `write` writes one.
+    pub(crate) fn answer(
+        &self,
+        server: &Shared,
+        request: &Request,
+        rows: impl FnOnce(&World) -> Result<Vec<usize>, Reply>,
+        write: impl Fn(&World, usize) -> Value,
+    ) -> Reply {
+        let page = match OffsetPage::of(request, self.limits.clone()) {
+            Ok(page) => page,
+            Err(detail) => return Reply::bad_request(request.served(), &detail),
+        };
+        let body = server.read_world(|world| {
+            let rows = rows(world)?;
+            let data: Vec<Value> =
+                rows[page.range(rows.len())].iter().map(|row| write(world, *row)).collect();
+            Ok(self.envelope(page, rows.len(), &data, &server.absolute(self.path), request))
+        });
+        match body {
+            Ok(body) => Reply::json(200, request.served(), body.to_string().into_bytes()),
+            Err(reply) => reply,
+        }
+    }
+
+    fn envelope(
+        &self,
+        page: OffsetPage,
+        count: usize,
+        data: &[Value],
+        address: &str,
+        request: &Request,
+    ) -> Value {
+        let mut meta = page.meta(count);
+        match self.envelope {
+            Envelope::Full => {
+                let links = OffsetPage::links(&meta, address, request);
+                json!({ "data": data, "meta": meta, "links": links })
+            }
+            Envelope::Meta => {
+                for name in ["page", "pages"] {
+                    meta["pagination"].as_object_mut().map(|pagination| pagination.remove(name));
+                }
+                json!({ "data": data, "meta": meta })
+            }
+            Envelope::Bare => json!({ "data": data }),
+        }
+    }
+}
+
+/// All rows of a list that takes no filter here.
+pub(crate) fn all(request: &Request, count: usize) -> Result<Vec<usize>, Reply> {
+    match request.parameter("filter").or(request.parameter("sort")) {
+        None => Ok((0..count).collect()),
+        Some(_) => Err(Reply::bad_request(
+            request.served(),
+            "the simulator does not filter or sort this list",
+        )),
+    }
+}
 
 /// What page was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

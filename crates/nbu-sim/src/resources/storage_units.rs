@@ -104,10 +104,10 @@ fn add_own(all: &mut Value, unit: &StorageUnit, now: i64) {
 
 /// Units of disk pools relate to their pool; the others to nothing.
 fn relationships(unit: &StorageUnit) -> Value {
-    if matches!(unit.category, "TAPE" | "BASIC_DISK") {
+    if !unit.has_pool() {
         return json!({});
     }
-    let id = format!("{}:dp-{}", unit.server_type, unit.name);
+    let id = format!("{}:{}", unit.server_type, unit.pool_name());
     json!({"diskPool": {
         "links": {"related": {"href": format!("/storage/disk-pools/{id}")}},
         "data": {"type": "diskPool", "id": id},

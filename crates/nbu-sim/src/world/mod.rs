@@ -7,8 +7,10 @@ pub(crate) mod births;
 pub(crate) mod generate;
 pub(crate) mod job;
 pub(crate) mod names;
+pub(crate) mod recurring;
 pub(crate) mod script;
 pub(crate) mod storage;
+pub(crate) mod tape;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -17,8 +19,14 @@ use std::time::Duration;
 use self::births::Births;
 use self::job::{Job, Look, Step};
 use self::names::Names;
+use self::tape::Tape;
 use crate::clock::{Clock, stamp};
 use crate::model::JobState;
+use crate::resources::alerts::Alert;
+use crate::resources::disk_pools::DiskPool;
+use crate::resources::images::Image;
+use crate::resources::scans::Scan;
+use crate::resources::slos::Slo;
 use crate::settings::Settings;
 
 /// The first jobId; the others follow in the order of birth.
@@ -30,6 +38,12 @@ pub(crate) type Index = Vec<(i64, u32)>;
 /// The simulated server's state.
 pub(crate) struct World {
     pub(crate) names: Names,
+    pub(crate) tape: Tape,
+    pub(crate) disk_pools: Vec<DiskPool>,
+    pub(crate) images: Vec<Image>,
+    pub(crate) scans: Vec<Scan>,
+    pub(crate) slos: Vec<Slo>,
+    pub(crate) alerts: Vec<Alert>,
     /// All jobs ever, in the order of birth: sorted by startTime and by jobId at once.
     pub(crate) jobs: Vec<Job>,
     pub(crate) steps: Vec<Step>,
@@ -57,7 +71,14 @@ impl World {
         let names = Names::new(settings);
         let mut births = Births::new(settings, now);
         let (jobs, steps) = births.history(settings, &names, now);
+        let images = Image::all(settings, &names);
         let mut world = Self {
+            tape: Tape::new(settings, &names),
+            disk_pools: DiskPool::all(settings, &names),
+            scans: Scan::all(settings, &images),
+            slos: Slo::all(settings),
+            alerts: Alert::all(settings),
+            images,
             names,
             jobs,
             steps,

@@ -59,7 +59,22 @@ impl StorageUnit {
     /// The units of a world. Their own generator: the number of units changes nothing about the jobs.
     pub(crate) fn all(settings: &Settings) -> Vec<Self> {
         let mut rng = Rng::with_seed(settings.seed ^ 0x5107_a6e0);
-        (0..settings.storage_units).map(|index| Self::new(&mut rng, index)).collect()
+        let mut units: Vec<Self> =
+            (0..settings.storage_units).map(|index| Self::new(&mut rng, index)).collect();
+        if settings.twins && units.len() > KINDS.len() {
+            units[KINDS.len()].name = Arc::clone(&units[0].name);
+        }
+        units
+    }
+
+    /// Whether it relates to a disk pool.
+    pub(crate) fn has_pool(&self) -> bool {
+        !matches!(self.category, "TAPE" | "BASIC_DISK")
+    }
+
+    /// The name of its disk pool.
+    pub(crate) fn pool_name(&self) -> String {
+        format!("dp-{}", self.name)
     }
 
     fn new(rng: &mut Rng, index: usize) -> Self {

@@ -1,0 +1,99 @@
+//! `GET /manage/alerts`: what the server tells its administrators (contract, section 2.2).
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use super::iso;
+use super::offset::{self, Envelope, OffsetList};
+use crate::http::reply::Reply;
+use crate::http::request::Request;
+use crate::server::Shared;
+use crate::settings::Settings;
+use crate::truth::Truth;
+use crate::world::{World, recurring};
+
+const LIST: OffsetList =
+    OffsetList { path: "/manage/alerts", limits: 1..=500, envelope: Envelope::Full };
+
+/// An alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Alert {
+    severity: &'static str,
+    context: &'static str,
+    sub_category: &'static str,
+    /// Alerts come again and again: which part of the period this one is.
+    phase: i64,
+}
+
+/// severity and context, by how often they come.
+const KINDS: [(&str, &str); 6] = [
+    ("ERROR", "JOB_STATE_FAILED"),
+    ("ERROR", "JOB_STATE_FAILED"),
+    ("WARNING", "JOB_STATE_SUSPEND"),
+    ("INFO", "JOB_TYPE_BACKUP"),
+    ("WARNING", "CREDENTIAL"),
+    ("ERROR", "GENERAL"),
+];
+
+/// Names of policies as they are displayed, which are not the jobs' own (contract, section 2.2).
+const SUB_CATEGORIES: [&str; 4] = ["STANDARD", "MS-WINDOWS", "VMWARE", "ORACLE"];
+
+impl Alert {
+    /// The alerts of a world.
+    pub(crate) fn all(settings: &Settings) -> Vec<Self> {
+        let mut rng = Rng::with_seed(settings.seed ^ 0xa1e7);
+        let alerts = (0..settings.alerts).map(|_| {
+            let (severity, context) = KINDS[rng.usize(0..KINDS.len())];
+            let sub_category = SUB_CATEGORIES[rng.usize(0..SUB_CATEGORIES.len())];
+            Self { severity, context, sub_category, phase: recurring::phase(&mut rng) }
+        });
+        alerts.collect()
+    }
+}
+
+pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
+    LIST.answer(server, request, |world| offset::all(request, world.alerts.len()), row)
+}
+
+fn row(world: &World, index: usize) -> Value {
+    let alert = &world.alerts[index];
+    let id = (index + 1).to_string();
+    json!({
+        "type": "alert",
+        "id": id,
+        "links": {"self": {"href": format!("/manage/alerts/{id}")}},
+        "attributes": {
+            "titleId": 10,
+            "title": format!("{} of a {} policy", alert.context, alert.sub_category),
+            "descriptionId": 11,
+            "description": "An alert of the simulator.",
+            "category": "JOB",
+            "subCategory": alert.sub_category,
+            "severity": alert.severity,
+            "context": alert.context,
+            "createdDateTime": iso::text(world.stamp(recurring::latest(alert.phase, world.now))),
+            "tags": [],
+            "systemDefined": true,
+            "params": {"policy": alert.sub_category},
+        },
+    })
+}
+
+/// An alert as it truly is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlertView {
+    /// severity.
+    pub severity: &'static str,
+    /// category.
+    pub category: &'static str,
+}
+
+impl Truth {
+    /// The alerts, in the order in which the server lists them.
+    pub fn alerts(&self) -> Vec<AlertView> {
+        self.read(|world| {
+            let view = |alert: &Alert| AlertView { severity: alert.severity, category: "JOB" };
+            world.alerts.iter().map(view).collect()
+        })
+    }
+}

@@ -1,0 +1,295 @@
+//! `GET /catalog/images`: the images, filtered (contract, section 2.4). Without a bound of backupTime the
+//! list is of the last 24 hours. What an image tells of malware and anomalies differs by release (contract,
+//! section 8): 10.3 has malwareScanResult only, 10.5 adds anomalyStatus, 11.0 adds malwareStatus.
+
+use fastrand::Rng;
+use serde_json::{Map, Value, json};
+
+use super::iso;
+use super::offset::{Envelope, OffsetList};
+use crate::filter::{self, Expr, Kind, Op, Ops, Spec, Value as Literal};
+use crate::http::reply::Reply;
+use crate::http::request::Request;
+use crate::server::Shared;
+use crate::settings::{Release, Settings};
+use crate::truth::Truth;
+use crate::world::names::Names;
+use crate::world::{World, recurring};
+
+const LIST: OffsetList =
+    OffsetList { path: "/catalog/images", limits: 1..=100, envelope: Envelope::Meta };
+
+/// The span of a list without a bound of backupTime, in milliseconds.
+const DEFAULT_SPAN: i64 = 24 * 3_600_000;
+
+/// malwareScanResult and malwareStatus that go together; the first ones by what a scan found.
+const FINDINGS: [(&str, &str); 6] = [
+    ("CLEAN", "CLEAN"),
+    ("IMPACTED", "INFECTION_DETECTED_BY_MALWARE_SCAN"),
+    ("NOT_SCANNED", "NOT_SCANNED"),
+    ("NOT_SUPPORTED", "NOT_SUPPORTED"),
+    ("NOT_SCANNED", "INFECTION_DETECTED_BY_FILE_HASH_SEARCH"),
+    ("NOT_SCANNED", "UNKNOWN_TYPE"),
+];
+
+/// anomalyStatus that a filter may ask for. UNDEFINED is in answers only.
+const ANOMALIES: [&str; 6] =
+    ["NOT_PROCESSED", "NOT_ANOMALOUS", "ANOMALOUS", "NOT_REVIEWED", "FALSE_POSITIVE", "IGNORED"];
+
+/// An image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Image {
+    pub(crate) client: usize,
+    policy: usize,
+    finding: usize,
+    anomaly: &'static str,
+    pub(crate) phase: i64,
+}
+
+impl Image {
+    /// The images of a world. The first ones were scanned, as many as there are scans.
+    pub(crate) fn all(settings: &Settings, names: &Names) -> Vec<Self> {
+        let mut rng = Rng::with_seed(settings.seed ^ 0x1a6e5);
+        let images = (0..settings.images).map(|index| Self {
+            client: rng.usize(0..names.clients.len()),
+            policy: rng.usize(0..names.policies.len()),
+            finding: match (index < settings.scans, rng.u32(0..10)) {
+                (true, 0..7) => 0,
+                (true, _) => 1,
+                (false, 0..6) => 2,
+                (false, 6 | 7) => 3,
+                (false, 8) => 4,
+                (false, _) => 5,
+            },
+            anomaly: ANOMALIES[rng.usize(0..ANOMALIES.len() * 2) % ANOMALIES.len()],
+            phase: recurring::phase(&mut rng),
+        });
+        images.collect()
+    }
+
+    /// Whether a scan found malware.
+    pub(crate) fn is_impacted(&self) -> bool {
+        FINDINGS[self.finding].0 == "IMPACTED"
+    }
+
+    /// When it was made last, as stamped.
+    pub(crate) fn backup_ms(&self, world: &World, now: i64) -> i64 {
+        let stamp = world.stamp(recurring::latest(self.phase, now));
+        stamp - stamp.rem_euclid(1000)
+    }
+}
+
+/// What a filter may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attribute {
+    BackupId,
+    BackupTime,
+    Client,
+    Policy,
+    ScanResult,
+    Anomaly,
+    Malware,
+}
+
+fn spec(name: &str, release: Release) -> Option<Spec<Attribute>> {
+    let words = |words: &[&'static str]| Kind::Enum(words.to_vec());
+    let (attribute, ops, kind) = match name {
+        "backupId" => (Attribute::BackupId, Ops::EQ, Kind::Text),
+        "backupTime" => (Attribute::BackupTime, Ops::RANGE, Kind::DateTime),
+        "clientName" => (Attribute::Client, Ops::EQ, Kind::Text),
+        "policyName" => (Attribute::Policy, Ops::EQ, Kind::Text),
+        "malwareScanResult" => {
+            let known = words(&["NOT_SCANNED", "IMPACTED", "CLEAN", "NOT_SUPPORTED"]);
+            (Attribute::ScanResult, Ops::EQ, known)
+        }
+        "anomalyStatus" if release >= Release::R10_5 => {
+            (Attribute::Anomaly, Ops::EQ, words(&ANOMALIES))
+        }
+        "malwareStatus" if release >= Release::R11_0 => {
+            (Attribute::Malware, Ops::EQ, words(&FINDINGS.map(|finding| finding.1)))
+        }
+        _ => return None,
+    };
+    Some(Spec { attribute, ops, kind })
+}
+
+pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
+    let release = request.release();
+    let text = request.parameter("filter").unwrap_or("").trim();
+    let filter = match text {
+        "" => None,
+        text => match filter::parse(text, &|name| spec(name, release)) {
+            Ok(filter) => Some(filter),
+            Err(error) => return Reply::bad_filter(request.served(), &error.to_string()),
+        },
+    };
+    let rows = |world: &World| Ok(select(world, filter.as_ref()));
+    LIST.answer(server, request, rows, |world, index| row(world, index, release))
+}
+
+fn select(world: &World, filter: Option<&Expr<Attribute>>) -> Vec<usize> {
+    let now = world.stamp(world.now);
+    let (mut from, mut to) = (now - DEFAULT_SPAN, now);
+    if let Some(filter) = filter {
+        filter.conjuncts(&mut |attribute, op, _| match (attribute, op) {
+            (Attribute::BackupTime, Op::Ge) => from = i64::MIN,
+            (Attribute::BackupTime, Op::Le) => to = i64::MAX,
+            _ => {}
+        });
+    }
+    let matches = |image: &Image| {
+        let made = image.backup_ms(world, world.now);
+        let value = |attribute| value(world, image, attribute);
+        (from..=to).contains(&made) && filter.is_none_or(|filter| filter.matches(&value))
+    };
+    let all = world.images.iter().enumerate();
+    all.filter(|(_, image)| matches(image)).map(|(index, _)| index).collect()
+}
+
+fn value<'w>(world: &'w World, image: &Image, attribute: Attribute) -> Literal<'w> {
+    match attribute {
+        Attribute::BackupId => Literal::Text(backup_id(world, image).into()),
+        Attribute::BackupTime => Literal::Integer(image.backup_ms(world, world.now)),
+        Attribute::Client => Literal::Text((&*world.names.clients[image.client]).into()),
+        Attribute::Policy => Literal::Text((&*world.names.policies[image.policy].name).into()),
+        Attribute::ScanResult => Literal::Text(FINDINGS[image.finding].0.into()),
+        Attribute::Anomaly => Literal::Text(image.anomaly.into()),
+        Attribute::Malware => Literal::Text(FINDINGS[image.finding].1.into()),
+    }
+}
+
+/// Client and time, as NetBackup names images.
+pub(crate) fn backup_id(world: &World, image: &Image) -> String {
+    let seconds = image.backup_ms(world, world.now) / 1000;
+    format!("{}_{seconds}", world.names.clients[image.client])
+}
+
+fn row(world: &World, index: usize, release: Release) -> Value {
+    let image = &world.images[index];
+    let id = backup_id(world, image);
+    let mut attributes = attributes(world, image);
+    let (scan_result, malware_status) = FINDINGS[image.finding];
+    attributes["malwareScanResult"] = scan_result.into();
+    if release >= Release::R10_5 {
+        attributes["anomalyStatus"] = image.anomaly.into();
+    }
+    if release >= Release::R11_0 {
+        attributes["malwareStatus"] = malware_status.into();
+    }
+    json!({
+        "links": {"self": {"href": format!("/catalog/images/{id}")}},
+        "type": "image",
+        "id": id,
+        "attributes": attributes,
+    })
+}
+
+fn attributes(world: &World, image: &Image) -> Value {
+    let mut all = Map::new();
+    for part in [whose(world, image), times(image.backup_ms(world, world.now)), sizes(), flags()] {
+        if let Value::Object(part) = part {
+            all.extend(part);
+        }
+    }
+    Value::Object(all)
+}
+
+fn whose(world: &World, image: &Image) -> Value {
+    let policy = &world.names.policies[image.policy];
+    json!({
+        "policyType": policy.policy_type,
+        "clientName": &*world.names.clients[image.client],
+        "policyName": &*policy.name,
+        "scheduleType": "FULL",
+        "scheduleName": "Weekly-Full",
+        "creator": "root",
+        "dataClassification": "",
+        "keyword": "",
+        "originMasterServer": &*world.names.server,
+        "providerGeneratedId": "",
+        "proxyClient": "",
+        "slpName": "",
+        "contentFile": format!("{}_FULL.f", policy.name),
+    })
+}
+
+fn times(made: i64) -> Value {
+    let never = iso::text(0);
+    json!({
+        "backupTime": iso::text(made),
+        "blockIncrementalFullTime": never,
+        "elapsedTimeSeconds": 600,
+        "expiration": iso::text(made + 30 * DEFAULT_SPAN),
+        "remoteExpirationDate": never,
+        "tirExpirationDate": never,
+    })
+}
+
+fn sizes() -> Value {
+    json!({
+        "contentFileSize": "1024",
+        "kbytes": 1_048_576,
+        "kbytesDataTransferred": 524_288,
+        "numCopies": 1,
+        "numFiles": 1000,
+        "numberFragments": 0,
+        "fragments": [],
+        "drMediaList": [],
+        "streamNumber": 0,
+        "streamAggregatedKbytes": 0,
+        "streamAggregatedFiles": 0,
+    })
+}
+
+fn flags() -> Value {
+    json!({
+        "backupCopyType": "DEFAULT",
+        "backupStatus": 0,
+        "clientCharset": 0,
+        "compression": false,
+        "contentFileCompressed": "NOT",
+        "encryption": "NONE",
+        "extendedSecurityInfo": false,
+        "fileSystemOnly": false,
+        "imageDumpLevel": 0,
+        "imageType": "NORMAL",
+        "jobId": 0,
+        "mpx": false,
+        "pfiType": 0,
+        "primaryCopy": 1,
+        "retentionLevel": 3,
+        "slpVersion": 0,
+        "slpCompleted": 0,
+        "version": 14,
+        "vmType": "NONE",
+    })
+}
+
+/// An image as it truly is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageView {
+    /// backupTime, server time in unix milliseconds.
+    pub backup_ms: i64,
+    /// malwareScanResult, which all releases have.
+    pub scan_result: &'static str,
+    /// malwareStatus, which releases have from 11.0 on.
+    pub malware_status: &'static str,
+    /// anomalyStatus, which releases have from 10.5 on.
+    pub anomaly_status: &'static str,
+}
+
+impl Truth {
+    /// The images of the last 24 hours.
+    pub fn images(&self) -> Vec<ImageView> {
+        let (at, now) = (self.at, self.server_time());
+        self.read(|world| {
+            let views = world.images.iter().map(|image| ImageView {
+                backup_ms: image.backup_ms(world, at),
+                scan_result: FINDINGS[image.finding].0,
+                malware_status: FINDINGS[image.finding].1,
+                anomaly_status: image.anomaly,
+            });
+            views.filter(|view| view.backup_ms >= now - DEFAULT_SPAN).collect()
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! Alerts: what the server tells its administrators (contract, section 2.2).
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use super::counts::{Counts, Seen, label};
+use super::{Cadence, Collected, Collector, Row};
+use crate::metric::{Definition, Metric, Samples};
+use crate::netbackup::lenient::{self, Text};
+use crate::netbackup::{Error, Query, Resource, Session};
+
+pub(super) const ROW: Row = Row {
+    name: "alerts",
+    resource: &ALERTS,
+    cadence: Cadence::Slow,
+    core: false,
+    metrics: || vec![ALERTS_COUNT.definition()] as Vec<&'static Definition>,
+    enabled: |config| config.alerts,
+    build: |_| Box::new(Alerts),
+    same: |_, _| true,
+};
+
+static ALERTS: Resource = Resource {
+    name: "alerts",
+    path: "/manage/alerts",
+    permission: "|MANAGE|EMAIL-NOTIFICATIONS|",
+    // It documents none.
+    max_limit: 0,
+};
+
+/// Severities, and the only category that there is; closed sets.
+const SEVERITIES: [&str; 3] = ["INFO", "WARNING", "ERROR"];
+const CATEGORY: &str = "JOB";
+
+/// The attributes of an alert that the agent uses.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct AlertRow<'a> {
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    severity: Text<'a>,
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    category: Text<'a>,
+}
+
+static ALERTS_COUNT: Metric<2> = Metric::gauge(
+    "nbu.alerts.count",
+    "{alert}",
+    &["severity", "category"],
+    "Alerts that the server keeps, by severity and category.",
+);
+
+struct Alerts;
+
+#[async_trait]
+impl Collector for Alerts {
+    async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
+        let (mut counts, mut seen, mut unreadable) = (Counts::default(), Seen::default(), 0);
+        for severity in SEVERITIES {
+            counts.expect([severity, CATEGORY]);
+        }
+        let mut walk = session.offset_walk(&ALERTS, &Query::all());
+        while let Some(page) = walk.next_page::<AlertRow<'_>>().await? {
+            unreadable += page.unreadable;
+            for alert in page.rows.iter().filter(|alert| seen.is_new(&alert.id)) {
+                counts.add([label(&alert.severity), label(&alert.category)]);
+            }
+        }
+        let mut samples = Samples::new();
+        counts.record(&ALERTS_COUNT, &mut samples);
+        Ok(Collected::whole(samples, unreadable))
+    }
+}

@@ -1,0 +1,125 @@
+//! Rows counted by their labels, for the collectors that do nothing else.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+
+use crate::metric::{Metric, Samples};
+use crate::netbackup::lenient::Text;
+use crate::netbackup::wire::Id;
+
+/// What stands for a value that the server left out: an empty label would be no label at all.
+pub(super) const UNKNOWN: &str = "UNKNOWN";
+
+/// What stands for the values that are beyond [`MOST`].
+const OTHER: &str = "OTHER";
+
+/// Combinations of labels that one collector tells apart. Values that the agent does not know are
+/// carried as they come; a server that makes up a new one for each row must not flood the metrics.
+const MOST: usize = 10_000;
+
+/// A label for a value that may be missing.
+pub(super) fn label<'a>(value: &'a Text<'_>) -> &'a str {
+    value.as_deref().map(str::trim).filter(|text| !text.is_empty()).unwrap_or(UNKNOWN)
+}
+
+/// How often each combination of labels came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Counts<const N: usize>(BTreeMap<[Box<str>; N], u64>);
+
+impl<const N: usize> Default for Counts<N> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<const N: usize> Counts<N> {
+    /// Counts a row.
+    pub(super) fn add(&mut self, labels: [&str; N]) {
+        *self.place(labels) += 1;
+    }
+
+    /// Has the combination exported, at 0 where no row has it.
+    pub(super) fn expect(&mut self, labels: [&str; N]) {
+        self.place(labels);
+    }
+
+    /// Begins anew: what was counted is expected.
+    pub(super) fn reset(&mut self) {
+        self.0.values_mut().for_each(|count| *count = 0);
+    }
+
+    /// Records a series for each combination.
+    pub(super) fn record(&self, metric: &'static Metric<N>, samples: &mut Samples) {
+        for (labels, count) in &self.0 {
+            samples.record(metric, labels.each_ref().map(|label| &**label), *count as f64);
+        }
+    }
+
+    fn place(&mut self, labels: [&str; N]) -> &mut u64 {
+        let labels = labels.map(Box::from);
+        let full = self.0.len() >= MOST && !self.0.contains_key(&labels);
+        self.0.entry(if full { [(); N].map(|()| OTHER.into()) } else { labels }).or_default()
+    }
+}
+
+/// Records that were met: a list that changes while it is paged may show one twice.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    hasher: RandomState,
+    ids: HashSet<u64>,
+}
+
+impl Seen {
+    /// Whether it is met for the first time; one without an id always is.
+    pub(super) fn is_new(&mut self, id: &Id<'_>) -> bool {
+        *id == Id::Missing || self.ids.insert(self.hasher.hash_one(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static COUNT: Metric<2> = Metric::gauge("test.count", "", &["a", "b"], "Help.");
+
+    #[test]
+    fn what_is_expected_and_does_not_come_is_zero() {
+        let mut counts = Counts::default();
+        counts.expect(["x", "y"]);
+        counts.add(["x", "z"]);
+        counts.reset();
+        counts.add(["x", "y"]);
+        let mut samples = Samples::new();
+        counts.record(&COUNT, &mut samples);
+        let (families, _) = samples.finish();
+        let values: Vec<_> = families[0].points.iter().map(|point| point.value.clone()).collect();
+        assert_eq!(values, [1.0, 0.0].map(crate::metric::Value::Number));
+    }
+
+    #[test]
+    fn a_flood_of_new_values_is_one_series_beyond_the_limit() {
+        let mut counts = Counts::default();
+        for row in 0..MOST + 500 {
+            counts.add([&row.to_string(), "b"]);
+        }
+        counts.add(["7", "b"]);
+        assert_eq!(counts.0.len(), MOST + 1);
+        assert_eq!(counts.0[&[OTHER.into(), OTHER.into()]], 500);
+        assert_eq!(counts.0[&["7".into(), "b".into()]], 2);
+    }
+
+    #[test]
+    fn a_missing_value_is_unknown() {
+        assert_eq!(label(&None), UNKNOWN);
+        assert_eq!(label(&Some(" ".into())), UNKNOWN);
+        assert_eq!(label(&Some(" WRITE ".into())), "WRITE");
+    }
+
+    #[test]
+    fn a_record_is_new_once() {
+        let mut seen = Seen::default();
+        assert!(seen.is_new(&Id::Number(1)) && seen.is_new(&Id::Text("1".into())));
+        assert!(!seen.is_new(&Id::Number(1)) && !seen.is_new(&Id::Text("1".into())));
+        assert!(seen.is_new(&Id::Missing) && seen.is_new(&Id::Missing));
+    }
+}

@@ -1,0 +1,54 @@
+//! Service level objectives, which the product calls protection plans (contract, section 2.4).
+
+use async_trait::async_trait;
+use serde::de::IgnoredAny;
+
+use super::counts::Seen;
+use super::{Cadence, Collected, Collector, Row};
+use crate::metric::{Definition, Metric, Samples};
+use crate::netbackup::{Error, Query, Resource, Session};
+
+pub(super) const ROW: Row = Row {
+    name: "slo",
+    resource: &SLOS,
+    cadence: Cadence::Slow,
+    core: false,
+    metrics: || vec![SLO_COUNT.definition()] as Vec<&'static Definition>,
+    enabled: |config| config.slo,
+    build: |_| Box::new(Slo),
+    same: |_, _| true,
+};
+
+/// Its answers have no word on paging: a page that is not full is the last one.
+static SLOS: Resource = Resource {
+    name: "slos",
+    path: "/servicecatalog/slos",
+    permission: "VIEW of the protection plans themselves",
+    max_limit: 0,
+};
+
+static SLO_COUNT: Metric<0> = Metric::gauge(
+    "nbu.slo.count",
+    "{slo}",
+    &[],
+    "Service level objectives (protection plans) that the role of the API key may see.",
+);
+
+struct Slo;
+
+#[async_trait]
+impl Collector for Slo {
+    async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
+        let (mut count, mut unreadable, mut seen) = (0_u64, 0, Seen::default());
+        let mut walk = session.offset_walk(&SLOS, &Query::all());
+        while let Some(page) = walk.next_page::<IgnoredAny>().await? {
+            unreadable += page.unreadable;
+            count += page.rows.iter().filter(|slo| seen.is_new(&slo.id)).count() as u64;
+        }
+        let mut samples = Samples::new();
+        samples.record(&SLO_COUNT, [], count as f64);
+        // The right is one to each plan: an empty list does not tell whether there is none.
+        let permitted = (count > 0).then_some(true);
+        Ok(Collected { permitted, ..Collected::whole(samples, unreadable) })
+    }
+}

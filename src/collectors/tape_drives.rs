@@ -1,0 +1,102 @@
+//! Tape drives: how many there are, and what each is (contract, section 2.1).
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use super::counts::{Counts, UNKNOWN, label};
+use super::{Cadence, Collected, Collector, Row};
+use crate::metric::{Definition, Metric, Samples};
+use crate::netbackup::lenient::{self, Text};
+use crate::netbackup::{Error, Query, Resource, Session};
+
+pub(super) const ROW: Row = Row {
+    name: "tape_drives",
+    resource: &DRIVES,
+    cadence: Cadence::Slow,
+    core: false,
+    metrics,
+    enabled: |config| config.tape,
+    build: |_| Box::new(TapeDrives),
+    same: |_, _| true,
+};
+
+static DRIVES: Resource = Resource {
+    name: "drives",
+    path: "/storage/drives",
+    permission: "|STORAGE|TAPE-DEVICES|",
+    max_limit: 100,
+};
+
+/// Values of driveStatus; a closed set.
+const STATUSES: [&str; 4] =
+    ["DRIVE_STATUS_UP", "DRIVE_STATUS_DOWN", "DRIVE_STATUS_MIXED", "DRIVE_STATUS_DISABLED"];
+
+/// The attributes of a drive that the agent uses. Its name is the record's id.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct DriveRow<'a> {
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    drive_type: Text<'a>,
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    drive_status: Text<'a>,
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    robot_type: Text<'a>,
+    /// None for a drive that stands alone.
+    #[serde(deserialize_with = "lenient::integer")]
+    robot_number: Option<i64>,
+    /// `<multiple>` for a drive that several hosts share.
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    device_host: Text<'a>,
+}
+
+static DRIVES_COUNT: Metric<3> = Metric::gauge(
+    "nbu.tape.drives.count",
+    "{drive}",
+    &["drive_type", "robot_type", "status"],
+    "Tape drives by type, kind of robot and driveStatus; each known status is there for the types that occur.",
+);
+static DRIVE_INFO: Metric<5> = Metric::gauge(
+    "nbu.tape.drive.info",
+    "",
+    &["drive_name", "media_server", "drive_type", "robot_number", "status"],
+    "1; properties of a tape drive. The media server of a shared one is <multiple>, the robot number of one that stands alone UNKNOWN.",
+);
+
+fn metrics() -> Vec<&'static Definition> {
+    vec![DRIVES_COUNT.definition(), DRIVE_INFO.definition()]
+}
+
+struct TapeDrives;
+
+#[async_trait]
+impl Collector for TapeDrives {
+    async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
+        let (mut samples, mut counts, mut unreadable) = (Samples::new(), Counts::default(), 0);
+        let mut walk = session.offset_walk(&DRIVES, &Query::all());
+        while let Some(page) = walk.next_page::<DriveRow<'_>>().await? {
+            unreadable += page.unreadable;
+            for drive in &page.rows {
+                let name = drive.id.to_string();
+                if name.is_empty() {
+                    unreadable += 1;
+                } else {
+                    fold(&name, drive, &mut counts, &mut samples);
+                }
+            }
+        }
+        counts.record(&DRIVES_COUNT, &mut samples);
+        Ok(Collected::whole(samples, unreadable))
+    }
+}
+
+fn fold(name: &str, drive: &DriveRow<'_>, counts: &mut Counts<3>, samples: &mut Samples) {
+    let (kind, robot) = (label(&drive.drive_type), label(&drive.robot_type));
+    let status = label(&drive.drive_status);
+    for known in STATUSES {
+        counts.expect([kind, robot, known]);
+    }
+    counts.add([kind, robot, status]);
+    let number = drive.robot_number.map_or_else(|| UNKNOWN.to_owned(), |number| number.to_string());
+    let host = label(&drive.device_host);
+    samples.record(&DRIVE_INFO, [name, host, kind, &number, status], 1.0);
+}

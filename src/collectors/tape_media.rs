@@ -1,0 +1,85 @@
+//! Tapes by pool, type and kind of robot, from NetBackup 10.5 on (contract, section 2.1).
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use super::counts::{Counts, Seen, label};
+use super::{Cadence, Collected, Collector, Row};
+use crate::metric::{Definition, Metric, Samples};
+use crate::netbackup::lenient::{self, Text};
+use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
+
+pub(super) const ROW: Row = Row {
+    name: "tape_media",
+    resource: &TAPE_MEDIA,
+    cadence: Cadence::Slow,
+    core: false,
+    metrics: || vec![MEDIA_COUNT.definition()] as Vec<&'static Definition>,
+    enabled: |config| config.tape,
+    build: |_| Box::new(TapeMedia::default()),
+    same: |_, _| true,
+};
+
+static TAPE_MEDIA: Resource = Resource {
+    name: "tape_media",
+    path: "/storage/tape-media",
+    permission: "|STORAGE|TAPE-MEDIA|",
+    max_limit: 100,
+};
+
+/// The attributes of a tape that the agent uses.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct TapeRow<'a> {
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    volume_pool: Text<'a>,
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    media_type: Text<'a>,
+    #[serde(borrow, deserialize_with = "lenient::object")]
+    robot: Option<Robot<'a>>,
+}
+
+/// What holds it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Robot<'a> {
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    robot_type: Text<'a>,
+}
+
+static MEDIA_COUNT: Metric<3> = Metric::gauge(
+    "nbu.tape.media.count",
+    "{tape}",
+    &["pool", "media_type", "robot_type"],
+    "Tapes by volume pool, media type and kind of robot. A combination that was seen since the agent started stays, at 0 where no tape has it any more. From NetBackup 10.5 on.",
+);
+
+/// Remembers the combinations: a scratch pool that runs empty must read 0, not vanish.
+#[derive(Default)]
+struct TapeMedia {
+    known: Counts<3>,
+}
+
+#[async_trait]
+impl Collector for TapeMedia {
+    fn since(&self) -> Option<ApiVersion> {
+        Some(ApiVersion::new(12, 0))
+    }
+
+    async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
+        let (mut counts, mut seen, mut unreadable) = (self.known.clone(), Seen::default(), 0);
+        counts.reset();
+        let mut walk = session.cursor_walk(&TAPE_MEDIA, &Query::all());
+        while let Some(page) = walk.next_page::<TapeRow<'_>>().await? {
+            unreadable += page.unreadable;
+            for tape in page.rows.iter().filter(|tape| seen.is_new(&tape.id)) {
+                let robot = tape.robot.as_ref().and_then(|robot| robot.robot_type.clone());
+                counts.add([label(&tape.volume_pool), label(&tape.media_type), label(&robot)]);
+            }
+        }
+        let mut samples = Samples::new();
+        counts.record(&MEDIA_COUNT, &mut samples);
+        self.known = counts;
+        Ok(Collected::whole(samples, unreadable))
+    }
+}

@@ -1,0 +1,78 @@
+//! Volume pools of tapes, from NetBackup 10.5 on (contract, section 2.1).
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use super::counts::label;
+use super::{Cadence, Collected, Collector, Row};
+use crate::metric::{Definition, Metric, Samples};
+use crate::netbackup::lenient::{self, Text};
+use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
+
+pub(super) const ROW: Row = Row {
+    name: "tape_pools",
+    resource: &VOLUME_POOLS,
+    cadence: Cadence::Slow,
+    core: false,
+    metrics: || vec![PARTIALLY_FULL.definition()] as Vec<&'static Definition>,
+    enabled: |config| config.tape,
+    build: |_| Box::new(TapePools),
+    same: |_, _| true,
+};
+
+static VOLUME_POOLS: Resource = Resource {
+    name: "tape_volume_pools",
+    path: "/storage/tape-volume-pools",
+    permission: "|STORAGE|TAPE-MEDIA|VOLUME-POOLS|",
+    max_limit: 100,
+};
+
+/// The attributes of a pool that the agent uses.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PoolRow<'a> {
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    volume_pool_name: Text<'a>,
+    /// `REGULAR_MEDIA_POOL`, `SCRATCH_MEDIA_POOL`, `CATALOG_MEDIA_POOL`, `AVAILABLE_MEDIA_POOL`.
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    pool_type: Text<'a>,
+    #[serde(deserialize_with = "lenient::integer")]
+    partially_full_media: Option<i64>,
+}
+
+static PARTIALLY_FULL: Metric<2> = Metric::gauge(
+    "nbu.tape.pool.partially_full",
+    "{tape}",
+    &["pool_name", "pool_type"],
+    "Tapes of a volume pool that are partially full (partiallyFullMedia). From NetBackup 10.5 on.",
+);
+
+struct TapePools;
+
+#[async_trait]
+impl Collector for TapePools {
+    fn since(&self) -> Option<ApiVersion> {
+        Some(ApiVersion::new(12, 0))
+    }
+
+    async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
+        let (mut samples, mut unreadable) = (Samples::new(), 0);
+        let mut walk = session.cursor_walk(&VOLUME_POOLS, &Query::all());
+        while let Some(page) = walk.next_page::<PoolRow<'_>>().await? {
+            unreadable += page.unreadable;
+            for pool in &page.rows {
+                let name = pool.volume_pool_name.as_deref().filter(|name| !name.is_empty());
+                let tapes = pool.partially_full_media.filter(|tapes| *tapes >= 0);
+                match (name, tapes) {
+                    (Some(name), Some(tapes)) => {
+                        let labels = [name, label(&pool.pool_type)];
+                        samples.record(&PARTIALLY_FULL, labels, tapes as f64);
+                    }
+                    (Some(_), None) => {}
+                    (None, _) => unreadable += 1,
+                }
+            }
+        }
+        Ok(Collected::whole(samples, unreadable))
+    }
+}

@@ -1,0 +1,208 @@
+//! One resource that is forbidden, fails or answers nonsense hides no other, and falsifies nothing.
+
+use std::collections::BTreeSet;
+
+use nbu_sim::{Fault, Release};
+
+use crate::support::expected::assert_same;
+use crate::support::resources::{ALL_ON, COLLECTORS, expected, is_of_resources};
+use crate::support::{Agent, Config, Page, simulate};
+use crate::{OFTEN, about, everything, settled, small};
+
+/// Each collector: its path, the namespace that it takes, and how its metrics begin.
+const RESOURCES: [(&str, &str, &str, &str); 9] = [
+    ("alerts", "/manage/alerts", "|MANAGE|EMAIL-NOTIFICATIONS|", "nbu_alerts_"),
+    ("malware", "/malware/latest-scan-results", "|MANAGE|MALWARE|", "nbu_malware_"),
+    ("catalog", "/catalog/images", "|MANAGE|IMAGES|", "nbu_catalog_"),
+    ("slo", "/servicecatalog/slos", "SERVICE-CATALOG", "nbu_slo_"),
+    ("tape_drives", "/storage/drives", "|STORAGE|TAPE-DEVICES|", "nbu_tape_drive"),
+    ("tape_media", "/storage/tape-media", "|STORAGE|TAPE-MEDIA|", "nbu_tape_media_"),
+    ("tape_robots", "/storage/robots-device-hosts", "|STORAGE|TAPE-DEVICES|", "nbu_tape_robot_"),
+    (
+        "tape_pools",
+        "/storage/tape-volume-pools",
+        "|STORAGE|TAPE-MEDIA|VOLUME-POOLS|",
+        "nbu_tape_pool_",
+    ),
+    ("disk_pools", "/storage/disk-pools", "|STORAGE|DISK-POOLS|", "nbu_disk_pool_"),
+];
+
+/// Scrapes until this collector has failed.
+async fn failed(agent: &Agent, collector: &str) -> Page {
+    let down = |page: &Page| about(page, "nbu_agent_collector_up", collector) == Some(0.0);
+    agent.scrape_until(&format!("{collector} fails"), down).await
+}
+
+#[test]
+fn every_collector_is_tried() {
+    assert_eq!(RESOURCES.map(|(collector, ..)| collector), COLLECTORS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forbidden_resource_is_told_and_hides_no_other() {
+    let namespaces: BTreeSet<&str> = RESOURCES.iter().map(|resource| resource.2).collect();
+    // Not as often as elsewhere: there are many sites.
+    let often = "collectionInterval: 2s, cacheTTL: 2s, staleAfter: 10m, scrapingInterval: 24h";
+    let mut config = Config::new().server(often).with(ALL_ON);
+    let mut simulators = Vec::new();
+    for namespace in namespaces {
+        let simulator = simulate(small()).await;
+        simulator.deny(namespace);
+        config = config.site(namespace, &simulator);
+        simulators.push((namespace, simulator));
+    }
+    let agent = Agent::start(&config).await;
+    for (site, simulator) in &simulators {
+        let denied: Vec<_> = RESOURCES.iter().filter(|resource| resource.2 == *site).collect();
+        let mut others = expected(&simulator.truth(), site, Release::R11_0);
+        others.retain(|(name, _), _| !denied.iter().any(|denied| name.starts_with(denied.3)));
+        let done = |page: &Page| page.of_site(site, is_of_resources).len() >= others.len();
+        let page = agent.scrape_until(&format!("what {site} does not forbid"), done).await;
+        assert_same(&page.of_site(site, is_of_resources), &others);
+        for (collector, ..) in denied {
+            let labels = [("site", *site), ("collector", *collector)];
+            let forbidden = |page: &Page| {
+                page.value("nbu_agent_collector_permitted", &labels) == Some(0.0)
+                    && page.value("nbu_agent_collector_up", &labels) == Some(0.0)
+            };
+            agent.scrape_until(&format!("{collector} is forbidden"), forbidden).await;
+        }
+        assert_eq!(page.value("nbu_agent_api_key_refused", &[("site", site)]), Some(0.0));
+    }
+    for (site, simulator) in &simulators {
+        simulator.permit(site);
+    }
+    for (site, simulator) in &simulators {
+        let all = expected(&simulator.truth(), site, Release::R11_0);
+        let back = |page: &Page| page.of_site(site, is_of_resources) == all;
+        agent.scrape_until(&format!("everything of {site}"), back).await;
+    }
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_resource_keeps_its_last_samples_until_they_are_stale() {
+    let simulator = simulate(small()).await;
+    let config = everything(&simulator).server(&OFTEN.replace("10m", "6s"));
+    let agent = Agent::start(&config).await;
+    let before = settled(&agent).await;
+    for (_, path, ..) in RESOURCES {
+        simulator.faults().add(Fault::on(path).status(500));
+    }
+    let down = |page: &Page| {
+        COLLECTORS.iter().all(|name| about(page, "nbu_agent_collector_up", name) == Some(0.0))
+    };
+    let page = agent.scrape_until("all of them fail", down).await;
+    assert_eq!(page.of_site("paris", is_of_resources), before.of_site("paris", is_of_resources));
+    for (collector, ..) in RESOURCES {
+        let kind = [("site", "paris"), ("collector", collector), ("kind", "server_error")];
+        assert!(page.value("nbu_agent_collector_errors_total", &kind) >= Some(1.0), "{collector}");
+        assert_eq!(about(&page, "nbu_agent_collector_supported", collector), Some(1.0));
+    }
+    let gone = |page: &Page| page.of_site("paris", is_of_resources).is_empty();
+    let page = agent.scrape_until("the stale samples are gone", gone).await;
+    assert_eq!(page.value("nbu_up", &[("site", "paris")]), Some(1.0), "of storage and jobs alone");
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_list_is_no_list() {
+    let simulator = simulate(nbu_sim::Settings { tapes: 300, scans: 300, ..small() }).await;
+    for path in ["/storage/tape-media", "/malware"] {
+        simulator.faults().add(Fault::on(path).from_page(3).status(500));
+    }
+    let agent = Agent::start(&everything(&simulator)).await;
+    failed(&agent, "tape_media").await;
+    let page = failed(&agent, "malware").await;
+    let partial =
+        |name: &str| name.starts_with("nbu_tape_media_") || name.starts_with("nbu_malware_");
+    assert!(page.of_site("paris", partial).is_empty());
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_cannot_be_read_are_counted_and_the_rest_lives() {
+    let simulator = simulate(small()).await;
+    // The counts of images need no record.
+    let lists = RESOURCES.iter().filter(|(collector, ..)| *collector != "catalog");
+    for (_, path, ..) in lists.clone() {
+        simulator.faults().add(Fault::on(path).garbage_record());
+    }
+    let agent = Agent::start(&everything(&simulator)).await;
+    let page = settled(&agent).await;
+    for (collector, _, _, prefix) in lists {
+        let skipped = about(&page, "nbu_agent_collector_unreadable_records_total", collector);
+        assert_eq!(skipped, Some(1.0), "{collector}");
+        assert_eq!(about(&page, "nbu_agent_collector_up", collector), Some(1.0), "{collector}");
+        assert!(!page.of_site("paris", |name| name.starts_with(prefix)).is_empty(), "{collector}");
+    }
+    let slos = simulator.truth().slos().len() as f64;
+    assert_eq!(page.value("nbu_slo_count", &[("site", "paris")]), Some(slos - 1.0));
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attributes_that_are_null_or_of_another_type_make_no_collector_fail() {
+    for fault in [Fault::null_attributes, Fault::wrong_types] {
+        let simulator = simulate(small()).await;
+        for (_, path, ..) in RESOURCES {
+            simulator.faults().add(fault(Fault::on(path)));
+        }
+        let agent = Agent::start(&everything(&simulator)).await;
+        let page = settled(&agent).await;
+        for collector in COLLECTORS {
+            assert_eq!(about(&page, "nbu_agent_collector_up", collector), Some(1.0), "{collector}");
+        }
+        let scans = simulator.truth().scans();
+        let files: i64 = scans.iter().skip(1).map(|scan| scan.scanned).sum();
+        let shown = page.value("nbu_malware_files_scanned", &[("site", "paris")]);
+        assert_eq!(shown, Some(files as f64), "the scan that does not tell adds nothing");
+        agent.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_nobody_knows_is_carried_as_it_comes() {
+    let simulator = simulate(small()).await;
+    for (_, path, ..) in RESOURCES {
+        simulator.faults().add(Fault::on(path).unknown_enum());
+    }
+    let agent = Agent::start(&everything(&simulator)).await;
+    let page = settled(&agent).await;
+    for (metric, label) in [
+        ("nbu_alerts_count", "severity"),
+        ("nbu_alerts_count", "category"),
+        ("nbu_malware_scan_count", "status"),
+        ("nbu_tape_drives_count", "status"),
+        ("nbu_tape_drives_count", "drive_type"),
+        ("nbu_tape_media_count", "media_type"),
+        ("nbu_tape_media_count", "robot_type"),
+        ("nbu_tape_pool_partially_full", "pool_type"),
+        ("nbu_disk_pool_volume_count", "state"),
+        ("nbu_disk_pool_volume_count", "storage_category"),
+    ] {
+        let series = page.of_site("paris", |name| name == metric);
+        let new = (label.to_owned(), "SOMETHING_NEW".to_owned());
+        assert!(series.keys().any(|(_, labels)| labels.contains(&new)), "{metric} {label}");
+    }
+    let known = expected(&simulator.truth(), "paris", Release::R11_0);
+    let drives: f64 = page.of_site("paris", |name| name == "nbu_tape_drives_count").values().sum();
+    let all = known.iter().filter(|((name, _), _)| name == "nbu_tape_drives_count");
+    assert_eq!(Some(drives), Some(all.map(|(_, value)| value).sum()), "no drive is lost");
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_two_pages_show_is_counted_once() {
+    let simulator = simulate(small()).await;
+    for path in
+        ["/manage", "/malware", "/servicecatalog", "/storage/tape-media", "/storage/disk-pools"]
+    {
+        simulator.faults().add(Fault::on(path).duplicate_rows());
+    }
+    let agent = Agent::start(&everything(&simulator)).await;
+    let page = settled(&agent).await;
+    let expected = expected(&simulator.truth(), "paris", Release::R11_0);
+    assert_same(&page.of_site("paris", is_of_resources), &expected);
+    agent.stop().await;
+}

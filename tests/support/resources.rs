@@ -1,0 +1,184 @@
+//! What a site must show of the optional resources, computed from the simulator's truth and from the
+//! meaning of the metrics as operators know it, not from the agent's code.
+
+use std::collections::BTreeMap;
+
+use nbu_sim::{Release, Truth};
+
+use super::exposition::{Series, key};
+
+/// The switches of `collectors` in the file, all on.
+pub const ALL_ON: &str = "collectors: { alerts: { enabled: true }, malware: { enabled: true }, \
+                          catalog: { enabled: true }, slo: { enabled: true }, \
+                          tape: { enabled: true } }";
+
+/// The collectors behind these switches.
+pub const COLLECTORS: [&str; 9] = [
+    "alerts",
+    "malware",
+    "catalog",
+    "slo",
+    "tape_drives",
+    "tape_media",
+    "tape_robots",
+    "tape_pools",
+    "disk_pools",
+];
+
+/// The collectors whose resource came with 10.5.
+pub const SINCE_10_5: [&str; 3] = ["tape_media", "tape_robots", "tape_pools"];
+
+/// Whether a metric is one of theirs.
+pub fn is_of_resources(name: &str) -> bool {
+    ["nbu_alerts_", "nbu_malware_", "nbu_catalog_", "nbu_slo_", "nbu_tape_", "nbu_disk_pool_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
+
+/// Series of one site that are put together.
+struct Shown<'s> {
+    site: &'s str,
+    series: BTreeMap<Series, f64>,
+}
+
+impl Shown<'_> {
+    fn add(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let labels: Vec<_> =
+            [("site", self.site)].into_iter().chain(labels.iter().copied()).collect();
+        *self.series.entry(key(name, &labels)).or_default() += value;
+    }
+}
+
+/// All series of the optional resources of a site whose server has this release.
+pub fn expected(truth: &Truth, site: &str, release: Release) -> BTreeMap<Series, f64> {
+    let mut shown = Shown { site, series: BTreeMap::new() };
+    alerts(truth, &mut shown);
+    malware(truth, &mut shown);
+    images(truth, release, &mut shown);
+    shown.add("nbu_slo_count", &[], truth.slos().len() as f64);
+    drives(truth, &mut shown);
+    disk_pools(truth, &mut shown);
+    if release >= Release::R10_5 {
+        tapes(truth, &mut shown);
+    }
+    shown.series
+}
+
+fn alerts(truth: &Truth, shown: &mut Shown<'_>) {
+    for severity in ["INFO", "WARNING", "ERROR"] {
+        shown.add("nbu_alerts_count", &[("severity", severity), ("category", "JOB")], 0.0);
+    }
+    for alert in truth.alerts() {
+        let labels = [("severity", alert.severity), ("category", alert.category)];
+        shown.add("nbu_alerts_count", &labels, 1.0);
+    }
+}
+
+fn malware(truth: &Truth, shown: &mut Shown<'_>) {
+    let states = [
+        "PENDING",
+        "IN_PROGRESS",
+        "SCAN_COMPLETED",
+        "SCAN_FAILED",
+        "CANCELLED",
+        "CANCEL_IN_PROGRESS",
+        "SCAN_STARTED",
+        "CLEANUP_IN_PROGRESS",
+        "CANCELLATION_INITIATED",
+    ];
+    for state in states {
+        shown.add("nbu_malware_scan_count", &[("status", state)], 0.0);
+    }
+    shown.add("nbu_malware_files_scanned", &[], 0.0);
+    shown.add("nbu_malware_files_infected", &[], 0.0);
+    for scan in truth.scans() {
+        shown.add("nbu_malware_scan_count", &[("status", scan.state)], 1.0);
+        shown.add("nbu_malware_files_scanned", &[], scan.scanned as f64);
+        shown.add("nbu_malware_files_infected", &[], scan.impacted as f64);
+    }
+}
+
+fn images(truth: &Truth, release: Release, shown: &mut Shown<'_>) {
+    let mut malware =
+        vec!["CLEAN", "INFECTION_DETECTED_BY_MALWARE_SCAN", "NOT_SCANNED", "NOT_SUPPORTED"];
+    if release >= Release::R11_0 {
+        malware.extend(["INFECTION_DETECTED_BY_FILE_HASH_SEARCH", "UNKNOWN_TYPE"]);
+    }
+    let anomalies: &[&str] = match release {
+        Release::R10_3 => &["UNKNOWN"],
+        _ => &[
+            "ANOMALOUS",
+            "NOT_ANOMALOUS",
+            "NOT_PROCESSED",
+            "NOT_REVIEWED",
+            "FALSE_POSITIVE",
+            "IGNORED",
+        ],
+    };
+    let name = "nbu_catalog_images_count";
+    for malware in malware {
+        for anomaly in anomalies {
+            shown.add(name, &[("malware_status", malware), ("anomaly_status", anomaly)], 0.0);
+        }
+    }
+    for image in truth.images() {
+        let malware = match image.scan_result {
+            _ if release >= Release::R11_0 => image.malware_status,
+            "IMPACTED" => "INFECTION_DETECTED_BY_MALWARE_SCAN",
+            other => other,
+        };
+        let anomaly = if release == Release::R10_3 { "UNKNOWN" } else { image.anomaly_status };
+        shown.add(name, &[("malware_status", malware), ("anomaly_status", anomaly)], 1.0);
+    }
+}
+
+fn drives(truth: &Truth, shown: &mut Shown<'_>) {
+    for drive in truth.tape_drives() {
+        let of_type = [("drive_type", drive.drive_type), ("robot_type", drive.robot_type)];
+        for status in ["UP", "DOWN", "MIXED", "DISABLED"] {
+            let status = format!("DRIVE_STATUS_{status}");
+            let labels = [of_type[0], of_type[1], ("status", status.as_str())];
+            shown.add("nbu_tape_drives_count", &labels, 0.0);
+        }
+        let labels = [of_type[0], of_type[1], ("status", drive.status)];
+        shown.add("nbu_tape_drives_count", &labels, 1.0);
+        let robot = drive.robot_number.map_or("UNKNOWN".to_owned(), |number| number.to_string());
+        let info = [
+            ("drive_name", &*drive.name),
+            ("media_server", &*drive.host),
+            of_type[0],
+            ("robot_number", &robot),
+            ("status", drive.status),
+        ];
+        let labels: Vec<_> = [("site", shown.site)].into_iter().chain(info).collect();
+        // However many are alike.
+        shown.series.insert(key("nbu_tape_drive_info", &labels), 1.0);
+    }
+}
+
+fn tapes(truth: &Truth, shown: &mut Shown<'_>) {
+    shown.add("nbu_tape_robot_device_hosts", &[], truth.robot_hosts() as f64);
+    for tape in truth.tapes() {
+        let labels = [
+            ("pool", &*tape.pool),
+            ("media_type", tape.media_type),
+            ("robot_type", tape.robot_type),
+        ];
+        shown.add("nbu_tape_media_count", &labels, 1.0);
+    }
+    for pool in truth.volume_pools() {
+        let labels = [("pool_name", &*pool.name), ("pool_type", pool.pool_type)];
+        shown.add("nbu_tape_pool_partially_full", &labels, pool.partially_full as f64);
+    }
+}
+
+fn disk_pools(truth: &Truth, shown: &mut Shown<'_>) {
+    for pool in truth.disk_pools() {
+        let of_pool = [("pool_name", &*pool.name), ("storage_category", pool.category)];
+        for state in ["UP", "DOWN", "UNKNOWN"] {
+            let labels = [of_pool[0], of_pool[1], ("state", state)];
+            let volumes = pool.volumes.iter().filter(|volume| **volume == state).count();
+            shown.add("nbu_disk_pool_volume_count", &labels, volumes as f64);
+        }
+    }
+}
