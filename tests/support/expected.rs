@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use nbu_sim::{JobState, Truth};
+use nbu_sim::{JobState, JobView, Truth};
 
 use super::exposition::{Series, key};
+
+/// How job types are renamed on the way out.
+pub type Renames = BTreeMap<String, String>;
 
 const STATES: [&str; 6] = ["QUEUED", "ACTIVE", "REQUEUED", "DONE", "SUSPENDED", "INCOMPLETE"];
 
@@ -28,12 +31,29 @@ pub const WINDOWED: [&str; 7] = [
 
 /// Counts of a site by state, and those of its window `(from, to]`, Unix ms.
 pub fn jobs(truth: &Truth, site: &str, from: i64, to: i64) -> BTreeMap<Series, f64> {
+    let (ended, live): (Vec<_>, Vec<_>) =
+        (truth.jobs_ended(from, to).collect(), truth.live_jobs().collect());
+    jobs_of(&ended, &live, site, &Renames::new())
+}
+
+/// The action of a job type.
+pub fn action<'a>(renames: &'a Renames, job_type: &'a str) -> &'a str {
+    renames.get(job_type).map_or(job_type, String::as_str)
+}
+
+/// The same of these jobs: those that ended in the window, and those that are live.
+pub fn jobs_of(
+    ended: &[JobView],
+    live: &[JobView],
+    site: &str,
+    renames: &Renames,
+) -> BTreeMap<Series, f64> {
     let mut expected: BTreeMap<Series, f64> = BTreeMap::new();
     let mut ratios: BTreeMap<Series, Vec<f64>> = BTreeMap::new();
     let mut actions: BTreeSet<&str> = BTreeSet::from(["BACKUP"]);
     let mut add = |series: Series, value: f64| *expected.entry(series).or_default() += value;
-    for job in truth.jobs_ended(from, to) {
-        let (action, policy_type) = (job.job_type, job.policy_type);
+    for job in ended {
+        let (action, policy_type) = (action(renames, job.job_type), job.policy_type);
         let status = job.status.to_string();
         actions.insert(action);
         let by_action = [("site", site), ("action", action)];
@@ -46,8 +66,7 @@ pub fn jobs(truth: &Truth, site: &str, from: i64, to: i64) -> BTreeMap<Series, f
         add(key("nbu_jobs_state_count", &[by_action[0], by_action[1], ("state", "DONE")]), 1.0);
         ratios.entry(key("nbu_jobs_dedup_ratio", &by_type)).or_default().push(job.dedup_ratio);
     }
-    let live: Vec<_> = truth.live_jobs().collect();
-    actions.extend(live.iter().map(|job| job.job_type));
+    actions.extend(live.iter().map(|job| action(renames, job.job_type)));
     for action in actions {
         for state in STATES {
             add(
@@ -64,7 +83,7 @@ pub fn jobs(truth: &Truth, site: &str, from: i64, to: i64) -> BTreeMap<Series, f
         );
     }
     for job in live {
-        let by_action = [("site", site), ("action", job.job_type)];
+        let by_action = [("site", site), ("action", action(renames, job.job_type))];
         let state = state_name(job.state);
         add(key("nbu_jobs_state_count", &[by_action[0], by_action[1], ("state", state)]), 1.0);
         if state == "QUEUED" {

@@ -10,6 +10,8 @@ pub mod exposition;
 pub mod process;
 pub mod received;
 pub mod resources;
+pub mod totals;
+pub mod work;
 
 use std::fmt::Write as _;
 use std::future::Future;
@@ -162,6 +164,12 @@ impl Agent {
     pub async fn scrape(&self) -> Page {
         let text = self.get("/metrics").await.text().await.expect("a body");
         Page::parse(&text)
+    }
+
+    /// The exposition, rendered just now: by itself it is at most once a second.
+    pub async fn fresh_text(&self) -> String {
+        self.supervisor.renderer().render_off_thread().await;
+        self.get("/metrics").await.text().await.expect("a body")
     }
 
     /// Scrapes until `done` says so; the last page.

@@ -40,6 +40,8 @@ pub struct JobView {
     pub kilobytes: i64,
     /// numberOfFiles; likewise.
     pub files: i64,
+    /// percentComplete.
+    pub percent_complete: i64,
     /// dedupRatio.
     pub dedup_ratio: f64,
     /// startTime.
@@ -90,6 +92,11 @@ pub struct Completion {
     pub files: i64,
     /// True for a job that never has children: bytes are counted on those.
     pub leaf: bool,
+    /// World time ([`crate::Clock::world_ms`]) from which lists show it.
+    pub listed_from: i64,
+    /// World time from which lists show something else: the job was resumed, or is purged. `None` where
+    /// neither is going to be.
+    pub listed_until: Option<i64>,
 }
 
 /// Capacities of a storage unit at an instant, in bytes.
@@ -167,6 +174,19 @@ impl Truth {
         self.jobs(|_| true)
     }
 
+    /// Jobs as lists show them at the instant, each late by its own delay, in the order of jobId: without
+    /// those that do not show yet, and those that are purged.
+    pub fn listed_jobs(&self) -> std::vec::IntoIter<JobView> {
+        let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
+        let views = world.jobs.iter().enumerate().filter_map(|(index, job)| {
+            let view = self.view_at(&world, index, self.at - i64::from(job.delay))?;
+            let ended = world.look(index, self.at - i64::from(job.delay))?.ended;
+            let purged = ended.is_some_and(|end| end + world.retention <= self.at);
+            (!purged).then_some(view)
+        });
+        views.collect::<Vec<_>>().into_iter()
+    }
+
     /// One job; `None` when it is not born.
     pub fn job(&self, job_id: i64) -> Option<JobView> {
         let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
@@ -183,6 +203,9 @@ impl Truth {
             for step in world.completions_of(job, self.at) {
                 let at = job.at(step);
                 let Some(look) = world.look(index, at) else { continue };
+                let delay = i64::from(job.delay);
+                let resumed = world.resumed_after(job, step).map(|at| at + delay);
+                let purged = (world.retention < i64::MAX / 8).then_some(at + world.retention);
                 all.push(Completion {
                     job_id: World::job_id(u32::try_from(index).unwrap_or(u32::MAX)),
                     attempt: i64::from(step.attempt),
@@ -195,6 +218,8 @@ impl Truth {
                     kilobytes: look.kilobytes,
                     files: look.files,
                     leaf: job.is_leaf(),
+                    listed_from: at + delay,
+                    listed_until: resumed.into_iter().chain(purged).min(),
                 });
             }
         }
@@ -234,7 +259,12 @@ impl Truth {
     }
 
     fn view(&self, world: &World, index: usize) -> Option<JobView> {
-        let look = world.look(index, self.at)?;
+        self.view_at(world, index, self.at)
+    }
+
+    /// A job as it is at world time `at`.
+    fn view_at(&self, world: &World, index: usize, at: i64) -> Option<JobView> {
+        let look = world.look(index, at)?;
         let job = &world.jobs[index];
         let names = &world.names;
         let kind = job.kind();
@@ -260,13 +290,14 @@ impl Truth {
             queue_reason: if waits { i64::from(job.queue_reason) } else { 0 },
             kilobytes: look.kilobytes,
             files: look.files,
+            percent_complete: percent(&look),
             dedup_ratio: dedup(job, &look),
             start_ms: world.start_stamp(job),
             end_ms: look.ended.map(|_| world.end_stamp(&look)),
             active_start_ms: look.active_from.map(|at| world.stamp(at)),
             last_update_ms: world.stamp(look.updated),
             visible_from_ms: world.stamp(look.updated + i64::from(job.delay)),
-            child_count: job.children_at(self.at),
+            child_count: job.children_at(at),
             purged: self.at >= world.now && world.is_purged(index),
         })
     }
@@ -285,6 +316,11 @@ fn policy_type(world: &World, job: &Job) -> &'static str {
     } else {
         "STANDARD"
     }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "0 to 100")]
+fn percent(look: &Look) -> i64 {
+    (look.progress * 100.0) as i64
 }
 
 /// dedupRatio is known at the end.

@@ -56,6 +56,10 @@ pub(crate) async fn before(actions: &[Action], request: &mut Request) -> Before 
                     *body,
                 )));
             }
+            Action::BadFilter => {
+                let reply = Reply::bad_filter("10.0", "An injected fault.");
+                return Before::Answer(Box::new(reply));
+            }
             Action::Html => return Before::Answer(Box::new(html(200))),
             Action::EndlessPages => {
                 let after = request.parameter("page[after]").and_then(endless_cursor);

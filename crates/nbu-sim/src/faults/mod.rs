@@ -29,6 +29,7 @@ pub enum ErrorBody {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Status { status: u16, retry_after: Option<String>, body: ErrorBody },
+    BadFilter,
     Latency(Duration),
     Hang,
     CloseConnection,
@@ -52,6 +53,8 @@ pub(crate) enum Action {
 pub struct Fault {
     path: String,
     method: Option<String>,
+    /// What the filter has in it.
+    filter: Option<String>,
     /// Matching requests that pass before it begins.
     skip: u64,
     /// Requests that it strikes; `None` is forever.
@@ -65,13 +68,21 @@ impl Fault {
     /// is a status of 500. `/admin/jobs` leaves `/admin/jobs-count-requests` alone.
     pub fn on(path: &str) -> Self {
         let action = Action::Status { status: 500, retry_after: None, body: ErrorBody::Json };
-        Self { path: path.to_owned(), method: None, skip: 0, times: None, from_page: 1, action }
+        let path = path.to_owned();
+        Self { path, method: None, filter: None, skip: 0, times: None, from_page: 1, action }
     }
 
     /// Only for this method, `GET` or `POST`.
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {
         self.method = Some(method.to_ascii_uppercase());
+        self
+    }
+
+    /// Only requests whose filter has this text in it.
+    #[must_use]
+    pub fn filter(mut self, text: &str) -> Self {
+        self.filter = Some(text.to_owned());
         self
     }
 
@@ -123,6 +134,12 @@ impl Fault {
             *body = kind;
         }
         self
+    }
+
+    /// Answers 400: the server does not take the filter.
+    #[must_use]
+    pub fn bad_filter(self) -> Self {
+        self.does(Action::BadFilter)
     }
 
     /// Answers rightly, but this much later.
@@ -227,10 +244,11 @@ impl Fault {
         self
     }
 
-    fn matches(&self, method: &str, path: &str, page: u32) -> bool {
+    fn matches(&self, method: &str, path: &str, filter: &str, page: u32) -> bool {
         let rest = path.strip_prefix(self.path.trim_end_matches('/'));
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             && self.method.as_deref().is_none_or(|wanted| wanted == method)
+            && self.filter.as_deref().is_none_or(|wanted| filter.contains(wanted))
             && page >= self.from_page
     }
 }
@@ -262,10 +280,10 @@ impl Faults {
     }
 
     /// What happens to a request; counts it.
-    pub(crate) fn strike(&self, method: &str, path: &str, page: u32) -> Vec<Action> {
+    pub(crate) fn strike(&self, method: &str, path: &str, filter: &str, page: u32) -> Vec<Action> {
         let mut actions = Vec::new();
         for (fault, seen) in self.rules().iter_mut() {
-            if !fault.matches(method, path, page) {
+            if !fault.matches(method, path, filter, page) {
                 continue;
             }
             *seen += 1;
@@ -291,7 +309,8 @@ mod tests {
     fn a_rule_strikes_the_requests_that_it_names() {
         let faults = Faults::default();
         faults.add(Fault::on("/admin").method("get").from_request(2).times(2).hang());
-        let strikes = |method, path, page| faults.strike(method, path, page).len();
+        let strikes =
+            |method, path, page| faults.strike(method, path, "state eq 'DONE'", page).len();
         assert_eq!(strikes("GET", "/storage", 1), 0);
         assert_eq!(strikes("POST", "/admin/jobs", 1), 0);
         assert_eq!(strikes("GET", "/administration", 1), 0);
@@ -301,5 +320,9 @@ mod tests {
         faults.clear();
         faults.add(Fault::on("/").from_page(3).html());
         assert_eq!((strikes("GET", "/x", 2), strikes("GET", "/x", 3)), (0, 1));
+        faults.clear();
+        faults.add(Fault::on("/").filter("'DONE'").hang());
+        faults.add(Fault::on("/").filter("endTime").hang());
+        assert_eq!(strikes("GET", "/x", 1), 1);
     }
 }

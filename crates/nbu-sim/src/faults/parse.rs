@@ -158,10 +158,10 @@ mod tests {
     #[test]
     fn the_path_says_which_requests_are_struck() {
         let jobs: Fault = "/admin/jobs=hang".parse().unwrap();
-        assert!(jobs.matches("GET", "/admin/jobs", 1));
-        assert!(!jobs.matches("GET", "/storage/storage-units", 1));
+        assert!(jobs.matches("GET", "/admin/jobs", "", 1));
+        assert!(!jobs.matches("GET", "/storage/storage-units", "", 1));
         let all: Fault = "/=hang".parse().unwrap();
-        assert!(all.matches("GET", "/admin/jobs", 1) && all.matches("GET", "/ping", 1));
+        assert!(all.matches("GET", "/admin/jobs", "", 1) && all.matches("GET", "/ping", "", 1));
     }
 
     #[test]

@@ -100,7 +100,8 @@ async fn answer(
     let authorization = server.check_key(&parts.headers);
     let mut entry = entry(&asked, authorization, server.clock().now_ms());
     let page = apply::page_of(&asked);
-    let actions = server.faults().strike(asked.method(), asked.path(), page);
+    let filter = asked.parameter("filter").unwrap_or_default();
+    let actions = server.faults().strike(asked.method(), asked.path(), filter, page);
     let mut reply = match apply::before(&actions, &mut asked).await {
         Before::Handle => handle(server, &parts, &mut asked, authorization),
         Before::Answer(reply) => *reply,

@@ -59,7 +59,7 @@ pub(crate) struct World {
     /// World time that has been reached.
     pub(crate) now: i64,
     tick: i64,
-    retention: i64,
+    pub(crate) retention: i64,
     settling: BinaryHeap<Reverse<(i64, u32)>>,
     births: Births,
 }
@@ -237,6 +237,12 @@ impl World {
             let done = step.state == JobState::Done && before.state != JobState::Done;
             (done && job.at(step) <= at).then_some(step)
         })
+    }
+
+    /// World time at which a job that `completion` made DONE is resumed, if ever.
+    pub(crate) fn resumed_after(&self, job: &Job, completion: Step) -> Option<i64> {
+        let mut later = job.script(&self.steps).iter().filter(|step| step.delta > completion.delta);
+        later.find(|step| step.state != JobState::Done).map(|step| job.at(*step))
     }
 }
 

@@ -1,0 +1,61 @@
+//! The first window: nothing of it is shown before it is whole, and the live numbers do not wait.
+
+use nbu_sim::{Fault, Settings};
+
+use crate::scene::{HOUR, MINUTE, SITE, Scene, own};
+use crate::support::exposition::Page;
+use crate::support::totals::is_total;
+use crate::support::work::WORK;
+use crate::support::{simulate, world};
+
+/// What only a whole window has.
+fn is_of_window(name: &str) -> bool {
+    let windowed = [
+        "nbu_jobs_bytes",
+        "nbu_jobs_count",
+        "nbu_jobs_dedup_ratio",
+        "nbu_jobs_files_count",
+        "nbu_status_count",
+    ];
+    windowed.contains(&name) || is_total(name)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_window_is_shown_when_all_of_it_is_read() {
+    let settings =
+        Settings { jobs_in_history: 900, jobs_per_hour: 120.0, policies: 3, ..world(61) };
+    let simulator = simulate(settings).await;
+    // The slice that ends at the first poll.
+    let last = Fault::on("/admin/jobs").filter("endTime le 2026-03-01T12:00:00.000Z");
+    simulator.faults().add(last.status(500));
+    let mut scene = Scene::on(simulator, 20 * HOUR).await;
+    let ratio = |page: &Page| own(page, "nbu_jobs_fill_ratio").unwrap_or_default();
+    let read = |page: &Page| ratio(page) > 0.5;
+    for minutes in [0, 10, 10] {
+        scene.pass(minutes * MINUTE);
+        let now = scene.simulator.truth().server_time() as f64 / 1000.0;
+        let at = |page: &Page| own(page, "nbu_jobs_watermark_timestamp_seconds") == Some(now);
+        let page = scene.agent.scrape_until("most of it", |page| read(page) && at(page)).await;
+        scene.watched.polled(&scene.simulator);
+        assert!(ratio(&page) < 1.0, "{}", ratio(&page));
+        let early = page.of_site(SITE, is_of_window);
+        assert!(early.is_empty(), "{early:?}");
+        // DONE is of the window.
+        let expected: Vec<_> = scene
+            .watched
+            .expected(&scene.simulator.truth())
+            .into_iter()
+            .filter(|((name, _), _)| WORK.contains(&name.as_str()))
+            .filter(|(_, value)| *value > 0.0)
+            .collect();
+        let shown = page.of_site(SITE, |name| WORK.contains(&name));
+        assert!(!expected.is_empty());
+        for (series, value) in expected {
+            assert_eq!(shown.get(&series), Some(&value), "{series:?}");
+        }
+    }
+    scene.simulator.faults().clear();
+    scene.poll().await;
+    scene.step(10 * MINUTE).await;
+    scene.stop(40).await;
+}

@@ -1,0 +1,25 @@
+//! Every job is counted exactly once, whatever the server, the network, the clocks, the configuration
+//! and the process itself do: all totals and all gauges of the window against the simulator's truth.
+
+#![allow(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails; helpers are used in part"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod scene;
+
+mod chance;
+mod clocks;
+mod faults;
+mod fill;
+mod kept;
+mod kills;
+mod life;
+mod outages;
+mod reload;
