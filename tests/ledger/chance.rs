@@ -76,11 +76,11 @@ async fn life(seed: u64) {
     scene.stop(10).await;
 }
 
+#[allow(clippy::print_stdout, reason = "the harness shows it where the test fails")]
 async fn lives(part: u64) {
     let asked = std::env::var("NBU_LEDGER_SEEDS").ok();
     let seeds = asked.map_or(SEEDS, |seeds| seeds.parse().expect("a number of seeds"));
     for seed in (0..seeds).filter(|seed| seed % 2 == part) {
-        // The harness shows it where the test fails.
         println!("seed {seed}");
         life(seed).await;
     }
