@@ -10,7 +10,7 @@ use super::keys::{Job, Keys};
 use super::lasts::{Lasts, Named};
 use super::live::Live;
 use super::names::Names;
-use super::record::Changes;
+use super::record::{self, Changes};
 use super::totals::Totals;
 use super::{Actions, DONE, PerName};
 use crate::netbackup::wire::jobs::JobRow;
@@ -141,7 +141,7 @@ impl Ledger {
             classes: Classes::default(),
             keys: Keys::default(),
             known: HashMap::new(),
-            totals: Totals::new(origin),
+            totals: Totals::new(whole_ms(origin)),
             position,
             changes: Changes::default(),
             clients: None,
@@ -379,7 +379,10 @@ impl Ledger {
             return since(known.tries);
         }
         let filling = self.filling.is_some_and(|span| span.from < end && end <= span.to);
+        // The server's clock was set back before the ledger began: this is of before, too.
+        let in_future = !self.position.whole && end > self.position.now + TOLERANCE;
         match found {
+            _ if in_future => Verdict::Old,
             _ if end <= self.position.horizon && !filling => Verdict::Nothing,
             Found::Changed if end > self.position.horizon => since(1),
             _ => Verdict::Old,
@@ -565,6 +568,11 @@ impl Ledger {
         all.extend(self.live.iter().flat_map(|live| live.actions(actions)));
         all
     }
+}
+
+/// As it will be when it comes back from disk.
+fn whole_ms(time: SystemTime) -> SystemTime {
+    record::from_ms(record::to_ms(time))
 }
 
 #[cfg(test)]

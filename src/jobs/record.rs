@@ -183,6 +183,11 @@ impl Ledger {
         };
     }
 
+    /// Whether what changed since the last save is known, so that it alone needs saving.
+    pub fn knows_what_changed(&self) -> bool {
+        self.changes.kept
+    }
+
     /// What is saved is not known any more: the next save has to be one of everything.
     pub fn unsaved(&mut self) {
         self.changes = Changes::default();
@@ -393,11 +398,11 @@ fn restored_job(record: &Record<'_>, class: Class, client: Name, policy: Name) -
     })
 }
 
-fn to_ms(time: SystemTime) -> i64 {
+pub(super) fn to_ms(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn from_ms(ms: i64) -> SystemTime {
+pub(super) fn from_ms(ms: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }

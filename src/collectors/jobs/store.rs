@@ -103,7 +103,8 @@ impl Store {
             return;
         }
         let now = SystemTime::now();
-        let result = if lock(&self.journal).wants_rewrite() {
+        let all = !ledger.knows_what_changed() || lock(&self.journal).wants_rewrite();
+        let result = if all {
             self.rewrite(ledger, now).await
         } else {
             let records = ledger.changed_records(now);
