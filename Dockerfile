@@ -15,22 +15,23 @@ ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_TERM_COLOR=never \
 # The dependencies, in a layer that only a change of the manifests makes anew: built under stubs of
 # our own code.
 COPY Cargo.toml Cargo.lock ./
+COPY crates/dashboards/Cargo.toml crates/dashboards/
 COPY crates/nbu-sim/Cargo.toml crates/nbu-sim/
 COPY crates/otlp-sink/Cargo.toml crates/otlp-sink/
 RUN set -eu; \
-    mkdir -p src benches tests/e2e crates/nbu-sim/src crates/otlp-sink/src; \
-    touch src/lib.rs crates/nbu-sim/src/lib.rs crates/otlp-sink/src/lib.rs; \
+    mkdir -p src benches tests/e2e crates/dashboards/src crates/nbu-sim/src crates/otlp-sink/src; \
+    touch src/lib.rs crates/dashboards/src/lib.rs crates/nbu-sim/src/lib.rs crates/otlp-sink/src/lib.rs; \
     for file in build src/main crates/nbu-sim/src/main benches/render benches/otlp benches/decode benches/ledger tests/e2e/main; do \
       echo 'fn main() {}' >"$file.rs"; \
     done; \
-    cargo build --release --locked --workspace --bins --target "$(rustc -vV | sed -n 's/^host: //p')"; \
+    cargo build --release --locked --package nbu-otel-agent --package nbu-sim --bins --target "$(rustc -vV | sed -n 's/^host: //p')"; \
     rm -r src build.rs benches tests crates/*/src
 COPY . .
 # Cargo judges by the time of files, and a checkout can be older than the stubs were.
 RUN set -eu; \
     target="$(rustc -vV | sed -n 's/^host: //p')"; \
     find src build.rs crates -name '*.rs' -exec touch {} +; \
-    cargo build --release --locked --workspace --bins --target "$target"; \
+    cargo build --release --locked --package nbu-otel-agent --package nbu-sim --bins --target "$target"; \
     mkdir -p /out/bin /out/state /out/certs; \
     cp "target/$target/release/nbu-otel-agent" "target/$target/release/nbu-sim" /out/bin/; \
     cp /etc/ssl/certs/ca-certificates.crt /out/certs/

@@ -29,6 +29,10 @@ bench:
 docs:
     cargo run --quiet -- docs > docs/metrics.md
 
+# Dashboards and rules.
+dashboards:
+    cargo run --quiet -p dashboards
+
 # Two simulated servers and the agent.
 demo:
     cargo run --release -- demo

@@ -147,6 +147,18 @@ fn prometheus_scrapes_the_services_at_their_ports() {
 }
 
 #[test]
+fn prometheus_loads_the_rules_that_are_mounted() {
+    let config = yaml("deploy/prometheus/prometheus.yml");
+    assert_eq!(texts(&config["rule_files"]), ["rules/*.yml"]);
+    let mounts = texts(&services()["prometheus"]["volumes"]);
+    assert!(mounts.contains(&"./deploy/prometheus:/etc/prometheus:ro".to_owned()), "{mounts:?}");
+    for name in ["alerts", "recording"] {
+        let groups = yaml(&format!("deploy/prometheus/rules/{name}.yml"))["groups"].clone();
+        assert!(groups.as_array().is_some_and(|groups| !groups.is_empty()), "{name}");
+    }
+}
+
+#[test]
 fn grafana_finds_its_data_source_and_its_dashboards() {
     let sources = yaml("deploy/grafana/provisioning/datasources/prometheus.yaml");
     assert_eq!(sources["datasources"][0]["url"], "http://prometheus:9090");
@@ -156,14 +168,23 @@ fn grafana_finds_its_data_source_and_its_dashboards() {
     let mounted = mounts.iter().find(|mount| mount.contains(path)).expect("its mount");
     let source = mounted.split(':').next().expect("a source");
     assert!(root().join(source).is_dir(), "{source}");
+    let mut seen = 0;
     for entry in fs::read_dir(root().join(source)).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.extension().is_some_and(|extension| extension == "json") {
             let dashboard = fs::read_to_string(&path).expect("a file");
             let dashboard: Value = serde_json::from_str(&dashboard).expect("JSON");
             assert!(dashboard["uid"].is_string(), "{}", path.display());
+            let uid = &sources["datasources"][0]["uid"];
+            for panel in dashboard["panels"].as_array().expect("panels") {
+                for target in panel["targets"].as_array().into_iter().flatten() {
+                    assert_eq!(&target["datasource"]["uid"], uid, "{}", path.display());
+                }
+            }
+            seen += 1;
         }
     }
+    assert!(seen >= 8, "{seen} dashboards");
 }
 
 #[test]
@@ -217,7 +238,7 @@ fn the_image_is_built_from_what_the_context_lets_in() {
     for name in manifest.split("[[bench]]\nname = \"").skip(1).filter_map(|r| r.split('"').next()) {
         assert!(dockerfile.contains(&format!("benches/{name} ")), "no stub of benches/{name}");
     }
-    for package in ["nbu-sim", "otlp-sink"] {
+    for package in ["dashboards", "nbu-sim", "otlp-sink"] {
         assert!(dockerfile.contains(&format!("crates/{package}/Cargo.toml")), "{package}");
     }
 }

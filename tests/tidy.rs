@@ -101,6 +101,13 @@ fn the_simulator_and_the_sink_never_import_the_agent() {
 }
 
 #[test]
+fn the_binary_does_not_carry_what_writes_the_dashboards() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (binary, tests) = manifest.split_once("\n[dev-dependencies]").unwrap();
+    assert!(!binary.contains("\ndashboards ") && tests.contains("\ndashboards "));
+}
+
+#[test]
 fn every_file_says_what_it_is_for() {
     for folder in ["src", "crates", "tests", "benches"] {
         for path in sources(&root().join(folder)) {

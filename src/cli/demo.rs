@@ -1,6 +1,7 @@
 //! `demo`: two simulated primary servers, the agent, and a receiver for what it pushes.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -69,7 +70,9 @@ async fn demo(options: Options, log: Log) -> ExitCode {
     };
     let base = format!("http://{}", crate::http::display(&options.host, options.port));
     let welcome = welcome(&base, &servers, &endpoint);
-    let config = config(&options, &servers, &endpoint);
+    // For as long as the demo runs: what is told of state is on show, too.
+    let state = std::env::temp_dir().join(format!("nbu-otel-agent-demo-{}", std::process::id()));
+    let config = config(&options, &servers, &endpoint, &state);
     let code = serve(Source::Text(config), log, || _ = super::print(&welcome)).await;
     if code != ExitCode::SUCCESS {
         super::complain("the demo takes its address from --host and --port\n");
@@ -77,6 +80,8 @@ async fn demo(options: Options, log: Log) -> ExitCode {
     for (_, server) in servers {
         server.stop().await;
     }
+    // It may not have come to be.
+    let _ = std::fs::remove_dir_all(&state);
     code
 }
 
@@ -125,16 +130,36 @@ fn welcome(base: &str, servers: &[(&str, Simulator)], endpoint: &str) -> String 
     text
 }
 
-fn config(options: &Options, servers: &[(&str, Simulator)], endpoint: &str) -> String {
+/// Everything that there is. Two names that no server knows: somebody forgot to back them up.
+const COLLECTORS: &str = "\
+collectors:
+  alerts: { enabled: true }
+  malware: { enabled: true }
+  catalog: { enabled: true }
+  slo: { enabled: true }
+  tape: { enabled: true }
+  perClient: { enabled: true, allowlist: [\"*\", forgotten.example.com] }
+  perPolicy: { enabled: true, allowlist: [\"*\", Forgotten] }
+  jobs: { actionNames: { DUPLICATE: DUPLICATION } }
+";
+
+fn config(
+    options: &Options,
+    servers: &[(&str, Simulator)],
+    endpoint: &str,
+    state: &Path,
+) -> String {
     let interval = Duration::from_secs(options.interval).as_secs();
     let mut text = format!(
-        "server: {{ host: \"{}\", port: {}, scrapingInterval: 24h, collectionInterval: {interval}s, \
-         cacheTTL: {interval}s }}\n\
-         collectors: {{ alerts: {{ enabled: true }}, malware: {{ enabled: true }}, \
-         catalog: {{ enabled: true }}, slo: {{ enabled: true }}, tape: {{ enabled: true }} }}\n\
+        "{COLLECTORS}server: {{ host: \"{}\", port: {}, scrapingInterval: 24h, \
+         collectionInterval: {interval}s, cacheTTL: {interval}s }}\n\
+         state: {{ directory: {} }}\n\
          opentelemetry: {{ enabled: true, endpoint: \"{endpoint}\", interval: 5s }}\n\
          nbuservers:\n",
-        options.host, options.port,
+        options.host,
+        options.port,
+        // As YAML quotes it, a dollar sign being no variable.
+        serde_json::Value::from(state.to_string_lossy().replace('$', "$$")),
     );
     for (site, server) in servers {
         let address = server.addr();

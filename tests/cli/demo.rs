@@ -16,6 +16,15 @@ async fn the_demo_serves_two_sites_and_tells_what_is_pushed() {
         let count: f64 = page.of_site(site, |name| name == "nbu_jobs_count").values().sum();
         assert!(count >= 200.0, "{site} has {count} jobs");
     }
+    let everything = "nothing forgotten of what a dashboard shows";
+    endpoint
+        .until(&mut demo, everything, |page| {
+            let forgotten = [("site", "paris"), ("client", "forgotten.example.com")];
+            page.value("nbu_client_never_succeeded", &forgotten) == Some(1.0)
+                && page.types().contains_key("nbu_policy_last_status")
+                && page.types().contains_key("nbu_tape_media_count")
+        })
+        .await;
     demo.says(" points arrived").await;
     let ended = demo.end_by(Signal::INT).await;
     assert!(ended.stdout.contains(&format!("http://127.0.0.1:{port}/metrics")), "{}", ended.all());

@@ -280,6 +280,21 @@ fn the_example_loads_and_documents_every_key() {
 }
 
 #[test]
+fn the_reference_names_every_key() {
+    let text = include_str!("../../docs/configuration.md");
+    let (every, mut missing) = (keys(), Vec::new());
+    for key in &every {
+        // A section is a heading; the old form for one server has the keys of the list.
+        let section = every.iter().any(|other| other.starts_with(&format!("{key}.")))
+            || text.contains(&format!("\n## {key}\n"));
+        if !section && !key.starts_with("nbuserver.") && !text.contains(&format!("`{key}`")) {
+            missing.push(key);
+        }
+    }
+    assert!(missing.is_empty(), "docs/configuration.md is without {missing:?}");
+}
+
+#[test]
 fn the_example_shows_the_defaults() {
     let text = include_str!("../../config.example.yaml");
     let example = load_with(text, &[("NBU_API_KEY", "k")]).unwrap().config;

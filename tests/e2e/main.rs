@@ -20,6 +20,7 @@ use support::{endpoint, process};
 mod agreement;
 mod collector;
 mod compose;
+mod dashboards;
 mod files;
 mod outages;
 mod parts;

@@ -26,11 +26,21 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one that scrapes an agent and a Collector's exporter, on these ports.
     pub async fn start(agent: u16, collector: u16) -> Self {
+        Self::of_agents(&[agent], collector).await
+    }
+
+    /// The same for several agents. The rules are those of the repository.
+    pub async fn of_agents(agents: &[u16], collector: u16) -> Self {
         let address = format!("127.0.0.1:{}", port());
         let file = repository("deploy/prometheus/prometheus.yml");
         let mut config = fs::read_to_string(file).expect("prometheus.yml");
+        let agents: Vec<String> =
+            agents.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+        let rules = repository("deploy/prometheus/rules/*.yml").display().to_string();
         for (target, ours) in [
-            ("agent:9440", format!("127.0.0.1:{agent}")),
+            ("\"agent:9440\"", agents.join(", ")),
+            ("rules/*.yml", rules),
+            ("evaluation_interval: 15s", "evaluation_interval: 1s".to_owned()),
             ("otel-collector:8889", format!("127.0.0.1:{collector}")),
             ("scrape_interval: 15s", "scrape_interval: 1s".to_owned()),
             ("scrape_timeout: 10s", "scrape_timeout: 1s".to_owned()),
@@ -55,13 +65,33 @@ impl Prometheus {
 
     /// One that somebody else runs.
     pub async fn series_at(base: &str, job: &str) -> Everything {
-        let selector = format!("{{job=\"{job}\",site!=\"\"}}");
+        // What rules make of them has these labels, too.
+        let scraped = "__name__!~\"ALERTS.*|.+:.+\"";
+        let selector = format!("{{job=\"{job}\",site!=\"\",{scraped}}}");
         normalized(query(base, &selector).await)
     }
 
     /// The series of sites with this label `job`, as they are now.
     pub async fn series(&self, job: &str) -> Everything {
         Self::series_at(&self.base, job).await
+    }
+
+    /// How many series an expression gives; what is wrong with it, where it is.
+    pub async fn answer(&self, expression: &str) -> Result<usize, String> {
+        let found = self.api("query", &[("query", expression)]).await;
+        match found["status"].as_str() {
+            Some("success") => Ok(found["data"]["result"].as_array().map_or(0, Vec::len)),
+            _ => Err(found["error"].as_str().unwrap_or("no answer").to_owned()),
+        }
+    }
+
+    /// A question to its API.
+    pub async fn api(&self, path: &str, parameters: &[(&str, &str)]) -> Value {
+        let mut url = url::Url::parse(&format!("{}/api/v1/{path}", self.base)).expect("a URL");
+        url.query_pairs_mut().extend_pairs(parameters);
+        let answer = http_client().get(url).send().await.expect("it answers");
+        let text = answer.text().await.expect("a body");
+        serde_json::from_str(&text).expect("JSON")
     }
 
     /// Ends it.

@@ -21,5 +21,6 @@ mod fill;
 mod kept;
 mod kills;
 mod life;
+mod names;
 mod outages;
 mod reload;

@@ -7,6 +7,7 @@
 pub mod endpoint;
 pub mod expected;
 pub mod exposition;
+pub mod names;
 pub mod process;
 pub mod received;
 pub mod resources;

@@ -1,0 +1,203 @@
+//! Clients and policies one by one: when was the last good backup of this one?
+
+use super::{AGE, NONE_IS_BETTER, NONE_IS_GOOD, RANGE, SPAN, Step, m};
+use crate::grafana::{Board, Panel, Row, Unit, Variable};
+use crate::query::Selector;
+
+pub(super) fn board() -> Board {
+    Board {
+        uid: "nbu-lifecycle",
+        title: "NetBackup / Clients and policies",
+        description: "When the last good backup of each client and policy was, and how the last one went. Needs the collectors perClient and perPolicy.",
+        variables: vec![
+            Variable {
+                label: "client",
+                title: "Client",
+                metric: "nbu_client_last_success_timestamp_seconds",
+            },
+            Variable {
+                label: "policy",
+                title: "Policy",
+                metric: "nbu_policy_last_success_timestamp_seconds",
+            },
+        ],
+        rows: vec![
+            Row { title: "Now", panels: now() },
+            Row { title: "Clients", panels: clients() },
+            Row { title: "Policies", panels: policies() },
+        ],
+    }
+}
+
+const STREAK: [Step; 3] = [(None, "green"), (Some(1.0), "orange"), (Some(3.0), "red")];
+
+fn c(name: &'static str) -> Selector {
+    m(name).like("client", "$client")
+}
+
+fn p(name: &'static str) -> Selector {
+    m(name).like("policy", "$policy")
+}
+
+fn now() -> Vec<Panel> {
+    vec![
+        Panel::stat("Clients never backed up", "The server knows no successful backup of them.")
+            .steps(&NONE_IS_GOOD)
+            .ask("", c("nbu_client_never_succeeded").now().sum(&[])),
+        Panel::stat("Oldest last backup of a client", "Of those that have one.")
+            .unit(Unit::Seconds)
+            .steps(&AGE)
+            .ask("", c("nbu_client_last_successful_backup_timestamp_seconds").now().age().max(&[])),
+        Panel::stat("Failures in a row, clients", "The worst client.")
+            .steps(&STREAK)
+            .ask("", c("nbu_client_consecutive_failures").is("action", "BACKUP").now().max(&[])),
+        Panel::stat("Policies without success", "The server knows no successful backup of them.")
+            .steps(&NONE_IS_GOOD)
+            .ask("", p("nbu_policy_never_succeeded").now().sum(&[])),
+        Panel::stat("Oldest last backup of a policy", "Of those that have one.")
+            .unit(Unit::Seconds)
+            .steps(&AGE)
+            .ask("", p("nbu_policy_last_successful_backup_timestamp_seconds").now().age().max(&[])),
+        Panel::stat("Jobs beyond the limit of names", "Jobs of clients or policies that have no metrics of their own, in the time that is shown: raise perClient.limit or perPolicy.limit.")
+            .steps(&NONE_IS_BETTER)
+            .ask("", m("nbu_agent_names_folded_total").increase(RANGE).sum(&[])),
+    ]
+}
+
+fn clients() -> Vec<Panel> {
+    let by = ["site", "client"];
+    let backup = |name| c(name).is("action", "BACKUP").now().max(&by);
+    vec![
+        Panel::table("Clients", "The last backup of each client, and the last good one.")
+            .size(24, 12)
+            .column(
+                "age of the last good backup",
+                Unit::Seconds,
+                &AGE,
+                c("nbu_client_last_successful_backup_timestamp_seconds").now().age().max(&by),
+            )
+            .column(
+                "never",
+                Unit::Number,
+                &NONE_IS_GOOD,
+                c("nbu_client_never_succeeded").now().max(&by),
+            )
+            .column(
+                "failures in a row",
+                Unit::Number,
+                &STREAK,
+                backup("nbu_client_consecutive_failures"),
+            )
+            .column("last status", Unit::Number, &[], backup("nbu_client_last_status"))
+            .column(
+                "age of the last failure",
+                Unit::Seconds,
+                &[],
+                c("nbu_client_last_failure_timestamp_seconds")
+                    .is("action", "BACKUP")
+                    .now()
+                    .age()
+                    .min(&by),
+            )
+            .column("size", Unit::Bytes, &[], backup("nbu_client_last_transferred_bytes"))
+            .column("took", Unit::Seconds, &[], backup("nbu_client_last_duration_seconds"))
+            .column(
+                "jobs in the window",
+                Unit::Short,
+                &[],
+                c("nbu_client_jobs_count").now().sum(&by),
+            ),
+        Panel::bars(
+            "Oldest last backups of clients",
+            "The twenty clients whose last good backup is oldest.",
+        )
+        .unit(Unit::Seconds)
+        .steps(&AGE)
+        .size(12, 10)
+        .ask(
+            "{{site}} {{client}}",
+            c("nbu_client_last_successful_backup_timestamp_seconds").now().age().max(&by).top(20),
+        ),
+        Panel::lines(
+            "Size of the last backup",
+            "The twenty largest; a jump down or up wants an explanation.",
+        )
+        .unit(Unit::Bytes)
+        .size(12, 10)
+        .ask("{{site}} {{client}}", backup("nbu_client_last_transferred_bytes").top(20)),
+        Panel::lanes("Failures in a row over time", "Green is none; clients that failed lately.")
+            .steps(&STREAK)
+            .size(24, 10)
+            .ask("{{site}} {{client}}", backup("nbu_client_consecutive_failures").top(25)),
+        Panel::table("Last success of each kind of job", "By client, policy and type of job.")
+            .column(
+                "age",
+                Unit::Seconds,
+                &AGE,
+                c("nbu_client_last_job_success_seconds")
+                    .now()
+                    .age()
+                    .max(&["site", "client", "policy", "action"]),
+            ),
+    ]
+}
+
+fn policies() -> Vec<Panel> {
+    let by = ["site", "policy"];
+    let backup = |name| p(name).is("action", "BACKUP").now().max(&by);
+    vec![
+        Panel::table("Policies", "The last backup of each policy, and the last good one.")
+            .size(24, 12)
+            .column(
+                "age of the last good backup",
+                Unit::Seconds,
+                &AGE,
+                p("nbu_policy_last_successful_backup_timestamp_seconds").now().age().max(&by),
+            )
+            .column(
+                "never",
+                Unit::Number,
+                &NONE_IS_GOOD,
+                p("nbu_policy_never_succeeded").now().max(&by),
+            )
+            .column(
+                "failures in a row",
+                Unit::Number,
+                &STREAK,
+                backup("nbu_policy_consecutive_failures"),
+            )
+            .column("last status", Unit::Number, &[], backup("nbu_policy_last_status"))
+            .column(
+                "age of the last failure",
+                Unit::Seconds,
+                &[],
+                p("nbu_policy_last_failure_timestamp_seconds")
+                    .is("action", "BACKUP")
+                    .now()
+                    .age()
+                    .min(&by),
+            )
+            .column("size", Unit::Bytes, &[], backup("nbu_policy_last_transferred_bytes"))
+            .column("took", Unit::Seconds, &[], backup("nbu_policy_last_duration_seconds")),
+        Panel::lines(
+            "Age of the last success",
+            "The twenty policies that wait longest, by type of job.",
+        )
+        .unit(Unit::Seconds)
+        .from_zero()
+        .ask(
+            "{{site}} {{policy}} {{action}}",
+            p("nbu_policy_last_success_timestamp_seconds")
+                .now()
+                .age()
+                .max(&["site", "policy", "action"])
+                .top(20),
+        ),
+        Panel::lines("Names beyond the limit", "Jobs per second that count under other.")
+            .unit(Unit::PerSecond)
+            .ask(
+                "{{site}} {{label}}",
+                m("nbu_agent_names_folded_total").rate(SPAN).per_site(&["label"]),
+            ),
+    ]
+}

@@ -1,0 +1,129 @@
+//! The first look: is anything wrong, and where?
+
+use super::{FILLED, NONE_IS_BETTER, NONE_IS_GOOD, RANGE, SPAN, SUCCESS, m};
+use crate::grafana::{Board, Panel, Row, Unit};
+use crate::query::Selector;
+
+pub(super) fn board() -> Board {
+    Board {
+        uid: "nbu-overview",
+        title: "NetBackup / Overview",
+        description: "All sites at one glance: what is wrong, and which dashboard says more.",
+        variables: Vec::new(),
+        rows: vec![
+            Row { title: "Now", panels: now() },
+            Row { title: "Site by site", panels: vec![alerts(), table()] },
+            Row { title: "Course", panels: course() },
+        ],
+    }
+}
+
+fn now() -> Vec<Panel> {
+    let outcomes = |outcome| m("nbu_jobs_outcomes_total").is("outcome", outcome).increase(RANGE);
+    vec![
+        Panel::stat("Sites unreachable", "Sites of which neither jobs nor storage can be read.")
+            .steps(&NONE_IS_GOOD)
+            .ask("", m("nbu_up").now().short_of(1).sum(&[]))
+            .leads_to("nbu-sites"),
+        Panel::stat(
+            "Backups successful",
+            "Share of the backups of the last six hours that ended with status 0 or 1; the worst site.",
+        )
+        .unit(Unit::Ratio)
+        .steps(&SUCCESS)
+        .ask("", m("site:nbu_backup_success:ratio6h").now().min(&[]))
+        .leads_to("nbu-jobs"),
+        Panel::stat("Jobs failed", "Jobs that failed in the time that is shown.")
+            .steps(&NONE_IS_BETTER)
+            .ask("", outcomes("failure").sum(&[]))
+            .leads_to("nbu-jobs"),
+        Panel::stat("Jobs active", "Jobs that run now.")
+            .ask("", m("nbu_jobs_state_count").is("state", "ACTIVE").now().sum(&[]))
+            .leads_to("nbu-jobs"),
+        Panel::stat("Jobs queued", "Jobs that wait now.")
+            .steps(&[(None, "green"), (Some(50.0), "orange"), (Some(200.0), "red")])
+            .ask("", m("nbu_jobs_queued_count").now().sum(&[]))
+            .leads_to("nbu-jobs"),
+        Panel::stat("Fullest storage unit", "Used share of the storage unit that has least left.")
+            .unit(Unit::Ratio)
+            .steps(&FILLED)
+            .ask("", m("storage:nbu_disk_used:ratio").now().max(&[]))
+            .leads_to("nbu-storage"),
+    ]
+}
+
+fn alerts() -> Panel {
+    let firing = Selector::every("ALERTS").is("alertstate", "firing").like("site", "$site|");
+    Panel::table(
+        "Alerts",
+        "What fires now; docs/operations.md has a heading for each with what to do.",
+    )
+    .size(8, 10)
+    .column("count", Unit::Number, &[], firing.now().count(&["severity", "alertname", "site"]))
+}
+
+fn table() -> Panel {
+    let bad = &NONE_IS_GOOD;
+    let at = |state| m("nbu_jobs_state_count").is("state", state).now().per_site(&[]);
+    let failed = m("nbu_jobs_outcomes_total").is("outcome", "failure").increase(RANGE);
+    Panel::table(
+        "Sites",
+        "One line a site. An empty cell is unknown: the collector is off, fails, or the site has nothing of it.",
+    )
+    .size(16, 10)
+    .column("up", Unit::Number, &[(None, "red"), (Some(1.0), "green")], m("nbu_up").now().min(&["site"]))
+    .column("success", Unit::Ratio, &SUCCESS, m("site:nbu_backup_success:ratio6h").now().min(&["site"]))
+    .column("failed", Unit::Short, &[], failed.per_site(&[]))
+    .column("active", Unit::Number, &[], at("ACTIVE"))
+    .column("queued", Unit::Number, &[], at("QUEUED"))
+    .column("fullest unit", Unit::Ratio, &FILLED, m("storage:nbu_disk_used:ratio").now().max(&["site"]))
+    .column(
+        "volumes down",
+        Unit::Number,
+        bad,
+        m("nbu_disk_pool_volume_count").is("state", "DOWN").now().per_site(&[]),
+    )
+    .column(
+        "drives down",
+        Unit::Number,
+        &NONE_IS_BETTER,
+        m("nbu_tape_drives_count").is("status", "DRIVE_STATUS_DOWN").now().per_site(&[]),
+    )
+    .column("infected files", Unit::Number, bad, m("nbu_malware_files_infected").now().per_site(&[]))
+    .column(
+        "age",
+        Unit::Seconds,
+        &[(None, "green"), (Some(900.0), "orange"), (Some(3600.0), "red")],
+        m("nbu_last_scrape_timestamp_seconds").now().age().max(&["site"]),
+    )
+}
+
+fn course() -> Vec<Panel> {
+    vec![
+        Panel::stack("Jobs that ended", "Completions per minute, by outcome.").ask(
+            "{{outcome}}",
+            m("nbu_jobs_outcomes_total").rate(SPAN).sum(&["outcome"]).times(60),
+        ),
+        Panel::lines(
+            "Success by site",
+            "Share of the backups of the six hours before that ended well.",
+        )
+        .unit(Unit::Ratio)
+        .range(0.0, 1.0)
+        .ask("{{site}}", m("site:nbu_backup_success:ratio6h").now().min(&["site"])),
+        Panel::stack("Data moved", "Bytes per second of jobs that ended, by site.")
+            .unit(Unit::BytesPerSecond)
+            .ask("{{site}}", m("nbu_jobs_transferred_bytes_total").rate(SPAN).per_site(&[])),
+        Panel::lines("Space used", "Used share of all storage units of a site together.")
+            .unit(Unit::Ratio)
+            .range(0.0, 1.0)
+            .ask(
+                "{{site}}",
+                m("nbu_disk_bytes")
+                    .is("size", "used")
+                    .now()
+                    .per_site(&[])
+                    .with("/", m("nbu_disk_capacity_bytes").now().per_site(&[])),
+            ),
+    ]
+}

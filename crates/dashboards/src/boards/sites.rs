@@ -1,0 +1,116 @@
+//! Sites beside each other: which one is different?
+
+use super::{FILLED, SPAN, SUCCESS, m};
+use crate::grafana::{Board, Panel, Row, Unit};
+
+pub(super) fn board() -> Board {
+    Board {
+        uid: "nbu-sites",
+        title: "NetBackup / Sites",
+        description: "Sites beside each other: which one is unreachable, slow, behind, or simply different.",
+        variables: Vec::new(),
+        rows: vec![
+            Row { title: "Reach", panels: reach() },
+            Row { title: "Backups", panels: backups() },
+            Row { title: "Storage", panels: storage() },
+        ],
+    }
+}
+
+fn reach() -> Vec<Panel> {
+    let p95 = || m("site:nbu_agent_api_request_duration_seconds:p95_10m").now().max(&["site"]);
+    vec![
+        Panel::lanes("Reachable", "Whether jobs or storage could be read.")
+            .words(&[(1.0, "reachable", "green"), (0.0, "unreachable", "red")])
+            .steps(&[(None, "red"), (Some(1.0), "green")])
+            .ask("{{site}}", m("nbu_up").now().min(&["site"])),
+        Panel::table("Versions", "The API version that each site speaks.").size(6, 8).column(
+            "",
+            Unit::Number,
+            &[],
+            m("nbu_api_version").now().group(&["site", "version"]),
+        ),
+        Panel::bars("Age of numbers", "How long ago jobs and storage were last read.")
+            .unit(Unit::Seconds)
+            .size(6, 8)
+            .steps(&[(None, "green"), (Some(900.0), "orange"), (Some(3600.0), "red")])
+            .ask(
+                "{{site}} {{source}}",
+                m("nbu_last_scrape_timestamp_seconds").now().age().max(&["site", "source"]),
+            ),
+        Panel::lines("API, 95 of 100 requests", "Time under which 95 of 100 requests stay.")
+            .unit(Unit::Seconds)
+            .from_zero()
+            .ask("{{site}}", p95()),
+        Panel::lines("API, last answer", "Time that the last answer took.")
+            .unit(Unit::Milliseconds)
+            .from_zero()
+            .ask("{{site}}", m("nbu_response_time_ms").now().max(&["site"])),
+    ]
+}
+
+fn backups() -> Vec<Panel> {
+    vec![
+        Panel::bars(
+            "Success",
+            "Share of the backups of the last six hours that ended with status 0 or 1.",
+        )
+        .unit(Unit::Ratio)
+        .range(0.0, 1.0)
+        .steps(&SUCCESS)
+        .ask("{{site}}", m("site:nbu_backup_success:ratio6h").now().min(&["site"])),
+        Panel::lines(
+            "Behind the median",
+            "How far a site's success is below the median of all sites; below 0 is better than it.",
+        )
+        .unit(Unit::Ratio)
+        .ask("{{site}}", m("site:nbu_backup_success:ratio6h_behind").now().max(&["site"])),
+        Panel::lines(
+            "Backups in six hours",
+            "Backups that ended, without those that were cancelled.",
+        )
+        .from_zero()
+        .ask("{{site}}", m("site:nbu_backups_completed:increase6h").now().max(&["site"])),
+        Panel::lines("Failures", "Failed jobs per minute.").from_zero().ask(
+            "{{site}}",
+            m("nbu_jobs_outcomes_total")
+                .is("outcome", "failure")
+                .rate(SPAN)
+                .per_site(&[])
+                .times(60),
+        ),
+        Panel::lines("Data moved", "Bytes per second of jobs that ended.")
+            .unit(Unit::BytesPerSecond)
+            .from_zero()
+            .ask("{{site}}", m("nbu_jobs_transferred_bytes_total").rate(SPAN).per_site(&[])),
+        Panel::lines("Live jobs", "Jobs that wait or run.").from_zero().ask(
+            "{{site}} {{state}}",
+            m("nbu_jobs_state_count").like("state", "QUEUED|ACTIVE").now().per_site(&["state"]),
+        ),
+    ]
+}
+
+fn storage() -> Vec<Panel> {
+    let size = |size| m("nbu_disk_bytes").is("size", size).now().per_site(&[]);
+    vec![
+        Panel::bars(
+            "Fullest unit",
+            "Used share of the storage unit of each site that has least left.",
+        )
+        .unit(Unit::Ratio)
+        .range(0.0, 1.0)
+        .steps(&FILLED)
+        .size(8, 8)
+        .ask("{{site}}", m("storage:nbu_disk_used:ratio").now().max(&["site"])),
+        Panel::lines("Used bytes", "Of all storage units of a site.")
+            .unit(Unit::Bytes)
+            .from_zero()
+            .size(8, 8)
+            .ask("{{site}}", size("used")),
+        Panel::lines("Free bytes", "Of all storage units of a site that have a limit.")
+            .unit(Unit::Bytes)
+            .from_zero()
+            .size(8, 8)
+            .ask("{{site}}", size("free")),
+    ]
+}

@@ -1,0 +1,79 @@
+//! Which metrics there are: the agent's catalogue, the recording rules, and Prometheus' own.
+
+use nbu_otel_agent::metric::{Definition, Kind, Scope};
+
+use crate::rules::RECORDED;
+
+/// What a name stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Declared {
+    /// The labels that its series have, those that Prometheus adds included.
+    pub(crate) labels: Vec<&'static str>,
+    /// It only grows: it wants a rate.
+    pub(crate) counter: bool,
+    /// It is one of the agent's or a rule over them: `job` says which way it came.
+    pub(crate) ours: bool,
+}
+
+/// Labels that Prometheus gives to what it scrapes.
+const SCRAPED: [&str; 2] = ["instance", "job"];
+
+/// Names that Prometheus itself makes, with the labels that we use of them.
+const OF_PROMETHEUS: [(&str, &[&str]); 2] =
+    [("up", &["instance", "job"]), ("ALERTS", &["alertname", "alertstate", "severity", "site"])];
+
+/// What `name` is; `None` where nothing exports it.
+pub(crate) fn look_up(name: &str) -> Option<Declared> {
+    let of_agent = || nbu_otel_agent::catalog::catalog().into_iter().find_map(|d| one_of(d, name));
+    let recorded = || {
+        RECORDED.iter().find(|rule| rule.name == name).map(|rule| Declared {
+            labels: rule.labels.to_vec(),
+            counter: false,
+            ours: true,
+        })
+    };
+    let of_prometheus = || {
+        OF_PROMETHEUS.iter().find(|(known, _)| *known == name).map(|(_, labels)| Declared {
+            labels: labels.to_vec(),
+            counter: false,
+            ours: false,
+        })
+    };
+    of_agent().or_else(recorded).or_else(of_prometheus)
+}
+
+/// The declaration, where `name` is its name or one of its parts.
+fn one_of(definition: &'static Definition, name: &str) -> Option<Declared> {
+    let part = name.strip_prefix(&definition.prometheus_name())?;
+    let mut labels = definition.attributes.to_vec();
+    labels.extend(SCRAPED);
+    if definition.scope == Scope::Site {
+        labels.push("site");
+    }
+    let counter = match (definition.kind, part) {
+        (Kind::Gauge, "") => false,
+        (Kind::Counter, "") | (Kind::Histogram(_), "_sum" | "_count") => true,
+        (Kind::Histogram(_), "_bucket") => {
+            labels.push("le");
+            true
+        }
+        _ => return None,
+    };
+    Some(Declared { labels, counter, ours: true })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_exposition_with_their_parts() {
+        let up = look_up("nbu_up").expect("declared");
+        assert_eq!((up.labels, up.counter), (vec!["instance", "job", "site"], false));
+        let bucket = look_up("nbu_job_duration_seconds_bucket").expect("declared");
+        assert!(bucket.counter && bucket.labels.contains(&"le"));
+        for wrong in ["nbu_upp", "nbu_job_duration_seconds", "nbu_up_total", "nbu.up"] {
+            assert_eq!(look_up(wrong), None, "{wrong}");
+        }
+    }
+}

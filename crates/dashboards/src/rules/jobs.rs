@@ -1,0 +1,162 @@
+//! Alerts on jobs, and on single clients and policies where perClient and perPolicy select them.
+
+use super::recording::{GOOD, SITE};
+use super::{Alert, Severity, m};
+use crate::query::Query;
+
+const GROUP: &str = "jobs";
+
+pub(super) fn alerts() -> Vec<Alert> {
+    let mut all = outcomes();
+    all.extend(live());
+    all
+}
+
+fn outcomes() -> Vec<Alert> {
+    let enough = m("site:nbu_backups_completed:increase6h").now().compared(">=", 10);
+    let rate = m("site:nbu_backup_success:ratio6h").now();
+    let good = m("nbu_jobs_outcomes_total").is("action", "BACKUP").like("outcome", GOOD);
+    vec![
+        Alert {
+            name: "NetBackupSuccessRateLow",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: rate.compared("<", 0.9).and(&SITE, enough),
+            hold: "15m",
+            summary: "{{ $labels.site }}: too many backups fail",
+            description: "Only {{ $value | humanizePercentage }} of the backups of the last six hours succeeded (of ten or more).",
+            runbook: "The dashboard of jobs has the status codes, and which policy types have them.",
+        },
+        Alert {
+            name: "NetBackupNoSuccess",
+            group: GROUP,
+            severity: Severity::Critical,
+            when: good.increase("1h").sum(&SITE).compared("==", 0),
+            hold: "11h",
+            summary: "{{ $labels.site }}: no backup succeeded for twelve hours",
+            description: "Not one backup of the site ended with status 0 or 1: they fail, wait, or are not started.",
+            runbook: "Are jobs queued, failing, or not started at all (nbpem, schedules, windows)?",
+        },
+        Alert {
+            name: "NetBackupJobsUncounted",
+            group: GROUP,
+            severity: Severity::Info,
+            when: m("nbu_jobs_gap_seconds_total").increase("1h").compared(">", 0),
+            hold: "0s",
+            summary: "{{ $labels.site }}: jobs may have ended uncounted",
+            description: "The server had purged jobs of {{ $value | humanizeDuration }} before the agent could read them: totals are short by them.",
+            runbook: "Nothing to mend; keep the agent running, or keep jobs for longer on the server.",
+        },
+    ]
+}
+
+fn live() -> Vec<Alert> {
+    let by_action = ["job", "site", "action"];
+    let queued = m("nbu_jobs_queued_count").now().sum(&SITE);
+    vec![
+        Alert {
+            name: "NetBackupQueueOld",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: m("nbu_jobs_oldest_queued_age_seconds")
+                .now()
+                .max(&by_action)
+                .compared(">", 14_400),
+            hold: "15m",
+            summary: "{{ $labels.site }}: jobs of type {{ $labels.action }} wait for hours",
+            description: "The oldest has been queued for {{ $value | humanizeDuration }}.",
+            runbook: "nbu_jobs_queued_count by reason says what they wait for: drives, media, or a limit of jobs.",
+        },
+        Alert {
+            name: "NetBackupQueueLong",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: queued.compared(">", 100),
+            hold: "1h",
+            summary: "{{ $labels.site }}: the queue is long",
+            description: "{{ $value }} jobs wait, for an hour now.",
+            runbook: "Compare with the storage units' limits of concurrent jobs; raise this threshold where such queues are usual.",
+        },
+        Alert {
+            name: "NetBackupJobsStuck",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: m("nbu_jobs_long_running_count").now().sum(&by_action).compared(">", 0),
+            hold: "30m",
+            summary: "{{ $labels.site }}: jobs of type {{ $labels.action }} run very long",
+            description: "{{ $value }} jobs have been active for longer than collectors.jobs.longRunningAfter.",
+            runbook: "Look whether their bytes still grow; what hangs is cancelled in the web UI.",
+        },
+    ]
+}
+
+/// Clients and policies.
+pub(super) fn names() -> Vec<Alert> {
+    const GROUP: &str = "lifecycle";
+    let old = |name| m(name).now().age().compared(">", 172_800);
+    let never = |name| m(name).now().compared("==", 1);
+    let failing =
+        |name: &'static str| -> Query { m(name).is("action", "BACKUP").now().compared(">=", 3) };
+    vec![
+        Alert {
+            name: "NetBackupClientBackupOld",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: old("nbu_client_last_successful_backup_timestamp_seconds"),
+            hold: "15m",
+            summary: "{{ $labels.site }}: no successful backup of {{ $labels.client }} for two days",
+            description: "The last one ended {{ $value | humanizeDuration }} ago.",
+            runbook: "See its last status on the dashboard of clients and policies, and whether a policy still has it.",
+        },
+        Alert {
+            name: "NetBackupClientNeverBackedUp",
+            group: GROUP,
+            severity: Severity::Critical,
+            when: never("nbu_client_never_succeeded"),
+            hold: "1h",
+            summary: "{{ $labels.site }}: {{ $labels.client }} has no successful backup at all",
+            description: "The server knows no backup of this client that ended with status 0, as far back as it keeps jobs.",
+            runbook: "Is it in a policy, spelt as the server spells it? A name that is not used any more goes out of the allowlist.",
+        },
+        Alert {
+            name: "NetBackupClientFailsRepeatedly",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: failing("nbu_client_consecutive_failures"),
+            hold: "0s",
+            summary: "{{ $labels.site }}: backups of {{ $labels.client }} fail again and again",
+            description: "{{ $value }} in a row.",
+            runbook: "nbu_client_last_status has the status code; check the client's services, network and disk.",
+        },
+        Alert {
+            name: "NetBackupPolicyBackupOld",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: old("nbu_policy_last_successful_backup_timestamp_seconds"),
+            hold: "15m",
+            summary: "{{ $labels.site }}: no successful backup of the policy {{ $labels.policy }} for two days",
+            description: "The last one ended {{ $value | humanizeDuration }} ago.",
+            runbook: "Is the policy active, and does its schedule have a window? Weekly ones need a threshold of their own.",
+        },
+        Alert {
+            name: "NetBackupPolicyNeverSucceeded",
+            group: GROUP,
+            severity: Severity::Critical,
+            when: never("nbu_policy_never_succeeded"),
+            hold: "1h",
+            summary: "{{ $labels.site }}: the policy {{ $labels.policy }} has no successful backup at all",
+            description: "The server knows no backup of this policy that ended with status 0, as far back as it keeps jobs.",
+            runbook: "Is it new, inactive, or spelt differently? A policy that is not used any more goes out of the allowlist.",
+        },
+        Alert {
+            name: "NetBackupPolicyFailsRepeatedly",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: failing("nbu_policy_consecutive_failures"),
+            hold: "0s",
+            summary: "{{ $labels.site }}: backups of the policy {{ $labels.policy }} fail again and again",
+            description: "{{ $value }} in a row.",
+            runbook: "One status code for all clients points at storage or the policy itself; different ones at the clients.",
+        },
+    ]
+}

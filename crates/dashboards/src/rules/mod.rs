@@ -1,0 +1,168 @@
+//! Recording rules and alerts: per site, and per way that the series came (`job`), so that a Prometheus
+//! that has both ways says so twice rather than counting everything twice.
+
+mod agent;
+mod jobs;
+mod protection;
+mod recording;
+mod sites;
+mod storage;
+mod tape;
+mod yaml;
+
+pub use recording::RECORDED;
+pub use yaml::{alerts_file, recording_file};
+
+use crate::query::{Query, Selector};
+
+/// A recording rule.
+#[derive(Debug)]
+pub struct Recorded {
+    /// `level:metric:operations`.
+    pub name: &'static str,
+    /// Labels of its series.
+    pub labels: &'static [&'static str],
+    /// What it is for.
+    pub help: &'static str,
+    /// What it records.
+    pub query: fn() -> Query,
+}
+
+/// How soon somebody must look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Now: backups do not run, nobody sees them, or data is at risk.
+    Critical,
+    /// Today.
+    Warning,
+    /// To know.
+    Info,
+}
+
+impl Severity {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// An alert.
+#[derive(Debug)]
+pub struct Alert {
+    /// Its name, and its heading in docs/operations.md.
+    pub name: &'static str,
+    /// The group of rules that it is in.
+    pub group: &'static str,
+    /// How soon somebody must look.
+    pub severity: Severity,
+    /// It fires where this gives something.
+    pub when: Query,
+    /// For this long.
+    pub hold: &'static str,
+    /// One line, with the labels that tell one from another.
+    pub summary: &'static str,
+    /// What it means, with the value.
+    pub description: &'static str,
+    /// What to do first.
+    pub runbook: &'static str,
+}
+
+impl Alert {
+    /// Where docs/operations.md says more.
+    pub fn anchor(&self) -> String {
+        self.name.to_lowercase()
+    }
+}
+
+/// All alerts.
+pub fn alerts() -> Vec<Alert> {
+    let mut all = agent::alerts();
+    all.extend(sites::alerts());
+    all.extend(jobs::alerts());
+    all.extend(jobs::names());
+    all.extend(storage::alerts());
+    all.extend(tape::alerts());
+    all.extend(protection::alerts());
+    all
+}
+
+/// What is wrong with rules.
+pub fn problems(alerts: &[Alert]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for rule in RECORDED {
+        let query = (rule.query)();
+        problems.extend(query.problems().iter().map(|problem| format!("{}: {problem}", rule.name)));
+        let mut labels = rule.labels.to_vec();
+        labels.sort_unstable();
+        if query.labels().collect::<Vec<_>>() != labels {
+            problems.push(format!("{}: its labels are not {labels:?}", rule.name));
+        }
+    }
+    for alert in alerts {
+        let texts = [alert.summary, alert.description, alert.runbook];
+        let known: Vec<&str> = alert.when.labels().collect();
+        for label in texts.iter().flat_map(|text| labels_of(text)) {
+            if !known.contains(&label) {
+                problems.push(format!("{}: no label {label} in its series", alert.name));
+            }
+        }
+        let found = alert.when.problems().iter();
+        problems.extend(found.map(|problem| format!("{}: {problem}", alert.name)));
+    }
+    problems
+}
+
+/// The labels that a template names.
+fn labels_of(text: &str) -> impl Iterator<Item = &str> {
+    text.split("$labels.").skip(1).map(|rest| {
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        &rest[..end.unwrap_or(rest.len())]
+    })
+}
+
+/// All series of a metric.
+fn m(name: &'static str) -> Selector {
+    Selector::every(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_alert_has_a_name_of_its_own_and_says_everything() {
+        let alerts = alerts();
+        let mut names: Vec<&str> = alerts.iter().map(|alert| alert.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        for alert in &alerts {
+            for text in [alert.summary, alert.description, alert.runbook] {
+                assert!(text.ends_with(['.', '?', '}']) || text == alert.summary, "{}", alert.name);
+                assert!(!text.is_empty(), "{}", alert.name);
+            }
+        }
+    }
+
+    #[test]
+    fn alerts_of_a_site_keep_its_name() {
+        // Those of the agent as a whole, and of all sites together.
+        let without = [
+            "NetBackupAgentDown",
+            "NetBackupAgentSilent",
+            "NetBackupConfigReloadFailed",
+            "NetBackupCardinalityOverflow",
+            "NetBackupOtlpFailing",
+            "NetBackupVersionsDiffer",
+        ];
+        for alert in alerts() {
+            let kept = alert.when.labels().any(|label| label == "site");
+            assert_eq!(kept, !without.contains(&alert.name), "{}", alert.name);
+            assert_eq!(kept, alert.summary.contains("$labels.site"), "{}", alert.name);
+        }
+    }
+}

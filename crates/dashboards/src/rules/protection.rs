@@ -1,0 +1,56 @@
+//! Alerts on what the security collectors see: malware, anomalies, and NetBackup's own alerts.
+
+use super::recording::SITE;
+use super::{Alert, Severity, m};
+
+const GROUP: &str = "protection";
+
+pub(super) fn alerts() -> Vec<Alert> {
+    let infected = m("nbu_catalog_images_count")
+        .is("malware_status", "INFECTION_DETECTED_BY_MALWARE_SCAN")
+        .now();
+    let anomalous = m("nbu_catalog_images_count").is("anomaly_status", "ANOMALOUS").now();
+    let errors = m("nbu_alerts_count").is("severity", "ERROR").now();
+    vec![
+        Alert {
+            name: "NetBackupMalwareFound",
+            group: GROUP,
+            severity: Severity::Critical,
+            when: m("nbu_malware_files_infected").now().compared(">", 0),
+            hold: "0s",
+            summary: "{{ $labels.site }}: malware in backups",
+            description: "{{ $value }} infected files in the latest scans.",
+            runbook: "Restore nothing from the images that the web UI lists under malware detection; tell the security team.",
+        },
+        Alert {
+            name: "NetBackupImagesInfected",
+            group: GROUP,
+            severity: Severity::Critical,
+            when: infected.sum(&SITE).compared(">", 0),
+            hold: "0s",
+            summary: "{{ $labels.site }}: backups of the last day are infected",
+            description: "{{ $value }} images of the last 24 hours have malware.",
+            runbook: "Find the last clean image of each client before retention expires it, and hold it.",
+        },
+        Alert {
+            name: "NetBackupImagesAnomalous",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: anomalous.sum(&SITE).compared(">", 0),
+            hold: "0s",
+            summary: "{{ $labels.site }}: anomalies in backups of the last day",
+            description: "{{ $value }} images of the last 24 hours are unlike those before: encryption, or a change that somebody made.",
+            runbook: "Review them in the web UI under anomaly detection; a scan for malware is the next step.",
+        },
+        Alert {
+            name: "NetBackupAlertsOpen",
+            group: GROUP,
+            severity: Severity::Info,
+            when: errors.sum(&["job", "site", "category"]).compared(">", 0),
+            hold: "15m",
+            summary: "{{ $labels.site }}: NetBackup itself reports errors ({{ $labels.category }})",
+            description: "{{ $value }} alerts of severity ERROR.",
+            runbook: "Read and close them in the web UI.",
+        },
+    ]
+}

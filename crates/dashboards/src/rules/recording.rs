@@ -1,0 +1,83 @@
+//! What dashboards and alerts share, recorded once.
+
+use super::{Recorded, m};
+use crate::query::Query;
+
+/// Outcomes that are a backup that can be restored from.
+pub(super) const GOOD: &str = "success|partial";
+
+/// All but what a person ended.
+const COUNTED: &str = "success|partial|failure";
+
+/// A site, whichever way its series came.
+pub(super) const SITE: [&str; 2] = ["job", "site"];
+
+/// A storage unit.
+pub(super) const UNIT: [&str; 4] = ["job", "site", "name", "type"];
+
+/// All recording rules, in the order in which they are evaluated.
+pub static RECORDED: &[Recorded] = &[
+    Recorded {
+        name: "site:nbu_backups_completed:increase6h",
+        labels: &SITE,
+        help: "Backups of a site that ended in the last six hours, without those that were cancelled.",
+        query: || completed(COUNTED),
+    },
+    Recorded {
+        name: "site:nbu_backup_success:ratio6h",
+        labels: &SITE,
+        help: "Share of the backups of the last six hours that ended with status 0 or 1. Absent where none ended.",
+        query: || {
+            let some = m("site:nbu_backups_completed:increase6h").now().compared(">", 0);
+            completed(GOOD).with("/", some)
+        },
+    },
+    Recorded {
+        name: "site:nbu_backup_success:ratio6h_behind",
+        labels: &SITE,
+        help: "How far a site's share of successes is below the median of all sites.",
+        query: || {
+            let ratio = || m("site:nbu_backup_success:ratio6h").now();
+            let median = ratio().median(&["job"]);
+            ratio().with_each("-", &["job"], median).negated()
+        },
+    },
+    Recorded {
+        name: "storage:nbu_disk_used:ratio",
+        labels: &UNIT,
+        help: "Share of a storage unit's capacity that is used.",
+        query: || {
+            let used = m("nbu_disk_bytes").is("size", "used").now().max(&UNIT);
+            used.with("/", capacity().compared(">", 0))
+        },
+    },
+    Recorded {
+        name: "storage:nbu_disk_full:days",
+        labels: &UNIT,
+        help: "Days until a storage unit is full, as it filled in the last day; 3650 where it does not fill.",
+        query: || {
+            let free = m("nbu_disk_bytes").is("size", "free").now().max(&UNIT);
+            let course = m("nbu_disk_bytes").is("size", "free").over("deriv", "1d").max(&UNIT);
+            // A byte a second is no filling.
+            free.with("/", course.negated().at_least(1)).divided_by(86_400).at_most(3650)
+        },
+    },
+    Recorded {
+        name: "site:nbu_agent_api_request_duration_seconds:p95_10m",
+        labels: &SITE,
+        help: "Time under which 95 of 100 requests to the site's API stay.",
+        query: || {
+            let buckets = m("nbu_agent_api_request_duration_seconds_bucket").rate("10m");
+            buckets.sum(&["job", "site", "le"]).quantile(0.95)
+        },
+    },
+];
+
+fn completed(outcomes: &str) -> Query {
+    let backups = m("nbu_jobs_outcomes_total").is("action", "BACKUP").like("outcome", outcomes);
+    backups.increase("6h").sum(&SITE)
+}
+
+pub(super) fn capacity() -> Query {
+    m("nbu_disk_capacity_bytes").now().max(&UNIT)
+}

@@ -1,0 +1,55 @@
+//! Alerts on disk storage: what is full, what will be, what is down.
+
+use super::recording::UNIT;
+use super::{Alert, Severity, m};
+
+const GROUP: &str = "storage";
+
+pub(super) fn alerts() -> Vec<Alert> {
+    let used = || m("storage:nbu_disk_used:ratio").now();
+    let ahead = m("nbu_disk_bytes").is("size", "free").predict("1d", "7 * 86400").max(&UNIT);
+    let well_filled = used().compared(">", 0.6);
+    let down = m("nbu_disk_pool_volume_count").is("state", "DOWN").now();
+    vec![
+        Alert {
+            name: "NetBackupStorageFull",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: used().compared(">", 0.9),
+            hold: "15m",
+            summary: "{{ $labels.site }}: the storage unit {{ $labels.name }} is nearly full",
+            description: "{{ $value | humanizePercentage }} of it are used.",
+            runbook: "Expire images, let duplications to the next tier catch up, or add capacity.",
+        },
+        Alert {
+            name: "NetBackupStorageCritical",
+            group: GROUP,
+            severity: Severity::Critical,
+            when: used().compared(">", 0.97),
+            hold: "5m",
+            summary: "{{ $labels.site }}: the storage unit {{ $labels.name }} is full",
+            description: "{{ $value | humanizePercentage }} of it are used: backups to it fail with status 129.",
+            runbook: "Stop what writes to it or point it elsewhere, then expire images and run the cleanup.",
+        },
+        Alert {
+            name: "NetBackupStorageFillsUp",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: ahead.compared("<", 0).and(&UNIT, well_filled),
+            hold: "6h",
+            summary: "{{ $labels.site }}: the storage unit {{ $labels.name }} will be full within a week",
+            description: "More than 60 % of it are used, and at the pace of the last day it is full within seven days.",
+            runbook: "The dashboard of storage has the days to full; find out what grew, and whether retention still fits.",
+        },
+        Alert {
+            name: "NetBackupDiskVolumeDown",
+            group: GROUP,
+            severity: Severity::Critical,
+            when: down.sum(&["job", "site", "pool_name"]).compared(">", 0),
+            hold: "15m",
+            summary: "{{ $labels.site }}: volumes of the disk pool {{ $labels.pool_name }} are down",
+            description: "{{ $value }} volumes are DOWN: what is on them can be neither written nor restored.",
+            runbook: "Check the storage server and its services, then set the volume up again (nbdevconfig or the web UI).",
+        },
+    ]
+}
