@@ -13,7 +13,7 @@ use crate::support::world;
 const SEEDS: u64 = 4;
 
 /// Steps in each.
-const STEPS: u32 = 20;
+const STEPS: u32 = 15;
 
 fn temper(rng: &mut Rng, seed: u64) -> Settings {
     let (late, progress) = (rng.bool(), rng.bool());
