@@ -193,7 +193,7 @@ pub struct Point {
 }
 
 /// All series that one fold produced for one metric.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Family {
     /// What it is.
     pub definition: &'static Definition,

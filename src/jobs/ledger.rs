@@ -28,6 +28,9 @@ const LATE_EVERY: i64 = 300_000;
 /// What a server's clock may lose against ours between two polls without having been set back.
 const TOLERANCE: i64 = 10_000;
 
+/// What the first cycle finds to have ended so much after its beginning was there before.
+const FUTURE: i64 = 60_000;
+
 /// A watermark that is older than this is checked against what the server still has.
 const LONG_OUTAGE: i64 = 3_600_000;
 
@@ -116,6 +119,8 @@ pub struct Ledger {
     wanted: Duration,
     /// What is being read backwards.
     filling: Option<Span>,
+    /// Cycles since the ledger began, or was restored.
+    cycles: u64,
     /// Jobs that were found finished in this cycle.
     touched: HashSet<i64>,
     live: Option<Live>,
@@ -151,6 +156,7 @@ impl Ledger {
             length: wanted,
             wanted,
             filling: None,
+            cycles: 0,
             touched: HashSet::new(),
             live: None,
             written: None,
@@ -172,6 +178,7 @@ impl Ledger {
         }
         self.position.watermark = self.position.watermark.min(now);
         self.position.now = now;
+        self.cycles += 1;
         // Not cleared: one cycle may touch a million, and all others a few.
         self.touched = HashSet::new();
         if self.wanted < self.length {
@@ -380,7 +387,8 @@ impl Ledger {
         }
         let filling = self.filling.is_some_and(|span| span.from < end && end <= span.to);
         // The server's clock was set back before the ledger began: this is of before, too.
-        let in_future = !self.position.whole && end > self.position.now + TOLERANCE;
+        let in_future =
+            self.cycles <= 1 && !self.position.whole && end > self.position.now + FUTURE;
         match found {
             _ if in_future => Verdict::Old,
             _ if end <= self.position.horizon && !filling => Verdict::Nothing,

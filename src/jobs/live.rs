@@ -27,7 +27,7 @@ static OLDEST_ACTIVE: Metric<1> = Metric::gauge(
     "Age of the oldest job in ACTIVE, from its startTime by the server's clock; absent where none runs.",
 );
 static LONG_RUNNING: Metric<1> = Metric::gauge(
-    "nbu.jobs.long_running.count",
+    "nbu.jobs.long_running",
     "{job}",
     &["action"],
     "Jobs in ACTIVE that began longer ago than collectors.jobs.longRunningAfter.",

@@ -25,7 +25,7 @@ static WATERMARK: Metric<0> = Metric::gauge(
     "Unix time by the server's clock before which every change of a job was read.",
 );
 static REMEMBERED: Metric<0> = Metric::gauge(
-    "nbu.jobs.ledger.count",
+    "nbu.jobs.remembered",
     "{job}",
     &[],
     "Ended jobs that the ledger remembers, to count each once.",

@@ -267,7 +267,9 @@ impl Lane {
             };
             let (families, dropped) = samples.finish();
             duplicates += dropped;
-            let families = Arc::new(families);
+            // What did not change is not rendered anew.
+            let same = self.shown.remove(name).filter(|shown| *shown.families == families);
+            let families = same.map_or_else(|| Arc::new(families), |shown| shown.families);
             self.shown.insert(name, Shown { families, origin, collected: Instant::now() });
         }
         self.tally.duplicates = duplicates;

@@ -12,7 +12,7 @@ use super::exposition::{Series, key};
 pub const WORK: [&str; 5] = [
     "nbu_jobs_active_bytes",
     "nbu_jobs_active_percent_complete",
-    "nbu_jobs_long_running_count",
+    "nbu_jobs_long_running",
     "nbu_jobs_oldest_active_age_seconds",
     "nbu_jobs_oldest_queued_age_seconds",
 ];
@@ -47,7 +47,7 @@ pub fn work(
             put("nbu_jobs_oldest_active_age_seconds", age);
         }
         let long = mine(JobState::Active).filter(|job| age(job) > long_running_after.as_secs_f64());
-        put("nbu_jobs_long_running_count", long.count() as f64);
+        put("nbu_jobs_long_running", long.count() as f64);
         let leaves = mine(JobState::Active).filter(|job| job.is_leaf());
         put("nbu_jobs_active_bytes", leaves.map(|job| job.kilobytes as f64 * 1024.0).sum());
         let percents: Vec<i64> = mine(JobState::Active).map(|job| job.percent_complete).collect();

@@ -145,7 +145,7 @@ fn state() -> Vec<Panel> {
             .ask("{{site}}", m("nbu_agent_state_size_bytes").now().max(&["site"])),
         Panel::lines("Jobs in the ledger", "Jobs that are remembered, to count each once.")
             .size(8, 7)
-            .ask("{{site}}", m("nbu_jobs_ledger_count").now().max(&["site"])),
+            .ask("{{site}}", m("nbu_jobs_remembered").now().max(&["site"])),
         Panel::stat("Errors of the state", "State that could not be saved, or was set aside.")
             .steps(&NONE_IS_GOOD)
             .ask("", m("nbu_agent_state_errors_total").total().sum(&[])),

@@ -135,10 +135,7 @@ fn live() -> Vec<Panel> {
             .ask("{{site}} {{action}}", age("nbu_jobs_oldest_active_age_seconds")),
         Panel::lines("Jobs that run long", "Longer than collectors.jobs.longRunningAfter.")
             .from_zero()
-            .ask(
-                "{{site}} {{action}}",
-                j("nbu_jobs_long_running_count").now().sum(&["site", "action"]),
-            ),
+            .ask("{{site}} {{action}}", j("nbu_jobs_long_running").now().sum(&["site", "action"])),
         Panel::lines(
             "Progress of active jobs",
             "Mean percentage of what is done, where the server tells it.",

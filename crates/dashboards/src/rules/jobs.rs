@@ -81,7 +81,7 @@ fn live() -> Vec<Alert> {
             name: "NetBackupJobsStuck",
             group: GROUP,
             severity: Severity::Warning,
-            when: m("nbu_jobs_long_running_count").now().sum(&by_action).compared(">", 0),
+            when: m("nbu_jobs_long_running").now().sum(&by_action).compared(">", 0),
             hold: "30m",
             summary: "{{ $labels.site }}: jobs of type {{ $labels.action }} run very long",
             description: "{{ $value }} jobs have been active for longer than collectors.jobs.longRunningAfter.",
