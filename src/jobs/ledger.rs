@@ -1,7 +1,7 @@
 //! The ledger of one site: rows in, each completion counted once (docs/adr/0010-job-ledger.md).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::classes::{Classes, Labels};
 use super::completion::Completion;
@@ -28,8 +28,8 @@ const LATE_EVERY: i64 = 300_000;
 /// What a server's clock may lose against ours between two polls without having been set back.
 const TOLERANCE: i64 = 10_000;
 
-/// What the first cycle finds to have ended so much after its beginning was there before.
-const FUTURE: i64 = 60_000;
+/// What the first cycle finds to have ended so much later than now was there before it began.
+const FUTURE: i64 = 2_000;
 
 /// A watermark that is older than this is checked against what the server still has.
 const LONG_OUTAGE: i64 = 3_600_000;
@@ -121,6 +121,8 @@ pub struct Ledger {
     filling: Option<Span>,
     /// Cycles since the ledger began, or was restored.
     cycles: u64,
+    /// When the present one began, by our clock.
+    began: Instant,
     /// Jobs that were found finished in this cycle.
     touched: HashSet<i64>,
     live: Option<Live>,
@@ -157,6 +159,7 @@ impl Ledger {
             wanted,
             filling: None,
             cycles: 0,
+            began: Instant::now(),
             touched: HashSet::new(),
             live: None,
             written: None,
@@ -179,6 +182,7 @@ impl Ledger {
         self.position.watermark = self.position.watermark.min(now);
         self.position.now = now;
         self.cycles += 1;
+        self.began = Instant::now();
         // Not cleared: one cycle may touch a million, and all others a few.
         self.touched = HashSet::new();
         if self.wanted < self.length {
@@ -387,8 +391,9 @@ impl Ledger {
         }
         let filling = self.filling.is_some_and(|span| span.from < end && end <= span.to);
         // The server's clock was set back before the ledger began: this is of before, too.
-        let in_future =
-            self.cycles <= 1 && !self.position.whole && end > self.position.now + FUTURE;
+        let first = self.cycles <= 1 && !self.position.whole;
+        let passed = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX / 4);
+        let in_future = first && end > self.position.now + passed + FUTURE;
         match found {
             _ if in_future => Verdict::Old,
             _ if end <= self.position.horizon && !filling => Verdict::Nothing,
