@@ -3,10 +3,12 @@
 //! collector fetches.
 //!
 //! [`Ledger`] is the entrance. It holds the `keys` (jobs that ended), the `gauges` of the window, the
-//! `totals`, and hands completions on. `record` is how all of it goes to disk.
+//! `totals`, and hands completions on; `cycle` says what is to be asked for. `record` is how all of it
+//! goes to disk.
 
 mod classes;
 mod completion;
+mod cycle;
 mod gauges;
 mod keys;
 mod lasts;
