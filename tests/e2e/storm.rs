@@ -2,6 +2,7 @@
 //! over, nothing grows, and what did not change goes on undisturbed.
 
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -85,9 +86,15 @@ impl Shared {
         loop {
             let before = self.generation.load(Relaxed);
             let uri = *self.uri.lock().expect("no panic");
-            let answer = http.get(format!("{}{uri}", self.base)).send().await;
+            let request = http.get(format!("{}{uri}", self.base)).header("accept-encoding", "gzip");
+            let answer = request.send().await;
             let answer = answer.unwrap_or_else(|error| panic!("a scrape failed: {error:?}"));
-            let (status, text) = (answer.status(), answer.text().await.expect("a whole page"));
+            let status = answer.status();
+            let (length, packed) =
+                (answer.content_length(), answer.headers().contains_key("content-encoding"));
+            let body = answer.bytes().await.expect("a whole body");
+            assert_eq!(length, Some(body.len() as u64), "the length that was announced");
+            let text = if packed { unpack(&body) } else { String::from_utf8_lossy(&body).into() };
             if status.is_success() {
                 return Page::parse(&text);
             }
@@ -98,10 +105,26 @@ impl Shared {
     }
 }
 
+/// The text of one gzip stream. One that is wrong is kept, to be looked into.
+fn unpack(body: &[u8]) -> String {
+    let mut text = String::new();
+    let read = flate2::read::GzDecoder::new(body).read_to_string(&mut text);
+    if let Err(error) = read {
+        let kept = std::env::temp_dir().join("scrape-that-is-wrong.gz");
+        let _ = std::fs::write(&kept, body);
+        panic!(
+            "{error} after {} bytes of text; the body is kept in {}",
+            text.len(),
+            kept.display()
+        );
+    }
+    text
+}
+
 /// Scrapes without a pause. The counts of the site that never changes must go on.
 async fn scrape_on(shared: Arc<Shared>) -> u64 {
     // A connection that is kept is closed with its listener, which is no failure of a scrape.
-    let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build();
+    let http = reqwest::Client::builder().no_proxy().no_gzip().pool_max_idle_per_host(0).build();
     let http = http.expect("a client");
     let run = [("site", "steady"), ("collector", "jobs"), ("result", "success")];
     let (mut scrapes, mut last) = (0, 0.0);

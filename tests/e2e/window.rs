@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use nbu_sim::{Clock, Settings};
+use nbu_sim::{Clock, Fault, Settings};
 
 use crate::endpoint::Endpoint;
 use crate::process::{Desk, Signal, config};
@@ -126,5 +126,74 @@ async fn a_window_of_a_hundred_thousand_jobs_costs_what_changes() {
     );
     assert_same(&windowed(&page), &expected);
     assert!(paris.request_count() - asked < 60, "it reads the window anew");
+    agent.end_by(Signal::TERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_site_with_everything_on_delays_no_poll_of_jobs() {
+    let settings = Settings {
+        jobs_in_history: 20_000,
+        jobs_per_hour: 800.0,
+        live_jobs: 200,
+        clients: 5_000,
+        policies: 500,
+        storage_units: 2_000,
+        tapes: 10_000,
+        clock: Clock::manual(NOON),
+        ..world(22)
+    };
+    let paris = simulate(settings).await;
+    // Each of the hundred pages of tapes takes its time.
+    let slow = Duration::from_millis(100);
+    paris.faults().add(Fault::on("/storage/tape-media").latency(slow));
+    let config = config()
+        .server("scrapingInterval: 24h, collectionInterval: 1s, cacheTTL: 1s, staleAfter: 2h")
+        .site("paris", &paris)
+        .with(
+            "collectors: { alerts: { enabled: true }, malware: { enabled: true }, catalog: { enabled: true }, \
+             slo: { enabled: true }, tape: { enabled: true }, \
+             perClient: { enabled: true, allowlist: [\"*\"], limit: 5000 }, \
+             perPolicy: { enabled: true, allowlist: [\"*\"] } }",
+        );
+    let desk = Desk::with(&config.yaml());
+    let mut agent = desk.start(&["--config", "config.yaml"]);
+    let endpoint = Endpoint::on(config.port);
+    let runs = |page: &Page, collector: &str| {
+        let run = [("site", "paris"), ("collector", collector), ("result", "success")];
+        page.value("nbu_agent_collector_runs_total", &run).unwrap_or(0.0)
+    };
+    let tapes = |page: &Page| runs(page, "tape_media") >= 1.0 && polls(page) >= 2.0;
+    let before = endpoint.until(&mut agent, "all tapes", tapes).await;
+    let asked = paris.request_count();
+    let once_more = |page: &Page| runs(page, "tape_media") > runs(&before, "tape_media");
+    let after = endpoint.until(&mut agent, "all tapes again", once_more).await;
+    let (cycles, all) = (polls(&after) - polls(&before), paris.request_count() - asked);
+    // The tapes take ten seconds; jobs are polled each second meanwhile.
+    assert!(cycles >= 5.0, "{cycles} polls of jobs beside one of the tapes");
+    let took = |collector: &str| {
+        let labels = [("site", "paris"), ("collector", collector)];
+        after.value("nbu_agent_collector_duration_seconds", &labels).unwrap_or(f64::NAN)
+    };
+    let requests = |resource: &str| {
+        let labels = [("site", "paris"), ("resource", resource)];
+        let count = "nbu_agent_api_request_duration_seconds_count";
+        after.value(count, &labels).unwrap_or_default()
+            - before.value(count, &labels).unwrap_or_default()
+    };
+    println!(
+        "the largest site: {} series; {cycles} polls of jobs and {all} requests beside one of the tapes, of \
+         which jobs {}, tape media {}, catalogue {}, storage units {}; a poll of jobs took {:.2} s, of tapes \
+         {:.1} s; {:.0} ms of CPU a second, scrapes and rendering included; {:.0} MiB resident",
+        after.of_site("paris", |_| true).len(),
+        requests("jobs"),
+        requests("tape_media"),
+        requests("images"),
+        requests("storage_units"),
+        took("jobs"),
+        took("tape_media"),
+        (cpu(&after) - cpu(&before)) * 1e3 / cycles,
+        resident(&after) / 1_048_576.0
+    );
+    assert!(resident(&after) < 400.0 * 1024.0 * 1024.0, "{} bytes", resident(&after));
     agent.end_by(Signal::TERM).await;
 }
