@@ -144,7 +144,7 @@ async fn the_largest_site_with_everything_on_delays_no_poll_of_jobs() {
     };
     let paris = simulate(settings).await;
     // Each of the hundred pages of tapes takes its time.
-    let slow = Duration::from_millis(100);
+    let slow = Duration::from_millis(40);
     paris.faults().add(Fault::on("/storage/tape-media").latency(slow));
     let config = config()
         .server("scrapingInterval: 24h, collectionInterval: 1s, cacheTTL: 1s, staleAfter: 2h")
@@ -168,8 +168,8 @@ async fn the_largest_site_with_everything_on_delays_no_poll_of_jobs() {
     let once_more = |page: &Page| runs(page, "tape_media") > runs(&before, "tape_media");
     let after = endpoint.until(&mut agent, "all tapes again", once_more).await;
     let (cycles, all) = (polls(&after) - polls(&before), paris.request_count() - asked);
-    // The tapes take ten seconds; jobs are polled each second meanwhile.
-    assert!(cycles >= 5.0, "{cycles} polls of jobs beside one of the tapes");
+    // The tapes take several seconds; jobs are polled each second meanwhile.
+    assert!(cycles >= 3.0, "{cycles} polls of jobs beside one of the tapes");
     let took = |collector: &str| {
         let labels = [("site", "paris"), ("collector", collector)];
         after.value("nbu_agent_collector_duration_seconds", &labels).unwrap_or(f64::NAN)
