@@ -7,6 +7,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// The label of what the server left out: an empty one would be no label at all.
+pub const UNKNOWN: &str = "UNKNOWN";
+
 /// How the values of a metric behave.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {

@@ -5,9 +5,8 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::de::IgnoredAny;
 
-use super::counts::UNKNOWN;
 use super::{Cadence, Collected, Collector, Row};
-use crate::metric::{Definition, Metric, Samples};
+use crate::metric::{Definition, Metric, Samples, UNKNOWN};
 use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {

@@ -3,12 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
-use crate::metric::{Metric, Samples};
+use crate::metric::{Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::Text;
 use crate::netbackup::wire::Id;
-
-/// What stands for a value that the server left out: an empty label would be no label at all.
-pub(super) const UNKNOWN: &str = "UNKNOWN";
 
 /// What stands for the values that are beyond [`MOST`].
 const OTHER: &str = "OTHER";

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::counts::{Counts, UNKNOWN, label};
+use super::counts::{Counts, label};
 use super::{Cadence, Collected, Collector, Row};
-use crate::metric::{Definition, Metric, Samples};
+use crate::metric::{Definition, Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{Error, Query, Resource, Session};
 

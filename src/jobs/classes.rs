@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
-use super::names::Name;
+use serde::{Deserialize, Serialize};
+
+use super::Actions;
+use super::names::{Name, Names};
 
 /// A combination's number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Class(pub(super) u32);
 
 /// A combination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Labels {
     pub(super) job_type: Name,
     pub(super) policy_type: Name,
@@ -48,5 +51,27 @@ impl Classes {
     pub(super) fn since(&self, first: usize) -> impl Iterator<Item = (Class, &Labels)> {
         let numbers = (first..).map(|number| Class(u32::try_from(number).unwrap_or(u32::MAX)));
         numbers.zip(self.labels.get(first..).unwrap_or_default())
+    }
+}
+
+/// Numbers read back as the labels of series.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader<'l> {
+    pub(super) names: &'l Names,
+    pub(super) classes: &'l Classes,
+    pub(super) actions: &'l Actions,
+}
+
+impl<'l> Reader<'l> {
+    /// Action, policy type and status of a class.
+    pub(super) fn labels(self, class: Class) -> Option<(&'l str, &'l str, Option<i64>)> {
+        let labels = self.classes.get(class)?;
+        let (action, policy_type) = self.pair((labels.job_type, labels.policy_type));
+        Some((action, policy_type, labels.status))
+    }
+
+    /// Action and policy type of a job type and a policy type.
+    pub(super) fn pair(self, (job_type, policy_type): (Name, Name)) -> (&'l str, &'l str) {
+        (self.actions.of(self.names.get(job_type)), self.names.get(policy_type))
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::Named;
 use super::gauges::{Gauges, Window};
 use super::ledger::{Ledger, Position, Span};
 
@@ -183,7 +184,7 @@ impl Ledger {
 
     /// Everything is folded anew: after the keys were restored.
     pub(super) fn refold(&mut self) {
-        self.gauges = Gauges::new(self.clients.is_some());
+        self.gauges = Gauges::new(self.lasts(Named::Client).is_some());
         self.window = Window::ending(self.position.now, self.length);
         for job in self.keys.ended(self.window.from, self.window.to).filter(|job| !job.resumed) {
             self.gauges.add(job);

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::classes::{Class, Classes};
+use super::classes::{Class, Reader};
 use super::keys::Job;
 use super::lasts::Lasts;
-use super::names::{Name, Names};
-use super::{Actions, BACKUP, DONE, JOBS_STATE_COUNT};
+use super::names::Name;
+use super::{BACKUP, DONE, JOBS_STATE_COUNT};
 use crate::metric::{Definition, Metric, Samples};
 
 static JOBS_BYTES: Metric<3> = Metric::gauge(
@@ -174,30 +174,14 @@ impl Gauges {
         (0..).map(Class).zip(&self.sums).filter(|(_, sum)| sum.jobs > 0)
     }
 
-    /// How many jobs are in the window.
-    pub(super) fn jobs(&self) -> i64 {
-        self.sums.iter().map(|sum| sum.jobs).sum()
-    }
-
     /// The actions of the jobs in the window.
-    pub(super) fn actions(
-        &self,
-        names: &Names,
-        classes: &Classes,
-        actions: &Actions,
-    ) -> BTreeSet<String> {
-        let labels = self.present().filter_map(|(class, _)| classes.get(class));
-        labels.map(|labels| actions.of(names.get(labels.job_type)).to_owned()).collect()
+    pub(super) fn actions(&self, reader: Reader<'_>) -> BTreeSet<String> {
+        let labels = self.present().filter_map(|(class, _)| reader.labels(class));
+        labels.map(|(action, ..)| action.to_owned()).collect()
     }
 
     /// The window's numbers, with an explicit zero of jobs that are done for each of `known`.
-    pub(super) fn samples(
-        &self,
-        names: &Names,
-        classes: &Classes,
-        actions: &Actions,
-        known: &BTreeSet<String>,
-    ) -> Samples {
+    pub(super) fn samples(&self, reader: Reader<'_>, known: &BTreeSet<String>) -> Samples {
         let mut samples = Samples::new();
         let mut full: BTreeMap<(&str, &str, Option<i64>), Sum> = BTreeMap::new();
         let mut by_type: BTreeMap<(&str, &str), Sum> = BTreeMap::new();
@@ -205,12 +189,10 @@ impl Gauges {
         let mut by_action: HashMap<&str, i64> =
             known.iter().map(String::as_str).chain([BACKUP]).map(|action| (action, 0)).collect();
         for (class, sum) in self.present() {
-            let Some(labels) = classes.get(class) else { continue };
-            let action = actions.of(names.get(labels.job_type));
-            let policy_type = names.get(labels.policy_type);
-            full.entry((action, policy_type, labels.status)).or_default().merge(sum);
+            let Some((action, policy_type, status)) = reader.labels(class) else { continue };
+            full.entry((action, policy_type, status)).or_default().merge(sum);
             by_type.entry((action, policy_type)).or_default().merge(sum);
-            *by_status.entry((action, labels.status)).or_default() += sum.jobs;
+            *by_status.entry((action, status)).or_default() += sum.jobs;
             *by_action.entry(action).or_default() += sum.jobs;
         }
         for ((action, policy_type, status), sum) in full {
@@ -232,23 +214,13 @@ impl Gauges {
     }
 
     /// The jobs of the clients that `lasts` selects.
-    pub(super) fn client_samples(
-        &self,
-        names: &Names,
-        classes: &Classes,
-        actions: &Actions,
-        lasts: &Lasts,
-        samples: &mut Samples,
-    ) {
+    pub(super) fn client_samples(&self, reader: Reader<'_>, lasts: &Lasts, samples: &mut Samples) {
         let mut counts: BTreeMap<(&str, &str, Option<i64>), i64> = BTreeMap::new();
         for ((client, class), jobs) in self.clients.iter().flatten() {
-            let (Some(labels), Some(client)) =
-                (classes.get(*class), lasts.slot(names.get(*client)))
-            else {
-                continue;
-            };
-            let action = actions.of(names.get(labels.job_type));
-            *counts.entry((client, action, labels.status)).or_default() += jobs;
+            let client = lasts.slot(reader.names.get(*client));
+            if let (Some(client), Some((action, _, status))) = (client, reader.labels(*class)) {
+                *counts.entry((client, action, status)).or_default() += jobs;
+            }
         }
         for ((client, action, status), jobs) in counts {
             let labels = [client, action, &super::status_label(status)];

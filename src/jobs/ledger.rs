@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::classes::{Classes, Labels};
+use serde::{Deserialize, Serialize};
+
+use super::classes::{Classes, Labels, Reader};
 use super::completion::Completion;
 use super::gauges::{Gauges, Window};
 use super::keys::{Job, Keys};
@@ -19,7 +21,7 @@ use crate::netbackup::wire::jobs::JobRow;
 const FUTURE: i64 = 2_000;
 
 /// A span of time to be read, Unix ms by the server's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// Where it begins.
     pub from: i64,
@@ -37,7 +39,7 @@ pub(super) struct Known {
 }
 
 /// Where the ledger stands. Times are the server's, Unix ms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
     /// The time of the present cycle.
     pub(super) now: i64,
@@ -45,7 +47,8 @@ pub(super) struct Position {
     pub(super) watermark: i64,
     /// Every completion that ended after it is among the keys, unless it was not seen yet.
     pub(super) horizon: i64,
-    /// When a look for late rows was begun last.
+    /// When a look for late rows was begun last. A start takes one whenever that was.
+    #[serde(skip)]
     pub(super) late_at: Option<i64>,
     /// What is left of it.
     pub(super) late: Option<Span>,
@@ -89,8 +92,8 @@ pub struct Ledger {
     pub(super) totals: Totals,
     pub(super) position: Position,
     pub(super) changes: Changes,
-    pub(super) clients: Option<Lasts>,
-    pub(super) policies: Option<Lasts>,
+    /// Of clients and of policies, where they are wanted.
+    pub(super) lasts: Vec<Lasts>,
     pub(super) gauges: Gauges,
     /// What the gauges hold.
     pub(super) window: Window,
@@ -106,7 +109,7 @@ pub struct Ledger {
     pub(super) began: Instant,
     /// Jobs that were found finished in this cycle.
     pub(super) touched: HashSet<i64>,
-    live: Option<Live>,
+    pub(super) live: Option<Live>,
     /// When the records were written from which it was restored, by our clock.
     pub(super) written: Option<SystemTime>,
 }
@@ -132,8 +135,7 @@ impl Ledger {
             totals: Totals::new(whole_ms(origin)),
             position,
             changes: Changes::default(),
-            clients: None,
-            policies: None,
+            lasts: Vec::new(),
             gauges: Gauges::default(),
             window: Window::ending(now, wanted),
             length: wanted,
@@ -150,40 +152,41 @@ impl Ledger {
     /// Which clients and policies have numbers of their own from now on. What is known of those that
     /// had them before stays; the others learn of the window's jobs.
     pub fn select(&mut self, clients: &PerName, policies: &PerName) {
-        let mut tables = [
-            (Named::Client, clients, self.clients.take()),
-            (Named::Policy, policies, self.policies.take()),
-        ]
-        .map(|(named, rules, before)| {
-            let mut table =
-                before.filter(|_| rules.enabled).unwrap_or_else(|| Lasts::new(named, rules));
-            table.reconfigure(rules);
-            table.refill(self.keys.iter().filter_map(|job| self.completion(job)));
-            rules.enabled.then_some(table)
-        })
-        .into_iter();
-        self.clients = tables.next().flatten();
-        self.policies = tables.next().flatten();
+        let mut before = std::mem::take(&mut self.lasts);
+        for (named, rules) in [(Named::Client, clients), (Named::Policy, policies)] {
+            let place = before.iter().position(|table| table.named() == named);
+            let table = place.map(|place| before.swap_remove(place));
+            if rules.enabled {
+                let mut table = table.unwrap_or_else(|| Lasts::new(named, rules));
+                table.reconfigure(rules);
+                table.refill(self.keys.iter().filter_map(|job| self.completion(job)));
+                self.lasts.push(table);
+            }
+        }
         self.refold();
+    }
+
+    /// What is known of the last jobs of clients or policies, where it is wanted.
+    pub(super) fn lasts(&self, named: Named) -> Option<&Lasts> {
+        self.lasts.iter().find(|table| table.named() == named)
+    }
+
+    pub(super) fn lasts_mut(&mut self, named: Named) -> Option<&mut Lasts> {
+        self.lasts.iter_mut().find(|table| table.named() == named)
     }
 
     /// Names of which the server is to be asked for their newest successful backup, so many at most.
     pub fn to_look_up(&self, most: usize) -> Vec<(Named, String)> {
-        let tables = [(Named::Client, &self.clients), (Named::Policy, &self.policies)];
-        let names = tables.into_iter().flat_map(|(named, table)| {
-            let names = table.iter().flat_map(move |table| table.to_look_up(most));
-            names.map(move |name| (named, name))
-        });
+        let names = self
+            .lasts
+            .iter()
+            .flat_map(|table| table.to_look_up(most).into_iter().map(|name| (table.named(), name)));
         names.take(most).collect()
     }
 
     /// When the newest successful backup of a name ended, as the server says.
     pub fn looked_up(&mut self, named: Named, name: &str, newest: Option<i64>) {
-        let table = match named {
-            Named::Client => &mut self.clients,
-            Named::Policy => &mut self.policies,
-        };
-        if let Some(table) = table {
+        if let Some(table) = self.lasts_mut(named) {
             table.looked_up(name, newest);
         }
     }
@@ -307,13 +310,13 @@ impl Ledger {
     }
 
     fn complete(&mut self, job: &Job, verdict: &Verdict) {
-        let (mut clients, mut policies) = (self.clients.take(), self.policies.take());
+        let mut lasts = std::mem::take(&mut self.lasts);
         if let Some(completion) = self.completion(job) {
-            for table in clients.iter_mut().chain(&mut policies) {
+            for table in &mut lasts {
                 table.record(&completion);
             }
         }
-        (self.clients, self.policies) = (clients, policies);
+        self.lasts = lasts;
         let Some(labels) = self.classes.get(job.class) else { return };
         let pair = (labels.job_type, labels.policy_type);
         let changed = match verdict {
@@ -364,32 +367,19 @@ impl Ledger {
         !job.resumed && self.window.holds(job.end)
     }
 
-    /// Whether no job is known at all: none ended and none is live.
-    pub fn is_empty(&self) -> bool {
-        self.keys.len() == 0 && self.live.as_ref().is_none_or(Live::is_empty)
-    }
-
     /// How many ended jobs are remembered.
     pub fn remembered(&self) -> usize {
         self.keys.len()
     }
 
-    /// How many jobs ended in the window.
-    pub fn in_window(&self) -> i64 {
-        self.gauges.jobs()
-    }
-
-    pub(super) fn live(&self) -> Option<&Live> {
-        self.live.as_ref()
-    }
-
-    pub(super) fn gauges(&self) -> &Gauges {
-        &self.gauges
+    /// Its numbers as labels.
+    pub(super) fn reader<'l>(&'l self, actions: &'l Actions) -> Reader<'l> {
+        Reader { names: &self.names, classes: &self.classes, actions }
     }
 
     /// The actions that have explicit zeros: those of the window and of the live jobs.
     pub(super) fn actions(&self, actions: &Actions) -> BTreeSet<String> {
-        let mut all = self.gauges.actions(&self.names, &self.classes, actions);
+        let mut all = self.gauges.actions(self.reader(actions));
         all.extend(self.live.iter().flat_map(|live| live.actions(actions)));
         all
     }

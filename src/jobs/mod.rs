@@ -22,7 +22,7 @@ mod totals;
 
 use std::collections::BTreeMap;
 
-use crate::metric::{Definition, Metric};
+use crate::metric::{Definition, Metric, UNKNOWN};
 use crate::netbackup::wire::jobs::JobRow;
 
 pub use completion::{Completion, Outcome};
@@ -38,9 +38,6 @@ pub const STATES: [&str; 6] = ["QUEUED", "ACTIVE", "REQUEUED", "DONE", "SUSPENDE
 
 /// The state of a job that ended.
 pub const DONE: &str = "DONE";
-
-/// What stands for a name that the server left out: an empty label would be no label at all.
-const UNKNOWN: &str = "UNKNOWN";
 
 /// The action that every site has, so that its zeros are there before the first job is.
 const BACKUP: &str = "BACKUP";

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::ledger::Ledger;
-use super::{Actions, gauges, lasts, live, totals};
+use super::{Actions, Named, gauges, lasts, live, totals};
 use crate::metric::{Definition, Metric, Samples};
 
 static GAP: Metric<0> = Metric::counter(
@@ -45,7 +45,7 @@ impl Ledger {
     /// The live jobs of the last sweep; none before the first.
     pub fn live_samples(&self, actions: &Actions, long_running_after: Duration) -> Option<Samples> {
         let known = self.actions(actions);
-        let live = self.live()?;
+        let live = self.live.as_ref()?;
         Some(live.samples(actions, &known, self.position.now, long_running_after))
     }
 
@@ -55,10 +55,10 @@ impl Ledger {
         if !self.is_whole() {
             return None;
         }
-        let (names, classes) = (&self.names, &self.classes);
-        let mut samples = self.gauges().samples(names, classes, actions, &known);
-        if let Some(lasts) = &self.clients {
-            self.gauges().client_samples(names, classes, actions, lasts, &mut samples);
+        let reader = self.reader(actions);
+        let mut samples = self.gauges.samples(reader, &known);
+        if let Some(clients) = self.lasts(Named::Client) {
+            self.gauges.client_samples(reader, clients, &mut samples);
         }
         Some(samples)
     }
@@ -69,7 +69,7 @@ impl Ledger {
             return None;
         }
         let known = self.actions(actions);
-        let mut samples = self.totals.samples(&self.names, &self.classes, actions, &known);
+        let mut samples = self.totals.samples(self.reader(actions), &known);
         samples.record(&GAP, [], self.position.gap as f64 / 1000.0);
         Some((samples, self.totals.origin))
     }
@@ -78,7 +78,7 @@ impl Ledger {
     /// count; none before the first window is whole.
     pub fn last_samples(&self, actions: &Actions) -> Option<(Samples, SystemTime)> {
         let mut samples = Samples::new();
-        for table in self.clients.iter().chain(&self.policies).filter(|_| self.position.whole) {
+        for table in self.lasts.iter().filter(|_| self.position.whole) {
             table.samples(|job_type| actions.of(job_type), &mut samples);
         }
         (!samples.is_empty()).then_some((samples, self.totals.origin))

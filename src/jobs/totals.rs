@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use super::classes::{Class, Classes};
+use serde::{Deserialize, Serialize};
+
+use super::BACKUP;
+use super::classes::{Class, Reader};
 use super::completion::Outcome;
 use super::keys::Job;
-use super::names::{Name, Names};
-use super::{Actions, BACKUP};
+use super::names::Name;
 use crate::metric::{Definition, Distribution, Metric, Samples};
 
 /// Upper bounds of the histogram, seconds (those of nbu_exporter).
@@ -64,7 +66,7 @@ pub(super) fn definitions() -> [&'static Definition; 6] {
 }
 
 /// Totals of one class of jobs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Total {
     pub(super) parents: u64,
     pub(super) leaves: u64,
@@ -149,43 +151,25 @@ impl Totals {
         fits
     }
 
-    /// The totals, with all outcomes for each of `known`.
-    pub(super) fn samples(
-        &self,
-        names: &Names,
-        classes: &Classes,
-        actions: &Actions,
-        known: &BTreeSet<String>,
-    ) -> Samples {
+    /// The totals, with all outcomes for each of `known` and each that is counted.
+    pub(super) fn samples(&self, reader: Reader<'_>, known: &BTreeSet<String>) -> Samples {
         let mut samples = Samples::new();
         let mut completed: BTreeMap<(&str, &str, Option<i64>, bool), u64> = BTreeMap::new();
         let mut outcomes: BTreeMap<(&str, Outcome), u64> = BTreeMap::new();
         let mut volumes: BTreeMap<(&str, &str), [u64; 3]> = BTreeMap::new();
-        for action in known.iter().map(String::as_str).chain([BACKUP]) {
+        let counted = self.by_class.keys().filter_map(|class| reader.labels(*class));
+        let counted = counted.map(|(action, ..)| action);
+        for action in known.iter().map(String::as_str).chain([BACKUP]).chain(counted) {
             outcomes.extend(Outcome::ALL.map(|outcome| ((action, outcome), 0)));
         }
         for (class, total) in &self.by_class {
-            let Some(labels) = classes.get(*class) else { continue };
-            let action = actions.of(names.get(labels.job_type));
-            let policy_type = names.get(labels.policy_type);
-            outcomes.extend(
-                Outcome::ALL
-                    .into_iter()
-                    .filter_map(|outcome| {
-                        let series = (action, outcome);
-                        (!outcomes.contains_key(&series)).then_some((series, 0))
-                    })
-                    .collect::<Vec<_>>(),
-            );
-            *outcomes.entry((action, Outcome::of(labels.status))).or_default() +=
+            let Some((action, policy_type, status)) = reader.labels(*class) else { continue };
+            *outcomes.entry((action, Outcome::of(status))).or_default() +=
                 total.parents + total.leaves;
             let roles =
                 [(false, total.parents, total.parent_seen), (true, total.leaves, total.leaf_seen)];
-            for (leaf, jobs, seen) in roles.into_iter().filter(|(_, jobs, seen)| *seen || *jobs > 0)
-            {
-                let series = (action, policy_type, labels.status, leaf);
-                debug_assert!(seen || jobs > 0);
-                *completed.entry(series).or_default() += jobs;
+            for (leaf, jobs, _) in roles.into_iter().filter(|(_, jobs, seen)| *seen || *jobs > 0) {
+                *completed.entry((action, policy_type, status, leaf)).or_default() += jobs;
             }
             let volume = volumes.entry((action, policy_type)).or_default();
             volume[0] = volume[0].saturating_add(total.kilobytes);
@@ -206,15 +190,15 @@ impl Totals {
             samples.record(&FILES, [action, policy_type], files as f64);
             samples.record(&RETRIES, [action, policy_type], retries as f64);
         }
-        self.duration_samples(names, actions, &mut samples);
+        self.duration_samples(reader, &mut samples);
         samples
     }
 
-    fn duration_samples(&self, names: &Names, actions: &Actions, samples: &mut Samples) {
+    fn duration_samples(&self, reader: Reader<'_>, samples: &mut Samples) {
         let mut merged: BTreeMap<(&str, &str), Distribution> = BTreeMap::new();
-        for ((job_type, policy_type), durations) in &self.durations {
-            let series = (actions.of(names.get(*job_type)), names.get(*policy_type));
-            let sum = merged.entry(series).or_insert_with(|| Distribution::new(&BOUNDS));
+        for (pair, durations) in &self.durations {
+            let sum =
+                merged.entry(reader.pair(*pair)).or_insert_with(|| Distribution::new(&BOUNDS));
             sum.merge(durations);
         }
         for ((action, policy_type), durations) in merged {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::last::{Last, raise};
-use crate::jobs::{BACKUP, Completion, Outcome, UNKNOWN};
+use crate::jobs::{BACKUP, Completion, Outcome};
+use crate::metric::UNKNOWN;
 
 /// How many job types of one name are told apart. The API knows 43; one client or policy has a few.
 pub(super) const MOST_TYPES: usize = 32;

@@ -13,6 +13,8 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Completion, PerName};
 use entry::Entry;
 
@@ -24,7 +26,7 @@ pub use selection::Selection;
 const OTHER: &str = "other";
 
 /// What names belong to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Named {
     /// Clients, whose names have no case.
     Client,
@@ -91,6 +93,11 @@ impl Lasts {
         };
         lasts.reserve(rules);
         lasts
+    }
+
+    /// Whose names they are.
+    pub fn named(&self) -> Named {
+        self.named
     }
 
     fn reserve(&mut self, rules: &PerName) {
