@@ -177,12 +177,6 @@ pub enum Part {
     Kept,
 }
 
-impl From<Result<Samples, Error>> for Part {
-    fn from(result: Result<Samples, Error>) -> Self {
-        result.map_or_else(Self::Failed, Self::Fresh)
-    }
-}
-
 impl Collected {
     /// A run with one part.
     pub fn whole(samples: Samples, unreadable: usize) -> Self {

@@ -30,8 +30,6 @@ pub(super) struct Fill {
 /// What one turn came to.
 #[derive(Debug)]
 pub(super) struct Turn {
-    /// All of it is read.
-    pub(super) complete: bool,
     /// Why it did not go on.
     pub(super) error: Option<Error>,
     pub(super) rows: usize,
@@ -77,16 +75,15 @@ impl Fill {
         let unreadable = walked.iter().map(|walk| walk.unreadable).sum();
         // A slice that failed is taken up in the next cycle, where it stood.
         let error = walked.into_iter().find_map(|walk| walk.error);
-        let complete = self.is_complete();
-        self.tell(site, complete);
-        Turn { complete, error, rows, unreadable }
+        self.tell(site);
+        Turn { error, rows, unreadable }
     }
 
-    fn tell(&self, site: &str, complete: bool) {
+    fn tell(&self, site: &str) {
         let (jobs, pages) = (self.rows, self.pages);
         let seconds = self.started.elapsed().as_secs_f64();
         let seconds = (seconds * 10.0).round() / 10.0;
-        if complete {
+        if self.is_complete() {
             tracing::info!(site, jobs, pages, seconds, "the window of jobs is read");
         } else {
             let percent = (self.progress() * 100.0).floor();

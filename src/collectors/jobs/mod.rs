@@ -198,7 +198,7 @@ impl Jobs {
             let turn = fill.turn(session, &Shared::new(ledger), session.client().site()).await;
             rows += turn.rows;
             collected.unreadable += turn.unreadable as u64;
-            collected.unfinished = !turn.complete && turn.error.is_none();
+            collected.unfinished = !fill.is_complete() && turn.error.is_none();
             fill_error = turn.error;
         }
         if rows > 0 {
