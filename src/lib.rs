@@ -13,6 +13,7 @@
 //! 9. [`http`] serves bytes that were rendered before the request came.
 //! 10. [`supervisor`] owns the lives of all of these; boot is its first reload.
 //!
+//! [`net`] is the ground floor of what goes over the network: TLS material, proxies, retries, redaction.
 //! [`state`] is what outlives the process, where the configuration names a directory for it.
 //!
 //! ARCHITECTURE.md says which module may use which, and why.
@@ -25,6 +26,7 @@ pub mod http;
 pub mod jobs;
 pub mod log;
 pub mod metric;
+pub mod net;
 pub mod netbackup;
 pub mod poller;
 pub mod snapshot;

@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 
 /// A module and the modules of ours that it may use beside itself; `config` types of others are
 /// written `module::config`.
-const RULES: [(&str, &[&str]); 12] = [
+const RULES: [(&str, &[&str]); 13] = [
     ("metric", &[]),
-    ("netbackup", &[]),
+    ("net", &[]),
+    ("netbackup", &["net"]),
     ("jobs", &["netbackup::wire", "metric"]),
     ("collectors", &["netbackup", "jobs", "metric", "state"]),
     ("snapshot", &["metric"]),
     ("state", &[]),
     ("poller", &["collectors", "netbackup", "snapshot", "metric", "state", "telemetry"]),
-    ("telemetry", &["metric", "snapshot", "netbackup::config"]),
+    ("telemetry", &["metric", "snapshot", "net"]),
     ("catalog", &["collectors", "poller", "telemetry", "metric"]),
-    ("config", &["collectors", "http", "netbackup", "poller", "state", "telemetry"]),
+    ("config", &["collectors", "http", "net", "netbackup", "poller", "state", "telemetry"]),
     ("log", &["config::logging"]),
     ("http", &["snapshot", "telemetry"]),
 ];

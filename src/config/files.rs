@@ -11,7 +11,7 @@ use super::content;
 use super::reader::Section;
 use super::setting::{Setting, Source};
 use super::values::{header_secret, text};
-use crate::netbackup::config::{Identity, PemFile};
+use crate::net::tls::{Identity, PemFile};
 
 /// A file that a setting names, with its content.
 struct Named<'c> {

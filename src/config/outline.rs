@@ -12,7 +12,8 @@ use super::logging::Destination;
 use super::opentelemetry::{COMPRESSIONS, PROTOCOLS, TEMPORALITIES};
 use super::server::{FORMATS, LEVELS};
 use super::values::format_duration;
-use crate::netbackup::config::{Identity, PemFile, Proxy};
+use crate::net::proxy::Proxy;
+use crate::net::tls::{Identity, PemFile};
 use crate::{collectors, netbackup, telemetry};
 
 /// What stands for a secret.

@@ -14,7 +14,8 @@ use super::values::{
     Parsed, any, boolean, bracketed, choice, duration, header_secret, host, is_loopback, number,
     port, text,
 };
-use crate::netbackup::config::{Config, Proxy};
+use crate::net::proxy::Proxy;
+use crate::netbackup::config::Config;
 use crate::netbackup::version::ApiVersion;
 
 /// What `nbuservers` configures.

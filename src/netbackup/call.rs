@@ -9,11 +9,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::classify::{self, Phase};
 use super::error::{Error, ErrorKind};
 use super::link::Link;
-use super::redact::Redactor;
 use super::reply::{self, Head};
 use super::resource::Resource;
 use super::stats::{Outcome, RequestRecord};
 use super::version::ApiVersion;
+use crate::net::redact::Redactor;
 
 /// Where `--trace` shows bodies.
 const BODY_TARGET: &str = "nbu_otel_agent::netbackup::body";

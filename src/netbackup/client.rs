@@ -14,10 +14,10 @@ use super::error::{BuildError, Error, ErrorKind, Server};
 use super::negotiate::Negotiation;
 use super::ping::Ping;
 use super::resource::Resource;
-use super::retry::RetryPolicy;
 use super::session::Session;
 use super::stats::{RequestObserver, Stats, StatsSnapshot};
 use super::version::ApiVersion;
+use crate::net::retry::RetryPolicy;
 
 /// Bodies larger than this are an error, bytes after decompression.
 const MAX_BODY: usize = 64 * 1024 * 1024;

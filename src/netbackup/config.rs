@@ -1,11 +1,12 @@
 //! What the client of one primary server needs to know.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::version::ApiVersion;
+use crate::net::proxy::Proxy;
+use crate::net::tls::{Identity, PemFile};
 
 /// Settings of one primary server.
 #[derive(Debug, Clone)]
@@ -52,47 +53,4 @@ impl Config {
     pub fn same_server(&self, other: &Self) -> bool {
         self.site == other.site && self.base_url == other.base_url
     }
-}
-
-/// A PEM file and where it came from (for messages).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PemFile {
-    /// The path that the configuration names.
-    pub path: PathBuf,
-    /// Its content.
-    pub pem: Vec<u8>,
-}
-
-/// A client certificate with its key.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// The certificate chain.
-    pub certificate: PemFile,
-    /// Where the key came from.
-    pub key_path: PathBuf,
-    /// The private key, PEM.
-    pub key: SecretString,
-}
-
-impl Identity {
-    /// Whether both are the same certificate with the same key, or both are none.
-    pub fn same(one: Option<&Self>, other: Option<&Self>) -> bool {
-        match (one, other) {
-            (None, None) => true,
-            (Some(one), Some(other)) => {
-                one.certificate == other.certificate
-                    && one.key.expose_secret() == other.key.expose_secret()
-            }
-            _ => false,
-        }
-    }
-}
-
-/// A proxy; its address may carry credentials, so it is a secret as a whole.
-#[derive(Debug, Clone)]
-pub struct Proxy {
-    /// The address as the configuration gives it.
-    pub url: SecretString,
-    /// Host and port, fit for messages.
-    pub display: String,
 }

@@ -14,9 +14,9 @@ use tokio_util::task::TaskTracker;
 
 use super::config::Config;
 use super::error::BuildError;
-use super::redact::Redactor;
 use super::route::Route;
 use super::transport;
+use crate::net::redact::Redactor;
 
 /// The longest time for which a key is not presented.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -15,11 +15,12 @@ use super::connection::Connection;
 use super::error::{Error, ErrorKind, Server};
 use super::lenient;
 use super::ping::PING;
-use super::redact::{Redactor, one_line};
 use super::resource::Resource;
-use super::retry::{answer_time, parse_retry_after};
 use super::route::Route;
 use super::version::ApiVersion;
+use crate::net::redact::Redactor;
+use crate::net::retry::{answer_time, parse_retry_after};
+use crate::net::text::one_line;
 
 /// Characters of a body that an error shows.
 const PREVIEW: usize = 120;

@@ -154,8 +154,8 @@ impl Route {
 mod tests {
     use std::time::Duration;
 
-    use super::super::config::Proxy;
     use super::*;
+    use crate::net::proxy::Proxy;
 
     fn config(base: &str) -> Config {
         Config {

@@ -12,9 +12,11 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::ExposeSecret;
 
-use super::config::{Config, Identity, PemFile, Proxy};
+use super::config::Config;
 use super::error::BuildError;
-use super::resolver::Resolver;
+use crate::net::proxy::Proxy;
+use crate::net::resolver::Resolver;
+use crate::net::tls::{Identity, PemFile};
 
 /// Longest time to a connection, TLS included; less where the request's own timeout is shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

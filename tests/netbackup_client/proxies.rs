@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nbu_otel_agent::netbackup::config::Proxy;
+use nbu_otel_agent::net::proxy::Proxy;
 use nbu_otel_agent::netbackup::wire::jobs::{JOBS, JobRow};
 use nbu_otel_agent::netbackup::{Config, Error, ErrorKind, Query};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::Listener;
-use nbu_otel_agent::netbackup::config::{Identity, PemFile, Proxy};
+use nbu_otel_agent::net::proxy::Proxy;
+use nbu_otel_agent::net::tls::{Identity, PemFile};
 use nbu_otel_agent::netbackup::wire::jobs::JOBS;
 use nbu_otel_agent::netbackup::{Config, ErrorKind, Query};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};

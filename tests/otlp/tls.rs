@@ -1,6 +1,6 @@
 //! `https` with a private CA, with mutual TLS, and with the wrong CA.
 
-use nbu_otel_agent::netbackup::config::{Identity, PemFile};
+use nbu_otel_agent::net::tls::{Identity, PemFile};
 use nbu_otel_agent::telemetry::otlp::config::{Config, Protocol};
 use nbu_otel_agent::telemetry::otlp::{Kind, Transport};
 use otlp_sink::{Options, Sink, Tls};

@@ -1,6 +1,8 @@
 //! Cuts a JSON text into its parts without reading them. The text must be valid JSON, which the
 //! caller has checked; on anything else the answer is wrong or `None`, never a panic.
 
+use crate::net::text::json_string_length;
+
 /// Keys (without quotes, escapes left in) and values of an object.
 pub(super) fn members(text: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let mut rest = text.trim_ascii().strip_prefix(b"{")?.trim_ascii_start();
@@ -38,7 +40,7 @@ fn value_length(text: &[u8]) -> usize {
     let mut position = 0;
     while let Some(byte) = text.get(position) {
         match byte {
-            b'"' => position += string_length(&text[position..]) - 1,
+            b'"' => position += json_string_length(&text[position..]) - 1,
             b'{' | b'[' => depth += 1,
             b'}' | b']' | b',' | b':' if depth == 0 => return position.max(1),
             b'}' | b']' => depth -= 1,
@@ -47,20 +49,6 @@ fn value_length(text: &[u8]) -> usize {
         position += 1;
         if depth == 0 && matches!(byte, b'"' | b'}' | b']') {
             return position;
-        }
-    }
-    text.len()
-}
-
-/// The length of the string literal that `text` begins with, quotes included.
-pub(in crate::netbackup) fn string_length(text: &[u8]) -> usize {
-    let mut escaped = false;
-    for (position, byte) in text.iter().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return position + 1,
-            _ => {}
         }
     }
     text.len()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::netbackup::config::{Identity, PemFile};
+use crate::net::tls::{Identity, PemFile};
 
 /// Settings of the OTLP push.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::wire::split::string_length;
+use super::text::{json_string_length, one_line};
 
 const HIDDEN: &str = "[redacted]";
 
@@ -28,23 +28,23 @@ const TRACE_LIMIT: usize = 256 * 1024;
 
 /// Replaces the API key wherever it occurs.
 #[derive(Clone)]
-pub(super) struct Redactor {
+pub(crate) struct Redactor {
     key: SecretString,
 }
 
 impl Redactor {
-    pub(super) fn new(key: &SecretString) -> Self {
+    pub(crate) fn new(key: &SecretString) -> Self {
         Self { key: key.clone() }
     }
 
     /// `text` without the key.
-    pub(super) fn clean(&self, text: &str) -> String {
+    pub(crate) fn clean(&self, text: &str) -> String {
         let key = self.key.expose_secret().trim();
         if key.len() < SHORTEST_KEY { text.to_owned() } else { text.replace(key, HIDDEN) }
     }
 
     /// The first `most` printable characters of `body` on one line, without the key.
-    pub(super) fn preview(&self, body: &[u8], most: usize) -> String {
+    pub(crate) fn preview(&self, body: &[u8], most: usize) -> String {
         let key_length = self.key.expose_secret().len();
         // A key that straddles the end of the part looked at would not be found: look further than
         // is shown, and keep nothing of the part in which half a key could be.
@@ -57,7 +57,7 @@ impl Redactor {
     }
 
     /// A body as `--trace` shows it: without the key and without the values of secret-looking keys.
-    pub(super) fn body(&self, body: &[u8]) -> String {
+    pub(crate) fn body(&self, body: &[u8]) -> String {
         let shown = &body[..body.len().min(TRACE_LIMIT)];
         let mut text = hide_secret_values(&self.clean(&String::from_utf8_lossy(shown)));
         if shown.len() < body.len() {
@@ -78,31 +78,13 @@ fn drop_last(text: &mut String, bytes: usize) {
     text.truncate(end);
 }
 
-/// At most `most` characters, control characters and runs of white space as single spaces.
-pub(super) fn one_line(text: &str, most: usize) -> String {
-    let mut line = String::new();
-    let mut length = 0;
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty())
-    {
-        for c in line.chars().next().map(|_| ' ').into_iter().chain(word.chars()) {
-            if length == most {
-                line.push_str("...");
-                return line;
-            }
-            line.push(c);
-            length += 1;
-        }
-    }
-    line
-}
-
 /// Replaces the values of [`SECRET_KEYS`] in a JSON text, valid or not.
 fn hide_secret_values(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find('"') {
         let (before, literal) = rest.split_at(start);
-        let (literal, after) = literal.split_at(string_length(literal.as_bytes()));
+        let (literal, after) = literal.split_at(json_string_length(literal.as_bytes()));
         shown.push_str(before);
         shown.push_str(literal);
         rest = after;
@@ -129,7 +111,7 @@ fn value_end(text: &str) -> usize {
     while let Some(byte) = text.as_bytes().get(position) {
         match byte {
             b'"' => {
-                position += string_length(&text.as_bytes()[position..]);
+                position += json_string_length(&text.as_bytes()[position..]);
                 if depth == 0 {
                     return position;
                 }

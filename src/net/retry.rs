@@ -32,7 +32,7 @@ impl RetryPolicy {
     /// The wait after attempt number `attempt` (from 1): what the server asks for, otherwise
     /// exponential with full jitter, so that collectors that failed together do not come back
     /// together.
-    pub(super) fn wait(&self, attempt: u32, retry_after: Option<Duration>) -> Duration {
+    pub(crate) fn wait(&self, attempt: u32, retry_after: Option<Duration>) -> Duration {
         if let Some(asked) = retry_after {
             // Never earlier than asked for, so the jitter is on top.
             return asked.min(self.retry_after_cap) + self.base.mul_f64(fastrand::f64());
@@ -44,7 +44,7 @@ impl RetryPolicy {
 
 /// Reads `Retry-After` as seconds, HTTP date or ISO 8601 date-time (which is what the vendor
 /// documents). Dates are taken relative to `now`, best the server's own `Date`.
-pub(super) fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+pub(crate) fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
@@ -55,12 +55,12 @@ pub(super) fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> 
 }
 
 /// Reads `Sun, 06 Nov 1994 08:49:37 GMT`.
-pub(super) fn parse_http_date(text: &str) -> Option<Timestamp> {
+pub(crate) fn parse_http_date(text: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()
 }
 
 /// The moment that dates of an answer are relative to.
-pub(super) fn answer_time(date: Option<&str>) -> Timestamp {
+pub(crate) fn answer_time(date: Option<&str>) -> Timestamp {
     date.and_then(parse_http_date)
         .or_else(|| Timestamp::try_from(SystemTime::now()).ok())
         .unwrap_or(Timestamp::UNIX_EPOCH)

@@ -16,7 +16,7 @@ const MOST: usize = 64;
 
 /// Resolves names on threads of its own.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Resolver;
+pub(crate) struct Resolver;
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
