@@ -49,3 +49,4 @@ pub use resources::tape_media::{TapeView, VolumePoolView};
 pub use server::{Permissions, Simulator};
 pub use settings::{Release, Settings};
 pub use truth::{Completion, JobView, StorageUnitView, Truth};
+pub use world::batch::Batch;

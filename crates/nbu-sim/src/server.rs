@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::HeaderMap;
@@ -18,6 +19,7 @@ use crate::http::log::{Authorization, Log, RequestLog};
 use crate::settings::{Release, Settings};
 use crate::truth::Truth;
 use crate::world::World;
+use crate::world::batch::Batch;
 
 /// What the key may do (contract, section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,6 +255,15 @@ impl Simulator {
     /// Takes back what [`Simulator::deny`] took away.
     pub fn permit(&self, namespace: &str) {
         self.live().denied.remove(namespace);
+    }
+
+    /// Starts jobs beside those that arrive by themselves; returns their jobIds.
+    pub fn submit(&self, batch: &Batch) -> RangeInclusive<i64> {
+        self.shared.catch_up();
+        let mut world = self.shared.world.write().unwrap_or_else(PoisonError::into_inner);
+        let first = world.submit(batch);
+        let last = i64::try_from(world.jobs.len()).unwrap_or(i64::MAX) - 1;
+        World::job_id(first)..=World::job_id(0) + last
     }
 
     /// Turns the server into another release under the feet of its clients; the jobs stay.

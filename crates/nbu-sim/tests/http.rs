@@ -304,3 +304,21 @@ async fn faults_mislead_walks() {
     assert!(next("").await.is_string());
     assert_eq!(api.error(JOBS, &[("page[limit]", "20"), ("page[after]", &second)]).await.0, 500);
 }
+
+#[tokio::test]
+async fn faults_leave_out_what_tells_of_paging() {
+    let api =
+        api(Settings { jobs_in_history: 30, live_jobs: 0, slos: 25, ..Settings::default() }).await;
+    let faults = api.sim.faults();
+    faults.add(Fault::on(JOBS).without_meta());
+    let page = api.json(JOBS, &[("page[limit]", "20")]).await;
+    assert_eq!(page.as_object().unwrap().keys().collect::<Vec<_>>(), ["data"]);
+    faults.add(Fault::on("/servicecatalog").short_pages(7));
+    let query = [("page[limit]", "100"), ("page[offset]", "21")];
+    let page = api.json("/servicecatalog/slos", &query).await;
+    assert_eq!(page["data"].as_array().unwrap().len(), 4);
+    let page = api.json("/servicecatalog/slos", &[("page[limit]", "100")]).await;
+    assert_eq!(page["data"].as_array().unwrap().len(), 7);
+    faults.add(Fault::on(JOBS).json(r#"{"errorCode": 8}"#));
+    assert_eq!(api.json(JOBS, &[]).await["errorCode"], 8);
+}

@@ -61,6 +61,15 @@ pub(crate) async fn before(actions: &[Action], request: &mut Request) -> Before 
                 return Before::Answer(Box::new(reply));
             }
             Action::Html => return Before::Answer(Box::new(html(200))),
+            Action::Body(body) => {
+                let reply = Reply::json(200, request.served(), body.clone().into_bytes());
+                return Before::Answer(Box::new(reply));
+            }
+            Action::ShortPages(rows) => {
+                let asked = request.parameter("page[limit]").and_then(|limit| limit.parse().ok());
+                let limit = asked.map_or(*rows, |asked: usize| asked.min(*rows));
+                request.set_parameter("page[limit]", &limit.to_string());
+            }
             Action::EndlessPages => {
                 let after = request.parameter("page[after]").and_then(endless_cursor);
                 if let Some((_, real)) = after.map(|(page, real)| (page, real.to_owned())) {
@@ -110,6 +119,7 @@ pub(crate) fn after(actions: &[Action], request: &Request, page: u32, reply: &mu
             | Action::NullAttributes
             | Action::WrongTypes
             | Action::UnknownEnum
+            | Action::WithoutMeta
             | Action::DuplicateRows => {
                 if let Ok(mut body) = serde_json::from_slice(&reply.body) {
                     change_body(action, request, page, &mut body);
@@ -137,6 +147,11 @@ fn change_body(action: &Action, request: &Request, page: u32, body: &mut Value) 
             }
         }
         Action::EndlessPages => endless(is_cursor, page, body),
+        Action::WithoutMeta => {
+            for name in ["meta", "links"] {
+                body.as_object_mut().and_then(|body| body.remove(name));
+            }
+        }
         _ => {
             if let Some(rows) = body["data"].as_array_mut() {
                 change_rows(action, rows);

@@ -46,6 +46,9 @@ pub(crate) enum Action {
     WrongTypes,
     UnknownEnum,
     DuplicateRows,
+    Body(String),
+    ShortPages(usize),
+    WithoutMeta,
 }
 
 /// A rule: which requests, how many of them, and what happens to them. The last action that is named holds.
@@ -237,6 +240,24 @@ impl Fault {
     #[must_use]
     pub fn duplicate_rows(self) -> Self {
         self.does(Action::DuplicateRows)
+    }
+
+    /// 200 with this JSON, such as an error's body or a list without its rows.
+    #[must_use]
+    pub fn json(self, body: &str) -> Self {
+        self.does(Action::Body(body.to_owned()))
+    }
+
+    /// Pages of a list have this many rows at most, however many were asked for.
+    #[must_use]
+    pub fn short_pages(self, rows: usize) -> Self {
+        self.does(Action::ShortPages(rows))
+    }
+
+    /// A list comes without `meta` and `links`: nothing tells whether there is a next page.
+    #[must_use]
+    pub fn without_meta(self) -> Self {
+        self.does(Action::WithoutMeta)
     }
 
     fn does(mut self, action: Action) -> Self {

@@ -3,6 +3,7 @@
 //! Nothing random happens when time passes: jobs are drawn in the order of their birth from one generator,
 //! so it does not matter how often, or in what steps, the world is advanced.
 
+pub(crate) mod batch;
 pub(crate) mod births;
 pub(crate) mod generate;
 pub(crate) mod job;
@@ -13,9 +14,10 @@ pub(crate) mod storage;
 pub(crate) mod tape;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::time::Duration;
 
+use self::batch::{Batch, Oddity};
 use self::births::Births;
 use self::job::{Job, Look, Step};
 use self::names::Names;
@@ -62,6 +64,8 @@ pub(crate) struct World {
     pub(crate) retention: i64,
     settling: BinaryHeap<Reverse<(i64, u32)>>,
     births: Births,
+    /// What differs from the contract, by index of the job.
+    oddities: HashMap<u32, Oddity>,
 }
 
 impl World {
@@ -92,6 +96,7 @@ impl World {
             retention: millis(settings.retention),
             settling: BinaryHeap::new(),
             births,
+            oddities: HashMap::new(),
         };
         world.index_history();
         world
@@ -115,9 +120,7 @@ impl World {
         while let Some(birth) = self.births.next(now, &self.names, &mut self.steps) {
             let index = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
             let job = self.births.born(&birth, index);
-            self.live.insert(index);
-            self.settling.push(Reverse((job.settled_at(&self.steps), index)));
-            self.jobs.push(job);
+            self.add(index, job);
         }
         self.now = now;
         while let Some(&Reverse((at, index))) = self.settling.peek() {
@@ -130,6 +133,25 @@ impl World {
         while self.first_kept < self.jobs.len() && self.is_purged(self.first_kept) {
             self.first_kept += 1;
         }
+    }
+
+    /// Starts the jobs of a batch now; returns the index of the first.
+    pub(crate) fn submit(&mut self, batch: &Batch) -> u32 {
+        let first = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
+        let job = batch.job(self.now, &mut self.steps);
+        for index in (first..).take(batch.jobs()) {
+            if let Some(oddity) = batch.oddity() {
+                self.oddities.insert(index, oddity);
+            }
+            self.add(index, job);
+        }
+        first
+    }
+
+    fn add(&mut self, index: u32, job: Job) {
+        self.live.insert(index);
+        self.settling.push(Reverse((job.settled_at(&self.steps), index)));
+        self.jobs.push(job);
     }
 
     fn settle(&mut self, index: u32) {
@@ -157,8 +179,8 @@ impl World {
 
     /// (lastUpdateTime, endTime) of a settled job, as stamped.
     fn final_keys(&self, index: u32) -> Option<(i64, i64)> {
-        let look = self.jobs[index as usize].look(&self.steps, i64::MAX / 2, self.tick)?;
-        Some((self.stamp(look.updated), self.end_stamp(&look)))
+        let look = self.look(index as usize, i64::MAX / 2)?;
+        Some((self.stamp(look.updated), self.end_stamp(index as usize, &look)))
     }
 
     /// Server time of a world instant.
@@ -175,8 +197,17 @@ impl World {
     }
 
     /// endTime as stamped, in whole seconds; 0 while the job is not DONE (contract, section 1.7).
-    pub(crate) fn end_stamp(&self, look: &Look) -> i64 {
-        look.ended.map_or(0, |at| whole_seconds(self.stamp(at)))
+    pub(crate) fn end_stamp(&self, index: usize, look: &Look) -> i64 {
+        let ahead = self.oddity(index).map_or(0, |oddity| oddity.end_ahead_ms);
+        look.ended.map_or(0, |at| whole_seconds(self.stamp(at) + ahead))
+    }
+
+    fn oddity(&self, index: usize) -> Option<&Oddity> {
+        // Most worlds have none, and some have a million jobs.
+        if self.oddities.is_empty() {
+            return None;
+        }
+        self.oddities.get(&u32::try_from(index).ok()?)
     }
 
     /// True while startTime grows with jobId: no skew was changed under way.
@@ -186,13 +217,17 @@ impl World {
 
     /// The job as it truly is at world time `at`.
     pub(crate) fn look(&self, index: usize, at: i64) -> Option<Look> {
-        self.jobs.get(index)?.look(&self.steps, at, self.tick)
+        let mut look = self.jobs.get(index)?.look(&self.steps, at, self.tick)?;
+        if let Some(files) = self.oddity(index).and_then(|oddity| oddity.files) {
+            look.files = files;
+        }
+        Some(look)
     }
 
     /// The job as lists show it now: late by its delay; `None` when it is not visible yet, or purged.
     pub(crate) fn visible(&self, index: usize) -> Option<Look> {
         let job = self.jobs.get(index)?;
-        let look = job.look(&self.steps, self.now - i64::from(job.delay), self.tick)?;
+        let look = self.look(index, self.now - i64::from(job.delay))?;
         let purged = look.ended.is_some_and(|end| end + self.retention <= self.now);
         (!purged).then_some(look)
     }

@@ -43,7 +43,7 @@ impl<'w> Row<'w> {
     }
 
     pub(crate) fn end(&self) -> i64 {
-        self.world.end_stamp(&self.look)
+        self.world.end_stamp(self.index as usize, &self.look)
     }
 
     pub(crate) fn updated(&self) -> i64 {

@@ -196,7 +196,7 @@ impl Order {
                 world.visible(index as usize).map(|look| world.stamp(look.updated))
             }),
             Self::End => (&world.by_end, |world, index| {
-                world.visible(index as usize).map(|look| world.end_stamp(&look))
+                world.visible(index as usize).map(|look| world.end_stamp(index as usize, &look))
             }),
         };
         let inside =
