@@ -1,7 +1,18 @@
 //! Keeps secrets and noise out of what is shown: previews of bodies, texts of errors, `--trace`.
+//!
+//! The order matters: secrets are replaced first, then control characters removed, then the text is
+//! cut. Cut first, and the half of a secret before the cut would not be recognised.
 
+mod matching;
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
+use self::matching::{Match, match_secret};
 use super::text::{json_string_length, one_line};
 
 const HIDDEN: &str = "[redacted]";
@@ -20,62 +31,165 @@ const SECRET_KEYS: [&str; 10] = [
     "credentials",
 ];
 
-/// Shorter keys are not looked for: replacing them would tear up every text.
-const SHORTEST_KEY: usize = 4;
+/// Words before the credentials of an `Authorization` header: no secrets.
+const SCHEMES: [&str; 8] =
+    ["basic", "bearer", "digest", "negotiate", "apikey", "api-key", "api-token", "token"];
 
-/// Longest body that `--trace` shows, bytes.
+/// Shorter secrets are not looked for: replacing them would tear up every text.
+const SHORTEST: usize = 3;
+
+/// Shorter secrets are replaced where they stand as a word of their own only.
+const SHORTEST_PART: usize = 6;
+
+/// Bytes of a body that are looked at.
+const LOOKED_AT: usize = 64 * 1024;
+
+/// Bytes of a body that `--trace` shows.
 const TRACE_LIMIT: usize = 256 * 1024;
 
-/// Replaces the API key wherever it occurs.
-#[derive(Clone)]
+/// Replaces secrets wherever they occur. Cheap to clone.
+#[derive(Clone, Default)]
 pub(crate) struct Redactor {
-    key: SecretString,
+    /// In all the forms that they are sent in, the longest first.
+    secrets: Arc<Vec<SecretString>>,
 }
 
 impl Redactor {
-    pub(crate) fn new(key: &SecretString) -> Self {
-        Self { key: key.clone() }
+    /// Adds a secret that is sent as it is.
+    pub(crate) fn with_secret(mut self, secret: &SecretString) -> Self {
+        self.add(secret.expose_secret());
+        self.sorted()
     }
 
-    /// `text` without the key.
-    pub(crate) fn clean(&self, text: &str) -> String {
-        let key = self.key.expose_secret().trim();
-        if key.len() < SHORTEST_KEY { text.to_owned() } else { text.replace(key, HIDDEN) }
+    /// Adds the value of a header that may carry credentials: all of it, and what comes after a scheme
+    /// or a name in it.
+    pub(crate) fn with_header(mut self, value: &SecretString) -> Self {
+        let value = value.expose_secret();
+        self.add(value);
+        let words = value.split_whitespace();
+        for word in words.filter(|word| !SCHEMES.contains(&word.to_ascii_lowercase().as_str())) {
+            self.add(word);
+            for part in word.split(['=', ',', ';', ':', '"', '\'']) {
+                if part.len() >= SHORTEST_PART {
+                    self.add(part);
+                }
+            }
+            if let Some(pair) = STANDARD_NO_PAD
+                .decode(word.trim_end_matches('='))
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                && let Some((_, password)) = pair.split_once(':')
+            {
+                self.add(&pair);
+                self.add(password);
+            }
+        }
+        self.sorted()
     }
 
-    /// The first `most` printable characters of `body` on one line, without the key.
+    /// Adds the credentials of an address: as they are written in it, decoded, and as `Basic` sends
+    /// them.
+    pub(crate) fn with_address(mut self, address: &Url) -> Self {
+        let (user, password) = (address.username(), address.password().unwrap_or_default());
+        let decode = |text: &str| {
+            percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+        };
+        let (plain_user, plain_password) = (decode(user), decode(password));
+        self.add(password);
+        self.add(&plain_password);
+        if !user.is_empty() || !password.is_empty() {
+            for (user, password) in [(user, password), (&plain_user, &plain_password)] {
+                let pair = format!("{user}:{password}");
+                let encoded = STANDARD.encode(&pair);
+                self.add(encoded.trim_end_matches('='));
+                self.add(&encoded.replace('+', "-").replace('/', "_"));
+                self.add(&pair);
+            }
+        }
+        self.sorted()
+    }
+
+    fn add(&mut self, secret: &str) {
+        let secret = secret.trim();
+        if secret.chars().count() >= SHORTEST
+            && !self.secrets.iter().any(|known| known.expose_secret() == secret)
+        {
+            Arc::make_mut(&mut self.secrets).push(SecretString::from(secret));
+        }
+    }
+
+    fn sorted(mut self) -> Self {
+        Arc::make_mut(&mut self.secrets)
+            .sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
+        self
+    }
+
+    /// Returns the first `most` printable characters of `text` on one line, without secrets.
+    pub(crate) fn line(&self, text: &str, most: usize) -> String {
+        one_line(&self.replace(text, false), most)
+    }
+
+    /// Returns the first `most` printable characters of `body` on one line, without secrets.
     pub(crate) fn preview(&self, body: &[u8], most: usize) -> String {
-        let key_length = self.key.expose_secret().len();
-        // A key that straddles the end of the part looked at would not be found: look further than
-        // is shown, and keep nothing of the part in which half a key could be.
-        let looked_at = &body[..body.len().min(most * 8 + key_length)];
-        let mut text = self.clean(&String::from_utf8_lossy(looked_at));
-        if looked_at.len() < body.len() {
-            drop_last(&mut text, key_length);
-        }
-        one_line(&text, most)
+        let (text, is_cut) = beginning(body, LOOKED_AT);
+        one_line(&self.replace(&text, is_cut), most)
     }
 
-    /// A body as `--trace` shows it: without the key and without the values of secret-looking keys.
+    /// Returns a body as `--trace` shows it: without secrets, and without the values of JSON keys that
+    /// look like secrets.
     pub(crate) fn body(&self, body: &[u8]) -> String {
-        let shown = &body[..body.len().min(TRACE_LIMIT)];
-        let mut text = hide_secret_values(&self.clean(&String::from_utf8_lossy(shown)));
-        if shown.len() < body.len() {
-            let key_length = self.key.expose_secret().len();
-            drop_last(&mut text, key_length);
-            text.push_str("... (cut)");
+        let (text, is_cut) = beginning(body, TRACE_LIMIT);
+        let mut shown = one_line(&hide_secret_values(&self.replace(&text, is_cut)), TRACE_LIMIT);
+        if is_cut {
+            shown.push_str("... (cut)");
         }
-        text
+        shown
+    }
+
+    /// Replaces all secrets. A secret that the end of the text cuts is replaced too: of a text that is
+    /// cut any part of it, otherwise one that is long enough to be told from other words.
+    fn replace(&self, text: &str, is_cut: bool) -> String {
+        let mut shown = String::with_capacity(text.len());
+        let mut rest = text;
+        let mut before = None;
+        let decode = text.contains(['%', '\\', '&', '+']);
+        while let Some(first) = rest.chars().next() {
+            let shortest_end = if is_cut { 1 } else { SHORTEST_PART };
+            let hidden = self.secrets.iter().find_map(|secret| {
+                let secret = secret.expose_secret();
+                match match_secret(rest, secret, decode) {
+                    Match::Whole(length)
+                        if secret.len() >= SHORTEST_PART
+                            || is_word(before, rest[length..].chars().next()) =>
+                    {
+                        Some(length)
+                    }
+                    Match::End(characters) if characters >= shortest_end => Some(rest.len()),
+                    _ => None,
+                }
+            });
+            let length = hidden.unwrap_or(first.len_utf8());
+            shown.push_str(if hidden.is_some() { HIDDEN } else { &rest[..length] });
+            before = rest[..length].chars().next_back();
+            rest = &rest[length..];
+        }
+        shown
     }
 }
 
-/// Removes the last `bytes` bytes, and the rest of a character that they cut.
-fn drop_last(text: &mut String, bytes: usize) {
-    let mut end = text.len().saturating_sub(bytes);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
+/// Returns true if what stands between these two characters is a word of its own.
+fn is_word(before: Option<char>, after: Option<char>) -> bool {
+    !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+}
+
+/// Returns the first `most` bytes of `body` as text, and true if they are not all.
+fn beginning(body: &[u8], most: usize) -> (String, bool) {
+    let shown = &body[..body.len().min(most)];
+    let text = String::from_utf8_lossy(shown);
+    let is_cut = shown.len() < body.len();
+    // Not the pieces of a character that the cut went through.
+    let text = if is_cut { text.trim_end_matches('\u{fffd}') } else { &text };
+    (text.to_owned(), is_cut)
 }
 
 /// Replaces the values of [`SECRET_KEYS`] in a JSON text, valid or not.
@@ -104,7 +218,7 @@ fn hide_secret_values(text: &str) -> String {
     shown
 }
 
-/// The length of the JSON value that `text` begins with.
+/// Returns the length of the JSON value that `text` begins with.
 fn value_end(text: &str) -> usize {
     let mut depth = 0_usize;
     let mut position = 0;
@@ -128,47 +242,5 @@ fn value_end(text: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn redactor() -> Redactor {
-        Redactor::new(&SecretString::from("K3y-that-is-secret"))
-    }
-
-    #[test]
-    fn the_key_is_replaced_wherever_it_occurs() {
-        assert_eq!(redactor().clean("a K3y-that-is-secret b"), "a [redacted] b");
-    }
-
-    #[test]
-    fn a_preview_is_one_short_printable_line() {
-        let preview = redactor().preview(b"<html>\r\n\t<b>\x00hi</b>\x1b[31m", 20);
-        assert_eq!(preview, "<html> <b> hi</b> [3...");
-        assert_eq!(redactor().preview(b"", 20), "");
-        assert_eq!(redactor().preview(b"\xff\xfe", 20), "\u{fffd}\u{fffd}");
-    }
-
-    #[test]
-    fn no_part_of_a_key_survives_at_the_edge_of_a_preview() {
-        for padding in 0..200 {
-            let body = format!("{}K3y-that-is-secret and more of it", " ".repeat(padding));
-            let preview = redactor().preview(body.as_bytes(), 10);
-            assert!(!preview.contains("K3y"), "{padding}: {preview}");
-        }
-    }
-
-    #[test]
-    fn values_of_secret_looking_keys_are_hidden() {
-        let body = br#"{"token" : "a\"b", "Password":"x","n":1,"apiKey":[1,{"a":"]"}],"ok":"v"}"#;
-        assert_eq!(
-            redactor().body(body),
-            r#"{"token":"[redacted]", "Password":"[redacted]","n":1,"apiKey":"[redacted]","ok":"v"}"#
-        );
-    }
-
-    #[test]
-    fn a_text_that_is_no_json_is_shown_as_it_is() {
-        assert_eq!(redactor().body(b"a \"b"), "a \"b");
-        assert_eq!(redactor().body(br#"{"token":"#), r#"{"token":"[redacted]""#);
-    }
-}
+#[path = "redact_tests.rs"]
+mod tests;

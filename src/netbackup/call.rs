@@ -21,6 +21,9 @@ const BODY_TARGET: &str = "nbu_otel_agent::netbackup::body";
 /// Bodies of answers that are no success are read up to here, bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 
+/// Characters of a failed connection's cause that an error shows.
+const MAX_CAUSE: usize = 500;
+
 /// What to check when a collector ran out of time.
 pub(super) const DEADLINE_HINT: &str =
     "the server is slow or has much to tell: lengthen collectionInterval";
@@ -155,7 +158,7 @@ impl Attempt<'_> {
 
     fn failed(&self, error: reqwest::Error, phase: Phase) -> Error {
         let cause = classify::classify(error, phase, &self.link.connection.route);
-        let detail = self.link.connection.redactor.clean(&cause.detail);
+        let detail = self.link.connection.redactor.line(&cause.detail, MAX_CAUSE);
         self.error(cause.kind, detail).transient(cause.transient).with_hint(cause.hint)
     }
 

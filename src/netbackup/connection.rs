@@ -51,7 +51,7 @@ impl Connection {
         Ok(Self {
             http: transport::build(&config)?,
             authorization: transport::authorization(&config)?,
-            redactor: Redactor::new(&config.api_key),
+            redactor: redactor(&config),
             route: Route::of(&config, |name| std::env::var_os(name)),
             in_flight: Semaphore::new(
                 config.max_concurrent_requests.clamp(1, Semaphore::MAX_PERMITS),
@@ -95,6 +95,15 @@ impl Connection {
         self.requests.close();
         // What it waits for can do no harm: no error to tell.
         let _ = timeout(PATIENCE, self.requests.wait()).await;
+    }
+}
+
+/// Knows what must not be shown of the settings.
+fn redactor(config: &Config) -> Redactor {
+    let redactor = Redactor::default().with_secret(&config.api_key);
+    match config.proxy.as_ref().and_then(|proxy| proxy.url.expose_secret().parse().ok()) {
+        Some(proxy) => redactor.with_address(&proxy),
+        None => redactor,
     }
 }
 

@@ -20,7 +20,6 @@ use super::route::Route;
 use super::version::ApiVersion;
 use crate::net::redact::Redactor;
 use crate::net::retry::{answer_time, parse_retry_after};
-use crate::net::text::one_line;
 
 /// Characters of a body that an error shows.
 const PREVIEW: usize = 120;
@@ -89,7 +88,7 @@ pub(super) fn check(
     } else {
         match &head.content_type {
             Some(kind) if !kind.to_ascii_lowercase().contains("json") => {
-                format!("the body is {}, not JSON", one_line(&redactor.clean(kind), 60))
+                format!("the body is {}, not JSON", redactor.line(kind, 60))
             }
             _ => return Ok(()),
         }
@@ -127,7 +126,7 @@ fn failure(head: &Head, body: &[u8], redactor: &Redactor) -> String {
         None => head.status.to_string(),
     };
     match message(body) {
-        Some(said) => format!("{status} ({})", one_line(&redactor.clean(&said), MESSAGE)),
+        Some(said) => format!("{status} ({})", redactor.line(&said, MESSAGE)),
         None => with_preview(&status, body, redactor),
     }
 }
@@ -244,8 +243,7 @@ pub(super) fn not_json(
     body: &[u8],
 ) -> Error {
     let redactor = &made_by.redactor;
-    let problem =
-        format!("the body cannot be read: {}", one_line(&redactor.clean(problem), PREVIEW));
+    let problem = format!("the body cannot be read: {}", redactor.line(problem, PREVIEW));
     let detail = with_preview(&problem, body, redactor);
     Error::new(&client.0.server, resource, ErrorKind::Body, detail)
         .with_status(200)

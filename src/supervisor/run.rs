@@ -47,10 +47,9 @@ impl Supervisor {
             match next {
                 Next::Nothing => {}
                 Next::Reload(mut batch) => {
-                    // First: systemd must hear of a reload later than of all requests for it.
-                    self.inbox.join(&mut batch, &mut signals);
                     systemd.reloading();
-                    let result = systemd.watchdog_during(self.reload(batch.trigger)).await;
+                    self.inbox.join(&mut batch, &mut signals);
+                    let result = self.reload(batch.trigger).await;
                     batch.answer(&result);
                     systemd.ready(&self.status());
                 }

@@ -154,3 +154,28 @@ async fn a_server_that_wants_a_client_certificate_is_well_with_one_only() {
     let well = with.run(&["doctor", "--config", "config.yaml"]).await;
     assert_eq!(well.code, Some(0), "{}", well.all());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_a_receiver_are_printed_without_secrets_and_escapes() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let paris = server(world(1)).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = socket.read(&mut [0; 4096]).await;
+            let body = format!("{} t0k3n-0f-th3-t3sts \u{1b}[2J", "x".repeat(225));
+            let head = "HTTP/1.1 401 Unauthorized\r\nconnection: close\r\n\r\n";
+            let _ = socket.write_all(format!("{head}{body}").as_bytes()).await;
+        }
+    });
+    let push = format!(
+        "opentelemetry: {{ enabled: true, endpoint: \"http://{address}\", protocol: http/protobuf, \
+         signals: [metrics], headers: {{ authorization: Bearer t0k3n-0f-th3-t3sts }} }}"
+    );
+    let ended = doctor(&config().site("paris", &paris).with(&push).yaml()).await;
+    assert_fails(&ended, "push metrics", &["401"]);
+    assert!(!ended.all().contains("t0k3"), "{}", ended.all());
+    assert!(!ended.all().contains('\u{1b}'), "{:?}", ended.all());
+}

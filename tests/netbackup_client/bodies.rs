@@ -153,3 +153,21 @@ async fn the_servers_own_words_are_shown_on_one_line() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn error_message_with_key_and_terminal_escapes_shows_neither() {
+    let split = KEY.replace('-', "-\u{1b}[31m\0");
+    for form in [KEY.to_owned(), format!("{KEY} {KEY}"), KEY.replace('-', "%2d"), split] {
+        for padding in (0..3).chain(270..305) {
+            let message = format!("{}{form}\u{1b}[2J\u{202e} and more", "x".repeat(padding));
+            for answer in [Answer::error(400, &message), Answer::new(400, "text/plain", message)] {
+                let server = Server::api(move |_| answer.clone()).await;
+                let text = read(&server.session()).await.unwrap_err().to_string();
+                for part in ["k3y-", "the-", "tests-", "shown"] {
+                    assert!(!text.contains(part), "{part} in {text:?}");
+                }
+                assert!(!text.contains(char::is_control) && !text.contains('\u{202e}'), "{text:?}");
+            }
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod delivery;
 mod failure;
 mod lifecycle;
 mod measure;
+mod secrets;
 mod support;
 mod tls;
 mod traces;

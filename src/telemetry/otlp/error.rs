@@ -5,9 +5,6 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// Longest message of a receiver that is repeated in a log.
-const MESSAGE_LIMIT: usize = 300;
-
 /// Why an export failed: a closed set, since it becomes a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -119,14 +116,15 @@ pub struct SendError {
     pub retryable: bool,
     /// How long the receiver asks to wait.
     pub retry_after: Option<Duration>,
-    /// What happened, fit for a log: one line, bounded, without header values.
+    /// Describes what happened. The transport hands out messages that are fit for a log: without
+    /// secrets, on one line, bounded.
     pub message: String,
 }
 
 impl SendError {
-    /// An error without a wish of the receiver; the message is cut to what a log can take.
+    /// Makes an error without a wish of the receiver.
     pub fn new(kind: Kind, retryable: bool, message: &str) -> Self {
-        Self { kind, retryable, retry_after: None, message: one_line(message) }
+        Self { kind, retryable, retry_after: None, message: message.to_owned() }
     }
 
     /// A connection that could not be made or broke. Another try helps but where TLS failed: the
@@ -159,17 +157,6 @@ pub enum BuildError {
     /// The TLS material is not usable.
     #[error("TLS: {0}")]
     Tls(String),
-}
-
-/// One line of bounded length.
-fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let mut line = words.join(" ");
-    if let Some((cut, _)) = line.char_indices().nth(MESSAGE_LIMIT) {
-        line.truncate(cut);
-        line.push('…');
-    }
-    line
 }
 
 /// What a failed connection was about, from the chain of causes; `None` where nothing in it is known.
@@ -247,12 +234,5 @@ mod tests {
         let refused = io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused));
         assert_eq!(connection_kind(&refused), Some(Kind::Refused));
         assert_eq!(connection_kind(&io::Error::other("who knows")), None);
-    }
-
-    #[test]
-    fn messages_are_one_bounded_line() {
-        let error = SendError::new(Kind::Other, false, &format!("a\n b{}", "c".repeat(1000)));
-        assert!(error.message.starts_with("a bccc"));
-        assert!(error.message.chars().count() <= MESSAGE_LIMIT + 1);
     }
 }

@@ -172,10 +172,7 @@ fn accepted_json(body: &serde_json::Value) -> Accepted {
         // int64 is a string in protobuf's JSON; not everyone knows.
         .find_map(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok()));
     let message = partial["errorMessage"].as_str().unwrap_or_default();
-    Accepted {
-        rejected: rejected.unwrap_or(0).max(0),
-        message: SendError::new(Kind::Other, false, message).message,
-    }
+    Accepted { rejected: rejected.unwrap_or(0).max(0), message: message.to_owned() }
 }
 
 async fn refused(response: Response) -> SendError {

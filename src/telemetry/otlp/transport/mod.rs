@@ -13,15 +13,16 @@ use prost::Message;
 use prost::bytes::Bytes;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::time::Instant;
 use url::Url;
 
 use super::config::{Config, Protocol};
 use super::error::{BuildError, SendError};
+use crate::net::redact::Redactor;
 
-/// Header values below this length are not looked for in messages.
-const SHORTEST_SECRET: usize = 6;
+/// Longest message of a receiver that is repeated in a log, in characters.
+const MESSAGE_LIMIT: usize = 300;
 
 /// What a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,8 +62,7 @@ pub struct Transport {
 struct Target {
     display: String,
     client: Client,
-    /// Values that must not get into a message, even where a receiver repeats them.
-    secrets: Vec<SecretString>,
+    redactor: Redactor,
 }
 
 enum Client {
@@ -105,11 +105,8 @@ impl Transport {
             }
         });
         match sent.await.unwrap_or_else(|_| Err(SendError::deadline())) {
-            Ok(accepted) => Ok(Accepted { message: target.scrub(accepted.message), ..accepted }),
-            Err(error) => {
-                let message = target.scrub(error.message.clone());
-                Err(SendError { message, ..error })
-            }
+            Ok(accepted) => Ok(Accepted { message: target.shown(&accepted.message), ..accepted }),
+            Err(error) => Err(SendError { message: target.shown(&error.message), ..error }),
         }
     }
 
@@ -136,24 +133,23 @@ impl Target {
             Protocol::Grpc => Client::Grpc(Box::new(grpc::Client::new(config, endpoint)?)),
             Protocol::HttpProtobuf => Client::Http(http::Client::new(config, endpoint, signal)?),
         };
-        let secrets = config.headers.iter().map(|(_, value)| value.clone()).collect();
-        Ok(Self { display: display(endpoint), client, secrets })
+        Ok(Self { display: display(endpoint), client, redactor: redactor(config, endpoint) })
     }
 
-    /// A receiver may repeat what it was sent; header values, and the token after a `Bearer`, stay
-    /// out of messages.
-    fn scrub(&self, mut message: String) -> String {
-        for secret in &self.secrets {
-            let secret = secret.expose_secret();
-            for part in std::iter::once(secret).chain(secret.split_whitespace()) {
-                // What is shorter is no secret, and would tear words apart.
-                if part.len() >= SHORTEST_SECRET && message.contains(part) {
-                    message = message.replace(part, "[redacted]");
-                }
-            }
-        }
-        message
+    /// Returns a message as it may be shown: a receiver may repeat what it was sent, and may send
+    /// anything else.
+    fn shown(&self, message: &str) -> String {
+        self.redactor.preview(message.as_bytes(), MESSAGE_LIMIT)
     }
+}
+
+/// Knows what must not be shown of the settings and the endpoint.
+fn redactor(config: &Config, endpoint: &Url) -> Redactor {
+    let mut redactor = Redactor::default().with_address(endpoint);
+    for (_, value) in endpoint.query_pairs() {
+        redactor = redactor.with_header(&SecretString::from(value.into_owned()));
+    }
+    config.headers.iter().fold(redactor, |redactor, (_, value)| redactor.with_header(value))
 }
 
 /// An address without user, password, query and fragment.
@@ -168,7 +164,7 @@ pub fn display(endpoint: &Url) -> String {
 fn accepted(response: &ExportMetricsServiceResponse) -> Accepted {
     response.partial_success.as_ref().map_or_else(Accepted::default, |partial| Accepted {
         rejected: partial.rejected_data_points.max(0),
-        message: SendError::new(super::Kind::Other, false, &partial.error_message).message,
+        message: partial.error_message.clone(),
     })
 }
 
