@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 /// A directory that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("state.directory {}: {problem}", path.display())]
@@ -51,9 +53,34 @@ impl From<io::Error> for Problem {
 }
 
 impl Problem {
+    /// Returns whether the same attempt may succeed later: nothing is wrong with the configuration.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self, Self::Other(error) if is_transient(error))
+    }
+
     pub(super) fn at(self, path: &Path) -> Error {
         Error { path: path.to_owned(), problem: self }
     }
+}
+
+/// Returns whether an error says nothing about the file, but about the disk or the process at this moment.
+pub(super) fn is_transient(error: &io::Error) -> bool {
+    const CODES: [Errno; 12] = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::IO,
+        Errno::STALE,
+        Errno::NOMEM,
+        Errno::INTR,
+        Errno::AGAIN,
+        Errno::TIMEDOUT,
+        Errno::BUSY,
+        Errno::NODEV,
+        Errno::NXIO,
+        Errno::NOTCONN,
+    ];
+    let code = error.raw_os_error();
+    code.is_some_and(|code| CODES.iter().any(|known| known.raw_os_error() == code))
 }
 
 #[cfg(test)]

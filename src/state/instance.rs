@@ -1,46 +1,49 @@
 //! The identity of the agent: made once, and the same after each restart.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 
 use uuid::Uuid;
 
+use super::atomic::replace;
+
 const FILE: &str = "instance-id";
 
-/// The id in the directory; a new one where there is none that can be read. One that cannot be kept, as on
-/// a full disk, holds until the agent ends.
+/// Returns the id in the directory; a new one if there is none. One that cannot be kept, as on a full disk,
+/// holds until the agent ends. So does one in place of a file that cannot be read now: that file stays.
 pub(super) fn id(directory: &Path) -> String {
     let path = directory.join(FILE);
+    let id = Uuid::new_v4().to_string();
     match read(&path) {
         Ok(id) => return id.to_string(),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => {
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
             let path = path.display();
             tracing::warn!(%path, %error, "no identity of an agent: a new one is made");
         }
+        Err(error) => {
+            let path = path.display();
+            tracing::warn!(%path, %error, "the agent's identity cannot be read: until its end it has another one");
+            return id;
+        }
     }
-    let id = Uuid::new_v4();
-    if let Err(error) = write(directory, &path, id) {
+    keep(directory, &id);
+    id
+}
+
+/// Writes the id into the directory.
+pub(super) fn keep(directory: &Path, id: &str) {
+    let path = directory.join(FILE);
+    if let Err(error) = replace(&path, |out| writeln!(out, "{id}")) {
         let path = path.display();
         tracing::warn!(%path, %error, "the agent's identity cannot be kept beyond its end");
     }
-    id.to_string()
 }
 
 fn read(path: &Path) -> io::Result<Uuid> {
     let text = fs::read_to_string(path)?;
     Uuid::parse_str(text.trim()).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
-}
-
-/// All of it or nothing, also where the machine fails meanwhile.
-fn write(directory: &Path, path: &Path, id: Uuid) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    writeln!(file, "{id}")?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

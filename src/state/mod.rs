@@ -1,16 +1,23 @@
 //! What survives a restart: the state directory, and journals in it (docs/adr/0011-state.md). Knows
 //! nothing of what is kept.
 
+mod atomic;
 mod directory;
+mod document;
 mod error;
 mod instance;
 mod journal;
+mod lock;
+mod site_file;
+mod worker;
 
 use std::path::PathBuf;
 
 pub use directory::{Directory, Earlier};
+pub use document::{Content, Document};
 pub use error::Error;
 pub use journal::{Header, Journal, Loaded, OpenError};
+pub use worker::{Pending, Worker};
 
 /// Where state is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

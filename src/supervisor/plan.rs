@@ -187,5 +187,5 @@ fn take(path: &Path, taken: &[Directory]) -> Result<Directory, state::Error> {
 }
 
 fn identity(state: Option<&Directory>) -> Option<String> {
-    state.map(|directory| directory.instance_id().to_owned())
+    state.and_then(Directory::instance_id).map(str::to_owned)
 }

@@ -10,8 +10,8 @@ use crate::telemetry::otlp::resource::{ResourceAttributes, instance_id};
 /// agents cannot share both.
 pub(super) fn resource(config: &Config, state: Option<&Directory>) -> ResourceAttributes {
     let host = host_name();
-    let id = match state {
-        Some(directory) => directory.instance_id().to_owned(),
+    let id = match state.and_then(Directory::instance_id) {
+        Some(id) => id.to_owned(),
         None => instance_id(&host, &http::display(&config.http.host, config.http.port)),
     };
     let configured = config.otlp.as_ref().map_or(&[][..], |otlp| &otlp.resource_attributes);

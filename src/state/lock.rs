@@ -1,0 +1,80 @@
+//! The lock of a directory, and the directory behind it: taken at the start, and taken again if somebody
+//! removes or replaces them.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use super::atomic::{self, FileId};
+use super::error::Problem;
+
+/// The name of the lock file.
+pub(super) const LOCK: &str = "lock";
+
+/// A directory that this process has locked.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The directory itself, by whichever path.
+    pub(super) directory: FileId,
+    /// The lock file.
+    pub(super) lock: FileId,
+    /// Unlocked when it is closed, also by the end of the process.
+    _file: File,
+}
+
+impl Held {
+    /// Makes the directory if it is missing, for its owner alone, and locks it. Blocks.
+    pub(super) fn take(path: &Path) -> Result<Self, Problem> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let file = lock(&path.join(LOCK))?;
+        match probe(path).and_then(|()| atomic::remove_leftovers(path)) {
+            Err(error) if is_full(&error) => {
+                tracing::warn!(path = %path.display(), %error, "state cannot be written now");
+            }
+            other => other?,
+        }
+        Ok(Self { directory: FileId::at(path)?, lock: FileId::of(&file)?, _file: file })
+    }
+}
+
+/// Takes the lock, and leaves the id of this process for others that want it.
+fn lock(path: &Path) -> Result<File, Problem> {
+    let mut options = OpenOptions::new();
+    let mut file =
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(Problem::Held(holder(&file))),
+        Err(TryLockError::Error(error)) => return Err(Problem::NoLocks(error)),
+    }
+    let written = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    match written {
+        // The lock holds without its text.
+        Err(error) if is_full(&error) => {}
+        other => other?,
+    }
+    Ok(file)
+}
+
+/// Reads the id of the process that holds a lock; `None` if it is half written, or missing.
+fn holder(file: &File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(20).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+/// Checks that files can be made and removed there: a lock file that was there already does not prove it.
+fn probe(directory: &Path) -> io::Result<()> {
+    let path = directory.join(".probe");
+    File::create(&path)?;
+    fs::remove_file(&path)
+}
+
+/// Returns whether the disk is full, which is no reason not to run: state is then not kept for a while.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}

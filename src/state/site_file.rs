@@ -1,0 +1,76 @@
+//! The names of the files of sites.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::Directory;
+use super::atomic;
+
+/// The characters of a site's name that are in the name of its file, so that people find it.
+const READABLE: usize = 60;
+
+impl Directory {
+    /// Returns the file of a site whose server has this identity: another for each pair, and always the same
+    /// for one.
+    pub fn site_file(&self, site: &str, server: &str) -> PathBuf {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let mut name: String =
+            site.chars().take(READABLE).map(|c| if plain(c) { c } else { '_' }).collect();
+        if name.starts_with('.') {
+            name.replace_range(..1, "_");
+        }
+        // No name has this byte, so that no two pairs run together to one text.
+        let hash = Sha256::new().chain_update(site).chain_update([0xff]).chain_update(server);
+        name.push('-');
+        for byte in &hash.finalize()[..8] {
+            // Writing to a String cannot fail.
+            let _ = write!(name, "{byte:02x}");
+        }
+        self.path().join(name + ".state")
+    }
+
+    /// Sets a file aside, and returns its new path.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be renamed.
+    pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
+        atomic::set_aside(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_site_and_server_has_a_file_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(folder.path()).unwrap();
+        let long = "ä/".repeat(200);
+        let sites = ["a", "A", "a/b", "a_b", "", ".", "..", "../x", long.as_str(), "lock"];
+        let servers = ["https://h:1556/netbackup", "https://h:1557/netbackup", ""];
+        let mut files = BTreeSet::new();
+        for site in sites {
+            for server in servers {
+                let file = directory.site_file(site, server);
+                assert_eq!(file, directory.site_file(site, server));
+                assert_eq!(file.parent(), Some(folder.path()));
+                let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+                assert!(name.is_ascii() && !name.starts_with('.'), "{name}");
+                let stem = name.strip_suffix(".state").expect("the extension");
+                assert!(stem.len() <= 60 + 1 + 16, "{name}");
+                files.insert(name);
+            }
+        }
+        assert_eq!(files.len(), sites.len() * servers.len());
+        // On disk, so it must never change.
+        let name = directory.site_file("paris", "https://h:1556/netbackup");
+        assert_eq!(name.file_name().unwrap(), "paris-52267bc26be499c2.state");
+    }
+}
