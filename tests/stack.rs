@@ -121,6 +121,23 @@ fn state_is_kept_where_the_unit_and_the_volume_have_it() {
 }
 
 #[test]
+fn unit_reloads_by_signal_on_every_maintained_systemd() {
+    let unit = text("deploy/systemd/nbu-otel-agent.service");
+    let has = |line: &str| unit.lines().any(|is| is == line);
+    assert!(has("Type=notify"), "notify-reload needs systemd 253");
+    assert!(has("ExecReload=/bin/kill -HUP $MAINPID"));
+    assert!(has("TimeoutStartSec=60s"), "shorter than a start or a reload may take");
+}
+
+#[test]
+fn agent_does_not_get_the_password_of_grafana() {
+    let agent = &services()["agent"];
+    let secret = "GRAFANA_ADMIN_PASSWORD";
+    assert!(text(".env.example").contains(secret));
+    assert_eq!(agent["environment"][secret], "", "what is in .env reaches the agent");
+}
+
+#[test]
 fn each_service_has_a_health_check_or_says_why_not() {
     let file = text("docker-compose.yml");
     for (service, definition) in services() {

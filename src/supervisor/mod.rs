@@ -4,6 +4,7 @@
 //! what runs, and builds what changed. Commit cannot fail: it stops what went or changed, swaps the
 //! configuration, and starts what is new.
 
+mod blocking;
 mod commit;
 mod plan;
 mod requests;
@@ -21,6 +22,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, Diff, Environment, Files, Loaded, SafeConfig};
@@ -34,6 +36,7 @@ use crate::telemetry::renderer::Renderer;
 pub use requests::{Trigger, Verdict};
 pub use signals::{Signal, Signals};
 
+use blocking::{Blocking, RELOAD_TIMEOUT};
 use requests::{Inbox, Senders};
 use running::Running;
 use watch::Watcher;
@@ -95,6 +98,7 @@ pub struct Supervisor {
     ending: CancellationToken,
     stop: CancellationToken,
     rendering: JoinHandle<()>,
+    blocking: Blocking,
     /// Whether it listens and pushes, or polls only.
     serves: bool,
 }
@@ -147,6 +151,7 @@ impl Supervisor {
             ending: CancellationToken::new(),
             stop,
             rendering,
+            blocking: Blocking::new(RELOAD_TIMEOUT),
             serves: true,
         }
     }
@@ -201,22 +206,24 @@ impl Supervisor {
     }
 
     async fn try_reload(&mut self, trigger: Trigger) -> Result<Diff, ReloadError> {
+        let deadline = self.blocking.deadline();
         let loaded = match self.config() {
             // What is in force is put right, whatever the files say by now.
             Some(config) if trigger == Trigger::Recovery => self.again(&config),
-            _ => self.load().await?,
+            _ => self.load(deadline).await?,
         };
         let diff = config::diff(self.config().as_deref(), &loaded.config);
         let need = self.need(loaded);
-        let plan = self.blocking(move || need.build()).await??;
+        let plan = self.blocking.run(deadline, &self.ending, move || need.build()).await??;
         self.commit(plan, trigger, Verdict::of(&diff)).await;
         Ok(diff)
     }
 
     /// Reads the configuration, and notes what was read.
-    async fn load(&mut self) -> Result<Loaded, ReloadError> {
+    async fn load(&mut self, deadline: Instant) -> Result<Loaded, ReloadError> {
         let (source, environment) = (self.source.clone(), Arc::clone(&self.environment));
-        let loaded = self.blocking(move || source.load(environment.as_ref())).await?;
+        let read = move || source.load(environment.as_ref());
+        let loaded = self.blocking.run(deadline, &self.ending, read).await?;
         self.tried.clone_from(match &loaded {
             Ok(loaded) => &loaded.files,
             Err(errors) => &errors.files,
@@ -231,22 +238,6 @@ impl Supervisor {
             warnings: Vec::new(),
             sha256: self.agent.config().sha256,
             files: self.tried.clone(),
-        }
-    }
-
-    /// Runs what may block, for as long as nobody asks for the end.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, ReloadError> {
-        tokio::select! {
-            biased;
-            () = self.ending.cancelled() => Err(ReloadError::Ending),
-            done = tokio::task::spawn_blocking(work) => match done {
-                Ok(done) => Ok(done),
-                // It panicked, which is a bug, or the runtime ends.
-                Err(error) => Err(plan::PrepareError::Bug(error.to_string()).into()),
-            },
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Supervisor;
 use super::resources::resource;
@@ -35,6 +36,13 @@ pub enum PrepareError {
     /// The OTLP transport.
     #[error(transparent)]
     Otlp(#[from] BuildError),
+    /// Something blocks for longer than this.
+    #[error(
+        "the reload did not end within {} s and is given up: a file system or the resolver hangs; \
+         check the files that the configuration names, and the name in server.host",
+        .0.as_secs()
+    )]
+    Timeout(Duration),
     /// None of the above.
     #[error("a bug in the agent, please report it: {0}")]
     Bug(String),

@@ -47,9 +47,10 @@ impl Supervisor {
             match next {
                 Next::Nothing => {}
                 Next::Reload(mut batch) => {
-                    systemd.reloading();
+                    // First: systemd must hear of a reload later than of all requests for it.
                     self.inbox.join(&mut batch, &mut signals);
-                    let result = self.reload(batch.trigger).await;
+                    systemd.reloading();
+                    let result = systemd.watchdog_during(self.reload(batch.trigger)).await;
                     batch.answer(&result);
                     systemd.ready(&self.status());
                 }

@@ -1,292 +1,210 @@
-//! systemd's notification protocol (sd_notify(3), Type=notify-reload): ready, reloading, stopping,
-//! and the watchdog. Without systemd all of it does nothing.
+//! Notifications to systemd (sd_notify(3)): ready, reloading, stopping, and the watchdog. Without
+//! systemd all of it does nothing.
 //!
-//! Nothing here blocks: what the socket does not take now is kept, in order, and tried again.
+//! Messages are sent by a thread of their own, in order: a socket that is full blocks nobody else.
 
-use std::collections::VecDeque;
-use std::io;
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::future::{Future, pending};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use sd_notify::NotifyState;
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use crate::config::Environment;
 
-/// How soon it tries again where the socket was full.
-const RETRY: Duration = Duration::from_millis(500);
+/// Messages that wait for a socket that is full; further ones are dropped.
+const MAX_WAITING: usize = 64;
 
-/// As many messages are kept for a socket that is full; the oldest go first.
-const MAX_UNSENT: usize = 16;
+/// How long a reload is given signs of life. Longer than [`super::RELOAD_TIMEOUT`], which ends all
+/// that may hang for a good reason: what takes longer is a fault in the agent, and systemd restarts it.
+const SUPERVISED: Duration = Duration::from_secs(80);
 
-/// Tells systemd how this process is.
+/// Tells systemd what state this process is in.
 pub(super) struct Notifier {
-    target: Option<Target>,
+    messages: Option<SyncSender<Message>>,
     watchdog: Option<Interval>,
-    unsent: VecDeque<String>,
-    /// Whether the log was told that systemd cannot be reached.
-    warned: bool,
 }
 
-struct Target {
-    socket: UnixDatagram,
-    address: SocketAddr,
+/// States that systemd is told of.
+#[derive(Debug, PartialEq, Eq)]
+enum Message {
+    Ready(String),
+    /// With the monotonic time in microseconds: systemd takes it for an answer to its signal only if
+    /// it is later than the signal.
+    Reloading(i128),
+    Stopping,
+    Watchdog,
+}
+
+impl Message {
+    fn states(&self) -> Vec<NotifyState<'_>> {
+        match self {
+            Self::Ready(status) => vec![NotifyState::Ready, NotifyState::Status(status)],
+            Self::Reloading(now) => vec![NotifyState::Reloading, NotifyState::MonotonicUsec(*now)],
+            Self::Stopping => vec![NotifyState::Stopping, NotifyState::Status("stopping")],
+            Self::Watchdog => vec![NotifyState::Watchdog],
+        }
+    }
 }
 
 impl Notifier {
-    /// As the environment says: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`. Needs a runtime.
+    /// Returns one that follows `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`. Needs a runtime.
     pub(super) fn new(environment: &dyn Environment) -> Self {
-        let address = environment.get("NOTIFY_SOCKET").filter(|name| !name.is_empty());
-        let target = address.and_then(|name| {
-            Target::new(&name)
-                .inspect_err(|error| {
-                    tracing::warn!("systemd cannot be notified at NOTIFY_SOCKET {name}: {error}");
-                })
-                .ok()
-        });
-        let watchdog = target.as_ref().and_then(|_| watchdog(environment)).map(|limit| {
-            let mut ticks = interval(limit / 2);
+        if environment.get("NOTIFY_SOCKET").is_none_or(|name| name.is_empty()) {
+            return Self { messages: None, watchdog: None };
+        }
+        let (messages, received) = sync_channel(MAX_WAITING);
+        let thread = std::thread::Builder::new().name("systemd".to_owned());
+        match thread.spawn(move || send_all(&received)) {
+            Ok(_) => Self::sending_to(messages, sd_notify::watchdog_enabled()),
+            Err(error) => {
+                tracing::warn!("systemd cannot be notified: no thread can be started: {error}");
+                Self { messages: None, watchdog: None }
+            }
+        }
+    }
+
+    fn sending_to(messages: SyncSender<Message>, limit: Option<Duration>) -> Self {
+        let period = limit.map(|limit| limit / 2).filter(|period| !period.is_zero());
+        let watchdog = period.map(|period| {
+            let mut ticks = interval(period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
         });
-        Self { target, watchdog, unsent: VecDeque::new(), warned: false }
+        Self { messages: Some(messages), watchdog }
     }
 
-    /// A configuration is in force: after the start, and at the end of each reload, whatever its
-    /// result. `status` is for people.
-    pub(super) fn ready(&mut self, status: &str) {
-        self.send(format!("READY=1\nSTATUS={}\n", line(status)));
+    /// Says that a configuration is in force: after the start, and at the end of each reload,
+    /// whatever its result. `status` is what `systemctl status` shows.
+    pub(super) fn ready(&self, status: &str) {
+        // The protocol is one of lines.
+        self.send(Message::Ready(status.replace(char::is_control, " ")));
     }
 
-    /// A reload begins.
-    pub(super) fn reloading(&mut self) {
-        // systemd takes it for an answer to its signal only if it is later than the signal.
-        let now = clock_gettime(ClockId::Monotonic);
-        let now = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
-        self.send(format!("RELOADING=1\nMONOTONIC_USEC={now}\n"));
+    /// Says that a reload begins. All requests that it serves must have been taken before: systemd
+    /// does not hear of one that is taken later, and waits for it.
+    pub(super) fn reloading(&self) {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
+        self.send(Message::Reloading(micros));
     }
 
-    /// The end began.
-    pub(super) fn stopping(&mut self) {
-        self.send("STOPPING=1\nSTATUS=ending\n".to_owned());
+    /// Says that the process ends.
+    pub(super) fn stopping(&self) {
+        self.send(Message::Stopping);
     }
 
-    /// Waits until a sign of life is due, gives it, and returns. For a branch of the loop whose life
-    /// it stands for: who does not come back to it is restarted. Where systemd watches no such sign,
-    /// it waits forever. May be dropped at any time.
+    /// Waits until a sign of life is due and gives it. For a branch of the loop that it stands for:
+    /// a loop that does not come back to it is restarted. Without a watchdog it waits for ever.
     pub(super) async fn watchdog(&mut self) {
-        let backlog = !self.unsent.is_empty();
-        let due = async {
-            match &mut self.watchdog {
-                Some(ticks) => drop(ticks.tick().await),
-                None => std::future::pending().await,
+        match &mut self.watchdog {
+            Some(ticks) => drop(ticks.tick().await),
+            None => pending().await,
+        }
+        self.send(Message::Watchdog);
+    }
+
+    /// Runs a reload to its end, and gives signs of life meanwhile for as long as one may take.
+    pub(super) async fn watchdog_during<T>(&mut self, reload: impl Future<Output = T>) -> T {
+        let mut reload = std::pin::pin!(reload);
+        let signs = async {
+            loop {
+                self.watchdog().await;
             }
         };
         tokio::select! {
-            () = due => self.send("WATCHDOG=1\n".to_owned()),
-            () = sleep(RETRY), if backlog => self.flush(),
+            result = reload.as_mut() => return result,
+            _ = timeout(SUPERVISED, signs) => {}
         }
+        reload.await
     }
 
-    fn send(&mut self, message: String) {
-        if self.target.is_some() {
-            if self.unsent.len() == MAX_UNSENT {
-                self.unsent.pop_front();
-            }
-            self.unsent.push_back(message);
-            self.flush();
-        }
-    }
-
-    fn flush(&mut self) {
-        let Some(target) = &self.target else { return };
-        while let Some(message) = self.unsent.front() {
-            match target.socket.send_to_addr(message.as_bytes(), &target.address) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => {
-                    if !self.warned {
-                        self.warned = true;
-                        tracing::warn!("systemd cannot be notified: {error}");
-                    }
-                }
-            }
-            self.unsent.pop_front();
+    fn send(&self, message: Message) {
+        if let Some(messages) = &self.messages {
+            // A systemd that has not read for so long has no use for it.
+            let _ = messages.try_send(message);
         }
     }
 }
 
-impl Target {
-    /// A path, or `@` and an abstract name.
-    fn new(name: &str) -> io::Result<Self> {
-        let address = match name.strip_prefix('@') {
-            Some(name) => SocketAddr::from_abstract_name(name)?,
-            None if name.starts_with('/') => SocketAddr::from_pathname(name)?,
-            None => {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, "neither path nor @name"));
-            }
-        };
-        let socket = UnixDatagram::unbound()?;
-        socket.set_nonblocking(true)?;
-        Ok(Self { socket, address })
+fn send_all(messages: &Receiver<Message>) {
+    let mut warned = false;
+    for message in messages {
+        if let Err(error) = sd_notify::notify(&message.states())
+            && !std::mem::replace(&mut warned, true)
+        {
+            tracing::warn!(
+                "systemd cannot be notified: {error}; NOTIFY_SOCKET must be the path of a socket"
+            );
+        }
     }
-}
-
-/// Within which time systemd wants a sign of life, if of this process.
-fn watchdog(environment: &dyn Environment) -> Option<Duration> {
-    let number = |name| environment.get(name).map(|text| text.parse::<u64>());
-    let ours = match number("WATCHDOG_PID") {
-        None => true,
-        Some(process) => process == Ok(u64::from(std::process::id())),
-    };
-    let limit = number("WATCHDOG_USEC")?.ok().filter(|micros| ours && *micros > 1)?;
-    Some(Duration::from_micros(limit))
-}
-
-/// The protocol is one of lines.
-fn line(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
-    use tokio::time::{Instant, timeout};
+    use tokio::time::Instant;
 
     use super::*;
 
-    /// What systemd hears.
-    struct Systemd {
-        socket: UnixDatagram,
-        path: PathBuf,
-        _place: tempfile::TempDir,
-    }
+    const MINUTE: Duration = Duration::from_secs(60);
 
-    impl Systemd {
-        fn start() -> Self {
-            let place = tempfile::tempdir().unwrap();
-            let path = place.path().join("notify");
-            let socket = UnixDatagram::bind(&path).unwrap();
-            socket.set_nonblocking(true).unwrap();
-            Self { socket, path, _place: place }
-        }
-
-        fn notifier(&self, more: &[(&str, &str)]) -> Notifier {
-            let socket = self.path.display().to_string();
-            notifier(&[&[("NOTIFY_SOCKET", socket.as_str())], more].concat())
-        }
-
-        fn hears(&self) -> Option<String> {
-            let mut buffer = [0; 4096];
-            let length = self.socket.recv(&mut buffer).ok()?;
-            Some(String::from_utf8(buffer[..length].to_vec()).unwrap())
-        }
-    }
-
-    fn notifier(variables: &[(&str, &str)]) -> Notifier {
-        let get = |name: &str| {
-            variables.iter().find(|(is, _)| *is == name).map(|(_, value)| (*value).to_owned())
-        };
-        Notifier::new(&get)
-    }
-
-    fn monotonic_micros() -> i64 {
-        let now = clock_gettime(ClockId::Monotonic);
-        now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
-    }
-
-    #[tokio::test]
-    async fn the_life_of_the_agent_is_told_in_order() {
-        let systemd = Systemd::start();
-        let mut notifier = systemd.notifier(&[]);
-        notifier.ready("2 sites,\nconfiguration 3fa4");
-        let before = monotonic_micros();
-        notifier.reloading();
-        notifier.ready("1 site");
-        notifier.stopping();
-        assert_eq!(systemd.hears().unwrap(), "READY=1\nSTATUS=2 sites, configuration 3fa4\n");
-        let reloading = systemd.hears().unwrap();
-        let at = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().trim_end();
-        assert!((before..=monotonic_micros()).contains(&at.parse().unwrap()), "{at}");
-        assert_eq!(systemd.hears().unwrap(), "READY=1\nSTATUS=1 site\n");
-        assert_eq!(systemd.hears().unwrap(), "STOPPING=1\nSTATUS=ending\n");
-        assert_eq!(systemd.hears(), None);
-    }
-
-    #[tokio::test]
-    async fn an_abstract_socket_is_reached() {
-        let name = format!("nbu-otel-agent-test-{}", std::process::id());
-        let address = SocketAddr::from_abstract_name(&name).unwrap();
-        let socket = UnixDatagram::bind_addr(&address).unwrap();
-        notifier(&[("NOTIFY_SOCKET", &format!("@{name}"))]).ready("well");
-        let mut buffer = [0; 64];
-        let length = socket.recv(&mut buffer).unwrap();
-        assert_eq!(&buffer[..length], b"READY=1\nSTATUS=well\n");
+    fn notifier(limit: Option<Duration>) -> (Notifier, Receiver<Message>) {
+        let (messages, received) = sync_channel(MAX_WAITING);
+        (Notifier::sending_to(messages, limit), received)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_sign_of_life_is_given_at_half_of_the_limit() {
-        let systemd = Systemd::start();
-        let own = std::process::id().to_string();
-        let mut notifier =
-            systemd.notifier(&[("WATCHDOG_USEC", "60000000"), ("WATCHDOG_PID", &own)]);
+    async fn watchdog_is_fed_at_half_its_limit() {
+        let (mut notifier, received) = notifier(Some(MINUTE));
         let start = Instant::now();
         for expected in [0, 30, 60] {
             notifier.watchdog().await;
             assert_eq!(start.elapsed().as_secs(), expected);
-            assert_eq!(systemd.hears().as_deref(), Some("WATCHDOG=1\n"));
+            assert_eq!(received.try_recv(), Ok(Message::Watchdog));
         }
-        assert_eq!(systemd.hears(), None);
+        assert!(received.try_recv().is_err());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_sign_of_life_is_given_where_none_is_asked_for() {
-        let systemd = Systemd::start();
-        let other = [("WATCHDOG_USEC", "1000"), ("WATCHDOG_PID", "1")];
-        for more in [&other[..], &[("WATCHDOG_USEC", "soon")], &[("WATCHDOG_USEC", "0")], &[]] {
-            let mut notifier = systemd.notifier(more);
-            let waited = timeout(Duration::from_secs(600), notifier.watchdog()).await;
-            assert!(waited.is_err(), "{more:?}");
-        }
-        assert_eq!(systemd.hears(), None);
-    }
-
-    #[tokio::test]
-    async fn without_systemd_nothing_happens() {
-        let beyond = "/nowhere/notify";
-        for variables in [&[][..], &[("NOTIFY_SOCKET", "vsock:2:1")], &[("NOTIFY_SOCKET", beyond)]]
-        {
-            let mut notifier = notifier(variables);
-            notifier.reloading();
-            notifier.ready("well");
-            assert!(notifier.unsent.is_empty(), "{variables:?}");
+    async fn watchdog_without_limit_is_not_fed() {
+        for limit in [None, Some(Duration::ZERO), Some(Duration::from_nanos(1))] {
+            let (mut notifier, received) = notifier(limit);
+            assert!(timeout(MINUTE * 10, notifier.watchdog()).await.is_err(), "{limit:?}");
+            assert!(received.try_recv().is_err());
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn slow_reload_does_not_starve_the_watchdog() {
+        let (mut notifier, received) = notifier(Some(MINUTE));
+        notifier.watchdog_during(tokio::time::sleep(super::super::RELOAD_TIMEOUT)).await;
+        assert_eq!(received.try_iter().count(), 2, "one at once, one after half a minute");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reload_without_end_starves_the_watchdog() {
+        let (mut notifier, received) = notifier(Some(MINUTE));
+        let hung = timeout(MINUTE * 60, notifier.watchdog_during(pending::<()>())).await;
+        assert!(hung.is_err());
+        assert_eq!(received.try_iter().count(), 3, "none after {SUPERVISED:?}");
+    }
+
     #[tokio::test]
-    async fn a_full_socket_blocks_nobody_and_gets_the_rest_later() {
-        let systemd = Systemd::start();
-        let mut notifier = systemd.notifier(&[]);
-        let mut said = 0;
-        while notifier.unsent.is_empty() {
-            notifier.ready(&said.to_string());
-            said += 1;
-            assert!(said < 100_000, "the socket takes everything");
+    async fn messages_beyond_the_queue_are_dropped_without_blocking() {
+        let (notifier, received) = notifier(None);
+        for _ in 0..MAX_WAITING * 2 {
+            notifier.ready("2 sites,\nconfiguration 3fa4");
         }
-        for _ in 0..1_000 {
-            notifier.ready("lost");
+        let heard: Vec<Message> = received.try_iter().collect();
+        assert_eq!(heard.len(), MAX_WAITING);
+        assert_eq!(heard[0], Message::Ready("2 sites, configuration 3fa4".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn without_systemd_no_thread_is_started() {
+        for variables in [None, Some(String::new())] {
+            let environment = move |_: &str| variables.clone();
+            assert!(Notifier::new(&environment).messages.is_none());
         }
-        notifier.ready("well");
-        assert_eq!(notifier.unsent.len(), MAX_UNSENT);
-        let mut heard = Vec::new();
-        while !notifier.unsent.is_empty() {
-            heard.extend(std::iter::from_fn(|| systemd.hears()));
-            timeout(Duration::from_secs(30), notifier.watchdog()).await.unwrap();
-        }
-        heard.extend(std::iter::from_fn(|| systemd.hears()));
-        assert_eq!(heard.first().map(String::as_str), Some("READY=1\nSTATUS=0\n"));
-        assert_eq!(heard.last().map(String::as_str), Some("READY=1\nSTATUS=well\n"));
     }
 }

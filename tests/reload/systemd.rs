@@ -1,8 +1,10 @@
-//! What systemd hears of an agent with Type=notify-reload.
+//! What systemd hears of the agent.
 
 use std::os::unix::net::UnixDatagram;
 
 use nbu_sim::Simulator;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::endpoint::Endpoint;
 use crate::process::{Desk, Process, Signal, config};
@@ -63,6 +65,41 @@ async fn a_watchdog_gets_its_signs_of_life() {
     let mut signs = 0;
     while signs < 3 {
         signs += usize::from(systemd.hears() == "WATCHDOG=1\n");
+    }
+    systemd.agent.end_by(Signal::TERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reload_that_hangs_does_not_starve_the_watchdog() {
+    let mut systemd = Systemd::start(&[("WATCHDOG_USEC", "400000")]).await;
+    Endpoint::on(systemd.base.port).complete(&mut systemd.agent, "paris").await;
+    // To open a pipe that nobody reads hangs, as a file of a server that is gone does.
+    let pipe = systemd.desk.path("log");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
+    let hanging = systemd.base.clone().server(&format!("logName: {}", pipe.display()));
+    systemd.desk.write("config.yaml", &hanging.yaml());
+    systemd.agent.signal(Signal::HUP);
+    while !systemd.hears().starts_with("RELOADING=1\n") {}
+    for _ in 0..5 {
+        assert_eq!(systemd.hears(), "WATCHDOG=1\n", "{}", systemd.agent.said());
+    }
+    systemd.agent.end_by(Signal::TERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_signal_is_followed_by_a_later_reload_message() {
+    let mut systemd = Systemd::start(&[]).await;
+    assert!(systemd.hears().starts_with("READY=1\n"));
+    for _ in 0..50 {
+        // What `systemctl reload` waits for with Type=notify-reload.
+        let sent = clock_gettime(ClockId::Monotonic);
+        systemd.agent.signal(Signal::HUP);
+        let later = |message: String| {
+            let at = message.strip_prefix("RELOADING=1\nMONOTONIC_USEC=")?.trim().parse().ok();
+            at.is_some_and(|at: i64| at >= sent.tv_sec * 1_000_000 + sent.tv_nsec / 1_000)
+                .then_some(())
+        };
+        std::iter::repeat_with(|| systemd.hears()).find_map(later).expect("a message");
     }
     systemd.agent.end_by(Signal::TERM).await;
 }

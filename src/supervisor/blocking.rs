@@ -1,0 +1,101 @@
+//! The part of a reload that may block for ever, in a resolver or in a file system: bounded, and one
+//! at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::ReloadError;
+use super::plan::PrepareError;
+
+/// How long reading and preparing a configuration may take. Longer than a resolver takes to give up
+/// (30 s for three servers), less than what `POST /-/reload` waits and `TimeoutStartSec` allows.
+pub(super) const RELOAD_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// Work on blocking threads. It cannot be cancelled: what is given up goes on behind, and the next
+/// work waits for it, so that no more than one thread is ever lost.
+#[derive(Debug)]
+pub(super) struct Blocking {
+    turn: Arc<Mutex<()>>,
+    limit: Duration,
+}
+
+impl Blocking {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { turn: Arc::default(), limit }
+    }
+
+    /// Returns when a reload that begins now is given up.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.limit
+    }
+
+    /// Runs `work` until it ends, `deadline` passes, or `ending` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// Where it did not end in time, the process is ending, or `work` panicked.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        ending: &CancellationToken,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ReloadError> {
+        let turn = Arc::clone(&self.turn);
+        let work = async move {
+            let turn = turn.lock_owned().await;
+            spawn_blocking(move || {
+                let _turn = turn;
+                work()
+            })
+            .await
+        };
+        tokio::select! {
+            biased;
+            () = ending.cancelled() => Err(ReloadError::Ending),
+            done = timeout_at(deadline, work) => match done {
+                Ok(Ok(done)) => Ok(done),
+                // It panicked, which is a bug, or the runtime ends.
+                Ok(Err(error)) => Err(PrepareError::Bug(error.to_string()).into()),
+                Err(_) => Err(PrepareError::Timeout(self.limit).into()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(100);
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn work_beyond_its_deadline_is_given_up_and_waited_for_by_the_next() {
+        let (release, hangs) = channel::<()>();
+        let (blocking, ending) = (Blocking::new(SHORT), CancellationToken::new());
+        let hung = blocking.run(blocking.deadline(), &ending, move || hangs.recv()).await;
+        let error = hung.unwrap_err().to_string();
+        assert!(error.contains("hangs") && error.contains("server.host"), "{error}");
+        let next = blocking.run(blocking.deadline(), &ending, || 1).await;
+        assert!(next.is_err(), "two of them ran at once");
+        release.send(()).unwrap();
+        let blocking = Blocking { limit: LONG, ..blocking };
+        assert_eq!(blocking.run(blocking.deadline(), &ending, || 2).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn work_that_hangs_does_not_delay_the_end() {
+        let (_release, hangs) = channel::<()>();
+        let (blocking, ending) = (Blocking::new(LONG), CancellationToken::new());
+        ending.cancel();
+        let hung = blocking.run(blocking.deadline(), &ending, move || hangs.recv()).await;
+        assert!(matches!(hung, Err(ReloadError::Ending)));
+    }
+}
