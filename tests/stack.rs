@@ -238,7 +238,7 @@ fn the_examples_together_are_a_configuration_that_pushes() {
         nbu_otel_agent::config::from_text(&text("config.example.yaml"), path, &environment);
     let config = loaded.expect("it is valid").config;
     let otlp = config.otlp.expect("the push is on, as the stack's environment says");
-    assert_eq!(otlp.metrics_endpoint.host_str(), Some("otel-collector"));
+    assert_eq!(otlp.metrics_to.endpoint.host_str(), Some("otel-collector"));
     assert_eq!((config.http.host.as_str(), config.http.port), ("0.0.0.0", 9440));
 }
 

@@ -263,7 +263,11 @@ async fn otlp(config: &Config) -> Report {
             return report;
         }
     };
-    for (signal, wanted) in [(Signal::Metrics, otlp.metrics), (Signal::Traces, otlp.traces)] {
+    let signals = [
+        (Signal::Metrics, otlp.metrics, otlp.metrics_to.timeout),
+        (Signal::Traces, otlp.traces, otlp.traces_to.timeout),
+    ];
+    for (signal, wanted, timeout) in signals {
         if !wanted {
             continue;
         }
@@ -271,7 +275,7 @@ async fn otlp(config: &Config) -> Report {
         let empty = prost::Message::encode_to_vec(&ExportMetricsServiceRequest::default());
         let step = format!("push {}", signal.as_str());
         let endpoint = transport.endpoint(signal);
-        match transport.send(signal, empty.into(), Instant::now() + otlp.timeout).await {
+        match transport.send(signal, empty.into(), Instant::now() + timeout).await {
             Ok(_) => report.ok(&step, format!("{endpoint} accepts")),
             Err(error) => report.fail(&step, format!("{endpoint}: {error}")),
         }

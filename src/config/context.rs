@@ -38,11 +38,11 @@ impl<'e> Context<'e> {
     }
 
     pub(super) fn error(&self, at: Position, path: &str, message: impl Into<String>) {
-        self.errors.borrow_mut().push(self.diagnostic(Some(at), path, message.into()));
+        add(&self.errors, self.diagnostic(Some(at), path, message.into()));
     }
 
     pub(super) fn warn(&self, at: Position, path: &str, message: impl Into<String>) {
-        self.warnings.borrow_mut().push(self.diagnostic(Some(at), path, message.into()));
+        add(&self.warnings, self.diagnostic(Some(at), path, message.into()));
     }
 
     /// An error that concerns the file as a whole.
@@ -55,11 +55,11 @@ impl<'e> Context<'e> {
     }
 
     pub(super) fn variable_error(&self, name: &str, message: &str) {
-        self.errors.borrow_mut().push(environment(name, message));
+        add(&self.errors, environment(name, message));
     }
 
     pub(super) fn variable_warning(&self, name: &str, message: &str) {
-        self.warnings.borrow_mut().push(environment(name, message));
+        add(&self.warnings, environment(name, message));
     }
 
     /// A variable that is set and not empty; the specification treats empty as not set.
@@ -76,6 +76,14 @@ impl<'e> Context<'e> {
 
     fn diagnostic(&self, position: Option<Position>, path: &str, message: String) -> Diagnostic {
         Diagnostic { origin: self.origin.clone(), position, path: path.to_owned(), message }
+    }
+}
+
+/// Adds what was not said yet: two signals may have one setting.
+fn add(list: &RefCell<Vec<Diagnostic>>, diagnostic: Diagnostic) {
+    let mut list = list.borrow_mut();
+    if !list.contains(&diagnostic) {
+        list.push(diagnostic);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Where OTLP goes: `endpoint`, `insecure`, and one endpoint for each signal where they differ.
 
 use opentelemetry_otlp::{
-    OTEL_EXPORTER_OTLP_ENDPOINT as GENERAL, OTEL_EXPORTER_OTLP_INSECURE,
-    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT as METRICS, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT as TRACES,
+    OTEL_EXPORTER_OTLP_ENDPOINT as GENERAL, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT as METRICS,
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT as TRACES,
 };
 use url::Url;
 
@@ -26,63 +26,91 @@ enum Append {
     Always,
 }
 
-/// The endpoints of metrics and traces; `None` where the push is off or one is missing or wrong.
-pub(super) fn read(
-    section: &mut Section<'_>,
-    on: bool,
-    protocol: Protocol,
-    (metrics, traces): (bool, bool),
-) -> Option<(Url, Url)> {
-    let insecure = section.get("insecure", boolean);
-    let said = matches!(insecure.found, Found::Given(true));
-    let insecure = insecure.or_variable(on, OTEL_EXPORTER_OTLP_INSECURE, boolean).or(false);
-    let parse = |text: &str| parse(text, insecure);
-    let in_file = |text: &str| contradiction(text, said).and_then(|()| parse(text));
-    let general = section.get("endpoint", in_file);
-    // A variable is below every key of the file, be the variable the more specific one.
-    let below = on && general.is_absent();
-    let own_metrics = section.get("metricsEndpoint", in_file).or_variable(below, METRICS, parse);
-    let own_traces = section.get("tracesEndpoint", in_file).or_variable(below, TRACES, parse);
-    let append = if below { Append::Always } else { Append::WherePathIsEmpty };
-    let general = general.or_variable(below, GENERAL, parse);
-    if !on {
-        return None;
-    }
-    let shared = [(&own_metrics, metrics), (&own_traces, traces)]
-        .into_iter()
-        .filter(|(own, on)| *on && own.is_absent())
-        .count();
-    check(&general, shared, protocol, append);
-    let general = general.option();
-    let choose = |own: Setting<'_, Url>, path| {
-        own.option().or_else(|| general.clone().map(|url| appended(url, protocol, append, path)))
-    };
-    let [metrics_path, traces_path] = PATHS;
-    match (choose(own_metrics, metrics_path), choose(own_traces, traces_path)) {
-        (Some(metrics), Some(traces)) => Some((metrics, traces)),
-        // Only one signal is pushed, or an error has been reported.
-        (Some(only), None) | (None, Some(only)) => Some((only.clone(), only)),
-        (None, None) => None,
+/// An endpoint as it is given: with a scheme, or without.
+#[derive(Clone)]
+enum Address {
+    Url(Url),
+    HostAndPort(String),
+}
+
+impl Address {
+    fn url(&self, insecure: bool) -> Option<Url> {
+        match self {
+            Self::Url(url) => Some(url.clone()),
+            Self::HostAndPort(address) => {
+                let scheme = if insecure { "http" } else { "https" };
+                Url::parse(&format!("{scheme}://{address}")).ok()
+            }
+        }
     }
 }
 
-/// Looks at the endpoint that `shared` signals without one of their own use.
-fn check(general: &Setting<'_, Url>, shared: usize, protocol: Protocol, append: Append) {
-    match &general.found {
-        Found::Absent if shared > 0 => {
+/// What is said about endpoints.
+pub(super) struct Endpoints<'c> {
+    insecure: Setting<'c, bool>,
+    general: Setting<'c, Address>,
+    /// Of metrics and of traces.
+    own: [Setting<'c, Address>; 2],
+    append: Append,
+}
+
+impl<'c> Endpoints<'c> {
+    pub(super) fn of(section: &mut Section<'c>, on: bool) -> Self {
+        let insecure = section.get("insecure", boolean);
+        let said = matches!(insecure.found, Found::Given(true));
+        let in_file = |text: &str| contradiction(text, said).and_then(|()| parse(text));
+        let general = section.get("endpoint", in_file);
+        // A variable is below every key of the file, be the variable the more specific one.
+        let below = on && general.is_absent();
+        let own = [
+            section.get("metricsEndpoint", in_file).or_variable(below, METRICS, parse),
+            section.get("tracesEndpoint", in_file).or_variable(below, TRACES, parse),
+        ];
+        let append = if below { Append::Always } else { Append::WherePathIsEmpty };
+        let general = general.or_variable(below, GENERAL, parse);
+        Self { insecure, general, own, append }
+    }
+
+    /// The endpoint of one signal, by its place; `insecure` are the variables that say whether one
+    /// without a scheme is plain text. `None` where it is missing or wrong.
+    pub(super) fn url(&self, place: usize, protocol: Protocol, insecure: &[String]) -> Option<Url> {
+        let insecure = self.insecure.clone().or_variables(true, insecure, boolean).or(false);
+        let own = self.own.get(place)?;
+        if !own.is_absent() {
+            return own.clone().option()?.url(insecure);
+        }
+        let general = self.general.clone().option()?.url(insecure)?;
+        Some(appended(general, protocol, self.append, PATHS.get(place)?))
+    }
+}
+
+/// Looks at the endpoint that pushed signals without one of their own use.
+pub(super) fn shared_endpoint(
+    endpoints: &Endpoints<'_>,
+    pushed: [bool; 2],
+    protocols: [Protocol; 2],
+) {
+    let own = endpoints.own.iter().map(Setting::is_absent);
+    let shared: Vec<Protocol> = own
+        .zip(pushed)
+        .zip(protocols)
+        .filter(|((absent, on), _)| *absent && *on)
+        .map(|(_, protocol)| protocol)
+        .collect();
+    match &endpoints.general.found {
+        Found::Absent if !shared.is_empty() => {
             let message = "required where OTLP is pushed, as host:port or a URL (or \
                            OTEL_EXPORTER_OTLP_ENDPOINT)";
-            general.source.error(message);
+            endpoints.general.source.error(message);
         }
-        Found::Given(url)
-            if shared > 1
-                && protocol == Protocol::HttpProtobuf
-                && matches!(append, Append::WherePathIsEmpty)
+        Found::Given(Address::Url(url))
+            if shared == [Protocol::HttpProtobuf; 2]
+                && matches!(endpoints.append, Append::WherePathIsEmpty)
                 && url.path() != "/" =>
         {
             let message = "its path is used as it is, for metrics and traces alike; \
                            metricsEndpoint and tracesEndpoint take a path each";
-            general.source.warn(message);
+            endpoints.general.source.warn(message);
         }
         _ => {}
     }
@@ -107,15 +135,16 @@ fn contradiction(text: &str, insecure: bool) -> Parsed<()> {
     Ok(())
 }
 
-fn parse(text: &str, insecure: bool) -> Parsed<Url> {
+fn parse(text: &str) -> Parsed<Address> {
     const EXPECTED: &str = "expected host:port or a URL such as https://collector.example.com:4317";
     let text = text.trim();
-    let url = if text.contains("://") {
-        Url::parse(text).ok()
-    } else {
-        let scheme = if insecure { "http" } else { "https" };
-        host_and_port(text).and_then(|address| Url::parse(&format!("{scheme}://{address}")).ok())
-    };
+    if !text.contains("://") {
+        let address = host_and_port(text).map(Address::HostAndPort);
+        return address
+            .filter(|address| address.url(true).is_some())
+            .ok_or_else(|| EXPECTED.into());
+    }
+    let url = Url::parse(text).ok();
     let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let url = url.ok_or(EXPECTED)?;
     if !url.username().is_empty() || url.password().is_some() {
@@ -124,7 +153,7 @@ fn parse(text: &str, insecure: bool) -> Parsed<Url> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err("must not hold a query; opentelemetry.headers takes credentials".into());
     }
-    Ok(url)
+    Ok(Address::Url(url))
 }
 
 fn host_and_port(text: &str) -> Option<String> {
@@ -150,12 +179,13 @@ mod tests {
             ("http://collector:4318", false, "http://collector:4318/"),
             ("https://x.example.com/otlp", false, "https://x.example.com/otlp"),
         ] {
-            assert_eq!(parse(text, insecure).unwrap().as_str(), expected, "{text}");
+            let address = parse(text).map_err(|_| ()).unwrap();
+            assert_eq!(address.url(insecure).unwrap().as_str(), expected, "{text}");
         }
         for text in
             ["collector", "::1:4317", "ftp://x", "http://", "a b:1", "http://u:p@x", "http://x?k=v"]
         {
-            assert!(parse(text, false).is_err(), "{text}");
+            assert!(parse(text).is_err(), "{text}");
         }
     }
 }

@@ -61,38 +61,60 @@ pub(super) fn api_key(setting: Setting<'_, String>) -> Option<(SecretString, Pat
     None
 }
 
-/// Variables that stand in for absent keys.
-#[derive(Clone, Copy, Default)]
-pub(super) struct TlsVariables {
-    pub(super) ca: &'static str,
-    pub(super) certificate: &'static str,
-    pub(super) key: &'static str,
+/// `caFile`, `certFile` and `keyFile` of a section, not yet read.
+#[derive(Clone)]
+pub(super) struct TlsSettings<'c> {
+    ca: Setting<'c, String>,
+    certificate: Setting<'c, String>,
+    key: Setting<'c, String>,
 }
 
-/// `caFile`, `certFile` and `keyFile` of a section. Files are read where `wanted`.
-pub(super) fn tls(
-    section: &mut Section<'_>,
-    variables: Option<TlsVariables>,
-    wanted: bool,
-) -> (Option<PemFile>, Option<Identity>) {
-    let counts = variables.is_some();
-    let names = variables.unwrap_or_default();
-    let ca = section.get("caFile", text).or_variable(counts, names.ca, text);
-    let certificate = section.get("certFile", text).or_variable(counts, names.certificate, text);
-    let key = section.get("keyFile", text).or_variable(counts, names.key, text);
-    if certificate.is_absent() != key.is_absent() {
-        let (there, missing) =
-            if key.is_absent() { (&certificate, "keyFile") } else { (&key, "certFile") };
-        there.source.error(&format!("takes {missing} too, which is missing"));
+impl<'c> TlsSettings<'c> {
+    pub(super) fn of(section: &mut Section<'c>) -> Self {
+        Self {
+            ca: section.get("caFile", text),
+            certificate: section.get("certFile", text),
+            key: section.get("keyFile", text),
+        }
     }
-    if !wanted {
-        return (None, None);
+
+    /// Takes what is absent from the same keys of another section.
+    pub(super) fn or_settings(self, other: &Self) -> Self {
+        Self {
+            ca: self.ca.or_setting(&other.ca),
+            certificate: self.certificate.or_setting(&other.certificate),
+            key: self.key.or_setting(&other.key),
+        }
     }
-    let ca = certificates(ca);
-    let identity = certificates(certificate).zip(private_key(key));
-    let identity =
-        identity.map(|(certificate, (key_path, key))| Identity { certificate, key_path, key });
-    (ca, identity)
+
+    /// Takes what is absent from variables, if those count; `names` has them for the end of a name.
+    pub(super) fn or_variables(self, counts: bool, names: impl Fn(&str) -> [String; 2]) -> Self {
+        Self {
+            ca: self.ca.or_variables(counts, &names("CERTIFICATE"), text),
+            certificate: self.certificate.or_variables(counts, &names("CLIENT_CERTIFICATE"), text),
+            key: self.key.or_variables(counts, &names("CLIENT_KEY"), text),
+        }
+    }
+
+    /// Reports a certificate without its key, and a key without its certificate.
+    pub(super) fn check(&self) {
+        let (certificate, key) = (&self.certificate, &self.key);
+        if certificate.is_absent() != key.is_absent() {
+            let (there, missing) =
+                if key.is_absent() { (certificate, "keyFile") } else { (key, "certFile") };
+            there.source.error(&format!("takes {missing} too, which is missing"));
+        }
+    }
+
+    /// Reads the files.
+    pub(super) fn read(self) -> (Option<PemFile>, Option<Identity>) {
+        self.check();
+        let ca = certificates(self.ca);
+        let identity = certificates(self.certificate).zip(private_key(self.key));
+        let identity =
+            identity.map(|(certificate, (key_path, key))| Identity { certificate, key_path, key });
+        (ca, identity)
+    }
 }
 
 fn certificates(setting: Setting<'_, String>) -> Option<PemFile> {

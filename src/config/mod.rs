@@ -24,6 +24,7 @@ mod safe;
 mod server;
 mod servers;
 mod setting;
+mod signal;
 mod state;
 mod syntax;
 mod tree;

@@ -5,22 +5,17 @@
 //! or `signals` wins over `OTEL_SDK_DISABLED` and `OTEL_{METRICS,TRACES}_EXPORTER`. Variables are
 //! looked at only where the push is on: a stray one breaks nobody.
 
-use opentelemetry_otlp::{
-    OTEL_EXPORTER_OTLP_COMPRESSION,
-    OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE as PREFERENCE, OTEL_EXPORTER_OTLP_PROTOCOL,
-    OTEL_EXPORTER_OTLP_TIMEOUT,
-};
+use opentelemetry_otlp::OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE as PREFERENCE;
 use std::time::Duration;
 
-use super::context::Context;
 use super::endpoint;
-use super::files::{self, TlsVariables};
 use super::reader::Section;
 use super::setting::Found;
+use super::signal;
 use super::values::{boolean, choice, duration, milliseconds, number, ratio};
 use super::variables;
 use crate::telemetry::otlp::Config;
-use crate::telemetry::otlp::config::{Compression, Protocol, Temporality, Tls};
+use crate::telemetry::otlp::config::{Compression, Protocol, Temporality};
 
 /// Protocols by name.
 pub(super) const PROTOCOLS: &[(&str, Protocol)] =
@@ -48,12 +43,6 @@ pub(super) enum Signal {
 pub(super) const SIGNALS: &[(&str, Signal)] =
     &[("metrics", Signal::Metrics), ("traces", Signal::Traces)];
 
-const TLS_VARIABLES: TlsVariables = TlsVariables {
-    ca: "OTEL_EXPORTER_OTLP_CERTIFICATE",
-    certificate: "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
-    key: "OTEL_EXPORTER_OTLP_CLIENT_KEY",
-};
-
 /// Request limits: what holds a point at all, and what any receiver refuses.
 const REQUEST_BYTES: (usize, usize) = (64 << 10, 1 << 30);
 
@@ -61,42 +50,32 @@ const REQUEST_BYTES: (usize, usize) = (64 << 10, 1 << 30);
 pub(super) fn read(root: &mut Section<'_>) -> Option<Config> {
     let mut section = root.section("opentelemetry");
     let s = &mut section;
-    let context = s.context;
     let on = enabled(s);
     let signals = signals(s, on);
     let on = on && signals.is_some();
     let (metrics, traces) = signals.unwrap_or((true, true));
-    let protocol = s
-        .get("protocol", choice(PROTOCOLS))
-        .or_variable(on, OTEL_EXPORTER_OTLP_PROTOCOL, choice(PROTOCOLS))
-        .or(Protocol::Grpc);
-    let endpoints = endpoint::read(s, on, protocol, (metrics, traces));
-    let (interval, timeout) = times(s, on);
-    let (compression, temporality) = encoding(s, on);
+    let settings = signal::read(s, on, (metrics, traces));
+    let interval =
+        s.get("interval", duration).or_variable(on, "OTEL_METRIC_EXPORT_INTERVAL", milliseconds);
+    let interval = if on { interval.warn_below_a_second() } else { interval };
+    let temporality = s
+        .get("temporality", choice(TEMPORALITIES))
+        .or_variable(on, PREFERENCE, choice(TEMPORALITIES))
+        .or(Temporality::Cumulative);
     let sampling_rate = sampling_rate(s, on);
-    let headers = variables::headers(s, on);
     let resource_attributes = variables::resource_attributes(s, on);
     let (min, max) = REQUEST_BYTES;
     let max_request_bytes = s.get("maxRequestBytes", number(min, max)).or(3_670_016);
-    let (ca, identity) = files::tls(&mut s.section("tls"), on.then_some(TLS_VARIABLES), on);
-    if on {
-        warn_of_unsupported(context);
-    }
-    let (metrics_endpoint, traces_endpoint) = endpoints?;
+    let (metrics_to, traces_to) = settings?;
     Some(Config {
-        metrics_endpoint,
-        traces_endpoint,
-        protocol,
+        metrics_to,
+        traces_to,
         metrics,
         traces,
         sampling_rate,
-        interval,
-        timeout,
-        compression,
-        headers,
+        interval: interval.or(Duration::from_secs(60)),
         temporality,
         resource_attributes,
-        tls: Tls { ca, identity },
         max_request_bytes,
     })
 }
@@ -155,30 +134,6 @@ fn signals(section: &mut Section<'_>, on: bool) -> Option<(bool, bool)> {
     }
 }
 
-fn times(section: &mut Section<'_>, on: bool) -> (Duration, Duration) {
-    let interval = section
-        .get("interval", duration)
-        .or_variable(on, "OTEL_METRIC_EXPORT_INTERVAL", milliseconds)
-        .or(Duration::from_secs(60));
-    let timeout = section
-        .get("timeout", duration)
-        .or_variable(on, OTEL_EXPORTER_OTLP_TIMEOUT, milliseconds)
-        .or(Duration::from_secs(10));
-    (interval, timeout)
-}
-
-fn encoding(section: &mut Section<'_>, on: bool) -> (Compression, Temporality) {
-    let compression = section
-        .get("compression", choice(COMPRESSIONS))
-        .or_variable(on, OTEL_EXPORTER_OTLP_COMPRESSION, choice(COMPRESSIONS))
-        .or(Compression::None);
-    let temporality = section
-        .get("temporality", choice(TEMPORALITIES))
-        .or_variable(on, PREFERENCE, choice(TEMPORALITIES))
-        .or(Temporality::Cumulative);
-    (compression, temporality)
-}
-
 /// `samplingRate`, else what `OTEL_TRACES_SAMPLER` and its argument amount to.
 fn sampling_rate(section: &mut Section<'_>, on: bool) -> f64 {
     #[derive(Clone, Copy)]
@@ -204,30 +159,4 @@ fn sampling_rate(section: &mut Section<'_>, on: bool) -> f64 {
         })
     };
     section.get("samplingRate", ratio).or_variable(on, "OTEL_TRACES_SAMPLER", sampler).or(1.0)
-}
-
-/// Variables for a single signal, but for its endpoint: both signals share one setting here, and a
-/// variable that is silently without effect costs somebody an afternoon.
-fn warn_of_unsupported(context: &Context<'_>) {
-    const KINDS: [&str; 8] = [
-        "PROTOCOL",
-        "TIMEOUT",
-        "COMPRESSION",
-        "HEADERS",
-        "CERTIFICATE",
-        "CLIENT_CERTIFICATE",
-        "CLIENT_KEY",
-        "INSECURE",
-    ];
-    for signal in ["METRICS", "TRACES"] {
-        for kind in KINDS {
-            let name = format!("OTEL_EXPORTER_OTLP_{signal}_{kind}");
-            if context.variable(&name).is_some() {
-                let message = format!(
-                    "ignored: both signals share one setting; use OTEL_EXPORTER_OTLP_{kind}"
-                );
-                context.variable_warning(&name, &message);
-            }
-        }
-    }
 }

@@ -14,6 +14,7 @@ use super::server::{FORMATS, LEVELS};
 use super::values::format_duration;
 use crate::net::proxy::Proxy;
 use crate::net::tls::{Identity, PemFile};
+use crate::telemetry::otlp::config::SignalConfig;
 use crate::{collectors, netbackup, telemetry};
 
 /// What stands for a secret.
@@ -23,6 +24,15 @@ pub(super) const REDACTED: &str = "<redacted>";
 pub(super) struct Entry {
     pub(super) key: String,
     pub(super) value: Value,
+}
+
+impl Entry {
+    /// Returns true if both are the same key with the same word.
+    fn same_word(&self, other: &Self) -> bool {
+        let same =
+            matches!((&self.value, &other.value), (Value::Plain(a), Value::Plain(b)) if a == b);
+        self.key == other.key && same
+    }
 }
 
 /// What a key holds.
@@ -197,28 +207,64 @@ fn opentelemetry(config: Option<&telemetry::otlp::Config>) -> Vec<Entry> {
     entries.extend(endpoints(config));
     let signals = [("metrics", config.metrics), ("traces", config.traces)];
     let signals = signals.iter().filter(|(_, on)| *on).map(|(name, _)| (*name).to_owned());
-    let headers = config.headers.iter().map(|(name, value)| secret(name, value));
     let attributes = config.resource_attributes.iter().map(|(name, value)| text(name, value));
     entries.extend([
-        plain("insecure", config.metrics_endpoint.scheme() == "http"),
-        plain("protocol", name(PROTOCOLS, &config.protocol)),
+        plain("insecure", config.metrics_to.endpoint.scheme() == "http"),
         entry("signals", Value::Texts(signals.collect())),
         plain("samplingRate", format!("{:?}", config.sampling_rate)),
         plain("interval", format_duration(config.interval)),
-        plain("timeout", format_duration(config.timeout)),
-        plain("compression", name(COMPRESSIONS, &config.compression)),
         plain("temporality", name(TEMPORALITIES, &config.temporality)),
         plain("maxRequestBytes", config.max_request_bytes),
-        entry("headers", Value::Pairs(headers.collect())),
         entry("resourceAttributes", Value::Pairs(attributes.collect())),
-        section("tls", tls(config.tls.ca.as_ref(), config.tls.identity.as_ref())),
     ]);
+    entries.extend(both_signals(&config.metrics_to, &config.traces_to));
     entries
+}
+
+/// Settings that both signals have stand once. Where words differ, traces have their own; where headers or
+/// files do, which are merged with those of both, each signal has.
+fn both_signals(metrics: &SignalConfig, traces: &SignalConfig) -> Vec<Entry> {
+    let mut shared = words(metrics);
+    let differs = |entry: &Entry| !shared.iter().any(|other| other.same_word(entry));
+    let mut of_traces: Vec<Entry> = words(traces).into_iter().filter(differs).collect();
+    let mut of_metrics = Vec::new();
+    if metrics.same_headers(traces) {
+        shared.push(headers(metrics));
+    } else {
+        of_metrics.push(headers(metrics));
+        of_traces.push(headers(traces));
+    }
+    let files = |config: &SignalConfig| {
+        section("tls", tls(config.tls.ca.as_ref(), config.tls.identity.as_ref()))
+    };
+    if metrics.tls.same_as(&traces.tls) {
+        shared.push(files(metrics));
+    } else {
+        of_metrics.push(files(metrics));
+        of_traces.push(files(traces));
+    }
+    let sections = [("metrics", of_metrics), ("traces", of_traces)];
+    let sections = sections.into_iter().filter(|(_, entries)| !entries.is_empty());
+    shared.extend(sections.map(|(name, entries)| section(name, entries)));
+    shared
+}
+
+fn words(config: &SignalConfig) -> Vec<Entry> {
+    vec![
+        plain("protocol", name(PROTOCOLS, &config.protocol)),
+        plain("timeout", format_duration(config.timeout)),
+        plain("compression", name(COMPRESSIONS, &config.compression)),
+    ]
+}
+
+fn headers(config: &SignalConfig) -> Entry {
+    let headers = config.headers.iter().map(|(name, value)| secret(name, value));
+    entry("headers", Value::Pairs(headers.collect()))
 }
 
 /// One endpoint where it yields both, else one for each signal.
 fn endpoints(config: &telemetry::otlp::Config) -> Vec<Entry> {
-    let (metrics, traces) = (&config.metrics_endpoint, &config.traces_endpoint);
+    let (metrics, traces) = (&config.metrics_to.endpoint, &config.traces_to.endpoint);
     let mut base = metrics.clone();
     base.set_path("");
     let expected = PATHS.map(|path| base.join(path).ok());

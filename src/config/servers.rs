@@ -98,7 +98,13 @@ fn server(
                        caFile trusts a private CA";
         insecure.source.warn(message);
     }
-    let (ca, identity) = files::tls(&mut section, None, enabled);
+    let material = files::TlsSettings::of(&mut section);
+    let (ca, identity) = if enabled {
+        material.read()
+    } else {
+        material.check();
+        (None, None)
+    };
     let proxy = section.secret("proxyUrl", proxy).option();
     let timeout = section.get("timeout", duration).or(Duration::from_secs(30));
     let max_concurrent_requests = section.get("maxConcurrentRequests", number(1, 256)).or(4);

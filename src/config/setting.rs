@@ -1,10 +1,13 @@
 //! What a key holds, and what to make of it: a default, an error, a variable of the environment.
 
+use std::time::Duration;
+
 use super::context::Context;
 use super::diagnostics::Position;
-use super::values::Parsed;
+use super::values::{Parsed, format_duration};
 
 /// The answer to a question for a key.
+#[derive(Clone)]
 #[must_use]
 pub(super) struct Setting<'c, T> {
     pub(super) source: Source<'c>,
@@ -39,6 +42,7 @@ impl Source<'_> {
 }
 
 /// What a key holds.
+#[derive(Clone)]
 pub(super) enum Found<T> {
     /// Not there, `null` or empty.
     Absent,
@@ -74,6 +78,24 @@ impl<T> Setting<'_, T> {
         matches!(self.found, Found::Absent)
     }
 
+    /// Takes what is absent from another key.
+    pub(super) fn or_setting(self, other: &Self) -> Self
+    where
+        T: Clone,
+    {
+        if self.is_absent() { other.clone() } else { self }
+    }
+
+    /// Takes what is absent from the first of these variables that is set, if those count.
+    pub(super) fn or_variables(
+        self,
+        counts: bool,
+        names: &[String],
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Self {
+        names.iter().fold(self, |setting, name| setting.or_variable(counts, name, &parse))
+    }
+
     /// Takes what is absent from a variable of the environment, if those count.
     pub(super) fn or_variable(
         mut self,
@@ -93,6 +115,25 @@ impl<T> Setting<'_, T> {
                     Found::Wrong
                 }
             };
+        }
+        self
+    }
+}
+
+impl Setting<'_, Duration> {
+    /// Warns of a time below a second: mostly it is a number of seconds where milliseconds are read.
+    pub(super) fn warn_below_a_second(self) -> Self {
+        match &self.found {
+            Found::Given(time) if *time < Duration::from_secs(1) => {
+                let unit = if self.source.variable.is_some() {
+                    "the variable counts milliseconds"
+                } else {
+                    "units are ms, s, m and h"
+                };
+                let time = format_duration(*time);
+                self.source.warn(&format!("{time} is below a second; were seconds meant? {unit}"));
+            }
+            _ => {}
         }
         self
     }

@@ -1,7 +1,6 @@
 //! The `OTEL_*` variables that hold more than one value, and the keys that they stand in for.
 //! Variable and file are merged by name; the file wins.
 
-use opentelemetry_otlp::OTEL_EXPORTER_OTLP_HEADERS as HEADERS;
 use secrecy::SecretString;
 
 use super::context::Context;
@@ -41,31 +40,48 @@ pub(super) fn exporter_is_otlp(context: &Context<'_>, name: &str) -> bool {
     value(context, name, parse).unwrap_or(true)
 }
 
-/// `headers`, with lower-case names as gRPC wants them.
-pub(super) fn headers(section: &mut Section<'_>, on: bool) -> Vec<(String, SecretString)> {
-    let context = section.context;
+/// Reads the first of these variables that is set: headers, with lower-case names as gRPC wants them.
+pub(super) fn headers_of_environment(
+    context: &Context<'_>,
+    names: &[String],
+) -> Vec<(String, SecretString)> {
+    let Some(variable) = names.iter().find(|name| context.variable(name).is_some()) else {
+        return Vec::new();
+    };
     let mut headers = Vec::new();
-    if on {
-        for (name, text) in value(context, HEADERS, list).unwrap_or_default() {
-            match (header_name(&name), header_secret(&text)) {
-                (Some(name), Ok(text)) => put(&mut headers, name, text),
-                _ => context.variable_error(HEADERS, "holds a name or value that is no header"),
-            }
+    for (name, text) in value(context, variable, list).unwrap_or_default() {
+        match (header_name(&name), header_secret(&text)) {
+            (Some(name), Ok(text)) => put(&mut headers, name, text),
+            _ => context.variable_error(variable, "holds a name or value that is no header"),
         }
     }
+    headers
+}
+
+/// Reads `headers` of a section.
+pub(super) fn headers(section: &mut Section<'_>) -> Vec<(String, SecretString)> {
+    let context = section.context;
     let path = section.path_of("headers");
-    let mut given = Vec::new();
+    let mut headers: Vec<(String, SecretString)> = Vec::new();
     for pair in section.secret_pairs("headers", header_secret) {
         let Some(name) = header_name(&pair.name) else {
             context.error(pair.position, &path, "expected the name of an HTTP header");
             continue;
         };
-        if given.contains(&name) {
+        if headers.iter().any(|(given, _)| *given == name) {
             let message = "the same header twice; names of headers have no case";
             context.error(pair.position, &path, message);
         }
-        given.push(name.clone());
         put(&mut headers, name, pair.value);
+    }
+    headers
+}
+
+/// Merges headers by name; of equal names the last one holds.
+pub(super) fn merged(all: [&Vec<(String, SecretString)>; 3]) -> Vec<(String, SecretString)> {
+    let mut headers = Vec::new();
+    for (name, value) in all.into_iter().flatten() {
+        put(&mut headers, name.clone(), value.clone());
     }
     headers
 }
@@ -83,7 +99,7 @@ pub(super) fn resource_attributes(section: &mut Section<'_>, on: bool) -> Vec<(S
     let context = section.context;
     let mut attributes = Vec::new();
     if on {
-        for (name, text) in value(context, ATTRIBUTES, list).unwrap_or_default() {
+        for (name, text) in attributes_of_environment(context) {
             put(&mut attributes, name, text);
         }
         if let Some(service) = value(context, "OTEL_SERVICE_NAME", any) {
@@ -98,6 +114,16 @@ pub(super) fn resource_attributes(section: &mut Section<'_>, on: bool) -> Vec<(S
         put(&mut attributes, pair.name, pair.value);
     }
     attributes
+}
+
+/// A value that is wrong is dropped as a whole and told, as the specification wants it: it says who
+/// the agent is, which is no reason not to run.
+fn attributes_of_environment(context: &Context<'_>) -> Vec<(String, String)> {
+    let Some(text) = context.variable(ATTRIBUTES) else { return Vec::new() };
+    list(text.trim()).unwrap_or_else(|message| {
+        context.variable_warning(ATTRIBUTES, &format!("{message}; the variable is ignored"));
+        Vec::new()
+    })
 }
 
 /// Replaces the value of a name in its place, or appends it.

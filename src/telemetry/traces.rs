@@ -71,7 +71,7 @@ impl Tracing {
             stats,
             health: Mutex::new(health),
             resource: ResourceAttributesWithSchema::from(&resource),
-            timeout: config.timeout,
+            timeout: config.traces_to.timeout,
             runtime: runtime.clone(),
         };
         let batching = BatchConfigBuilder::default()

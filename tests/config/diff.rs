@@ -154,6 +154,20 @@ opentelemetry.temporality|temporality: cumulative|temporality: delta|opentelemet
 opentelemetry.maxRequestBytes|Bytes: 70000|Bytes: 70001|opentelemetry.maxRequestBytes: 70000 -> 70001
 opentelemetry.headers|authorization: SECRET-1|authorization: SECRET-2|opentelemetry.headers.authorization: changed
 opentelemetry.resourceAttributes|team: one|team: two|opentelemetry.resourceAttributes.team: one -> two
+opentelemetry.metrics.protocol|maxRequestBytes: 70000|maxRequestBytes: 70000\n  metrics: {protocol: grpc}|opentelemetry.protocol: http/protobuf -> grpc; 
+opentelemetry.metrics.timeout|maxRequestBytes: 70000|maxRequestBytes: 70000\n  metrics: {timeout: 9s}|opentelemetry.timeout: 10s -> 9s; 
+opentelemetry.metrics.compression|maxRequestBytes: 70000|maxRequestBytes: 70000\n  metrics: {compression: gzip}|opentelemetry.compression: none -> gzip; 
+opentelemetry.metrics.headers|maxRequestBytes: 70000|maxRequestBytes: 70000\n  metrics: {headers: {more: SECRET-3}}|opentelemetry.metrics.headers.more: added
+opentelemetry.metrics.tls.caFile|maxRequestBytes: 70000|maxRequestBytes: 70000\n  metrics: {tls: {caFile: cert.pem}}|opentelemetry.metrics.tls.caFile: added DIR/cert.pem
+opentelemetry.metrics.tls.certFile|maxRequestBytes: 70000|maxRequestBytes: 70000\n  metrics: {tls: {certFile: ca.pem}}|opentelemetry.metrics.tls.certFile: added DIR/ca.pem
+opentelemetry.metrics.tls.keyFile|maxRequestBytes: 70000|maxRequestBytes: 70000\n  metrics: {tls: {keyFile: cert.pem}}|opentelemetry.metrics.tls.keyFile: added DIR/cert.pem
+opentelemetry.traces.protocol|maxRequestBytes: 70000|maxRequestBytes: 70000\n  traces: {protocol: grpc}|opentelemetry.traces.protocol: added grpc
+opentelemetry.traces.timeout|maxRequestBytes: 70000|maxRequestBytes: 70000\n  traces: {timeout: 9s}|opentelemetry.traces.timeout: added 9s
+opentelemetry.traces.compression|maxRequestBytes: 70000|maxRequestBytes: 70000\n  traces: {compression: gzip}|opentelemetry.traces.compression: added gzip
+opentelemetry.traces.headers|maxRequestBytes: 70000|maxRequestBytes: 70000\n  traces: {headers: {more: SECRET-3}}|opentelemetry.traces.headers.more: added
+opentelemetry.traces.tls.caFile|maxRequestBytes: 70000|maxRequestBytes: 70000\n  traces: {tls: {caFile: cert.pem}}|opentelemetry.traces.tls.caFile: added DIR/cert.pem
+opentelemetry.traces.tls.certFile|maxRequestBytes: 70000|maxRequestBytes: 70000\n  traces: {tls: {certFile: ca.pem}}|opentelemetry.traces.tls.certFile: added DIR/ca.pem
+opentelemetry.traces.tls.keyFile|maxRequestBytes: 70000|maxRequestBytes: 70000\n  traces: {tls: {keyFile: cert.pem}}|opentelemetry.traces.tls.keyFile: added DIR/cert.pem
 opentelemetry.tls.caFile|caFile: ca.pem  #|caFile: cert.pem  #|opentelemetry.tls.caFile: DIR/ca.pem -> DIR/cert.pem
 opentelemetry.tls.certFile|certFile: cert.pem  #|certFile: ca.pem  #|opentelemetry.tls.certFile: DIR/cert.pem -> DIR/ca.pem
 opentelemetry.tls.keyFile|keyFile: key.pem  #|keyFile: cert.pem  #|opentelemetry.tls.keyFile: DIR/key.pem -> DIR/cert.pem

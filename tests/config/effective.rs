@@ -52,6 +52,9 @@ fn it_loads_again_and_is_its_own_effective_form() {
         with_server(
             "opentelemetry: {enabled: true, metricsEndpoint: 'http://m/a', tracesEndpoint: 'http://t/b', protocol: http/protobuf}",
         ),
+        with_server(
+            "opentelemetry: {enabled: true, endpoint: 'http://c', headers: {a: '<redacted>'}, timeout: 8s, traces: {timeout: 9s, protocol: http/protobuf, headers: {b: '<redacted>'}}}",
+        ),
     ];
     for text in variants {
         let first = load_with(&text, &[("NAME", "value")]).unwrap().config;
@@ -67,7 +70,15 @@ fn it_prints_every_key_of_the_schema() {
     let dir = tempfile::tempdir().unwrap();
     let text = effective(&super::files::with_files(dir.path()).config);
     // What another key stands for, or what is accepted and unused.
-    let exceptions = ["domain", "domainType", "contentType", "metricsEndpoint", "tracesEndpoint"];
+    let exceptions = [
+        "domain",
+        "domainType",
+        "contentType",
+        "metricsEndpoint",
+        "tracesEndpoint",
+        "metrics",
+        "traces",
+    ];
     for key in keys().iter().filter(|key| !key.starts_with("nbuserver.") && *key != "nbuserver") {
         let name = key.rsplit('.').next().unwrap();
         let printed = text

@@ -61,7 +61,7 @@ fn a_file_of_the_original_exporter_loads_unchanged() {
     assert_eq!(server.api_key.expose_secret(), "an-api-key");
     assert_eq!(server.api_version, Some(ApiVersion::new(13, 0)));
     let otlp = config.otlp.as_ref().unwrap();
-    assert_eq!(otlp.metrics_endpoint.as_str(), "http://localhost:4317/");
+    assert_eq!(otlp.metrics_to.endpoint.as_str(), "http://localhost:4317/");
     assert!((otlp.sampling_rate - 0.1).abs() < f64::EPSILON);
     assert!(config.collectors.alerts && !config.collectors.tape);
     assert_eq!(config.collectors.per_client.allowlist, ["a", "b*"]);

@@ -55,7 +55,7 @@ async fn headers_are_sent_and_never_told() {
         let sink = sink();
         let mut config = config(&endpoint(&sink, protocol), protocol);
         let secret = SecretString::from("Bearer s3cr3t-t0ken".to_owned());
-        config.headers = vec![("Authorization".to_owned(), secret)];
+        config.metrics_to.headers = vec![("Authorization".to_owned(), secret)];
         let running = start(&config, || series(10));
         running.handle.flush().await.unwrap();
         let requests = sink.requests();
@@ -77,7 +77,7 @@ async fn gzip_is_used_where_it_is_configured() {
     for protocol in BOTH {
         let sink = sink();
         let mut config = config(&endpoint(&sink, protocol), protocol);
-        config.compression = Compression::Gzip;
+        config.metrics_to.compression = Compression::Gzip;
         let running = start(&config, || series(1_000));
         running.handle.flush().await.unwrap();
         let request = &sink.requests()[0];

@@ -46,7 +46,7 @@ async fn an_answer_that_comes_too_late_ends_the_export_by_its_deadline() {
     for protocol in BOTH {
         let sink = sink();
         let mut config = config(&endpoint(&sink, protocol), protocol);
-        config.timeout = Duration::from_millis(700);
+        config.metrics_to.timeout = Duration::from_millis(700);
         let running = start(&config, || series(10));
         for behaviour in [Behaviour::Delay(LONG), Behaviour::Hang] {
             sink.set_behaviour(behaviour);
@@ -74,7 +74,7 @@ async fn a_black_hole_ends_the_export_by_its_deadline() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let mut config = config(&address, protocol);
-        config.timeout = Duration::from_millis(500);
+        config.metrics_to.timeout = Duration::from_millis(500);
         let running = start(&config, || series(10));
         let started = Instant::now();
         let error = running.handle.flush().await.unwrap_err();
@@ -189,7 +189,7 @@ async fn a_connection_that_stalls_is_left_within_the_export_that_meets_it() {
     let to = sink.grpc_endpoint().trim_start_matches("http://").to_owned();
     let proxy = Proxy::start(to).await;
     let mut config = config(&proxy.address, Protocol::Grpc);
-    config.timeout = Duration::from_secs(12);
+    config.metrics_to.timeout = Duration::from_secs(12);
     let running = start(&config, || series(10));
     running.handle.flush().await.unwrap();
     proxy.stall();

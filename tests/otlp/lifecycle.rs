@@ -53,7 +53,7 @@ async fn the_end_keeps_its_deadline_when_the_receiver_hangs() {
 async fn a_source_that_hangs_or_panics_costs_one_export() {
     let sink = sink();
     let mut config = config(&endpoint(&sink, BOTH[0]), BOTH[0]);
-    config.timeout = Duration::from_secs(3);
+    config.metrics_to.timeout = Duration::from_secs(3);
     let calls = Arc::new(AtomicUsize::new(0));
     let (release, released) = std::sync::mpsc::channel::<()>();
     let released = std::sync::Mutex::new(released);

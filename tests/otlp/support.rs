@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use nbu_otel_agent::telemetry::otlp::config::{Compression, Config, Protocol, Temporality, Tls};
+use nbu_otel_agent::telemetry::otlp::config::{
+    Compression, Config, Protocol, SignalConfig, Temporality, Tls,
+};
 use nbu_otel_agent::telemetry::otlp::stats::SignalSnapshot;
 use nbu_otel_agent::telemetry::otlp::{
     Exporter, ExporterHandle, MetricSource, OtlpStats, ResourceAttributes, Transport,
@@ -38,20 +40,23 @@ pub(crate) fn endpoint(sink: &Sink, protocol: Protocol) -> String {
 /// Settings with an interval that no test lives to see.
 pub(crate) fn config(endpoint: &str, protocol: Protocol) -> Config {
     let url = url::Url::parse(endpoint).unwrap();
-    Config {
-        metrics_endpoint: url.clone(),
-        traces_endpoint: url,
+    let to = SignalConfig {
+        endpoint: url,
         protocol,
+        timeout: LONG,
+        compression: Compression::None,
+        headers: Vec::new(),
+        tls: Tls::default(),
+    };
+    Config {
+        metrics_to: to.clone(),
+        traces_to: to,
         metrics: true,
         traces: true,
         sampling_rate: 1.0,
         interval: Duration::from_secs(3600),
-        timeout: LONG,
-        compression: Compression::None,
-        headers: Vec::new(),
         temporality: Temporality::Cumulative,
         resource_attributes: Vec::new(),
-        tls: Tls::default(),
         max_request_bytes: 4_000_000,
     }
 }

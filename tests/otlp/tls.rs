@@ -43,7 +43,7 @@ fn tls_sink(server: &Authority, clients: Option<&Authority>) -> Sink {
 
 fn tls_config(sink: &Sink, protocol: Protocol, ca: &Authority) -> Config {
     let mut config = config(&endpoint(sink, protocol), protocol);
-    config.tls.ca = Some(pem_file(&ca.pem()));
+    config.metrics_to.tls.ca = Some(pem_file(&ca.pem()));
     config
 }
 
@@ -80,7 +80,7 @@ async fn a_receiver_that_wants_a_client_certificate_gets_it() {
         assert!(matches!(kind, Kind::Tls | Kind::Connection), "{protocol:?}: {error}");
 
         let (certificate, key) = clients.issue("agent");
-        config.tls.identity = Some(Identity {
+        config.metrics_to.tls.identity = Some(Identity {
             certificate: pem_file(&certificate),
             key_path: "test.key".into(),
             key: SecretString::from(key),
@@ -95,11 +95,12 @@ async fn a_receiver_that_wants_a_client_certificate_gets_it() {
 async fn material_that_is_not_usable_is_refused_at_once() {
     for protocol in BOTH {
         let mut config = config("https://collector.example.com:4317", protocol);
-        config.tls.ca = Some(pem_file("nothing of the kind"));
+        config.metrics_to.tls.ca = Some(pem_file("nothing of the kind"));
         let error = Transport::new(&config).err().unwrap().to_string();
         assert_eq!(error, "TLS: no certificate in test.pem");
-        config.tls.ca = None;
-        config.headers = vec![("x key".to_owned(), SecretString::from("s3cr3t".to_owned()))];
+        config.metrics_to.tls.ca = None;
+        config.metrics_to.headers =
+            vec![("x key".to_owned(), SecretString::from("s3cr3t".to_owned()))];
         let error = Transport::new(&config).err().unwrap().to_string();
         assert!(error.contains("x key") && !error.contains("s3cr3t"), "{error}");
     }

@@ -9,13 +9,10 @@ use crate::net::tls::{Identity, PemFile};
 /// Settings of the OTLP push.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Base address with a scheme. HTTP: `/v1/metrics` and `/v1/traces` are appended where the path
-    /// is empty; otherwise each endpoint is used as it is.
-    pub metrics_endpoint: url::Url,
+    /// Where and how metrics go.
+    pub metrics_to: SignalConfig,
     /// The same for traces.
-    pub traces_endpoint: url::Url,
-    /// gRPC or HTTP.
-    pub protocol: Protocol,
+    pub traces_to: SignalConfig,
     /// Push metrics.
     pub metrics: bool,
     /// Push traces of polls and API requests.
@@ -24,42 +21,62 @@ pub struct Config {
     pub sampling_rate: f64,
     /// Time between two exports of metrics.
     pub interval: Duration,
+    /// What counters and histograms report.
+    pub temporality: Temporality,
+    /// Added to the resource, in the order of the file.
+    pub resource_attributes: Vec<(String, String)>,
+    /// Upper limit of one request before compression, bytes.
+    pub max_request_bytes: usize,
+}
+
+/// Settings that one signal can have apart from the other.
+#[derive(Debug, Clone)]
+pub struct SignalConfig {
+    /// Base address with a scheme. HTTP: `/v1/metrics` and `/v1/traces` are appended where the path
+    /// is empty; otherwise the endpoint is used as it is.
+    pub endpoint: url::Url,
+    /// gRPC or HTTP.
+    pub protocol: Protocol,
     /// Hard deadline of one export, all its requests included.
     pub timeout: Duration,
     /// Compress requests.
     pub compression: Compression,
     /// Sent with each request; values may be credentials.
     pub headers: Vec<(String, SecretString)>,
-    /// What counters and histograms report.
-    pub temporality: Temporality,
-    /// Added to the resource, in the order of the file.
-    pub resource_attributes: Vec<(String, String)>,
     /// Trust and identity for `https`.
     pub tls: Tls,
-    /// Upper limit of one request before compression, bytes.
-    pub max_request_bytes: usize,
 }
 
 impl Config {
-    /// Whether a push of the one would do for the other.
+    /// Returns true if a push of the one would do for the other.
     pub fn same_as(&self, other: &Self) -> bool {
+        self.metrics_to.same_as(&other.metrics_to)
+            && self.traces_to.same_as(&other.traces_to)
+            && (self.metrics, self.traces) == (other.metrics, other.traces)
+            && self.sampling_rate.to_bits() == other.sampling_rate.to_bits()
+            && self.interval == other.interval
+            && self.temporality == other.temporality
+            && self.resource_attributes == other.resource_attributes
+            && self.max_request_bytes == other.max_request_bytes
+    }
+}
+
+impl SignalConfig {
+    fn same_as(&self, other: &Self) -> bool {
+        self.endpoint == other.endpoint
+            && (self.protocol, self.timeout, self.compression)
+                == (other.protocol, other.timeout, other.compression)
+            && self.same_headers(other)
+            && self.tls.same_as(&other.tls)
+    }
+
+    /// Returns true if both send the same headers.
+    pub fn same_headers(&self, other: &Self) -> bool {
         let headers = |config: &Self| -> Vec<(String, String)> {
             let pairs = config.headers.iter();
             pairs.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect()
         };
-        self.metrics_endpoint == other.metrics_endpoint
-            && self.traces_endpoint == other.traces_endpoint
-            && self.protocol == other.protocol
-            && (self.metrics, self.traces) == (other.metrics, other.traces)
-            && self.sampling_rate.to_bits() == other.sampling_rate.to_bits()
-            && (self.interval, self.timeout) == (other.interval, other.timeout)
-            && self.compression == other.compression
-            && headers(self) == headers(other)
-            && self.temporality == other.temporality
-            && self.resource_attributes == other.resource_attributes
-            && self.tls.ca == other.tls.ca
-            && Identity::same(self.tls.identity.as_ref(), other.tls.identity.as_ref())
-            && self.max_request_bytes == other.max_request_bytes
+        headers(self) == headers(other)
     }
 }
 
@@ -99,4 +116,11 @@ pub struct Tls {
     pub ca: Option<PemFile>,
     /// Client certificate and key, already read.
     pub identity: Option<Identity>,
+}
+
+impl Tls {
+    /// Returns true if both trust the same and show the same.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.ca == other.ca && Identity::same(self.identity.as_ref(), other.identity.as_ref())
+    }
 }

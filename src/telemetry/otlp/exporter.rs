@@ -204,7 +204,7 @@ impl Worker {
                 let _ = reply.send(outcome);
             }
         };
-        let deadline = deadline.min(Instant::now() + self.config.timeout);
+        let deadline = deadline.min(Instant::now() + self.config.metrics_to.timeout);
         self.export(deadline, LAST_TRIES).await
     }
 
@@ -219,7 +219,7 @@ impl Worker {
             let now = Instant::now();
             tokio::time::sleep_until(now + end.saturating_duration_since(now) / 2).await;
         };
-        let deadline = Instant::now() + self.config.timeout;
+        let deadline = Instant::now() + self.config.metrics_to.timeout;
         tokio::select! {
             outcome = self.export(deadline, TRIES) => outcome,
             () = cut => Err(failure(SendError::deadline())),

@@ -16,7 +16,7 @@ use tonic::{Code, Request, Status};
 use url::Url;
 
 use super::{Accepted, Signal, accepted, display};
-use crate::telemetry::otlp::config::{Compression, Config, Tls};
+use crate::telemetry::otlp::config::{Compression, SignalConfig, Tls};
 use crate::telemetry::otlp::error::{BuildError, Kind, SendError, root_cause};
 
 const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
@@ -34,7 +34,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(config: &Config, endpoint: &Url) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &SignalConfig, endpoint: &Url) -> Result<Self, BuildError> {
         let channel = channel(config, endpoint)?;
         let mut grpc = Grpc::new(channel);
         if config.compression == Compression::Gzip {
@@ -60,7 +60,7 @@ impl Client {
     }
 }
 
-fn channel(config: &Config, endpoint: &Url) -> Result<Channel, BuildError> {
+fn channel(config: &SignalConfig, endpoint: &Url) -> Result<Channel, BuildError> {
     let invalid = |reason: String| BuildError::Endpoint { endpoint: display(endpoint), reason };
     if !endpoint.username().is_empty() || endpoint.password().is_some() {
         return Err(invalid("gRPC has no credentials in the address; set a header".to_owned()));
@@ -99,7 +99,7 @@ fn tls_config(tls: &Tls) -> ClientTlsConfig {
     config
 }
 
-fn metadata(config: &Config) -> Result<MetadataMap, BuildError> {
+fn metadata(config: &SignalConfig) -> Result<MetadataMap, BuildError> {
     let mut metadata = MetadataMap::new();
     for (name, value) in &config.headers {
         let invalid = || BuildError::Header(name.clone());

@@ -18,7 +18,7 @@ use url::Url;
 
 use super::grpc::RpcStatus;
 use super::{Accepted, Signal, accepted, display};
-use crate::telemetry::otlp::config::{Compression, Config};
+use crate::telemetry::otlp::config::{Compression, SignalConfig};
 use crate::telemetry::otlp::error::{BuildError, Kind, SendError, root_cause};
 
 /// Longest wait for a connection.
@@ -34,7 +34,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(config: &Config, endpoint: &Url, signal: Signal) -> Result<Self, BuildError> {
+    pub(super) fn new(
+        config: &SignalConfig,
+        endpoint: &Url,
+        signal: Signal,
+    ) -> Result<Self, BuildError> {
         let builder = reqwest::Client::builder()
             .default_headers(headers(config)?)
             .user_agent(concat!("nbu-otel-agent/", env!("CARGO_PKG_VERSION")))
@@ -80,7 +84,7 @@ fn signal_url(endpoint: &Url, signal: Signal) -> Url {
     url
 }
 
-fn headers(config: &Config) -> Result<HeaderMap, BuildError> {
+fn headers(config: &SignalConfig) -> Result<HeaderMap, BuildError> {
     let mut headers = HeaderMap::new();
     for (name, value) in &config.headers {
         let invalid = || BuildError::Header(name.clone());
@@ -92,7 +96,10 @@ fn headers(config: &Config) -> Result<HeaderMap, BuildError> {
     Ok(headers)
 }
 
-fn with_tls(mut builder: ClientBuilder, config: &Config) -> Result<ClientBuilder, BuildError> {
+fn with_tls(
+    mut builder: ClientBuilder,
+    config: &SignalConfig,
+) -> Result<ClientBuilder, BuildError> {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // An error means that the process has a provider already, which is as good.

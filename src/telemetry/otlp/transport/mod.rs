@@ -17,7 +17,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 use url::Url;
 
-use super::config::{Config, Protocol};
+use super::config::{Config, Protocol, SignalConfig};
 use super::error::{BuildError, SendError};
 use crate::net::redact::Redactor;
 
@@ -74,14 +74,8 @@ impl Transport {
     /// Checks the settings and builds the clients. Does no I/O but reading the system's trust store;
     /// has to be called within a Tokio runtime.
     pub fn new(config: &Config) -> Result<Self, BuildError> {
-        // Without this, gRPC would trust nobody and say so with each export only.
-        if let Some(ca) = &config.tls.ca
-            && CertificateDer::pem_slice_iter(&ca.pem).flatten().next().is_none()
-        {
-            return Err(BuildError::Tls(format!("no certificate in {}", ca.path.display())));
-        }
-        let metrics = Target::new(config, &config.metrics_endpoint, Signal::Metrics)?;
-        let traces = Target::new(config, &config.traces_endpoint, Signal::Traces)?;
+        let metrics = Target::new(&config.metrics_to, Signal::Metrics)?;
+        let traces = Target::new(&config.traces_to, Signal::Traces)?;
         Ok(Self { metrics, traces })
     }
 
@@ -128,7 +122,14 @@ impl Transport {
 }
 
 impl Target {
-    fn new(config: &Config, endpoint: &Url, signal: Signal) -> Result<Self, BuildError> {
+    fn new(config: &SignalConfig, signal: Signal) -> Result<Self, BuildError> {
+        // Without this, gRPC would trust nobody and say so with each export only.
+        if let Some(ca) = &config.tls.ca
+            && CertificateDer::pem_slice_iter(&ca.pem).flatten().next().is_none()
+        {
+            return Err(BuildError::Tls(format!("no certificate in {}", ca.path.display())));
+        }
+        let endpoint = &config.endpoint;
         let client = match config.protocol {
             Protocol::Grpc => Client::Grpc(Box::new(grpc::Client::new(config, endpoint)?)),
             Protocol::HttpProtobuf => Client::Http(http::Client::new(config, endpoint, signal)?),
