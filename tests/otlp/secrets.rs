@@ -22,7 +22,7 @@ fn forms() -> Vec<String> {
 
 fn with_token(mut config: Config) -> Config {
     let value = SecretString::from(format!("Bearer {TOKEN}"));
-    config.headers = vec![("authorization".to_owned(), value)];
+    config.metrics_to.headers = vec![("authorization".to_owned(), value)];
     config
 }
 

@@ -145,7 +145,7 @@ impl Target {
 }
 
 /// Knows what must not be shown of the settings and the endpoint.
-fn redactor(config: &Config, endpoint: &Url) -> Redactor {
+fn redactor(config: &SignalConfig, endpoint: &Url) -> Redactor {
     let mut redactor = Redactor::default().with_address(endpoint);
     for (_, value) in endpoint.query_pairs() {
         redactor = redactor.with_header(&SecretString::from(value.into_owned()));
