@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use crate::metric::{Definition, Samples};
 use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
 
-pub use crate::jobs::PerName;
+pub use crate::jobs::{Named, PerName, Selection};
 
 /// What is collected, the same for all sites.
 #[derive(Debug, Clone, PartialEq, Eq)]

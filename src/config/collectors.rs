@@ -1,8 +1,10 @@
 //! `collectors`: what is collected.
 
+use std::time::Duration;
+
 use super::reader::Section;
-use super::values::{boolean, duration, number, text};
-use crate::collectors::{Config, PerName};
+use super::values::{Parsed, boolean, duration, number, text};
+use crate::collectors::{Config, Named, PerName, Selection};
 
 /// Reads `collectors`.
 pub(super) fn read(root: &mut Section<'_>) -> Config {
@@ -10,8 +12,8 @@ pub(super) fn read(root: &mut Section<'_>) -> Config {
     let mut enabled = |name| section.section(name).get("enabled", boolean).or(false);
     let [alerts, malware, catalog, slo, tape] =
         ["alerts", "malware", "catalog", "slo", "tape"].map(&mut enabled);
-    let [per_client, per_policy] =
-        ["perClient", "perPolicy"].map(|name| per_name(&mut section.section(name)));
+    let [per_client, per_policy] = [("perClient", Named::Client), ("perPolicy", Named::Policy)]
+        .map(|(name, named)| per_name(&mut section.section(name), named));
     let mut jobs = section.section("jobs");
     let action_names = jobs.pairs("actionNames", text);
     let action_names = action_names.into_iter().map(|pair| (pair.name, pair.value)).collect();
@@ -32,7 +34,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Config {
 /// The most names that may have series of their own at one site.
 const MOST_NAMES: usize = 100_000;
 
-fn per_name(section: &mut Section<'_>) -> PerName {
+fn per_name(section: &mut Section<'_>, named: Named) -> PerName {
     let enabled = section.get("enabled", boolean).or(false);
     let allowlist = section.list("allowlist", text);
     let source = allowlist.source.clone();
@@ -42,7 +44,25 @@ fn per_name(section: &mut Section<'_>) -> PerName {
     }
     let denylist = set(section.list("denylist", text).or(Vec::new()));
     let limit = section.get("limit", number(1, MOST_NAMES)).or(PerName::LIMIT);
-    PerName { enabled, allowlist, denylist, limit }
+    let forget_after =
+        section.get("forgetAfter", duration_or_never).or(Some(PerName::FORGET_AFTER));
+    let rules = PerName { enabled, allowlist, denylist, limit, forget_after };
+    let literals = Selection::new(named, &rules).literals().count();
+    if literals > limit {
+        source.error(&format!(
+            "spells out {literals} names, and limit leaves room for {limit}: raise limit to at least \
+             {literals}, or remove names"
+        ));
+    }
+    rules
+}
+
+/// A duration, or `never`.
+fn duration_or_never(text: &str) -> Parsed<Option<Duration>> {
+    if text.trim().eq_ignore_ascii_case("never") {
+        return Ok(None);
+    }
+    duration(text).map(Some).map_err(|message| format!("{message}, or never").into())
 }
 
 fn set(mut names: Vec<String>) -> Vec<String> {

@@ -193,6 +193,7 @@ fn per_name(rules: &collectors::PerName) -> Vec<Entry> {
         entry("allowlist", Value::Texts(rules.allowlist.clone())),
         entry("denylist", Value::Texts(rules.denylist.clone())),
         plain("limit", rules.limit),
+        plain("forgetAfter", rules.forget_after.map_or("never".into(), format_duration)),
     ]
 }
 

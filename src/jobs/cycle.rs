@@ -43,6 +43,7 @@ impl Ledger {
         }
         self.position.watermark = self.position.watermark.min(now);
         self.position.now = now;
+        self.advance_last_results(last, set_back);
         self.cycles += 1;
         self.began = Instant::now();
         // Not cleared: one cycle may touch a million, and all others a few.

@@ -9,7 +9,7 @@ use super::classes::{Classes, Labels, Reader};
 use super::completion::Completion;
 use super::gauges::{Gauges, Window};
 use super::keys::{Job, Keys};
-use super::lasts::{Lasts, Named};
+use super::lasts::{AHEAD, Lasts, Named};
 use super::live::Live;
 use super::names::Names;
 use super::record::{self, Changes};
@@ -159,6 +159,7 @@ impl Ledger {
             if rules.enabled {
                 let mut table = table.unwrap_or_else(|| Lasts::new(named, rules));
                 table.reconfigure(rules);
+                table.set_now(self.position.now);
                 table.refill(self.keys.iter().filter_map(|job| self.completion(job)));
                 self.lasts.push(table);
             }
@@ -173,22 +174,6 @@ impl Ledger {
 
     pub(super) fn lasts_mut(&mut self, named: Named) -> Option<&mut Lasts> {
         self.lasts.iter_mut().find(|table| table.named() == named)
-    }
-
-    /// Names of which the server is to be asked for their newest successful backup, so many at most.
-    pub fn to_look_up(&self, most: usize) -> Vec<(Named, String)> {
-        let names = self
-            .lasts
-            .iter()
-            .flat_map(|table| table.to_look_up(most).into_iter().map(|name| (table.named(), name)));
-        names.take(most).collect()
-    }
-
-    /// When the newest successful backup of a name ended, as the server says.
-    pub fn looked_up(&mut self, named: Named, name: &str, newest: Option<i64>) {
-        if let Some(table) = self.lasts_mut(named) {
-            table.looked_up(name, newest);
-        }
     }
 
     /// Takes a row in that changed. One that is not DONE is passed over: INCOMPLETE is not finished.
@@ -291,7 +276,7 @@ impl Ledger {
     }
 
     /// A job of the keys as the completion that it is.
-    fn completion(&self, job: &Job) -> Option<Completion<'_>> {
+    pub(super) fn completion(&self, job: &Job) -> Option<Completion<'_>> {
         let labels = self.classes.get(job.class)?;
         Some(Completion {
             job_id: job.id,
@@ -321,7 +306,7 @@ impl Ledger {
         let pair = (labels.job_type, labels.policy_type);
         let changed = match verdict {
             Verdict::New(retries) => {
-                self.totals.count(job, pair, *retries);
+                self.totals.count(job, pair, *retries, self.position.now + AHEAD);
                 true
             }
             Verdict::Old => self.totals.seen(job.class, pair, job.leaf),

@@ -11,6 +11,7 @@ mod completion;
 mod cycle;
 mod gauges;
 mod keys;
+mod last_results;
 mod lasts;
 mod ledger;
 mod live;
@@ -27,7 +28,7 @@ use crate::netbackup::wire::jobs::JobRow;
 
 pub use completion::{Completion, Outcome};
 pub use gauges::Window;
-pub use lasts::{Lasts, Named, Selection, Unreadable};
+pub use lasts::{Answer, Lasts, Named, Question, Selection, Unreadable};
 pub use ledger::{Ledger, Span};
 pub use live::Live;
 pub use per_name::PerName;

@@ -184,6 +184,7 @@ impl Ledger {
         }
         self.refold();
         self.saved();
+        self.advance_last_results(self.position.now, true);
         Ok(())
     }
 

@@ -104,8 +104,9 @@ impl Totals {
         new
     }
 
-    /// Counts a completion; `retries` are those since the job's last one.
-    pub(super) fn count(&mut self, job: &Job, pair: Pair, retries: u64) {
+    /// Counts a completion; `retries` are those since the job's last one. An end after `latest` lies in
+    /// the future, and tells no duration.
+    pub(super) fn count(&mut self, job: &Job, pair: Pair, retries: u64, latest: i64) {
         let total = self.by_class.entry(job.class).or_default();
         total.retries += retries;
         if job.leaf {
@@ -117,7 +118,7 @@ impl Totals {
         }
         let durations = self.durations.entry(pair).or_insert_with(|| Distribution::new(&BOUNDS));
         // Without a start, or with a clock that was set back in between, there is no duration.
-        if job.start != 0 && job.end >= job.start {
+        if job.start != 0 && job.end >= job.start && job.end <= latest {
             durations.observe(&BOUNDS, (job.end - job.start) as f64 / 1000.0);
         }
     }

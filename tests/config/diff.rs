@@ -56,11 +56,13 @@ collectors:
     allowlist: [x]
     denylist: [d1]
     limit: 11
+    forgetAfter: 21h
   perPolicy:
     enabled: off
     allowlist: [p]
     denylist: [d2]
     limit: 12
+    forgetAfter: 22h
   jobs:
     actionNames: {BACKUP: one}
     longRunningAfter: 11h
@@ -131,10 +133,12 @@ collectors.perClient.enabled|    enabled: no|    enabled: yes|collectors.perClie
 collectors.perClient.allowlist|[x]|[x, y]|collectors.perClient.allowlist: [x] -> [x, y]
 collectors.perClient.denylist|[d1]|[d1, d3]|collectors.perClient.denylist: [d1] -> [d1, d3]
 collectors.perClient.limit|limit: 11|limit: 13|collectors.perClient.limit: 11 -> 13
+collectors.perClient.forgetAfter|forgetAfter: 21h|forgetAfter: never|collectors.perClient.forgetAfter: 21h -> never
 collectors.perPolicy.enabled|    enabled: off|    enabled: on|collectors.perPolicy.enabled: false -> true
 collectors.perPolicy.allowlist|[p]|[q]|collectors.perPolicy.allowlist: [p] -> [q]
 collectors.perPolicy.denylist|[d2]|[]|collectors.perPolicy.denylist: [d2] -> []
 collectors.perPolicy.limit|limit: 12|limit: 13|collectors.perPolicy.limit: 12 -> 13
+collectors.perPolicy.forgetAfter|forgetAfter: 22h|forgetAfter: 13h|collectors.perPolicy.forgetAfter: 22h -> 13h
 collectors.jobs.actionNames|BACKUP: one|BACKUP: two|collectors.jobs.actionNames.BACKUP: one -> two
 collectors.jobs.longRunningAfter|After: 11h|After: 13h|collectors.jobs.longRunningAfter: 11h -> 13h
 state.directory|directory: kept|directory: other|state.directory: DIR/kept -> DIR/other

@@ -184,9 +184,42 @@ state: {directory: [a], directry: b}
     config.yaml:9:20: state.directory: expected a single value, found a list
     config.yaml:9:25: state: unknown key "directry"; did you mean "directory"?
     "#);
+    let text =
+        with_server("collectors: {perClient: {forgetAfter: 90}, perPolicy: {forgetAfter: 90d}}");
+    assert_snapshot!(errors(&text), @"
+    config.yaml:5:39: collectors.perClient.forgetAfter: expected a duration with a unit, such as 90s or 1h30m; add a unit, or never
+    config.yaml:5:69: collectors.perPolicy.forgetAfter: expected a duration such as 90s, 5m or 1h30m, or never
+    ");
     let text = with_server("collectors: {jobs: {longRunningAfter: 0s}}\nstate: /a");
     assert_snapshot!(errors(&text), @"
     config.yaml:5:39: collectors.jobs.longRunningAfter: expected a duration above 0 (at least 1ms)
     config.yaml:6:8: state: expected a mapping of keys, found a single value
     ");
+}
+
+#[test]
+fn more_names_spelt_out_than_the_limit_are_an_error() {
+    let names = |count: usize| {
+        let names: Vec<_> = (0..count).map(|n| format!("n{n}")).collect();
+        names.join(", ")
+    };
+    let text = with_server(&format!(
+        "collectors:
+  perClient: {{enabled: true, allowlist: [a, A, b, c, 'x*', d], denylist: [d], limit: 2}}
+  perPolicy: {{enabled: true, allowlist: [{}]}}
+",
+        names(1001)
+    ));
+    assert_snapshot!(errors(&text), @"
+    config.yaml:6:41: collectors.perClient.allowlist: spells out 3 names, and limit leaves room for 2: raise limit to at least 3, or remove names
+    config.yaml:7:41: collectors.perPolicy.allowlist: spells out 1001 names, and limit leaves room for 1000: raise limit to at least 1001, or remove names
+    ");
+    for rules in [
+        "enabled: true, allowlist: [a, A, b, 'x*', d], denylist: [d], limit: 2".to_owned(),
+        "enabled: false, allowlist: [a, b, c], limit: 2".to_owned(),
+        format!("enabled: true, allowlist: [{}]", names(1000)),
+    ] {
+        let text = with_server(&format!("collectors: {{perClient: {{{rules}}}}}"));
+        assert!(crate::load(&text).is_ok(), "{rules}");
+    }
 }

@@ -127,8 +127,8 @@ fn names_are_selected_by_lists_of_their_own() {
     assert_eq!((bare.per_client.limit, bare.long_running_after.as_secs()), (1000, 43_200));
     let text = with_server(
         "collectors:
-  perClient: {enabled: true, allowlist: [' b ', a, b], denylist: [x*, c, x*], limit: '1'}
-  perPolicy: {allowlist: ['?'], limit: 100000}
+  perClient: {enabled: true, allowlist: [' b ', a, b], denylist: [x*, c, x*], limit: '2', forgetAfter: 36h}
+  perPolicy: {allowlist: ['?'], limit: 100000, forgetAfter: Never}
   jobs: {longRunningAfter: 1h30m}
 ",
     );
@@ -137,7 +137,10 @@ fn names_are_selected_by_lists_of_their_own() {
     assert_eq!(clients.allowlist, ["a", "b"]);
     assert_eq!(clients.denylist, ["c", "x*"]);
     assert!(clients.enabled && !policies.enabled);
-    assert_eq!((clients.limit, policies.limit), (1, 100_000));
+    assert_eq!((clients.limit, policies.limit), (2, 100_000));
+    let days = |days: u64| Some(Duration::from_secs(days * 86_400));
+    let kept = [&bare.per_client, clients, policies].map(|rules| rules.forget_after);
+    assert_eq!(kept, [days(90), Some(Duration::from_secs(36 * 3600)), None]);
     assert_eq!(config.long_running_after, Duration::from_secs(5400));
 }
 

@@ -21,6 +21,7 @@ mod fill;
 mod kept;
 mod kills;
 mod life;
+mod lookups;
 mod names;
 mod outages;
 mod reload;

@@ -224,3 +224,60 @@ async fn what_was_looked_up_is_remembered_through_failures_and_restarts() {
     assert_eq!(lookups.count(), 2, "each name is asked for once, whatever restarts");
     agent.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_in_the_future_hide_no_later_result() {
+    let kept = tempfile::tempdir().unwrap();
+    let busy = Settings { jobs_per_hour: 600.0, clients: 3, policies: 2, ..busy(95) };
+    let simulator = simulate(busy).await;
+    let collectors = format!(
+        "state: {{ directory: \"{}\" }}\ncollectors: {{ perClient: {{ enabled: true, allowlist: [\"*\"] }}, \
+         perPolicy: {{ enabled: true, allowlist: [\"*\"] }} }}",
+        kept.path().display()
+    );
+    let config = config(&simulator, WINDOW).with(&collectors);
+    let agent = Agent::start(&config).await;
+    shows_newest(&agent, &simulator, simulator.truth().server_time() - ms(HOUR)).await;
+    // Half an hour of jobs ends a day ahead, then the clock is right again.
+    simulator.clock().set_skew_ms(24 * 3_600_000);
+    let since = simulator.truth().server_time();
+    simulator.clock().advance(30 * MINUTE);
+    shows_newest(&agent, &simulator, since).await;
+    simulator.clock().set_skew_ms(0);
+    let since = simulator.truth().server_time();
+    for minutes in [1, 20, 40] {
+        simulator.clock().advance(minutes * MINUTE);
+        shows_newest(&agent, &simulator, since).await;
+    }
+    agent.stop().await;
+    let agent = Agent::start(&config).await;
+    simulator.clock().advance(MINUTE);
+    shows_newest(&agent, &simulator, since).await;
+    agent.stop().await;
+}
+
+/// Waits until the newest results are those of the jobs that ended after `since`, and none lies in the
+/// future.
+async fn shows_newest(agent: &Agent, simulator: &Simulator, since: i64) {
+    let now = simulator.truth().server_time();
+    let is_newest = |name: &str| {
+        ["_last_status", "_last_success_timestamp_seconds", "_last_failure_timestamp_seconds"]
+            .iter()
+            .any(|end| is_of_names(name) && name.ends_with(end))
+    };
+    let mut expected = lasts(&simulator.truth(), SITE, Kind::Client, since, |_| true, &[]);
+    expected.extend(lasts(&simulator.truth(), SITE, Kind::Policy, since, |_| true, &[]));
+    expected.retain(|(name, _), _| is_newest(name));
+    let newest = || async {
+        let text = agent.fresh_text().await;
+        let mut page = Page::parse(&text).of_site(SITE, is_newest);
+        let in_future = |((name, _), seconds): (&Series, &f64)| {
+            name.ends_with("_seconds") && *seconds > (now + 60_000) as f64 / 1000.0
+        };
+        assert!(!is_whole(&text, now) || !page.iter().any(in_future), "{page:?}");
+        // Older results of other types of jobs may be there still.
+        page.retain(|series, _| expected.contains_key(series));
+        (is_whole(&text, now) && differences(&page, &expected).is_empty()).then_some(())
+    };
+    eventually("the newest results", newest).await;
+}

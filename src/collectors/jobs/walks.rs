@@ -200,7 +200,7 @@ async fn walk(
 }
 
 /// Times are unquoted (contract, section 1.4).
-fn time(ms: i64) -> String {
+pub(super) fn time(ms: i64) -> String {
     let time = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MIN);
     format!("{time:.3}")
 }

@@ -1,6 +1,6 @@
 //! One name, and what is known of its jobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,18 @@ const OTHER_TYPE: &str = "OTHER";
 /// How many pairs of policy and job type of one client have a last success of their own.
 pub(super) const MOST_PAIRS: usize = 100;
 
+/// How many spellings of one name are told apart.
+const MOST_SPELLINGS: usize = 8;
+
+/// An answer of the server that named no backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Lookup {
+    /// When it was given, by the server's clock.
+    pub(super) at: i64,
+    /// There is none; otherwise the server could not tell.
+    pub(super) none: bool,
+}
+
 /// A policy, and a job type.
 type Pair = (Box<str>, Box<str>);
 
@@ -30,8 +42,10 @@ pub(super) struct Entry {
     pub(super) order: u64,
     /// Newest end of a BACKUP with status 0.
     pub(super) backup: Option<i64>,
-    /// Whether the server was asked for that.
-    pub(super) answered: bool,
+    /// The server's last answer to the question for that, where it found none.
+    pub(super) lookup: Option<Lookup>,
+    /// Other spellings than the label's under which the server lists the name.
+    pub(super) spellings: BTreeSet<Box<str>>,
     /// By job type.
     pub(super) types: BTreeMap<Box<str>, Last>,
     /// Newest end of a job with status 0, the newest of them; of clients only.
@@ -43,13 +57,36 @@ impl Entry {
         Self { label: label.into(), order, ..Self::default() }
     }
 
-    /// Whether nobody knows yet if it ever had a backup.
-    pub(super) fn is_open(&self) -> bool {
-        !self.answered && self.backup.is_none()
+    /// Returns whether it ever had a backup, if that is known.
+    pub(super) fn has_backup(&self) -> Option<bool> {
+        let none = self.lookup.is_some_and(|lookup| lookup.none);
+        if self.backup.is_some() { Some(true) } else { none.then_some(false) }
     }
 
-    /// Takes one job; whether it was news.
-    pub(super) fn add(&mut self, job: &Completion<'_>, with_pairs: bool) -> bool {
+    /// Returns when the newest of its jobs ended.
+    pub(super) fn newest(&self) -> Option<i64> {
+        self.types.values().filter_map(Last::end).chain(self.backup).max()
+    }
+
+    /// Takes one job whose name is spelt `name`; whether it was news.
+    pub(super) fn add(&mut self, job: &Completion<'_>, name: &str, with_pairs: bool) -> bool {
+        self.add_job(job, with_pairs) | self.add_spelling(name)
+    }
+
+    /// Returns it under another label; the one before is a spelling that was seen.
+    pub(super) fn labelled(mut self, label: &str) -> Self {
+        let before = std::mem::replace(&mut self.label, label.into());
+        self.add_spelling(&before);
+        self.spellings.remove(label);
+        self
+    }
+
+    fn add_spelling(&mut self, name: &str) -> bool {
+        let new = *name != *self.label && self.spellings.len() < MOST_SPELLINGS;
+        new && self.spellings.insert(name.into())
+    }
+
+    fn add_job(&mut self, job: &Completion<'_>, with_pairs: bool) -> bool {
         let job_type = if job.job_type.is_empty() { UNKNOWN } else { job.job_type };
         let last = Last::of(job);
         let full = self.types.len() >= MOST_TYPES && !self.types.contains_key(job_type);
@@ -58,6 +95,7 @@ impl Entry {
         if Outcome::of(job.status) == Outcome::Success {
             if job_type == BACKUP {
                 news |= raise(&mut self.backup, Some(job.end));
+                self.lookup = None;
             }
             if with_pairs {
                 let policy = if job.policy.is_empty() { UNKNOWN } else { job.policy };
@@ -65,6 +103,19 @@ impl Entry {
             }
         }
         news
+    }
+
+    /// Drops what ended after `limit`; whether there was any.
+    pub(super) fn drop_after(&mut self, limit: i64) -> bool {
+        let mut dropped = self.backup.take_if(|end| *end > limit).is_some();
+        let pairs = self.pairs.len();
+        self.pairs.retain(|_, end| *end <= limit);
+        dropped |= self.pairs.len() < pairs;
+        self.types.retain(|_, last| {
+            dropped |= last.drop_after(limit);
+            *last != Last::default()
+        });
+        dropped
     }
 
     /// Keeps the newest: one that left comes back with a newer end, or has no place among them. So

@@ -104,6 +104,23 @@ impl Last {
         news
     }
 
+    /// Drops what ended after `limit`; whether there was any.
+    pub(super) fn drop_after(&mut self, limit: i64) -> bool {
+        let before = self.failures.len();
+        self.failures.retain(|at| at.end <= limit);
+        let failures = self.failures.len() < before;
+        let success = self.success.take_if(|end| *end > limit).is_some();
+        let failure = self.failure.take_if(|end| *end > limit).is_some();
+        let ended = self.ended.take_if(|(at, _)| at.end > limit).is_some();
+        let done = self.done.take_if(|done| done.at.end > limit).is_some();
+        failures | success | failure | ended | done
+    }
+
+    /// Returns when the job that ended last did.
+    pub(super) fn end(&self) -> Option<i64> {
+        self.ended.map(|(at, _)| at.end)
+    }
+
     /// How many jobs without children failed since the last that was done.
     pub(super) fn consecutive_failures(&self) -> usize {
         self.failures.len()

@@ -4,7 +4,9 @@
 
 mod entry;
 mod last;
+mod lookup;
 mod metrics;
+mod present;
 mod record;
 mod samples;
 mod selection;
@@ -17,8 +19,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Completion, PerName};
 use entry::Entry;
+use lookup::Retry;
+use present::Present;
 
+pub use lookup::{Answer, Question};
 pub(super) use metrics::definitions;
+pub(super) use present::AHEAD;
 pub use record::Unreadable;
 pub use selection::Selection;
 
@@ -74,6 +80,11 @@ pub struct Lasts {
     /// What differs from what the disk has.
     changed: BTreeSet<Box<str>>,
     folded_changed: bool,
+    present: Present,
+    /// Names of which the server could not be asked.
+    failed: BTreeMap<Box<str>, Retry>,
+    /// How often names to look up were asked for.
+    rounds: u64,
 }
 
 impl Lasts {
@@ -90,6 +101,9 @@ impl Lasts {
             folded: 0,
             changed: BTreeSet::new(),
             folded_changed: false,
+            present: Present::default(),
+            failed: BTreeMap::new(),
+            rounds: 0,
         };
         lasts.reserve(rules);
         lasts
@@ -104,6 +118,7 @@ impl Lasts {
         let literals = self.selection.keyed_literals().take(rules.limit);
         self.reserved = literals.map(|(key, spelt)| (key.into(), spelt.into())).collect();
         self.room = rules.limit.saturating_sub(self.reserved.len());
+        self.present.set_forget_after(rules.forget_after);
     }
 
     /// Takes one job that ended. One that is given again changes nothing, but the count of those that
@@ -130,11 +145,18 @@ impl Lasts {
         if !self.selection.admits_key(&key) {
             return None;
         }
+        if job.end > self.present.limit() {
+            return Some(self.has_place(&key));
+        }
         let Some(entry) = self.entry(&key, name) else { return Some(false) };
-        if entry.add(job, with_pairs) {
+        if entry.add(job, name, with_pairs) {
             self.changed.insert(key.into());
         }
         Some(true)
+    }
+
+    fn has_place(&self, key: &str) -> bool {
+        self.entries.contains_key(key) || self.reserved.contains_key(key) || self.taken < self.room
     }
 
     /// The entry of a name that is selected, made where there is room for it.
@@ -149,6 +171,7 @@ impl Lasts {
             }
             let entry = Entry::new(reserved.map_or(name, AsRef::as_ref), self.count);
             self.count += 1;
+            self.present.check_soon();
             self.entries.insert(key.into(), entry);
         }
         self.entries.get_mut(key)
@@ -167,36 +190,6 @@ impl Lasts {
         Some(known.unwrap_or(if self.taken < self.room { name } else { OTHER }))
     }
 
-    /// Names of which it is not known whether they ever had a successful backup, and the server was not
-    /// asked yet: those that the rules spell out, then others that were seen. At most so many.
-    pub fn to_look_up(&self, most: usize) -> Vec<String> {
-        let reserved = self
-            .reserved
-            .iter()
-            .filter(|(key, _)| self.entries.get(key.as_ref()).is_none_or(Entry::is_open));
-        let others = self
-            .entries
-            .iter()
-            .filter(|(key, entry)| entry.is_open() && !self.reserved.contains_key(key.as_ref()));
-        let names = reserved.map(|(_, spelt)| spelt.as_ref());
-        let names = names.chain(others.map(|(_, entry)| entry.label.as_ref()));
-        names.take(most).map(String::from).collect()
-    }
-
-    /// What the server answered: when the newest successful backup of `name` ended, Unix ms, if it has
-    /// any. Remembered; an answer for a name that lost its place meanwhile is not.
-    pub fn looked_up(&mut self, name: &str, newest: Option<i64>) {
-        let key = self.named.key(name);
-        if !self.selection.admits_key(&key) {
-            return;
-        }
-        let Some(entry) = self.entry(&key, name) else { return };
-        let first = !std::mem::replace(&mut entry.answered, true);
-        if last::raise(&mut entry.backup, newest) || first {
-            self.changed.insert(key.into());
-        }
-    }
-
     /// Takes other rules. What is still selected, and has room, keeps all that is known of it; the
     /// rest is dropped. Names that are new are unknown until [`refill`](Self::refill).
     pub fn reconfigure(&mut self, rules: &PerName) {
@@ -207,11 +200,11 @@ impl Lasts {
             if !self.selection.admits_key(&key) {
                 self.changed.insert(key);
             } else if let Some(spelt) = self.reserved.get(&key) {
-                let label = spelt.clone();
-                if entry.label != label {
+                if entry.label != *spelt {
                     self.changed.insert(key.clone());
                 }
-                self.entries.insert(key, Entry { label, ..entry });
+                let entry = entry.labelled(spelt);
+                self.entries.insert(key, entry);
             } else {
                 others.push((key, entry));
             }
@@ -220,5 +213,6 @@ impl Lasts {
         self.taken = others.len().min(self.room);
         self.changed.extend(others.iter().skip(self.taken).map(|(key, _)| key.clone()));
         self.entries.extend(others.into_iter().take(self.taken));
+        self.prune_failed();
     }
 }

@@ -75,7 +75,7 @@ impl Lasts {
                 // The rules may spell it otherwise by now.
                 let label = entry.label.clone();
                 let changed = label != saved.label;
-                *entry = Entry { label, order: entry.order, ..saved };
+                *entry = Entry { order: entry.order, ..saved.labelled(&label) };
                 if changed {
                     self.changed.insert(key.into());
                 }

@@ -35,8 +35,8 @@ impl Entry {
         if let Some(end) = self.backup {
             samples.record(&metrics.last_backup, [name], seconds(end));
         }
-        if !self.is_open() {
-            let never = if self.backup.is_none() { 1.0 } else { 0.0 };
+        if let Some(has_backup) = self.has_backup() {
+            let never = if has_backup { 0.0 } else { 1.0 };
             samples.record(&metrics.never_succeeded, [name], never);
         }
         let mut by_action: BTreeMap<&str, Cow<'_, Last>> = BTreeMap::new();
