@@ -78,9 +78,8 @@ impl Lasts {
         for key in due {
             match self.failed.get(key) {
                 None if fresh.len() < most => fresh.push(key.clone()),
-                None => {}
                 Some(retry) if retry.is_due(self.rounds) => retried.push((retry.last, key.clone())),
-                Some(_) => {}
+                _ => {}
             }
             if fresh.len() >= most && self.failed.is_empty() {
                 break;
