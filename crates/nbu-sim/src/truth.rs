@@ -92,7 +92,9 @@ pub struct Completion {
     pub files: i64,
     /// True for a job that never has children: bytes are counted on those.
     pub leaf: bool,
-    /// World time ([`crate::Clock::world_ms`]) from which lists show it.
+    /// World time ([`crate::Clock::world_ms`]) at which it happened.
+    pub done_at: i64,
+    /// World time from which lists show it.
     pub listed_from: i64,
     /// World time from which lists show something else: the job was resumed, or is purged. `None` where
     /// neither is going to be.
@@ -218,6 +220,7 @@ impl Truth {
                     kilobytes: look.kilobytes,
                     files: look.files,
                     leaf: job.is_leaf(),
+                    done_at: at,
                     listed_from: at + delay,
                     listed_until: resumed.into_iter().chain(purged).min(),
                 });

@@ -62,10 +62,10 @@ pub(crate) async fn serve(
 }
 
 impl Service {
-    /// Notes the request and waits, refuses or goes on as the sink was told; the rejected count and
+    /// Waits, refuses or goes on as the sink was told; the rejected count and
     /// its message where the answer is a partial success.
-    async fn answer(&self, received: ReceivedRequest) -> Result<Option<(i64, String)>, Status> {
-        match self.0.arrived(received) {
+    async fn answer(behaviour: Behaviour) -> Result<Option<(i64, String)>, Status> {
+        match behaviour {
             Behaviour::Accept => Ok(None),
             Behaviour::Delay(pause) => {
                 tokio::time::sleep(pause).await;
@@ -73,6 +73,7 @@ impl Service {
             }
             Behaviour::Hang => pending().await,
             Behaviour::GrpcStatus(code) => Err(Status::new(Code::from_i32(code), "as told")),
+            Behaviour::LoseAnswer => Err(Status::unavailable("the answer is lost")),
             Behaviour::HttpStatus(status) => Err(Status::unavailable(format!("HTTP {status}"))),
             Behaviour::PartialSuccess { rejected, message } => Ok(Some((rejected, message))),
         }
@@ -104,7 +105,11 @@ impl MetricsService for Service {
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         let (metadata, _, message) = request.into_parts();
         let (bytes, items) = (message.encoded_len(), point_count(&message));
-        let partial = self.answer(received(Signal::Metrics, &metadata, bytes, items)).await?;
+        let behaviour = self.0.arrived(received(Signal::Metrics, &metadata, bytes, items));
+        if behaviour == Behaviour::LoseAnswer {
+            self.0.accept_metrics(message.clone());
+        }
+        let partial = Self::answer(behaviour).await?;
         self.0.accept_metrics(message);
         Ok(Response::new(ExportMetricsServiceResponse {
             partial_success: partial.map(|(rejected_data_points, error_message)| {
@@ -122,7 +127,11 @@ impl TraceService for Service {
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let (metadata, _, message) = request.into_parts();
         let (bytes, items) = (message.encoded_len(), span_count(&message));
-        let partial = self.answer(received(Signal::Traces, &metadata, bytes, items)).await?;
+        let behaviour = self.0.arrived(received(Signal::Traces, &metadata, bytes, items));
+        if behaviour == Behaviour::LoseAnswer {
+            self.0.accept_traces(message.clone());
+        }
+        let partial = Self::answer(behaviour).await?;
         self.0.accept_traces(message);
         Ok(Response::new(ExportTraceServiceResponse {
             partial_success: partial.map(|(rejected_spans, error_message)| {

@@ -79,7 +79,11 @@ async fn metrics(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Bo
     };
     let received =
         received(Signal::Metrics, &headers, message.encoded_len(), point_count(&message));
-    match answer(&state, received).await {
+    let behaviour = state.arrived(received);
+    if behaviour == Behaviour::LoseAnswer {
+        state.accept_metrics(message.clone());
+    }
+    match answer(behaviour).await {
         Err(status) => status.into_response(),
         Ok(partial) => {
             state.accept_metrics(message);
@@ -98,7 +102,11 @@ async fn traces(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Bod
         Err(status) => return status.into_response(),
     };
     let received = received(Signal::Traces, &headers, message.encoded_len(), span_count(&message));
-    match answer(&state, received).await {
+    let behaviour = state.arrived(received);
+    if behaviour == Behaviour::LoseAnswer {
+        state.accept_traces(message.clone());
+    }
+    match answer(behaviour).await {
         Err(status) => status.into_response(),
         Ok(partial) => {
             state.accept_traces(message);
@@ -111,18 +119,15 @@ async fn traces(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Bod
     }
 }
 
-async fn answer(
-    state: &State,
-    received: ReceivedRequest,
-) -> Result<Option<(i64, String)>, StatusCode> {
-    match state.arrived(received) {
+async fn answer(behaviour: Behaviour) -> Result<Option<(i64, String)>, StatusCode> {
+    match behaviour {
         Behaviour::Accept => Ok(None),
         Behaviour::Delay(pause) => {
             tokio::time::sleep(pause).await;
             Ok(None)
         }
         Behaviour::Hang => pending().await,
-        Behaviour::GrpcStatus(_) => Err(StatusCode::SERVICE_UNAVAILABLE),
+        Behaviour::GrpcStatus(_) | Behaviour::LoseAnswer => Err(StatusCode::SERVICE_UNAVAILABLE),
         Behaviour::HttpStatus(status) => {
             Err(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
         }

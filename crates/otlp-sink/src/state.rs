@@ -21,6 +21,8 @@ pub enum Behaviour {
     Delay(Duration),
     /// Never answer.
     Hang,
+    /// Remember it and answer as if the back end were away: the answer was lost on its way.
+    LoseAnswer,
     /// Refuse with this gRPC status code; over HTTP, 503.
     GrpcStatus(i32),
     /// Refuse with this HTTP status; over gRPC, UNAVAILABLE.

@@ -93,6 +93,16 @@ async fn it_refuses_what_a_collector_refuses() {
     assert_eq!(sink.metrics().len(), 1);
 }
 
+#[tokio::test]
+async fn an_answer_that_is_lost_leaves_what_was_sent() {
+    let sink = Sink::start(Options::default()).unwrap();
+    sink.set_behaviour(Behaviour::LoseAnswer);
+    assert_eq!(send(&sink, 1.0).await, Err(Code::Unavailable));
+    let answer = post(&sink, &request(2.0, "").encode_to_vec()).await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert_eq!(sink.metrics().len(), 2);
+}
+
 async fn post(sink: &Sink, body: &[u8]) -> String {
     let address = sink.http_endpoint().replace("http://", "");
     let mut stream = TcpStream::connect(address).await.unwrap();

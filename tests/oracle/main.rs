@@ -1,0 +1,24 @@
+//! An oracle that knows only what the simulated servers listed and what docs/metrics.md promises: each
+//! completion that was listed for more than ten minutes counts once, each gauge is what the list shows
+//! now. No rule of the agent (overlap, horizon, slack, backfill) is in it. `NBU_KILLS` lengthens it.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails; helpers are used in part"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bounds;
+mod gauges;
+mod increase;
+mod promise;
+mod site;
+
+mod disk;
+mod kills;
