@@ -63,6 +63,7 @@ fn filled(jobs: i64) -> Ledger {
         ledger.filled(&row(id, NOON - id * between, "DONE"));
     }
     ledger.filled_up();
+    ledger.hand_over_all();
     ledger.saved();
     ledger
 }

@@ -12,7 +12,7 @@ use super::keys::{Job, Keys};
 use super::lasts::{AHEAD, Lasts, Named};
 use super::live::Live;
 use super::names::Names;
-use super::record::{self, Changes};
+use super::record::{self, Changes, HandedOver};
 use super::totals::Totals;
 use super::{Actions, DONE, PerName};
 use crate::netbackup::wire::jobs::JobRow;
@@ -92,6 +92,7 @@ pub struct Ledger {
     pub(super) totals: Totals,
     pub(super) position: Position,
     pub(super) changes: Changes,
+    pub(super) handed_over: Option<HandedOver>,
     /// Of clients and of policies, where they are wanted.
     pub(super) lasts: Vec<Lasts>,
     pub(super) gauges: Gauges,
@@ -135,6 +136,7 @@ impl Ledger {
             totals: Totals::new(whole_ms(origin)),
             position,
             changes: Changes::default(),
+            handed_over: None,
             lasts: Vec::new(),
             gauges: Gauges::default(),
             window: Window::ending(now, wanted),

@@ -362,6 +362,7 @@ fn a_ledger_is_what_its_records_say() {
     sweep(&mut ledger, &[unfinished(900, "ACTIVE", 1), unfinished(1, "QUEUED", 2)]);
     ledger.caught_up();
     let mut log: Vec<Vec<u8>> = ledger.all_records(at).collect();
+    ledger.hand_over_all();
     ledger.saved();
     let check = |ledger: &Ledger, log: &[Vec<u8>]| {
         let copy = restored(log.iter().cloned());
@@ -389,6 +390,62 @@ fn a_ledger_is_what_its_records_say() {
     ledger.saved();
     check(&ledger, &log);
     assert!(ledger.changed_records(at).len() < 100, "nothing changed");
+}
+
+#[test]
+fn records_that_did_not_reach_the_disk_are_written_again() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 10);
+    ledger.changed(&row(1, now - 9000));
+    ledger.caught_up();
+    let at = SystemTime::UNIX_EPOCH;
+    let mut log: Vec<Vec<u8>> = ledger.all_records(at).collect();
+    ledger.hand_over_all();
+    ledger.saved();
+    for id in 2..6 {
+        ledger.changed(&JobRow { policy_name: Some(Cow::Borrowed("new")), ..row(id, now - 5000) });
+        let lost = ledger.changed_records(at);
+        // What changes while it is written belongs to the next one as well.
+        ledger.changed(&row(id * 100, now - 4000));
+        ledger.not_saved();
+        let again = ledger.changed_records(at);
+        assert!(again.len() > lost.len());
+        log.push(again);
+        ledger.saved();
+        let copy = restored(log.iter().cloned());
+        assert_eq!(counted(&copy), counted(&ledger));
+        assert_eq!(copy.remembered(), ledger.remembered());
+    }
+    // Handed over twice before either was acknowledged: both come back.
+    ledger.changed(&row(7, now - 3000));
+    ledger.changed_records(at);
+    ledger.changed(&row(8, now - 2000));
+    ledger.changed_records(at);
+    ledger.not_saved();
+    log.push(ledger.changed_records(at));
+    let copy = restored(log.into_iter());
+    assert_eq!(counted(&copy), counted(&ledger));
+}
+
+#[test]
+fn totals_that_restart_count_what_comes_and_remember_what_was() {
+    let mut first = ledger();
+    let now = later(&mut first, 10);
+    for id in 1..=3 {
+        first.changed(&row(id, now - 9000));
+    }
+    first.caught_up();
+    let mut copy = restored(first.all_records(SystemTime::UNIX_EPOCH));
+    assert_eq!(counted(&copy)[0], 3);
+    let origin = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
+    copy.restart_totals(origin);
+    assert!(!copy.knows_what_changed(), "all of it has to be written");
+    assert_eq!(copy.totals.origin, origin);
+    assert_eq!(counted(&copy)[0], 0);
+    copy.changed(&row(2, now - 9000));
+    copy.changed(&row(4, now - 1000));
+    assert_eq!(counted(&copy)[0], 1, "what was counted is known");
+    assert_eq!(in_window(&copy), 4);
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub use lasts::{Answer, Lasts, Named, Question, Selection, Unreadable};
 pub use ledger::{Ledger, Span};
 pub use live::Live;
 pub use per_name::PerName;
-pub use record::Damaged;
+pub use record::RestoreError;
 
 /// States of a job (contract, section 1.5). A closed set: each is exported, zero or not.
 pub const STATES: [&str; 6] = ["QUEUED", "ACTIVE", "REQUEUED", "DONE", "SUSPENDED", "INCOMPLETE"];

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::classes::{Class, Labels};
 use super::keys::Job;
-use super::lasts::Named;
+use super::lasts::{LastChanges, Named};
 use super::ledger::{Known, Ledger, Position};
 use super::names::Name;
-use super::totals::{Pair, Total};
+use super::totals::{Pair, Total, Totals};
 use crate::metric::Distribution;
 
 /// Roughly how large a part of everything is.
@@ -42,9 +42,10 @@ enum Record<'a> {
     Last(Named, Cow<'a, [u8]>, Option<Cow<'a, [u8]>>),
 }
 
-/// What is not saved yet.
+/// The part of the ledger that is not saved yet.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
+    /// The rest is saved; otherwise all of it has to be.
     kept: bool,
     jobs: HashSet<i64>,
     known: HashSet<i64>,
@@ -74,12 +75,37 @@ impl Changes {
             self.pairs.insert(pair);
         }
     }
+
+    /// Takes back what was handed over and did not reach the disk.
+    fn take_back(&mut self, earlier: Self) {
+        self.kept = earlier.kept;
+        self.jobs.extend(earlier.jobs);
+        self.known.extend(earlier.known);
+        self.classes.extend(earlier.classes);
+        self.pairs.extend(earlier.pairs);
+        (self.names, self.labels) = (earlier.names, earlier.labels);
+    }
 }
 
-/// A state file whose content does not fit together.
+/// The part of the ledger that was handed over to be written, and is not acknowledged yet.
+#[derive(Debug, Default)]
+pub(super) struct HandedOver {
+    changes: Changes,
+    lasts: Vec<(Named, LastChanges)>,
+}
+
+/// The reason why the records of a state file cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("its records do not fit together")]
-pub struct Damaged;
+pub enum RestoreError {
+    /// They do not fit together.
+    #[error("its records do not fit together")]
+    Damaged,
+    /// A newer version of the agent wrote one of this kind.
+    #[error("it has a record of kind {0} that this version does not know")]
+    Newer(u8),
+}
+
+use RestoreError::Damaged;
 
 impl Ledger {
     /// Whether there is anything worth saving: a first window that is not whole is read anew.
@@ -87,7 +113,8 @@ impl Ledger {
         self.position.whole
     }
 
-    /// What changed since the last [`Ledger::saved`], as one transaction.
+    /// Returns what changed since it was handed over last, as one transaction, and hands it over:
+    /// [`Ledger::saved`] or [`Ledger::not_saved`] must follow.
     pub fn changed_records(&mut self, written: SystemTime) -> Vec<u8> {
         let mut out = Vec::new();
         let changes = &self.changes;
@@ -108,12 +135,12 @@ impl Ledger {
         for record in records {
             put(&mut out, &record);
         }
-        for table in &mut self.lasts {
-            // Should they not reach the disk, all records are written next.
-            for (key, value) in table.drain_changes() {
+        for table in &self.lasts {
+            for (key, value) in table.changed_records() {
                 put(&mut out, &Record::Last(table.named(), key.into(), value.map(Cow::from)));
             }
         }
+        self.hand_over_all();
         out
     }
 
@@ -139,24 +166,68 @@ impl Ledger {
         })
     }
 
-    /// Everything up to here is saved, and what changes from here on is remembered.
-    pub fn saved(&mut self) {
-        self.changes = Changes {
+    /// Notes that everything up to here was handed over to be written; what changes from here on is
+    /// remembered.
+    pub fn hand_over_all(&mut self) {
+        let kept = Changes {
             kept: true,
             names: self.names.len(),
             labels: self.classes.len(),
             ..Changes::default()
         };
+        let changes = std::mem::replace(&mut self.changes, kept);
+        let lasts = self.lasts.iter_mut().map(|table| (table.named(), table.hand_over()));
+        let mut next = HandedOver { changes, lasts: lasts.collect() };
+        if let Some(before) = self.handed_over.take() {
+            // Not acknowledged yet.
+            next.changes.take_back(before.changes);
+            next.lasts.extend(before.lasts);
+        }
+        self.handed_over = Some(next);
     }
 
-    /// Whether what changed since the last save is known, so that it alone needs saving.
+    /// Notes that what was handed over is on disk.
+    pub fn saved(&mut self) {
+        self.handed_over = None;
+    }
+
+    /// Notes that what was handed over did not reach the disk: the next save has it again.
+    pub fn not_saved(&mut self) {
+        let Some(HandedOver { changes, lasts }) = self.handed_over.take() else { return };
+        self.changes.take_back(changes);
+        for (named, changes) in lasts {
+            if let Some(table) = self.lasts_mut(named) {
+                table.take_back(changes);
+            }
+        }
+    }
+
+    /// Returns whether what changed since the last save is known, so that it alone needs saving.
     pub fn knows_what_changed(&self) -> bool {
         self.changes.kept
     }
 
-    /// What is saved is not known any more: the next save has to be one of everything.
+    /// Notes that it is not known any more what is saved: the next save has to be one of everything.
     pub fn unsaved(&mut self) {
         self.changes = Changes::default();
+        self.handed_over = None;
+    }
+
+    /// Begins the totals at 0, at `origin`: those that were restored are not the last ones that were shown.
+    pub fn restart_totals(&mut self, origin: SystemTime) {
+        self.totals = Totals::new(from_ms(to_ms(origin)));
+        let shown = self.keys.iter().filter(|job| self.window.holds(job.end));
+        for job in shown {
+            if let Some(labels) = self.classes.get(job.class) {
+                let pair = (labels.job_type, labels.policy_type);
+                self.totals.seen(job.class, pair, job.leaf);
+            }
+        }
+        self.position.gap = 0;
+        for table in &mut self.lasts {
+            table.restart_folded();
+        }
+        self.unsaved();
     }
 
     /// Takes the records of a part or a transaction in.
@@ -164,7 +235,7 @@ impl Ledger {
     /// # Errors
     ///
     /// Where they are none, or refer to what is not there.
-    pub fn restore(&mut self, mut bytes: &[u8]) -> Result<(), Damaged> {
+    pub fn restore(&mut self, mut bytes: &[u8]) -> Result<(), RestoreError> {
         while !bytes.is_empty() {
             let (record, rest) = postcard::take_from_bytes(bytes).map_err(|_| Damaged)?;
             self.restore_record(record)?;
@@ -178,17 +249,18 @@ impl Ledger {
     /// # Errors
     ///
     /// Where the position is missing.
-    pub fn restored(&mut self) -> Result<(), Damaged> {
+    pub fn restored(&mut self) -> Result<(), RestoreError> {
         if !self.position.whole {
             return Err(Damaged);
         }
         self.refold();
+        self.hand_over_all();
         self.saved();
         self.advance_last_results(self.position.now, true);
         Ok(())
     }
 
-    fn restore_record(&mut self, record: Record<'_>) -> Result<(), Damaged> {
+    fn restore_record(&mut self, record: Record<'_>) -> Result<(), RestoreError> {
         let fits = match record {
             Record::Name(name, text) => self.names.intern(&text) == name,
             Record::Class(class, labels) => {

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use super::atomic::FileId;
 use super::error::{Error, Problem};
 use super::instance;
+use super::journal::Header;
 use super::lock::{Held, LOCK};
 use super::worker::within;
 
@@ -41,6 +42,8 @@ struct Inner {
     opened: OnceLock<Opened>,
     /// The owners of its files, by name.
     files: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
+    /// The server of each site that this process has polled last; the mark on disk may be behind.
+    servers: Mutex<HashMap<String, String>>,
 }
 
 #[derive(Debug)]
@@ -83,7 +86,8 @@ impl Directory {
         // An absolute one, should the working directory of the process change.
         let path = std::path::absolute(path).map_err(|error| Problem::from(error).at(path))?;
         let opened = OnceLock::new();
-        let inner = Arc::new(Inner { path, opened, files: Mutex::default() });
+        let inner =
+            Arc::new(Inner { path, opened, files: Mutex::default(), servers: Mutex::default() });
         let (sender, answer) = mpsc::channel();
         let (path, weak) = (inner.path.clone(), Arc::downgrade(&inner));
         let spawned = thread::Builder::new().spawn(move || open_until_had(&path, &weak, &sender));
@@ -139,8 +143,18 @@ impl Directory {
         Claim { directory: self.clone(), _alone: file.lock_owned().await }
     }
 
+    /// Returns the server that this process has polled last for a site, if it has.
+    pub(super) fn last_server(&self, site: &str) -> Option<String> {
+        lock(&self.0.servers).get(site).cloned()
+    }
+
+    /// Remembers the server that is polled for a site.
+    pub(super) fn set_last_server(&self, header: &Header) {
+        lock(&self.0.servers).insert(header.site.clone(), header.server.clone());
+    }
+
     /// Returns whether the directory was opened, so that its files can be had.
-    pub(super) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.0.opened.get().is_some()
     }
 

@@ -124,7 +124,7 @@ async fn finish<R>(started: &mut Option<Pending<io::Result<R>>>, until: Instant)
 }
 
 /// Returns the error of a disk that did not answer in time.
-pub(super) fn timed_out() -> io::Error {
+pub fn timed_out() -> io::Error {
     io::Error::new(ErrorKind::TimedOut, "the disk did not answer in time")
 }
 

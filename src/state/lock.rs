@@ -61,7 +61,7 @@ fn lock(path: &Path) -> Result<File, Problem> {
 }
 
 /// Reads the id of the process that holds a lock; `None` if it is half written, or missing.
-fn holder(file: &File) -> Option<u32> {
+pub(super) fn holder(file: &File) -> Option<u32> {
     let mut text = String::new();
     file.take(20).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()

@@ -5,18 +5,21 @@ mod atomic;
 mod directory;
 mod document;
 mod error;
+mod frames;
 mod instance;
 mod journal;
 mod lock;
+mod site;
 mod site_file;
 mod worker;
 
 use std::path::PathBuf;
 
 pub use directory::{Directory, Earlier};
-pub use document::{Content, Document};
+pub use document::{Content, Document, timed_out};
 pub use error::Error;
-pub use journal::{Header, Journal, Loaded, OpenError};
+pub use journal::{AppendError, Header, Journal, Loaded, OpenError};
+pub use site::{Resumed, SiteFiles};
 pub use worker::{Pending, Worker};
 
 /// Where state is kept.

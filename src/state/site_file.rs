@@ -1,45 +1,53 @@
 //! The names of the files of sites.
 
 use std::fmt::Write as _;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
 use super::Directory;
-use super::atomic;
 
 /// The characters of a site's name that are in the name of its file, so that people find it.
 const READABLE: usize = 60;
 
 impl Directory {
-    /// Returns the file of a site whose server has this identity: another for each pair, and always the same
-    /// for one.
+    /// Returns the journal of a site whose server has this identity: another for each pair, and always the
+    /// same for one.
     pub fn site_file(&self, site: &str, server: &str) -> PathBuf {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let mut name: String =
-            site.chars().take(READABLE).map(|c| if plain(c) { c } else { '_' }).collect();
-        if name.starts_with('.') {
-            name.replace_range(..1, "_");
-        }
-        // No name has this byte, so that no two pairs run together to one text.
-        let hash = Sha256::new().chain_update(site).chain_update([0xff]).chain_update(server);
-        name.push('-');
-        for byte in &hash.finalize()[..8] {
-            // Writing to a String cannot fail.
-            let _ = write!(name, "{byte:02x}");
-        }
-        self.path().join(name + ".state")
+        self.path().join(site_name(site, server))
     }
 
-    /// Sets a file aside, and returns its new path.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be renamed.
-    pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
-        atomic::set_aside(path)
+    /// Returns the file that names the server of a site that was polled last.
+    pub(super) fn mark_file(&self, site: &str) -> PathBuf {
+        self.path().join(mark_name(site))
     }
+}
+
+/// Returns the name of the journal of a site and server.
+pub(super) fn site_name(site: &str, server: &str) -> String {
+    // No name has this byte, so that no two pairs run together to one text.
+    let hash = Sha256::new().chain_update(site).chain_update([0xff]).chain_update(server);
+    file_name(site, hash, "state")
+}
+
+/// Returns the name of the mark of a site.
+pub(super) fn mark_name(site: &str) -> String {
+    file_name(site, Sha256::new().chain_update(site), "site")
+}
+
+fn file_name(site: &str, hash: Sha256, extension: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let mut name: String =
+        site.chars().take(READABLE).map(|c| if plain(c) { c } else { '_' }).collect();
+    if name.starts_with('.') {
+        name.replace_range(..1, "_");
+    }
+    name.push('-');
+    for byte in &hash.finalize()[..8] {
+        // Writing to a String cannot fail.
+        let _ = write!(name, "{byte:02x}");
+    }
+    name + "." + extension
 }
 
 #[cfg(test)]

@@ -32,6 +32,9 @@ pub struct Mortal {
     pub watched: Watched,
     pub desk: Desk,
     endpoint: Endpoint,
+    port: u16,
+    /// Variables of the process.
+    pub environment: Vec<(String, String)>,
     process: Option<Process>,
     shown: BTreeMap<Series, f64>,
 }
@@ -52,13 +55,17 @@ impl Mortal {
             watched: Watched::new(SITE, window),
             desk: Desk::with(&config.yaml()),
             endpoint: Endpoint::on(config.port),
+            port: config.port,
+            environment: Vec::new(),
             process: None,
             shown: BTreeMap::new(),
         }
     }
 
     pub fn start(&mut self) {
-        self.process = Some(self.desk.start(&["--config", "config.yaml"]));
+        let environment: Vec<_> =
+            self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.process = Some(self.desk.start_in(&["--config", "config.yaml"], &environment));
     }
 
     pub fn process(&mut self) -> &mut Process {
@@ -67,6 +74,17 @@ impl Mortal {
 
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// The port of its endpoint.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Holds it against the truth where its totals began again, and earlier ones are no measure.
+    pub async fn check_from_zero(&mut self) {
+        self.shown.clear();
+        self.check().await;
     }
 
     /// Ends it without a word.

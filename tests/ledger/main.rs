@@ -16,6 +16,7 @@ mod scene;
 
 mod chance;
 mod clocks;
+mod disk;
 mod faults;
 mod fill;
 mod kept;

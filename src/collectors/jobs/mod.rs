@@ -1,7 +1,9 @@
 //! Jobs: those that ended, each counted once, and those that are live (contract, section 1;
 //! docs/adr/0010-job-ledger.md). `walks` asks, the ledger counts, `store` keeps it on disk.
 
+mod disk;
 mod fill;
+mod health;
 mod lookup;
 mod probe;
 mod store;
@@ -47,7 +49,7 @@ const LIVE: &str = "state ne 'DONE'";
 
 fn metrics() -> Vec<&'static Definition> {
     let mut all = crate::jobs::definitions();
-    all.extend(store::definitions());
+    all.extend(health::definitions());
     all
 }
 
@@ -146,20 +148,26 @@ impl Jobs {
     }
 
     /// Takes up what is on disk, before anything is asked: the totals of before go on, whether the
-    /// server answers or not.
+    /// server answers or not. If it cannot be read now, a ledger without totals stands in for it.
     async fn restore(&mut self, session: &Session) {
         let (site, server) = (session.client().site(), session.client().base());
         if self.store.as_ref().map(Store::directory) != self.directory.as_ref() {
+            let is_stand_in = self.store.as_ref().is_some_and(|store| !store.is_read());
+            let resumes = self.ledger.is_none() || is_stand_in;
             let directory = self.directory.as_ref();
-            self.store = directory.map(|directory| Store::new(directory, site, server));
+            self.store = directory.map(|directory| Store::new(directory, site, server, resumes));
             if let Some(ledger) = &mut self.ledger {
                 ledger.unsaved();
             }
         }
-        if let (None, Some(store)) = (&self.ledger, &mut self.store) {
-            // The time is the saved one, once it is read.
-            let empty = new_ledger(0, self.window, &self.collectors);
-            self.ledger = store.load(site, empty).await;
+        let Some(store) = &mut self.store else { return };
+        // The time is the saved one, once it is read.
+        let empty = || new_ledger(0, self.window, &self.collectors);
+        if let Some(mut ledger) = store.load(empty).await {
+            ledger.want(self.window);
+            ledger.select(&self.collectors.per_client, &self.collectors.per_policy);
+            self.ledger = Some(ledger);
+            (self.fill, self.began) = (None, None);
         }
     }
 
@@ -227,7 +235,7 @@ impl Jobs {
         if finished.is_none() && ledger.is_whole() {
             lookup::look_up(session, ledger).await;
         }
-        self.save(session).await;
+        self.save().await;
         // The numbers are whole as far as is known; that it failed is said all the same.
         collected.parts.extend(late.error.map(|error| ("late", Part::Failed(error))));
         self.add_parts(&mut collected, live.err(), finished);
@@ -256,9 +264,9 @@ impl Jobs {
         Ok(())
     }
 
-    async fn save(&mut self, session: &Session) {
+    async fn save(&mut self) {
         if let (Some(ledger), Some(store)) = (&mut self.ledger, &mut self.store) {
-            store.save(ledger, session.client().site()).await;
+            store.save(ledger).await;
         }
     }
 
@@ -288,6 +296,13 @@ impl Jobs {
     /// What does not depend on whether the server answers.
     fn add_kept(&self, collected: &mut Collected) {
         let Some(ledger) = &self.ledger else { return };
+        if let Some(store) = self.store.as_ref().filter(|store| !store.is_read()) {
+            // Others of before will be shown: these would be a reset, and its end a jump.
+            let mut own = Samples::new();
+            store.record(&mut own);
+            collected.parts.push(("ledger", Part::Fresh(own)));
+            return;
+        }
         if let Some((samples, origin)) = ledger.total_samples(&self.actions) {
             collected.parts.push(("totals", Part::Totals(samples, origin)));
         }

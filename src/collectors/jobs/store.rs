@@ -1,190 +1,198 @@
-//! The ledger on disk: loaded before the first question, saved before its numbers are shown.
+//! The ledger on disk: loaded before its totals are shown, saved before its numbers are. A disk that does not
+//! answer in time stops neither: what was started is looked at again at the next poll.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
+use super::disk::{self, Found, Saved};
+use super::health::Health;
 use crate::jobs::Ledger;
-use crate::metric::{Definition, Metric, Samples};
-use crate::state::{Directory, Header, Journal, Loaded, OpenError};
+use crate::metric::Samples;
+use crate::state::{Directory, Header, Pending, SiteFiles, Worker, timed_out};
 
-static SAVED: Metric<0> = Metric::gauge(
-    "nbu.agent.state.saved",
-    "",
-    &[],
-    "1 where the totals on show are on disk; 0 where saving failed, and a restart would go back.",
-);
-static ERRORS: Metric<0> = Metric::counter(
-    "nbu.agent.state.errors",
-    "{error}",
-    &[],
-    "State of jobs that could not be saved, or was set aside.",
-);
-static SIZE: Metric<0> =
-    Metric::gauge("nbu.agent.state.size", "By", &[], "Size of the site's state on disk.");
+/// The time that a poll waits for the disk.
+const DISK_TIMEOUT: Duration = Duration::from_secs(3);
 
-pub(super) fn definitions() -> [&'static Definition; 3] {
-    [SAVED.definition(), ERRORS.definition(), SIZE.definition()]
-}
-
-/// Where one site's ledger is kept.
+/// The place where one site's ledger is kept.
 pub(super) struct Store {
     directory: Directory,
-    /// Shared with the task that writes: one that was given up on may still be at it.
-    journal: Arc<Mutex<Journal>>,
-    saved: bool,
-    errors: u64,
+    header: Header,
+    /// The thread that owns the files, once nobody before has them.
+    files: Option<Worker<SiteFiles>>,
+    /// The ledger of before was read, or is not wanted.
+    read: bool,
+    loading: Option<Pending<io::Result<Found>>>,
+    saving: Option<Pending<io::Result<Saved>>>,
+    health: Health,
 }
 
 impl Store {
-    /// The store of a site with this server; nothing is read yet.
-    pub(super) fn new(directory: &Directory, site: &str, server: &str) -> Self {
-        let header = Header { site: site.to_owned(), server: server.to_owned() };
-        let journal = Journal::new(directory.site_file(site, server), header);
-        let directory = directory.clone();
-        Self { directory, journal: Arc::new(Mutex::new(journal)), saved: true, errors: 0 }
+    /// Makes the store of a site with this server; nothing is read yet. A ledger that is in memory already
+    /// does not resume, but takes the place of what is there.
+    pub(super) fn new(directory: &Directory, site: &str, server: &str, resumes: bool) -> Self {
+        Self {
+            directory: directory.clone(),
+            header: Header { site: site.to_owned(), server: server.to_owned() },
+            files: None,
+            read: !resumes,
+            loading: None,
+            saving: None,
+            health: Health::default(),
+        }
     }
 
-    /// Where it is.
+    /// Returns the directory.
     pub(super) fn directory(&self) -> &Directory {
         &self.directory
     }
 
-    /// The ledger of before, if there is one that can be read; `empty` takes its records.
-    pub(super) async fn load(&mut self, site: &str, empty: Ledger) -> Option<Ledger> {
-        let journal = Arc::clone(&self.journal);
-        let loaded = tokio::task::spawn_blocking(move || load(&mut lock(&journal), empty)).await;
-        let error = match loaded {
-            Ok(Ok(None)) => return None,
-            Ok(Ok(Some((ledger, loaded)))) => {
-                let jobs = ledger.remembered();
-                tracing::info!(
-                    site,
-                    jobs,
-                    frames = loaded.frames,
-                    "the job ledger goes on where it was saved"
-                );
-                if loaded.cut > 0 {
-                    tracing::warn!(
-                        site,
-                        bytes = loaded.cut,
-                        "the last save of the job ledger was cut, and is made up for from the server"
-                    );
-                }
-                return Some(ledger);
-            }
-            Ok(Err(error)) => error.to_string(),
-            // A panic is in the log already.
-            Err(_) => {
-                "reading it is a bug in the agent: please report it, with the file".to_owned()
-            }
-        };
-        self.errors += 1;
-        let path = lock(&self.journal).path().to_owned();
-        match Directory::set_aside(&path) {
-            Ok(aside) => tracing::error!(
-                site, state = %path.display(), %error, aside = %aside.display(),
-                "the saved job ledger cannot be used: it was set aside, and the totals of this site begin at 0"
-            ),
-            Err(failed) => tracing::error!(
-                site, state = %path.display(), %error, %failed,
-                "the saved job ledger cannot be used, nor set aside: the totals of this site begin at 0, and replace it"
-            ),
-        }
-        None
+    /// Returns whether it is known what was saved before: only then totals can be shown and saved.
+    pub(super) fn is_read(&self) -> bool {
+        self.read
     }
 
-    /// Saves what changed. Where that fails, the numbers are shown all the same, and the next cycle
-    /// tries again.
-    pub(super) async fn save(&mut self, ledger: &mut Ledger, site: &str) {
-        if !ledger.can_be_saved() {
-            return;
+    /// Reads the ledger of before, if that was not done yet; `empty` takes its records. `None` if there is
+    /// none, or it cannot be read now and is tried again at the next poll.
+    pub(super) async fn load(&mut self, empty: impl FnOnce() -> Ledger) -> Option<Ledger> {
+        if self.read {
+            return None;
         }
-        let now = SystemTime::now();
-        let all = !ledger.knows_what_changed() || lock(&self.journal).wants_rewrite();
-        let result = if all {
-            self.rewrite(ledger, now).await
-        } else {
-            let records = ledger.changed_records(now);
-            let journal = Arc::clone(&self.journal);
-            run(move || lock(&journal).append(&records)).await
-        };
-        match result {
-            Ok(()) => {
-                ledger.saved();
-                if !std::mem::replace(&mut self.saved, true) {
-                    tracing::info!(site, "the job ledger is saved again");
-                }
+        let found = self.try_load(empty).await;
+        let site = &self.header.site;
+        match found {
+            Ok(found) => {
+                self.read = true;
+                self.health.loaded(site, &found);
+                if let Found::Ledger { ledger, .. } = found { Some(*ledger) } else { None }
             }
             Err(error) => {
-                ledger.unsaved();
-                self.errors += 1;
-                let (path, was) = (lock(&self.journal).path().to_owned(), self.saved);
-                self.saved = false;
-                if was {
-                    tracing::error!(
-                        site, state = %path.display(), %error,
-                        "the job ledger cannot be saved: its numbers go on, but a restart would go back to what is on disk; it is tried again at each poll"
-                    );
-                } else {
-                    tracing::debug!(site, state = %path.display(), %error, "the job ledger still cannot be saved");
-                }
+                self.health.load_failed(site, self.directory.path(), &error);
+                None
             }
         }
     }
 
-    /// Writes everything. The parts are made here, where the ledger is, and written there, where it
-    /// may block.
-    async fn rewrite(&self, ledger: &Ledger, now: SystemTime) -> io::Result<()> {
-        let (sender, mut parts) = mpsc::channel::<Option<Vec<u8>>>(4);
-        let journal = Arc::clone(&self.journal);
-        let write = run(move || {
-            let mut ended = false;
-            let parts = std::iter::from_fn(|| match parts.blocking_recv() {
-                Some(Some(part)) => Some(Ok(part)),
-                Some(None) => {
-                    ended = true;
-                    None
-                }
-                None if ended => None,
-                // Whoever made them is gone: half of the ledger must not replace the whole.
-                None => Some(Err(io::Error::other("given up"))),
-            });
-            lock(&journal).rewrite(parts)
-        });
-        let make = async {
-            for part in ledger.all_records(now) {
-                if sender.send(Some(part)).await.is_err() {
-                    // The write failed, and says why.
-                    return;
-                }
+    async fn try_load(&mut self, empty: impl FnOnce() -> Ledger) -> io::Result<Found> {
+        if self.loading.is_none() {
+            let empty = empty();
+            let pending = self.files().await?.start(|files| disk::load(files, empty));
+            self.loading = Some(pending);
+        }
+        take(&mut self.loading, DISK_TIMEOUT).await
+    }
+
+    /// Saves what changed. If that fails, or takes too long, the numbers are shown all the same, and the next
+    /// poll tries again.
+    pub(super) async fn save(&mut self, ledger: &mut Ledger) {
+        if !self.read || !ledger.can_be_saved() {
+            return;
+        }
+        let result = self.try_save(ledger).await;
+        self.health.saved(&self.header.site, self.directory.path(), result);
+    }
+
+    async fn try_save(&mut self, ledger: &mut Ledger) -> io::Result<Saved> {
+        if self.saving.is_some() {
+            // One that was too late; how it ended is known first, so that none is lost or overtaken.
+            let late = self.finish(ledger, Duration::ZERO).await;
+            if self.saving.is_some() {
+                return late;
             }
-            let _ = sender.send(None).await;
-        };
-        let (result, ()) = tokio::join!(write, make);
+        }
+        self.start_save(ledger).await?;
+        let mut saved = self.finish(ledger, DISK_TIMEOUT).await?;
+        if let Some(reason) = saved.gone {
+            self.health.file_gone(&self.header.site, reason);
+            self.start_rewrite(ledger).await?;
+            saved = self.finish(ledger, DISK_TIMEOUT).await?;
+        } else if saved.has_grown {
+            // All is saved already: the file is only made smaller.
+            match self.compact(ledger).await {
+                Ok(compacted) => saved = compacted,
+                Err(error) => Health::compaction_failed(&self.header.site, &error),
+            }
+        }
+        Ok(saved)
+    }
+
+    /// Waits for the save that was started, and tells the ledger how it ended.
+    async fn finish(&mut self, ledger: &mut Ledger, limit: Duration) -> io::Result<Saved> {
+        let result = take(&mut self.saving, limit).await;
+        if self.saving.is_none() {
+            match &result {
+                Ok(saved) if saved.gone.is_none() => ledger.saved(),
+                Ok(_) => ledger.unsaved(),
+                Err(_) => ledger.not_saved(),
+            }
+        }
         result
     }
 
+    async fn compact(&mut self, ledger: &mut Ledger) -> io::Result<Saved> {
+        self.start_rewrite(ledger).await?;
+        self.finish(ledger, DISK_TIMEOUT).await
+    }
+
+    async fn start_save(&mut self, ledger: &mut Ledger) -> io::Result<()> {
+        if !ledger.knows_what_changed() {
+            return self.start_rewrite(ledger).await;
+        }
+        let files = self.files().await?;
+        let records = ledger.changed_records(SystemTime::now());
+        self.saving = Some(files.start(move |files| disk::append(files, &records)));
+        Ok(())
+    }
+
+    /// Starts to write everything. The parts are made here, where the ledger is, and written there, where it
+    /// may block.
+    async fn start_rewrite(&mut self, ledger: &mut Ledger) -> io::Result<()> {
+        let (sender, parts) = mpsc::channel(4);
+        let pending = self.files().await?.start(move |files| disk::rewrite(files, parts));
+        self.saving = Some(pending);
+        for part in ledger.all_records(SystemTime::now()) {
+            match timeout(DISK_TIMEOUT, sender.send(Some(part))).await {
+                Ok(Ok(())) => {}
+                // The write failed, and says why.
+                Ok(Err(_)) => return Ok(()),
+                // It is given up with the sender.
+                Err(_) => return Err(timed_out()),
+            }
+        }
+        ledger.hand_over_all();
+        // If there is no room for the end either, the write is given up, and what was handed over comes back.
+        let _ = timeout(DISK_TIMEOUT, sender.send(None)).await;
+        Ok(())
+    }
+
+    /// Returns the thread that owns the files; the one before may still wait for the disk.
+    async fn files(&mut self) -> io::Result<&Worker<SiteFiles>> {
+        let files = match self.files.take() {
+            Some(files) => files,
+            None => {
+                if !self.directory.is_open() {
+                    return Err(timed_out());
+                }
+                let claim = SiteFiles::claim(&self.directory, self.header.clone());
+                let files = timeout(DISK_TIMEOUT, claim).await.map_err(|_| timed_out())?;
+                Worker::spawn("state", files)?
+            }
+        };
+        Ok(self.files.insert(files))
+    }
+
+    /// Records how reading and saving go.
     pub(super) fn record(&self, samples: &mut Samples) {
-        samples.record(&SAVED, [], f64::from(u8::from(self.saved)));
-        samples.record(&SIZE, [], lock(&self.journal).length() as f64);
-        samples.record(&ERRORS, [], self.errors as f64);
+        self.health.record(samples, self.read);
     }
 }
 
-fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
-    journal.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn run(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
-}
-
-fn load(journal: &mut Journal, mut ledger: Ledger) -> Result<Option<(Ledger, Loaded)>, OpenError> {
-    let take = |frame: &[u8]| ledger.restore(frame).map_err(|error| error.to_string());
-    let Some(loaded) = journal.open(take)? else { return Ok(None) };
-    ledger.restored().map_err(|error| OpenError::Damaged(error.to_string()))?;
-    Ok(Some((ledger, loaded)))
+/// Waits for what was started; it stays started if it is not done by then.
+async fn take<R>(started: &mut Option<Pending<io::Result<R>>>, limit: Duration) -> io::Result<R> {
+    let Some(pending) = started else { return Err(timed_out()) };
+    let Some(result) = pending.wait(limit).await else { return Err(timed_out()) };
+    *started = None;
+    result?
 }

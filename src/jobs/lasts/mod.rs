@@ -25,6 +25,7 @@ use present::Present;
 pub use lookup::{Answer, Question};
 pub(super) use metrics::definitions;
 pub(super) use present::AHEAD;
+pub(super) use record::LastChanges;
 pub use record::Unreadable;
 pub use selection::Selection;
 

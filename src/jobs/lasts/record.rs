@@ -1,5 +1,7 @@
 //! What is known, as records for the disk: one for each name, and one for what is counted.
 
+use std::collections::BTreeSet;
+
 use super::Lasts;
 use super::entry::Entry;
 
@@ -17,22 +19,42 @@ const FOLDED: &[u8] = b"folded";
 #[error("a record of last jobs cannot be read")]
 pub struct Unreadable;
 
+/// The names that differ from the disk.
+#[derive(Debug, Default)]
+pub struct LastChanges {
+    names: BTreeSet<Box<str>>,
+    folded: bool,
+}
+
 impl Lasts {
-    /// The records that changed since the last call.
-    pub fn drain_changes(&mut self) -> Vec<Change> {
-        let changed = std::mem::take(&mut self.changed);
-        let mut changes: Vec<Change> = Vec::with_capacity(changed.len() + 1);
-        for key in changed {
-            match self.entries.get(&key) {
-                // What cannot be encoded does not exist; should it, the old record stays.
-                Some(entry) => changes.extend(encoded(&key, entry).map(|(key, v)| (key, Some(v)))),
-                None => changes.push((key_of(&key), None)),
-            }
-        }
-        if std::mem::take(&mut self.folded_changed) {
-            changes.push((FOLDED.to_vec(), Some(self.folded.to_le_bytes().to_vec())));
-        }
-        changes
+    /// Returns the records that changed since they were handed over last.
+    pub fn changed_records(&self) -> impl Iterator<Item = Change> {
+        let names = self.changed.iter().filter_map(|key| match self.entries.get(key) {
+            // What cannot be encoded does not exist; should it, the old record stays.
+            Some(entry) => encoded(key, entry).map(|(key, value)| (key, Some(value))),
+            None => Some((key_of(key), None)),
+        });
+        let folded = self
+            .folded_changed
+            .then(|| (FOLDED.to_vec(), Some(self.folded.to_le_bytes().to_vec())));
+        names.chain(folded)
+    }
+
+    /// Hands over the names that changed; what changes from here on is remembered.
+    pub fn hand_over(&mut self) -> LastChanges {
+        let folded = std::mem::take(&mut self.folded_changed);
+        LastChanges { names: std::mem::take(&mut self.changed), folded }
+    }
+
+    /// Takes back what was handed over and did not reach the disk.
+    pub fn take_back(&mut self, changes: LastChanges) {
+        self.changed.extend(changes.names);
+        self.folded_changed |= changes.folded;
+    }
+
+    /// Begins to count jobs whose names had no room at 0.
+    pub fn restart_folded(&mut self) {
+        self.folded = 0;
     }
 
     /// All records.
@@ -96,4 +118,14 @@ fn key_of(name: &str) -> Vec<u8> {
 
 fn encoded(key: &str, entry: &Entry) -> Option<(Vec<u8>, Vec<u8>)> {
     Some((key_of(key), postcard::to_allocvec(entry).ok()?))
+}
+
+#[cfg(test)]
+impl Lasts {
+    /// Returns the records that changed, as if they were written at once.
+    pub(super) fn drain_changes(&mut self) -> Vec<Change> {
+        let changes = self.changed_records().collect();
+        self.hand_over();
+        changes
+    }
 }

@@ -1,0 +1,231 @@
+//! The files of one site: the journal of its present server, and a mark that says which server was polled
+//! last. Totals go on only from the journal that was in force last: if a site went to another server and came
+//! back, Prometheus saw a reset in between, and the old totals would count twice.
+
+use std::fs;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::atomic;
+use super::directory::{Claim, Directory};
+use super::journal::{AppendError, Header, Journal, Loaded, OpenError};
+
+/// The files of one site, on the thread that owns them. Everything but [`SiteFiles::claim`] blocks.
+#[derive(Debug)]
+pub struct SiteFiles {
+    claim: Claim,
+    header: Header,
+    journal: Journal,
+    mark: PathBuf,
+    /// The mark on disk is known to name this server.
+    marked: bool,
+}
+
+/// The result of loading the journal of a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumed {
+    /// The file that was read.
+    pub loaded: Loaded,
+    /// The server was the one that was polled last, so that totals go on.
+    pub last_in_force: bool,
+}
+
+impl SiteFiles {
+    /// Waits until nobody else in this process has the files of the site, and claims them.
+    pub async fn claim(directory: &Directory, header: Header) -> Self {
+        let mark = directory.mark_file(&header.site);
+        let name = mark.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let claim = directory.claim(&name).await;
+        let journal =
+            Journal::new(directory.site_file(&header.site, &header.server), header.clone());
+        Self { claim, header, journal, mark, marked: false }
+    }
+
+    /// Reads the journal, and hands each of its transactions to `take`. `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or is not usable.
+    pub fn load(
+        &mut self,
+        take: impl FnMut(&[u8]) -> Result<(), OpenError>,
+    ) -> Result<Option<Resumed>, OpenError> {
+        let last = self.last_in_force()?;
+        let loaded = self.journal.open(take)?;
+        self.marked = last.as_ref() == Some(&self.header.server);
+        let last_in_force = last.is_none() || self.marked;
+        Ok(loaded.map(|loaded| Resumed { loaded, last_in_force }))
+    }
+
+    /// Returns the server that was polled last for this site, as far as is known.
+    fn last_in_force(&self) -> io::Result<Option<String>> {
+        if let Some(server) = self.claim.directory().last_server(&self.header.site) {
+            return Ok(Some(server));
+        }
+        match read_mark(&self.mark) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            // Totals that begin at 0 count nothing twice.
+            Err(error) if error.kind() == ErrorKind::InvalidData => Ok(Some(String::new())),
+            mark => mark.map(|mark| Some(mark.server)),
+        }
+    }
+
+    /// Sets the journal's file aside, and returns its new path.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be renamed.
+    pub fn set_aside(&mut self) -> io::Result<PathBuf> {
+        atomic::set_aside(self.journal.path())
+    }
+
+    /// Says that numbers of this server are shown from now on.
+    pub fn put_in_force(&self) {
+        self.claim.directory().set_last_server(&self.header);
+    }
+
+    /// Adds one transaction, and syncs it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written, or the file is not the one that was opened.
+    pub fn append(&mut self, payload: &[u8]) -> Result<(), AppendError> {
+        self.claim.directory().check_lock()?;
+        self.journal.append(payload)?;
+        Ok(self.write_mark()?)
+    }
+
+    /// Replaces the journal by these parts, at once. A file in its place that is not known is set aside;
+    /// returns its new path.
+    ///
+    /// # Errors
+    ///
+    /// If the parts cannot be had or written; the old file is then still there.
+    pub fn rewrite(
+        &mut self,
+        parts: impl Iterator<Item = io::Result<Vec<u8>>>,
+    ) -> io::Result<Option<PathBuf>> {
+        self.claim.directory().check_lock()?;
+        let aside = self.journal.rewrite(parts)?;
+        // After the totals: a crash in between must not find old totals in force.
+        self.write_mark()?;
+        Ok(aside)
+    }
+
+    fn write_mark(&mut self) -> io::Result<()> {
+        if !self.marked {
+            write_mark(&self.mark, &self.header)?;
+            self.marked = true;
+        }
+        Ok(())
+    }
+
+    /// Returns the journal.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+}
+
+/// Reads the mark of a site: the header of the journal that was in force last.
+pub(super) fn read_mark(path: &Path) -> io::Result<Header> {
+    let bytes = fs::read(path)?;
+    serde_json::from_slice(&bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+}
+
+/// Writes the mark of a site.
+pub(super) fn write_mark(path: &Path, header: &Header) -> io::Result<()> {
+    let mark = serde_json::to_vec(header).map_err(io::Error::other)?;
+    atomic::replace(path, |out| out.write_all(&mark)).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "https://a:1556/netbackup";
+    const B: &str = "https://b:1556/netbackup";
+
+    async fn files(directory: &Directory, site: &str, server: &str) -> SiteFiles {
+        let header = Header { site: site.to_owned(), server: server.to_owned() };
+        SiteFiles::claim(directory, header).await
+    }
+
+    /// Loads, and saves as the ledger does. Returns whether totals go on.
+    async fn run(directory: &Directory, site: &str, server: &str) -> Option<bool> {
+        let mut files = files(directory, site, server).await;
+        let resumed = files.load(|_| Ok(())).unwrap();
+        files.put_in_force();
+        match &resumed {
+            Some(resumed) if resumed.last_in_force => files.append(b"more").unwrap(),
+            _ => drop(files.rewrite(std::iter::once(Ok(b"all".to_vec()))).unwrap()),
+        }
+        resumed.map(|resumed| resumed.last_in_force)
+    }
+
+    #[tokio::test]
+    async fn totals_go_on_from_the_last_server_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        // Each in a process of its own, and all in one.
+        for restart in [true, false] {
+            let path = folder.path().join(restart.to_string());
+            let mut directory = Directory::open(&path).unwrap();
+            let steps = [
+                ("x", A, None),
+                ("y", B, None),
+                ("x", A, Some(true)),
+                ("x", B, None),
+                ("x", A, Some(false)),
+                ("x", A, Some(true)),
+                ("x", B, Some(false)),
+                ("y", B, Some(true)),
+            ];
+            for (number, (site, server, expected)) in steps.into_iter().enumerate() {
+                if restart {
+                    drop(directory);
+                    directory = Directory::open(&path).unwrap();
+                }
+                assert_eq!(run(&directory, site, server).await, expected, "{restart} {number}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn server_that_was_shown_but_never_saved_was_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(folder.path()).unwrap();
+        run(&directory, "x", A).await;
+        let mut other = files(&directory, "x", B).await;
+        other.load(|_| Ok(())).unwrap();
+        other.put_in_force();
+        drop(other);
+        assert_eq!(run(&directory, "x", A).await, Some(false));
+    }
+
+    #[tokio::test]
+    async fn mark_that_is_damaged_lets_no_totals_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(folder.path()).unwrap();
+        run(&directory, "x", A).await;
+        drop(directory);
+        let directory = Directory::open(folder.path()).unwrap();
+        fs::write(directory.mark_file("x"), "{").unwrap();
+        assert_eq!(run(&directory, "x", A).await, Some(false));
+        assert_eq!(run(&directory, "x", A).await, Some(true));
+        fs::remove_file(directory.mark_file("x")).unwrap();
+        drop(directory);
+        let directory = Directory::open(folder.path()).unwrap();
+        assert_eq!(run(&directory, "x", A).await, Some(true), "it was never at another server");
+    }
+
+    #[tokio::test]
+    async fn site_has_one_owner_whatever_its_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(folder.path()).unwrap();
+        let first = files(&directory, "x", A).await;
+        let second = files(&directory, "x", B);
+        let soon = std::time::Duration::from_millis(5);
+        assert!(tokio::time::timeout(soon, second).await.is_err());
+        drop(first);
+        files(&directory, "x", B).await;
+    }
+}
