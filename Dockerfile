@@ -21,7 +21,7 @@ COPY crates/otlp-sink/Cargo.toml crates/otlp-sink/
 RUN set -eu; \
     mkdir -p src benches tests/e2e crates/dashboards/src crates/nbu-sim/src crates/otlp-sink/src; \
     touch src/lib.rs crates/dashboards/src/lib.rs crates/nbu-sim/src/lib.rs crates/otlp-sink/src/lib.rs; \
-    for file in build src/main crates/nbu-sim/src/main benches/render benches/otlp benches/decode benches/ledger tests/e2e/main; do \
+    for file in build src/main crates/nbu-sim/src/main benches/render benches/scrape benches/otlp benches/decode benches/ledger tests/e2e/main; do \
       echo 'fn main() {}' >"$file.rs"; \
     done; \
     cargo build --release --locked --package nbu-otel-agent --package nbu-sim --bins --target "$(rustc -vV | sed -n 's/^host: //p')"; \

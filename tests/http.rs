@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "http/crowd.rs"]
+mod crowd;
 #[path = "http/listener.rs"]
 mod listener;
 #[path = "http/reload.rs"]

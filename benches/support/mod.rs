@@ -10,6 +10,7 @@ use nbu_otel_agent::snapshot::{Part, Snapshot, Store};
 use nbu_otel_agent::telemetry::frame::Frame;
 
 /// How many series are measured.
+#[allow(dead_code, reason = "each bench uses its part of this module")]
 pub const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 
 const SITES: usize = 8;

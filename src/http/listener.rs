@@ -15,8 +15,9 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::origin::Hosts;
 use super::serve::{self, BACKLOG};
-use super::{Config, State, display, routes};
+use super::{Config, State, display};
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,12 @@ pub struct BindError {
 /// endpoint serves it still, go there.
 #[derive(Debug)]
 pub struct Bound {
+    hosts: Hosts,
+    sockets: Sockets,
+}
+
+#[derive(Debug)]
+struct Sockets {
     address: SocketAddr,
     listeners: Vec<TcpListener>,
     /// Bound beside an old listener. It would take connections from that one if it listened, and they
@@ -51,7 +58,7 @@ impl Bound {
     ///
     /// Where the name has no address, the port is taken or not permitted.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
-        first(config, Self::plain)
+        first(config, Sockets::plain)
     }
 
     /// Binds the address of `config` while `old` goes on, which may have the same port at another
@@ -62,19 +69,47 @@ impl Bound {
     /// The same.
     pub fn bind_beside(config: &Config, old: &Listening) -> Result<Self, BindError> {
         let Some(old) = old.0.upgrade() else { return Self::bind(config) };
-        first(config, |address| match Self::plain(address) {
+        first(config, |address| match Sockets::plain(address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                Self::taking_over(address, &old)?.ok_or(error)
+                Sockets::taking_over(address, &old)?.ok_or(error)
             }
             verdict => verdict,
         })
     }
 
+    /// The address that is listened on.
+    pub fn address(&self) -> SocketAddr {
+        self.sockets.address
+    }
+
+    /// Serves until [`Server::stop`].
+    pub fn serve(self, state: Arc<State>) -> Server {
+        let Sockets { address, mut listeners, beside } = self.sockets;
+        if let Some(beside) = beside {
+            match beside.listen() {
+                Ok(listener) => listeners.push(listener),
+                // The port is ours, so it takes a system without memory. Told by `is_dead`.
+                Err(error) => {
+                    tracing::error!(%error, %address, "cannot listen any longer");
+                    listeners.clear();
+                }
+            }
+        }
+        let stop = CancellationToken::new();
+        let listeners = Arc::new(listeners);
+        let weak = Arc::downgrade(&listeners);
+        let task = tokio::spawn(serve::serve(listeners, state, self.hosts, stop.clone()));
+        Server { stop, task, listeners: weak }
+    }
+}
+
+impl Sockets {
     fn plain(address: SocketAddr) -> io::Result<Self> {
         let socket = socket(address)?;
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
-        Ok(Self { address: listener.local_addr()?, listeners: vec![listener], beside: None })
+        let address = listener.local_addr()?;
+        Ok(Self { address, listeners: vec![listener], beside: None })
     }
 
     /// With what `old` has of the port; none where it has nothing of it.
@@ -96,31 +131,6 @@ impl Bound {
         }
         let beside = if is_there { None } else { Some(Beside::bind(address, old)?) };
         Ok(Some(Self { address, listeners, beside }))
-    }
-
-    /// The address that is listened on.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Serves until [`Server::stop`].
-    pub fn serve(self, state: Arc<State>) -> Server {
-        let mut listeners = self.listeners;
-        if let Some(beside) = self.beside {
-            match beside.listen() {
-                Ok(listener) => listeners.push(listener),
-                // The port is ours, so it takes a system without memory. Told by `is_dead`.
-                Err(error) => {
-                    tracing::error!(%error, address = %self.address, "cannot listen any longer");
-                    listeners.clear();
-                }
-            }
-        }
-        let stop = CancellationToken::new();
-        let listeners = Arc::new(listeners);
-        let weak = Arc::downgrade(&listeners);
-        let task = tokio::spawn(serve::serve(listeners, routes::router(state), stop.clone()));
-        Server { stop, task, listeners: weak }
     }
 }
 
@@ -167,7 +177,7 @@ impl Drop for Shared {
 /// The first address of the host that can be had.
 fn first(
     config: &Config,
-    bind: impl Fn(SocketAddr) -> io::Result<Bound>,
+    bind: impl Fn(SocketAddr) -> io::Result<Sockets>,
 ) -> Result<Bound, BindError> {
     let fail = |source: io::Error| {
         let hint = match source.kind() {
@@ -187,7 +197,7 @@ fn first(
     addresses.sort_by_key(SocketAddr::is_ipv6);
     for address in addresses {
         match bind(address) {
-            Ok(bound) => return Ok(bound),
+            Ok(sockets) => return Ok(Bound { hosts: Hosts::new(&config.host), sockets }),
             Err(error) => last = error,
         }
     }

@@ -1,8 +1,13 @@
 //! The HTTP endpoint: bytes that were rendered before the request came.
 
+mod connection;
+mod connections;
+mod encoding;
 mod listener;
+mod origin;
 mod reload;
 mod routes;
+mod scrapes;
 mod serve;
 mod status_page;
 

@@ -6,18 +6,29 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State as Extract;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::State;
+use super::origin::Refused;
+use super::routes::Endpoint;
 
 /// How long the supervisor may take to accept the request: it may be busy with another.
 const TAKEN: Duration = Duration::from_secs(5);
 
 /// How long it may take for the verdict. What hangs longer is a file system or a resolver.
 const DONE: Duration = Duration::from_secs(60);
+
+/// Requests that wait for a verdict; more are refused, so that they leave connections to others.
+const MAX_WAITING: usize = 128;
+
+const TOO_MANY: &str = "503: too many reloads are waiting; try again later\n";
+
+pub(super) fn places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(MAX_WAITING))
+}
 
 /// A request to read the configuration anew, on its way to the supervisor.
 #[derive(Debug)]
@@ -48,7 +59,9 @@ pub enum ReloadResult {
 
 pub(super) async fn reload(
     Extract(state): Extract<Arc<State>>,
+    Extract(Endpoint { hosts, reloads, .. }): Extract<Endpoint>,
     method: Method,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     if method != Method::POST && method != Method::PUT {
@@ -60,10 +73,19 @@ pub(super) async fn reload(
         let hint = "403: reloads over HTTP are off; set server.lifecycle: true, or send SIGHUP\n";
         return (StatusCode::FORBIDDEN, hint).into_response();
     }
-    if is_of_another_page(&headers) {
-        let hint = "403: pages of other origins cannot ask for a reload\n";
+    if let Err(refused) = hosts.check(&uri, &headers) {
+        let hint = match refused {
+            Refused::Host => {
+                "403: the header Host names another machine; ask by localhost, a loopback address, or \
+                 the name or address in server.host\n"
+            }
+            Refused::Origin => "403: pages of other origins cannot ask for a reload\n",
+        };
         return (StatusCode::FORBIDDEN, hint).into_response();
     }
+    let Ok(_place) = reloads.try_acquire() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, TOO_MANY).into_response();
+    };
     match ask(&state.reload).await {
         Ok(Ok(answer)) => Json(answer).into_response(),
         Ok(Err(error)) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
@@ -81,7 +103,7 @@ async fn ask(
     match timeout(TAKEN, supervisor.send(ReloadRequest { reply })).await {
         Ok(Ok(())) => {}
         Ok(Err(_)) => return Err(ENDING),
-        Err(_) => return Err("503: too many reloads are waiting; try again later\n"),
+        Err(_) => return Err(TOO_MANY),
     }
     match timeout(DONE, verdict).await {
         Ok(Ok(verdict)) => Ok(verdict),
@@ -90,47 +112,9 @@ async fn ask(
     }
 }
 
-/// Whether a browser sent this for a page that is not of this endpoint. Nobody else sends the headers.
-fn is_of_another_page(headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let foreign_origin = headers.get_all(header::ORIGIN).iter().any(|origin| {
-        let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-        !matches!((origin, host), (Some((_, origin)), Some(host)) if origin.eq_ignore_ascii_case(host))
-    });
-    let own_site = ["same-origin", "none"];
-    let foreign_site = headers.get_all("sec-fetch-site").iter().any(|site| {
-        !site.to_str().is_ok_and(|site| own_site.contains(&site.to_ascii_lowercase().as_str()))
-    });
-    foreign_origin || foreign_site
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_pages_of_the_endpoint_itself_are_its_own() {
-        for (fields, foreign) in [
-            (&[("host", "a:9440")][..], false),
-            (&[("host", "a:9440"), ("origin", "http://a:9440")], false),
-            (&[("host", "a.example"), ("origin", "https://A.example")], false),
-            (&[("host", "a:9440"), ("origin", "http://b:9440")], true),
-            (&[("host", "a:9440"), ("origin", "http://a:80")], true),
-            (&[("host", "a:9440"), ("origin", "http://a:9440"), ("origin", "http://b")], true),
-            (&[("host", "a:9440"), ("origin", "null")], true),
-            (&[("origin", "http://a:9440")], true),
-            (&[("host", "a:9440"), ("sec-fetch-site", "none")], false),
-            (&[("host", "a:9440"), ("sec-fetch-site", "same-origin")], false),
-            (&[("host", "a:9440"), ("sec-fetch-site", "cross-site")], true),
-            (&[("host", "a:9440"), ("sec-fetch-site", "same-site")], true),
-        ] {
-            let mut headers = HeaderMap::new();
-            for (name, value) in fields {
-                headers.append(*name, value.parse().unwrap());
-            }
-            assert_eq!(is_of_another_page(&headers), foreign, "{fields:?}");
-        }
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_supervisor_that_takes_or_answers_nothing_is_not_waited_for_without_end() {

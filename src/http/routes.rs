@@ -6,15 +6,37 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State as Extract;
+use axum::extract::{FromRef, State as Extract};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
+use tokio::sync::Semaphore;
 
+use super::connections::{Connections, Scrape};
+use super::encoding::accepts_gzip;
+use super::origin::Hosts;
+use super::scrapes::Scrapes;
 use super::{State, reload, status_page};
-use crate::telemetry::exposition::CONTENT_TYPE;
+use crate::telemetry::exposition::{CONTENT_TYPE, Chunks};
 
-pub(super) fn router(state: Arc<State>) -> Router {
+/// What the handlers of one listener read.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    state: Arc<State>,
+    pub(super) hosts: Arc<Hosts>,
+    /// Places of requests for a reload that wait for their verdict.
+    pub(super) reloads: Arc<Semaphore>,
+    scrapes: Arc<Scrapes>,
+}
+
+impl FromRef<Endpoint> for Arc<State> {
+    fn from_ref(endpoint: &Endpoint) -> Self {
+        Self::clone(&endpoint.state)
+    }
+}
+
+pub(super) fn router(state: Arc<State>, hosts: Hosts, connections: Arc<Connections>) -> Router {
+    let (hosts, scrapes) = (Arc::new(hosts), Arc::new(Scrapes::new(connections)));
     Router::new()
         .route("/", get(landing))
         .route("/health", get(health))
@@ -22,7 +44,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/-/ready", get(ready))
         .route("/-/reload", any(reload::reload))
         .fallback(exposition)
-        .with_state(state)
+        .with_state(Endpoint { state, hosts, reloads: reload::places(), scrapes })
 }
 
 async fn landing(Extract(state): Extract<Arc<State>>) -> Response {
@@ -55,7 +77,7 @@ async fn health(Extract(state): Extract<Arc<State>>) -> Response {
 }
 
 async fn exposition(
-    Extract(state): Extract<Arc<State>>,
+    Extract(Endpoint { state, scrapes, .. }): Extract<Endpoint>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -68,12 +90,27 @@ async fn exposition(
     if method != Method::GET && method != Method::HEAD {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
     }
+    let Some(place) = scrapes.place().await else {
+        let hint =
+            "503: too many scrapes are in flight; scrape less often, or from fewer clients\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], hint)
+            .into_response();
+    };
     let gzip = accepts_gzip(&headers);
     let renderer = Arc::clone(&state.renderer);
     let Ok(chunks) = tokio::task::spawn_blocking(move || renderer.scrape(gzip)).await else {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the exposition could not be made\n")
             .into_response();
     };
+    let page = chunks.iter().max_by_key(|chunk| chunk.len());
+    let page = page.map_or((0, 0), |chunk| (chunk.as_ptr().addr(), chunk.len()));
+    let mut response = page_response(chunks, gzip);
+    // The connection has it until the page is sent.
+    response.extensions_mut().insert(Arc::new(Scrape { _place: place, page }));
+    response
+}
+
+fn page_response(chunks: Chunks, gzip: bool) -> Response {
     let length: usize = chunks.iter().map(Bytes::len).sum();
     let chunks = chunks.into_iter().map(Ok::<_, Infallible>);
     let mut response = Response::new(Body::from_stream(futures_util::stream::iter(chunks)));
@@ -85,50 +122,4 @@ async fn exposition(
         fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
-}
-
-/// Whether the client takes gzip (RFC 9110, section 12.5.3): named, or by `*`, with a weight above
-/// zero.
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let mut others = false;
-    for field in headers.get_all(header::ACCEPT_ENCODING) {
-        for item in field.to_str().unwrap_or_default().split(',') {
-            let mut parts = item.split(';').map(str::trim);
-            let coding = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let weight = parts
-                .find_map(|part| part.strip_prefix("q="))
-                .map_or(1.0, |q| q.parse::<f32>().unwrap_or(0.0));
-            match coding.as_str() {
-                "gzip" | "x-gzip" => return weight > 0.0,
-                "*" => others = weight > 0.0,
-                _ => {}
-            }
-        }
-    }
-    others
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gzip_is_sent_to_those_who_take_it() {
-        let cases = [
-            ("gzip", true),
-            ("deflate, gzip;q=0.5", true),
-            ("gzip;q=0", false),
-            ("gzip;q=0.0, *", false),
-            ("*", true),
-            ("*;q=0", false),
-            ("identity", false),
-            ("", false),
-            ("gzip;q=x", false),
-        ];
-        for (value, expected) in cases {
-            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, value.parse().unwrap())]);
-            assert_eq!(accepts_gzip(&headers), expected, "{value}");
-        }
-        assert!(!accepts_gzip(&HeaderMap::new()));
-    }
 }

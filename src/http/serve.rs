@@ -1,39 +1,36 @@
-//! Serves a listener: bounded connections, none that can be held open for nothing.
+//! Serves a listener: a bounded number of connections, none of which keeps others out.
 
 use std::future::poll_fn;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use rustix::io::Errno;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Connections at once; more wait in the listener's backlog.
-const MOST: usize = 512;
+use super::connections::{Connections, MAX_CONNECTIONS};
+use super::origin::Hosts;
+use super::{State, connection, routes};
 
-/// How long a client may take for the head of a request, and a connection may idle: longer than the
-/// minute between two scrapes, so that scrapers keep theirs.
-const HEAD: Duration = Duration::from_secs(75);
-
-/// How long a connection may live; a response that is under way then may end.
-const LIFE: Duration = Duration::from_secs(600);
-
-/// How long that response may take: a client that does not read cannot hold a page for ever.
-const LAST: Duration = Duration::from_secs(30);
+/// How often connections are looked at that take too long.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long requests in flight may take once the listener closes.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Pause after an accept that failed (no descriptors left): the next one would fail too.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Delay after an accept that failed: the next one would fail too.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// How often the log says that connections cannot be accepted.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Connections that wait to be accepted.
 pub(super) const BACKLOG: u32 = 1024;
@@ -42,54 +39,104 @@ pub(super) const BACKLOG: u32 = 1024;
 /// connected here gets an answer here.
 const LINGER: Duration = Duration::from_millis(50);
 
-/// How long who is connected may take for the first byte of a request once the listener closes.
-const FIRST: Duration = Duration::from_secs(1);
-
 /// Serves until `stop`, then lets requests in flight end for a short while.
 pub(super) async fn serve(
     listeners: Arc<Vec<TcpListener>>,
-    router: Router,
+    state: Arc<State>,
+    hosts: Hosts,
     stop: CancellationToken,
 ) {
     if listeners.is_empty() {
         return;
     }
-    let mut connections = Connections::new(router, stop.clone());
+    let list = Arc::new(Connections::default());
+    let router = routes::router(state, hosts, Arc::clone(&list));
+    let mut acceptor = Acceptor::new(list, router, stop.clone());
     tokio::select! {
         () = stop.cancelled() => {}
-        () = connections.accept(&listeners) => {}
+        () = acceptor.sweep() => {}
+        () = acceptor.accept(&listeners) => {}
     }
-    let _ = tokio::time::timeout(LINGER, connections.accept(&listeners)).await;
-    connections.drain(&listeners);
+    let _ = timeout(LINGER, acceptor.accept(&listeners)).await;
+    acceptor.drain(&listeners);
     drop(listeners);
-    let drained = async { while connections.tasks.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(DRAIN, drained).await;
+    let drained = async { while acceptor.tasks.join_next().await.is_some() {} };
+    let _ = timeout(DRAIN, drained).await;
     // What is left is dropped with the set.
 }
 
-struct Connections {
+struct Acceptor {
+    list: Arc<Connections>,
     tasks: JoinSet<()>,
     places: Arc<Semaphore>,
     router: Router,
     stop: CancellationToken,
+    warned: Option<Instant>,
 }
 
-impl Connections {
-    fn new(router: Router, stop: CancellationToken) -> Self {
-        Self { tasks: JoinSet::new(), places: Arc::new(Semaphore::new(MOST)), router, stop }
+impl Acceptor {
+    fn new(list: Arc<Connections>, router: Router, stop: CancellationToken) -> Self {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        Self { list, tasks: JoinSet::new(), places, router, stop, warned: None }
+    }
+
+    fn sweep(&self) -> impl Future<Output = ()> + use<> {
+        let list = Arc::clone(&self.list);
+        async move {
+            let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+            loop {
+                ticks.tick().await;
+                list.sweep();
+            }
+        }
     }
 
     async fn accept(&mut self, listeners: &[TcpListener]) {
         loop {
             while self.tasks.try_join_next().is_some() {}
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
             match next(listeners).await {
-                Ok(stream) => self.spawn(stream, Some(place)),
+                Ok((stream, peer)) => {
+                    let place = self.place().await;
+                    self.spawn(stream, peer.ip(), place);
+                }
                 Err(error) => {
-                    tracing::debug!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(PAUSE).await;
+                    self.warn(&error);
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
+        }
+    }
+
+    /// Waits for a place, and closes what others can best do without.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        loop {
+            if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+                return Some(place);
+            }
+            self.list.make_room();
+            let place = Arc::clone(&self.places).acquire_owned();
+            if let Ok(place) = timeout(ACCEPT_RETRY_DELAY, place).await {
+                return place.ok();
+            }
+        }
+    }
+
+    fn warn(&mut self, error: &io::Error) {
+        let errno = Errno::from_io_error(error);
+        if !matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) {
+            tracing::debug!(%error, "a connection could not be accepted");
+            return;
+        }
+        // Its descriptor serves who comes next.
+        self.list.make_room();
+        if self.warned.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL) {
+            self.warned = Some(Instant::now());
+            tracing::error!(
+                %error,
+                "connections cannot be accepted: raise the limit of open files (LimitNOFILE of the \
+                 unit, ulimit -n), or poll fewer sites; process_open_fds and process_max_fds show \
+                 how many there are"
+            );
         }
     }
 
@@ -98,23 +145,25 @@ impl Connections {
         for listener in listeners {
             // The system is asked itself: the runtime may not have heard of the latest yet.
             for _ in 0..BACKLOG {
-                let stream = match SockRef::from(listener).accept() {
-                    Ok((socket, _)) => std::net::TcpStream::from(socket),
+                let (socket, peer) = match SockRef::from(listener).accept() {
+                    Ok(accepted) => accepted,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     // That one is gone; the next may be there.
                     Err(_) => continue,
                 };
+                let stream = std::net::TcpStream::from(socket);
                 let stream =
                     stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-                if let Ok(stream) = stream {
-                    self.spawn(stream, None);
+                if let (Ok(stream), Some(peer)) = (stream, peer.as_socket()) {
+                    self.spawn(stream, peer.ip(), None);
                 }
             }
         }
     }
 
-    fn spawn(&mut self, stream: TcpStream, place: Option<OwnedSemaphorePermit>) {
-        let served = connection(stream, self.router.clone(), self.stop.clone());
+    fn spawn(&mut self, stream: TcpStream, peer: IpAddr, place: Option<OwnedSemaphorePermit>) {
+        let entry = self.list.add(peer);
+        let served = connection::serve(stream, entry, self.router.clone(), self.stop.clone());
         self.tasks.spawn(async move {
             served.await;
             drop(place);
@@ -123,53 +172,14 @@ impl Connections {
 }
 
 /// The next connection to any of them.
-async fn next(listeners: &[TcpListener]) -> io::Result<TcpStream> {
+async fn next(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
     poll_fn(|context| {
         for listener in listeners {
             if let Poll::Ready(accepted) = listener.poll_accept(context) {
-                return Poll::Ready(accepted.map(|(stream, _)| stream));
+                return Poll::Ready(accepted);
             }
         }
         Poll::Pending
     })
     .await
-}
-
-/// Waits until a client sends something; `false` where it takes too long. A connection that is shut
-/// down before is closed without an answer, though its request may be on the way.
-async fn begins(stream: &TcpStream, stop: &CancellationToken) -> bool {
-    let ended = async {
-        stop.cancelled().await;
-        tokio::time::sleep(FIRST).await;
-    };
-    let mut first = [0];
-    tokio::select! {
-        biased;
-        sent = stream.peek(&mut first) => sent.is_ok(),
-        () = ended => false,
-        () = tokio::time::sleep(HEAD) => false,
-    }
-}
-
-async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
-    if !begins(&stream, &stop).await {
-        return;
-    }
-    let service = TowerToHyperService::new(router);
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        // A client may close its side once it has asked (`nc -N`, some probes).
-        .half_close(true)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut served = std::pin::pin!(served);
-    // How a connection ends is its client's affair. What it sent is read before it is shut down.
-    tokio::select! {
-        biased;
-        _ = served.as_mut() => return,
-        () = stop.cancelled() => {}
-        () = tokio::time::sleep(LIFE) => {}
-    }
-    served.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(LAST, served).await;
 }

@@ -9,7 +9,8 @@ use nbu_otel_agent::http::{Bound, Server, State};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{PATIENCE, eventually, free_port};
+use crate::support::process::port as free_port;
+use crate::support::{PATIENCE, eventually};
 use crate::{listen, state};
 
 const ASK: &[u8] = b"GET /-/healthy HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";

@@ -110,20 +110,32 @@ async fn it_is_served_only_while_the_configuration_says_so() {
 async fn pages_of_other_origins_cannot_ask() {
     let mut endpoint = serve();
     let own = endpoint.url.strip_suffix("/-/reload").unwrap().to_owned();
-    for (name, value) in [
-        ("origin", "http://evil.example.com"),
-        ("origin", "http://127.0.0.1:1"),
-        ("origin", "null"),
-        ("sec-fetch-site", "cross-site"),
+    for fields in [
+        &[("origin", "http://evil.example.com")][..],
+        &[("origin", "http://127.0.0.1:1")],
+        &[("origin", "null")],
+        &[("sec-fetch-site", "cross-site")],
+        // A name of somebody else that resolves to this machine.
+        &[("host", "evil")],
+        &[("host", "evil"), ("origin", "http://evil")],
+        &[("host", "evil:9440"), ("origin", "http://evil:9440"), ("sec-fetch-site", "same-origin")],
     ] {
-        let response = endpoint.request(Method::POST).header(name, value).send().await.unwrap();
-        assert_eq!(response.status(), 403, "{name}: {value}");
+        let mut request = endpoint.request(Method::POST);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        assert_eq!(request.send().await.unwrap().status(), 403, "{fields:?}");
     }
     assert_eq!(endpoint.requests.len(), 0);
     let request = endpoint.request(Method::POST);
     let request = request.header("origin", own).header("sec-fetch-site", "same-origin").send();
     let (response, ()) = tokio::join!(request, endpoint.answer(Err("wrong".into())));
     assert_eq!(response.unwrap().status(), 400, "the endpoint's own pages can");
+    for host in ["localhost", "localhost.:19440", "[::1]:9440"] {
+        let request = endpoint.request(Method::POST).header("host", host).send();
+        let (response, ()) = tokio::join!(request, endpoint.answer(Err("wrong".into())));
+        assert_eq!(response.unwrap().status(), 400, "{host}, through a tunnel for example");
+    }
     endpoint.server.stop().await;
 }
 
