@@ -267,6 +267,7 @@ async fn otlp(config: &Config) -> Report {
         (Signal::Metrics, otlp.metrics, otlp.metrics_to.timeout),
         (Signal::Traces, otlp.traces, otlp.traces_to.timeout),
     ];
+    let mut unsupported = Vec::new();
     for (signal, wanted, timeout) in signals {
         if !wanted {
             continue;
@@ -277,7 +278,19 @@ async fn otlp(config: &Config) -> Report {
         let endpoint = transport.endpoint(signal);
         match transport.send(signal, empty.into(), Instant::now() + timeout).await {
             Ok(_) => report.ok(&step, format!("{endpoint} accepts")),
+            Err(error) if error.kind.is_unsupported() => {
+                unsupported.push((step, format!("{endpoint} does not take it: {error}")));
+            }
             Err(error) => report.fail(&step, format!("{endpoint}: {error}")),
+        }
+    }
+    let advice = "where that is right, leave the signal out of opentelemetry.signals";
+    for (step, message) in &unsupported {
+        // One of two signals may be left out; a receiver that takes nothing is the wrong one.
+        if unsupported.len() < usize::from(otlp.metrics) + usize::from(otlp.traces) {
+            report.warn(step, format!("{message}; {advice}"));
+        } else {
+            report.fail(step, message);
         }
     }
     report

@@ -101,7 +101,14 @@ static OTLP_EXPORTS: Metric<2> = Metric::counter(
     "nbu.agent.otlp.exports",
     "{export}",
     &["signal", "result"],
-    "OTLP exports by signal and result: success, partial, or the kind of failure.",
+    "OTLP exports by signal and result: success, partial, unsupported (the receiver does not take the signal), or the kind of failure.",
+)
+.of_agent();
+static OTLP_SUPPORTED: Metric<1> = Metric::gauge(
+    "nbu.agent.otlp.signal_supported",
+    "",
+    &["signal"],
+    "1 once the receiver took the signal; 0 where it answered that it does not take it (UNIMPLEMENTED, 404, 405, 415), and is asked again once an hour.",
 )
 .of_agent();
 static OTLP_POINTS: Metric<2> = Metric::counter(
@@ -157,6 +164,7 @@ pub fn definitions() -> Vec<&'static Definition> {
         CONFIG_LAST_OK_TIME.definition(),
         CONFIG_RELOADS.definition(),
         OTLP_EXPORTS.definition(),
+        OTLP_SUPPORTED.definition(),
         OTLP_POINTS.definition(),
         OTLP_REQUESTS.definition(),
         OTLP_BYTES.definition(),
@@ -324,6 +332,9 @@ impl AgentState {
             }
             samples.record(&OTLP_REQUESTS, [name], signal.requests as f64);
             samples.record(&OTLP_BYTES, [name], signal.bytes as f64);
+            if let Some(supported) = signal.supported {
+                samples.record(&OTLP_SUPPORTED, [name], f64::from(u8::from(supported)));
+            }
             if let Some(seconds) = signal.last_success {
                 samples.record(&OTLP_LAST_SUCCESS, [name], seconds);
             }

@@ -63,6 +63,7 @@ impl Tracing {
         if !config.traces {
             return None;
         }
+        stats.ask_anew(Signal::Traces);
         let runtime = Handle::current();
         let health = Health::new(Signal::Traces, transport.endpoint(Signal::Traces));
         let resource = resource.to_sdk();
@@ -216,6 +217,11 @@ impl fmt::Debug for Exporter {
 
 impl SpanExporter for Exporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let endpoint = self.transport.endpoint(Signal::Traces);
+        let closed = self.stats.gate(Signal::Traces).closed(endpoint);
+        if closed.is_some_and(|closed| closed.error.kind.is_unsupported()) {
+            return Ok(());
+        }
         let spans = batch.len() as u64;
         let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
         let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
@@ -251,8 +257,13 @@ impl Exporter {
                 (kind, Items { accepted: spans - rejected, rejected, dropped: 0 })
             }
             Err(error) => {
-                health.failed(error, None);
-                (ExportResult::Failed(error.kind), Items { dropped: spans, ..Items::default() })
+                if error.kind.is_unsupported() {
+                    health.unsupported(error);
+                } else {
+                    health.failed(error, None);
+                }
+                let dropped = Items { dropped: spans, ..Items::default() };
+                (ExportResult::failed(error.kind), dropped)
             }
         };
         self.stats.export(Signal::Traces, result, items, took);

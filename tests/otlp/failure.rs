@@ -88,10 +88,8 @@ async fn what_a_retry_cannot_mend_is_sent_once() {
     let cases = [
         (Protocol::Grpc, Behaviour::GrpcStatus(3), Kind::InvalidArgument),
         (Protocol::Grpc, Behaviour::GrpcStatus(8), Kind::ResourceExhausted),
-        (Protocol::Grpc, Behaviour::GrpcStatus(12), Kind::Unimplemented),
         (Protocol::Grpc, Behaviour::GrpcStatus(16), Kind::Unauthenticated),
         (Protocol::HttpProtobuf, Behaviour::HttpStatus(400), Kind::InvalidArgument),
-        (Protocol::HttpProtobuf, Behaviour::HttpStatus(404), Kind::Http404),
         (Protocol::HttpProtobuf, Behaviour::HttpStatus(413), Kind::TooLarge),
         (Protocol::HttpProtobuf, Behaviour::HttpStatus(500), Kind::Http5xx),
     ];

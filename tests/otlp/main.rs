@@ -9,5 +9,6 @@ mod lifecycle;
 mod measure;
 mod secrets;
 mod support;
+mod throttling;
 mod tls;
 mod traces;

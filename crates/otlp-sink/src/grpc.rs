@@ -1,6 +1,5 @@
 //! OTLP over gRPC.
 
-use std::future::pending;
 use std::sync::Arc;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
@@ -24,7 +23,7 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
 
 use crate::Tls;
-use crate::state::{Behaviour, ReceivedRequest, Signal, State, Transport};
+use crate::state::{Answer, ReceivedRequest, Signal, State, Transport};
 use crate::view::point_count;
 
 #[derive(Clone)]
@@ -61,23 +60,45 @@ pub(crate) async fn serve(
         .await
 }
 
-impl Service {
-    /// Waits, refuses or goes on as the sink was told; the rejected count and
-    /// its message where the answer is a partial success.
-    async fn answer(behaviour: Behaviour) -> Result<Option<(i64, String)>, Status> {
-        match behaviour {
-            Behaviour::Accept => Ok(None),
-            Behaviour::Delay(pause) => {
-                tokio::time::sleep(pause).await;
-                Ok(None)
-            }
-            Behaviour::Hang => pending().await,
-            Behaviour::GrpcStatus(code) => Err(Status::new(Code::from_i32(code), "as told")),
-            Behaviour::LoseAnswer => Err(Status::unavailable("the answer is lost")),
-            Behaviour::HttpStatus(status) => Err(Status::unavailable(format!("HTTP {status}"))),
-            Behaviour::PartialSuccess { rejected, message } => Ok(Some((rejected, message))),
-        }
-    }
+/// google.rpc.Status with a google.rpc.RetryInfo in its details.
+#[derive(Clone, PartialEq, prost::Message)]
+struct RichStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Detail>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Detail {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(message, optional, tag = "2")]
+    value: Option<RetryInfo>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    retry_delay: Option<Delay>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Delay {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+fn refuse(code: i32, delay: Option<std::time::Duration>) -> Status {
+    let Some(delay) = delay else { return Status::new(Code::from_i32(code), "as told") };
+    let seconds = i64::try_from(delay.as_secs()).unwrap_or(i64::MAX);
+    let nanos = i32::try_from(delay.subsec_nanos()).unwrap_or(0);
+    let value = Some(RetryInfo { retry_delay: Some(Delay { seconds, nanos }) });
+    let type_url = "type.googleapis.com/google.rpc.RetryInfo".to_owned();
+    let details = RichStatus { code, details: vec![Detail { type_url, value }] };
+    Status::with_details(Code::from_i32(code), "as told", details.encode_to_vec().into())
 }
 
 fn received(signal: Signal, metadata: &MetadataMap, bytes: usize, items: usize) -> ReceivedRequest {
@@ -105,11 +126,15 @@ impl MetricsService for Service {
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         let (metadata, _, message) = request.into_parts();
         let (bytes, items) = (message.encoded_len(), point_count(&message));
-        let behaviour = self.0.arrived(received(Signal::Metrics, &metadata, bytes, items));
-        if behaviour == Behaviour::LoseAnswer {
-            self.0.accept_metrics(message.clone());
-        }
-        let partial = Self::answer(behaviour).await?;
+        let received = received(Signal::Metrics, &metadata, bytes, items);
+        let partial = match self.0.arrived(received).answer(Signal::Metrics).await {
+            Answer::Refuse { code, delay, .. } => return Err(refuse(code, delay)),
+            Answer::Lose => {
+                self.0.accept_metrics(message);
+                return Err(refuse(14, None));
+            }
+            Answer::Accept(partial) => partial,
+        };
         self.0.accept_metrics(message);
         Ok(Response::new(ExportMetricsServiceResponse {
             partial_success: partial.map(|(rejected_data_points, error_message)| {
@@ -127,11 +152,15 @@ impl TraceService for Service {
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let (metadata, _, message) = request.into_parts();
         let (bytes, items) = (message.encoded_len(), span_count(&message));
-        let behaviour = self.0.arrived(received(Signal::Traces, &metadata, bytes, items));
-        if behaviour == Behaviour::LoseAnswer {
-            self.0.accept_traces(message.clone());
-        }
-        let partial = Self::answer(behaviour).await?;
+        let received = received(Signal::Traces, &metadata, bytes, items);
+        let partial = match self.0.arrived(received).answer(Signal::Traces).await {
+            Answer::Refuse { code, delay, .. } => return Err(refuse(code, delay)),
+            Answer::Lose => {
+                self.0.accept_traces(message);
+                return Err(refuse(14, None));
+            }
+            Answer::Accept(partial) => partial,
+        };
         self.0.accept_traces(message);
         Ok(Response::new(ExportTraceServiceResponse {
             partial_success: partial.map(|(rejected_spans, error_message)| {

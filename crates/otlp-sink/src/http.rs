@@ -1,6 +1,5 @@
 //! OTLP over HTTP with binary protobuf.
 
-use std::future::pending;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::grpc::span_count;
-use crate::state::{Behaviour, ReceivedRequest, Signal, State, Transport};
+use crate::state::{Answer, ReceivedRequest, Signal, State, Transport};
 use crate::view::point_count;
 
 /// Longer handshakes are given up, so that a silent client can't hold up the others for long.
@@ -79,13 +78,13 @@ async fn metrics(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Bo
     };
     let received =
         received(Signal::Metrics, &headers, message.encoded_len(), point_count(&message));
-    let behaviour = state.arrived(received);
-    if behaviour == Behaviour::LoseAnswer {
-        state.accept_metrics(message.clone());
-    }
-    match answer(behaviour).await {
-        Err(status) => status.into_response(),
-        Ok(partial) => {
+    match state.arrived(received).answer(Signal::Metrics).await {
+        Answer::Refuse { status, headers, body, .. } => refuse(status, headers, body),
+        Answer::Lose => {
+            state.accept_metrics(message);
+            refuse(503, Vec::new(), String::new())
+        }
+        Answer::Accept(partial) => {
             state.accept_metrics(message);
             protobuf(&ExportMetricsServiceResponse {
                 partial_success: partial.map(|(rejected_data_points, error_message)| {
@@ -102,13 +101,13 @@ async fn traces(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Bod
         Err(status) => return status.into_response(),
     };
     let received = received(Signal::Traces, &headers, message.encoded_len(), span_count(&message));
-    let behaviour = state.arrived(received);
-    if behaviour == Behaviour::LoseAnswer {
-        state.accept_traces(message.clone());
-    }
-    match answer(behaviour).await {
-        Err(status) => status.into_response(),
-        Ok(partial) => {
+    match state.arrived(received).answer(Signal::Traces).await {
+        Answer::Refuse { status, headers, body, .. } => refuse(status, headers, body),
+        Answer::Lose => {
+            state.accept_traces(message);
+            refuse(503, Vec::new(), String::new())
+        }
+        Answer::Accept(partial) => {
             state.accept_traces(message);
             protobuf(&ExportTraceServiceResponse {
                 partial_success: partial.map(|(rejected_spans, error_message)| {
@@ -119,20 +118,16 @@ async fn traces(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Bod
     }
 }
 
-async fn answer(behaviour: Behaviour) -> Result<Option<(i64, String)>, StatusCode> {
-    match behaviour {
-        Behaviour::Accept => Ok(None),
-        Behaviour::Delay(pause) => {
-            tokio::time::sleep(pause).await;
-            Ok(None)
+fn refuse(status: u16, headers: Vec<(&'static str, String)>, body: String) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = status.into_response();
+    *response.body_mut() = Body::from(body);
+    for (name, value) in headers {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
         }
-        Behaviour::Hang => pending().await,
-        Behaviour::GrpcStatus(_) | Behaviour::LoseAnswer => Err(StatusCode::SERVICE_UNAVAILABLE),
-        Behaviour::HttpStatus(status) => {
-            Err(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
-        }
-        Behaviour::PartialSuccess { rejected, message } => Ok(Some((rejected, message))),
     }
+    response
 }
 
 /// The message of a request; like a Collector, it limits the decompressed size.

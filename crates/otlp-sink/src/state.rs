@@ -34,6 +34,76 @@ pub enum Behaviour {
         /// Why.
         message: String,
     },
+    /// Refuse with this gRPC status code and ask for a pause; over HTTP, 503 with `Retry-After`.
+    RetryAfter {
+        /// The status code.
+        code: i32,
+        /// The pause.
+        delay: Duration,
+    },
+    /// Answer with this status, these headers and this body; over gRPC, UNAVAILABLE.
+    HttpAnswer {
+        /// The status.
+        status: u16,
+        /// Names and values.
+        headers: Vec<(&'static str, String)>,
+        /// The body.
+        body: String,
+    },
+    /// Do not take this signal: UNIMPLEMENTED, or this HTTP status.
+    Without(Signal, u16),
+}
+
+/// What becomes of a request.
+pub(crate) enum Answer {
+    /// It is taken, with the rejected count and its message where it is a partial success.
+    Accept(Option<(i64, String)>),
+    /// It is taken, and the answer says that it was not.
+    Lose,
+    /// It is refused by a gRPC status, or by an HTTP answer.
+    Refuse {
+        code: i32,
+        delay: Option<Duration>,
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+    },
+}
+
+impl Behaviour {
+    /// Waits as told, and says what becomes of a request with this signal.
+    pub(crate) async fn answer(self, signal: Signal) -> Answer {
+        const UNAVAILABLE: i32 = 14;
+        let refuse = |code, status| Answer::Refuse {
+            code,
+            delay: None,
+            status,
+            headers: Vec::new(),
+            body: String::new(),
+        };
+        match self {
+            Self::Accept => Answer::Accept(None),
+            Self::Delay(pause) => {
+                tokio::time::sleep(pause).await;
+                Answer::Accept(None)
+            }
+            Self::Hang => std::future::pending().await,
+            Self::GrpcStatus(code) => refuse(code, 503),
+            Self::HttpStatus(status) => refuse(UNAVAILABLE, status),
+            Self::PartialSuccess { rejected, message } => Answer::Accept(Some((rejected, message))),
+            Self::RetryAfter { code, delay } => {
+                let headers = vec![("retry-after", delay.as_secs().to_string())];
+                let body = String::new();
+                Answer::Refuse { code, delay: Some(delay), status: 503, headers, body }
+            }
+            Self::HttpAnswer { status, headers, body } => {
+                Answer::Refuse { code: UNAVAILABLE, delay: None, status, headers, body }
+            }
+            Self::Without(refused, status) if refused == signal => refuse(12, status),
+            Self::Without(..) => Answer::Accept(None),
+            Self::LoseAnswer => Answer::Lose,
+        }
+    }
 }
 
 /// What a request carried.

@@ -40,6 +40,8 @@ pub enum Kind {
     Http4xx,
     /// HTTP: any other failure of the receiver.
     Http5xx,
+    /// HTTP: success, with a body that is no answer of an OTLP receiver.
+    NotOtlp,
     /// Any other answer.
     Other,
     /// The metrics could not be collected: nothing was sent.
@@ -48,7 +50,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Refused,
         Self::Dns,
         Self::Connection,
@@ -65,6 +67,7 @@ impl Kind {
         Self::Http404,
         Self::Http4xx,
         Self::Http5xx,
+        Self::NotOtlp,
         Self::Other,
         Self::Collect,
     ];
@@ -88,8 +91,38 @@ impl Kind {
             Self::Http404 => "http_404",
             Self::Http4xx => "http_4xx",
             Self::Http5xx => "http_5xx",
+            Self::NotOtlp => "not_otlp",
             Self::Other => "other",
             Self::Collect => "collect",
+        }
+    }
+
+    /// Returns true if the receiver does not take the signal, whatever is in it.
+    pub const fn is_unsupported(self) -> bool {
+        matches!(self, Self::Unimplemented | Self::Http404)
+    }
+
+    /// Returns true if the request may have been taken all the same: its answer is missing, or comes from
+    /// something in between, or from a receiver that broke off.
+    const fn leaves_doubt(self) -> bool {
+        match self {
+            Self::Connection | Self::Timeout | Self::Unavailable | Self::Http5xx | Self::Other => {
+                true
+            }
+            Self::Refused
+            | Self::Dns
+            | Self::Tls
+            | Self::ResourceExhausted
+            | Self::InvalidArgument
+            | Self::Unimplemented
+            | Self::Unauthenticated
+            | Self::PermissionDenied
+            | Self::TooLarge
+            | Self::HttpRedirect
+            | Self::Http404
+            | Self::Http4xx
+            | Self::NotOtlp
+            | Self::Collect => false,
         }
     }
 
@@ -116,6 +149,8 @@ pub struct SendError {
     pub retryable: bool,
     /// How long the receiver asks to wait.
     pub retry_after: Option<Duration>,
+    /// True if the receiver may have taken the request all the same.
+    pub in_doubt: bool,
     /// Describes what happened. The transport hands out messages that are fit for a log: without
     /// secrets, on one line, bounded.
     pub message: String,
@@ -124,7 +159,8 @@ pub struct SendError {
 impl SendError {
     /// Makes an error without a wish of the receiver.
     pub fn new(kind: Kind, retryable: bool, message: &str) -> Self {
-        Self { kind, retryable, retry_after: None, message: message.to_owned() }
+        let in_doubt = kind.leaves_doubt();
+        Self { kind, retryable, retry_after: None, in_doubt, message: message.to_owned() }
     }
 
     /// A connection that could not be made or broke. Another try helps but where TLS failed: the

@@ -74,6 +74,7 @@ impl Exporter {
         source: Arc<dyn MetricSource>,
         stats: Arc<OtlpStats>,
     ) -> ExporterHandle {
+        stats.ask_anew(Signal::Metrics);
         let (flush, flushes) = mpsc::channel(8);
         let (end, ended) = watch::channel(None);
         let worker = Worker {
@@ -157,7 +158,7 @@ struct Tally {
     total: u64,
     oversized: usize,
     report: ExportReport,
-    /// Why points were rejected.
+    /// Why points were rejected, or a remark on those that were taken.
     reason: String,
     failure: Option<SendError>,
 }
@@ -171,7 +172,7 @@ impl Tally {
                 self.report.requests += 1;
                 self.report.points.accepted += points - rejected;
                 self.report.points.rejected += rejected;
-                if rejected > 0 {
+                if rejected > 0 || self.reason.is_empty() {
                     self.reason = accepted.message;
                 }
             }
@@ -227,6 +228,11 @@ impl Worker {
     }
 
     async fn export(&mut self, deadline: Instant, tries: u32) -> ExportOutcome {
+        let endpoint = self.transport.endpoint(Signal::Metrics);
+        let closed = self.stats.gate(Signal::Metrics).closed(endpoint);
+        if let Some(closed) = closed.filter(|closed| closed.until >= deadline) {
+            return self.wait(closed.error);
+        }
         let started = Instant::now();
         let mut tally = Tally::default();
         let done = timeout_at(deadline, self.collect_and_send(deadline, tries, &mut tally)).await;
@@ -234,6 +240,16 @@ impl Worker {
             tally.failure = Some(SendError::deadline());
         }
         self.account(tally, started.elapsed())
+    }
+
+    /// An export for which the receiver is not asked: it said when it wants to be.
+    fn wait(&mut self, error: SendError) -> ExportOutcome {
+        if !error.kind.is_unsupported() {
+            let result = ExportResult::Failed(error.kind);
+            self.stats.export(Signal::Metrics, result, Items::default(), Duration::ZERO);
+            self.health.failed(&error, None);
+        }
+        Err(failure(error))
     }
 
     async fn collect_and_send(&self, deadline: Instant, tries: u32, tally: &mut Tally) {
@@ -281,7 +297,7 @@ impl Worker {
         }
         self.health.oversized(oversized, self.config.max_request_bytes);
         let result = match &failure {
-            Some(error) => ExportResult::Failed(error.kind),
+            Some(error) => ExportResult::failed(error.kind),
             None if report.points.rejected > 0 => ExportResult::Partial,
             None => ExportResult::Success,
         };
@@ -292,7 +308,11 @@ impl Worker {
                 Ok(report)
             }
             Some(error) => {
-                self.health.failed(&error, Some(self.config.interval));
+                if error.kind.is_unsupported() {
+                    self.health.unsupported(&error);
+                } else {
+                    self.health.failed(&error, Some(self.config.interval));
+                }
                 Err(ExportError { error, report })
             }
         }

@@ -3,10 +3,15 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::error::{Kind, SendError};
 use super::transport::Signal;
+
+/// The time between two log lines with the same remark of a receiver, and with another one.
+const SAME_REMARK: Duration = Duration::from_secs(3600);
+const OTHER_REMARK: Duration = Duration::from_secs(60);
 
 /// What was last said about a signal.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub struct Health {
     told: Vec<Kind>,
     /// Whether the last export left points out.
     oversized: bool,
+    /// When the receiver's last remark was logged, and which it was.
+    remark: Option<(Instant, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +35,7 @@ enum State {
     Working,
     Partial,
     Failing,
+    Unsupported,
 }
 
 impl Health {
@@ -40,31 +48,67 @@ impl Health {
             failures: 0,
             told: Vec::new(),
             oversized: false,
+            remark: None,
         }
     }
 
-    /// An export was accepted; `rejected` points or spans of it were not, for the reason given.
-    pub fn accepted(&mut self, rejected: u64, reason: &str) {
+    /// Takes note of an export that was accepted; `rejected` points or spans of it were not. The message
+    /// says why, or is a remark of the receiver on what it took.
+    pub fn accepted(&mut self, rejected: u64, message: &str) {
         let state = if rejected > 0 { State::Partial } else { State::Working };
-        if self.change(state) {
-            let (signal, endpoint) = (self.signal.as_str(), &self.endpoint);
-            if rejected > 0 {
-                let unit = unit(self.signal);
-                warn!(
-                    "OTLP {signal} push to {endpoint}: the receiver rejected {rejected} {unit}: {reason}"
-                );
-            } else if self.failures > 0 {
-                let failures = self.failures;
-                let exports = if failures == 1 { "export" } else { "exports" };
-                info!(
-                    "OTLP {signal} push to {endpoint} works again after {failures} failed {exports}"
-                );
-            } else {
-                info!("OTLP {signal} push to {endpoint} works");
-            }
+        if self.change(state) && rejected == 0 {
+            self.works();
+        }
+        if rejected > 0 || !message.is_empty() {
+            self.remark(rejected, message);
         }
         self.failures = 0;
         self.told.clear();
+    }
+
+    fn works(&self) {
+        let (signal, endpoint) = (self.signal.as_str(), &self.endpoint);
+        if self.failures == 0 {
+            info!("OTLP {signal} push to {endpoint} works");
+            return;
+        }
+        let failures = self.failures;
+        let exports = if failures == 1 { "export" } else { "exports" };
+        info!("OTLP {signal} push to {endpoint} works again after {failures} failed {exports}");
+    }
+
+    /// Logs what the receiver says: the same at most once an hour, anything else once a minute.
+    fn remark(&mut self, rejected: u64, message: &str) {
+        let now = Instant::now();
+        if let Some((last, said)) = &self.remark {
+            let pause = if said == message { SAME_REMARK } else { OTHER_REMARK };
+            if now.saturating_duration_since(*last) < pause {
+                return;
+            }
+        }
+        self.remark = Some((now, message.to_owned()));
+        let (signal, endpoint, unit) = (self.signal.as_str(), &self.endpoint, unit(self.signal));
+        if rejected > 0 {
+            warn!(
+                "OTLP {signal} push to {endpoint}: the receiver rejected {rejected} {unit}: {message}"
+            );
+        } else {
+            warn!(
+                "OTLP {signal} push to {endpoint}: the receiver took all {unit} and says: {message}"
+            );
+        }
+    }
+
+    /// Takes note that the receiver does not take this signal. It is no failure: the other signal goes on.
+    pub fn unsupported(&mut self, error: &SendError) {
+        if self.change(State::Unsupported) {
+            let (signal, endpoint) = (self.signal.as_str(), &self.endpoint);
+            warn!(
+                kind = error.kind.as_str(),
+                "OTLP {signal} push to {endpoint}: the receiver does not take {signal} ({error}): {}; it is asked again once an hour",
+                hint(error.kind)
+            );
+        }
     }
 
     /// An export failed; `interval` is when the next one comes, if that is known.
@@ -83,6 +127,7 @@ impl Health {
             let _ = write!(line, ": {hint}");
         }
         if let Some(interval) = interval {
+            let interval = interval.max(error.retry_after.unwrap_or_default());
             let unit = unit(self.signal);
             let _ = write!(
                 line,
@@ -141,8 +186,11 @@ const fn hint(kind: Kind) -> &'static str {
             "are the headers with the credentials right?"
         }
         Kind::TooLarge => "lower maxRequestBytes to what the receiver takes",
-        Kind::Http404 => "is the path right, and does the receiver take this signal?",
+        Kind::Http404 => "is the path right, or should the signal be off?",
         Kind::HttpRedirect => "redirects are not followed; give the final address",
+        Kind::NotOtlp => {
+            "is this the receiver's own address and path, or does a login page or a proxy answer?"
+        }
         Kind::Other => "",
         Kind::Collect => "this is a defect of the agent; please report it",
     }

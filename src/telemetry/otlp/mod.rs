@@ -10,6 +10,7 @@ pub mod config;
 pub mod delta;
 pub mod error;
 pub mod exporter;
+mod gate;
 pub mod health;
 pub mod resource;
 pub(crate) mod send;

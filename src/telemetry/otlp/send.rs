@@ -23,25 +23,36 @@ pub(crate) struct Sending<'a> {
 
 impl Sending<'_> {
     /// Sends the request, and again while the answer says that this may help, there are tries left
-    /// and the pause ends before the deadline.
+    /// and the pause ends before the deadline. Nothing is sent before the time that the receiver asked
+    /// to wait until.
     pub(crate) async fn send(&self, body: Bytes) -> Result<Accepted, SendError> {
+        let endpoint = self.transport.endpoint(self.signal);
+        let gate = self.stats.gate(self.signal);
         let mut left = self.tries;
         let mut pause = FIRST_PAUSE;
+        let mut in_doubt = false;
         loop {
+            while let Some(closed) = gate.closed(endpoint) {
+                if closed.until >= self.deadline {
+                    return Err(SendError { in_doubt, ..closed.error });
+                }
+                sleep_until(closed.until).await;
+            }
             self.stats.request(self.signal, body.len());
-            let error = match self.transport.send(self.signal, body.clone(), self.deadline).await {
+            let result = self.transport.send(self.signal, body.clone(), self.deadline).await;
+            gate.note(endpoint, result.as_ref().err());
+            let error = match result {
                 Ok(accepted) => return Ok(accepted),
                 Err(error) => error,
             };
+            in_doubt |= error.in_doubt;
             left = left.saturating_sub(1);
-            // Half to all of it, so that agents that failed together don't come back together.
-            let wait =
-                error.retry_after.unwrap_or_else(|| pause.mul_f64(fastrand::f64().midpoint(1.0)));
-            // A receiver can ask for any time, also for one that no clock holds.
-            let again = Instant::now().checked_add(wait).filter(|again| *again < self.deadline);
-            let Some(again) = again.filter(|_| error.retryable && left > 0) else {
-                return Err(error);
-            };
+            // Half to all of it, so that agents that failed together don't come back together; the gate
+            // keeps what is left of a longer wait.
+            let again = Instant::now() + pause.mul_f64(fastrand::f64().midpoint(1.0));
+            if !error.retryable || left == 0 || again >= self.deadline {
+                return Err(SendError { in_doubt, ..error });
+            }
             sleep_until(again).await;
             pause *= 2;
         }

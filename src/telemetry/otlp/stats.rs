@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::delta::Ledger;
 use super::error::Kind;
+use super::gate::Gate;
 use super::transport::Signal;
 
 /// Counts of the push, and the memory of what the receiver acknowledged.
@@ -13,6 +14,7 @@ use super::transport::Signal;
 pub struct OtlpStats {
     metrics: SignalStats,
     traces: SignalStats,
+    gates: [Gate; 2],
     /// Held by one export at a time, an exporter that is being replaced included.
     pub(super) ledger: Arc<tokio::sync::Mutex<Ledger>>,
 }
@@ -21,6 +23,7 @@ pub struct OtlpStats {
 struct SignalStats {
     success: AtomicU64,
     partial: AtomicU64,
+    unsupported: AtomicU64,
     failed: [AtomicU64; Kind::ALL.len()],
     accepted: AtomicU64,
     rejected: AtomicU64,
@@ -40,16 +43,24 @@ pub enum ExportResult {
     Success,
     /// The receiver rejected some of it.
     Partial,
+    /// The receiver does not take this signal.
+    Unsupported,
     /// At least one request failed.
     Failed(Kind),
 }
 
 impl ExportResult {
+    /// Returns the result of an export that failed with this error.
+    pub(crate) const fn failed(kind: Kind) -> Self {
+        if kind.is_unsupported() { Self::Unsupported } else { Self::Failed(kind) }
+    }
+
     /// The value of the label.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
             Self::Partial => "partial",
+            Self::Unsupported => "unsupported",
             Self::Failed(kind) => kind.as_str(),
         }
     }
@@ -79,6 +90,8 @@ pub struct SignalSnapshot {
     pub requests: u64,
     /// Bytes in them, before compression.
     pub bytes: u64,
+    /// True once the receiver took the signal, false if it answered that it does not.
+    pub supported: Option<bool>,
     /// When an export was last accepted, seconds since 1970.
     pub last_success: Option<f64>,
     /// How long the last export took.
@@ -88,7 +101,10 @@ pub struct SignalSnapshot {
 impl OtlpStats {
     /// The counts of both signals.
     pub fn snapshot(&self) -> [SignalSnapshot; 2] {
-        [Signal::Metrics, Signal::Traces].map(|signal| self.of(signal).snapshot(signal))
+        [Signal::Metrics, Signal::Traces].map(|signal| {
+            let supported = self.gate(signal).supported();
+            SignalSnapshot { supported, ..self.of(signal).snapshot(signal) }
+        })
     }
 
     /// Counts a request that is about to be sent.
@@ -110,6 +126,7 @@ impl OtlpStats {
         match result {
             ExportResult::Success => &stats.success,
             ExportResult::Partial => &stats.partial,
+            ExportResult::Unsupported => &stats.unsupported,
             ExportResult::Failed(kind) => &stats.failed[kind as usize],
         }
         .fetch_add(1, Relaxed);
@@ -117,10 +134,23 @@ impl OtlpStats {
         stats.rejected.fetch_add(items.rejected, Relaxed);
         stats.dropped.fetch_add(items.dropped, Relaxed);
         stats.last_duration.store(nanos(took).max(1), Relaxed);
-        if !matches!(result, ExportResult::Failed(_)) {
+        if matches!(result, ExportResult::Success | ExportResult::Partial) {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             stats.last_success.store(nanos(now), Relaxed);
         }
+    }
+
+    /// Returns what says when a signal may be sent.
+    pub(crate) const fn gate(&self, signal: Signal) -> &Gate {
+        match signal {
+            Signal::Metrics => &self.gates[0],
+            Signal::Traces => &self.gates[1],
+        }
+    }
+
+    /// Asks receivers anew which signals they take, after a change of settings.
+    pub(crate) fn ask_anew(&self, signal: Signal) {
+        self.gate(signal).ask_anew();
     }
 
     const fn of(&self, signal: Signal) -> &SignalStats {
@@ -135,10 +165,11 @@ impl SignalStats {
     fn snapshot(&self, signal: Signal) -> SignalSnapshot {
         let mut exports =
             vec![("success", self.success.load(Relaxed)), ("partial", self.partial.load(Relaxed))];
-        let failed = Kind::ALL.iter().zip(&self.failed);
+        let failed = Kind::ALL.iter().map(|kind| kind.as_str()).zip(&self.failed);
+        let others = failed.chain([("unsupported", &self.unsupported)]);
         exports.extend(
-            failed
-                .map(|(kind, count)| (kind.as_str(), count.load(Relaxed)))
+            others
+                .map(|(result, count)| (result, count.load(Relaxed)))
                 .filter(|(_, count)| *count > 0),
         );
         let read = |cell: &AtomicU64| Some(cell.load(Relaxed)).filter(|value| *value > 0);
@@ -152,6 +183,7 @@ impl SignalStats {
             },
             requests: self.requests.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
+            supported: None,
             last_success: read(&self.last_success)
                 .map(|nanos| Duration::from_nanos(nanos).as_secs_f64()),
             last_duration: read(&self.last_duration).map(Duration::from_nanos),

@@ -11,7 +11,10 @@ pub(super) fn alerts() -> Vec<Alert> {
     let gone = m("nbu_agent_sites").over("last_over_time", "1h").group(&AGENT);
     let overflow = m("nbu_agent_cardinality_dropped_series").now();
     let signal = ["job", "instance", "signal"];
-    let failed = m("nbu_agent_otlp_exports_total").is_not("result", "success").increase("10m");
+    let failed = m("nbu_agent_otlp_exports_total")
+        .is_not("result", "success")
+        .is_not("result", "unsupported")
+        .increase("10m");
     let arrived = m("nbu_agent_otlp_exports_total").is("result", "success").increase("10m");
     let failing = failed.sum(&signal).compared(">", 0);
     vec![

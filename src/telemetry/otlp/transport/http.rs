@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResp
 use prost::Message;
 use prost::bytes::Bytes;
 use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use reqwest::redirect::Policy;
 use reqwest::{ClientBuilder, Response, StatusCode};
@@ -18,6 +18,7 @@ use url::Url;
 
 use super::grpc::RpcStatus;
 use super::{Accepted, Signal, accepted, display};
+use crate::net::retry::{answer_time, parse_retry_after};
 use crate::telemetry::otlp::config::{Compression, SignalConfig};
 use crate::telemetry::otlp::error::{BuildError, Kind, SendError, root_cause};
 
@@ -65,7 +66,7 @@ impl Client {
         };
         let response = request.body(body).send().await.map_err(|error| not_sent(&error))?;
         if response.status().is_success() {
-            Ok(read_accepted(response).await)
+            read_accepted(response).await
         } else {
             Err(refused(response).await)
         }
@@ -158,18 +159,30 @@ async fn read_body(mut response: Response) -> Vec<u8> {
     body
 }
 
-/// Many back ends answer with nothing, with JSON or with words; only a partial success matters.
-async fn read_accepted(response: Response) -> Accepted {
+/// Reads the answer of a request that was taken. Many back ends answer with nothing, or with JSON; a login
+/// page, or the welcome of a proxy, is no answer of theirs, and the request was not taken.
+async fn read_accepted(response: Response) -> Result<Accepted, SendError> {
     let kind = content_type(&response);
     let body = read_body(response).await;
     if kind.contains("json") {
-        return serde_json::from_slice(&body).map(|body| accepted_json(&body)).unwrap_or_default();
+        let body = serde_json::from_slice(&body).map(|body| accepted_json(&body));
+        return Ok(body.unwrap_or_default());
     }
     if kind.contains("protobuf") {
         let response = ExportMetricsServiceResponse::decode(&body[..]);
-        return response.map(|response| accepted(&response)).unwrap_or_default();
+        return Ok(response.map(|response| accepted(&response)).unwrap_or_default());
     }
-    Accepted::default()
+    let is_page = kind.contains("html") || body.trim_ascii_start().starts_with(b"<");
+    let is_other = !kind.is_empty() && !body.trim_ascii().is_empty();
+    if is_page || is_other {
+        let kind = if kind.is_empty() { "markup" } else { &kind };
+        let message = format!(
+            "success with {kind}, which is no OTLP answer: {}",
+            String::from_utf8_lossy(&body)
+        );
+        return Err(SendError::new(Kind::NotOtlp, false, &message));
+    }
+    Ok(Accepted::default())
 }
 
 fn accepted_json(body: &serde_json::Value) -> Accepted {
@@ -184,11 +197,9 @@ fn accepted_json(body: &serde_json::Value) -> Accepted {
 
 async fn refused(response: Response) -> SendError {
     let status = response.status();
-    let retry_after = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-        .map(Duration::from_secs);
+    let header = |name: HeaderName| response.headers().get(name)?.to_str().ok();
+    let retry_after =
+        header(RETRY_AFTER).and_then(|value| parse_retry_after(value, answer_time(header(DATE))));
     let (kind, retryable) = classify(status);
     let is_protobuf = content_type(&response).contains("protobuf");
     let target = response.url().clone();
@@ -210,6 +221,8 @@ fn classify(status: StatusCode) -> (Kind, bool) {
         401 => (Kind::Unauthenticated, false),
         403 => (Kind::PermissionDenied, false),
         404 => (Kind::Http404, false),
+        // Neither the method nor the content of a request changes from one to the next.
+        405 | 415 | 501 => (Kind::Unimplemented, false),
         413 => (Kind::TooLarge, false),
         429 => (Kind::ResourceExhausted, true),
         502..=504 => (Kind::Unavailable, true),
