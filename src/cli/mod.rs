@@ -7,6 +7,8 @@ mod doctor;
 mod healthcheck;
 mod once;
 mod run;
+mod state;
+mod state_report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,6 +87,8 @@ enum Command {
     Demo(demo::Options),
     /// Ask a running agent whether it lives; for HEALTHCHECK in a container.
     Healthcheck(healthcheck::Options),
+    /// Look at the state directory, or rename or reset the state of a site.
+    State(state::Options),
     /// Print the reference of all metrics (docs/metrics.md).
     Docs,
 }
@@ -111,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Once(config) => once::run(&config.path),
         Command::Demo(options) => demo::run(options, log.clone()),
         Command::Healthcheck(options) => healthcheck::run(options),
+        Command::State(options) => state::run(options),
         Command::Docs => docs::run(),
     };
     log.finish();

@@ -19,6 +19,7 @@ mod names;
 mod numbers;
 mod per_name;
 mod record;
+mod summary;
 mod totals;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub use ledger::{Ledger, Span};
 pub use live::Live;
 pub use per_name::PerName;
 pub use record::RestoreError;
+pub use summary::Summary;
 
 /// States of a job (contract, section 1.5). A closed set: each is exported, zero or not.
 pub const STATES: [&str; 6] = ["QUEUED", "ACTIVE", "REQUEUED", "DONE", "SUSPENDED", "INCOMPLETE"];

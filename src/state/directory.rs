@@ -193,6 +193,7 @@ impl Earlier {
 
 /// Opens a directory; tells `sender` how each attempt ended, and goes on until somebody has it or nobody
 /// wants it any more.
+#[allow(clippy::disallowed_methods, reason = "it sleeps on a thread of its own")]
 fn open_until_had(path: &Path, wanted: &Weak<Inner>, sender: &mpsc::Sender<Result<(), Problem>>) {
     let mut tried = false;
     while wanted.strong_count() > 0 {

@@ -98,17 +98,16 @@ impl Document {
 
     /// Returns the thread that owns the file, once the one before is done with it.
     async fn owner(&mut self, deadline: Instant) -> io::Result<&Worker<Owned>> {
-        let owner = match self.owner.take() {
-            Some(owner) => owner,
-            None => {
-                if !self.directory.is_open() {
-                    return Err(not_open());
-                }
-                let claim = timeout_at(deadline, self.directory.claim(&self.name)).await;
-                let claim = claim.map_err(|_| timed_out())?;
-                let path = self.directory.path().join(&self.name);
-                Worker::spawn("state", Owned { path, claim })?
+        let owner = if let Some(owner) = self.owner.take() {
+            owner
+        } else {
+            if !self.directory.is_open() {
+                return Err(not_open());
             }
+            let claim = timeout_at(deadline, self.directory.claim(&self.name)).await;
+            let claim = claim.map_err(|_| timed_out())?;
+            let path = self.directory.path().join(&self.name);
+            Worker::spawn("state", Owned { path, claim })?
         };
         Ok(self.owner.insert(owner))
     }
@@ -138,6 +137,11 @@ fn load(path: &Path) -> io::Result<Content> {
         Some(content) => Content::Bytes(content.to_vec()),
         None => Content::SetAside(atomic::set_aside(path)?),
     })
+}
+
+/// Returns whether a document can be read.
+pub(super) fn is_intact(path: &Path) -> io::Result<bool> {
+    Ok(decode(&fs::read(path)?).is_some())
 }
 
 fn decode(bytes: &[u8]) -> Option<&[u8]> {

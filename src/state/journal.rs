@@ -100,6 +100,29 @@ struct Open {
     number: u32,
 }
 
+/// Reads a file from its beginning, and hands each of its frames to `take`, in order. `None` if there is none.
+///
+/// # Errors
+///
+/// If it cannot be read, is no journal, is damaged, or `take` rejects a frame.
+pub fn read(
+    path: &Path,
+    take: impl FnMut(&[u8]) -> Result<(), OpenError>,
+) -> Result<Option<Loaded>, OpenError> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    read_file(&file, |_| Ok(()), take).map(|(loaded, _)| Some(loaded))
+}
+
+/// Reads whose journal a file is, whatever else is wrong with it.
+pub fn header(path: &Path) -> Option<Header> {
+    let file = File::open(path).ok()?;
+    let mut reader = Frames::new(&file, file.metadata().ok()?.len()).ok()?;
+    serde_json::from_slice(&reader.next().ok()??).ok()
+}
+
 fn read_file(
     file: &File,
     check: impl FnOnce(&Header) -> Result<(), OpenError>,

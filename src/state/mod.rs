@@ -9,6 +9,7 @@ mod frames;
 mod instance;
 mod journal;
 mod lock;
+mod maintenance;
 mod site;
 mod site_file;
 mod worker;
@@ -18,7 +19,8 @@ use std::path::PathBuf;
 pub use directory::{Directory, Earlier};
 pub use document::{Content, Document, timed_out};
 pub use error::Error;
-pub use journal::{AppendError, Header, Journal, Loaded, OpenError};
+pub use journal::{AppendError, Header, Journal, Loaded, OpenError, header, read};
+pub use maintenance::{Maintenance, StateFile};
 pub use site::{Resumed, SiteFiles};
 pub use worker::{Pending, Worker};
 

@@ -22,4 +22,5 @@ mod healthcheck;
 mod logs;
 mod once;
 mod run;
+mod state;
 mod usage;

@@ -23,6 +23,7 @@ mod kept;
 mod kills;
 mod life;
 mod lookups;
+mod moves;
 mod names;
 mod outages;
 mod reload;

@@ -169,16 +169,15 @@ impl Store {
 
     /// Returns the thread that owns the files; the one before may still wait for the disk.
     async fn files(&mut self) -> io::Result<&Worker<SiteFiles>> {
-        let files = match self.files.take() {
-            Some(files) => files,
-            None => {
-                if !self.directory.is_open() {
-                    return Err(timed_out());
-                }
-                let claim = SiteFiles::claim(&self.directory, self.header.clone());
-                let files = timeout(DISK_TIMEOUT, claim).await.map_err(|_| timed_out())?;
-                Worker::spawn("state", files)?
+        let files = if let Some(files) = self.files.take() {
+            files
+        } else {
+            if !self.directory.is_open() {
+                return Err(timed_out());
             }
+            let claim = SiteFiles::claim(&self.directory, self.header.clone());
+            let files = timeout(DISK_TIMEOUT, claim).await.map_err(|_| timed_out())?;
+            Worker::spawn("state", files)?
         };
         Ok(self.files.insert(files))
     }

@@ -1,0 +1,210 @@
+//! `state`: looks at the state directory, and changes it, while no agent uses it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::state_report::{Report, line, reports};
+use crate::config::{self, ProcessEnvironment};
+use crate::state::Maintenance;
+
+/// The commands that look at state and change it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The state directory holds, for each site and server, what was counted: totals that go on after a restart.
+These commands refuse to work while an agent uses it: stop the agent first. `rename` and `reset` only
+say what they would do, until --yes is given.
+
+EXAMPLES:
+  nbu-otel-agent state inspect --config config.yaml
+  nbu-otel-agent state inspect --directory /var/lib/nbu-otel-agent --json
+  nbu-otel-agent state rename --config config.yaml paris lyon --yes    the site is called lyon from now on
+  nbu-otel-agent state reset --config config.yaml paris --yes          totals of paris begin at 0
+
+EXIT CODES: 0 done, and every file can be used; 1 something failed, or a file is damaged; 2 wrong usage.")]
+pub(super) struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Say what each state file holds, and whether it can be used. Changes nothing.
+    Inspect {
+        #[command(flatten)]
+        place: Place,
+        /// Look at this site alone.
+        #[arg(long, value_name = "NAME")]
+        site: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give the state of a site to another name: before the site is renamed in the configuration.
+    Rename {
+        #[command(flatten)]
+        place: Place,
+        /// The name that the state has.
+        from: String,
+        /// The name that it is to have.
+        to: String,
+        /// Do it.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Set the state of a site aside, so that its totals begin at 0. Nothing is deleted.
+    Reset {
+        #[command(flatten)]
+        place: Place,
+        /// The name of the site.
+        site: String,
+        /// Reset the state of this server alone, as `inspect` prints it.
+        #[arg(long, value_name = "URL")]
+        server: Option<String>,
+        /// Do it.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// The directory, by itself or by the configuration that names it.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Place {
+    /// The configuration file whose `state.directory` is meant.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The directory itself.
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+}
+
+impl Place {
+    fn directory(self) -> Result<PathBuf, String> {
+        if let Some(directory) = self.directory {
+            return Ok(directory);
+        }
+        let path = self.config.unwrap_or_default();
+        let loaded =
+            config::load(&path, &ProcessEnvironment).map_err(|errors| errors.to_string())?;
+        loaded.config.state.directory.ok_or_else(|| {
+            format!("{}: state.directory is not set, so that no state is kept", path.display())
+        })
+    }
+}
+
+/// Does what is asked for.
+pub(super) fn run(options: Options) -> ExitCode {
+    let done = match options.command {
+        Command::Inspect { place, site, json } => inspect(place, site.as_deref(), json),
+        Command::Rename { place, from, to, yes } => rename(place, &from, &to, yes),
+        Command::Reset { place, site, server, yes } => reset(place, &site, server.as_deref(), yes),
+    };
+    done.unwrap_or_else(|error| {
+        super::complain(&format!("{error}\n"));
+        ExitCode::FAILURE
+    })
+}
+
+fn inspect(place: Place, site: Option<&str>, json: bool) -> Result<ExitCode, String> {
+    let path = place.directory()?;
+    let directory = Maintenance::to_inspect(&path).map_err(|error| error.to_string())?;
+    let reports = reports(&directory)?;
+    let reports: Vec<Report> = reports.into_iter().filter(|report| report.is_about(site)).collect();
+    let text = if json {
+        serde_json::to_string_pretty(&reports).map_err(|error| error.to_string())? + "\n"
+    } else {
+        let text: String = reports.iter().map(Report::text).collect();
+        if text.is_empty() { format!("{}: no state\n", path.display()) } else { text }
+    };
+    let code = super::print(&text);
+    let damaged = reports.iter().any(|report| report.problem.is_some() && !report.set_aside);
+    Ok(if damaged { ExitCode::FAILURE } else { code })
+}
+
+fn rename(place: Place, from: &str, to: &str, yes: bool) -> Result<ExitCode, String> {
+    let path = place.directory()?;
+    let directory = open(&path, yes)?;
+    let reports = of_site(&directory, from, None)?;
+    let taken = present(&directory)?;
+    for report in &reports {
+        let is_same =
+            |other: &Report| other.site.as_deref() == Some(to) && other.server == report.server;
+        if taken.iter().any(is_same) {
+            return Err(format!(
+                "site `{to}` has state of server {} already; reset that first",
+                report.server.as_deref().unwrap_or_default()
+            ));
+        }
+    }
+    let mut text = String::new();
+    for report in &reports {
+        let name = &report.file;
+        if yes {
+            let new = directory
+                .rename(&path.join(name), to)
+                .map_err(|error| format!("{name}: {error}"))?;
+            line(&mut text, format_args!("{name} is {} now", new.display()));
+        } else {
+            line(
+                &mut text,
+                format_args!("{name} would be the state of site `{to}`; --yes does it"),
+            );
+        }
+    }
+    Ok(super::print(&text))
+}
+
+fn reset(place: Place, site: &str, server: Option<&str>, yes: bool) -> Result<ExitCode, String> {
+    let path = place.directory()?;
+    let directory = open(&path, yes)?;
+    let mut text = String::new();
+    for report in of_site(&directory, site, server)? {
+        let name = &report.file;
+        if yes {
+            let aside = directory
+                .set_aside(&path.join(name))
+                .map_err(|error| format!("{name}: {error}"))?;
+            line(&mut text, format_args!("{name} is {} now", aside.display()));
+        } else {
+            line(
+                &mut text,
+                format_args!("{name} would be set aside, and totals begin at 0; --yes does it"),
+            );
+        }
+    }
+    Ok(super::print(&text))
+}
+
+fn open(path: &Path, to_change: bool) -> Result<Maintenance, String> {
+    let opened =
+        if to_change { Maintenance::to_change(path) } else { Maintenance::to_inspect(path) };
+    opened.map_err(|error| error.to_string())
+}
+
+/// Returns the reports on journals that are not set aside.
+fn present(directory: &Maintenance) -> Result<Vec<Report>, String> {
+    let reports = reports(directory)?.into_iter();
+    Ok(reports.filter(|report| report.site.is_some() && !report.set_aside).collect())
+}
+
+/// Returns the reports on the files of a site.
+fn of_site(
+    directory: &Maintenance,
+    site: &str,
+    server: Option<&str>,
+) -> Result<Vec<Report>, String> {
+    let mut reports = present(directory)?;
+    let mut sites: Vec<String> = reports.iter().filter_map(|report| report.site.clone()).collect();
+    sites.dedup();
+    reports.retain(|report| {
+        report.is_about(Some(site)) && (server.is_none() || report.server.as_deref() == server)
+    });
+    if reports.is_empty() {
+        let known = if sites.is_empty() { "none".to_owned() } else { sites.join(", ") };
+        let with = server.map(|server| format!(" with server {server}")).unwrap_or_default();
+        return Err(format!(
+            "no state of site `{site}`{with}; the directory has state of: {known}"
+        ));
+    }
+    Ok(reports)
+}

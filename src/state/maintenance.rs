@@ -1,0 +1,160 @@
+//! The directory in the hands of a person: looked at and changed while no agent uses it.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::atomic::{self, sync_parent};
+use super::document;
+use super::error::{Error, Problem};
+use super::journal::{Header, Journal, OpenError, read};
+use super::lock::{Held, LOCK, holder};
+use super::site::{read_mark, write_mark};
+use super::site_file::{mark_name, site_name};
+
+/// A state directory that no agent uses as long as this lives.
+#[derive(Debug)]
+pub struct Maintenance {
+    path: PathBuf,
+    /// Locked, if there is a lock file.
+    _lock: Lock,
+}
+
+#[derive(Debug)]
+#[allow(dead_code, reason = "they are held, not read")]
+enum Lock {
+    Shared(Option<File>),
+    Alone(Held),
+}
+
+/// A file of the directory that holds state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// It was set aside.
+    pub aside: bool,
+}
+
+impl Maintenance {
+    /// Opens a directory to look at it. Changes nothing, not even the lock file.
+    ///
+    /// # Errors
+    ///
+    /// If there is no directory, or an agent uses it.
+    pub fn to_inspect(path: &Path) -> Result<Self, Error> {
+        let lock = lock_shared(path).map_err(|problem| problem.at(path))?;
+        Ok(Self { path: path.to_owned(), _lock: Lock::Shared(lock) })
+    }
+
+    /// Opens a directory to change it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no directory, it cannot be written, or an agent uses it.
+    pub fn to_change(path: &Path) -> Result<Self, Error> {
+        fs::read_dir(path).map_err(|error| Problem::from(error).at(path))?;
+        let held = Held::take(path).map_err(|problem| problem.at(path))?;
+        Ok(Self { path: path.to_owned(), _lock: Lock::Alone(held) })
+    }
+
+    /// Returns the journals of sites, by name, those that were set aside last.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be read.
+    pub fn journals(&self) -> io::Result<Vec<StateFile>> {
+        self.files(|name| {
+            let (stem, aside) = name.split_once(".aside").unwrap_or((name, ""));
+            let is_journal = stem.ends_with(".state") && !stem.starts_with('.');
+            is_journal.then_some(!aside.is_empty() || name.ends_with(".aside"))
+        })
+    }
+
+    /// Returns the documents, each with whether it can be read.
+    ///
+    /// # Errors
+    ///
+    /// If the directory or a document cannot be read.
+    pub fn documents(&self) -> io::Result<Vec<(StateFile, bool)>> {
+        let files = self.files(|name| (name.ends_with(".saved")).then_some(false))?;
+        let check = |file: StateFile| {
+            let intact = document::is_intact(&file.path)?;
+            Ok((file, intact))
+        };
+        files.into_iter().map(check).collect()
+    }
+
+    fn files(&self, is_wanted: impl Fn(&str) -> Option<bool>) -> io::Result<Vec<StateFile>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some(aside) = name.to_str().and_then(&is_wanted) else { continue };
+            files.push(StateFile { path: entry.path(), size: entry.metadata()?.len(), aside });
+        }
+        files.sort_by(|one, other| (one.aside, &one.path).cmp(&(other.aside, &other.path)));
+        Ok(files)
+    }
+
+    /// Returns the server that was polled last for a site; `None` if that is not known.
+    pub fn last_server(&self, site: &str) -> Option<String> {
+        read_mark(&self.path.join(mark_name(site))).ok().map(|mark| mark.server)
+    }
+
+    /// Writes the journal at `path` again as that of another site, and removes the old one.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read or written, or the other site has a journal of this server.
+    pub fn rename(&self, path: &Path, to: &str) -> Result<PathBuf, OpenError> {
+        let mut frames = Vec::new();
+        let loaded = read(path, |frame| {
+            frames.push(Ok(frame.to_vec()));
+            Ok(())
+        })?;
+        let loaded = loaded.ok_or_else(|| io::Error::from(ErrorKind::NotFound))?;
+        let Header { site, server } = loaded.header;
+        let new = self.path.join(site_name(to, &server));
+        if fs::symlink_metadata(&new).is_ok() {
+            return Err(io::Error::from(ErrorKind::AlreadyExists).into());
+        }
+        let header = Header { site: to.to_owned(), server };
+        Journal::new(new.clone(), header.clone()).rewrite(frames.into_iter())?;
+        // In this order: what is interrupted leaves two files, of which each is right.
+        if self.last_server(&site).as_ref() == Some(&header.server) {
+            write_mark(&self.path.join(mark_name(to)), &header)?;
+            fs::remove_file(self.path.join(mark_name(&site)))?;
+        }
+        fs::remove_file(path)?;
+        sync_parent(path)?;
+        Ok(new)
+    }
+
+    /// Sets a file aside, and returns its new path.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be renamed.
+    pub fn set_aside(&self, path: &Path) -> io::Result<PathBuf> {
+        let aside = atomic::set_aside(path)?;
+        sync_parent(path)?;
+        Ok(aside)
+    }
+}
+
+fn lock_shared(path: &Path) -> Result<Option<File>, Problem> {
+    fs::read_dir(path)?;
+    let file = match File::open(path.join(LOCK)) {
+        // No agent was ever there.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(Problem::Held(holder(&file))),
+        Err(TryLockError::Error(error)) => Err(Problem::NoLocks(error)),
+    }
+}
