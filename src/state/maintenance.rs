@@ -67,9 +67,9 @@ impl Maintenance {
     /// If the directory cannot be read.
     pub fn journals(&self) -> io::Result<Vec<StateFile>> {
         self.files(|name| {
-            let (stem, aside) = name.split_once(".aside").unwrap_or((name, ""));
-            let is_journal = stem.ends_with(".state") && !stem.starts_with('.');
-            is_journal.then_some(!aside.is_empty() || name.ends_with(".aside"))
+            // Of several that were set aside, each has a number.
+            let stem = name.split_once(".aside").map(|(stem, _)| stem);
+            has_extension(stem.unwrap_or(name), "state").then_some(stem.is_some())
         })
     }
 
@@ -79,7 +79,7 @@ impl Maintenance {
     ///
     /// If the directory or a document cannot be read.
     pub fn documents(&self) -> io::Result<Vec<(StateFile, bool)>> {
-        let files = self.files(|name| (name.ends_with(".saved")).then_some(false))?;
+        let files = self.files(|name| has_extension(name, "saved").then_some(false))?;
         let check = |file: StateFile| {
             let intact = document::is_intact(&file.path)?;
             Ok((file, intact))
@@ -143,6 +143,10 @@ impl Maintenance {
         sync_parent(path)?;
         Ok(aside)
     }
+}
+
+fn has_extension(name: &str, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found == extension)
 }
 
 fn lock_shared(path: &Path) -> Result<Option<File>, Problem> {
