@@ -17,8 +17,15 @@ use super::totals::Totals;
 use super::{Actions, DONE, PerName};
 use crate::netbackup::wire::jobs::JobRow;
 
-/// What the first cycle finds to have ended so much later than now was there before it began.
+/// A job found before the first complete walk whose end is so much later than now (ms) ended before the
+/// ledger began: the server's clock was set back. It is not counted.
 const FUTURE: i64 = 2_000;
+
+const HOUR: i64 = 3_600_000;
+
+/// A job that was seen unfinished, or tried several times, and then not at all is forgotten after this
+/// time.
+const FORGET: i64 = 7 * 24 * HOUR;
 
 /// A span of time to be read, Unix ms by the server's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,13 +36,16 @@ pub struct Span {
     pub to: i64,
 }
 
-/// A job that was seen unfinished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A job that is remembered although no key tells of its present state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Known {
     /// Tries up to its last completion, 1 where there was none.
     pub(super) tries: u16,
-    /// When it was seen last, by the server's clock.
+    /// When it was seen last, by the server's clock, to the hour: so that it is seldom saved.
     pub(super) seen: i64,
+    /// It ended, and its key was pruned: only a later try is another completion. Otherwise it was
+    /// seen unfinished.
+    pub(super) ended: bool,
 }
 
 /// Where the ledger stands. Times are the server's, Unix ms.
@@ -43,21 +53,33 @@ pub(super) struct Known {
 pub(super) struct Position {
     /// The time of the present cycle.
     pub(super) now: i64,
+    /// When the ledger began.
+    pub(super) began: i64,
     /// Every change before it was read.
     pub(super) watermark: i64,
-    /// Every completion that ended after it is among the keys, unless it was not seen yet.
+    /// Changes since then were asked for by endTime alone, if any: they are read again by
+    /// lastUpdateTime once the server takes that.
+    pub(super) by_end_since: Option<i64>,
+    /// The time of the last cycle that had read every change; none before the first.
+    pub(super) current_at: Option<i64>,
+    /// Every completion that ended after it, and changed before the watermark, is among the keys.
     pub(super) horizon: i64,
     /// When a look for late rows was begun last. A start takes one whenever that was.
     #[serde(skip)]
     pub(super) late_at: Option<i64>,
     /// What is left of it.
     pub(super) late: Option<Span>,
+    /// Length of the window in force, ms; none before the first was complete.
+    pub(super) in_force: Option<i64>,
+    /// Every job with a higher number began to be listed after it was set; unknown before the server
+    /// told the highest one.
+    pub(super) highest_id: Option<i64>,
     /// Time that was lost, in all.
     pub(super) gap: i64,
     /// Up to where time was found lost already.
     pub(super) gap_until: i64,
-    /// The gauges' window is whole.
-    pub(super) whole: bool,
+    /// An outage of which it is not known yet what the server purged meanwhile.
+    pub(super) outage: Option<Span>,
 }
 
 /// How a row was found.
@@ -76,9 +98,10 @@ enum Verdict {
     Same,
     /// One that counts, with the retries since the last one.
     New(u64),
-    /// One that ended in a span that is filled: it belongs to the window alone.
+    /// One that may have been counted before, or was there before the ledger: it belongs to the window
+    /// alone.
     Old,
-    /// It says nothing: older than what is known of the job, or than what the keys cover.
+    /// It says nothing: older than what is known of the job, or than any window needs.
     Nothing,
 }
 
@@ -98,16 +121,18 @@ pub struct Ledger {
     pub(super) gauges: Gauges,
     /// What the gauges hold.
     pub(super) window: Window,
-    /// The length of that window.
-    pub(super) length: Duration,
-    /// The length that is wanted; a longer one is filled before it is in force.
+    /// The length that is wanted; a longer one is in force once the keys cover it.
     pub(super) wanted: Duration,
-    /// What is being read backwards.
-    pub(super) filling: Option<Span>,
-    /// Cycles since the ledger began, or was restored.
-    pub(super) cycles: u64,
-    /// When the present one began, by our clock.
-    pub(super) began: Instant,
+    /// Down to where the keys are to reach, while they are read backwards.
+    pub(super) fill_from: Option<i64>,
+    /// Spans to be read again although the keys cover them.
+    pub(super) refills: Vec<Span>,
+    /// A poll failed since the last that was complete, or none was yet.
+    pub(super) interrupted: bool,
+    /// The highest number of a job that was met.
+    pub(super) met_id: i64,
+    /// When the present cycle began, by our clock.
+    pub(super) cycle_began: Instant,
     /// Jobs that were found finished in this cycle.
     pub(super) touched: HashSet<i64>,
     pub(super) live: Option<Live>,
@@ -120,13 +145,18 @@ impl Ledger {
     pub fn new(now: i64, wanted: Duration, origin: SystemTime) -> Self {
         let position = Position {
             now,
+            began: now,
             watermark: now,
+            by_end_since: None,
+            current_at: None,
             horizon: now,
             late_at: None,
             late: None,
+            in_force: None,
+            highest_id: None,
             gap: 0,
             gap_until: i64::MIN,
-            whole: false,
+            outage: None,
         };
         Self {
             names: Names::default(),
@@ -139,12 +169,13 @@ impl Ledger {
             handed_over: None,
             lasts: Vec::new(),
             gauges: Gauges::default(),
-            window: Window::ending(now, wanted),
-            length: wanted,
+            window: Window { from: now, to: now },
             wanted,
-            filling: None,
-            cycles: 0,
-            began: Instant::now(),
+            fill_from: None,
+            refills: Vec::new(),
+            interrupted: true,
+            met_id: 0,
+            cycle_began: Instant::now(),
             touched: HashSet::new(),
             live: None,
             written: None,
@@ -162,11 +193,20 @@ impl Ledger {
                 let mut table = table.unwrap_or_else(|| Lasts::new(named, rules));
                 table.reconfigure(rules);
                 table.set_now(self.position.now);
-                table.refill(self.keys.iter().filter_map(|job| self.completion(job)));
                 self.lasts.push(table);
             }
         }
+        self.refill_lasts();
         self.refold();
+    }
+
+    /// Has clients and policies that are newly selected learn of the window's jobs.
+    pub(super) fn refill_lasts(&mut self) {
+        let mut lasts = std::mem::take(&mut self.lasts);
+        for table in &mut lasts {
+            table.refill(self.keys.iter().filter_map(|job| self.completion(job)));
+        }
+        self.lasts = lasts;
     }
 
     /// What is known of the last jobs of clients or policies, where it is wanted.
@@ -189,6 +229,7 @@ impl Ledger {
     }
 
     fn take(&mut self, row: &JobRow<'_>, found: Found) {
+        self.met_id = self.met_id.max(row.job_id);
         if row.state.as_deref() != Some(DONE) {
             return;
         }
@@ -239,20 +280,67 @@ impl Ledger {
                 Verdict::Same
             };
         }
-        if let Some(known) = self.known.get(&row.job_id) {
-            return since(known.tries);
+        let (end_is_covered, known) = (end > self.position.horizon, self.known.get(&row.job_id));
+        let is_new = match (found, known) {
+            // It bears a time that its server's clock never showed since the ledger began.
+            _ if self.is_of_a_clock_before(end) => false,
+            (_, Some(known)) if !known.ended || tries > known.tries => true,
+            (Found::Changed, _) => end_is_covered || self.is_unheard_of(row.job_id),
+            (Found::Filled, _) => end_is_covered && end > self.position.began,
+        };
+        if is_new {
+            since(known.map_or(1, |known| known.tries))
+        } else if end > self.oldest_needed() {
+            Verdict::Old
+        } else {
+            Verdict::Nothing
         }
-        let filling = self.filling.is_some_and(|span| span.from < end && end <= span.to);
-        // The server's clock was set back before the ledger began: this is of before, too.
-        let first = self.cycles <= 1 && !self.position.whole;
-        let passed = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX / 4);
-        let in_future = first && end > self.position.now + passed + FUTURE;
-        match found {
-            _ if in_future => Verdict::Old,
-            _ if end <= self.position.horizon && !filling => Verdict::Nothing,
-            Found::Changed if end > self.position.horizon => since(1),
-            _ => Verdict::Old,
-        }
+    }
+
+    /// Returns whether an end lies so far in the future that the server's clock was set back before
+    /// the ledger began.
+    fn is_of_a_clock_before(&self, end: i64) -> bool {
+        let passed = i64::try_from(self.cycle_began.elapsed().as_millis()).unwrap_or(i64::MAX / 4);
+        self.position.current_at.is_none() && end > self.position.now + passed + FUTURE
+    }
+
+    /// Returns whether a job was never met, nor listed when the ledger began: whatever its end, its
+    /// completion was not counted.
+    fn is_unheard_of(&self, id: i64) -> bool {
+        self.position.highest_id.is_some_and(|highest| id > highest)
+    }
+
+    /// Returns the server's time at the present cycle.
+    pub fn now(&self) -> i64 {
+        self.position.now
+    }
+
+    /// Returns whether the server ever listed a job.
+    pub fn has_met_jobs(&self) -> bool {
+        self.met_id > 0 || self.position.highest_id > Some(0) || self.classes.len() > 0
+    }
+
+    /// Returns whether jobs were listed so lately that a list without any hides them.
+    pub fn expects_jobs(&self) -> bool {
+        let lately = self.position.now - 2 * HOUR;
+        let is_live = |known: &Known| !known.ended && known.seen > lately;
+        self.keys.ended(self.window.from, self.window.to).next().is_some()
+            || self.known.values().any(is_live)
+    }
+
+    /// Takes the highest number of a job that the server lists.
+    pub fn learn_highest_id(&mut self, id: i64) {
+        self.position.highest_id.get_or_insert(id);
+    }
+
+    /// Returns whether the server is to be asked for its highest number of a job.
+    pub fn lacks_highest_id(&self) -> bool {
+        self.position.highest_id.is_none()
+    }
+
+    /// Returns whether a finished job is among the keys.
+    pub fn knows(&self, job_id: i64) -> bool {
+        self.keys.get(job_id).is_some()
     }
 
     fn job(&mut self, row: &JobRow<'_>, end: i64) -> Job {
@@ -265,8 +353,9 @@ impl Ledger {
             id: row.job_id,
             start: row.start_time.unwrap_or(0),
             end,
-            kilobytes: row.kilobytes_transferred.unwrap_or(0),
-            files: row.number_of_files.unwrap_or(0),
+            // A negative one is a mistake of the server, and would take from the sums.
+            kilobytes: row.kilobytes_transferred.unwrap_or(0).max(0),
+            files: row.number_of_files.unwrap_or(0).max(0),
             dedup: row.dedup_ratio.unwrap_or(f64::INFINITY),
             tries: super::tries(row),
             class: self.classes.intern(labels),
@@ -322,8 +411,10 @@ impl Ledger {
     /// Takes a whole sweep of the live jobs in, after the finished ones of the same cycle.
     pub fn sweep(&mut self, mut live: Live) {
         let now = self.position.now;
+        let seen = now - now.rem_euclid(HOUR);
         let mut ended = Vec::new();
         for (id, job) in live.iter() {
+            self.met_id = self.met_id.max(id);
             let key = self.keys.get(id).copied();
             if key.is_some_and(|key| self.touched.contains(&id) && key.tries >= job.tries) {
                 // It ended after the sweep had met it.
@@ -337,16 +428,31 @@ impl Ledger {
                 self.keys.set_resumed(id, true);
                 self.changes.job(id);
             }
-            let known = self.known.entry(id).or_insert_with(|| {
+            let before = self.known.get(&id).copied();
+            let tries = before.map_or(key.map_or(1, |key| key.tries), |known| known.tries);
+            let known = Known { tries, seen, ended: false };
+            if before != Some(known) {
+                self.known.insert(id, known);
                 self.changes.known(id);
-                Known { tries: key.map_or(1, |key| key.tries), seen: now }
-            });
-            known.seen = now;
+            }
         }
         for id in ended {
             live.remove(id);
         }
         self.live = Some(live);
+        self.forget_known();
+    }
+
+    /// Drops what was seen last a long time before this sweep.
+    fn forget_known(&mut self) {
+        let now = self.position.now;
+        self.known.retain(|id, known| {
+            let keep = now - known.seen < FORGET;
+            if !keep {
+                self.changes.known(*id);
+            }
+            keep
+        });
     }
 
     /// Whether the gauges count a job.

@@ -17,6 +17,7 @@ mod ledger;
 mod live;
 mod names;
 mod numbers;
+mod outage;
 mod per_name;
 mod record;
 mod summary;
@@ -28,6 +29,7 @@ use crate::metric::{Definition, Metric, UNKNOWN};
 use crate::netbackup::wire::jobs::JobRow;
 
 pub use completion::{Completion, Outcome};
+pub use cycle::ChangeField;
 pub use gauges::Window;
 pub use lasts::{Answer, Lasts, Named, Question, Selection, Unreadable};
 pub use ledger::{Ledger, Span};

@@ -33,8 +33,9 @@ enum Record<'a> {
     Job(Job),
     /// A job that is no longer remembered.
     NoJob(i64),
-    Known(i64, u16),
-    /// A job that is no longer known as unfinished.
+    /// A job of which no key tells its present state.
+    Known(i64, Known),
+    /// A job of which that is no longer true.
     NotKnown(i64),
     Total(Class, Cow<'a, Total>),
     Durations(Pair, Cow<'a, [u64]>, f64),
@@ -108,11 +109,6 @@ pub enum RestoreError {
 use RestoreError::Damaged;
 
 impl Ledger {
-    /// Whether there is anything worth saving: a first window that is not whole is read anew.
-    pub fn can_be_saved(&self) -> bool {
-        self.position.whole
-    }
-
     /// Returns what changed since it was handed over last, as one transaction, and hands it over:
     /// [`Ledger::saved`] or [`Ledger::not_saved`] must follow.
     pub fn changed_records(&mut self, written: SystemTime) -> Vec<u8> {
@@ -121,7 +117,7 @@ impl Ledger {
         let known = |id: &i64| {
             self.known
                 .get(id)
-                .map_or(Record::NotKnown(*id), |known| Record::Known(*id, known.tries))
+                .map_or(Record::NotKnown(*id), |known| Record::Known(*id, *known))
         };
         let job = |id: &i64| self.keys.get(*id).map_or(Record::NoJob(*id), |job| Record::Job(*job));
         let records = self
@@ -146,7 +142,7 @@ impl Ledger {
 
     /// All records, in parts of a bounded size; together they are one transaction.
     pub fn all_records(&self, written: SystemTime) -> impl Iterator<Item = Vec<u8>> {
-        let known = self.known.iter().map(|(id, known)| Record::Known(*id, known.tries));
+        let known = self.known.iter().map(|(id, known)| Record::Known(*id, *known));
         let mut records = self
             .name_records(0)
             .chain(self.class_records(0))
@@ -250,13 +246,15 @@ impl Ledger {
     ///
     /// Where the position is missing.
     pub fn restored(&mut self) -> Result<(), RestoreError> {
-        if !self.position.whole {
+        if self.written.is_none() {
             return Err(Damaged);
         }
         self.refold();
         self.hand_over_all();
         self.saved();
         self.advance_last_results(self.position.now, true);
+        // Those that these rules select newly learn of the window, as after a reload.
+        self.refill_lasts();
         Ok(())
     }
 
@@ -281,8 +279,8 @@ impl Ledger {
                 self.keys.remove(id);
                 true
             }
-            Record::Known(id, tries) => {
-                self.known.insert(id, Known { tries, seen: self.position.now });
+            Record::Known(id, known) => {
+                self.known.insert(id, known);
                 true
             }
             Record::NotKnown(id) => {
