@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::Named;
 use super::gauges::{Gauges, Window};
-use super::ledger::{Known, Ledger, Span};
+use super::ledger::{Ledger, Span};
+use super::unfinished::Known;
 
 /// Keys are kept for this long beyond the window: a server clock that is set back by less costs nothing.
 pub(super) const SLACK: i64 = 3_600_000;

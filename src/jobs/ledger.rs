@@ -14,18 +14,10 @@ use super::live::Live;
 use super::names::Names;
 use super::record::{self, Changes, HandedOver};
 use super::totals::Totals;
+use super::unfinished::Known;
+use super::verdict::{Found, Verdict};
 use super::{Actions, DONE, PerName};
 use crate::netbackup::wire::jobs::JobRow;
-
-/// A job found before the first complete walk whose end is so much later than now (ms) ended before the
-/// ledger began: the server's clock was set back. It is not counted.
-const FUTURE: i64 = 2_000;
-
-const HOUR: i64 = 3_600_000;
-
-/// A job that was seen unfinished, or tried several times, and then not at all is forgotten after this
-/// time.
-const FORGET: i64 = 7 * 24 * HOUR;
 
 /// A span of time to be read, Unix ms by the server's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,18 +26,6 @@ pub struct Span {
     pub from: i64,
     /// Where it ends.
     pub to: i64,
-}
-
-/// A job that is remembered although no key tells of its present state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Known {
-    /// Tries up to its last completion, 1 where there was none.
-    pub(super) tries: u16,
-    /// When it was seen last, by the server's clock, to the hour: so that it is seldom saved.
-    pub(super) seen: i64,
-    /// It ended, and its key was pruned: only a later try is another completion. Otherwise it was
-    /// seen unfinished.
-    pub(super) ended: bool,
 }
 
 /// Where the ledger stands. Times are the server's, Unix ms.
@@ -80,29 +60,6 @@ pub(super) struct Position {
     pub(super) gap_until: i64,
     /// An outage of which it is not known yet what the server purged meanwhile.
     pub(super) outage: Option<Span>,
-}
-
-/// How a row was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
-    /// By its change.
-    Changed,
-    /// In a span that is read backwards.
-    Filled,
-}
-
-/// What a finished row is to the ledger.
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    /// The completion that is known already; other things of it may have changed.
-    Same,
-    /// One that counts, with the retries since the last one.
-    New(u64),
-    /// One that may have been counted before, or was there before the ledger: it belongs to the window
-    /// alone.
-    Old,
-    /// It says nothing: older than what is known of the job, or than any window needs.
-    Nothing,
 }
 
 /// The job ledger of one site.
@@ -262,87 +219,6 @@ impl Ledger {
         }
     }
 
-    fn judge(&self, row: &JobRow<'_>, end: i64, before: Option<&Job>, found: Found) -> Verdict {
-        let tries = super::tries(row);
-        let since = |tries_before: u16| Verdict::New(u64::from(tries.saturating_sub(tries_before)));
-        if let Some(before) = before {
-            let start = row.start_time.unwrap_or(0);
-            return if before.start != 0 && start != 0 && before.start != start {
-                // The number of a job before a reset of the catalogue.
-                since(1)
-            } else if tries > before.tries
-                || (before.resumed && end != before.end && tries == before.tries)
-            {
-                since(before.tries)
-            } else if tries < before.tries {
-                Verdict::Nothing
-            } else {
-                Verdict::Same
-            };
-        }
-        let (end_is_covered, known) = (end > self.position.horizon, self.known.get(&row.job_id));
-        let is_new = match (found, known) {
-            // It bears a time that its server's clock never showed since the ledger began.
-            _ if self.is_of_a_clock_before(end) => false,
-            (_, Some(known)) if !known.ended || tries > known.tries => true,
-            (Found::Changed, _) => end_is_covered || self.is_unheard_of(row.job_id),
-            (Found::Filled, _) => end_is_covered && end > self.position.began,
-        };
-        if is_new {
-            since(known.map_or(1, |known| known.tries))
-        } else if end > self.oldest_needed() {
-            Verdict::Old
-        } else {
-            Verdict::Nothing
-        }
-    }
-
-    /// Returns whether an end lies so far in the future that the server's clock was set back before
-    /// the ledger began.
-    fn is_of_a_clock_before(&self, end: i64) -> bool {
-        let passed = i64::try_from(self.cycle_began.elapsed().as_millis()).unwrap_or(i64::MAX / 4);
-        self.position.current_at.is_none() && end > self.position.now + passed + FUTURE
-    }
-
-    /// Returns whether a job was never met, nor listed when the ledger began: whatever its end, its
-    /// completion was not counted.
-    fn is_unheard_of(&self, id: i64) -> bool {
-        self.position.highest_id.is_some_and(|highest| id > highest)
-    }
-
-    /// Returns the server's time at the present cycle.
-    pub fn now(&self) -> i64 {
-        self.position.now
-    }
-
-    /// Returns whether the server ever listed a job.
-    pub fn has_met_jobs(&self) -> bool {
-        self.met_id > 0 || self.position.highest_id > Some(0) || self.classes.len() > 0
-    }
-
-    /// Returns whether jobs were listed so lately that a list without any hides them.
-    pub fn expects_jobs(&self) -> bool {
-        let lately = self.position.now - 2 * HOUR;
-        let is_live = |known: &Known| !known.ended && known.seen > lately;
-        self.keys.ended(self.window.from, self.window.to).next().is_some()
-            || self.known.values().any(is_live)
-    }
-
-    /// Takes the highest number of a job that the server lists.
-    pub fn learn_highest_id(&mut self, id: i64) {
-        self.position.highest_id.get_or_insert(id);
-    }
-
-    /// Returns whether the server is to be asked for its highest number of a job.
-    pub fn lacks_highest_id(&self) -> bool {
-        self.position.highest_id.is_none()
-    }
-
-    /// Returns whether a finished job is among the keys.
-    pub fn knows(&self, job_id: i64) -> bool {
-        self.keys.get(job_id).is_some()
-    }
-
     fn job(&mut self, row: &JobRow<'_>, end: i64) -> Job {
         let labels = Labels {
             job_type: self.names.intern(super::name_or_unknown(row.job_type.as_deref())),
@@ -408,55 +284,8 @@ impl Ledger {
         }
     }
 
-    /// Takes a whole sweep of the live jobs in, after the finished ones of the same cycle.
-    pub fn sweep(&mut self, mut live: Live) {
-        let now = self.position.now;
-        let seen = now - now.rem_euclid(HOUR);
-        let mut ended = Vec::new();
-        for (id, job) in live.iter() {
-            self.met_id = self.met_id.max(id);
-            let key = self.keys.get(id).copied();
-            if key.is_some_and(|key| self.touched.contains(&id) && key.tries >= job.tries) {
-                // It ended after the sweep had met it.
-                ended.push(id);
-                continue;
-            }
-            if let Some(key) = key.filter(|key| !key.resumed) {
-                if self.is_shown(&key) {
-                    self.gauges.take(&key);
-                }
-                self.keys.set_resumed(id, true);
-                self.changes.job(id);
-            }
-            let before = self.known.get(&id).copied();
-            let tries = before.map_or(key.map_or(1, |key| key.tries), |known| known.tries);
-            let known = Known { tries, seen, ended: false };
-            if before != Some(known) {
-                self.known.insert(id, known);
-                self.changes.known(id);
-            }
-        }
-        for id in ended {
-            live.remove(id);
-        }
-        self.live = Some(live);
-        self.forget_known();
-    }
-
-    /// Drops what was seen last a long time before this sweep.
-    fn forget_known(&mut self) {
-        let now = self.position.now;
-        self.known.retain(|id, known| {
-            let keep = now - known.seen < FORGET;
-            if !keep {
-                self.changes.known(*id);
-            }
-            keep
-        });
-    }
-
     /// Whether the gauges count a job.
-    fn is_shown(&self, job: &Job) -> bool {
+    pub(super) fn is_shown(&self, job: &Job) -> bool {
         !job.resumed && self.window.holds(job.end)
     }
 

@@ -22,6 +22,8 @@ mod per_name;
 mod record;
 mod summary;
 mod totals;
+mod unfinished;
+mod verdict;
 
 use std::collections::BTreeMap;
 

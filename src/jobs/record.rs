@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::classes::{Class, Labels};
 use super::keys::Job;
 use super::lasts::{LastChanges, Named};
-use super::ledger::{Known, Ledger, Position};
+use super::ledger::{Ledger, Position};
 use super::names::Name;
 use super::totals::{Pair, Total, Totals};
+use super::unfinished::Known;
 use crate::metric::Distribution;
 
 /// Roughly how large a part of everything is.

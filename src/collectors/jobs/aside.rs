@@ -23,13 +23,23 @@ pub(super) struct Aside {
     rest: u32,
 }
 
-/// What the server answered; `None` where it did not, or was not asked.
+/// What the server answered.
+#[derive(Debug, Clone, Copy, Default)]
+enum Answer {
+    /// Nothing, or it was not asked.
+    #[default]
+    Owed,
+    /// The value of a job, if it lists any.
+    Is(Option<i64>),
+}
+
+/// What the server answered to all questions.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    /// The highest number of a job that it lists, if it lists any.
-    highest_id: Option<Option<i64>>,
+    /// The highest number of a job that it lists.
+    highest_id: Answer,
     /// The end of the oldest successful job that it lists.
-    oldest: Option<Option<i64>>,
+    oldest: Answer,
 }
 
 /// What a ledger is to be told.
@@ -65,8 +75,9 @@ impl Aside {
         if lacking.oldest {
             answers.oldest = within(until, site, walks::oldest_success(session)).await;
         }
-        let answered = answers.highest_id.is_some() >= lacking.highest_id
-            && answers.oldest.is_some() >= lacking.oldest;
+        let owes = |lacks: bool, answer| lacks && matches!(answer, Answer::Owed);
+        let answered =
+            !owes(lacking.highest_id, answers.highest_id) && !owes(lacking.oldest, answers.oldest);
         self.failures = if answered { 0 } else { self.failures.saturating_add(1) };
         // The first time, it is asked again in the next cycle.
         let doubled = 1_u32.checked_shl(self.failures.saturating_sub(1)).unwrap_or(u32::MAX);
@@ -75,23 +86,23 @@ impl Aside {
     }
 }
 
-async fn within<T>(
+async fn within(
     until: Instant,
     site: &str,
-    question: impl Future<Output = Result<T, Error>>,
-) -> Option<T> {
+    question: impl Future<Output = Result<Option<i64>, Error>>,
+) -> Answer {
     match timeout_at(until, question).await {
-        Ok(Ok(answer)) => Some(answer),
+        Ok(Ok(answer)) => Answer::Is(answer),
         Ok(Err(error)) => {
             tracing::debug!(site, %error, "a question beside the collection is to be asked again");
-            None
+            Answer::Owed
         }
         Err(_) => {
             tracing::debug!(
                 site,
                 "a question beside the collection takes too long, and is to be asked again"
             );
-            None
+            Answer::Owed
         }
     }
 }
@@ -99,10 +110,10 @@ async fn within<T>(
 impl Answers {
     /// Tells the ledger. An empty list counts where it is known not to be a forbidden one.
     pub(super) fn tell(self, ledger: &mut Ledger, site: &str) {
-        if let Some(id) = self.highest_id {
+        if let Answer::Is(id) = self.highest_id {
             ledger.learn_highest_id(id.unwrap_or(0));
         }
-        let Some(oldest) = self.oldest else { return };
+        let Answer::Is(oldest) = self.oldest else { return };
         let lost = ledger.learn_oldest(oldest);
         if !lost.is_zero() {
             tracing::warn!(

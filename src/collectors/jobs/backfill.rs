@@ -145,7 +145,7 @@ impl Backfill {
     pub(super) fn take_covered(&mut self) -> Option<i64> {
         self.again.retain(|slice| !slice.is_read());
         let read = self.slices.iter().take_while(|slice| slice.is_read()).count();
-        self.slices.drain(..read).last().map(|slice| slice.span.from)
+        self.slices.drain(..read).next_back().map(|slice| slice.span.from)
     }
 
     /// Reads on for a while.

@@ -11,7 +11,7 @@ use super::backfill::Step;
 use super::walks::{self, Patience, Shared, Walked};
 use super::{Jobs, lookup, probe};
 use crate::collectors::{Collected, Part};
-use crate::jobs::{ChangeField, Live};
+use crate::jobs::{ChangeField, Ledger, Live};
 use crate::metric::Samples;
 use crate::netbackup::{Error, Session};
 
@@ -132,7 +132,7 @@ impl Jobs {
     /// Adds what is known where nothing tells an empty list from a forbidden one.
     fn add_unknown(&mut self, collected: &mut Collected) {
         self.backfill.discard();
-        let known = self.ledger.as_ref().is_some_and(|ledger| ledger.has_met_jobs());
+        let known = self.ledger.as_ref().is_some_and(Ledger::has_met_jobs);
         // Zeros would claim that nothing runs.
         let part = || if known { Part::Kept } else { Part::Fresh(Samples::new()) };
         collected.parts.extend([("live", part()), ("finished", part())]);

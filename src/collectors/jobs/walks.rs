@@ -2,6 +2,7 @@
 //! ever discarded: a walk that stops remembers its place, and one whose place is refused how far it
 //! came.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -149,7 +150,8 @@ pub(super) fn finished(
     let property = field.property();
     let mut filter = format!("state eq 'DONE' and {property} {} {}", lower.0, time(lower.1));
     if let Some((compare, ms)) = upper {
-        filter.push_str(&format!(" and {property} {compare} {}", time(ms)));
+        // Writing to a string cannot fail.
+        let _ = write!(filter, " and {property} {compare} {}", time(ms));
     }
     filter
 }
