@@ -212,7 +212,9 @@ impl Ledger {
             }
         }
         if verdict != Verdict::Same {
-            self.complete(&job, &verdict);
+            // A cycle takes a while: what the server changed since it began is no end in the future.
+            let present = self.position.now.max(row.last_update_time.unwrap_or(i64::MIN));
+            self.complete(&job, &verdict, present.saturating_add(AHEAD));
         }
         if self.known.remove(&job.id).is_some() {
             self.changes.known(job.id);
@@ -261,7 +263,7 @@ impl Ledger {
         })
     }
 
-    fn complete(&mut self, job: &Job, verdict: &Verdict) {
+    fn complete(&mut self, job: &Job, verdict: &Verdict, latest: i64) {
         let mut lasts = std::mem::take(&mut self.lasts);
         if let Some(completion) = self.completion(job) {
             for table in &mut lasts {
@@ -273,7 +275,7 @@ impl Ledger {
         let pair = (labels.job_type, labels.policy_type);
         let changed = match verdict {
             Verdict::New(retries) => {
-                self.totals.count(job, pair, *retries, self.position.now + AHEAD);
+                self.totals.count(job, pair, *retries, latest);
                 true
             }
             Verdict::Old => self.totals.seen(job.class, pair, job.leaf),
