@@ -413,7 +413,7 @@ fn records_that_did_not_reach_the_disk_are_written_again() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 10);
     ledger.changed(&row(1, now - 9000));
-    ledger.caught_up();
+    ledger.caught_up(UPDATE);
     let at = SystemTime::UNIX_EPOCH;
     let mut log: Vec<Vec<u8>> = ledger.all_records(at).collect();
     ledger.hand_over_all();
@@ -450,7 +450,7 @@ fn totals_that_restart_count_what_comes_and_remember_what_was() {
     for id in 1..=3 {
         first.changed(&row(id, now - 9000));
     }
-    first.caught_up();
+    first.caught_up(UPDATE);
     let mut copy = restored(first.all_records(SystemTime::UNIX_EPOCH));
     assert_eq!(counted(&copy)[0], 3);
     let origin = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
@@ -461,7 +461,7 @@ fn totals_that_restart_count_what_comes_and_remember_what_was() {
     copy.changed(&row(2, now - 9000));
     copy.changed(&row(4, now - 1000));
     assert_eq!(counted(&copy)[0], 1, "what was counted is known");
-    assert_eq!(in_window(&copy), 4);
+    assert_eq!(in_window(&mut copy), 4);
 }
 
 #[test]

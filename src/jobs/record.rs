@@ -116,9 +116,7 @@ impl Ledger {
         let mut out = Vec::new();
         let changes = &self.changes;
         let known = |id: &i64| {
-            self.known
-                .get(id)
-                .map_or(Record::NotKnown(*id), |known| Record::Known(*id, *known))
+            self.known.get(id).map_or(Record::NotKnown(*id), |known| Record::Known(*id, *known))
         };
         let job = |id: &i64| self.keys.get(*id).map_or(Record::NoJob(*id), |job| Record::Job(*job));
         let records = self

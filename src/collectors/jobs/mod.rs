@@ -157,7 +157,8 @@ impl Jobs {
             ledger.want(self.window);
             ledger.select(&self.collectors.per_client, &self.collectors.per_policy);
             self.ledger = Some(ledger);
-            (self.fill, self.began) = (None, None);
+            (self.changes, self.backfill) = (Changes::default(), Backfill::new());
+            self.began = None;
         }
     }
 
