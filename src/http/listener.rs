@@ -9,6 +9,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket};
@@ -18,6 +19,11 @@ use tokio_util::sync::CancellationToken;
 use super::origin::Hosts;
 use super::serve::{self, BACKLOG};
 use super::{Config, State, display};
+
+/// How long a listener of this process takes to close at most, once nothing holds it.
+const CLOSING: Duration = Duration::from_millis(200);
+
+type Listeners = Arc<Vec<TcpListener>>;
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -61,19 +67,32 @@ impl Bound {
         first(config, Sockets::plain)
     }
 
-    /// Binds the address of `config` while `old` goes on, which may have the same port at another
-    /// address. Where this comes to nothing, `old` is as before. Blocks as [`Bound::bind`] does.
+    /// Binds the address of `config` while the listeners of `own` go on, which may have the same port,
+    /// at this address or another. Where this comes to nothing, they are as before. Blocks as
+    /// [`Bound::bind`] does.
     ///
     /// # Errors
     ///
     /// The same.
-    pub fn bind_beside(config: &Config, old: &Listening) -> Result<Self, BindError> {
-        let Some(old) = old.0.upgrade() else { return Self::bind(config) };
-        first(config, |address| match Sockets::plain(address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                Sockets::taking_over(address, &old)?.ok_or(error)
+    pub fn bind_beside(config: &Config, own: &Listening) -> Result<Self, BindError> {
+        first(config, |address| {
+            let started = Instant::now();
+            loop {
+                let verdict = Sockets::plain(address);
+                match &verdict {
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                    _ => return verdict,
+                }
+                let there: Vec<_> = own.0.iter().filter_map(Weak::upgrade).collect();
+                if let Some(bound) = Sockets::taking_over(address, &there)? {
+                    return Ok(bound);
+                }
+                // A listener of ours may be closing in this moment, or another process has the port.
+                if started.elapsed() >= CLOSING || there.len() == own.0.len() {
+                    return verdict;
+                }
+                std::thread::park_timeout(CLOSING / 20);
             }
-            verdict => verdict,
         })
     }
 
@@ -113,16 +132,17 @@ impl Sockets {
     }
 
     /// With what `old` has of the port; none where it has nothing of it.
-    fn taking_over(address: SocketAddr, old: &Arc<Vec<TcpListener>>) -> io::Result<Option<Self>> {
+    fn taking_over(address: SocketAddr, old: &[Listeners]) -> io::Result<Option<Self>> {
         let mut listeners = Vec::new();
         let mut same_port = false;
         let mut is_there = false;
-        for listener in old.iter() {
+        for listener in old.iter().flat_map(|listeners| listeners.iter()) {
             let at = listener.local_addr()?;
             same_port |= at.port() == address.port();
             is_there |= at == address;
             // To close it and bind anew would lose who connects in between.
-            if covers(address, at) {
+            let is_new = |taken: &TcpListener| taken.local_addr().ok() != Some(at);
+            if covers(address, at) && listeners.iter().all(is_new) {
                 listeners.push(duplicate(listener)?);
             }
         }
@@ -135,7 +155,7 @@ impl Sockets {
 }
 
 impl Beside {
-    fn bind(address: SocketAddr, old: &Arc<Vec<TcpListener>>) -> io::Result<Self> {
+    fn bind(address: SocketAddr, old: &[Listeners]) -> io::Result<Self> {
         let shared = Shared::new(old)?;
         let socket = socket(address)?;
         socket.set_reuseport(true)?;
@@ -153,12 +173,12 @@ impl Beside {
 
 /// Listeners that let others of this process bind beside them, until this is dropped.
 #[derive(Debug)]
-struct Shared(Weak<Vec<TcpListener>>);
+struct Shared(Vec<Weak<Vec<TcpListener>>>);
 
 impl Shared {
-    fn new(listeners: &Arc<Vec<TcpListener>>) -> io::Result<Self> {
-        let shared = Self(Arc::downgrade(listeners));
-        for listener in listeners.iter() {
+    fn new(listeners: &[Listeners]) -> io::Result<Self> {
+        let shared = Self(listeners.iter().map(Arc::downgrade).collect());
+        for listener in listeners.iter().flat_map(|listeners| listeners.iter()) {
             SockRef::from(listener).set_reuse_port(true)?;
         }
         Ok(shared)
@@ -167,9 +187,11 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        for listener in self.0.upgrade().iter().flat_map(|listeners| listeners.iter()) {
-            // What could be set can be cleared; and a listener that is shared works too.
-            let _ = SockRef::from(listener).set_reuse_port(false);
+        for listeners in self.0.iter().filter_map(Weak::upgrade) {
+            for listener in listeners.iter() {
+                // What could be set can be cleared; and a listener that is shared works too.
+                let _ = SockRef::from(listener).set_reuse_port(false);
+            }
         }
     }
 }
@@ -227,9 +249,17 @@ fn duplicate(listener: &TcpListener) -> io::Result<TcpListener> {
     TcpListener::from_std(std::net::TcpListener::from(handle))
 }
 
-/// The listeners of a [`Server`], for as long as it serves them.
-#[derive(Debug, Clone)]
-pub struct Listening(Weak<Vec<TcpListener>>);
+/// The listeners of one [`Server`] or of several, for as long as they serve, their end included.
+#[derive(Debug, Clone, Default)]
+pub struct Listening(Vec<Weak<Vec<TcpListener>>>);
+
+impl Listening {
+    /// Adds those of another server, and forgets those that are closed.
+    pub fn add(&mut self, other: Self) {
+        self.0.extend(other.0);
+        self.0.retain(|listeners| listeners.strong_count() > 0);
+    }
+}
 
 /// A listener that is served.
 #[derive(Debug)]
@@ -243,7 +273,7 @@ pub struct Server {
 impl Server {
     /// What a new listener needs to know of this one, see [`Bound::bind_beside`].
     pub fn listening(&self) -> Listening {
-        Listening(Weak::clone(&self.listeners))
+        Listening(vec![Weak::clone(&self.listeners)])
     }
 
     /// Whether it ended without being stopped.

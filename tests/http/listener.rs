@@ -193,3 +193,38 @@ async fn who_is_connected_when_the_listener_closes_is_served() {
     assert!(!next.is_dead());
     next.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn port_that_is_still_closing_is_taken_back() {
+    let (first, second) = (free_port(), free_port());
+    let mut own = nbu_otel_agent::http::Listening::default();
+    let (state, _requests) = state();
+    let mut server = Bound::bind(&listen("127.0.0.1", first)).unwrap().serve(Arc::clone(&state));
+    let mut ends = Vec::new();
+    // Back and forth without a pause, so that each is still closing when it is wanted again.
+    for port in [second, first, second, first, first] {
+        own.add(server.listening());
+        let bound = Bound::bind_beside(&listen("127.0.0.1", port), &own).unwrap();
+        let old = std::mem::replace(&mut server, bound.serve(Arc::clone(&state)));
+        ends.push(tokio::spawn(old.stop()));
+    }
+    for end in ends {
+        end.await.unwrap();
+    }
+    assert!(ask(here(first)).await.unwrap().starts_with("HTTP/1.1 200"));
+    assert!(ask(here(second)).await.is_err(), "it is closed");
+    assert_taken(first);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn port_of_another_process_is_refused_while_one_closes() {
+    let taken = std::net::TcpListener::bind(here(0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let (state, _requests) = state();
+    let server = Bound::bind(&listen("127.0.0.1", free_port())).unwrap().serve(state);
+    let own = server.listening();
+    server.stop().await;
+    let error = Bound::bind_beside(&listen("127.0.0.1", port), &own).unwrap_err().to_string();
+    assert!(error.contains("another process has the port"), "{error}");
+}
