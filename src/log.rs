@@ -2,11 +2,13 @@
 //! the agent runs.
 //!
 //! Lines are written by a thread of their own, from a bounded queue: a terminal that is stopped or a
-//! disk that hangs costs lines, never a poll or the end of the process.
+//! disk that hangs costs lines, never a poll or the end of the process. Lines that are lost are
+//! counted.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -28,6 +30,9 @@ pub struct OpenError {
     path: String,
     source: io::Error,
 }
+
+/// The log of this process, once it is started.
+static LOG: OnceLock<Log> = OnceLock::new();
 
 /// A place for log lines that is open.
 #[derive(Debug)]
@@ -60,10 +65,22 @@ fn append(path: &Path) -> Result<File, OpenError> {
         .map_err(|source| OpenError { path: path.display().to_string(), source })
 }
 
+/// Returns how many lines were lost, because they came faster than they could be written or because
+/// they could not be written.
+pub fn dropped_lines() -> u64 {
+    LOG.get().map_or(0, |log| {
+        log.writer.error_counter().dropped_lines() as u64 + log.unwritten.load(Relaxed)
+    })
+}
+
 /// The log of this process.
 #[derive(Clone)]
 pub struct Log {
     sink: Arc<ArcSwap<Sink>>,
+    /// Lines that the sink did not take.
+    unwritten: Arc<AtomicU64>,
+    /// Standard error stands in for a file that could not be opened.
+    replaced: Arc<AtomicBool>,
     writer: NonBlocking,
     /// Writes what is queued when it is dropped; gives up after a second.
     guard: Arc<Mutex<Option<WorkerGuard>>>,
@@ -77,28 +94,62 @@ impl Log {
     /// commands whose standard output is their result. `verbosity` (of `--debug` and `--trace`)
     /// overrides what the configuration says later. Called again, it gives the first log.
     pub fn start(verbosity: Option<Level>) -> Self {
-        static LOG: OnceLock<Log> = OnceLock::new();
         LOG.get_or_init(|| {
             let sink = Arc::new(ArcSwap::from_pointee(Sink::Stderr));
-            let (writer, guard) =
-                NonBlockingBuilder::default().lossy(true).finish(Writer(Arc::clone(&sink)));
+            let unwritten = Arc::<AtomicU64>::default();
+            let to_sink = Writer { sink: Arc::clone(&sink), unwritten: Arc::clone(&unwritten) };
+            let (writer, guard) = NonBlockingBuilder::default().lossy(true).finish(to_sink);
             let (layer, format) = reload::Layer::new(layer(&writer, Format::Text));
             let (levels, filter) = reload::Layer::new(filter(verbosity.unwrap_or(Level::INFO)));
             // Fails where a test installed a subscriber of its own: then that one is used.
             let _ = tracing_subscriber::registry().with(layer).with(levels).try_init();
             let guard = Arc::new(Mutex::new(Some(guard)));
-            Self { sink, writer, guard, format, filter, verbosity }
+            let replaced = Arc::default();
+            Self { sink, unwritten, replaced, writer, guard, format, filter, verbosity }
         })
         .clone()
     }
 
-    /// Applies settings. Cannot fail: what can was done by [`open`].
-    pub fn apply(&self, config: &Config, opened: Opened) {
-        self.sink.store(Arc::new(opened.0));
+    /// Applies settings. What could not be opened is replaced by standard error.
+    pub fn apply(&self, config: &Config, opened: Result<Opened, OpenError>) {
+        self.apply_format(config);
+        self.redirect(opened);
+    }
+
+    /// Applies what needs nothing to be opened.
+    pub fn apply_format(&self, config: &Config) {
         let level = self.verbosity.map_or(config.level, |verbosity| verbosity.max(config.level));
         // Fails only where the subscriber is gone, and then there is nobody to tell.
         let _ = self.format.reload(layer(&self.writer, config.format));
         let _ = self.filter.reload(filter(level));
+    }
+
+    /// Writes to another place from now on: to standard error where it could not be opened.
+    pub fn redirect(&self, opened: Result<Opened, OpenError>) {
+        let failure = match opened {
+            Ok(opened) => {
+                self.sink.store(Arc::new(opened.0));
+                None
+            }
+            Err(error) => {
+                self.sink.store(Arc::new(Sink::Stderr));
+                Some(error)
+            }
+        };
+        let was_replaced = self.replaced.swap(failure.is_some(), Relaxed);
+        match failure {
+            Some(error) if !was_replaced => tracing::warn!(
+                "{error}; the log goes to standard error until the file can be opened"
+            ),
+            Some(error) => tracing::debug!("{error}"),
+            None if was_replaced => tracing::info!("the log goes where it should again"),
+            None => {}
+        }
+    }
+
+    /// Returns whether standard error stands in for a file, which should be tried again.
+    pub fn is_replaced(&self) -> bool {
+        self.replaced.load(Relaxed)
     }
 
     /// Writes what is still queued; what is logged later is lost. For the end of the process.
@@ -125,22 +176,60 @@ fn filter(level: Level) -> EnvFilter {
 }
 
 /// Writes to whatever the sink is when a line is written.
-struct Writer(Arc<ArcSwap<Sink>>);
+struct Writer {
+    sink: Arc<ArcSwap<Sink>>,
+    unwritten: Arc<AtomicU64>,
+}
 
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.0.load().as_ref() {
+        match self.sink.load().as_ref() {
             Sink::Stdout => io::stdout().write(bytes),
             Sink::Stderr => io::stderr().write(bytes),
             Sink::File(file) => (&*file).write(bytes),
         }
     }
 
+    /// Writes one line. The thread that calls this forgets a failure.
+    fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
+        let sink = self.sink.load();
+        let written = match sink.as_ref() {
+            Sink::Stdout => io::stdout().write_all(line),
+            Sink::Stderr => io::stderr().write_all(line),
+            Sink::File(file) => (&*file).write_all(line),
+        };
+        if written.is_err() {
+            self.unwritten.fetch_add(1, Relaxed);
+        }
+        written
+    }
+
     fn flush(&mut self) -> io::Result<()> {
-        match self.0.load().as_ref() {
+        match self.sink.load().as_ref() {
             Sink::Stdout => io::stdout().flush(),
             Sink::Stderr => io::stderr().flush(),
             Sink::File(file) => (&*file).flush(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_that_cannot_be_written_is_counted() {
+        // Every write to it fails, as on a disk that is full.
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let sink = Arc::new(ArcSwap::from_pointee(Sink::File(full)));
+        let unwritten = Arc::<AtomicU64>::default();
+        let mut writer = Writer { sink: Arc::clone(&sink), unwritten: Arc::clone(&unwritten) };
+        for _ in 0..3 {
+            assert!(writer.write_all(b"a line\n").is_err());
+        }
+        assert_eq!(unwritten.load(Relaxed), 3);
+        sink.store(Arc::new(Sink::File(File::create("/dev/null").unwrap())));
+        writer.write_all(b"a line\n").unwrap();
+        assert_eq!(unwritten.load(Relaxed), 3);
     }
 }

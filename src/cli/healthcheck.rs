@@ -1,12 +1,13 @@
 //! `healthcheck`: asks a running agent whether it lives, for containers without a shell.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::run::{end, runtime};
 use crate::config::{self, ProcessEnvironment};
 use crate::http;
+use crate::supervisor::address_in_force;
 
 /// A process that answers later than this does not live.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -29,14 +30,7 @@ pub(super) struct Options {
 pub(super) fn run(options: Options) -> ExitCode {
     let base = match (options.url, options.path) {
         (Some(url), _) => url.to_string().trim_end_matches('/').to_owned(),
-        (None, Some(path)) => match config::load(&path, &ProcessEnvironment) {
-            Ok(loaded) => local(&loaded.config.http),
-            Err(errors) => {
-                // The agent runs on with what was valid before.
-                super::complain(&format!("the configuration is not valid any more:\n{errors}\n"));
-                errors.endpoint.map_or_else(|| DEFAULT.to_owned(), |endpoint| local(&endpoint))
-            }
-        },
+        (None, Some(path)) => base_of(&path),
         // The parser asks for one of them.
         (None, None) => return ExitCode::FAILURE,
     };
@@ -49,14 +43,36 @@ pub(super) fn run(options: Options) -> ExitCode {
     }
 }
 
+/// Returns where the agent with this configuration is asked: where it says that it listens, which may
+/// not be where the file says by now. If it says nothing, the file is all there is.
+fn base_of(path: &Path) -> String {
+    let in_force = address_in_force(path).map(|address| {
+        let host = address.ip().to_string();
+        reachable(&host, address.port())
+    });
+    let of_file = match config::load(path, &ProcessEnvironment) {
+        Ok(loaded) => Some(local(&loaded.config.http)),
+        Err(errors) => {
+            // The agent runs on with what was valid before.
+            super::complain(&format!("the configuration is not valid any more:\n{errors}\n"));
+            errors.endpoint.map(|endpoint| local(&endpoint))
+        }
+    };
+    in_force.or(of_file).unwrap_or_else(|| DEFAULT.to_owned())
+}
+
 /// Where an agent that listens there can be asked from the same machine.
 fn local(listen: &http::Config) -> String {
-    let host = match listen.host.as_str() {
+    reachable(&listen.host, listen.port)
+}
+
+fn reachable(host: &str, port: u16) -> String {
+    let host = match host {
         "0.0.0.0" => "127.0.0.1",
         "::" => "::1",
         host => host,
     };
-    format!("http://{}", http::display(host, listen.port))
+    format!("http://{}", http::display(host, port))
 }
 
 async fn ask(url: &str) -> ExitCode {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -14,6 +15,24 @@ pub type Digest = [u8; 32];
 
 /// Absolute paths with the digest of what was read there; none where nothing could be read.
 pub type Files = BTreeMap<PathBuf, Option<Digest>>;
+
+/// Absolute paths with what was read there. No `Debug`: it holds secrets.
+pub(super) type Contents = BTreeMap<PathBuf, Vec<u8>>;
+
+/// The text of a configuration that was valid, with the files that it names, to be read again when
+/// the file itself is wrong by now.
+#[derive(Default)]
+pub struct Kept {
+    pub(super) origin: PathBuf,
+    pub(super) text: String,
+    pub(super) contents: Contents,
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kept").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
 
 /// No file of a configuration is larger.
 const MAX_BYTES: u64 = 4 << 20;
@@ -54,6 +73,26 @@ pub(super) fn read_noted(path: &Path, files: &mut Files) -> io::Result<Vec<u8>> 
 pub(super) fn note(path: &Path, content: Option<&[u8]>, files: &mut Files) {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     files.entry(absolute).or_insert_with(|| content.map(digest));
+}
+
+/// Returns whether it is no file that could be read, rather than one that cannot be read now.
+pub(super) fn is_misfit(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, InvalidInput, IsADirectory};
+    matches!(error.kind(), IsADirectory | InvalidInput | FileTooLarge)
+}
+
+/// Returns whether everybody can write the file, and so take over what it decides.
+pub(super) fn is_writable_by_all(path: &Path) -> bool {
+    mode(path) & 0o002 != 0
+}
+
+/// Returns whether everybody can read the file.
+pub(super) fn is_readable_by_all(path: &Path) -> bool {
+    mode(path) & 0o004 != 0
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode())
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -2,10 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::content::Files;
-use super::diagnostics::{Diagnostic, Position, Problem};
+use super::content::{self, Contents, Files};
+use super::diagnostics::{Cause, Diagnostic, Position, Problem};
 use super::env::Environment;
 
 /// What all sections share: where the configuration comes from and what was found wrong with it.
@@ -17,6 +17,10 @@ pub(super) struct Context<'e> {
     pub(super) errors: RefCell<Vec<Diagnostic>>,
     pub(super) warnings: RefCell<Vec<Diagnostic>>,
     pub(super) files: RefCell<Files>,
+    /// What was read of the files that the configuration names.
+    pub(super) contents: RefCell<Contents>,
+    /// What stands in for a file that cannot be read.
+    pub(super) fallback: Option<&'e Contents>,
     /// Every key that was asked for, such as `nbuservers[].port`.
     pub(super) keys: RefCell<BTreeSet<String>>,
     /// The first secret that is spelt out in the file itself.
@@ -32,6 +36,8 @@ impl<'e> Context<'e> {
             errors: RefCell::default(),
             warnings: RefCell::default(),
             files: RefCell::default(),
+            contents: RefCell::default(),
+            fallback: None,
             keys: RefCell::default(),
             literal_secret: Cell::new(None),
         }
@@ -39,6 +45,20 @@ impl<'e> Context<'e> {
 
     pub(super) fn error(&self, at: Position, path: &str, message: impl Into<String>) {
         add(&self.errors, self.diagnostic(Some(at), path, message.into()));
+    }
+
+    /// Reports what is right and cannot be had now.
+    pub(super) fn unavailable(&self, at: Position, path: &str, message: impl Into<String>) {
+        let found = self.diagnostic(Some(at), path, message.into());
+        self.push(Diagnostic { cause: Cause::Unavailable, ..found });
+    }
+
+    /// Reports a fault, once.
+    pub(super) fn push(&self, fault: Diagnostic) {
+        let mut errors = self.errors.borrow_mut();
+        if !errors.contains(&fault) {
+            errors.push(fault);
+        }
     }
 
     pub(super) fn warn(&self, at: Position, path: &str, message: impl Into<String>) {
@@ -58,13 +78,37 @@ impl<'e> Context<'e> {
         add(&self.errors, environment(name, message));
     }
 
+    /// Reports that what a variable names cannot be had now.
+    pub(super) fn variable_unavailable(&self, name: &str, message: &str) {
+        self.push(Diagnostic { cause: Cause::Unavailable, ..environment(name, message) });
+    }
+
     pub(super) fn variable_warning(&self, name: &str, message: &str) {
         add(&self.warnings, environment(name, message));
     }
 
     /// A variable that is set and not empty; the specification treats empty as not set.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
-        self.env.get(name).filter(|value| !value.trim().is_empty())
+        let value = self.env.get(name);
+        if value.is_none() {
+            // A file that cannot be read may hold any variable: nobody says that it holds this one.
+            let fault = self.env.fault(name).filter(|fault| fault.cause == Cause::Invalid);
+            if let Some(fault) = fault {
+                self.push(fault);
+            }
+        }
+        value.filter(|value| !value.trim().is_empty())
+    }
+
+    /// Reads a file that the configuration names, or takes what was read of it before.
+    pub(super) fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        let read = content::read_noted(path, &mut self.files.borrow_mut());
+        let bytes = match (read, self.fallback.and_then(|contents| contents.get(path))) {
+            (Err(_), Some(before)) => before.clone(),
+            (read, _) => read?,
+        };
+        self.contents.borrow_mut().insert(path.to_owned(), bytes.clone());
+        Ok(bytes)
     }
 
     /// Remembers that a secret stands in the file itself.
@@ -75,7 +119,13 @@ impl<'e> Context<'e> {
     }
 
     fn diagnostic(&self, position: Option<Position>, path: &str, message: String) -> Diagnostic {
-        Diagnostic { origin: self.origin.clone(), position, path: path.to_owned(), message }
+        Diagnostic {
+            origin: self.origin.clone(),
+            position,
+            path: path.to_owned(),
+            message,
+            cause: Cause::Invalid,
+        }
     }
 }
 
@@ -93,5 +143,6 @@ fn environment(name: &str, message: &str) -> Diagnostic {
         position: None,
         path: name.to_owned(),
         message: message.to_owned(),
+        cause: Cause::Invalid,
     }
 }

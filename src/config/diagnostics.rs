@@ -27,6 +27,17 @@ pub struct Diagnostic {
     pub path: String,
     /// What was expected.
     pub message: String,
+    /// Whether it has to be changed, or may mend itself.
+    pub cause: Cause,
+}
+
+/// Kinds of faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It is wrong until somebody changes it.
+    Invalid,
+    /// It is right and cannot be had now: a file that is missing, a disk that fails.
+    Unavailable,
 }
 
 impl fmt::Display for Diagnostic {
@@ -53,6 +64,13 @@ pub struct Errors {
     /// The endpoint as the file has it, where it can be read so far: who asks a running agent for its
     /// health must not take a bad file for a bad agent.
     pub endpoint: Option<http::Config>,
+}
+
+impl Errors {
+    /// Returns whether the same configuration may be valid later, without a change to it.
+    pub fn may_pass(&self) -> bool {
+        self.diagnostics.iter().all(|fault| fault.cause == Cause::Unavailable)
+    }
 }
 
 fn lines(diagnostics: &[Diagnostic]) -> String {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::diagnostics::{Position, Problem};
+use super::diagnostics::{Cause, Diagnostic, Position, Problem};
 use super::env::Environment;
 use super::tree::{Node, Value};
 
@@ -12,6 +12,8 @@ use super::tree::{Node, Value};
 pub(super) struct Faults {
     missing: BTreeMap<String, Vec<Position>>,
     malformed: Vec<Problem>,
+    /// What is wrong with variables where they are defined.
+    pub(super) diagnostics: Vec<Diagnostic>,
 }
 
 impl Faults {
@@ -69,6 +71,10 @@ fn expanded(text: &str, at: Position, env: &dyn Environment, faults: &mut Faults
             }
             Value::Broken
         }
+        Err(Fault::Variable(fault)) => {
+            faults.diagnostics.push(*fault);
+            Value::Broken
+        }
         Err(Fault::Malformed(message)) => {
             faults.malformed.push(Problem { position: at, message: message.into() });
             Value::Broken
@@ -80,7 +86,12 @@ fn expanded(text: &str, at: Position, env: &dyn Environment, faults: &mut Faults
 enum Fault {
     Missing(Vec<String>),
     Malformed(&'static str),
+    /// The variable is defined, and its value cannot be read.
+    Variable(Box<Diagnostic>),
 }
+
+/// A reference without its end.
+pub(in crate::config) const OPEN: &str = "\"${\" without \"}\"; write $$ for a dollar sign";
 
 /// The text with its references replaced, and whether there was none.
 fn substitute(text: &str, env: &dyn Environment) -> Result<(String, bool), Fault> {
@@ -94,9 +105,7 @@ fn substitute(text: &str, env: &dyn Environment) -> Result<(String, bool), Fault
             out.push('$');
             rest = later;
         } else if let Some(reference) = after.strip_prefix('{') {
-            let (inner, later) = reference
-                .split_once('}')
-                .ok_or(Fault::Malformed("\"${\" without \"}\"; write $$ for a dollar sign"))?;
+            let (inner, later) = reference.split_once('}').ok_or(Fault::Malformed(OPEN))?;
             literal = false;
             match lookup(inner, env)? {
                 Ok(value) => out.push_str(&value),
@@ -112,8 +121,8 @@ fn substitute(text: &str, env: &dyn Environment) -> Result<(String, bool), Fault
     if missing.is_empty() { Ok((out, literal)) } else { Err(Fault::Missing(missing)) }
 }
 
-/// The value of `NAME` or `NAME:-default`, or the name that is not set.
-fn lookup(inner: &str, env: &dyn Environment) -> Result<Result<String, String>, Fault> {
+/// Parts what stands between the braces of a reference into its name and default.
+pub(in crate::config) fn reference(inner: &str) -> Result<(&str, Option<&str>), &'static str> {
     let (name, default) = match inner.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inner, None),
@@ -121,14 +130,25 @@ fn lookup(inner: &str, env: &dyn Environment) -> Result<Result<String, String>, 
     let valid = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !valid {
-        return Err(Fault::Malformed(
-            "expected ${NAME} or ${NAME:-default}; write $$ for a dollar sign",
-        ));
+        return Err("expected ${NAME} or ${NAME:-default}; write $$ for a dollar sign");
     }
     if default.is_some_and(|default| default.contains("${")) {
-        return Err(Fault::Malformed("a default inside ${...} cannot hold another ${...}"));
+        return Err("a default inside ${...} cannot hold another ${...}");
     }
-    Ok(match (env.get(name), default) {
+    Ok((name, default))
+}
+
+/// The value of `NAME` or `NAME:-default`, or the name that is not set.
+fn lookup(inner: &str, env: &dyn Environment) -> Result<Result<String, String>, Fault> {
+    let (name, default) = reference(inner).map_err(Fault::Malformed)?;
+    let value = env.get(name);
+    if value.is_none()
+        && let Some(fault) = env.fault(name)
+        && (default.is_none() || fault.cause == Cause::Invalid)
+    {
+        return Err(Fault::Variable(Box::new(fault)));
+    }
+    Ok(match (value, default) {
         // As in the shell: `:-` also replaces what is set and empty.
         (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
         (Some(value), _) => Ok(value),

@@ -30,12 +30,25 @@ impl<'c> Named<'c> {
             Some(_) => PathBuf::from(given),
             None => context.base.join(given),
         };
-        match content::read_noted(&path, &mut context.files.borrow_mut()) {
-            Ok(bytes) => return Some(Self { source, path, bytes }),
+        match context.read(&path) {
+            Ok(bytes) => {
+                if content::is_writable_by_all(&path) {
+                    let message = "everybody can write the file that it names; chmod o-w it";
+                    source.warn(message);
+                }
+                return Some(Self { source, path, bytes });
+            }
             // A path to nothing may be a secret that got behind the wrong key: it is not shown.
-            Err(error) if !path.exists() => source.error(&format!("cannot read the file: {error}")),
+            Err(error) if !path.exists() => {
+                source.unavailable(&format!("cannot read the file: {error}"));
+            }
             Err(error) => {
-                source.error(&format!("cannot read the file {}: {error}", path.display()));
+                let message = format!("cannot read the file {}: {error}", path.display());
+                if content::is_misfit(&error) {
+                    source.error(&message);
+                } else {
+                    source.unavailable(&message);
+                }
             }
         }
         None

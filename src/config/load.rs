@@ -1,12 +1,13 @@
 //! From a path to a configuration: `.env`, the file, its text, and what became of it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::content::{self, Files, digest, hexadecimal};
+use super::content::{self, Contents, Files, Kept, digest, hexadecimal};
 use super::context::Context;
-use super::diagnostics::{Diagnostic, Errors, Position, sort};
+use super::diagnostics::{Cause, Diagnostic, Errors, Position, sort};
+use super::dotenv::Dotenv;
 use super::env::{self, Environment, Layered};
 use super::{Loaded, parse};
 
@@ -16,7 +17,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// When a file that changes all the time is taken as it is.
 const LONGEST_READING: Duration = Duration::from_secs(1);
 
-/// Reads the configuration at `path`, with `.env` of the working directory or else beside it.
+/// Reads the configuration at `path`, with `.env` beside it.
 ///
 /// Who saves a file in place empties it first and fills it bit by bit, and half a file can be a valid
 /// configuration. So all files are looked at again a little later, and read anew where one differs,
@@ -25,11 +26,30 @@ const LONGEST_READING: Duration = Duration::from_secs(1);
 /// # Errors
 ///
 /// Everything that is wrong with it.
-#[expect(clippy::disallowed_methods, reason = "it reads files, so it blocks anyway")]
 pub fn load(path: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
+    settled(|| load_once(path, env))
+}
+
+/// Reads a configuration again that was valid, with its files as they are now. A file that cannot be
+/// read counts as unchanged. Blocks as [`load`] does.
+///
+/// # Errors
+///
+/// Everything that is wrong with it by now.
+pub fn reread(kept: &Kept, env: &dyn Environment) -> Result<Loaded, Errors> {
+    settled(|| {
+        let mut found = Found { fallback: Some(&kept.contents), ..Found::default() };
+        let dotenv = variables(&kept.origin, &mut found);
+        build(&kept.text, &kept.origin, &Layered { real: env, dotenv }, found)
+    })
+}
+
+/// Reads until two looks at the files agree.
+#[expect(clippy::disallowed_methods, reason = "it reads files, so it blocks anyway")]
+fn settled(read: impl Fn() -> Result<Loaded, Errors>) -> Result<Loaded, Errors> {
     let started = Instant::now();
     loop {
-        let verdict = load_once(path, env);
+        let verdict = read();
         let files = match &verdict {
             Ok(loaded) => &loaded.files,
             Err(errors) => &errors.files,
@@ -42,41 +62,56 @@ pub fn load(path: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
 }
 
 fn load_once(path: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
-    let mut files = Files::new();
-    let dotenv = variables(path, &mut files);
-    // With both broken, both are said.
-    match (dotenv, text(path, &mut files)) {
-        (Ok(dotenv), Ok(text)) => {
-            let env = Layered { real: env, dotenv };
-            build(&text, path, &env, files, Readable::of(path))
+    let mut found = Found::default();
+    let dotenv = variables(path, &mut found);
+    match text(path, &mut found.files) {
+        Ok(text) => {
+            for path in [path, &env::dotenv_path(path)] {
+                if content::is_writable_by_all(path) {
+                    let message = "everybody can write the file; chmod o-w it";
+                    found.warnings.push(fault(path, None, message.to_owned()));
+                }
+            }
+            found.is_readable = content::is_readable_by_all(path);
+            build(&text, path, &Layered { real: env, dotenv }, found)
         }
-        (dotenv, text) => {
-            let diagnostics = [dotenv.err(), text.err()].into_iter().flatten().collect();
-            Err(Errors { diagnostics, files, endpoint: None })
-        }
+        Err(fault) => Err(Errors { diagnostics: vec![fault], files: found.files, endpoint: None }),
     }
 }
 
 /// Reads a configuration from text. `origin` names it in messages; files that it names are relative
 /// to the directory of `origin`. No `.env` is read.
 pub fn from_text(text: &str, origin: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
-    build(text, origin, env, Files::new(), Readable::ByFew)
+    build(text, origin, env, Found::default())
+}
+
+/// What was found on the way to the text.
+#[derive(Default)]
+struct Found<'f> {
+    files: Files,
+    contents: Contents,
+    fallback: Option<&'f Contents>,
+    warnings: Vec<Diagnostic>,
+    /// Whether everybody can read the file that may hold keys.
+    is_readable: bool,
 }
 
 fn build(
     text: &str,
     origin: &Path,
     env: &dyn Environment,
-    files: Files,
-    readable: Readable,
+    found: Found<'_>,
 ) -> Result<Loaded, Errors> {
     let base = origin.parent().filter(|parent| !parent.as_os_str().is_empty());
     let base = base.unwrap_or(Path::new("."));
     let base = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
-    let context = Context::new(origin.display().to_string(), base, env);
-    *context.files.borrow_mut() = files;
+    let mut context = Context::new(origin.display().to_string(), base, env);
+    context.fallback = found.fallback;
+    *context.files.borrow_mut() = found.files;
+    *context.contents.borrow_mut() = found.contents;
+    *context.warnings.borrow_mut() = found.warnings;
     let config = parse(text, &context);
-    if let (Readable::ByEverybody, Some(at)) = (readable, context.literal_secret.get()) {
+    if let (true, Some(at)) = (found.is_readable, context.literal_secret.get()) {
         let message = "a secret is spelt out in a file that everybody can read; chmod o-r it, or \
                        use ${NAME} or apiKeyFile";
         context.warn(at, "", message);
@@ -84,12 +119,14 @@ fn build(
     let mut errors = context.errors.into_inner();
     let mut warnings = context.warnings.into_inner();
     let files = context.files.into_inner();
+    let contents = context.contents.into_inner();
     sort(&mut errors);
     sort(&mut warnings);
     match config {
         Some(config) if errors.is_empty() => {
             let sha256 = hexadecimal(&digest(text.as_bytes()));
-            Ok(Loaded { config, warnings, sha256, files })
+            let kept = Kept { origin: origin.to_owned(), text: text.to_owned(), contents };
+            Ok(Loaded { config, warnings, sha256, files, kept: Arc::new(kept) })
         }
         config => {
             let endpoint = config.map(|config| config.http);
@@ -98,42 +135,27 @@ fn build(
     }
 }
 
-/// Who can read the file that may hold keys.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Readable {
-    ByFew,
-    ByEverybody,
-}
-
-impl Readable {
-    #[cfg(unix)]
-    fn of(path: &Path) -> Self {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-        if mode & 0o004 == 0 { Self::ByFew } else { Self::ByEverybody }
+/// The variables of the `.env` file beside the configuration at `config`; none without one.
+fn variables(config: &Path, found: &mut Found<'_>) -> Dotenv {
+    let path = env::dotenv_path(config);
+    if !path.is_file() {
+        content::note(&path, None, &mut found.files);
+        return Dotenv::default();
     }
-
-    #[cfg(not(unix))]
-    fn of(_: &Path) -> Self {
-        Self::ByFew
-    }
-}
-
-/// The variables of the `.env` file that counts for the configuration at `config`; none without one.
-fn variables(config: &Path, files: &mut Files) -> Result<BTreeMap<String, String>, Diagnostic> {
-    for path in env::dotenv_paths(config) {
-        if !path.is_file() {
-            content::note(&path, None, files);
-            continue;
+    let before = found.fallback.and_then(|contents| contents.get(&path));
+    match (content::read_noted(&path, &mut found.files), before) {
+        (Ok(content), _) => {
+            let dotenv = Dotenv::parse(&path, &content);
+            found.contents.insert(path, content);
+            dotenv
         }
-        let content =
-            content::read_noted(&path, files).map_err(|error| unreadable(&path, &error))?;
-        return env::parse(&content).map_err(|at| {
-            let message = "expected NAME=value; quote values with spaces";
-            fault(&path, Some(at), message.to_owned())
-        });
+        (Err(_), Some(before)) => Dotenv::parse(&path, before),
+        (Err(error), None) => {
+            let dotenv = Dotenv::unreadable(&path, &error);
+            found.warnings.extend(dotenv.warning());
+            dotenv
+        }
     }
-    Ok(BTreeMap::new())
 }
 
 /// The text of the configuration file.
@@ -153,9 +175,11 @@ fn text(path: &Path, files: &mut Files) -> Result<String, Diagnostic> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
-    fault(path, None, format!("cannot read the file: {error}"))
+    let cause = if content::is_misfit(error) { Cause::Invalid } else { Cause::Unavailable };
+    Diagnostic { cause, ..fault(path, None, format!("cannot read the file: {error}")) }
 }
 
 fn fault(path: &Path, position: Option<Position>, message: String) -> Diagnostic {
-    Diagnostic { origin: path.display().to_string(), position, path: String::new(), message }
+    let origin = path.display().to_string();
+    Diagnostic { origin, position, path: String::new(), message, cause: Cause::Invalid }
 }

@@ -10,6 +10,7 @@ mod content;
 mod context;
 mod diagnostics;
 mod diff;
+mod dotenv;
 mod effective;
 mod endpoint;
 mod env;
@@ -33,14 +34,15 @@ mod variables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::content::{Digest, Files, look, unchanged};
-pub use self::diagnostics::{Diagnostic, Errors, Position};
+pub use self::content::{Digest, Files, Kept, look, unchanged};
+pub use self::diagnostics::{Cause, Diagnostic, Errors, Position};
 pub use self::diff::{Change, Diff, KeyChange, SiteChange, diff};
 pub use self::effective::effective;
 pub use self::env::{Environment, ProcessEnvironment};
-pub use self::load::{from_text, load};
+pub use self::load::{from_text, load, reread};
 pub use self::safe::SafeConfig;
 
 use self::context::Context;
@@ -87,6 +89,8 @@ pub struct Loaded {
     /// Every file that was read: the configuration, keys, CAs, `.env`. A `.env` that is not there and
     /// would be read is among them.
     pub files: Files,
+    /// What was read, to be read again.
+    pub kept: Arc<Kept>,
 }
 
 /// Every key that the schema knows, such as `nbuservers[].port`, sorted.
@@ -116,6 +120,7 @@ fn parse(text: &str, context: &Context<'_>) -> Option<Config> {
     };
     let mut faults = Faults::default();
     expand::expand(&mut root, context.env, &mut faults);
+    faults.diagnostics.drain(..).for_each(|fault| context.push(fault));
     problems.into_iter().chain(faults.into_problems()).for_each(|problem| context.problem(problem));
     if !matches!(root.value, tree::Value::Map(_)) {
         let message = "expected a mapping of sections (server, nbuservers, ...)";

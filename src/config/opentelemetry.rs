@@ -12,7 +12,7 @@ use super::endpoint;
 use super::reader::Section;
 use super::setting::Found;
 use super::signal;
-use super::values::{boolean, choice, duration, milliseconds, number, ratio};
+use super::values::{boolean, choice, duration, interval, milliseconds_of_interval, number, ratio};
 use super::variables;
 use crate::telemetry::otlp::Config;
 use crate::telemetry::otlp::config::{Compression, Protocol, Temporality};
@@ -55,9 +55,14 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<Config> {
     let on = on && signals.is_some();
     let (metrics, traces) = signals.unwrap_or((true, true));
     let settings = signal::read(s, on, (metrics, traces));
-    let interval =
-        s.get("interval", duration).or_variable(on, "OTEL_METRIC_EXPORT_INTERVAL", milliseconds);
-    let interval = if on { interval.warn_below_a_second() } else { interval };
+    // What is off need not be right for its purpose.
+    let of_file = if on { interval } else { duration };
+    let every = s.get("interval", of_file).or_variable(
+        on,
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        milliseconds_of_interval,
+    );
+    let every = if on { every.warn_below_a_second() } else { every };
     let temporality = s
         .get("temporality", choice(TEMPORALITIES))
         .or_variable(on, PREFERENCE, choice(TEMPORALITIES))
@@ -73,7 +78,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<Config> {
         metrics,
         traces,
         sampling_rate,
-        interval: interval.or(Duration::from_secs(60)),
+        interval: every.or(Duration::from_secs(60)),
         temporality,
         resource_attributes,
         max_request_bytes,

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::logging::{self, Destination, Format};
 use super::reader::Section;
 use super::setting::{Found, Setting};
-use super::values::{Parsed, any, boolean, choice, duration, host, is_loopback, number, port};
+use super::values::{
+    Parsed, any, boolean, choice, duration, host, interval, is_loopback, number, port,
+};
 use crate::{http, poller, telemetry};
 
 /// What `server` configures.
@@ -63,14 +65,17 @@ const SHORT_INTERVAL: Duration = Duration::from_secs(1);
 
 fn polling(server: &mut Section<'_>) -> poller::Config {
     let window = server.get("scrapingInterval", duration).or(Duration::from_secs(3600));
-    let interval = server.get("collectionInterval", duration);
-    if matches!(interval.found, Found::Given(time) if time < SHORT_INTERVAL) {
-        interval
-            .source
-            .warn("very short: each poll asks the server for its jobs; minutes are usual");
+    let polls = server.get("collectionInterval", interval);
+    if matches!(polls.found, Found::Given(time) if time < SHORT_INTERVAL) {
+        polls.source.warn("very short: each poll asks the server for its jobs; minutes are usual");
     }
-    let interval = interval.or(Duration::from_secs(300));
-    let cache_ttl = server.get("cacheTTL", duration).or(Duration::from_secs(300));
+    let cache_ttl = server.get("cacheTTL", interval);
+    if matches!(cache_ttl.found, Found::Given(time) if time < SHORT_INTERVAL) {
+        let message = "very short: storage is asked for at each poll; minutes are usual";
+        cache_ttl.source.warn(message);
+    }
+    let interval = polls.or(Duration::from_secs(300));
+    let cache_ttl = cache_ttl.or(Duration::from_secs(300));
     let stale_after = server.get("staleAfter", duration);
     if matches!(stale_after.found, Found::Given(age) if age < interval.max(cache_ttl)) {
         let message = "shorter than collectionInterval or cacheTTL: samples are kept until they \
@@ -95,7 +100,8 @@ fn log_file(field: Setting<'_, Destination>) -> Destination {
     if let Destination::File(path) = &destination {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if folder.is_some_and(|folder| !folder.is_dir()) {
-            source.warn("its directory does not exist: the agent cannot start like this");
+            source
+                .warn("its directory does not exist: the log goes to standard error until it does");
         }
     }
     destination

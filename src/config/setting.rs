@@ -33,6 +33,14 @@ impl Source<'_> {
         }
     }
 
+    /// Reports what is right and cannot be had now.
+    pub(super) fn unavailable(&self, message: &str) {
+        match &self.variable {
+            Some(name) => self.context.variable_unavailable(name, message),
+            None => self.context.unavailable(self.at, &self.path, message),
+        }
+    }
+
     pub(super) fn warn(&self, message: &str) {
         match &self.variable {
             Some(name) => self.context.variable_warning(name, message),

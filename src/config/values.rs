@@ -146,11 +146,34 @@ pub(super) fn duration(text: &str) -> Parsed<Duration> {
     }
 }
 
+/// The shortest time between two rounds of work. What is shorter is a slip, and would do nothing else.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The time between two rounds of work.
+pub(super) fn interval(text: &str) -> Parsed<Duration> {
+    match duration(text)? {
+        short if short < SHORTEST_INTERVAL => {
+            Err("too short; expected a duration of at least 10ms, such as 60s".into())
+        }
+        duration => Ok(duration),
+    }
+}
+
 /// Milliseconds, as the OpenTelemetry variables count.
 pub(super) fn milliseconds(text: &str) -> Parsed<Duration> {
     match digits::<u64>(text.trim()).map(Duration::from_millis) {
         Some(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
         _ => Err("expected milliseconds, a whole number above 0".into()),
+    }
+}
+
+/// The same for the time between two rounds of work.
+pub(super) fn milliseconds_of_interval(text: &str) -> Parsed<Duration> {
+    match milliseconds(text)? {
+        short if short < SHORTEST_INTERVAL => {
+            Err("too short; expected at least 10 milliseconds, such as 60000".into())
+        }
+        duration => Ok(duration),
     }
 }
 
@@ -257,6 +280,16 @@ mod tests {
             let message = duration(text).unwrap_err();
             assert!(message.contains(part), "{text}: {message}");
         }
+    }
+
+    #[test]
+    fn interval_below_ten_milliseconds_is_refused() {
+        assert_eq!(interval("10ms"), Ok(Duration::from_millis(10)));
+        assert_eq!(milliseconds_of_interval("10"), Ok(Duration::from_millis(10)));
+        for message in [interval("1ms"), interval("9999us"), milliseconds_of_interval("9")] {
+            assert!(message.unwrap_err().contains("too short"));
+        }
+        assert!(interval("5").unwrap_err().contains("add a unit"));
     }
 
     #[test]

@@ -31,6 +31,13 @@ pub(super) fn render(state: &State) -> String {
     if let Some(error) = &config.last_error {
         let _ = write!(page, "<p class=\"bad\">The last reload failed: {}</p>", escape(error));
     }
+    if let Some(error) = &config.recovery_error {
+        let _ = write!(
+            page,
+            "<p class=\"bad\">What died cannot be restarted now: {}</p>",
+            escape(error)
+        );
+    }
     for signal in state.agent.otlp().snapshot() {
         if let Some(text) = push(&signal) {
             let _ = write!(page, "<p>OTLP {}: {text}</p>", signal.signal.as_str());

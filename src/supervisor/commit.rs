@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
+use super::address::AddressServer;
 use super::plan::{Plan, Push};
 use super::running::LAST_EXPORT;
-use super::{Supervisor, Trigger, Verdict};
+use super::{Source, Supervisor, Trigger, Verdict};
 use crate::config::{Config, SafeConfig};
 use crate::state::Directory;
 
 impl Supervisor {
     pub(super) async fn commit(&mut self, plan: Plan, trigger: Trigger, verdict: Verdict) {
         let config = Arc::new(plan.config);
-        if let (Some(log), Some(opened)) = (&self.log, plan.log) {
-            log.apply(&config.log, opened);
+        match (&self.log, plan.log) {
+            (Some(log), Some(opened)) => log.apply(&config.log, opened),
+            (Some(log), None) => log.apply_format(&config.log),
+            (None, _) => {}
         }
         // In the log that the configuration wants.
         for warning in &plan.warnings {
@@ -28,15 +31,12 @@ impl Supervisor {
         self.agent.set_extent(self.running.sites.len(), config.metrics.cardinality_limit);
         self.state.metrics_path.store(Arc::new(config.http.metrics_path.clone()));
         self.state.lifecycle.store(config.http.lifecycle, Relaxed);
-        self.running.config = Some(Arc::clone(&config));
-        match &self.safe {
-            Some(safe) => drop(safe.swap(Arc::clone(&config))),
-            None => self.safe = Some(SafeConfig::new(Arc::clone(&config))),
-        }
+        self.put(Arc::clone(&config));
         let hash = plan.sha256;
         // All of it at once, and before the endpoint serves for the first time.
         self.agent.update_config(|state| {
             state.count(trigger.as_str(), verdict.as_str());
+            state.recovery_error = None;
             if trigger == Trigger::Recovery {
                 // It says nothing about the files.
                 return;
@@ -44,6 +44,7 @@ impl Supervisor {
             state.sha256 = hash;
             state.last_ok = true;
             state.last_error = None;
+            state.pending = false;
             state.last_success = Some(SystemTime::now());
         });
         self.state.ready.store(true, Relaxed);
@@ -52,9 +53,29 @@ impl Supervisor {
             let address = bound.address();
             tracing::info!(%address, path = config.http.metrics_path, "listening");
             let server = bound.serve(Arc::clone(&self.state));
-            if let Some((old, _)) = self.running.server.replace((server, address)) {
-                tokio::spawn(old.stop());
-            }
+            self.running.replace_server(server, address);
+        }
+        self.tell_address();
+    }
+
+    /// Makes a configuration the one in force.
+    pub(super) fn put(&mut self, config: Arc<Config>) {
+        self.running.config = Some(Arc::clone(&config));
+        match &self.safe {
+            Some(safe) => drop(safe.swap(config)),
+            None => self.safe = Some(SafeConfig::new(config)),
+        }
+    }
+
+    /// Tells `healthcheck` where the endpoint is.
+    pub(super) fn tell_address(&mut self) {
+        let (Source::File(path), true) = (&self.source, self.serves) else { return };
+        let dead = self.address.as_ref().is_none_or(AddressServer::is_dead);
+        if dead {
+            self.address = Some(AddressServer::spawn(path));
+        }
+        if let Some(server) = &self.address {
+            server.set(self.running.address());
         }
     }
 

@@ -4,16 +4,23 @@
 //! what runs, and builds what changed. Commit cannot fail: it stops what went or changed, swaps the
 //! configuration, and starts what is new.
 
+mod address;
 mod blocking;
 mod commit;
+mod credentials;
+mod outcome;
 mod plan;
 mod requests;
 mod resources;
+mod retry;
 mod run;
 mod running;
 mod signals;
 mod sites;
 mod systemd;
+mod tasks;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::path::PathBuf;
@@ -25,7 +32,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, Diff, Environment, Files, Loaded, SafeConfig};
+use crate::config::{self, Config, Diff, Environment, Files, Kept, Loaded, SafeConfig};
 use crate::http;
 use crate::log::Log;
 use crate::snapshot::Store;
@@ -33,16 +40,24 @@ use crate::telemetry::agent::AgentState;
 use crate::telemetry::otlp::stats::OtlpStats;
 use crate::telemetry::renderer::Renderer;
 
+pub use address::address_in_force;
+pub use outcome::ReloadError;
 pub use requests::{Trigger, Verdict};
 pub use signals::{Signal, Signals};
 
+use address::AddressServer;
 use blocking::{Blocking, RELOAD_TIMEOUT};
 use requests::{Inbox, Senders};
+use retry::Retry;
 use running::Running;
+use tasks::{Restarts, Task};
 use watch::Watcher;
 
 /// How often files are compared where no configuration says so.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long the log may take to be opened.
+const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -64,20 +79,6 @@ impl Source {
     }
 }
 
-/// Why a configuration could not be put in force. Nothing changed.
-#[derive(Debug, thiserror::Error)]
-pub enum ReloadError {
-    /// It is wrong.
-    #[error("{0}")]
-    Config(#[from] config::Errors),
-    /// It is right, but cannot be had here and now.
-    #[error(transparent)]
-    Prepare(#[from] plan::PrepareError),
-    /// The process was told to end meanwhile.
-    #[error("the agent is ending")]
-    Ending,
-}
-
 /// Starts, changes and stops everything.
 pub struct Supervisor {
     source: Source,
@@ -93,6 +94,12 @@ pub struct Supervisor {
     senders: Senders,
     /// What the last attempt to load the configuration read.
     tried: Files,
+    /// The last configuration that was valid.
+    last_valid: Option<Arc<Kept>>,
+    /// The next attempt to put a valid configuration in force.
+    retry: Retry,
+    restarts: Restarts,
+    address: Option<AddressServer>,
     watcher: Option<Watcher>,
     /// The process was told to end: no reload is begun or waited for.
     ending: CancellationToken,
@@ -121,9 +128,10 @@ impl Supervisor {
                 state.reloads.extend(verdicts);
             }
         });
+        agent.supervise(Task::ALL.map(Task::as_str), crate::log::dropped_lines);
         let renderer = Renderer::new(Arc::clone(&store), Arc::clone(&agent));
         let stop = CancellationToken::new();
-        let rendering = tokio::spawn(Arc::clone(&renderer).run(store.subscribe(), stop.clone()));
+        let rendering = tasks::render(&renderer, &store, &stop);
         let (senders, inbox) = Inbox::new();
         let state = Arc::new(http::State {
             renderer: Arc::clone(&renderer),
@@ -147,6 +155,10 @@ impl Supervisor {
             inbox,
             senders,
             tried: Files::new(),
+            last_valid: None,
+            retry: Retry::default(),
+            restarts: Restarts::default(),
+            address: None,
             watcher: None,
             ending: CancellationToken::new(),
             stop,
@@ -182,40 +194,33 @@ impl Supervisor {
         if matches!(result, Err(ReloadError::Ending)) {
             return result;
         }
-        let verdict = result.as_ref().map_or(Verdict::Rejected, Verdict::of);
-        if let Err(error) = &result {
-            self.agent.update_config(|state| {
-                state.count(trigger.as_str(), verdict.as_str());
-                state.last_ok = false;
-                state.last_error = Some(error.to_string());
-            });
-        }
+        self.plan_retry(trigger, &result);
         self.watch();
-        let (trigger, verdict) = (trigger.as_str(), verdict.as_str());
-        match &result {
-            Ok(changes) => tracing::info!(trigger, result = verdict, %changes, "configuration"),
-            // At the start nothing runs yet, and the command says it.
-            Err(_) if self.safe.is_none() => {}
-            Err(error) => tracing::error!(
-                trigger,
-                result = verdict,
-                "configuration not taken, nothing changed: {error}"
-            ),
-        }
+        self.log_verdict(trigger, &result);
         result
     }
 
     async fn try_reload(&mut self, trigger: Trigger) -> Result<Diff, ReloadError> {
         let deadline = self.blocking.deadline();
+        let recovers = trigger == Trigger::Recovery;
         let loaded = match self.config() {
             // What is in force is put right, whatever the files say by now.
-            Some(config) if trigger == Trigger::Recovery => self.again(&config),
+            Some(config) if recovers => self.again(&config),
             _ => self.load(deadline).await?,
         };
         let diff = config::diff(self.config().as_deref(), &loaded.config);
-        let need = self.need(loaded);
-        let plan = self.blocking.run(deadline, &self.ending, move || need.build()).await??;
-        self.commit(plan, trigger, Verdict::of(&diff)).await;
+        let valid = self.config().is_some().then(|| loaded.clone());
+        let need = self.need(loaded, recovers);
+        let built = self.blocking.run(deadline, &self.ending, move || need.build()).await;
+        match built.and_then(|built| Ok(built?)) {
+            Ok(plan) => Box::pin(self.commit(plan, trigger, Verdict::of(&diff))).await,
+            Err(error) => {
+                if !recovers && valid.is_some() {
+                    Box::pin(self.take_credentials(valid, deadline)).await;
+                }
+                return Err(error);
+            }
+        }
         Ok(diff)
     }
 
@@ -223,12 +228,18 @@ impl Supervisor {
     async fn load(&mut self, deadline: Instant) -> Result<Loaded, ReloadError> {
         let (source, environment) = (self.source.clone(), Arc::clone(&self.environment));
         let read = move || source.load(environment.as_ref());
-        let loaded = self.blocking.run(deadline, &self.ending, read).await?;
-        self.tried.clone_from(match &loaded {
-            Ok(loaded) => &loaded.files,
-            Err(errors) => &errors.files,
-        });
-        Ok(loaded?)
+        match self.blocking.run(deadline, &self.ending, read).await? {
+            Ok(loaded) => {
+                self.tried.clone_from(&loaded.files);
+                self.last_valid = Some(Arc::clone(&loaded.kept));
+                Ok(loaded)
+            }
+            Err(errors) => {
+                self.tried.clone_from(&errors.files);
+                Box::pin(self.take_credentials(None, deadline)).await;
+                Err(errors.into())
+            }
+        }
     }
 
     /// The configuration in force, as if it was read again.
@@ -238,6 +249,26 @@ impl Supervisor {
             warnings: Vec::new(),
             sha256: self.agent.config().sha256,
             files: self.tried.clone(),
+            kept: self.last_valid.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Starts to watch the files of the configuration, where it comes from files.
+    fn start_watcher(&mut self) {
+        if let Source::File(_) = self.source {
+            self.watcher = Some(Watcher::spawn(self.senders.watch.clone()));
+            self.watch();
+        }
+    }
+
+    /// Opens the log anew, at the place that is in force. Bounded: a file system may hang.
+    async fn reopen_log(&self) {
+        let (Some(log), Some(config)) = (&self.log, self.config()) else { return };
+        let destination = config.log.destination.clone();
+        let open = move || crate::log::open(&destination);
+        let deadline = Instant::now() + LOG_TIMEOUT;
+        if let Ok(opened) = self.blocking.run(deadline, &self.ending, open).await {
+            log.redirect(opened);
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::resources::resource;
 use super::running::Polled;
+use crate::config::logging::Destination;
 use crate::config::{Config, Diagnostic, Loaded};
 use crate::http::{BindError, Bound, Listening};
 use crate::log::{OpenError, Opened};
@@ -24,9 +25,6 @@ pub enum PrepareError {
     /// The endpoint's address.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The log file.
-    #[error(transparent)]
-    Log(#[from] OpenError),
     /// The state directory.
     #[error(transparent)]
     State(#[from] state::Error),
@@ -48,12 +46,26 @@ pub enum PrepareError {
     Bug(String),
 }
 
+impl PrepareError {
+    /// Returns whether the same configuration may be put in force later, without a change to it.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Bind(_) | Self::State(_) | Self::Timeout(_) => true,
+            // The system's certificates can be missing for a while.
+            Self::Client(error) => error.setting == "caFile",
+            Self::Otlp(error) => matches!(error, BuildError::Tls(_)),
+            Self::Bug(_) => false,
+        }
+    }
+}
+
 /// A configuration with everything that it needs and that does not run yet.
 pub(super) struct Plan {
     pub(super) config: Config,
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) sha256: String,
-    pub(super) log: Option<Opened>,
+    /// The log, where it has to be opened.
+    pub(super) log: Option<Result<Opened, OpenError>>,
     /// Where state is kept: what is in use already, or newly taken.
     pub(super) state: Option<Directory>,
     pub(super) listener: Option<Bound>,
@@ -99,7 +111,12 @@ impl Push {
 /// A valid configuration, and what of it has to be built.
 pub(super) struct Need {
     loaded: Loaded,
-    log: bool,
+    /// What the log has to be opened at.
+    log: Option<Destination>,
+    /// What runs is put right: what can be had is, whatever else cannot.
+    recovers: bool,
+    /// The state directory in use, where the configuration wants the same.
+    same_state: Option<Directory>,
     /// Whether state is kept: where nothing is served, another agent may be running.
     state: bool,
     /// The directories that are taken already, the one in use first.
@@ -124,7 +141,7 @@ enum Listen {
 
 impl Supervisor {
     /// What `loaded` needs beyond what runs.
-    pub(super) fn need(&self, loaded: Loaded) -> Need {
+    pub(super) fn need(&self, loaded: Loaded, recovers: bool) -> Need {
         let (config, running) = (&loaded.config, &self.running);
         let listen = match running.listening() {
             _ if running.listens_at(&config.http) || !self.serves => Listen::Nothing,
@@ -132,7 +149,16 @@ impl Supervisor {
             None => Listen::Plainly,
         };
         Need {
-            log: self.log.is_some(),
+            log: self.log.as_ref().and_then(|log| {
+                let before = running.config.as_ref().map(|config| &config.log.destination);
+                let wanted = &config.log.destination;
+                (before != Some(wanted) || log.is_replaced()).then(|| wanted.clone())
+            }),
+            recovers,
+            same_state: running.state.clone().filter(|_| {
+                let before = running.config.as_ref().map(|config| &config.state);
+                before == Some(&config.state)
+            }),
             state: self.serves,
             directories: running.directories(),
             identity: identity(running.state.as_ref()),
@@ -151,38 +177,67 @@ impl Need {
     ///
     /// Where a port, a file, or TLS material cannot be had. Nothing that runs is touched.
     pub(super) fn build(self) -> Result<Plan, PrepareError> {
-        let Loaded { config, warnings, sha256, .. } = self.loaded;
-        let log = self.log.then(|| crate::log::open(&config.log.destination)).transpose()?;
+        let Loaded { config, warnings, sha256, .. } = &self.loaded;
+        let log = self.log.as_ref().map(crate::log::open);
         // Before the port: of two agents with one configuration, this names the other.
-        let wanted = config.state.directory.as_deref().filter(|_| self.state);
-        let state = wanted.map(|path| take(path, &self.directories)).transpose()?;
+        let state = self.state_directory()?;
         let listener = match &self.listen {
             Listen::Nothing => None,
-            Listen::Plainly => Some(Bound::bind(&config.http)?),
-            Listen::Beside(old) => Some(Bound::bind_beside(&config.http, old)?),
+            Listen::Plainly => self.tolerated(Bound::bind(&config.http))?,
+            Listen::Beside(old) => self.tolerated(Bound::bind_beside(&config.http, old))?,
         };
         let mut clients = Vec::new();
         let mut connections = BTreeMap::new();
-        for (server, polled) in config.servers.iter().zip(self.polled) {
+        for (server, polled) in config.servers.iter().zip(&self.polled) {
             match polled {
                 Polled::So => {}
                 Polled::Otherwise => {
-                    connections.insert(server.site.clone(), Connection::new(server.clone())?);
+                    let connection = self.tolerated(Connection::new(server.clone()))?;
+                    connections.extend(connection.map(|new| (server.site.clone(), new)));
                 }
                 Polled::Not => {
                     let client = Client::builder(server.clone()).observer(Arc::new(RequestSpans));
-                    clients.push(client.build()?);
+                    clients.extend(self.tolerated(client.build())?);
                 }
             }
         }
         let is_another = self.state && identity(state.as_ref()) != self.identity;
-        let push = if self.push || is_another {
-            let transport = config.otlp.as_ref().map(Transport::new).transpose()?;
-            Some(Push { transport: transport.map(Arc::new) })
-        } else {
-            None
-        };
+        let push = if self.push || is_another { self.tolerated(self.transport())? } else { None };
+        let (config, warnings, sha256) = (config.clone(), warnings.clone(), sha256.clone());
         Ok(Plan { config, warnings, sha256, log, state, listener, clients, connections, push })
+    }
+
+    /// Where state is kept. One that is in use already is kept where it cannot be had anew.
+    fn state_directory(&self) -> Result<Option<Directory>, PrepareError> {
+        let wanted = self.loaded.config.state.directory.as_deref().filter(|_| self.state);
+        let Some(path) = wanted else { return Ok(None) };
+        match (take(path, &self.directories), &self.same_state) {
+            (Err(error), Some(same)) => {
+                tracing::warn!("{error}; the one that was opened before is used on");
+                Ok(Some(same.clone()))
+            }
+            (taken, _) => Ok(Some(taken?)),
+        }
+    }
+
+    fn transport(&self) -> Result<Push, BuildError> {
+        let transport = self.loaded.config.otlp.as_ref().map(Transport::new).transpose()?;
+        Ok(Push { transport: transport.map(Arc::new) })
+    }
+
+    /// Returns nothing for what cannot be had, where that must not keep the rest from being put right.
+    fn tolerated<T, E: Into<PrepareError>>(
+        &self,
+        built: Result<T, E>,
+    ) -> Result<Option<T>, PrepareError> {
+        match built.map_err(Into::into) {
+            Ok(built) => Ok(Some(built)),
+            Err(error) if self.recovers => {
+                tracing::error!("what died cannot be restarted now: {error}");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

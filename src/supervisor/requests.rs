@@ -24,11 +24,14 @@ pub enum Trigger {
     Http,
     /// Something ended that should run.
     Recovery,
+    /// A valid configuration could not be put in force before.
+    Retry,
 }
 
 impl Trigger {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Start, Self::Sighup, Self::Watch, Self::Http, Self::Recovery];
+    pub const ALL: [Self; 6] =
+        [Self::Start, Self::Sighup, Self::Watch, Self::Http, Self::Recovery, Self::Retry];
 
     /// The value of the label.
     pub const fn as_str(self) -> &'static str {
@@ -38,6 +41,7 @@ impl Trigger {
             Self::Watch => "watch",
             Self::Http => "http",
             Self::Recovery => "recovery",
+            Self::Retry => "retry",
         }
     }
 }
@@ -77,12 +81,14 @@ impl Verdict {
 pub(super) struct Batch {
     /// The one that it is counted for: what a person asked for, before what was merely seen.
     pub(super) trigger: Trigger,
+    /// Whether SIGHUP is among them, which opens the log anew as well.
+    pub(super) reopens_log: bool,
     replies: Vec<oneshot::Sender<Result<ReloadAnswer, String>>>,
 }
 
 impl Batch {
     pub(super) fn of(trigger: Trigger) -> Self {
-        Self { trigger, replies: Vec::new() }
+        Self { trigger, reopens_log: trigger == Trigger::Sighup, replies: Vec::new() }
     }
 
     /// Tells those who wait for it. Some may be gone.
@@ -99,7 +105,7 @@ impl Batch {
             }),
             // Dropped, the replies say so.
             Err(ReloadError::Ending) => return,
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.with_outlook()),
         };
         for reply in self.replies {
             let _ = reply.send(answer.clone());
@@ -131,7 +137,9 @@ impl Inbox {
     pub(super) async fn next(&mut self) -> Batch {
         tokio::select! {
             Some(request) = self.http.recv() => {
-                Batch { trigger: Trigger::Http, replies: vec![request.reply] }
+                let mut batch = Batch::of(Trigger::Http);
+                batch.replies.push(request.reply);
+                batch
             }
             Some(()) = self.watch.recv() => Batch::of(Trigger::Watch),
             // Their senders live as long as the supervisor.
@@ -141,14 +149,23 @@ impl Inbox {
 
     /// Adds what waits. It has to be taken before the files are read, not after.
     pub(super) fn join(&mut self, batch: &mut Batch, signals: &mut Signals) {
-        signals.take_reloads();
+        if signals.take_reloads() {
+            batch.reopens_log = true;
+            if batch.trigger == Trigger::Retry {
+                batch.trigger = Trigger::Sighup;
+            }
+        }
         while let Ok(request) = self.http.try_recv() {
-            if batch.trigger == Trigger::Watch {
+            if matches!(batch.trigger, Trigger::Watch | Trigger::Retry) {
                 batch.trigger = Trigger::Http;
             }
             batch.replies.push(request.reply);
         }
-        while self.watch.try_recv().is_ok() {}
+        while self.watch.try_recv().is_ok() {
+            if batch.trigger == Trigger::Retry {
+                batch.trigger = Trigger::Watch;
+            }
+        }
     }
 
     /// Takes no more requests: who asks is told that the agent ends.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::Supervisor;
 use super::requests::{Batch, Trigger};
 use super::signals::{Signal, Signals};
 use super::systemd::Notifier;
-use super::watch::Watcher;
-use super::{Source, Supervisor};
+use crate::log::Log;
 
 /// How long the end may take: SIGTERM promises 10 s.
 const FAREWELL: Duration = Duration::from_secs(8);
@@ -17,6 +17,7 @@ const INSPECTION: Duration = Duration::from_secs(10);
 /// What the loop does next.
 enum Next {
     Reload(Batch),
+    Inspect,
     End(&'static str),
     Nothing,
 }
@@ -25,10 +26,7 @@ impl Supervisor {
     /// Serves reloads until a signal says to end. A second one ends at once.
     pub async fn run(mut self, mut signals: Signals) {
         let mut systemd = Notifier::new(self.environment.as_ref());
-        if let Source::File(_) = self.source {
-            self.watcher = Some(Watcher::spawn(self.senders.watch.clone()));
-            self.watch();
-        }
+        self.start_watcher();
         systemd.ready(&self.status());
         let mut inspection = tokio::time::interval(INSPECTION);
         loop {
@@ -42,14 +40,20 @@ impl Supervisor {
                 batch = self.inbox.next() => Next::Reload(batch),
                 // Here, so that it stands for this loop.
                 () = systemd.watchdog() => Next::Nothing,
-                _ = inspection.tick() => self.inspect(),
+                () = self.retry.due() => Next::Reload(Batch::of(Trigger::Retry)),
+                _ = inspection.tick() => Next::Inspect,
             };
             match next {
                 Next::Nothing => {}
+                Next::Inspect => systemd.watchdog_during(self.inspect(&mut signals)).await,
                 Next::Reload(mut batch) => {
                     // First: systemd must hear of a reload later than of all requests for it.
                     self.inbox.join(&mut batch, &mut signals);
                     systemd.reloading();
+                    if batch.reopens_log {
+                        // Whatever the configuration is: logrotate deletes the old one.
+                        systemd.watchdog_during(self.reopen_log()).await;
+                    }
                     let result = systemd.watchdog_during(self.reload(batch.trigger)).await;
                     batch.answer(&result);
                     systemd.ready(&self.status());
@@ -64,12 +68,15 @@ impl Supervisor {
         self.farewell(signals).await;
     }
 
-    fn inspect(&self) -> Next {
-        if !self.running.is_damaged() {
-            return Next::Nothing;
+    /// Restarts what died, and tries the log file again that could not be opened.
+    async fn inspect(&mut self, signals: &mut Signals) {
+        if self.log.as_ref().is_some_and(Log::is_replaced) {
+            self.reopen_log().await;
         }
-        tracing::error!("a task ended that should run: it is started anew");
-        Next::Reload(Batch::of(Trigger::Recovery))
+        if self.restart_dead_tasks(signals) {
+            // How it ended is in the log.
+            let _ = self.reload(Trigger::Recovery).await;
+        }
     }
 
     async fn farewell(mut self, mut signals: Signals) {
@@ -91,8 +98,11 @@ impl Supervisor {
         let state = self.agent.config();
         let sites = self.running.sites.len();
         let hash = state.sha256.get(..12).unwrap_or("none");
-        let verdict =
-            if state.last_ok { "" } else { "; the last reload was rejected: see the log" };
+        let verdict = match (state.last_ok, state.pending) {
+            (true, _) => "",
+            (false, true) => "; the last reload was rejected and is tried again: see the log",
+            (false, false) => "; the last reload was rejected: see the log",
+        };
         let unit = if sites == 1 { "site" } else { "sites" };
         format!("{sites} {unit}, configuration {hash}{verdict}")
     }

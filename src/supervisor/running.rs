@@ -43,6 +43,8 @@ pub(super) struct Running {
     pub(super) config: Option<Arc<Config>>,
     pub(super) sites: BTreeMap<Arc<str>, Site>,
     pub(super) server: Option<(http::Server, SocketAddr)>,
+    /// Listeners of earlier endpoints, for as long as they may be open.
+    pub(super) closing: Listening,
     pub(super) otlp: Option<ExporterHandle>,
     pub(super) tracing: Option<Tracing>,
     pub(super) tracer: Tracer,
@@ -53,16 +55,21 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Whether something ended that should run.
-    pub(super) fn is_damaged(&self) -> bool {
-        self.sites.values().any(|site| site.poller.is_dead())
-            || self.otlp.as_ref().is_some_and(ExporterHandle::is_dead)
-            || self.server.as_ref().is_some_and(|(server, _)| server.is_dead())
+    /// The endpoint's listeners, where it has some, and those that are still closing.
+    pub(super) fn listening(&self) -> Option<Listening> {
+        let (server, _) = self.server.as_ref()?;
+        let mut all = self.closing.clone();
+        all.add(server.listening());
+        Some(all)
     }
 
-    /// The endpoint's listeners, where it has some.
-    pub(super) fn listening(&self) -> Option<Listening> {
-        self.server.as_ref().map(|(server, _)| server.listening())
+    /// Puts another endpoint in the place of the one that serves, which ends.
+    pub(super) fn replace_server(&mut self, server: http::Server, address: SocketAddr) {
+        if let Some((old, _)) = self.server.replace((server, address)) {
+            // Its port may be wanted again before it is closed.
+            self.closing.add(old.listening());
+            tokio::spawn(old.stop());
+        }
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
@@ -77,7 +84,8 @@ impl Running {
 
     /// Whether the push is as this configuration wants it.
     pub(super) fn pushes_like(&self, wanted: &Config) -> bool {
-        let dead = self.otlp.as_ref().is_some_and(ExporterHandle::is_dead);
+        let dead = self.otlp.as_ref().is_some_and(ExporterHandle::is_dead)
+            || self.tracing.as_ref().is_some_and(Tracing::is_dead);
         !dead
             && self.config.as_ref().is_some_and(|config| {
                 config.metrics == wanted.metrics

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Signals within this time are one request: what sends the first one to the process and to its
@@ -32,6 +33,7 @@ pub struct Signals {
     /// What was taken out of turn.
     taken: Option<Signal>,
     ending: CancellationToken,
+    forwarding: JoinHandle<()>,
 }
 
 impl Signals {
@@ -41,15 +43,39 @@ impl Signals {
     ///
     /// Where the system does not let them be caught.
     pub fn install() -> io::Result<Self> {
+        Self::with(CancellationToken::new())
+    }
+
+    fn with(ending: CancellationToken) -> io::Result<Self> {
         let streams = Streams {
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         };
         let (sender, received) = mpsc::unbounded_channel();
-        let ending = CancellationToken::new();
-        tokio::spawn(forward(streams, sender, ending.clone()));
-        Ok(Self { received, taken: None, ending })
+        let forwarding = tokio::spawn(forward(streams, sender, ending.clone()));
+        Ok(Self { received, taken: None, ending, forwarding })
+    }
+
+    /// Returns whether the task that receives them died.
+    pub(super) fn is_dead(&self) -> bool {
+        self.forwarding.is_finished()
+    }
+
+    /// Kills the task that receives them.
+    #[cfg(test)]
+    pub(super) fn kill(&self) {
+        self.forwarding.abort();
+    }
+
+    /// Receives them anew.
+    ///
+    /// # Errors
+    ///
+    /// Where the system does not let them be caught.
+    pub(super) fn restart(&mut self) -> io::Result<()> {
+        *self = Self::with(self.ending.clone())?;
+        Ok(())
     }
 
     /// The next one.
@@ -63,15 +89,17 @@ impl Signals {
         }
     }
 
-    /// Takes out the requests for a reload that wait.
-    pub(super) fn take_reloads(&mut self) {
+    /// Takes out the requests for a reload that wait. Returns whether there were any.
+    pub(super) fn take_reloads(&mut self) -> bool {
+        let mut any = false;
         while self.taken.is_none() {
             match self.received.try_recv() {
-                Ok(Signal::Reload) => {}
+                Ok(Signal::Reload) => any = true,
                 Ok(other) => self.taken = Some(other),
-                Err(_) => return,
+                Err(_) => break,
             }
         }
+        any
     }
 
     /// The next one that asks to end at once.

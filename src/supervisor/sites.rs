@@ -71,7 +71,7 @@ impl Supervisor {
     }
 
     /// Hands each site that goes on what changed for it, if anything did.
-    fn update_sites(
+    pub(super) fn update_sites(
         &mut self,
         config: &Config,
         rules: &Rules,

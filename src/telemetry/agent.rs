@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::frame::Dropped;
@@ -97,6 +97,27 @@ static CONFIG_RELOADS: Metric<2> = Metric::counter(
     "Attempts to load the configuration, by trigger and by result (applied, unchanged, rejected).",
 )
 .of_agent();
+static CONFIG_PENDING: Metric<0> = Metric::gauge(
+    "nbu.agent.config.reload_pending",
+    "",
+    &[],
+    "1 while a valid configuration cannot be put in force (a port is taken, a file is missing) and is tried again, else 0.",
+)
+.of_agent();
+static LOG_DROPPED: Metric<0> = Metric::counter(
+    "nbu.agent.log.lines_dropped",
+    "{line}",
+    &[],
+    "Lines of the agent's log that were lost: they came faster than they could be written, or could not be written at all.",
+)
+.of_agent();
+static TASK_RESTARTS: Metric<1> = Metric::counter(
+    "nbu.agent.task.restarts",
+    "{restart}",
+    &["task"],
+    "Background tasks of the agent that died and were restarted, by task: a fault in the agent.",
+)
+.of_agent();
 static OTLP_EXPORTS: Metric<2> = Metric::counter(
     "nbu.agent.otlp.exports",
     "{export}",
@@ -163,6 +184,9 @@ pub fn definitions() -> Vec<&'static Definition> {
         CONFIG_LAST_OK.definition(),
         CONFIG_LAST_OK_TIME.definition(),
         CONFIG_RELOADS.definition(),
+        CONFIG_PENDING.definition(),
+        LOG_DROPPED.definition(),
+        TASK_RESTARTS.definition(),
         OTLP_EXPORTS.definition(),
         OTLP_SUPPORTED.definition(),
         OTLP_POINTS.definition(),
@@ -186,6 +210,10 @@ pub struct ConfigState {
     pub last_success: Option<SystemTime>,
     /// What was wrong with the last attempt, where it failed.
     pub last_error: Option<String>,
+    /// Whether that is valid and tried again.
+    pub pending: bool,
+    /// Why what died could not be restarted.
+    pub recovery_error: Option<String>,
     /// Attempts by trigger and result.
     pub reloads: BTreeMap<(&'static str, &'static str), u64>,
 }
@@ -206,6 +234,8 @@ pub struct AgentState {
     scrapes: [AtomicU64; 2],
     sites: AtomicU64,
     limit: AtomicU64,
+    restarts: Mutex<BTreeMap<&'static str, u64>>,
+    dropped_lines: OnceLock<fn() -> u64>,
     otlp: Arc<OtlpStats>,
 }
 
@@ -227,6 +257,8 @@ impl AgentState {
             scrapes: Default::default(),
             sites: AtomicU64::new(0),
             limit: AtomicU64::new(0),
+            restarts: Mutex::default(),
+            dropped_lines: OnceLock::new(),
             otlp,
         })
     }
@@ -249,6 +281,23 @@ impl AgentState {
     /// Changes the configuration's state.
     pub fn update_config(&self, change: impl FnOnce(&mut ConfigState)) {
         change(&mut self.config.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Names the tasks whose restarts are counted, and who counts the lines that the log lost.
+    pub fn supervise(
+        &self,
+        tasks: impl IntoIterator<Item = &'static str>,
+        dropped_lines: fn() -> u64,
+    ) {
+        let mut restarts = self.restarts.lock().unwrap_or_else(PoisonError::into_inner);
+        restarts.extend(tasks.into_iter().map(|task| (task, 0)));
+        let _ = self.dropped_lines.set(dropped_lines);
+    }
+
+    /// Counts a restart.
+    pub fn count_restart(&self, task: &'static str) {
+        let mut restarts = self.restarts.lock().unwrap_or_else(PoisonError::into_inner);
+        *restarts.entry(task).or_default() += 1;
     }
 
     /// Notes how many sites are polled and how many series a metric can have.
@@ -282,6 +331,7 @@ impl AgentState {
         let mut samples = Samples::new();
         record_build(&mut samples);
         self.record_config(&mut samples);
+        self.record_tasks(&mut samples);
         self.record_exposition(&mut samples);
         self.record_otlp(&mut samples);
         super::process::record(&mut samples);
@@ -290,13 +340,23 @@ impl AgentState {
 
     fn record_config(&self, samples: &mut Samples) {
         let config = self.config();
-        samples.record(&CONFIG_LAST_OK, [], f64::from(u8::from(config.last_ok)));
+        let is_ok = config.last_ok && config.recovery_error.is_none();
+        samples.record(&CONFIG_LAST_OK, [], f64::from(u8::from(is_ok)));
+        samples.record(&CONFIG_PENDING, [], f64::from(u8::from(config.pending)));
         if let Some(time) = config.last_success {
             samples.record(&CONFIG_LAST_OK_TIME, [], unix_seconds(time));
             samples.record(&CONFIG_INFO, [&config.sha256], 1.0);
         }
         for ((trigger, result), count) in &config.reloads {
             samples.record(&CONFIG_RELOADS, [trigger, result], *count as f64);
+        }
+    }
+
+    fn record_tasks(&self, samples: &mut Samples) {
+        let lines = self.dropped_lines.get().map_or(0, |dropped| dropped());
+        samples.record(&LOG_DROPPED, [], lines as f64);
+        for (task, count) in self.restarts.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            samples.record(&TASK_RESTARTS, [task], *count as f64);
         }
     }
 

@@ -6,7 +6,7 @@
 //! of ours, and gets no further than the first connection that stalls.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
@@ -50,6 +50,8 @@ pub struct Tracing {
     provider: Option<SdkTracerProvider>,
     tracer: Arc<SdkTracer>,
     runtime: Handle,
+    /// Held by the thread that exports.
+    alive: Weak<()>,
 }
 
 impl Tracing {
@@ -67,7 +69,10 @@ impl Tracing {
         let runtime = Handle::current();
         let health = Health::new(Signal::Traces, transport.endpoint(Signal::Traces));
         let resource = resource.to_sdk();
+        let alive = Arc::new(());
+        let thread = Arc::downgrade(&alive);
         let exporter = Exporter {
+            _alive: alive,
             transport,
             stats,
             health: Mutex::new(health),
@@ -91,7 +96,12 @@ impl Tracing {
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
         let tracer = Arc::new(provider.tracer_with_scope(scope));
-        Some(Self { provider: Some(provider), tracer, runtime })
+        Some(Self { provider: Some(provider), tracer, runtime, alive: thread })
+    }
+
+    /// Returns whether the thread that exports died.
+    pub fn is_dead(&self) -> bool {
+        self.alive.strong_count() == 0
     }
 
     /// Exports what is waiting and ends. Never takes longer than `limit`.
@@ -201,6 +211,8 @@ impl PollSpan {
 
 /// Sends batches of spans. The processor calls it on a thread of its own, which has no runtime.
 struct Exporter {
+    /// Gone with the thread.
+    _alive: Arc<()>,
     transport: Arc<Transport>,
     stats: Arc<OtlpStats>,
     health: Mutex<Health>,

@@ -37,12 +37,17 @@ async fn what_is_in_force_is_printed_without_secrets_and_is_valid_itself() {
 
 #[tokio::test]
 async fn the_example_is_valid_and_the_environment_fills_it() {
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.yaml");
+    let example = include_str!("../../config.example.yaml");
     let desk = Desk::new();
+    std::fs::create_dir(desk.path("etc")).expect("it is made");
+    desk.write("etc/config.yaml", example);
+    let example = "etc/config.yaml";
+    // The working directory is anybody's.
+    desk.write(".env", "NBU_API_KEY=foreign\n");
     let without = desk.run(&["check", "-c", example]).await;
     assert_eq!(without.code, Some(1), "{}", without.all());
     assert!(without.stderr.contains("NBU_API_KEY"), "{}", without.stderr);
-    desk.write(".env", &format!("NBU_API_KEY={KEY}\n"));
+    desk.write("etc/.env", &format!("NBU_API_KEY={KEY}\n"));
     let with = desk.run(&["check", "-c", example]).await;
     assert_eq!(with.code, Some(0), "{}", with.all());
     assert!(!with.all().contains(KEY), "{}", with.all());

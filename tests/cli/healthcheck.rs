@@ -34,3 +34,27 @@ async fn a_wrong_question_is_told_from_a_sick_agent() {
     let missing = desk.run(&["healthcheck", "--config", "missing.yaml"]).await;
     assert!(missing.stderr.contains("missing.yaml: cannot read"), "{}", missing.stderr);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healthcheck_asks_the_address_in_force_whatever_the_file_says() {
+    let paris = simulate(world(1)).await;
+    let here = config().site("paris", &paris);
+    let desk = Desk::with(&here.yaml());
+    let mut agent = desk.start(&["--config", "config.yaml"]);
+    agent.says("listening").await;
+    let mut there = here.clone();
+    there.port = port();
+    // Nobody answers there, so that asking it would tell.
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", there.port)).expect("it is free");
+    for text in [there.yaml(), there.yaml().replace("apiKey", "apiKeey"), "server: [".to_owned()] {
+        desk.write("config.yaml", &text);
+        let healthy = desk.run(&["healthcheck", "--config", "config.yaml"]).await;
+        assert_eq!((healthy.code, healthy.stdout.as_str()), (Some(0), "healthy\n"), "{text}");
+    }
+    std::fs::remove_file(desk.path("config.yaml")).expect("it is removed");
+    let healthy = desk.run(&["healthcheck", "--config", "config.yaml"]).await;
+    assert_eq!(healthy.code, Some(0), "{}", healthy.all());
+    agent.end_by(Signal::TERM).await;
+    let gone = desk.run(&["healthcheck", "--config", "config.yaml"]).await;
+    assert_eq!(gone.code, Some(1), "{}", gone.all());
+}

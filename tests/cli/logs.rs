@@ -37,13 +37,42 @@ async fn log_name_takes_the_log_and_a_reload_opens_it_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_file_that_cannot_be_opened_ends_the_start() {
+async fn sighup_opens_the_log_anew_whatever_the_configuration_is() {
+    let paris = simulate(world(1)).await;
+    let config = config().server("logName: agent.log").site("paris", &paris);
+    let desk = Desk::with(&config.yaml());
+    let mut agent = desk.start(&["--config", "config.yaml"]);
+    Endpoint::on(config.port).complete(&mut agent, "paris").await;
+    let broken = "nbuservers: [\n";
+    let elsewhere = config.yaml().replace("apiKey", "apiKeey").replace("agent.log", "other.log");
+    for text in [broken, &elsewhere, &config.yaml()] {
+        desk.write("config.yaml", text);
+        // logrotate deletes what it compressed.
+        std::fs::remove_file(desk.path("agent.log")).expect("it is removed");
+        agent.signal(Signal::HUP);
+        let anew = || async { desk.read("agent.log").contains("sighup").then_some(()) };
+        crate::support::eventually("a new log file", anew).await;
+    }
+    agent.end_by(Signal::TERM).await;
+    assert!(!desk.path("other.log").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_file_that_cannot_be_opened_is_replaced_by_standard_error() {
     let paris = simulate(world(1)).await;
     let config = config().server("logName: missing/agent.log").site("paris", &paris);
-    let ended = Desk::with(&config.yaml()).run(&["--config", "config.yaml"]).await;
-    assert_eq!(ended.code, Some(1), "{}", ended.all());
-    assert!(ended.stderr.contains("missing/agent.log"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("check server.logName"), "{}", ended.stderr);
+    let desk = Desk::with(&config.yaml());
+    let mut agent = desk.start(&["--config", "config.yaml"]);
+    Endpoint::on(config.port).complete(&mut agent, "paris").await;
+    let said = agent.said();
+    assert!(said.contains("missing/agent.log") && said.contains("check server.logName"), "{said}");
+    std::fs::create_dir(desk.path("missing")).expect("it is made");
+    agent.signal(Signal::HUP);
+    let anew = || async { desk.read("missing/agent.log").contains("sighup").then_some(()) };
+    crate::support::eventually("the log file", anew).await;
+    let ended = agent.end_by(Signal::TERM).await;
+    assert_eq!(ended.stdout, "");
+    assert!(!ended.stderr.contains("SIGTERM"), "{}", ended.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

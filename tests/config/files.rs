@@ -108,16 +108,55 @@ fn the_file_itself_may_be_unusable() {
     insta::assert_snapshot!(messages.join("\n"));
 }
 
-#[test]
-fn a_broken_dotenv_is_told_by_its_line() {
+/// Loads a configuration whose only key is `${KEY}`, with this `.env` beside it.
+fn with_dotenv(dotenv: &str) -> Result<String, String> {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join(".env"), "A=1\nSECRET without equals\n").unwrap();
-    let errors = load(&dir.path().join("config.yaml"), &nothing).unwrap_err().to_string();
-    let errors = errors.replace(&format!("{}/", dir.path().display()), "");
-    insta::assert_snapshot!(errors, @"
-    .env:2:1: expected NAME=value; quote values with spaces
-    config.yaml: cannot read the file: No such file or directory (os error 2)
-    ");
+    let path = dir.path().join("config.yaml");
+    fs::write(&path, with_server("").replace("apiKey: k", "apiKey: ${KEY}")).unwrap();
+    fs::write(dir.path().join(".env"), dotenv).unwrap();
+    match load(&path, &nothing) {
+        Ok(loaded) => Ok(loaded.config.servers[0].api_key.expose_secret().to_owned()),
+        Err(errors) => Err(errors.to_string().replace(&format!("{}/", dir.path().display()), "")),
+    }
+}
+
+#[test]
+fn dotenv_lines_of_other_programs_are_ignored() {
+    let foreign = "OTHER=has space\nFOO-BAR=1\nK={\"a\": \"b\"}\nSECRET without equals\nX=\"open\n";
+    for dotenv in [format!("{foreign}KEY=k1\n"), format!("KEY=k1\n{foreign}")] {
+        assert_eq!(with_dotenv(&dotenv), Ok("k1".to_owned()));
+    }
+}
+
+#[test]
+fn dotenv_value_with_unset_variable_is_an_error_where_referenced() {
+    assert_eq!(with_dotenv("KEY=${A}\nA=k2\nB=${UNSET}\n"), Ok("k2".to_owned()));
+    assert_eq!(with_dotenv("KEY=a$$b\n"), Ok("a$b".to_owned()));
+    let told = with_dotenv("A=1\nKEY=x${UNSET}\n").unwrap_err();
+    assert_eq!(
+        told,
+        ".env:2:1: KEY: environment variable not set: UNSET; write $$ for a dollar sign"
+    );
+    let told = with_dotenv("KEY=two words\n").unwrap_err();
+    assert_eq!(told, ".env:1:1: KEY: expected NAME=value; quote values with spaces");
+}
+
+#[test]
+fn world_writable_files_are_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    with_files(dir.path());
+    let path = |name: &str| dir.path().join(name);
+    fs::set_permissions(path("config.yaml"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(load(&path("config.yaml"), &nothing).unwrap().warnings, []);
+    for (name, place) in [("config.yaml", ""), (".env", ""), ("key", "nbuservers[0].apiKeyFile")] {
+        fs::set_permissions(path(name), fs::Permissions::from_mode(0o602)).unwrap();
+        let warnings = load(&path("config.yaml"), &nothing).unwrap().warnings;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].message.contains("chmod o-w"), "{}", warnings[0]);
+        assert_eq!(warnings[0].path, place);
+        fs::set_permissions(path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
 }
 
 #[cfg(unix)]
@@ -151,8 +190,8 @@ fn each_file_is_noted_as_it_was_read() {
     let digest = loaded.files[&path("config.yaml")].unwrap();
     let digits = format!("{digest:02x?}").replace(['[', ']', ',', ' '], "");
     assert_eq!(loaded.sha256, digits, "the identity is what sha256sum says of the file");
-    // The working directory's would count first.
-    assert_eq!(loaded.files[&std::env::current_dir().unwrap().join(".env")], None);
+    let elsewhere = std::env::current_dir().unwrap().join(".env");
+    assert!(!loaded.files.contains_key(&elsewhere), "the working directory is anybody's");
     assert!(loaded.files.keys().all(|path| path.is_absolute()));
     assert!(unchanged(&loaded.files));
     fs::write(path("key"), "another").unwrap();

@@ -20,6 +20,7 @@ mod signal;
 mod state;
 mod systemd;
 mod triggers;
+mod unavailable;
 
 /// An agent that serves a first page.
 async fn started(

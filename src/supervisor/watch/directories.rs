@@ -17,6 +17,9 @@ pub(super) type Identity = (u64, u64);
 pub(super) struct Found {
     /// Those that are there, each once, by a path without symlinks.
     pub(super) present: BTreeMap<PathBuf, Identity>,
+    /// The files themselves and the symlinks on the way to them, by those paths: what else changes in
+    /// the directories (a log, state) is no business of a watch.
+    pub(super) entries: BTreeSet<PathBuf>,
     /// Whether one is missing.
     pub(super) incomplete: bool,
 }
@@ -25,20 +28,36 @@ pub(super) struct Found {
 pub(super) fn of<'p>(files: impl Iterator<Item = &'p PathBuf>) -> Found {
     let wanted: BTreeSet<PathBuf> = files.flat_map(|file| on_the_way(file)).collect();
     // One directory may have several paths (bind mounts), and can have one watch only.
-    let mut paths = BTreeMap::new();
-    let mut incomplete = false;
-    for path in wanted {
-        match fs::metadata(&path) {
+    let mut paths = BTreeMap::<Identity, PathBuf>::new();
+    let mut entries = BTreeSet::new();
+    let mut missing = Vec::new();
+    for entry in wanted {
+        let (Some(directory), Some(name)) = (entry.parent(), entry.file_name()) else { continue };
+        match fs::metadata(directory) {
             Ok(found) if found.is_dir() => {
-                paths.entry((found.dev(), found.ino())).or_insert(path);
+                let identity = (found.dev(), found.ino());
+                let watched = paths.entry(identity).or_insert_with(|| directory.to_owned());
+                entries.insert(watched.join(name));
             }
-            _ => incomplete = true,
+            _ => missing.push(directory.to_owned()),
         }
     }
-    Found { present: paths.into_iter().map(|(id, path)| (path, id)).collect(), incomplete }
+    let incomplete = !missing.is_empty();
+    // What is made again in a directory that is watched all the same.
+    for ancestor in missing.iter().flat_map(|directory| directory.ancestors()) {
+        let (Some(directory), Some(name)) = (ancestor.parent(), ancestor.file_name()) else {
+            continue;
+        };
+        let identity = fs::metadata(directory).map(|found| (found.dev(), found.ino()));
+        if let Some(watched) = identity.ok().and_then(|identity| paths.get(&identity)) {
+            entries.insert(watched.join(name));
+        }
+    }
+    let present = paths.into_iter().map(|(id, path)| (path, id)).collect();
+    Found { present, entries, incomplete }
 }
 
-/// Walks to the file as the kernel does.
+/// Walks to the file as the kernel does; returns it and each symlink that is passed.
 fn on_the_way(file: &Path) -> BTreeSet<PathBuf> {
     let mut passed = BTreeSet::new();
     let mut links = 0;
@@ -59,7 +78,7 @@ fn on_the_way(file: &Path) -> BTreeSet<PathBuf> {
                 match fs::read_link(&path) {
                     Ok(target) if links < MAX_LINKS => {
                         links += 1;
-                        passed.insert(here.clone());
+                        passed.insert(path);
                         rest = target.join(beyond);
                         continue;
                     }
@@ -69,7 +88,7 @@ fn on_the_way(file: &Path) -> BTreeSet<PathBuf> {
         }
         rest = beyond;
     }
-    passed.extend(here.parent().map(Path::to_owned));
+    passed.insert(here);
     passed
 }
 
@@ -100,6 +119,15 @@ mod tests {
         let found = of([root.join("etc/./config.yaml")].iter());
         assert_eq!(names(&found, &root), ["etc", "links", "mount", "mount/..2026_1"]);
         assert!(!found.incomplete);
+        let entries = found.entries.iter().map(|path| path.strip_prefix(&root).unwrap());
+        let expected = [
+            "etc/config.yaml",
+            "links/current",
+            "mount/..2026_1/config.yaml",
+            "mount/..data",
+            "mount/config.yaml",
+        ];
+        assert_eq!(entries.collect::<Vec<_>>(), expected.map(Path::new));
 
         fs::remove_dir_all(root.join("mount/..2026_1")).unwrap();
         let found = of([root.join("etc/config.yaml")].iter());
@@ -112,6 +140,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         symlink("b", place.path().join("a")).unwrap();
         symlink("a", place.path().join("b")).unwrap();
-        assert_eq!(of([place.path().join("a")].iter()).present.len(), 1);
+        let found = of([place.path().join("a")].iter());
+        assert_eq!((found.present.len(), found.entries.len()), (1, 2));
     }
 }

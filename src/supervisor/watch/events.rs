@@ -1,6 +1,6 @@
 //! Events of directories, by inotify. Where there are none, the rescan goes on alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::directories::Identity;
+use super::directories::{Found, Identity};
 
 /// The watches of the process. Everything here may block, but [`Events::happened`].
 pub(super) struct Events {
@@ -26,6 +26,8 @@ struct Shared {
     happened: watch::Sender<Instant>,
     /// The directories whose watch works.
     armed: Mutex<BTreeMap<PathBuf, Identity>>,
+    /// The files and symlinks in them whose changes count.
+    entries: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Shared {
@@ -33,11 +35,21 @@ impl Shared {
         self.armed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns whether an event is about none of the files, nor about a directory on the way.
+    fn is_foreign(&self, paths: &[PathBuf]) -> bool {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let armed = self.armed();
+        let counts = |path: &PathBuf| entries.contains(path) || armed.contains_key(path);
+        !paths.is_empty() && !paths.iter().any(counts)
+    }
+
     /// Runs on the thread that reads the events; must be quick.
     fn handle(&self, event: notify::Result<notify::Event>) {
         match event {
             // Reading the files makes events of its own.
             Ok(event) if is_reading(event.kind) => return,
+            // A log beside the configuration makes one with each line.
+            Ok(event) if !event.need_rescan() && self.is_foreign(&event.paths) => return,
             // A directory that is removed or moved takes the watches below it along.
             Ok(event) if !event.need_rescan() => {
                 if is_leaving(event.kind) {
@@ -75,6 +87,7 @@ impl Events {
         let shared = Shared {
             happened: watch::Sender::new(Instant::now()),
             armed: Mutex::new(BTreeMap::new()),
+            entries: Mutex::new(BTreeSet::new()),
         };
         Self { shared: Arc::new(shared), watcher: None, wanted: false, warned: false }
     }
@@ -86,11 +99,14 @@ impl Events {
 
     /// Watches these directories and no others. What is watched already is left alone; what cannot
     /// be watched is tried again the next time.
-    pub(super) fn watch(&mut self, directories: &BTreeMap<PathBuf, Identity>, rescan: Duration) {
+    pub(super) fn watch(&mut self, found: &Found, rescan: Duration) {
         if !self.wanted {
             return;
         }
-        match self.arm(directories) {
+        // First, so that an event of the first moment counts.
+        let entries = found.entries.clone();
+        *self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner) = entries;
+        match self.arm(&found.present) {
             Ok(()) => self.warned = false,
             Err(_) if self.warned => {}
             Err(fault) => {

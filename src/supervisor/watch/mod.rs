@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::config::{self, Files};
@@ -41,6 +42,7 @@ const SLOW: Duration = Duration::from_secs(10);
 /// The watch. Dropping it ends it, even while a file system hangs.
 pub(in crate::supervisor) struct Watcher {
     wanted: watch::Sender<Arc<Wanted>>,
+    task: JoinHandle<()>,
 }
 
 struct Wanted {
@@ -64,8 +66,18 @@ impl Watcher {
         let (wanted, asked) = watch::channel(Arc::new(nothing));
         let happened = events.happened();
         let task = Task { changed, asked, happened, events: Some(events), sent: None };
-        tokio::spawn(task.run());
-        Self { wanted }
+        Self { wanted, task: tokio::spawn(task.run()) }
+    }
+
+    /// Returns whether it ended.
+    pub(in crate::supervisor) fn is_dead(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Kills its task.
+    #[cfg(test)]
+    pub(in crate::supervisor) fn kill(&self) {
+        self.task.abort();
     }
 
     /// Says what was tried, after each attempt to load, whether it was taken or not. `rescan` is how
@@ -199,7 +211,7 @@ impl Task {
         let mut look = tokio::task::spawn_blocking(move || {
             let found = directories::of(job.tried.keys());
             // First the watches, then the content: what changes in between makes an event.
-            events.watch(&found.present, job.rescan);
+            events.watch(&found, job.rescan);
             let content = job.tried.keys().map(|path| (path.clone(), config::look(path))).collect();
             (events, Seen { content, incomplete: found.incomplete })
         });

@@ -268,6 +268,34 @@ async fn writes_that_never_end_beside_it_do_not_starve_it() {
 }
 
 #[tokio::test]
+async fn log_line_beside_the_configuration_is_no_event() {
+    let place = tempfile::tempdir().unwrap();
+    let [config, log] = ["config.yaml", "agent.log"].map(|name| place.path().join(name));
+    fs::write(&config, "old").unwrap();
+    let mut events = Events::new();
+    let mut happened = events.happened();
+    events.watch(&directories::of([&config, &place.path().join(".env")].into_iter()), NO_RESCAN);
+    let mut file = File::options().create(true).append(true).open(&log).unwrap();
+    for _ in 0..100 {
+        file.write_all(b"a line\n").unwrap();
+    }
+    fs::rename(&log, place.path().join("agent.log.1")).unwrap();
+    // Events come in order: the first to be heard of is that of the file.
+    let before = *happened.borrow_and_update();
+    let silent = timeout(A_WHILE, happened.changed()).await;
+    assert!(
+        silent.is_err(),
+        "heard of the log after {:?}",
+        happened.borrow().duration_since(before)
+    );
+    fs::write(&config, "new").unwrap();
+    timeout(PATIENCE, happened.changed()).await.expect("an event").unwrap();
+    happened.borrow_and_update();
+    fs::write(place.path().join(".env"), "A=1").unwrap();
+    timeout(PATIENCE, happened.changed()).await.expect("an event").unwrap();
+}
+
+#[tokio::test]
 async fn what_was_refused_is_not_told_again_and_what_is_restored_is() {
     let mut scene = Scene::start().await;
     scene.write("config.yaml", "broken");
@@ -359,7 +387,7 @@ fn a_thousand_looks_leave_nothing_behind() {
     for round in 0..1_000 {
         let other = if round % 2 == 0 { &first } else { &second };
         let found = directories::of([kept.join("file"), other.join("file")].iter());
-        events.watch(&found.present, NO_RESCAN);
+        events.watch(&found, NO_RESCAN);
     }
     // Other tests run beside this one, and open some.
     assert!(open_files() < before + 200, "{} open files, {before} before", open_files());

@@ -1,0 +1,189 @@
+//! Tells `healthcheck` where the endpoint of this agent is, whatever its configuration file says by
+//! now: over a socket in Linux's abstract namespace, which needs no file, has a name that follows
+//! from the path of the configuration, and is gone with the process.
+
+use std::fmt::Write as _;
+use std::io::{self, Read as _};
+use std::net::SocketAddr;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr as SocketName, UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncWriteExt as _;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+/// How long the other side may take.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Pause before the name is tried again, which an agent that is ending may still have.
+const BIND_PAUSE: Duration = Duration::from_secs(5);
+
+/// The answer to `healthcheck`. Dropping it ends it.
+pub(super) struct AddressServer {
+    address: Arc<ArcSwapOption<SocketAddr>>,
+    task: JoinHandle<()>,
+}
+
+impl AddressServer {
+    /// Starts to answer for the agent with the configuration at `path`. Needs a runtime.
+    pub(super) fn spawn(path: &Path) -> Self {
+        let address = Arc::new(ArcSwapOption::empty());
+        let task = tokio::spawn(serve(name(path), Arc::clone(&address)));
+        Self { address, task }
+    }
+
+    /// Sets the address that is told.
+    pub(super) fn set(&self, address: Option<SocketAddr>) {
+        self.address.store(address.map(Arc::new));
+    }
+
+    /// Returns whether it ended.
+    pub(super) fn is_dead(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Kills its task.
+    #[cfg(test)]
+    pub(super) fn kill(&self) {
+        self.task.abort();
+    }
+}
+
+impl Drop for AddressServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Asks the agent that runs with the configuration at `path` where it listens. `None` where none
+/// runs, or it is another user's. Blocks for a second at most.
+pub fn address_in_force(path: &Path) -> Option<SocketAddr> {
+    ask(&name(path)).ok().flatten()
+}
+
+fn ask(name: &str) -> io::Result<Option<SocketAddr>> {
+    let stream = UnixStream::connect_addr(&SocketName::from_abstract_name(name)?)?;
+    stream.set_read_timeout(Some(EXCHANGE_TIMEOUT))?;
+    // Anybody may bind any such name.
+    let (own, other) =
+        (rustix::process::geteuid(), rustix::net::sockopt::socket_peercred(&stream)?);
+    if !own.is_root() && own != other.uid {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    stream.take(64).read_to_string(&mut text)?;
+    Ok(text.trim().parse().ok())
+}
+
+/// Returns the name for a configuration. Containers can share this namespace and have the same
+/// paths, so that of the processes counts too.
+fn name(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // Not the file's own: a link to it may be swapped.
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    let path = match (folder, path.file_name()) {
+        (Some(folder), Some(file)) => folder.join(file),
+        _ => path,
+    };
+    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    let digest = Sha256::new()
+        .chain_update(namespace.as_os_str().as_encoded_bytes())
+        .chain_update([0])
+        .chain_update(path.as_os_str().as_encoded_bytes())
+        .finalize();
+    let mut name = "nbu-otel-agent-".to_owned();
+    for byte in &digest[..16] {
+        // Writing to a String cannot fail.
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
+}
+
+async fn serve(name: String, address: Arc<ArcSwapOption<SocketAddr>>) {
+    loop {
+        match bind(&name) {
+            Ok(listener) => answer(&listener, &address).await,
+            Err(error) => {
+                tracing::debug!(%error, "healthcheck cannot be told the address now");
+                sleep(BIND_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn bind(name: &str) -> io::Result<tokio::net::UnixListener> {
+    let listener = UnixListener::bind_addr(&SocketName::from_abstract_name(name)?)?;
+    listener.set_nonblocking(true)?;
+    tokio::net::UnixListener::from_std(listener)
+}
+
+/// Answers one after the other; returns when the socket fails.
+async fn answer(listener: &tokio::net::UnixListener, address: &ArcSwapOption<SocketAddr>) {
+    loop {
+        let Ok((mut stream, _)) = listener.accept().await else {
+            sleep(BIND_PAUSE).await;
+            return;
+        };
+        let text = address.load().as_ref().map_or_else(String::new, ToString::to_string);
+        let _ = timeout(EXCHANGE_TIMEOUT, stream.write_all(text.as_bytes())).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    async fn told(path: &Path) -> Option<SocketAddr> {
+        let path = path.to_owned();
+        tokio::task::spawn_blocking(move || address_in_force(&path)).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn address_in_force_is_told_by_any_path_to_the_file() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("config.yaml");
+        assert_eq!(told(&path).await, None);
+        let server = AddressServer::spawn(&path);
+        let mut expected: SocketAddr = "127.0.0.1:9440".parse().unwrap();
+        for _ in 0..2 {
+            server.set(Some(expected));
+            while told(&path).await != Some(expected) {
+                tokio::task::yield_now().await;
+            }
+            expected.set_port(9441);
+        }
+        let link = place.path().join("link");
+        std::os::unix::fs::symlink(place.path(), &link).unwrap();
+        assert!(told(&link.join("config.yaml")).await.is_some());
+        assert_eq!(told(&place.path().join("other.yaml")).await, None);
+        // A swapped file is the same configuration.
+        fs::write(place.path().join("v2"), "").unwrap();
+        std::os::unix::fs::symlink("v2", &path).unwrap();
+        assert!(told(&path).await.is_some());
+        drop(server);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn name_in_use_is_taken_once_it_is_free() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("config.yaml");
+        let taken = bind(&name(&path)).unwrap();
+        let server = AddressServer::spawn(&path);
+        server.set(Some(([127, 0, 0, 1], 1).into()));
+        drop(taken);
+        let found = async {
+            while told(&path).await.is_none() {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        assert!(timeout(Duration::from_secs(30), found).await.is_ok());
+        assert!(!server.is_dead());
+    }
+}
