@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::time::{Duration, SystemTime};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use nbu_otel_agent::jobs::{Actions, Ledger, Live};
+use nbu_otel_agent::jobs::{Actions, ChangeField, Ledger, Live};
 use nbu_otel_agent::netbackup::wire::jobs::JobRow;
 
 /// 2026-03-01T12:00:00Z.
@@ -62,7 +62,8 @@ fn filled(jobs: i64) -> Ledger {
     for id in 0..jobs {
         ledger.filled(&row(id, NOON - id * between, "DONE"));
     }
-    ledger.filled_up();
+    ledger.filled_down_to(NOON - 90_000_000);
+    ledger.caught_up(ChangeField::LastUpdate);
     ledger.hand_over_all();
     ledger.saved();
     ledger
@@ -103,7 +104,7 @@ fn cycle(criterion: &mut Criterion) {
                 },
                 |(now, changed, rows)| {
                     ledger.begin(now, Duration::from_secs(60));
-                    black_box(ledger.to_walk());
+                    black_box((ledger.walk_from(ChangeField::LastUpdate), ledger.late_span()));
                     for row in &changed {
                         ledger.changed(row);
                     }
@@ -112,7 +113,7 @@ fn cycle(criterion: &mut Criterion) {
                         live.add(row);
                     }
                     ledger.sweep(live);
-                    ledger.caught_up();
+                    ledger.caught_up(ChangeField::LastUpdate);
                     black_box(ledger.live_samples(&actions, DAY));
                     black_box(ledger.window_samples(&actions));
                     black_box(ledger.total_samples(&actions));

@@ -39,11 +39,12 @@ const NONE: u32 = u32::MAX;
 
 const MINUTE: i64 = 60_000;
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Slot {
     job: Job,
-    /// The next one that ended in the same minute, or the next free slot.
+    /// The next and the one before of those that ended in the same minute.
     next: u32,
+    previous: u32,
 }
 
 /// The keys. Jobs are found by their id, and by the time of their end.
@@ -91,7 +92,10 @@ impl Keys {
         self.remove(job.id);
         let minute = job.end.div_euclid(MINUTE);
         let next = self.minutes.get(&minute).copied().unwrap_or(NONE);
-        let number = self.place(Slot { job, next });
+        let number = self.place(Slot { job, next, previous: NONE });
+        if next != NONE {
+            self.slot_mut(next).previous = number;
+        }
         self.minutes.insert(minute, number);
         let (chunks, hasher) = (&self.chunks, &self.hasher);
         let rehash = |number: &u32| {
@@ -120,31 +124,20 @@ impl Keys {
         let is_it =
             |number: &u32| chunks[*number as usize / CHUNK][*number as usize % CHUNK].job.id == id;
         let (number, _) = self.by_id.find_entry(hash, is_it).ok()?.remove();
-        let (job, next) = (self.slot(number).job, self.slot(number).next);
-        self.unlink(number, job.end.div_euclid(MINUTE), next);
+        let Slot { job, next, previous } = *self.slot(number);
+        if next != NONE {
+            self.slot_mut(next).previous = previous;
+        }
+        let minute = job.end.div_euclid(MINUTE);
+        if previous != NONE {
+            self.slot_mut(previous).next = next;
+        } else if next != NONE {
+            self.minutes.insert(minute, next);
+        } else {
+            self.minutes.remove(&minute);
+        }
         self.free.push(number);
         Some(job)
-    }
-
-    /// Takes a slot out of the list of its minute.
-    fn unlink(&mut self, number: u32, minute: i64, next: u32) {
-        let Some(mut at) = self.minutes.get(&minute).copied() else { return };
-        if at == number {
-            if next == NONE {
-                self.minutes.remove(&minute);
-            } else {
-                self.minutes.insert(minute, next);
-            }
-            return;
-        }
-        while at != NONE {
-            let following = self.slot(at).next;
-            if following == number {
-                self.slot_mut(at).next = next;
-                return;
-            }
-            at = following;
-        }
     }
 
     /// The jobs that ended in `(after, until]`, by minute; within one in no order.
@@ -167,12 +160,9 @@ impl Keys {
         std::iter::successors(slot(first), move |at| slot(at.next)).map(|slot| &slot.job)
     }
 
-    /// Drops the jobs that ended at or before `horizon`; returns their ids.
-    pub(super) fn drop_until(&mut self, horizon: i64) -> Vec<i64> {
+    /// Drops the jobs that ended at or before `horizon`, and returns them.
+    pub(super) fn drop_until(&mut self, horizon: i64) -> Vec<Job> {
         let ids: Vec<i64> = self.ended(i64::MIN / 2, horizon).map(|job| job.id).collect();
-        for id in &ids {
-            self.remove(*id);
-        }
-        ids
+        ids.into_iter().filter_map(|id| self.remove(id)).collect()
     }
 }

@@ -14,11 +14,10 @@ use super::live::Live;
 use super::names::Names;
 use super::record::{self, Changes, HandedOver};
 use super::totals::Totals;
+use super::unfinished::Known;
+use super::verdict::{Found, Verdict};
 use super::{Actions, DONE, PerName};
 use crate::netbackup::wire::jobs::JobRow;
-
-/// What the first cycle finds to have ended so much later than now was there before it began.
-const FUTURE: i64 = 2_000;
 
 /// A span of time to be read, Unix ms by the server's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,57 +28,38 @@ pub struct Span {
     pub to: i64,
 }
 
-/// A job that was seen unfinished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Known {
-    /// Tries up to its last completion, 1 where there was none.
-    pub(super) tries: u16,
-    /// When it was seen last, by the server's clock.
-    pub(super) seen: i64,
-}
-
 /// Where the ledger stands. Times are the server's, Unix ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
     /// The time of the present cycle.
     pub(super) now: i64,
+    /// When the ledger began.
+    pub(super) began: i64,
     /// Every change before it was read.
     pub(super) watermark: i64,
-    /// Every completion that ended after it is among the keys, unless it was not seen yet.
+    /// Changes since then were asked for by endTime alone, if any: they are read again by
+    /// lastUpdateTime once the server takes that.
+    pub(super) by_end_since: Option<i64>,
+    /// The time of the last cycle that had read every change; none before the first.
+    pub(super) current_at: Option<i64>,
+    /// Every completion that ended after it, and changed before the watermark, is among the keys.
     pub(super) horizon: i64,
     /// When a look for late rows was begun last. A start takes one whenever that was.
     #[serde(skip)]
     pub(super) late_at: Option<i64>,
     /// What is left of it.
     pub(super) late: Option<Span>,
+    /// Length of the window in force, ms; none before the first was complete.
+    pub(super) in_force: Option<i64>,
+    /// Every job with a higher number began to be listed after it was set; unknown before the server
+    /// told the highest one.
+    pub(super) highest_id: Option<i64>,
     /// Time that was lost, in all.
     pub(super) gap: i64,
     /// Up to where time was found lost already.
     pub(super) gap_until: i64,
-    /// The gauges' window is whole.
-    pub(super) whole: bool,
-}
-
-/// How a row was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
-    /// By its change.
-    Changed,
-    /// In a span that is read backwards.
-    Filled,
-}
-
-/// What a finished row is to the ledger.
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    /// The completion that is known already; other things of it may have changed.
-    Same,
-    /// One that counts, with the retries since the last one.
-    New(u64),
-    /// One that ended in a span that is filled: it belongs to the window alone.
-    Old,
-    /// It says nothing: older than what is known of the job, or than what the keys cover.
-    Nothing,
+    /// An outage of which it is not known yet what the server purged meanwhile.
+    pub(super) outage: Option<Span>,
 }
 
 /// The job ledger of one site.
@@ -98,16 +78,18 @@ pub struct Ledger {
     pub(super) gauges: Gauges,
     /// What the gauges hold.
     pub(super) window: Window,
-    /// The length of that window.
-    pub(super) length: Duration,
-    /// The length that is wanted; a longer one is filled before it is in force.
+    /// The length that is wanted; a longer one is in force once the keys cover it.
     pub(super) wanted: Duration,
-    /// What is being read backwards.
-    pub(super) filling: Option<Span>,
-    /// Cycles since the ledger began, or was restored.
-    pub(super) cycles: u64,
-    /// When the present one began, by our clock.
-    pub(super) began: Instant,
+    /// Down to where the keys are to reach, while they are read backwards.
+    pub(super) fill_from: Option<i64>,
+    /// Spans to be read again although the keys cover them.
+    pub(super) refills: Vec<Span>,
+    /// A poll failed since the last that was complete, or none was yet.
+    pub(super) interrupted: bool,
+    /// The highest number of a job that was met.
+    pub(super) met_id: i64,
+    /// When the present cycle began, by our clock.
+    pub(super) cycle_began: Instant,
     /// Jobs that were found finished in this cycle.
     pub(super) touched: HashSet<i64>,
     pub(super) live: Option<Live>,
@@ -120,13 +102,18 @@ impl Ledger {
     pub fn new(now: i64, wanted: Duration, origin: SystemTime) -> Self {
         let position = Position {
             now,
+            began: now,
             watermark: now,
+            by_end_since: None,
+            current_at: None,
             horizon: now,
             late_at: None,
             late: None,
+            in_force: None,
+            highest_id: None,
             gap: 0,
             gap_until: i64::MIN,
-            whole: false,
+            outage: None,
         };
         Self {
             names: Names::default(),
@@ -139,12 +126,13 @@ impl Ledger {
             handed_over: None,
             lasts: Vec::new(),
             gauges: Gauges::default(),
-            window: Window::ending(now, wanted),
-            length: wanted,
+            window: Window { from: now, to: now },
             wanted,
-            filling: None,
-            cycles: 0,
-            began: Instant::now(),
+            fill_from: None,
+            refills: Vec::new(),
+            interrupted: true,
+            met_id: 0,
+            cycle_began: Instant::now(),
             touched: HashSet::new(),
             live: None,
             written: None,
@@ -162,11 +150,20 @@ impl Ledger {
                 let mut table = table.unwrap_or_else(|| Lasts::new(named, rules));
                 table.reconfigure(rules);
                 table.set_now(self.position.now);
-                table.refill(self.keys.iter().filter_map(|job| self.completion(job)));
                 self.lasts.push(table);
             }
         }
+        self.refill_lasts();
         self.refold();
+    }
+
+    /// Has clients and policies that are newly selected learn of the window's jobs.
+    pub(super) fn refill_lasts(&mut self) {
+        let mut lasts = std::mem::take(&mut self.lasts);
+        for table in &mut lasts {
+            table.refill(self.keys.iter().filter_map(|job| self.completion(job)));
+        }
+        self.lasts = lasts;
     }
 
     /// What is known of the last jobs of clients or policies, where it is wanted.
@@ -189,6 +186,7 @@ impl Ledger {
     }
 
     fn take(&mut self, row: &JobRow<'_>, found: Found) {
+        self.met_id = self.met_id.max(row.job_id);
         if row.state.as_deref() != Some(DONE) {
             return;
         }
@@ -214,44 +212,12 @@ impl Ledger {
             }
         }
         if verdict != Verdict::Same {
-            self.complete(&job, &verdict);
+            // A cycle takes a while: what the server changed since it began is no end in the future.
+            let present = self.position.now.max(row.last_update_time.unwrap_or(i64::MIN));
+            self.complete(&job, &verdict, present.saturating_add(AHEAD));
         }
         if self.known.remove(&job.id).is_some() {
             self.changes.known(job.id);
-        }
-    }
-
-    fn judge(&self, row: &JobRow<'_>, end: i64, before: Option<&Job>, found: Found) -> Verdict {
-        let tries = super::tries(row);
-        let since = |tries_before: u16| Verdict::New(u64::from(tries.saturating_sub(tries_before)));
-        if let Some(before) = before {
-            let start = row.start_time.unwrap_or(0);
-            return if before.start != 0 && start != 0 && before.start != start {
-                // The number of a job before a reset of the catalogue.
-                since(1)
-            } else if tries > before.tries
-                || (before.resumed && end != before.end && tries == before.tries)
-            {
-                since(before.tries)
-            } else if tries < before.tries {
-                Verdict::Nothing
-            } else {
-                Verdict::Same
-            };
-        }
-        if let Some(known) = self.known.get(&row.job_id) {
-            return since(known.tries);
-        }
-        let filling = self.filling.is_some_and(|span| span.from < end && end <= span.to);
-        // The server's clock was set back before the ledger began: this is of before, too.
-        let first = self.cycles <= 1 && !self.position.whole;
-        let passed = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX / 4);
-        let in_future = first && end > self.position.now + passed + FUTURE;
-        match found {
-            _ if in_future => Verdict::Old,
-            _ if end <= self.position.horizon && !filling => Verdict::Nothing,
-            Found::Changed if end > self.position.horizon => since(1),
-            _ => Verdict::Old,
         }
     }
 
@@ -265,8 +231,9 @@ impl Ledger {
             id: row.job_id,
             start: row.start_time.unwrap_or(0),
             end,
-            kilobytes: row.kilobytes_transferred.unwrap_or(0),
-            files: row.number_of_files.unwrap_or(0),
+            // A negative one is a mistake of the server, and would take from the sums.
+            kilobytes: row.kilobytes_transferred.unwrap_or(0).max(0),
+            files: row.number_of_files.unwrap_or(0).max(0),
             dedup: row.dedup_ratio.unwrap_or(f64::INFINITY),
             tries: super::tries(row),
             class: self.classes.intern(labels),
@@ -296,7 +263,7 @@ impl Ledger {
         })
     }
 
-    fn complete(&mut self, job: &Job, verdict: &Verdict) {
+    fn complete(&mut self, job: &Job, verdict: &Verdict, latest: i64) {
         let mut lasts = std::mem::take(&mut self.lasts);
         if let Some(completion) = self.completion(job) {
             for table in &mut lasts {
@@ -308,7 +275,7 @@ impl Ledger {
         let pair = (labels.job_type, labels.policy_type);
         let changed = match verdict {
             Verdict::New(retries) => {
-                self.totals.count(job, pair, *retries, self.position.now + AHEAD);
+                self.totals.count(job, pair, *retries, latest);
                 true
             }
             Verdict::Old => self.totals.seen(job.class, pair, job.leaf),
@@ -319,38 +286,8 @@ impl Ledger {
         }
     }
 
-    /// Takes a whole sweep of the live jobs in, after the finished ones of the same cycle.
-    pub fn sweep(&mut self, mut live: Live) {
-        let now = self.position.now;
-        let mut ended = Vec::new();
-        for (id, job) in live.iter() {
-            let key = self.keys.get(id).copied();
-            if key.is_some_and(|key| self.touched.contains(&id) && key.tries >= job.tries) {
-                // It ended after the sweep had met it.
-                ended.push(id);
-                continue;
-            }
-            if let Some(key) = key.filter(|key| !key.resumed) {
-                if self.is_shown(&key) {
-                    self.gauges.take(&key);
-                }
-                self.keys.set_resumed(id, true);
-                self.changes.job(id);
-            }
-            let known = self.known.entry(id).or_insert_with(|| {
-                self.changes.known(id);
-                Known { tries: key.map_or(1, |key| key.tries), seen: now }
-            });
-            known.seen = now;
-        }
-        for id in ended {
-            live.remove(id);
-        }
-        self.live = Some(live);
-    }
-
     /// Whether the gauges count a job.
-    fn is_shown(&self, job: &Job) -> bool {
+    pub(super) fn is_shown(&self, job: &Job) -> bool {
         !job.resumed && self.window.holds(job.end)
     }
 

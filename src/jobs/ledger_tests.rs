@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{Ledger, Position, Span};
 use crate::jobs::live::Live;
-use crate::jobs::{Actions, DONE};
+use crate::jobs::{Actions, ChangeField, DONE};
 use crate::metric::{Family, Value};
 use crate::netbackup::wire::jobs::JobRow;
 
@@ -14,6 +14,8 @@ const MINUTE: i64 = 60_000;
 
 /// 2026-03-01T12:00:00Z.
 const NOON: i64 = 1_772_366_400_000;
+
+const UPDATE: ChangeField = ChangeField::LastUpdate;
 
 fn row(id: i64, end: i64) -> JobRow<'static> {
     JobRow {
@@ -64,11 +66,18 @@ fn ledger() -> Ledger {
     let mut ledger = Ledger::new(NOON, Duration::from_secs(3600), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
     assert_eq!(ledger.to_fill(), Some(Span { from: NOON - 2 * HOUR, to: NOON }));
-    ledger.filled_up();
-    ledger.caught_up();
+    fill(&mut ledger);
+    ledger.caught_up(UPDATE);
     ledger
 }
 
+/// Takes all that the ledger lacks as read.
+fn fill(ledger: &mut Ledger) {
+    let span = ledger.to_fill().expect("something is lacking");
+    ledger.filled_down_to(span.from);
+}
+
+/// Begins a cycle so much later.
 fn later(ledger: &mut Ledger, minutes: i64) -> i64 {
     let now = ledger.position.now + minutes * MINUTE;
     ledger.begin(now, Duration::ZERO);
@@ -104,7 +113,9 @@ fn counted(ledger: &Ledger) -> [i64; 4] {
     .map(|name| sum(&families, name))
 }
 
-fn in_window(ledger: &Ledger) -> i64 {
+/// Jobs in the window in force, as soon as all changes of the cycle are read.
+fn in_window(ledger: &mut Ledger) -> i64 {
+    ledger.caught_up(UPDATE);
     let (families, _) = ledger.window_samples(&Actions::default()).expect("whole").finish();
     sum(&families, "nbu_jobs_count")
 }
@@ -119,7 +130,7 @@ fn a_completion_counts_once_however_often_it_is_read() {
         ledger.changed(&row);
     }
     assert_eq!(counted(&ledger), [1, 0, 10_240, 1]);
-    assert_eq!(in_window(&ledger), 1);
+    assert_eq!(in_window(&mut ledger), 1);
 }
 
 #[test]
@@ -131,7 +142,7 @@ fn children_and_ends_that_change_afterwards_count_for_nothing() {
     (changed.child_count, changed.start_time) = (Some(2), Some(now - 7 * MINUTE));
     ledger.changed(&changed);
     assert_eq!(counted(&ledger), [1, 0, 10_240, 1]);
-    assert_eq!(in_window(&ledger), 1);
+    assert_eq!(in_window(&mut ledger), 1);
 }
 
 #[test]
@@ -144,8 +155,9 @@ fn the_first_window_counts_for_the_gauges_alone() {
     ledger.changed(&row(2, NOON - 2 * MINUTE));
     assert!(ledger.window_samples(&Actions::default()).is_none(), "it is not whole yet");
     assert!(ledger.total_samples(&Actions::default()).is_none());
-    ledger.filled_up();
-    assert_eq!(in_window(&ledger), 2);
+    fill(&mut ledger);
+    ledger.caught_up(UPDATE);
+    assert_eq!(in_window(&mut ledger), 2);
     let (samples, _) = ledger.total_samples(&Actions::default()).expect("whole");
     let (families, _) = samples.finish();
     let born = families.iter().find(|family| family.definition.name == "nbu.jobs.completed");
@@ -166,7 +178,7 @@ fn a_job_that_is_resumed_leaves_the_window_and_completes_again() {
     assert_eq!(counted(&ledger), [1, 2, 10_240, 1]);
     later(&mut ledger, 5);
     sweep(&mut ledger, &[unfinished(1, "ACTIVE", 4)]);
-    assert_eq!(in_window(&ledger), 0, "it is live");
+    assert_eq!(in_window(&mut ledger), 0, "it is live");
     // A late look meets the row of before: it is no completion.
     ledger.changed(&first);
     assert_eq!(counted(&ledger)[0], 1);
@@ -174,7 +186,7 @@ fn a_job_that_is_resumed_leaves_the_window_and_completes_again() {
     let second = JobRow { try_count: Some(4), start_time: first.start_time, ..row(1, now) };
     ledger.changed(&second);
     assert_eq!(counted(&ledger), [2, 3, 20_480, 2], "one retry more");
-    assert_eq!(in_window(&ledger), 1);
+    assert_eq!(in_window(&mut ledger), 1);
     ledger.changed(&first);
     assert_eq!(counted(&ledger)[0], 2, "an older try says nothing");
 }
@@ -186,7 +198,7 @@ fn a_job_that_ended_while_it_was_swept_is_no_live_job() {
     ledger.changed(&row(1, now));
     sweep(&mut ledger, &[unfinished(1, "ACTIVE", 1), unfinished(2, "ACTIVE", 1)]);
     assert_eq!(ledger.live.as_ref().map(Live::len), Some(1));
-    assert_eq!(in_window(&ledger), 1);
+    assert_eq!(in_window(&mut ledger), 1);
 }
 
 #[test]
@@ -226,10 +238,10 @@ fn keys_are_kept_until_what_they_decide_was_read() {
     later(&mut ledger, 600);
     ledger.changed(&JobRow { last_update_time: Some(now + HOUR), ..row(1, now) });
     assert_eq!(counted(&ledger)[0], 1);
-    ledger.caught_up();
+    ledger.caught_up(UPDATE);
     later(&mut ledger, 5);
     assert_eq!(ledger.remembered(), 0, "now nobody needs it");
-    assert_eq!(in_window(&ledger), 0);
+    assert_eq!(in_window(&mut ledger), 0);
 }
 
 #[test]
@@ -248,38 +260,38 @@ fn jobs_enter_and_leave_the_window_with_its_ends_whichever_way_they_move() {
     for id in 1..=10 {
         ledger.changed(&row(id, NOON + id * MINUTE));
     }
-    let expect = |ledger: &Ledger, jobs: i64| assert_eq!(in_window(ledger), jobs);
-    expect(&ledger, 10);
+    let expect = |ledger: &mut Ledger, jobs: i64| assert_eq!(in_window(ledger), jobs);
+    expect(&mut ledger, 10);
     later(&mut ledger, 55);
-    expect(&ledger, 5);
+    expect(&mut ledger, 5);
     // The clock is set back: two of them are in the future.
     ledger.begin(NOON + 8 * MINUTE, Duration::ZERO);
-    expect(&ledger, 8);
+    expect(&mut ledger, 8);
     // And jumps by more than the window.
     ledger.begin(NOON + 5 * HOUR, Duration::ZERO);
-    expect(&ledger, 0);
+    expect(&mut ledger, 0);
     ledger.begin(NOON + 10 * MINUTE, Duration::ZERO);
-    expect(&ledger, 10);
+    expect(&mut ledger, 10);
 }
 
 #[test]
 fn a_clock_that_was_set_back_moves_the_next_walk_back() {
     let mut ledger = ledger();
-    ledger.to_walk();
+    ledger.late_span();
     let now = later(&mut ledger, 10);
-    ledger.caught_up();
+    ledger.caught_up(UPDATE);
     // By an hour, five minutes after the last poll.
     let set_back = now + 5 * MINUTE - HOUR;
     assert!(ledger.begin(set_back, Duration::from_secs(300)));
-    let (from, late) = ledger.to_walk();
+    let (from, late) = (ledger.walk_from(UPDATE), ledger.late_span());
     assert!(from <= now - HOUR, "changes right after the last poll may be as old as that");
     assert!(late.is_some());
     // The same when it is seen by our clock alone.
-    ledger.caught_up();
+    ledger.caught_up(UPDATE);
     let now = later(&mut ledger, 5);
-    ledger.caught_up();
+    ledger.caught_up(UPDATE);
     assert!(ledger.begin(now + 60 * MINUTE, Duration::from_secs(2 * 3600)));
-    assert!(ledger.to_walk().0 <= now - HOUR);
+    assert!(ledger.walk_from(UPDATE) <= now - HOUR);
     assert!(!ledger.begin(now + 61 * MINUTE, Duration::from_secs(60)), "it goes on evenly");
 }
 
@@ -287,7 +299,7 @@ fn a_clock_that_was_set_back_moves_the_next_walk_back() {
 fn the_watermark_never_passes_the_servers_time() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
-    ledger.walked(now + HOUR);
+    ledger.walked(UPDATE, now + HOUR);
     assert_eq!(ledger.position.watermark, now);
     ledger.begin(now - HOUR, Duration::ZERO);
     assert!(ledger.position.watermark <= now - HOUR);
@@ -298,49 +310,53 @@ fn a_longer_window_is_read_backwards_before_it_is_shown() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 30);
     ledger.changed(&row(1, now - MINUTE));
-    ledger.caught_up();
+    ledger.caught_up(UPDATE);
     ledger.want(Duration::from_secs(6 * 3600));
     let now = later(&mut ledger, 5);
     let span = ledger.to_fill().expect("the window is not covered");
     assert_eq!(span, Span { from: now - 7 * HOUR, to: NOON - 90 * MINUTE });
     ledger.filled(&row(2, NOON - 4 * HOUR));
-    assert_eq!(in_window(&ledger), 1, "the old one is shown");
-    ledger.filled_up();
+    assert_eq!(in_window(&mut ledger), 1, "the old one is shown");
+    fill(&mut ledger);
     assert_eq!(ledger.to_fill(), None);
-    assert_eq!(in_window(&ledger), 2);
+    assert_eq!(in_window(&mut ledger), 2);
     assert_eq!(counted(&ledger)[0], 1, "what is read backwards is not counted");
     ledger.want(Duration::from_secs(600));
     later(&mut ledger, 1);
-    assert_eq!(in_window(&ledger), 1, "a shorter one is at once");
+    assert_eq!(in_window(&mut ledger), 1, "a shorter one is at once");
 }
 
 #[test]
 fn a_look_for_late_rows_comes_every_five_minutes_and_goes_on_where_it_was_cut() {
     let mut ledger = ledger();
-    let (from, late) = ledger.to_walk();
+    let (from, late) = (ledger.walk_from(UPDATE), ledger.late_span());
     let whole = Span { from: NOON - 10 * MINUTE, to: NOON - 30_000 };
     assert_eq!((from, late), (NOON - 30_000, Some(whole)));
     ledger.looked(NOON - 4 * MINUTE);
     later(&mut ledger, 1);
     let rest = Span { from: NOON - 4 * MINUTE, ..whole };
-    assert_eq!(ledger.to_walk().1, Some(rest));
+    assert_eq!(ledger.late_span(), Some(rest));
     ledger.looked(whole.to);
-    ledger.caught_up();
-    assert_eq!(ledger.to_walk().1, None);
+    ledger.caught_up(UPDATE);
+    assert_eq!(ledger.late_span(), None);
     let now = later(&mut ledger, 5);
-    assert_eq!(ledger.to_walk().1.map(|span| span.to), Some(now - 5 * MINUTE - 30_000));
+    assert_eq!(ledger.late_span().map(|span| span.to), Some(now - 5 * MINUTE - 30_000));
 }
 
 #[test]
 fn what_the_server_purged_while_we_were_away_is_a_gap_and_said_once() {
     let mut ledger = ledger();
-    assert!(!ledger.is_far_behind());
+    assert!(!ledger.lacks_oldest());
+    ledger.interrupt();
     later(&mut ledger, 48 * 60);
-    assert!(ledger.is_far_behind());
-    assert_eq!(ledger.oldest(NOON - HOUR), Duration::ZERO, "nothing is missing");
-    assert_eq!(ledger.oldest(NOON + 24 * HOUR), Duration::from_secs(24 * 3600));
-    assert_eq!(ledger.oldest(NOON + 24 * HOUR), Duration::ZERO);
-    assert_eq!(ledger.oldest(NOON + 25 * HOUR), Duration::from_secs(3600));
+    assert!(ledger.lacks_oldest());
+    assert_eq!(ledger.learn_oldest(Some(NOON - HOUR)), Duration::ZERO, "nothing is missing");
+    later(&mut ledger, 0);
+    assert_eq!(ledger.learn_oldest(Some(NOON + 24 * HOUR)), Duration::from_secs(24 * 3600));
+    later(&mut ledger, 0);
+    assert_eq!(ledger.learn_oldest(Some(NOON + 24 * HOUR)), Duration::ZERO);
+    later(&mut ledger, 0);
+    assert_eq!(ledger.learn_oldest(Some(NOON + 25 * HOUR)), Duration::from_secs(3600));
 }
 
 /// The ledger as its records tell it.
@@ -360,35 +376,35 @@ fn a_ledger_is_what_its_records_say() {
         ledger.changed(&JobRow { status: Some(id % 3), ..row(id, now - id * 1000) });
     }
     sweep(&mut ledger, &[unfinished(900, "ACTIVE", 1), unfinished(1, "QUEUED", 2)]);
-    ledger.caught_up();
+    ledger.caught_up(UPDATE);
     let mut log: Vec<Vec<u8>> = ledger.all_records(at).collect();
     ledger.hand_over_all();
     ledger.saved();
-    let check = |ledger: &Ledger, log: &[Vec<u8>]| {
-        let copy = restored(log.iter().cloned());
+    let check = |ledger: &mut Ledger, log: &[Vec<u8>]| {
+        let mut copy = restored(log.iter().cloned());
         assert_eq!(counted(&copy), counted(ledger));
-        assert_eq!(in_window(&copy), in_window(ledger));
         assert_eq!(copy.remembered(), ledger.remembered());
         assert_eq!(copy.position, Position { late_at: None, ..ledger.position });
-        assert_eq!(copy.known.keys().len(), ledger.known.keys().len());
+        assert_eq!(copy.known, ledger.known);
+        assert_eq!(in_window(&mut copy), in_window(ledger));
     };
-    check(&ledger, &log);
+    check(&mut ledger, &log);
     let now = later(&mut ledger, 30);
     ledger.changed(&JobRow { client_name: Some(Cow::Borrowed("new")), ..row(900, now) });
     ledger.changed(&JobRow { try_count: Some(2), start_time: None, ..row(1, now) });
-    ledger.caught_up();
+    ledger.caught_up(UPDATE);
     let changed = ledger.changed_records(at);
     assert!(changed.len() < 400, "{} bytes for two jobs", changed.len());
     log.push(changed);
     ledger.saved();
-    check(&ledger, &log);
+    check(&mut ledger, &log);
     later(&mut ledger, 300);
-    ledger.caught_up();
+    ledger.caught_up(UPDATE);
     later(&mut ledger, 1);
     assert_eq!(ledger.remembered(), 0);
     log.push(ledger.changed_records(at));
     ledger.saved();
-    check(&ledger, &log);
+    check(&mut ledger, &log);
     assert!(ledger.changed_records(at).len() < 100, "nothing changed");
 }
 
@@ -397,7 +413,7 @@ fn records_that_did_not_reach_the_disk_are_written_again() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 10);
     ledger.changed(&row(1, now - 9000));
-    ledger.caught_up();
+    ledger.caught_up(UPDATE);
     let at = SystemTime::UNIX_EPOCH;
     let mut log: Vec<Vec<u8>> = ledger.all_records(at).collect();
     ledger.hand_over_all();
@@ -434,7 +450,7 @@ fn totals_that_restart_count_what_comes_and_remember_what_was() {
     for id in 1..=3 {
         first.changed(&row(id, now - 9000));
     }
-    first.caught_up();
+    first.caught_up(UPDATE);
     let mut copy = restored(first.all_records(SystemTime::UNIX_EPOCH));
     assert_eq!(counted(&copy)[0], 3);
     let origin = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
@@ -445,7 +461,7 @@ fn totals_that_restart_count_what_comes_and_remember_what_was() {
     copy.changed(&row(2, now - 9000));
     copy.changed(&row(4, now - 1000));
     assert_eq!(counted(&copy)[0], 1, "what was counted is known");
-    assert_eq!(in_window(&copy), 4);
+    assert_eq!(in_window(&mut copy), 4);
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl Live {
             reason: row.job_queue_reason.unwrap_or(NO_REASON),
             tries: super::tries(row),
             start: row.start_time,
-            kilobytes: row.kilobytes_transferred.unwrap_or(0),
+            kilobytes: row.kilobytes_transferred.unwrap_or(0).max(0),
             leaf: super::is_leaf(row),
             percent: row.percent_complete.filter(|percent| (0..=100).contains(percent)),
         };

@@ -17,10 +17,13 @@ mod ledger;
 mod live;
 mod names;
 mod numbers;
+mod outage;
 mod per_name;
 mod record;
 mod summary;
 mod totals;
+mod unfinished;
+mod verdict;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +31,7 @@ use crate::metric::{Definition, Metric, UNKNOWN};
 use crate::netbackup::wire::jobs::JobRow;
 
 pub use completion::{Completion, Outcome};
+pub use cycle::ChangeField;
 pub use gauges::Window;
 pub use lasts::{Answer, Lasts, Named, Question, Selection, Unreadable};
 pub use ledger::{Ledger, Span};

@@ -16,7 +16,7 @@ static FILL: Metric<0> = Metric::gauge(
     "nbu.jobs.fill.ratio",
     "",
     &[],
-    "How much of the window was read at the start, 0 to 1. The window's numbers appear at 1.",
+    "How much of the configured window is read, 0 to 1. Its numbers appear at 1; until then those of the window before go on, if there was one.",
 );
 static WATERMARK: Metric<0> = Metric::gauge(
     "nbu.jobs.watermark.timestamp",
@@ -65,9 +65,7 @@ impl Ledger {
 
     /// The totals, and since when they count; none before the first window is whole.
     pub fn total_samples(&self, actions: &Actions) -> Option<(Samples, SystemTime)> {
-        if !self.position.whole {
-            return None;
-        }
+        self.position.in_force?;
         let known = self.actions(actions);
         let mut samples = self.totals.samples(self.reader(actions), &known);
         samples.record(&GAP, [], self.position.gap as f64 / 1000.0);
@@ -78,16 +76,17 @@ impl Ledger {
     /// count; none before the first window is whole.
     pub fn last_samples(&self, actions: &Actions) -> Option<(Samples, SystemTime)> {
         let mut samples = Samples::new();
-        for table in self.lasts.iter().filter(|_| self.position.whole) {
+        for table in self.lasts.iter().filter(|_| self.position.in_force.is_some()) {
             table.samples(|job_type| actions.of(job_type), &mut samples);
         }
         (!samples.is_empty()).then_some((samples, self.totals.origin))
     }
 
-    /// How the ledger itself stands; `filled` is how much of a first window was read.
-    pub fn own_samples(&self, filled: f64) -> Samples {
+    /// Returns how the ledger itself stands; `ahead` ms of the window were read beyond what its keys
+    /// cover.
+    pub fn own_samples(&self, ahead: i64) -> Samples {
         let mut samples = Samples::new();
-        samples.record(&FILL, [], filled);
+        samples.record(&FILL, [], self.fill_ratio(ahead));
         samples.record(&WATERMARK, [], self.position.watermark as f64 / 1000.0);
         samples.record(&REMEMBERED, [], self.remembered() as f64);
         samples

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::classes::{Class, Labels};
 use super::keys::Job;
 use super::lasts::{LastChanges, Named};
-use super::ledger::{Known, Ledger, Position};
+use super::ledger::{Ledger, Position};
 use super::names::Name;
 use super::totals::{Pair, Total, Totals};
+use super::unfinished::Known;
 use crate::metric::Distribution;
 
 /// Roughly how large a part of everything is.
@@ -33,8 +34,9 @@ enum Record<'a> {
     Job(Job),
     /// A job that is no longer remembered.
     NoJob(i64),
-    Known(i64, u16),
-    /// A job that is no longer known as unfinished.
+    /// A job of which no key tells its present state.
+    Known(i64, Known),
+    /// A job of which that is no longer true.
     NotKnown(i64),
     Total(Class, Cow<'a, Total>),
     Durations(Pair, Cow<'a, [u64]>, f64),
@@ -108,20 +110,13 @@ pub enum RestoreError {
 use RestoreError::Damaged;
 
 impl Ledger {
-    /// Whether there is anything worth saving: a first window that is not whole is read anew.
-    pub fn can_be_saved(&self) -> bool {
-        self.position.whole
-    }
-
     /// Returns what changed since it was handed over last, as one transaction, and hands it over:
     /// [`Ledger::saved`] or [`Ledger::not_saved`] must follow.
     pub fn changed_records(&mut self, written: SystemTime) -> Vec<u8> {
         let mut out = Vec::new();
         let changes = &self.changes;
         let known = |id: &i64| {
-            self.known
-                .get(id)
-                .map_or(Record::NotKnown(*id), |known| Record::Known(*id, known.tries))
+            self.known.get(id).map_or(Record::NotKnown(*id), |known| Record::Known(*id, *known))
         };
         let job = |id: &i64| self.keys.get(*id).map_or(Record::NoJob(*id), |job| Record::Job(*job));
         let records = self
@@ -146,7 +141,7 @@ impl Ledger {
 
     /// All records, in parts of a bounded size; together they are one transaction.
     pub fn all_records(&self, written: SystemTime) -> impl Iterator<Item = Vec<u8>> {
-        let known = self.known.iter().map(|(id, known)| Record::Known(*id, known.tries));
+        let known = self.known.iter().map(|(id, known)| Record::Known(*id, *known));
         let mut records = self
             .name_records(0)
             .chain(self.class_records(0))
@@ -250,13 +245,15 @@ impl Ledger {
     ///
     /// Where the position is missing.
     pub fn restored(&mut self) -> Result<(), RestoreError> {
-        if !self.position.whole {
+        if self.written.is_none() {
             return Err(Damaged);
         }
         self.refold();
         self.hand_over_all();
         self.saved();
         self.advance_last_results(self.position.now, true);
+        // Those that these rules select newly learn of the window, as after a reload.
+        self.refill_lasts();
         Ok(())
     }
 
@@ -281,8 +278,8 @@ impl Ledger {
                 self.keys.remove(id);
                 true
             }
-            Record::Known(id, tries) => {
-                self.known.insert(id, Known { tries, seen: self.position.now });
+            Record::Known(id, known) => {
+                self.known.insert(id, known);
                 true
             }
             Record::NotKnown(id) => {

@@ -7,7 +7,7 @@ use super::LIVE;
 use crate::netbackup::wire::jobs::JOBS;
 use crate::netbackup::{Error, ErrorKind, Query, Session};
 
-/// Whether a list of jobs has any.
+/// Returns whether a list of jobs has any.
 pub(super) async fn any(session: &Session, query: &Query) -> Result<bool, Error> {
     let body = session.get(&JOBS, query).await?;
     Ok(!body.read::<AnyPage>()?.data.is_empty())
@@ -20,21 +20,36 @@ struct AnyPage {
     data: Vec<IgnoredAny>,
 }
 
-/// An empty list and a forbidden one both answer 200 with no data (contract, section 1.2): the count
-/// of jobs takes the same permission and does fail without it.
-///
-/// `None` where the server or something before it does not take the question.
+/// Returns whether the role of the key may see jobs, where all lists that were asked for are empty.
+/// An empty list and a forbidden one both answer 200 with no data (contract, section 1.2). Any row of the
+/// list without a filter is proof; where there is none, the count of jobs takes the same permission and
+/// does fail without it. `None` where neither tells.
 ///
 /// # Errors
 ///
-/// Where the permission is missing, or the probe failed otherwise: an empty list then proves nothing.
+/// Where the permission is missing.
 pub(super) async fn probe(session: &Session) -> Result<Option<bool>, Error> {
+    match any(session, &Query::all().limited(1)).await {
+        Ok(true) => return Ok(Some(true)),
+        Ok(false) => {}
+        Err(error) => {
+            tracing::debug!(site = session.client().site(), %error, "the list of all jobs does not tell whether jobs may be seen");
+            return Ok(None);
+        }
+    }
+    count(session).await
+}
+
+/// Asks for the number of live jobs, of which the list shows none.
+pub(super) async fn count(session: &Session) -> Result<Option<bool>, Error> {
     let error = match session.job_count(LIVE).await {
         Ok(0) => return Ok(Some(true)),
         Ok(count) => {
             // One may have begun in between.
-            if any(session, &Query::filtered(LIVE).limited(1)).await? {
-                return Ok(Some(true));
+            match any(session, &Query::filtered(LIVE).limited(1)).await {
+                Ok(true) => return Ok(Some(true)),
+                Ok(false) => {}
+                Err(_) => return Ok(None),
             }
             let detail = format!(
                 "the list of jobs is empty, and {count} are counted: the role of the key sees none of them"
@@ -48,12 +63,10 @@ pub(super) async fn probe(session: &Session) -> Result<Option<bool>, Error> {
             &JOBS,
             "the list of jobs is empty, and counting them is refused: the role of the key lacks the permission",
         )),
-        // Read-only proxies and policies may block a POST.
-        ErrorKind::NotFound
-        | ErrorKind::Version
-        | ErrorKind::BadRequest
-        | ErrorKind::Redirect
-        | ErrorKind::ServerError => Ok(None),
-        _ => Err(error),
+        // Read-only proxies and policies may block a POST, and a question that is not needed may fail.
+        _ => {
+            tracing::debug!(site = session.client().site(), %error, "counting jobs does not tell whether they may be seen");
+            Ok(None)
+        }
     }
 }

@@ -87,7 +87,7 @@ impl Store {
     /// Saves what changed. If that fails, or takes too long, the numbers are shown all the same, and the next
     /// poll tries again.
     pub(super) async fn save(&mut self, ledger: &mut Ledger) {
-        if !self.read || !ledger.can_be_saved() {
+        if !self.read {
             return;
         }
         let result = self.try_save(ledger).await;

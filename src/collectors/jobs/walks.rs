@@ -1,33 +1,30 @@
 //! What is asked of the list of jobs, and how its rows reach the ledger. Nothing that was read is
-//! ever discarded: a walk that fails says how far it came.
+//! ever discarded: a walk that stops remembers its place, and one whose place is refused how far it
+//! came.
 
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::LIVE;
-use crate::jobs::{Ledger, Live, Span};
+use crate::jobs::{ChangeField, Ledger, Live};
 use crate::netbackup::wire::Record;
 use crate::netbackup::wire::jobs::{JOBS, JobRow};
-use crate::netbackup::{Error, ErrorKind, Query, Session};
+use crate::netbackup::{Cursor, CursorWalk, Error, ErrorKind, Query, Session};
 
-/// How far before what was reached a walk goes on: how precise a filter is, is not documented.
-const AGAIN: i64 = 1_000;
+/// How far before what was reached a walk begins anew: how precise a filter is, is not documented.
+pub(super) const AGAIN: i64 = 1_000;
 
-/// Pages that a look for late rows may take in one cycle.
-const LATE_PAGES: u32 = 50;
+/// Pages that a walk may take, however many cycles it takes them in.
+const MOST_PAGES: u32 = 20_000;
 
-/// What tells that a finished job changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Key {
-    /// The time of its last change.
-    LastUpdate,
-    /// The time of its end, where the server does not take the other.
-    End,
-}
+/// Failures of the server at one place after which the walk begins anew.
+const MOST_FAILURES: u32 = 3;
 
-impl Key {
+impl ChangeField {
     const fn property(self) -> &'static str {
         match self {
             Self::LastUpdate => "lastUpdateTime",
@@ -56,6 +53,36 @@ impl<'l> Shared<'l> {
     }
 }
 
+/// The time after which walks stop, the page under way not counted.
+#[derive(Debug)]
+pub(super) struct Patience<'c> {
+    pub(super) until: Instant,
+    /// What holds instead where another part of the cycle has failed: the next one comes late then.
+    pub(super) at_most: Instant,
+    pub(super) failing: &'c AtomicBool,
+}
+
+impl Patience<'_> {
+    pub(super) fn is_over(&self) -> bool {
+        let failing = self.failing.load(Ordering::Relaxed);
+        Instant::now() >= if failing { self.at_most } else { self.until.min(self.at_most) }
+    }
+}
+
+/// A place in a list that a later cycle goes on from. A list that is longer than one cycle can read
+/// makes progress by it even where all of its rows bear one time.
+#[derive(Debug, Clone)]
+pub(super) struct Bookmark {
+    field: ChangeField,
+    /// The cursor holds for this filter only.
+    filter: String,
+    after: Cursor,
+    /// The newest time that was met.
+    reached: i64,
+    pages: u32,
+    failures: u32,
+}
+
 /// What a walk came to.
 #[derive(Debug, Default)]
 pub(super) struct Walked {
@@ -66,17 +93,26 @@ pub(super) struct Walked {
     pub(super) rows: usize,
     pub(super) pages: u32,
     pub(super) unreadable: usize,
+    /// The newest time that was met.
+    pub(super) reached: Option<i64>,
+    /// Its place was refused, so that it began anew: going on at once might not end.
+    pub(super) began_anew: bool,
 }
 
 impl Walked {
-    /// The server does not take the filter.
-    pub(super) fn is_rejected(&self) -> bool {
-        self.pages == 0
-            && self.error.as_ref().is_some_and(|error| error.kind() == ErrorKind::BadRequest)
+    /// Returns whether the server does not take the filter.
+    pub(super) fn is_refused(&self) -> bool {
+        let status = self.error.as_ref().and_then(Error::status);
+        self.pages == 0 && status == Some(400)
+    }
+
+    /// Returns whether it stopped on the way, and may go on at once.
+    pub(super) fn is_unfinished(&self) -> bool {
+        !self.complete && self.error.is_none() && self.pages > 0 && !self.began_anew
     }
 }
 
-/// All jobs that have not ended.
+/// Reads all jobs that have not ended.
 pub(super) async fn live(session: &Session) -> Result<(Live, usize), Error> {
     let query = Query::filtered(LIVE).sorted("jobId");
     let (mut live, mut unreadable) = (Live::default(), 0);
@@ -88,119 +124,161 @@ pub(super) async fn live(session: &Session) -> Result<(Live, usize), Error> {
     Ok((live, unreadable))
 }
 
-/// The finished jobs that changed at or after `from`.
-pub(super) async fn changed(session: &Session, ledger: &Shared<'_>, key: Key, from: i64) -> Walked {
-    let filter = format!("state eq 'DONE' and {} ge {}", key.property(), time(from));
-    let bound = Bound { pages: u32::MAX, until: None };
-    walk(session, filter, key, bound, |rows, reached| {
-        let mut ledger = ledger.lock();
-        for row in rows {
-            ledger.changed(row);
-        }
-        ledger.walked(reached - AGAIN);
-    })
-    .await
-}
-
-/// The finished jobs that changed in a span that was read before, but may show only now.
-pub(super) async fn late(session: &Session, ledger: &Shared<'_>, key: Key, span: Span) -> Walked {
-    let (property, from, to) = (key.property(), time(span.from), time(span.to));
-    let filter = format!("state eq 'DONE' and {property} ge {from} and {property} lt {to}");
-    let bound = Bound { pages: LATE_PAGES, until: None };
-    let walked = walk(session, filter, key, bound, |rows, reached| {
-        let mut ledger = ledger.lock();
-        for row in rows {
-            ledger.changed(row);
-        }
-        ledger.looked(reached - AGAIN);
-    })
-    .await;
-    if walked.complete {
-        ledger.lock().looked(span.to);
-    }
-    walked
-}
-
-/// The finished jobs that ended in `(from, to]`, until it is time to stop. The span shrinks as they
-/// are read.
-pub(super) async fn filled(
-    session: &Session,
-    ledger: &Shared<'_>,
-    span: &mut Span,
-    until: Instant,
-) -> Walked {
-    let (from, to) = (time(span.from), time(span.to));
-    let filter = format!("state eq 'DONE' and endTime gt {from} and endTime le {to}");
-    let bound = Bound { pages: u32::MAX, until: Some(until) };
-    let walked = walk(session, filter, Key::End, bound, |rows, reached| {
-        let mut ledger = ledger.lock();
-        for row in rows {
-            ledger.filled(row);
-        }
-        span.from = span.from.max(reached - AGAIN);
-    })
-    .await;
-    if walked.complete {
-        span.from = span.to;
-    }
-    walked
-}
-
-/// When a finished job that succeeded ended first, of those that the server still has.
+/// Returns the end of the oldest finished job that succeeded, of those that the server still has.
 pub(super) async fn oldest_success(session: &Session) -> Result<Option<i64>, Error> {
     let query = Query::filtered("state eq 'DONE' and status eq 0").sorted("endTime").limited(1);
-    let mut walk = session.cursor_walk(&JOBS, &query);
+    Ok(first_row(session, &query).await?.and_then(|(_, end)| end))
+}
+
+/// Returns the highest number of a job that the server lists, if it lists any.
+pub(super) async fn highest_id(session: &Session) -> Result<Option<i64>, Error> {
+    Ok(first_row(session, &Query::all().sorted("-jobId").limited(1)).await?.map(|(id, _)| id))
+}
+
+async fn first_row(session: &Session, query: &Query) -> Result<Option<(i64, Option<i64>)>, Error> {
+    let mut walk = session.cursor_walk(&JOBS, query);
     let page = walk.next_page::<JobRow<'_>>().await?;
-    Ok(page.and_then(|page| page.rows.first().and_then(|row| row.end_time)))
+    Ok(page.and_then(|page| page.rows.first().map(|row| (row.job_id, row.end_time))))
 }
 
-/// When a walk stops before its end.
-struct Bound {
-    pages: u32,
-    until: Option<Instant>,
-}
-
-/// Hands each page to `take`, with the key of the last row so far.
-async fn walk(
-    session: &Session,
-    filter: String,
-    key: Key,
-    bound: Bound,
-    mut take: impl FnMut(&[Record<'_, JobRow<'_>>], i64),
-) -> Walked {
-    let query = Query::filtered(filter).sorted(key.property());
-    let (mut walked, mut reached) = (Walked::default(), i64::MIN / 2);
-    let mut walk = session.cursor_walk(&JOBS, &query);
-    loop {
-        match walk.next_page::<JobRow<'_>>().await {
-            Ok(Some(page)) => {
-                walked.unreadable += page.unreadable;
-                walked.rows += page.rows.len();
-                let last = page.rows.iter().filter_map(|row| key.of(row)).max();
-                reached = reached.max(last.unwrap_or(reached));
-                take(&page.rows, reached);
-            }
-            Ok(None) => {
-                walked.complete = true;
-                break;
-            }
-            Err(error) => {
-                walked.error = Some(error);
-                break;
-            }
-        }
-        walked.pages += 1;
-        let stop =
-            walked.pages >= bound.pages || bound.until.is_some_and(|until| Instant::now() >= until);
-        if stop && !walk.is_done() {
-            break;
-        }
+/// Selects the finished jobs whose `field` is in `span`: `lower` and `upper` are how its ends compare.
+pub(super) fn finished(
+    field: ChangeField,
+    lower: (&str, i64),
+    upper: Option<(&str, i64)>,
+) -> String {
+    let property = field.property();
+    let mut filter = format!("state eq 'DONE' and {property} {} {}", lower.0, time(lower.1));
+    if let Some((compare, ms)) = upper {
+        // Writing to a string cannot fail.
+        let _ = write!(filter, " and {property} {compare} {}", time(ms));
     }
-    walked
+    filter
 }
 
 /// Times are unquoted (contract, section 1.4).
 pub(super) fn time(ms: i64) -> String {
     let time = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MIN);
     format!("{time:.3}")
+}
+
+/// A walk over finished jobs, oldest first.
+pub(super) struct Question<'p> {
+    pub(super) field: ChangeField,
+    /// Where no place is remembered.
+    pub(super) filter: String,
+    /// Pages that it may take in this cycle.
+    pub(super) pages: u32,
+    pub(super) patience: Option<&'p Patience<'p>>,
+}
+
+impl Question<'_> {
+    fn stops(&self, pages: u32) -> bool {
+        pages >= self.pages || self.patience.is_some_and(Patience::is_over)
+    }
+
+    /// Walks on from `place`, or from the beginning, and hands each page to `take` with the newest time
+    /// so far. `place` is where the walk stands, at any moment.
+    pub(super) async fn walk(
+        &self,
+        session: &Session,
+        place: &mut Option<Bookmark>,
+        mut take: impl FnMut(&[Record<'_, JobRow<'_>>], i64),
+    ) -> Walked {
+        let mut walked = Walked::default();
+        if place.as_ref().is_some_and(|place| place.field != self.field) {
+            *place = None;
+        }
+        if place.as_ref().is_some_and(|place| place.pages >= MOST_PAGES) {
+            // The list does not end.
+            (*place, walked.began_anew) = (None, true);
+        }
+        if place.is_some() {
+            self.read(session, place, &mut walked, &mut take).await;
+            let refused = walked.error.as_ref().is_some_and(is_about_cursor);
+            if walked.pages > 0 || !refused {
+                return walked;
+            }
+            *place = None;
+            walked = Walked { began_anew: true, ..Walked::default() };
+        }
+        self.read(session, place, &mut walked, &mut take).await;
+        walked
+    }
+
+    async fn read(
+        &self,
+        session: &Session,
+        place: &mut Option<Bookmark>,
+        walked: &mut Walked,
+        take: &mut impl FnMut(&[Record<'_, JobRow<'_>>], i64),
+    ) {
+        let filter = place.as_ref().map_or(&self.filter, |place| &place.filter).clone();
+        let query = Query::filtered(filter.clone()).sorted(self.field.property());
+        let mut walk = session.cursor_walk(&JOBS, &query);
+        let (mut reached, before) = (i64::MIN / 2, place.as_ref().map_or(0, |place| place.pages));
+        if let Some(place) = place {
+            walk = walk.resume(place.after.clone());
+            reached = place.reached;
+        }
+        loop {
+            match walk.next_page::<JobRow<'_>>().await {
+                Ok(Some(page)) => {
+                    walked.unreadable += page.unreadable;
+                    walked.rows += page.rows.len();
+                    let last = page.rows.iter().filter_map(|row| self.field.of(row)).max();
+                    reached = reached.max(last.unwrap_or(reached));
+                    walked.reached = walked.reached.max(last);
+                    take(&page.rows, reached);
+                }
+                Ok(None) => {
+                    walked.complete = true;
+                    *place = None;
+                    return;
+                }
+                Err(error) => {
+                    note_failure(place, &error);
+                    walked.error = Some(error);
+                    return;
+                }
+            }
+            walked.pages += 1;
+            let (field, pages) = (self.field, before + walked.pages);
+            *place = position(&walk).map(|after| Bookmark {
+                field,
+                filter: filter.clone(),
+                after,
+                reached,
+                pages,
+                failures: 0,
+            });
+            if self.stops(walked.pages) && !walk.is_done() {
+                return;
+            }
+        }
+    }
+}
+
+fn position(walk: &CursorWalk) -> Option<Cursor> {
+    walk.position().cloned()
+}
+
+/// Returns whether an error may mean that a cursor is not taken any more.
+fn is_about_cursor(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::BadRequest | ErrorKind::NotFound)
+}
+
+/// Forgets a place that the server cannot go on from.
+fn note_failure(place: &mut Option<Bookmark>, error: &Error) {
+    let Some(mark) = place else { return };
+    match error.kind() {
+        ErrorKind::Paging => *place = None,
+        ErrorKind::ServerError | ErrorKind::Body => {
+            mark.failures += 1;
+            if mark.failures >= MOST_FAILURES {
+                *place = None;
+            }
+        }
+        _ => {}
+    }
 }

@@ -1,0 +1,215 @@
+//! The backfill: spans of endTime are read in slices, newest first and some beside each other, in
+//! steps, so that live numbers go on and progress is seen.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::{StreamExt as _, stream};
+use tokio::time::Instant;
+
+use super::walks::{AGAIN, Bookmark, Patience, Question, Shared, Walked, finished};
+use crate::jobs::{ChangeField, Span};
+use crate::netbackup::{Error, Session};
+
+/// Slices that are read at once; the server's budget of requests holds all the same.
+const AT_ONCE: usize = 4;
+
+/// The least length of a slice, ms, and the most slices that a span is read in.
+const SLICE: i64 = 900_000;
+const MOST_SLICES: i64 = 16;
+
+/// A part of a span.
+#[derive(Debug)]
+struct Slice {
+    span: Span,
+    /// Up to where it is read.
+    read: i64,
+    place: Option<Bookmark>,
+}
+
+/// Spans that are being read.
+#[derive(Debug)]
+pub(super) struct Backfill {
+    /// What the ledger lacks, newest first.
+    slices: Vec<Slice>,
+    /// What is to be read again although the ledger has it.
+    again: Vec<Slice>,
+    /// The length of what the ledger lacked when this began, ms.
+    length: i64,
+    started: Instant,
+    rows: usize,
+    pages: u32,
+}
+
+/// What one step came to.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    /// Why it did not go on.
+    pub(super) error: Option<Error>,
+    pub(super) rows: usize,
+    pub(super) pages: u32,
+    pub(super) unreadable: usize,
+    /// More is to be read, and going on at once makes progress.
+    pub(super) unfinished: bool,
+}
+
+impl Slice {
+    fn new(span: Span) -> Self {
+        Self { span, read: span.from, place: None }
+    }
+
+    fn is_read(&self) -> bool {
+        self.read >= self.span.to
+    }
+
+    /// Reads the finished jobs that ended in `(from, to]`.
+    async fn read(
+        &mut self,
+        session: &Session,
+        ledger: &Shared<'_>,
+        patience: &Patience<'_>,
+        failed: &AtomicBool,
+    ) -> Walked {
+        if failed.load(Ordering::Relaxed) || patience.is_over() {
+            return Walked::default();
+        }
+        let field = ChangeField::End;
+        let from = self.span.from.max(self.read - AGAIN);
+        let filter = finished(field, ("gt", from), Some(("le", self.span.to)));
+        let question = Question { field, filter, pages: u32::MAX, patience: Some(patience) };
+        let (read, to) = (&mut self.read, self.span.to);
+        let walked = question
+            .walk(session, &mut self.place, |rows, reached| {
+                let mut ledger = ledger.lock();
+                for row in rows {
+                    ledger.filled(row);
+                }
+                // All of it is read where the list ends, and only there.
+                *read = (*read).max(reached.min(to - 1));
+            })
+            .await;
+        if walked.complete {
+            self.read = self.span.to;
+        }
+        if walked.error.is_some() {
+            failed.store(true, Ordering::Relaxed);
+        }
+        walked
+    }
+}
+
+impl Backfill {
+    pub(super) fn new() -> Self {
+        let (slices, again) = (Vec::new(), Vec::new());
+        Self { slices, again, length: 0, started: Instant::now(), rows: 0, pages: 0 }
+    }
+
+    /// Takes the span that the ledger lacks by now; what was read of it before stays so.
+    pub(super) fn aim(&mut self, span: Option<Span>) {
+        let Some(span) = span else {
+            self.slices.clear();
+            return;
+        };
+        let top = self.slices.first().map(|slice| slice.span.to);
+        if top != Some(span.to) {
+            *self = Self { again: std::mem::take(&mut self.again), ..Self::new() };
+        }
+        let bottom = self.slices.last().map_or(span.to, |slice| slice.span.from);
+        self.slices.retain(|slice| slice.span.to > span.from);
+        self.slices.extend(slices(Span { from: span.from, to: bottom }));
+        self.length = self.length.max(span.to - span.from);
+    }
+
+    /// Takes a span that is to be read again.
+    pub(super) fn add(&mut self, span: Span) {
+        self.again.extend(slices(span));
+    }
+
+    /// Forgets all that was read and not handed on: it may have been hidden.
+    pub(super) fn discard(&mut self) {
+        self.slices.clear();
+        for slice in &mut self.again {
+            *slice = Slice::new(slice.span);
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.slices.is_empty() && self.again.is_empty()
+    }
+
+    /// Returns how much is read of what was not handed on yet, ms.
+    pub(super) fn ahead(&self) -> i64 {
+        self.slices.iter().map(|slice| slice.read - slice.span.from).sum()
+    }
+
+    /// Hands on what is read: the end after which nothing is lacking any more, if it moved.
+    pub(super) fn take_covered(&mut self) -> Option<i64> {
+        self.again.retain(|slice| !slice.is_read());
+        let read = self.slices.iter().take_while(|slice| slice.is_read()).count();
+        self.slices.drain(..read).next_back().map(|slice| slice.span.from)
+    }
+
+    /// Reads on for a while.
+    pub(super) async fn step(
+        &mut self,
+        session: &Session,
+        ledger: &Shared<'_>,
+        patience: &Patience<'_>,
+    ) -> Step {
+        if self.is_idle() {
+            return Step::default();
+        }
+        let failed = AtomicBool::new(false);
+        let lacking = self.slices.iter_mut().map(|slice| (true, slice));
+        let all = lacking.chain(self.again.iter_mut().map(|slice| (false, slice)));
+        let failed = &failed;
+        let walks = all.filter(|(_, slice)| !slice.is_read()).map(|(lacking, slice)| async move {
+            (lacking, slice.read(session, ledger, patience, failed).await)
+        });
+        let walks: Vec<_> = walks.collect();
+        let walked: Vec<_> = stream::iter(walks).buffer_unordered(AT_ONCE).collect().await;
+        let mut step = Step::default();
+        let (mut began_anew, mut any_failed) = (false, false);
+        for (lacking, walk) in walked {
+            step.rows += walk.rows;
+            step.unreadable += walk.unreadable;
+            step.pages += walk.pages;
+            began_anew |= walk.began_anew;
+            any_failed |= walk.error.is_some();
+            // A slice that failed is taken up in the next cycle, where it stood. What is read for a
+            // second time is no failure of the window.
+            step.error = step.error.or(walk.error.filter(|_| lacking));
+        }
+        self.rows += step.rows;
+        self.pages += step.pages;
+        let left = self.slices.iter().chain(&self.again).any(|slice| !slice.is_read());
+        step.unfinished = left && !any_failed && !began_anew;
+        self.tell(session.client().site());
+        step
+    }
+
+    fn tell(&self, site: &str) {
+        if self.slices.is_empty() {
+            return;
+        }
+        let (jobs, pages) = (self.rows, self.pages);
+        let seconds = self.started.elapsed().as_secs_f64();
+        let seconds = (seconds * 10.0).round() / 10.0;
+        let left: i64 = self.slices.iter().map(|slice| slice.span.to - slice.read).sum();
+        if left == 0 {
+            tracing::info!(site, jobs, pages, seconds, "the window of jobs is read");
+        } else {
+            let percent = (100.0 - 100.0 * left as f64 / self.length.max(1) as f64).floor();
+            tracing::info!(site, percent, jobs, pages, seconds, "reading the window of jobs");
+        }
+    }
+}
+
+/// Cuts a span into slices, newest first.
+fn slices(span: Span) -> impl Iterator<Item = Slice> {
+    let length = span.to - span.from;
+    let count = if length > 0 { (length / SLICE).clamp(1, MOST_SLICES) } else { 0 };
+    // A span may be of decades: no product of two lengths.
+    let edge =
+        move |slice: i64| if slice == count { span.to } else { span.from + length / count * slice };
+    (0..count).rev().map(move |slice| Slice::new(Span { from: edge(slice), to: edge(slice + 1) }))
+}

@@ -1,0 +1,129 @@
+//! The finished jobs that changed: by lastUpdateTime, and by endTime where the server does not take
+//! that.
+
+use super::walks::{AGAIN, Bookmark, Patience, Question, Shared, Walked, finished};
+use crate::jobs::{ChangeField, Span};
+use crate::netbackup::{ApiVersion, Session};
+
+/// Pages that a look for late rows may take in one cycle.
+const LATE_PAGES: u32 = 50;
+
+/// A filter that was refused is tried again after this time of the server, ms.
+const REFUSED_FOR: i64 = 3_600_000;
+
+/// How far beyond the server's present time a change may lie that was made since, ms.
+const AHEAD: i64 = 60_000;
+
+/// How changes are asked for, from one cycle to the next.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// When the server refused the filter on lastUpdateTime, and the version that it spoke.
+    refused: Option<(i64, Option<ApiVersion>)>,
+    changed: Option<Bookmark>,
+    late: Option<(i64, Bookmark)>,
+    /// Up to here changes bear times in the future, and are read already: the clock was set back.
+    read_ahead: Option<i64>,
+}
+
+impl Changes {
+    /// Takes note that the server's clock was set back: changes may bear any time in its future.
+    pub(super) fn clock_was_set_back(&mut self) {
+        self.read_ahead = None;
+        self.changed = None;
+    }
+
+    /// Reads what changed up to `now`. Returns by which property.
+    pub(super) async fn read(
+        &mut self,
+        session: &Session,
+        ledger: &Shared<'_>,
+        patience: &Patience<'_>,
+        now: i64,
+    ) -> (ChangeField, Walked) {
+        let version = session.client().version();
+        let rests =
+            |(at, by): (i64, Option<ApiVersion>)| by == version && (now - at).abs() < REFUSED_FOR;
+        let mut refusal = None;
+        if !self.refused.is_some_and(rests) {
+            let field = ChangeField::LastUpdate;
+            let mut walked = self.walk(session, ledger, patience, field, now).await;
+            // One refusal alone may be an accident on the way.
+            if walked.is_refused() && self.refused.is_none() {
+                walked = self.walk(session, ledger, patience, field, now).await;
+            }
+            if walked.pages > 0 {
+                self.refused = None;
+                return (field, walked);
+            }
+            if !walked.is_refused() && self.refused.is_none() {
+                return (field, walked);
+            }
+            refusal = Some(walked).filter(Walked::is_refused);
+        }
+        let by_end = self.walk(session, ledger, patience, ChangeField::End, now).await;
+        let Some(refusal) = refusal else { return (ChangeField::End, by_end) };
+        if by_end.pages == 0 {
+            // It does not take this one either: it was not about the filter.
+            return (ChangeField::LastUpdate, refusal);
+        }
+        if self.refused.replace((now, version)).is_none() {
+            tracing::warn!(
+                site = session.client().site(),
+                "the server does not take a filter on lastUpdateTime: jobs are asked for by endTime, and one that ends with an end more than ten minutes back is found late; the filter is tried again every hour"
+            );
+        }
+        (ChangeField::End, by_end)
+    }
+
+    async fn walk(
+        &mut self,
+        session: &Session,
+        ledger: &Shared<'_>,
+        patience: &Patience<'_>,
+        field: ChangeField,
+        now: i64,
+    ) -> Walked {
+        let from = ledger.lock().walk_from(field);
+        let ahead = self.read_ahead.filter(|read| *read > now + AHEAD);
+        let upper = ahead.map(|_| ("le", now + AHEAD));
+        let filter = finished(field, ("ge", from), upper);
+        let question = Question { field, filter, pages: u32::MAX, patience: Some(patience) };
+        let walked = question
+            .walk(session, &mut self.changed, |rows, reached| {
+                let mut ledger = ledger.lock();
+                for row in rows {
+                    ledger.changed(row);
+                }
+                ledger.walked(field, reached - AGAIN);
+            })
+            .await;
+        if walked.complete && ahead.is_none() {
+            self.read_ahead = walked.reached;
+        }
+        walked
+    }
+
+    /// Reads what changed in a span that was read before, but may show only now.
+    pub(super) async fn read_late(
+        &mut self,
+        session: &Session,
+        ledger: &Shared<'_>,
+        field: ChangeField,
+        span: Span,
+    ) -> Walked {
+        let filter = finished(field, ("ge", span.from), Some(("lt", span.to)));
+        let question = Question { field, filter, pages: LATE_PAGES, patience: None };
+        let mut place = self.late.take().filter(|(to, _)| *to == span.to).map(|(_, place)| place);
+        let walked = question
+            .walk(session, &mut place, |rows, reached| {
+                let mut ledger = ledger.lock();
+                for row in rows {
+                    ledger.changed(row);
+                }
+                ledger.looked(reached - AGAIN);
+            })
+            .await;
+        self.late = place.map(|place| (span.to, place));
+        walked
+    }
+}

@@ -1,0 +1,175 @@
+//! One cycle: the questions of it beside each other, so that none waits for another's failure, and what
+//! is made of the answers.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::aside::{Answers, Lacking};
+use super::backfill::Step;
+use super::walks::{self, Patience, Shared, Walked};
+use super::{Jobs, lookup, probe};
+use crate::collectors::{Collected, Part};
+use crate::jobs::{ChangeField, Ledger, Live};
+use crate::metric::Samples;
+use crate::netbackup::{Error, Session};
+
+/// How long a step of the backfill takes where all else works: the next one follows at once.
+const STEP: Duration = Duration::from_secs(5);
+
+/// What a cycle asked for and got.
+struct Fetched {
+    live: Result<(Live, usize), Error>,
+    field: ChangeField,
+    changed: Walked,
+    late: Walked,
+    filled: Step,
+    answers: Answers,
+}
+
+impl Fetched {
+    fn rows(&self) -> usize {
+        let live = self.live.as_ref().map_or(0, |(live, _)| live.len());
+        live + self.changed.rows + self.late.rows + self.filled.rows
+    }
+
+    fn unreadable(&self) -> usize {
+        let live = self.live.as_ref().map_or(0, |(_, unreadable)| *unreadable);
+        live + self.changed.unreadable + self.late.unreadable + self.filled.unreadable
+    }
+
+    fn is_unfinished(&self) -> bool {
+        self.changed.is_unfinished() || self.filled.unfinished
+    }
+
+    /// Returns whether an answer says that there is no job.
+    fn claims_emptiness(&self) -> bool {
+        self.rows() == 0 && (self.live.is_ok() || self.changed.complete)
+    }
+}
+
+impl Jobs {
+    /// Asks, counts, saves. An error means that nothing at all can be said.
+    pub(super) async fn cycle(&mut self, session: &Session) -> Result<Collected, Error> {
+        let fetched = self.fetch(session).await;
+        let mut collected = Collected {
+            unreadable: fetched.unreadable() as u64,
+            unfinished: fetched.is_unfinished(),
+            ..Collected::default()
+        };
+        if fetched.rows() > 0 {
+            collected.permitted = Some(true);
+        } else if fetched.claims_emptiness() {
+            collected.permitted = probe::probe(session).await?;
+            if collected.permitted.is_none() && !self.trusts_emptiness() {
+                self.add_unknown(&mut collected);
+                return Ok(collected);
+            }
+        }
+        let trusted = collected.permitted == Some(true) || fetched.claims_emptiness();
+        let (live, finished) = self.apply(session, fetched, trusted, &mut collected);
+        if let (None, Some(ledger)) = (&finished, &mut self.ledger)
+            && ledger.is_whole()
+        {
+            lookup::look_up(session, ledger).await;
+        }
+        self.save().await;
+        self.add_parts(&mut collected, live, finished);
+        Ok(collected)
+    }
+
+    async fn fetch(&mut self, session: &Session) -> Fetched {
+        let empty = || Fetched {
+            live: Ok((Live::default(), 0)),
+            field: ChangeField::LastUpdate,
+            changed: Walked::default(),
+            late: Walked::default(),
+            filled: Step::default(),
+            answers: Answers::default(),
+        };
+        let Some(ledger) = &mut self.ledger else { return empty() };
+        let (changes, backfill, aside) = (&mut self.changes, &mut self.backfill, &mut self.aside);
+        backfill.aim(ledger.to_fill());
+        ledger.take_refills().into_iter().for_each(|span| backfill.add(span));
+        let (late_span, lacking, now) = (ledger.late_span(), Lacking::of(ledger), ledger.now());
+        let shared = Shared::new(ledger);
+        let failing = AtomicBool::new(false);
+        let (begun, left) =
+            (Instant::now(), session.deadline().saturating_duration_since(Instant::now()));
+        let live = async {
+            let live = walks::live(session).await;
+            failing.fetch_or(live.is_err(), Ordering::Relaxed);
+            live
+        };
+        let finished = async {
+            let half = begun + left / 2;
+            let patience = Patience { until: half, at_most: half, failing: &failing };
+            let (field, changed) = changes.read(session, &shared, &patience, now).await;
+            let (mut late, mut answers) = (Walked::default(), Answers::default());
+            if changed.error.is_none() {
+                if let Some(span) = late_span {
+                    late = changes.read_late(session, &shared, field, span).await;
+                }
+                answers = aside.ask(session, lacking).await;
+            }
+            let fails = changed.error.is_some() || late.error.is_some();
+            failing.fetch_or(fails, Ordering::Relaxed);
+            let (until, at_most) = (Instant::now() + STEP, begun + left * 3 / 4);
+            let patience = Patience { until, at_most, failing: &failing };
+            let filled = backfill.step(session, &shared, &patience).await;
+            (field, changed, late, filled, answers)
+        };
+        let (live, (field, changed, late, filled, answers)) = tokio::join!(live, finished);
+        Fetched { live, field, changed, late, filled, answers }
+    }
+
+    /// Returns whether an empty list that nothing proves to be allowed is what a quiet server shows.
+    fn trusts_emptiness(&self) -> bool {
+        self.ledger.as_ref().is_some_and(|ledger| ledger.has_met_jobs() && !ledger.expects_jobs())
+    }
+
+    /// Adds what is known where nothing tells an empty list from a forbidden one.
+    fn add_unknown(&mut self, collected: &mut Collected) {
+        self.backfill.discard();
+        let known = self.ledger.as_ref().is_some_and(Ledger::has_met_jobs);
+        // Zeros would claim that nothing runs.
+        let part = || if known { Part::Kept } else { Part::Fresh(Samples::new()) };
+        collected.parts.extend([("live", part()), ("finished", part())]);
+        self.add_kept(collected);
+    }
+
+    /// Takes note of what was read. Returns why the live jobs, and the finished ones, are not known.
+    fn apply(
+        &mut self,
+        session: &Session,
+        fetched: Fetched,
+        trusted: bool,
+        collected: &mut Collected,
+    ) -> (Option<Error>, Option<Error>) {
+        let Fetched { live, field, changed, late, filled, answers } = fetched;
+        let Some(ledger) = &mut self.ledger else { return (None, None) };
+        let live = live.map(|(live, _)| ledger.sweep(live)).err();
+        // An empty list that may be forbidden does not prove that all was read.
+        if trusted {
+            answers.tell(ledger, session.client().site());
+            if let (true, Some(span)) = (late.complete, ledger.late()) {
+                ledger.looked(span.to);
+            }
+            if changed.complete {
+                ledger.caught_up(field);
+            }
+            if let Some(horizon) = self.backfill.take_covered() {
+                ledger.filled_down_to(horizon);
+            }
+        } else if filled.pages > 0 {
+            self.backfill.discard();
+        }
+        // Beyond the window it is nice to have.
+        let fill_error = filled.error.filter(|_| !ledger.needs_no_fill());
+        // The numbers are whole as far as is known; that these failed is said all the same.
+        collected.parts.extend(late.error.map(|error| ("late", Part::Failed(error))));
+        collected.parts.extend(fill_error.map(|error| ("backfill", Part::Failed(error))));
+        (live, changed.error)
+    }
+}
