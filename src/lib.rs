@@ -14,6 +14,8 @@
 //! 10. [`supervisor`] owns the lives of all of these; boot is its first reload.
 //!
 //! [`net`] is the ground floor of what goes over the network: TLS material, proxies, retries, redaction.
+//! [`process`] sets up the process: panics in the log, room for files.
+//!
 //! [`state`] is what outlives the process, where the configuration names a directory for it.
 //!
 //! ARCHITECTURE.md says which module may use which, and why.
@@ -29,6 +31,7 @@ pub mod metric;
 pub mod net;
 pub mod netbackup;
 pub mod poller;
+pub mod process;
 pub mod snapshot;
 pub mod state;
 pub mod supervisor;

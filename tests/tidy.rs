@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// A module and the modules of ours that it may use beside itself; `config` types of others are
 /// written `module::config`.
-const RULES: [(&str, &[&str]); 13] = [
+const RULES: [(&str, &[&str]); 14] = [
     ("metric", &[]),
     ("net", &[]),
     ("netbackup", &["net"]),
@@ -20,7 +20,8 @@ const RULES: [(&str, &[&str]); 13] = [
     ("catalog", &["collectors", "poller", "telemetry", "metric"]),
     ("config", &["collectors", "http", "net", "netbackup", "poller", "state", "telemetry"]),
     ("log", &["config::logging"]),
-    ("http", &["snapshot", "telemetry"]),
+    ("process", &["net"]),
+    ("http", &["snapshot", "telemetry", "process"]),
 ];
 
 fn root() -> PathBuf {

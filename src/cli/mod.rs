@@ -10,6 +10,7 @@ mod run;
 mod state;
 mod state_report;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing::Level;
 
 use crate::log::Log;
+use crate::process;
 
 /// OpenTelemetry metrics agent for Veritas/Cohesity NetBackup.
 ///
@@ -97,6 +99,8 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let log = Log::start(cli.verbosity.level());
+    process::log_panics();
+    process::raise_file_limit();
     let command = match (cli.command, cli.config) {
         (Some(command), None) => command,
         (None, Some(path)) => Command::Run(ConfigFile { path }),
@@ -108,7 +112,14 @@ pub fn main() -> ExitCode {
             return usage(ErrorKind::ArgumentConflict, "--config FILE goes after the command");
         }
     };
-    let code = match command {
+    // A panic was logged where it happened; its line is written before the process ends.
+    let code = catch_unwind(AssertUnwindSafe(|| run(command, &log)));
+    log.finish();
+    code.unwrap_or(ExitCode::FAILURE)
+}
+
+fn run(command: Command, log: &Log) -> ExitCode {
+    match command {
         Command::Run(config) => run::run(config.path, log.clone()),
         Command::Check(config) => check::run(&config.path),
         Command::Doctor(config) => doctor::run(&config.path),
@@ -117,9 +128,7 @@ pub fn main() -> ExitCode {
         Command::Healthcheck(options) => healthcheck::run(options),
         Command::State(options) => state::run(options),
         Command::Docs => docs::run(),
-    };
-    log.finish();
-    code
+    }
 }
 
 fn usage(kind: ErrorKind, hint: &str) -> ExitCode {

@@ -23,7 +23,11 @@ pub(super) fn run(path: PathBuf, log: Log) -> ExitCode {
 /// Runs a configuration until a signal says to end. `started` is called once it is in force.
 pub(super) async fn serve(source: Source, log: Log, started: impl FnOnce()) -> ExitCode {
     // Before anything else: a signal that comes during the start is not lost.
-    let signals = match Signals::install() {
+    let signals = match &source {
+        Source::File(_) => Signals::install(),
+        Source::Text(_) => Signals::install_at_terminal(),
+    };
+    let signals = match signals {
         Ok(signals) => signals,
         Err(error) => {
             tracing::error!(%error, "signals cannot be caught");

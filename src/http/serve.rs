@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::connections::{Connections, MAX_CONNECTIONS};
 use super::origin::Hosts;
 use super::{State, connection, routes};
+use crate::process;
 
 /// How often connections are looked at that take too long.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -28,6 +29,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 
 /// Delay after an accept that failed: the next one would fail too.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// Connections that are closed where descriptors run out.
+const ROOM_AT_ONCE: usize = 8;
 
 /// How often the log says that connections cannot be accepted.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
@@ -76,7 +80,9 @@ struct Acceptor {
 
 impl Acceptor {
     fn new(list: Arc<Connections>, router: Router, stop: CancellationToken) -> Self {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        // The other half is for sites, files and the push.
+        let places = MAX_CONNECTIONS.min(process::file_limit() / 2);
+        let places = Arc::new(Semaphore::new(places));
         Self { list, tasks: JoinSet::new(), places, router, stop, warned: None }
     }
 
@@ -127,8 +133,8 @@ impl Acceptor {
             tracing::debug!(%error, "a connection could not be accepted");
             return;
         }
-        // Its descriptor serves who comes next.
-        self.list.make_room();
+        // Their descriptors serve who comes next.
+        (0..ROOM_AT_ONCE).for_each(|_| self.list.make_room());
         if self.warned.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL) {
             self.warned = Some(Instant::now());
             tracing::error!(

@@ -20,7 +20,7 @@ const LAST_RESORT: Duration = Duration::from_secs(9);
 pub enum Signal {
     /// SIGHUP.
     Reload,
-    /// SIGTERM or SIGINT, by name.
+    /// SIGTERM, SIGINT, or a SIGHUP that means the end, by name.
     End(&'static str),
     /// One of them again.
     EndNow,
@@ -34,27 +34,42 @@ pub struct Signals {
     taken: Option<Signal>,
     ending: CancellationToken,
     forwarding: JoinHandle<()>,
+    on_hangup: Hangup,
 }
 
 impl Signals {
-    /// Catches the signals from now on. Needs a runtime.
+    /// Catches the signals from now on; SIGHUP asks for a reload. Needs a runtime.
     ///
     /// # Errors
     ///
     /// Where the system does not let them be caught.
     pub fn install() -> io::Result<Self> {
-        Self::with(CancellationToken::new())
+        Self::with(Hangup::Reloads, CancellationToken::new())
     }
 
-    fn with(ending: CancellationToken) -> io::Result<Self> {
+    /// Catches the signals from now on. SIGHUP asks for the end: the terminal is gone, and there is
+    /// no file to read again. `nohup` is respected.
+    ///
+    /// # Errors
+    ///
+    /// As [`Signals::install`].
+    pub fn install_at_terminal() -> io::Result<Self> {
+        let ignored = procfs::process::Process::myself().and_then(|process| process.status());
+        let ignored = ignored.is_ok_and(|status| status.sigign & 1 == 1);
+        let on_hangup = if ignored { Hangup::Ignored } else { Hangup::Ends };
+        Self::with(on_hangup, CancellationToken::new())
+    }
+
+    fn with(on_hangup: Hangup, ending: CancellationToken) -> io::Result<Self> {
         let streams = Streams {
+            on_hangup,
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         };
         let (sender, received) = mpsc::unbounded_channel();
         let forwarding = tokio::spawn(forward(streams, sender, ending.clone()));
-        Ok(Self { received, taken: None, ending, forwarding })
+        Ok(Self { received, taken: None, ending, forwarding, on_hangup })
     }
 
     /// Returns whether the task that receives them died.
@@ -74,7 +89,7 @@ impl Signals {
     ///
     /// Where the system does not let them be caught.
     pub(super) fn restart(&mut self) -> io::Result<()> {
-        *self = Self::with(self.ending.clone())?;
+        *self = Self::with(self.on_hangup, self.ending.clone())?;
         Ok(())
     }
 
@@ -113,7 +128,16 @@ impl Signals {
     }
 }
 
+/// Meanings of SIGHUP.
+#[derive(Debug, Clone, Copy)]
+enum Hangup {
+    Reloads,
+    Ends,
+    Ignored,
+}
+
 struct Streams {
+    on_hangup: Hangup,
     hangup: Stream,
     interrupt: Stream,
     terminate: Stream,
@@ -130,10 +154,14 @@ async fn forward(
         let name = tokio::select! {
             Some(()) = streams.interrupt.recv() => "SIGINT",
             Some(()) = streams.terminate.recv() => "SIGTERM",
-            Some(()) = streams.hangup.recv() => {
-                let _ = sender.send(Signal::Reload);
-                continue;
-            }
+            Some(()) = streams.hangup.recv() => match streams.on_hangup {
+                Hangup::Reloads => {
+                    let _ = sender.send(Signal::Reload);
+                    continue;
+                }
+                Hangup::Ends => "SIGHUP",
+                Hangup::Ignored => continue,
+            },
         };
         let signal = match first {
             None => {

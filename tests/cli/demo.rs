@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use crate::endpoint::Endpoint;
-use crate::process::{Desk, Signal, port};
+use crate::process::{Desk, PROMISED_END, Signal, port};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_serves_two_sites_and_tells_what_is_pushed() {
@@ -45,4 +45,36 @@ async fn a_port_that_is_taken_ends_the_demo_with_its_name() {
     let ended = desk.run(&["demo", "--port", &port.to_string(), "--jobs", "20"]).await;
     assert_eq!(ended.code, Some(1), "{}", ended.all());
     assert!(ended.stderr.contains(&format!("127.0.0.1:{port}")), "{}", ended.all());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn demo_ends_with_its_terminal_unless_nohup() {
+    for (prelude, signal) in [("", Signal::HUP), ("trap '' HUP", Signal::TERM)] {
+        let (desk, port) = (Desk::new(), port());
+        let number = port.to_string();
+        let mut demo = desk.start_after(prelude, &["demo", "--port", &number, "--jobs", "20"]);
+        demo.says("Ctrl-C ends it").await;
+        demo.signal(Signal::HUP);
+        if signal == Signal::TERM {
+            // It ignores the one, and ends by the other.
+            Endpoint::on(port).complete(&mut demo, "paris").await;
+            demo.signal(signal);
+        }
+        let ended = demo.end(PROMISED_END).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.all());
+        let name = if signal == Signal::HUP { "SIGHUP" } else { "SIGTERM" };
+        assert!(ended.all().contains(&format!("signal=\"{name}\"")), "{}", ended.all());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn demo_goes_on_where_nobody_reads_its_output() {
+    for prelude in ["exec >&- 2>&-", "mkfifo pipe; true <pipe & exec >pipe", "exec >/dev/full"] {
+        let (desk, port) = (Desk::new(), port());
+        let number = port.to_string();
+        let mut demo = desk.start_after(prelude, &["demo", "--port", &number, "--jobs", "20"]);
+        Endpoint::on(port).complete(&mut demo, "tokyo").await;
+        let ended = demo.end_by(Signal::TERM).await;
+        assert!(!ended.all().contains("panic"), "{}", ended.all());
+    }
 }

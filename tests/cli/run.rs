@@ -1,6 +1,6 @@
 //! `run`: where it listens.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use nbu_sim::Simulator;
 
@@ -56,5 +56,41 @@ async fn a_signal_that_comes_during_the_start_ends_it_too() {
     let desk = Desk::with(&config().site("paris", &paris).yaml());
     let mut agent = desk.start(&["--config", "config.yaml"]);
     agent.says("listening").await;
+    agent.end_by(Signal::TERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn soft_limit_of_open_files_is_raised_to_the_hard_one() {
+    let paris = simulate(world(1)).await;
+    let config = config().site("paris", &paris);
+    let desk = Desk::with(&config.yaml());
+    let mut agent = desk.start_after("ulimit -Sn 64; ulimit -Hn 700", &["--config", "config.yaml"]);
+    let page = Endpoint::on(config.port).complete(&mut agent, "paris").await;
+    assert_eq!(page.value("process_max_fds", &[]), Some(700.0));
+    agent.end_by(Signal::TERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn running_out_of_descriptors_is_logged_and_survived() {
+    let paris = simulate(world(1)).await;
+    let config = config().site("paris", &paris);
+    let desk = Desk::with(&config.yaml());
+    let endpoint = Endpoint::on(config.port);
+    let mut agent = desk.start(&["--config", "config.yaml"]);
+    let page = endpoint.complete(&mut agent, "paris").await;
+    agent.end_by(Signal::TERM).await;
+    // Some more than it needs, and fewer than connections would have places.
+    let limit = page.value("process_open_fds", &[]).expect("a number") + 6.0;
+    let limit = format!("ulimit -Sn {limit}; ulimit -Hn {limit}");
+    let mut agent = desk.start_after(&limit, &["--config", "config.yaml"]);
+    endpoint.complete(&mut agent, "paris").await;
+    let idle: Vec<TcpStream> = (0..100)
+        .map(|_| TcpStream::connect(("127.0.0.1", config.port)).expect("the backlog has room"))
+        .collect();
+    agent.says("connections cannot be accepted: raise the limit of open files").await;
+    assert_eq!(endpoint.get("/-/healthy").await, "OK\n");
+    let times = agent.said().matches("connections cannot be accepted").count();
+    assert_eq!(times, 1, "once a minute");
+    drop(idle);
     agent.end_by(Signal::TERM).await;
 }

@@ -68,11 +68,24 @@ impl Desk {
 
     /// Starts the binary with these variables and no others.
     pub fn start_in(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
+        let mut command = Command::new(binary());
+        command.args(arguments);
+        self.spawn(command, environment)
+    }
+
+    /// Starts the binary in a shell that has run `prelude`, which may set limits or streams.
+    pub fn start_after(&self, prelude: &str, arguments: &[&str]) -> Process {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(format!("{prelude}\nexec \"$0\" \"$@\"")).arg(binary());
+        command.args(arguments);
+        self.spawn(command, &[])
+    }
+
+    fn spawn(&self, mut command: Command, environment: &[(&str, &str)]) -> Process {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let stdout = self.path(&format!("{number}.stdout"));
         let stderr = self.path(&format!("{number}.stderr"));
-        let child = Command::new(binary())
-            .args(arguments)
+        let child = command
             .current_dir(self.directory.path())
             .env_clear()
             .envs(environment.iter().copied())

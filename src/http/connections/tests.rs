@@ -34,7 +34,7 @@ fn scrape(entry: &Entry, page: (usize, usize)) {
 async fn head_has_ten_seconds_whatever_the_idle_time_before() {
     let list = list();
     let entry = list.add(address(1));
-    advance(IDLE_TIMEOUT - SECOND).await;
+    advance(IDLE_TIMEOUT.saturating_sub(SECOND)).await;
     list.sweep();
     for _ in 0..9 {
         // A byte each second.
@@ -54,7 +54,7 @@ async fn idle_time_begins_anew_after_each_response() {
     let list = list();
     let entry = list.add(address(1));
     for _ in 0..3 {
-        advance(IDLE_TIMEOUT - SECOND).await;
+        advance(IDLE_TIMEOUT.saturating_sub(SECOND)).await;
         entry.connection.received();
         entry.connection.begin_answer();
         entry.connection.begin_sending(None);
@@ -80,7 +80,7 @@ async fn room_is_made_by_whoever_waits_longest() {
     scrape(&entries[0], (1, 1));
     entries[1].connection.received();
     let fresh = list.add(address(9));
-    advance(WAIT_TOLERANCE - Duration::from_millis(1)).await;
+    advance(WAIT_TOLERANCE.saturating_sub(Duration::from_millis(1))).await;
     list.make_room();
     list.make_room();
     list.make_room();
@@ -109,7 +109,7 @@ async fn address_with_too_many_waiting_connections_loses_its_oldest() {
         advance(SECOND).await;
     }
     assert_eq!(closed(&entries), Vec::<usize>::new(), "there are places enough");
-    entries.push(list.add(IpAddr::V6(std::net::Ipv4Addr::new(127, 0, 0, 1).to_ipv6_mapped())));
+    entries.push(list.add(IpAddr::V6(std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped())));
     assert_eq!(closed(&entries), [0]);
     assert!(!is_closed(&other) && !is_closed(&busy));
 }
@@ -123,7 +123,7 @@ async fn client_that_takes_nothing_is_closed_and_a_slow_one_is_not() {
         entry.connection.wrote(false);
     }
     for _ in 0..4 {
-        advance(STALL_TIMEOUT - SECOND).await;
+        advance(STALL_TIMEOUT.saturating_sub(SECOND)).await;
         slow.connection.wrote(true);
         slow.connection.wrote(false);
         advance(SECOND).await;

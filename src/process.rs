@@ -1,0 +1,65 @@
+//! What the agent sets up for its process before anything else: a place for panics in its log, and
+//! room for its files and sockets.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::panic::PanicHookInfo;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::net::text::one_line;
+
+/// As many open files are enough for any number of sites.
+const MAX_OPEN_FILES: u64 = 1 << 20;
+
+/// Longest message of a panic that is logged.
+const MAX_MESSAGE: usize = 1_024;
+
+/// Sends panics to the log: each once, with its place, whichever thread it is on. The task or request
+/// that panicked ends; whether it is started again is up to who started it.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(log_panic));
+}
+
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let place = info.location().map(ToString::to_string);
+    let payload = info.payload();
+    let message = payload.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let message = one_line(message.unwrap_or("no message"), MAX_MESSAGE);
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    // Only where RUST_BACKTRACE asks for it.
+    let backtrace = Backtrace::capture();
+    let backtrace =
+        (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(
+        place = place.as_deref(),
+        thread,
+        backtrace,
+        "panic: {message}; this is a bug in the agent, please report it"
+    );
+}
+
+/// Raises the soft limit of open files to the hard limit. A login gives 1,024, which many sites and
+/// scrapers exceed.
+pub fn raise_file_limit() {
+    let before = getrlimit(Resource::Nofile);
+    let wanted = before.maximum.unwrap_or(MAX_OPEN_FILES).min(MAX_OPEN_FILES);
+    let Some(soft) = before.current.filter(|soft| *soft < wanted) else { return };
+    let raised = Rlimit { current: Some(wanted), maximum: before.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => tracing::debug!(from = soft, to = wanted, "the limit of open files was raised"),
+        Err(error) => tracing::warn!(
+            %error,
+            soft,
+            hard = wanted,
+            "the limit of open files cannot be raised; set it with ulimit -n or LimitNOFILE"
+        ),
+    }
+}
+
+/// Returns how many files and sockets the process may have open.
+pub(crate) fn file_limit() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(MAX_OPEN_FILES);
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
