@@ -114,6 +114,7 @@ impl Site {
             api_version: None,
             insecure_skip_verify: false,
             ca: None,
+            roots: None,
             identity: None,
             proxy: None,
             timeout: Duration::from_secs(5),

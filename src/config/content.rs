@@ -51,9 +51,27 @@ pub(super) fn hexadecimal(digest: &Digest) -> String {
     })
 }
 
-/// What would be read at `path` now; none where nothing can be. Blocks as long as the file system.
+/// Returns the digest of what would be read at `path` now: of a file its content, of a directory the
+/// names and times of its files; none where nothing can be read. Blocks as long as the file system.
 pub fn look(path: &Path) -> Option<Digest> {
-    read(path).ok().map(|bytes| digest(&bytes))
+    read(path).ok().map(|bytes| digest(&bytes)).or_else(|| listing(path))
+}
+
+/// Returns the digest of a directory's list of files. Links count as what they lead to.
+fn listing(path: &Path) -> Option<Digest> {
+    let mut entries: Vec<_> = std::fs::read_dir(path).ok()?.filter_map(Result::ok).collect();
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    let mut hash = Sha256::new();
+    for entry in entries {
+        let seen = std::fs::metadata(entry.path()).ok().filter(std::fs::Metadata::is_file);
+        hash.update(format!(
+            "{:?} {:?} {:?}\n",
+            entry.file_name(),
+            seen.as_ref().map(std::fs::Metadata::len),
+            seen.as_ref().and_then(|it| it.modified().ok()),
+        ));
+    }
+    Some(hash.finalize().into())
 }
 
 /// Whether all files are still as they were read. Blocks as long as the file system.
@@ -71,8 +89,17 @@ pub(super) fn read_noted(path: &Path, files: &mut Files) -> io::Result<Vec<u8>> 
 
 /// Notes what was seen at `path`.
 pub(super) fn note(path: &Path, content: Option<&[u8]>, files: &mut Files) {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    files.entry(absolute).or_insert_with(|| content.map(digest));
+    let seen = content.map(digest).or_else(|| listing(path));
+    files.entry(absolute(path)).or_insert(seen);
+}
+
+/// Notes what is at `path` now, a file or a directory.
+pub(super) fn note_place(path: &Path, files: &mut Files) {
+    files.entry(absolute(path)).or_insert_with(|| look(path));
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Returns whether it is no file that could be read, rather than one that cannot be read now.

@@ -1,12 +1,13 @@
 //! What the sections of one configuration share: its origin, the environment, what is wrong with it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::content::{self, Contents, Files};
 use super::diagnostics::{Cause, Diagnostic, Position, Problem};
 use super::env::Environment;
+use crate::net::roots::SystemRoots;
 
 /// What all sections share: where the configuration comes from and what was found wrong with it.
 pub(super) struct Context<'e> {
@@ -25,6 +26,10 @@ pub(super) struct Context<'e> {
     pub(super) keys: RefCell<BTreeSet<String>>,
     /// The first secret that is spelt out in the file itself.
     pub(super) literal_secret: Cell<Option<Position>>,
+    /// Files and directories that nobody names and that count all the same: the system's CAs.
+    pub(super) places: RefCell<Files>,
+    /// The system's CA certificates, once a section needs them.
+    pub(super) system_roots: OnceCell<SystemRoots>,
 }
 
 impl<'e> Context<'e> {
@@ -40,6 +45,8 @@ impl<'e> Context<'e> {
             fallback: None,
             keys: RefCell::default(),
             literal_secret: Cell::new(None),
+            places: RefCell::default(),
+            system_roots: OnceCell::new(),
         }
     }
 

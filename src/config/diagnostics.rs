@@ -61,6 +61,8 @@ pub struct Errors {
     pub diagnostics: Vec<Diagnostic>,
     /// Every file that was read or should have been, so that a watcher sees it being put right.
     pub files: Files,
+    /// What of the system the configuration depends on: where its CA certificates are.
+    pub places: Files,
     /// The endpoint as the file has it, where it can be read so far: who asks a running agent for its
     /// health must not take a bad file for a bad agent.
     pub endpoint: Option<http::Config>,
@@ -70,6 +72,11 @@ impl Errors {
     /// Returns whether the same configuration may be valid later, without a change to it.
     pub fn may_pass(&self) -> bool {
         self.diagnostics.iter().all(|fault| fault.cause == Cause::Unavailable)
+    }
+
+    /// Returns all that must be the same for the errors to be the same.
+    pub fn watched(&self) -> Files {
+        super::watched(&self.files, &self.places)
     }
 }
 

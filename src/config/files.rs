@@ -3,15 +3,15 @@
 
 use std::path::PathBuf;
 
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::SecretString;
 
 use super::content;
 use super::reader::Section;
 use super::setting::{Setting, Source};
 use super::values::{header_secret, text};
-use crate::net::tls::{Identity, PemFile};
+use crate::net::pem;
+use crate::net::roots::{self, SystemRoots};
+use crate::net::tls::{Identity, KEY_KINDS, PemFile, has_p521};
 
 /// A file that a setting names, with its content.
 struct Named<'c> {
@@ -74,6 +74,25 @@ pub(super) fn api_key(setting: Setting<'_, String>) -> Option<(SecretString, Pat
     None
 }
 
+/// Returns the system's CA certificates, read once for all sections. Where they are is noted, so that
+/// what is installed or removed later is seen; that there are none yet is a warning.
+pub(super) fn system_roots(ca: &Source<'_>) -> SystemRoots {
+    let context = ca.context;
+    let roots = context.system_roots.get_or_init(|| {
+        for place in roots::places() {
+            content::note_place(&place, &mut context.places.borrow_mut());
+        }
+        SystemRoots::read()
+    });
+    if roots.is_empty() {
+        let message = "the system has no CA certificates, so that no https server is trusted: name \
+                       the server's CA here, or install the package ca-certificates (both are seen \
+                       without a restart)";
+        ca.warn(message);
+    }
+    roots.clone()
+}
+
 /// `caFile`, `certFile` and `keyFile` of a section, not yet read.
 #[derive(Clone)]
 pub(super) struct TlsSettings<'c> {
@@ -119,52 +138,52 @@ impl<'c> TlsSettings<'c> {
         }
     }
 
+    /// Returns where the CA file is, or would be, named.
+    pub(super) fn ca_source(&self) -> Source<'c> {
+        self.ca.source.clone()
+    }
+
     /// Reads the files.
     pub(super) fn read(self) -> (Option<PemFile>, Option<Identity>) {
         self.check();
         let ca = certificates(self.ca);
+        let key_source = self.key.source.clone();
         let identity = certificates(self.certificate).zip(private_key(self.key));
         let identity =
             identity.map(|(certificate, (key_path, key))| Identity { certificate, key_path, key });
+        if let Some(Err(fault)) = identity.as_ref().map(Identity::certified) {
+            key_source.error(&fault.to_string());
+        }
         (ca, identity)
     }
 }
 
+/// Reads certificates. What is kept of the file is them alone: a private key beside them must not get
+/// where `Debug` shows it.
 fn certificates(setting: Setting<'_, String>) -> Option<PemFile> {
+    let is_ca = setting.source.path.ends_with("caFile");
     let file = Named::read(setting)?;
-    let pem = only_certificates(&file.bytes);
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match found {
-        Ok(certificates) if !certificates.is_empty() => {
-            return Some(PemFile { path: file.path, pem });
+    match pem::certificates(&file.bytes) {
+        Ok(certificates) => {
+            if is_ca && certificates.iter().any(|certificate| has_p521(certificate)) {
+                file.source.warn(&format!(
+                    "{}: a CA with a key on the curve P-521: what it signed cannot be verified; \
+                     {KEY_KINDS} can",
+                    file.path.display()
+                ));
+            }
+            return Some(PemFile { path: file.path, pem: pem::write(&certificates) });
         }
-        Ok(_) => file.complain("holds no PEM certificate"),
-        Err(_) => file.complain("not valid PEM"),
+        Err(fault) => file.complain(&fault.to_string()),
     }
     None
 }
 
-/// The certificates of a PEM file. A private key beside them must not get where `Debug` shows it.
-fn only_certificates(content: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(content.len());
-    let mut inside = false;
-    for line in content.split_inclusive(|byte| *byte == b'\n') {
-        let text = line.trim_ascii();
-        inside |= text == b"-----BEGIN CERTIFICATE-----";
-        if inside {
-            out.extend_from_slice(line);
-        }
-        inside &= text != b"-----END CERTIFICATE-----";
-    }
-    out
-}
-
 fn private_key(setting: Setting<'_, String>) -> Option<(PathBuf, SecretString)> {
     let file = Named::read(setting)?;
-    let is_key = PrivateKeyDer::from_pem_slice(&file.bytes).is_ok();
-    if let (true, Ok(pem)) = (is_key, std::str::from_utf8(&file.bytes)) {
-        return Some((file.path, SecretString::from(pem)));
+    match pem::private_key(&file.bytes) {
+        Ok(key) => return Some((file.path, SecretString::from(pem::write_key(&key)))),
+        Err(fault) => file.complain(&fault.to_string()),
     }
-    file.complain("holds no PEM private key (an encrypted one cannot be used)");
     None
 }

@@ -75,7 +75,7 @@ fn load_once(path: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
             found.is_readable = content::is_readable_by_all(path);
             build(&text, path, &Layered { real: env, dotenv }, found)
         }
-        Err(fault) => Err(Errors { diagnostics: vec![fault], files: found.files, endpoint: None }),
+        Err(fault) => Err(Errors { diagnostics: vec![fault], files: found.files, places: Files::new(), endpoint: None }),
     }
 }
 
@@ -118,7 +118,7 @@ fn build(
     }
     let mut errors = context.errors.into_inner();
     let mut warnings = context.warnings.into_inner();
-    let files = context.files.into_inner();
+    let (files, places) = (context.files.into_inner(), context.places.into_inner());
     let contents = context.contents.into_inner();
     sort(&mut errors);
     sort(&mut warnings);
@@ -126,11 +126,11 @@ fn build(
         Some(config) if errors.is_empty() => {
             let sha256 = hexadecimal(&digest(text.as_bytes()));
             let kept = Kept { origin: origin.to_owned(), text: text.to_owned(), contents };
-            Ok(Loaded { config, warnings, sha256, files, kept: Arc::new(kept) })
+            Ok(Loaded { config, warnings, sha256, files, places, kept: Arc::new(kept) })
         }
         config => {
             let endpoint = config.map(|config| config.http);
-            Err(Errors { diagnostics: errors, files, endpoint })
+            Err(Errors { diagnostics: errors, files, places, endpoint })
         }
     }
 }

@@ -91,6 +91,19 @@ pub struct Loaded {
     pub files: Files,
     /// What was read, to be read again.
     pub kept: Arc<Kept>,
+    /// What of the system the configuration depends on: where its CA certificates are.
+    pub places: Files,
+}
+
+impl Loaded {
+    /// Returns all that must be the same for the configuration to be the same.
+    pub fn watched(&self) -> Files {
+        watched(&self.files, &self.places)
+    }
+}
+
+fn watched(files: &Files, places: &Files) -> Files {
+    files.iter().chain(places).map(|(path, seen)| (path.clone(), *seen)).collect()
 }
 
 /// Every key that the schema knows, such as `nbuservers[].port`, sorted.

@@ -99,6 +99,7 @@ fn server(
         insecure.source.warn(message);
     }
     let material = files::TlsSettings::of(&mut section);
+    let ca_source = material.ca_source();
     let (ca, identity) = if enabled {
         material.read()
     } else {
@@ -106,6 +107,11 @@ fn server(
         (None, None)
     };
     let proxy = section.secret("proxyUrl", proxy).option();
+    let needs_roots = enabled
+        && ca.is_none()
+        && !matches!(insecure.found, Found::Given(true))
+        && speaks_tls(address.as_ref(), proxy.as_ref());
+    let roots = needs_roots.then(|| files::system_roots(&ca_source));
     let timeout = section.get("timeout", duration).or(Duration::from_secs(30));
     let max_concurrent_requests = section.get("maxConcurrentRequests", number(1, 256)).or(4);
     for unused in ["domain", "domainType", "contentType"] {
@@ -119,12 +125,19 @@ fn server(
         api_version,
         insecure_skip_verify: insecure.or(false),
         ca,
+        roots,
         identity,
         proxy,
         timeout,
         max_concurrent_requests,
     };
     Some(Server { enabled, config, key_file })
+}
+
+/// Returns true if there is TLS on the way to the server, or to its proxy.
+fn speaks_tls(address: Option<&Address>, proxy: Option<&Proxy>) -> bool {
+    address.is_some_and(|address| address.url.scheme() == "https")
+        || proxy.is_some_and(Proxy::speaks_tls)
 }
 
 /// The site of an entry: its own, and for the old form else the host.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::endpoint::{Endpoints, shared_endpoint};
-use super::files::TlsSettings;
+use super::files::{self, TlsSettings};
 use super::opentelemetry::{COMPRESSIONS, PROTOCOLS};
 use super::reader::Section;
 use super::setting::Setting;
@@ -100,16 +100,19 @@ fn one(
         return (protocol, None);
     }
     let environment = variables::headers_of_environment(context, &names("HEADERS"));
+    let ca_source = tls.ca_source();
     let (ca, identity) = tls.read();
     let timeout = timeout.warn_below_a_second().or(Duration::from_secs(10));
     let endpoint = endpoints.url(signal.place, protocol, &names("INSECURE"));
+    let needs_roots = ca.is_none() && endpoint.as_ref().is_some_and(|url| url.scheme() == "https");
+    let roots = needs_roots.then(|| files::system_roots(&ca_source));
     let config = endpoint.map(|endpoint| SignalConfig {
         endpoint,
         protocol,
         timeout,
         compression: compression.or(Compression::None),
         headers: variables::merged([&environment, &shared.headers, &own.headers]),
-        tls: Tls { ca, identity },
+        tls: Tls { ca, roots, identity },
     });
     (protocol, config)
 }

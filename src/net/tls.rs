@@ -1,8 +1,24 @@
-//! TLS material: what the files of certificates and keys hold.
+//! TLS material: what the files of certificates and keys hold, and what TLS is made of it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use rustls::crypto::ring;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
 use secrecy::{ExposeSecret as _, SecretString};
+
+use super::pem;
+use super::roots::SystemRoots;
+
+/// The object identifiers of a key on the curve P-521, as DER has them in a certificate or a key.
+const P521: &[u8] = &[
+    0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23,
+];
+
+/// Kinds of keys that this TLS (ring) knows.
+pub(crate) const KEY_KINDS: &str = "RSA from 2048 bits on, ECDSA on P-256 or P-384, and Ed25519";
 
 /// A PEM file and where it came from (for messages).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +40,44 @@ pub struct Identity {
     pub key: SecretString,
 }
 
+/// TLS material that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub(crate) struct TlsError {
+    /// `caFile`, `certFile` or `keyFile`.
+    pub(crate) setting: &'static str,
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Describes the fault, and shows nothing of the content.
+    pub(crate) problem: String,
+}
+
+impl PemFile {
+    /// Reads its certificates; `setting` names the file in the error.
+    pub(crate) fn certificates(
+        &self,
+        setting: &'static str,
+    ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        pem::certificates(&self.pem).map_err(|error| self.error(setting, error.to_string()))
+    }
+
+    /// Reads its certificates as those of CAs.
+    pub(crate) fn roots(&self) -> Result<RootCertStore, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for (index, certificate) in self.certificates("caFile")?.into_iter().enumerate() {
+            roots.add(certificate).map_err(|_| {
+                let number = index + 1;
+                self.error("caFile", format!("certificate {number} cannot be used as a CA"))
+            })?;
+        }
+        Ok(roots)
+    }
+
+    fn error(&self, setting: &'static str, problem: String) -> TlsError {
+        TlsError { setting, path: self.path.clone(), problem }
+    }
+}
+
 impl Identity {
     /// Returns true if both are the same certificate with the same key, or both are none.
     pub fn same(one: Option<&Self>, other: Option<&Self>) -> bool {
@@ -36,4 +90,69 @@ impl Identity {
             _ => false,
         }
     }
+
+    /// Checks that the key can be used and belongs to the certificate.
+    pub(crate) fn certified(&self) -> Result<CertifiedKey, TlsError> {
+        let chain = self.certificate.certificates("certFile")?;
+        let error =
+            |problem: String| TlsError { setting: "keyFile", path: self.key_path.clone(), problem };
+        let key = pem::private_key(self.key.expose_secret().as_bytes())
+            .map_err(|fault| error(fault.to_string()))?;
+        let on_p521 = has_p521(key.secret_der());
+        let provider = ring::default_provider();
+        CertifiedKey::from_der(chain, key, &provider).map_err(|fault| match fault {
+            rustls::Error::InconsistentKeys(_) => {
+                error("the key does not belong to the certificate".to_owned())
+            }
+            _ if on_p521 => {
+                error(format!("a key on the curve P-521, which cannot be used: {KEY_KINDS} can"))
+            }
+            _ => error(format!("the key or its certificate cannot be used: {KEY_KINDS} can")),
+        })
+    }
+}
+
+/// Returns true if a certificate or key in DER has a key on the curve P-521: what it signed cannot be
+/// verified.
+pub(crate) fn has_p521(der: &[u8]) -> bool {
+    der.windows(P521.len()).any(|part| part == P521)
+        // SEC 1 has the curve alone.
+        || (der.starts_with(&[0x30, 0x81]) && der.windows(7).any(|part| part == &P521[9..]))
+}
+
+/// Returns the CAs to trust: those of the CA file alone, otherwise the system's. With a CA file, an API
+/// key or a token goes to nobody whom some public CA vouches for.
+pub(crate) fn trusted(
+    ca: Option<&PemFile>,
+    system: Option<&SystemRoots>,
+) -> Result<Arc<RootCertStore>, TlsError> {
+    match (ca, system) {
+        (Some(ca), _) => ca.roots().map(Arc::new),
+        (None, Some(system)) => Ok(system.store()),
+        (None, None) => Ok(SystemRoots::read().store()),
+    }
+}
+
+/// Makes TLS that trusts `roots` alone, for HTTP/1.1 and HTTP/2.
+pub(crate) fn client_config(
+    roots: Arc<RootCertStore>,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, TlsError> {
+    install_provider();
+    let builder = ClientConfig::builder().with_root_certificates(roots);
+    let mut config = match identity {
+        Some(identity) => {
+            let certified = SingleCertAndKey::from(identity.certified()?);
+            builder.with_client_cert_resolver(Arc::new(certified))
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Makes ring the provider of the process, from which reqwest and tonic take it. A second installation
+/// fails and changes nothing.
+pub(crate) fn install_provider() {
+    let _ = ring::default_provider().install_default();
 }

@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::version::ApiVersion;
 use crate::net::proxy::Proxy;
+use crate::net::roots::SystemRoots;
 use crate::net::tls::{Identity, PemFile};
 
 /// Settings of one primary server.
@@ -22,8 +23,10 @@ pub struct Config {
     pub api_version: Option<ApiVersion>,
     /// Accept any certificate. Only for laboratories.
     pub insecure_skip_verify: bool,
-    /// PEM bundle of the private CA, already read.
+    /// PEM bundle of the private CA, already read; it alone is trusted.
     pub ca: Option<PemFile>,
+    /// The system's CAs, which are trusted without `ca`; read when they are needed where absent.
+    pub roots: Option<SystemRoots>,
     /// Client certificate and key for mutual TLS, already read.
     pub identity: Option<Identity>,
     /// Proxy for this server; the environment's `HTTPS_PROXY` and `NO_PROXY` apply without it.
@@ -43,6 +46,7 @@ impl Config {
             && self.api_version == other.api_version
             && self.insecure_skip_verify == other.insecure_skip_verify
             && self.ca == other.ca
+            && self.roots == other.roots
             && Identity::same(self.identity.as_ref(), other.identity.as_ref())
             && proxy(self) == proxy(other)
             && self.timeout == other.timeout

@@ -165,6 +165,7 @@ mod tests {
             api_version: None,
             insecure_skip_verify: false,
             ca: None,
+            roots: None,
             identity: None,
             proxy: None,
             timeout: Duration::from_secs(1),

@@ -230,12 +230,12 @@ impl Supervisor {
         let read = move || source.load(environment.as_ref());
         match self.blocking.run(deadline, &self.ending, read).await? {
             Ok(loaded) => {
-                self.tried.clone_from(&loaded.files);
+                self.tried = loaded.watched();
                 self.last_valid = Some(Arc::clone(&loaded.kept));
                 Ok(loaded)
             }
             Err(errors) => {
-                self.tried.clone_from(&errors.files);
+                self.tried = errors.watched();
                 Box::pin(self.take_credentials(None, deadline)).await;
                 Err(errors.into())
             }
@@ -249,6 +249,7 @@ impl Supervisor {
             warnings: Vec::new(),
             sha256: self.agent.config().sha256,
             files: self.tried.clone(),
+            places: config::Files::new(),
             kept: self.last_valid.clone().unwrap_or_default(),
         }
     }

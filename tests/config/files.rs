@@ -15,6 +15,15 @@ fn nothing(_: &str) -> Option<String> {
     None
 }
 
+/// A key for this test alone.
+const P521_KEY: &str = "-----BEGIN EC PRIVATE KEY-----\n\
+MIHcAgEBBEIAdsyAgt2nvBPH1hJqGTpI55moNTQ2gKUhdi5e3l9QJ8IdLb5zEV/s\n\
+ZD0wh2a59ahBLUM1RtFTfrmteobU28tkxbygBwYFK4EEACOhgYkDgYYABAD708vx\n\
+T6jXSsQQys3d5w8gPTBn/nPJwIKbw4zrKlCnxHIbYTDHGhENV2cLLn1CBbyVZh3i\n\
+MfWiHg16BgCKNzZFBQFq72pbHVfg+y+bJxX5PhcANtN8ET4kWQ1cTye2CSuPYNYe\n\
+YFjAnyP4gDihux3CWDCrBDQz9LgmpBe2UAEkwJv/ng==\n\
+-----END EC PRIVATE KEY-----\n\n";
+
 /// Writes a CA, a certificate with its key in the same file, and the key.
 fn write_pems(dir: &Path) -> String {
     let key = rcgen::KeyPair::generate().unwrap();
@@ -84,6 +93,44 @@ fn files_that_cannot_be_used_are_told_without_their_content() {
     let body: Vec<_> = secret.lines().filter(|line| !line.starts_with('-')).collect();
     assert!(body.iter().all(|line| !text.contains(line)) && !text.contains("TheKeyItself"));
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn joined_certificates_are_all_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    write_pems(dir.path());
+    let one = fs::read_to_string(dir.path().join("ca.pem")).unwrap();
+    let joined = format!("\u{feff}{}{one}", one.trim_end());
+    fs::write(dir.path().join("joined.pem"), joined).unwrap();
+    let text = "nbuservers: [{site: a, host: h, apiKey: k, caFile: joined.pem}]";
+    let loaded = from_text(text, &dir.path().join("config.yaml"), &nothing).unwrap();
+    let pem = &loaded.config.servers[0].ca.as_ref().unwrap().pem;
+    assert_eq!(String::from_utf8_lossy(pem).matches("BEGIN CERTIFICATE").count(), 2);
+}
+
+#[test]
+fn client_certificate_with_a_key_of_another_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    write_pems(dir.path());
+    let other = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    fs::write(dir.path().join("other.pem"), other).unwrap();
+    let text =
+        "nbuservers: [{site: a, host: h, apiKey: k, certFile: cert.pem, keyFile: other.pem}]";
+    let errors = from_text(text, &dir.path().join("config.yaml"), &nothing).unwrap_err();
+    let text = errors.to_string();
+    assert!(text.contains("keyFile") && text.contains("does not belong"), "{text}");
+}
+
+#[test]
+fn key_on_p521_is_an_error_that_names_what_can_be_used() {
+    // What openssl ecparam -name secp521r1 -genkey makes: ring signs with none of them.
+    let dir = tempfile::tempdir().unwrap();
+    write_pems(dir.path());
+    fs::write(dir.path().join("p521.pem"), P521_KEY).unwrap();
+    let text = "nbuservers: [{site: a, host: h, apiKey: k, certFile: cert.pem, keyFile: p521.pem}]";
+    let errors = from_text(text, &dir.path().join("config.yaml"), &nothing).unwrap_err();
+    let text = errors.to_string();
+    assert!(text.contains("P-521") && text.contains("P-256 or P-384"), "{text}");
 }
 
 #[test]

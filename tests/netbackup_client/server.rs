@@ -199,6 +199,7 @@ pub(crate) fn config(base: &str) -> Config {
         api_version: None,
         insecure_skip_verify: false,
         ca: None,
+        roots: None,
         identity: None,
         proxy: None,
         timeout: Duration::from_secs(5),

@@ -191,8 +191,12 @@ fn what_is_wrong_with_tls_settings_is_found_before_any_request() {
     };
     let secret = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
     for (error, setting, said) in [
-        (with(&|c| c.ca = Some(pem_file("ca.pem", "hello"))), "caFile", "ca.pem: no certificate"),
-        (with(&|c| c.ca = Some(pem_file("ca.pem", secret))), "caFile", "no certificate"),
+        (
+            with(&|c| c.ca = Some(pem_file("ca.pem", "hello"))),
+            "caFile",
+            "ca.pem: holds no PEM certificate",
+        ),
+        (with(&|c| c.ca = Some(pem_file("ca.pem", secret))), "caFile", "but a private key"),
         (
             with(&|c| {
                 let pem = "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n";

@@ -15,6 +15,7 @@ use support::{endpoint, process};
 
 mod bad_files;
 mod keys;
+mod roots;
 mod saving;
 mod signal;
 mod state;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::net::roots::SystemRoots;
 use crate::net::tls::{Identity, PemFile};
 
 /// Settings of the OTLP push.
@@ -114,6 +115,8 @@ pub enum Temporality {
 pub struct Tls {
     /// PEM bundle of a private CA, already read.
     pub ca: Option<PemFile>,
+    /// The system's CAs, which are trusted without `ca`; read when they are needed where absent.
+    pub roots: Option<SystemRoots>,
     /// Client certificate and key, already read.
     pub identity: Option<Identity>,
 }
@@ -121,6 +124,8 @@ pub struct Tls {
 impl Tls {
     /// Returns true if both trust the same and show the same.
     pub fn same_as(&self, other: &Self) -> bool {
-        self.ca == other.ca && Identity::same(self.identity.as_ref(), other.identity.as_ref())
+        self.ca == other.ca
+            && self.roots == other.roots
+            && Identity::same(self.identity.as_ref(), other.identity.as_ref())
     }
 }

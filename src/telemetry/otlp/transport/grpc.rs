@@ -11,11 +11,12 @@ use tonic::client::Grpc;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 use url::Url;
 
 use super::{Accepted, Signal, accepted, display};
+use crate::net::tls::{TlsError, install_provider, trusted};
 use crate::telemetry::otlp::config::{Compression, SignalConfig, Tls};
 use crate::telemetry::otlp::error::{BuildError, Kind, SendError, root_cause};
 
@@ -78,25 +79,22 @@ fn channel(config: &SignalConfig, endpoint: &Url) -> Result<Channel, BuildError>
         .keep_alive_timeout(config.timeout / 4)
         .keep_alive_while_idle(false);
     let builder = if endpoint.scheme() == "https" {
-        builder
-            .tls_config(tls_config(&config.tls))
-            .map_err(|error| BuildError::Tls(root_cause(&error)))?
+        install_provider();
+        let tls = tls_config(&config.tls).map_err(|error| BuildError::Tls(error.to_string()))?;
+        builder.tls_config(tls).map_err(|error| BuildError::Tls(root_cause(&error)))?
     } else {
         builder
     };
     Ok(builder.connect_lazy())
 }
 
-fn tls_config(tls: &Tls) -> ClientTlsConfig {
-    let mut config = match &tls.ca {
-        Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&ca.pem)),
-        None => ClientTlsConfig::new().with_enabled_roots(),
-    };
-    if let Some(identity) = &tls.identity {
-        let key = identity.key.expose_secret();
-        config = config.identity(Identity::from_pem(&identity.certificate.pem, key));
-    }
-    config
+fn tls_config(tls: &Tls) -> Result<ClientTlsConfig, TlsError> {
+    let roots = trusted(tls.ca.as_ref(), tls.roots.as_ref())?;
+    let config = ClientTlsConfig::new().trust_anchors(roots.roots.iter().cloned());
+    let Some(identity) = &tls.identity else { return Ok(config) };
+    identity.certified()?;
+    let key = identity.key.expose_secret();
+    Ok(config.identity(Identity::from_pem(&identity.certificate.pem, key)))
 }
 
 fn metadata(config: &SignalConfig) -> Result<MetadataMap, BuildError> {

@@ -1,7 +1,7 @@
 //! OTLP over HTTP with binary protobuf.
 
 use std::io::Write;
-use std::sync::Once;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::write::GzEncoder;
@@ -12,14 +12,16 @@ use reqwest::header::{
     CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use reqwest::redirect::Policy;
-use reqwest::{ClientBuilder, Response, StatusCode};
+use reqwest::{Response, StatusCode};
+use rustls::RootCertStore;
 use secrecy::ExposeSecret;
 use url::Url;
 
 use super::grpc::RpcStatus;
 use super::{Accepted, Signal, accepted, display};
 use crate::net::retry::{answer_time, parse_retry_after};
-use crate::telemetry::otlp::config::{Compression, SignalConfig};
+use crate::net::tls::{client_config, trusted};
+use crate::telemetry::otlp::config::{Compression, SignalConfig, Tls};
 use crate::telemetry::otlp::error::{BuildError, Kind, SendError, root_cause};
 
 /// Longest wait for a connection.
@@ -47,10 +49,9 @@ impl Client {
             .connect_timeout((config.timeout / 2).min(CONNECT))
             .tcp_nodelay(true)
             .http2_keep_alive_interval(config.timeout / 3)
-            .http2_keep_alive_timeout(config.timeout / 4);
-        let http = with_tls(builder, config)?
-            .build()
-            .map_err(|error| BuildError::Tls(root_cause(&error)))?;
+            .http2_keep_alive_timeout(config.timeout / 4)
+            .tls_backend_preconfigured(tls(config, endpoint)?);
+        let http = builder.build().map_err(|error| BuildError::Tls(root_cause(&error)))?;
         let gzip = config.compression == Compression::Gzip;
         Ok(Self { http, url: signal_url(endpoint, signal), gzip })
     }
@@ -97,28 +98,17 @@ fn headers(config: &SignalConfig) -> Result<HeaderMap, BuildError> {
     Ok(headers)
 }
 
-fn with_tls(
-    mut builder: ClientBuilder,
-    config: &SignalConfig,
-) -> Result<ClientBuilder, BuildError> {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| {
-        // An error means that the process has a provider already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
-    let invalid = |error: reqwest::Error| BuildError::Tls(root_cause(&error));
-    if let Some(ca) = &config.tls.ca {
-        let certificates = reqwest::Certificate::from_pem_bundle(&ca.pem).map_err(invalid)?;
-        builder = builder.tls_certs_only(certificates);
-    }
-    if let Some(identity) = &config.tls.identity {
-        let mut pem = identity.certificate.pem.clone();
-        pem.push(b'\n');
-        pem.extend_from_slice(identity.key.expose_secret().as_bytes());
-        let identity = reqwest::Identity::from_pem(&pem).map_err(invalid)?;
-        builder = builder.identity(identity);
-    }
-    Ok(builder)
+fn tls(config: &SignalConfig, endpoint: &Url) -> Result<rustls::ClientConfig, BuildError> {
+    let Tls { ca, roots, identity } = &config.tls;
+    // Without https, the system's CAs need not be read.
+    let roots = if ca.is_some() || endpoint.scheme() == "https" {
+        trusted(ca.as_ref(), roots.as_ref())
+    } else {
+        Ok(Arc::new(RootCertStore::empty()))
+    };
+    roots
+        .and_then(|roots| client_config(roots, identity.as_ref()))
+        .map_err(|error| BuildError::Tls(error.to_string()))
 }
 
 /// Off the workers: a full request takes tens of milliseconds.

@@ -1,0 +1,275 @@
+//! PEM files, read so that no certificate is lost in silence: as many are read as there are marks of a
+//! beginning, or the file is refused with the line and what to do.
+//!
+//! The parser of rustls-pki-types passes over a mark that does not begin its line, and with it over the
+//! certificate: two files joined without a newline, a byte order mark.
+
+mod der;
+mod text;
+
+use std::fmt;
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use rustls_pki_types::pem::{PemObject as _, SectionKind};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use self::text::{Text, as_text};
+
+const BEGIN: &str = "-----BEGIN ";
+const DASHES: &str = "-----";
+
+/// Labels of certificates; OpenSSL reads all of them.
+const CERTIFICATE: [&str; 3] = ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"];
+
+/// Labels of private keys: PKCS #8, PKCS #1, SEC 1.
+const KEYS: [(&str, SectionKind); 3] = [
+    ("PRIVATE KEY", SectionKind::PrivateKey),
+    ("RSA PRIVATE KEY", SectionKind::RsaPrivateKey),
+    ("EC PRIVATE KEY", SectionKind::EcPrivateKey),
+];
+
+/// Padding may be missing, as OpenSSL has it too.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// A file that cannot be used. Shows nothing of its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PemError {
+    /// From 1, where one line is at fault.
+    line: Option<usize>,
+    problem: String,
+}
+
+impl PemError {
+    fn new(problem: impl Into<String>) -> Self {
+        Self { line: None, problem: problem.into() }
+    }
+}
+
+impl fmt::Display for PemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: {}", self.problem),
+            None => f.write_str(&self.problem),
+        }
+    }
+}
+
+/// Reads all certificates of a PEM file, or of the JSON that NetBackup answers at `/security/cacert`.
+pub(crate) fn certificates(content: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    let text = as_text(content)?;
+    let mut found = Vec::new();
+    let mut rest = 0;
+    while let Some(block) = next_block(&text, rest)? {
+        rest = block.end;
+        if block.is_certificate() {
+            let der = decode(&text, &block)?;
+            let der = der::certificate(&der).map_err(|problem| text.error(block.start, problem))?;
+            found.push(CertificateDer::from(der.to_vec()));
+        }
+    }
+    if found.is_empty() {
+        let holds = holds(
+            &text,
+            &[
+                ("PRIVATE KEY", "a private key"),
+                (
+                    "PKCS",
+                    "PKCS7 (openssl \
+             pkcs7 -print_certs -in FILE -out NEW makes PEM of it)",
+                ),
+                ("X509 CRL", "a revocation list"),
+            ],
+        );
+        return Err(PemError::new(format!("holds no PEM certificate{holds}")));
+    }
+    Ok(found)
+}
+
+/// Writes certificates as PEM that any parser reads.
+pub(crate) fn write<'c>(certificates: impl IntoIterator<Item = &'c CertificateDer<'c>>) -> Vec<u8> {
+    certificates.into_iter().flat_map(|it| block("CERTIFICATE", it).into_bytes()).collect()
+}
+
+/// Writes a private key as PEM that any parser reads.
+pub(crate) fn write_key(key: &PrivateKeyDer<'_>) -> String {
+    let label = match key {
+        PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+        PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+        _ => "PRIVATE KEY",
+    };
+    block(label, key.secret_der())
+}
+
+fn block(label: &str, der: &[u8]) -> String {
+    const LINE: usize = 64;
+    let mut out = format!("-----BEGIN {label}-----\n");
+    for (position, c) in BASE64.encode(der).chars().enumerate() {
+        if position > 0 && position % LINE == 0 {
+            out.push('\n');
+        }
+        out.push(c);
+    }
+    out.push_str(&format!("\n-----END {label}-----\n"));
+    out
+}
+
+/// Reads the first private key of a PEM file: PKCS #8, PKCS #1 or SEC 1, not encrypted.
+pub(crate) fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, PemError> {
+    let text = as_text(content)?;
+    let encrypted = "the private key is encrypted, and there is nobody to ask for its password: \
+                     openssl pkey -in FILE -out NEW takes it away (keep the new file to its owner)";
+    if let Some(at) = text.find("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
+        return Err(text.error(at, encrypted));
+    }
+    if let Some(at) = text.find("Proc-Type: 4,ENCRYPTED") {
+        return Err(text.error(at, encrypted));
+    }
+    if let Some(at) = text.find("-----BEGIN OPENSSH PRIVATE KEY-----") {
+        let problem = "a key of OpenSSH: ssh-keygen -p -m PKCS8 -f FILE makes PEM of it in place";
+        return Err(text.error(at, problem));
+    }
+    for (label, kind) in KEYS {
+        let mark = format!("-----BEGIN {label}-----");
+        if let Some(start) = text.find(&mark) {
+            let damaged = || text.error(start, "the private key that begins here is damaged");
+            let body_start = start + mark.len();
+            let length = text.as_str()[body_start..].find(DASHES).ok_or_else(damaged)?;
+            let body = body_start..body_start + length;
+            let der = decode(&text, &Block { label, start, body, end: body_start })
+                .map_err(|_| damaged())?;
+            return PrivateKeyDer::from_pem(kind, der).ok_or_else(damaged);
+        }
+    }
+    let kinds = [
+        ("CERTIFICATE", "a certificate"),
+        ("PUBLIC KEY", "a public key"),
+        ("PRIVATE KEY", "a key of another kind"),
+    ];
+    Err(PemError::new(format!("holds no PEM private key{}", holds(&text, &kinds))))
+}
+
+/// Names the first of `kinds` that the text holds.
+fn holds(text: &Text, kinds: &[(&str, &str)]) -> String {
+    let labels = text.as_str().split(BEGIN).skip(1).filter_map(|rest| rest.split(DASHES).next());
+    let labels: Vec<&str> = labels.collect();
+    let held = kinds.iter().find(|(part, _)| labels.iter().any(|label| label.contains(part)));
+    held.map(|(_, name)| format!(", but {name}")).unwrap_or_default()
+}
+
+/// A part between two marks; offsets into the text.
+struct Block<'t> {
+    label: &'t str,
+    /// Of the mark of the beginning.
+    start: usize,
+    body: Range<usize>,
+    /// Behind the mark of the end.
+    end: usize,
+}
+
+impl Block<'_> {
+    fn is_certificate(&self) -> bool {
+        CERTIFICATE.contains(&self.label)
+    }
+}
+
+/// Finds the next block at or after `from`.
+fn next_block(text: &Text, from: usize) -> Result<Option<Block<'_>>, PemError> {
+    let rest = &text.as_str()[from..];
+    let start = rest.find(BEGIN).unwrap_or(rest.len());
+    if let Some(stray) = stray_mark(text.as_str(), from..from + start) {
+        let problem = "looks like the mark of a certificate, but is not exactly \
+                       -----BEGIN CERTIFICATE----- with an -----END CERTIFICATE----- after it";
+        return Err(text.error(stray, problem));
+    }
+    if start == rest.len() {
+        return Ok(None);
+    }
+    let body_start = start + BEGIN.len();
+    let Some(label_length) = rest[body_start..].find(DASHES) else {
+        return Err(text.error(from + start, "the mark -----BEGIN has no end"));
+    };
+    let label = &rest[body_start..body_start + label_length];
+    let is_label = label.len() <= 64 && !label.contains(['\n', '\r']);
+    let names_certificate = label.to_ascii_uppercase().contains("CERTIFICATE");
+    if !is_label || (names_certificate && !CERTIFICATE.contains(&label)) {
+        let problem = "expected -----BEGIN CERTIFICATE-----: a request (CSR) or another kind of \
+                       certificate is none that can be used here";
+        return Err(text.error(from + start, problem));
+    }
+    let body_start = body_start + label_length + DASHES.len();
+    let end_mark = format!("-----END {label}-----");
+    let body = &rest[body_start..];
+    let end = body.find(&end_mark).filter(|end| !body[..*end].contains(BEGIN));
+    match end {
+        Some(length) => Ok(Some(Block {
+            label,
+            start: from + start,
+            body: from + body_start..from + body_start + length,
+            end: from + body_start + length + end_mark.len(),
+        })),
+        // What is not a certificate is no concern of who reads certificates.
+        None if !names_certificate => {
+            let end = from + body_start;
+            Ok(Some(Block { label, start: from + start, body: end..end, end }))
+        }
+        None => {
+            let problem = format!(
+                "the certificate that begins here has no {end_mark}: the file is cut or damaged"
+            );
+            Err(text.error(from + start, problem))
+        }
+    }
+}
+
+/// Finds what somebody meant as a mark of a certificate in a part of the text that has no valid one.
+fn stray_mark(text: &str, part: Range<usize>) -> Option<usize> {
+    let is_dash = |c: char| matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
+    let upper = text.get(part.clone())?.to_ascii_uppercase();
+    let found = ["BEGIN", "END"].into_iter().flat_map(|word| {
+        upper.match_indices(word).filter(move |(at, word)| {
+            let blanks = [' ', '\t'];
+            let mut rest = text[part.start + at + word.len()..].trim_start_matches(blanks);
+            for label in ["X509", "TRUSTED", "CERTIFICATE"] {
+                let is_there =
+                    rest.get(..label.len()).is_some_and(|it| it.eq_ignore_ascii_case(label));
+                if is_there {
+                    rest = rest[label.len()..].trim_start_matches(blanks);
+                } else if label == "CERTIFICATE" {
+                    return false;
+                }
+            }
+            let before = text[..part.start + at].trim_end_matches(blanks);
+            before.ends_with(is_dash) || rest.starts_with(is_dash)
+        })
+    });
+    found.map(|(at, _)| part.start + at).min()
+}
+
+/// Decodes the base64 of a block; blanks and line ends of any kind do not count.
+fn decode(text: &Text, block: &Block<'_>) -> Result<Vec<u8>, PemError> {
+    let body = &text.as_str()[block.body.clone()];
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+    let odd = body.char_indices().find(|(_, c)| !c.is_whitespace() && !is_base64(*c));
+    if let Some((at, _)) = odd {
+        let problem = "a character that is not base64, within a certificate";
+        return Err(text.error(block.body.start + at, problem));
+    }
+    let packed: String = body.chars().filter(|c| !c.is_whitespace()).collect();
+    BASE64.decode(packed).map_err(|_| {
+        text.error(
+            block.start,
+            "the certificate that begins here is damaged: its base64 is incomplete",
+        )
+    })
+}
+
+#[cfg(test)]
+#[path = "pem_tests.rs"]
+mod tests;

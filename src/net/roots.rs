@@ -1,0 +1,77 @@
+//! The CA certificates of the system. They are read anew each time a configuration is, so that what an
+//! administrator installs meanwhile counts, and what was absent is found later.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use sha2::{Digest as _, Sha256};
+
+/// Variables that name other places than the distribution's, as OpenSSL has them.
+const FILE: &str = "SSL_CERT_FILE";
+const DIRECTORIES: &str = "SSL_CERT_DIR";
+
+/// Files and directories of the distributions, those that rustls-native-certs looks into.
+const PLACES: [&str; 9] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/ssl/cert.pem",
+    "/opt/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/certs",
+    "/etc/pki/tls/certs",
+];
+
+/// The system's CA certificates as one reading found them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SystemRoots {
+    store: Arc<RootCertStore>,
+    /// Of the certificates, whatever files they are in.
+    digest: [u8; 32],
+}
+
+impl SystemRoots {
+    /// Reads them. Blocks. What cannot be read is passed over; there may be none.
+    pub fn read() -> Self {
+        // Sorted and without duplicates.
+        let certificates = rustls_native_certs::load_native_certs().certs;
+        let mut hash = Sha256::new();
+        for certificate in &certificates {
+            hash.update((certificate.len() as u64).to_be_bytes());
+            hash.update(certificate);
+        }
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(certificates);
+        Self { store: Arc::new(store), digest: hash.finalize().into() }
+    }
+
+    /// Returns them as trust anchors.
+    pub(crate) fn store(&self) -> Arc<RootCertStore> {
+        Arc::clone(&self.store)
+    }
+
+    /// Returns true if there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.store.is_empty()
+    }
+}
+
+impl PartialEq for SystemRoots {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for SystemRoots {}
+
+/// Returns the files and directories that are looked into, also those that are absent.
+pub(crate) fn places() -> Vec<PathBuf> {
+    let file = std::env::var_os(FILE).map(PathBuf::from);
+    let directories = std::env::var_os(DIRECTORIES).unwrap_or_default();
+    let directories =
+        std::env::split_paths(&directories).filter(|path| !path.as_os_str().is_empty());
+    let named: Vec<PathBuf> = file.into_iter().chain(directories).collect();
+    if named.is_empty() { PLACES.iter().map(PathBuf::from).collect() } else { named }
+}
