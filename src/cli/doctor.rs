@@ -113,10 +113,8 @@ async fn steps(
     client: &Client,
     report: &mut Report,
 ) -> Option<()> {
-    if server.proxy.is_some() {
-        report.line("-", "network", "by way of proxyUrl");
-    } else if let Some(variable) = proxy_variable() {
-        report.line("-", "network", format!("by way of the proxy that {variable} names"));
+    if let Some(proxy) = &server.proxy {
+        report.line("-", "network", format!("by way of {}", proxy.described()));
     } else {
         network(client, report).await?;
     }
@@ -160,13 +158,6 @@ async fn steps(
     }
     permissions(config, server, client, report).await;
     Some(())
-}
-
-/// The variable of the environment that puts a proxy between here and the server, if any.
-fn proxy_variable() -> Option<&'static str> {
-    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
-        .into_iter()
-        .find(|name| std::env::var(name).is_ok_and(|value| !value.is_empty()))
 }
 
 async fn network(client: &Client, report: &mut Report) -> Option<()> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::content::{self, Contents, Files};
 use super::diagnostics::{Cause, Diagnostic, Position, Problem};
 use super::env::Environment;
+use crate::net::proxy::EnvironmentProxies;
 use crate::net::roots::SystemRoots;
 
 /// What all sections share: where the configuration comes from and what was found wrong with it.
@@ -30,6 +31,8 @@ pub(super) struct Context<'e> {
     pub(super) places: RefCell<Files>,
     /// The system's CA certificates, once a section needs them.
     pub(super) system_roots: OnceCell<SystemRoots>,
+    /// The environment's proxies, once a section needs them.
+    proxies: OnceCell<EnvironmentProxies>,
 }
 
 impl<'e> Context<'e> {
@@ -47,6 +50,7 @@ impl<'e> Context<'e> {
             literal_secret: Cell::new(None),
             places: RefCell::default(),
             system_roots: OnceCell::new(),
+            proxies: OnceCell::new(),
         }
     }
 
@@ -116,6 +120,20 @@ impl<'e> Context<'e> {
         };
         self.contents.borrow_mut().insert(path.to_owned(), bytes.clone());
         Ok(bytes)
+    }
+
+    /// Returns the proxies that the environment names. A variable that names none that can be used is
+    /// told once.
+    pub(super) fn proxies(&self) -> &EnvironmentProxies {
+        self.proxies.get_or_init(|| {
+            let proxies = EnvironmentProxies::read(|name| self.env.get(name));
+            for name in proxies.unusable() {
+                let message = "ignored: expected the address of a proxy such as \
+                               http://proxy.example.com:3128 (SOCKS is not supported)";
+                self.variable_warning(name, message);
+            }
+            proxies
+        })
     }
 
     /// Remembers that a secret stands in the file itself.

@@ -11,7 +11,7 @@ use super::setting::{Setting, Source};
 use super::values::{header_secret, text};
 use crate::net::pem;
 use crate::net::roots::{self, SystemRoots};
-use crate::net::tls::{Identity, KEY_KINDS, PemFile, has_p521};
+use crate::net::tls::{Identity, KEY_KINDS, PemFile, check_key, has_p521};
 
 /// A file that a setting names, with its content.
 struct Named<'c> {
@@ -147,13 +147,9 @@ impl<'c> TlsSettings<'c> {
     pub(super) fn read(self) -> (Option<PemFile>, Option<Identity>) {
         self.check();
         let ca = certificates(self.ca);
-        let key_source = self.key.source.clone();
         let identity = certificates(self.certificate).zip(private_key(self.key));
         let identity =
             identity.map(|(certificate, (key_path, key))| Identity { certificate, key_path, key });
-        if let Some(Err(fault)) = identity.as_ref().map(Identity::certified) {
-            key_source.error(&fault.to_string());
-        }
         (ca, identity)
     }
 }
@@ -182,7 +178,10 @@ fn certificates(setting: Setting<'_, String>) -> Option<PemFile> {
 fn private_key(setting: Setting<'_, String>) -> Option<(PathBuf, SecretString)> {
     let file = Named::read(setting)?;
     match pem::private_key(&file.bytes) {
-        Ok(key) => return Some((file.path, SecretString::from(pem::write_key(&key)))),
+        Ok(key) => match check_key(&key) {
+            Ok(()) => return Some((file.path, SecretString::from(pem::write_key(&key)))),
+            Err(fault) => file.complain(&fault),
+        },
         Err(fault) => file.complain(&fault.to_string()),
     }
     None

@@ -75,7 +75,12 @@ fn load_once(path: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
             found.is_readable = content::is_readable_by_all(path);
             build(&text, path, &Layered { real: env, dotenv }, found)
         }
-        Err(fault) => Err(Errors { diagnostics: vec![fault], files: found.files, places: Files::new(), endpoint: None }),
+        Err(fault) => Err(Errors {
+            diagnostics: vec![fault],
+            files: found.files,
+            places: Files::new(),
+            endpoint: None,
+        }),
     }
 }
 

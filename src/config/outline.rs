@@ -138,7 +138,8 @@ fn nbuserver(server: &netbackup::Config, config: &Config) -> Vec<Entry> {
         plain("insecureSkipVerify", server.insecure_skip_verify),
     ];
     entries.extend(tls(server.ca.as_ref(), server.identity.as_ref()));
-    entries.extend(server.proxy.as_ref().map(proxy));
+    let configured = server.proxy.as_ref().filter(|proxy| proxy.variable.is_none());
+    entries.extend(configured.map(proxy));
     entries.push(plain("timeout", format_duration(server.timeout)));
     entries.push(plain("maxConcurrentRequests", server.max_concurrent_requests));
     entries

@@ -107,6 +107,14 @@ fn server(
         (None, None)
     };
     let proxy = section.secret("proxyUrl", proxy).option();
+    let environment = || enabled.then(|| section.context.proxies()).zip(address.as_ref());
+    let proxy = proxy.or_else(|| {
+        environment().and_then(|(proxies, address)| proxies.proxy_for(&address.url).cloned())
+    });
+    let route = address.as_ref().filter(|_| enabled).zip(proxy.as_ref());
+    if let Some(problem) = route.and_then(|(address, proxy)| proxy.unreachable(&address.url)) {
+        section.context.error(section.position, &section.path_of("host"), problem);
+    }
     let needs_roots = enabled
         && ca.is_none()
         && !matches!(insecure.found, Found::Given(true))
@@ -242,11 +250,7 @@ fn api_version(text: &str) -> Parsed<Option<ApiVersion>> {
 }
 
 fn proxy(given: &str) -> Parsed<Proxy> {
-    let given = text(given)?;
-    let url = Url::parse(&given).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    let Some((url, host)) = url.as_ref().and_then(|url| Some((url, url.host_str()?))) else {
-        return Err("expected the address of a proxy such as http://proxy.example.com:3128".into());
-    };
-    let port = url.port_or_known_default().unwrap_or(80);
-    Ok(Proxy { display: format!("{host}:{port}"), url: SecretString::from(given) })
+    Proxy::parse(&text(given)?).ok_or_else(|| {
+        "expected the address of a proxy such as http://proxy.example.com:3128".into()
+    })
 }

@@ -13,6 +13,7 @@ use super::reader::Section;
 use super::setting::Setting;
 use super::values::{choice, duration, milliseconds};
 use super::variables;
+use crate::net::proxy::Proxy;
 use crate::telemetry::otlp::config::{Compression, Protocol, SignalConfig, Tls};
 
 /// How variables of both signals begin; those of one go on with its name.
@@ -104,7 +105,15 @@ fn one(
     let (ca, identity) = tls.read();
     let timeout = timeout.warn_below_a_second().or(Duration::from_secs(10));
     let endpoint = endpoints.url(signal.place, protocol, &names("INSECURE"));
-    let needs_roots = ca.is_none() && endpoint.as_ref().is_some_and(|url| url.scheme() == "https");
+    let proxy = endpoint.as_ref().and_then(|url| context.proxies().proxy_for(url).cloned());
+    if let (Some(url), Some(proxy), Protocol::HttpProtobuf) = (&endpoint, &proxy, protocol)
+        && let Some(problem) = proxy.unreachable(url)
+    {
+        context.error(section.position, &section.path_of("endpoint"), problem);
+    }
+    let needs_roots = ca.is_none()
+        && (endpoint.as_ref().is_some_and(|url| url.scheme() == "https")
+            || proxy.as_ref().is_some_and(Proxy::speaks_tls));
     let roots = needs_roots.then(|| files::system_roots(&ca_source));
     let config = endpoint.map(|endpoint| SignalConfig {
         endpoint,
@@ -113,6 +122,7 @@ fn one(
         compression: compression.or(Compression::None),
         headers: variables::merged([&environment, &shared.headers, &own.headers]),
         tls: Tls { ca, roots, identity },
+        proxy,
     });
     (protocol, config)
 }

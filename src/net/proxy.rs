@@ -1,20 +1,149 @@
-//! The proxy of a server.
+//! The proxy of a server: named for it in the configuration, or by the environment.
+//!
+//! The environment's rules are curl's, and are decided here once for each server, for NetBackup and for
+//! OTLP over HTTP and gRPC alike. The matcher of hyper-util, which reqwest brings, knows neither
+//! `host:port` nor `*` nor `*.domain`, and gRPC would not ask it.
 
+mod exceptions;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
+use url::{Host, Url};
+
+use self::exceptions::Exceptions;
+
+/// Variables that name proxies, those of each kind in the order in which they count.
+const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
+const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
+const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
+const EXCEPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// A proxy; its address may carry credentials, so it is a secret as a whole.
 #[derive(Debug, Clone)]
 pub struct Proxy {
-    /// The address as the configuration gives it.
+    /// The address as it was given, with a scheme.
     pub url: SecretString,
     /// Host and port, fit for messages.
     pub display: String,
+    /// The variable of the environment that names it; `None` where the configuration does.
+    pub variable: Option<&'static str>,
 }
 
 impl Proxy {
+    /// Reads an address such as `http://user:password@proxy.example.com:3128`; `None` where it is none,
+    /// or of a kind of proxy that is not supported.
+    pub fn parse(address: &str) -> Option<Self> {
+        let url =
+            Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+        let (host, port) = (url.host_str()?, url.port_or_known_default()?);
+        let display = format!("{host}:{port}");
+        Some(Self { url: SecretString::from(address), display, variable: None })
+    }
+
     /// Returns true if the connection to the proxy itself is TLS.
     pub(crate) fn speaks_tls(&self) -> bool {
-        let url = self.url.expose_secret().trim_start();
-        url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+        self.address().is_some_and(|url| url.scheme() == "https")
+    }
+
+    /// Returns true if both lead to the same proxy with the same credentials, or both are none.
+    pub(crate) fn same(one: Option<&Self>, other: Option<&Self>) -> bool {
+        let url = |proxy: Option<&Self>| proxy.map(|proxy| proxy.url.expose_secret().to_owned());
+        url(one) == url(other)
+    }
+
+    /// Returns the address with its credentials.
+    pub(crate) fn address(&self) -> Option<Url> {
+        self.url.expose_secret().parse().ok()
+    }
+
+    /// Returns what `Proxy-Authorization` is to say.
+    pub(crate) fn authorization(&self) -> Option<HeaderValue> {
+        let url = self.address()?;
+        let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let (user, password) = (decode(url.username()), decode(url.password().unwrap_or_default()));
+        if user.is_empty() && password.is_empty() {
+            return None;
+        }
+        let pair = STANDARD.encode(format!("{user}:{password}"));
+        let mut value = HeaderValue::from_str(&format!("Basic {pair}")).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    /// Names it and where it comes from, for messages.
+    pub(crate) fn described(&self) -> String {
+        let source = self.variable.unwrap_or("proxyUrl");
+        format!("the proxy {} ({source})", self.display)
+    }
+
+    /// Describes why `url` cannot be reached through this proxy, if so.
+    ///
+    /// The HTTP library does not take the brackets off an IPv6 address before it checks the certificate
+    /// of who is behind the tunnel: <https://github.com/seanmonstar/reqwest/issues/3094>.
+    pub(crate) fn unreachable(&self, url: &Url) -> Option<String> {
+        let is_affected = url.scheme() == "https" && matches!(url.host(), Some(Host::Ipv6(_)));
+        is_affected.then(|| {
+            format!(
+                "https to an IPv6 address does not work through {}: give the server's name, or \
+                 name the address in NO_PROXY",
+                self.described()
+            )
+        })
     }
 }
+
+/// The proxies that the environment names, and for whom they are not.
+#[derive(Debug, Clone, Default)]
+pub struct EnvironmentProxies {
+    http: Option<Proxy>,
+    https: Option<Proxy>,
+    exceptions: Exceptions,
+    /// Variables that name no proxy that can be used.
+    unusable: Vec<&'static str>,
+}
+
+impl EnvironmentProxies {
+    /// Reads the variables. One that is set and empty counts as not set.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let value = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        let mut unusable = Vec::new();
+        let mut first = |names: [&'static str; 2]| {
+            let (name, value) = names.into_iter().find_map(|name| Some((name, value(name)?)))?;
+            let value = value.trim();
+            let address =
+                if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
+            let proxy = Proxy::parse(&address);
+            if proxy.is_none() {
+                unusable.push(name);
+            }
+            Some(Proxy { variable: Some(name), ..proxy? })
+        };
+        let (http, https, all) = (first(HTTP), first(HTTPS), first(ALL));
+        let exceptions = EXCEPT.into_iter().find_map(value).unwrap_or_default();
+        Self {
+            http: http.or_else(|| all.clone()),
+            https: https.or(all),
+            exceptions: Exceptions::parse(&exceptions),
+            unusable,
+        }
+    }
+
+    /// Returns the proxy that requests to `url` go through.
+    pub fn proxy_for(&self, url: &Url) -> Option<&Proxy> {
+        let proxy = if url.scheme() == "https" { &self.https } else { &self.http };
+        let port = url.port_or_known_default()?;
+        proxy.as_ref().filter(|_| !url.host().is_some_and(|host| self.exceptions.have(&host, port)))
+    }
+
+    /// Returns the variables that are set to what is no address of an HTTP proxy.
+    pub(crate) fn unusable(&self) -> &[&'static str] {
+        &self.unusable
+    }
+}
+
+#[cfg(test)]
+#[path = "proxy_tests.rs"]
+mod tests;

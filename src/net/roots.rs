@@ -1,8 +1,9 @@
 //! The CA certificates of the system. They are read anew each time a configuration is, so that what an
 //! administrator installs meanwhile counts, and what was absent is found later.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::RootCertStore;
 use sha2::{Digest as _, Sha256};
@@ -33,8 +34,21 @@ pub struct SystemRoots {
 }
 
 impl SystemRoots {
-    /// Reads them. Blocks. What cannot be read is passed over; there may be none.
+    /// Returns them as they are now. Blocks. What cannot be read is passed over; there may be none.
+    ///
+    /// The files are parsed anew only where one differs from the last time by its size or times: many
+    /// sites ask, and each reload does.
     pub fn read() -> Self {
+        static LAST: Mutex<Option<(Vec<Stamp>, SystemRoots)>> = Mutex::new(None);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamps = stamps();
+        match &*last {
+            Some((seen, roots)) if *seen == stamps => roots.clone(),
+            _ => last.insert((stamps, Self::parse())).1.clone(),
+        }
+    }
+
+    fn parse() -> Self {
         // Sorted and without duplicates.
         let certificates = rustls_native_certs::load_native_certs().certs;
         let mut hash = Sha256::new();
@@ -56,6 +70,25 @@ impl SystemRoots {
     pub(crate) fn is_empty(&self) -> bool {
         self.store.is_empty()
     }
+}
+
+/// What tells a file from a changed one without reading it: path, size, inode, time of the last change.
+type Stamp = (PathBuf, u64, u64, i64, i64);
+
+fn stamps() -> Vec<Stamp> {
+    let mut stamps = Vec::new();
+    for place in places() {
+        let files = std::fs::read_dir(&place).map(|entries| {
+            entries.filter_map(|entry| Some(entry.ok()?.path())).collect::<Vec<_>>()
+        });
+        for path in files.unwrap_or_default().into_iter().chain([place]) {
+            if let Ok(seen) = std::fs::metadata(&path) {
+                stamps.push((path, seen.len(), seen.ino(), seen.ctime(), seen.ctime_nsec()));
+            }
+        }
+    }
+    stamps.sort_unstable();
+    stamps
 }
 
 impl PartialEq for SystemRoots {

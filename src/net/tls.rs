@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::crypto::ring;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::pem;
@@ -16,6 +16,9 @@ use super::roots::SystemRoots;
 const P521: &[u8] = &[
     0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23,
 ];
+
+/// Longer DER is no elliptic key, bytes.
+const LONGEST_KEY: usize = 320;
 
 /// Kinds of keys that this TLS (ring) knows.
 pub(crate) const KEY_KINDS: &str = "RSA from 2048 bits on, ECDSA on P-256 or P-384, and Ed25519";
@@ -85,6 +88,7 @@ impl Identity {
             (None, None) => true,
             (Some(one), Some(other)) => {
                 one.certificate == other.certificate
+                    && one.key_path == other.key_path
                     && one.key.expose_secret() == other.key.expose_secret()
             }
             _ => false,
@@ -98,26 +102,31 @@ impl Identity {
             |problem: String| TlsError { setting: "keyFile", path: self.key_path.clone(), problem };
         let key = pem::private_key(self.key.expose_secret().as_bytes())
             .map_err(|fault| error(fault.to_string()))?;
-        let on_p521 = has_p521(key.secret_der());
-        let provider = ring::default_provider();
-        CertifiedKey::from_der(chain, key, &provider).map_err(|fault| match fault {
+        check_key(&key).map_err(error)?;
+        CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|fault| match fault {
             rustls::Error::InconsistentKeys(_) => {
                 error("the key does not belong to the certificate".to_owned())
             }
-            _ if on_p521 => {
-                error(format!("a key on the curve P-521, which cannot be used: {KEY_KINDS} can"))
-            }
-            _ => error(format!("the key or its certificate cannot be used: {KEY_KINDS} can")),
+            _ => error("the key or the certificate cannot be used".to_owned()),
         })
     }
+}
+
+/// Checks that this TLS knows the kind of key.
+pub(crate) fn check_key(key: &PrivateKeyDer<'_>) -> Result<(), String> {
+    if ring::sign::any_supported_type(key).is_ok() {
+        return Ok(());
+    }
+    let curve = if has_p521(key.secret_der()) { " on the curve P-521" } else { "" };
+    Err(format!("a key{curve} that cannot be used: {KEY_KINDS} can"))
 }
 
 /// Returns true if a certificate or key in DER has a key on the curve P-521: what it signed cannot be
 /// verified.
 pub(crate) fn has_p521(der: &[u8]) -> bool {
-    der.windows(P521.len()).any(|part| part == P521)
-        // SEC 1 has the curve alone.
-        || (der.starts_with(&[0x30, 0x81]) && der.windows(7).any(|part| part == &P521[9..]))
+    // A certificate and PKCS #8 have the kind of key before the curve, SEC 1 the curve alone.
+    let holds = |part: &[u8]| der.windows(part.len()).any(|window| window == part);
+    holds(P521) || (der.len() < LONGEST_KEY && holds(&P521[9..]))
 }
 
 /// Returns the CAs to trust: those of the CA file alone, otherwise the system's. With a CA file, an API

@@ -8,6 +8,10 @@ use rustls::CertificateError;
 
 use super::error::ErrorKind;
 use super::route::{DNS, REFUSED, Route, UNREACHABLE};
+use crate::net::tls::KEY_KINDS;
+
+/// A link of the chain while the connection to a proxy is made, before the tunnel through it.
+const NO_TUNNEL: &str = "tunnel error: failed to create underlying connection";
 
 /// What is known of a failure without an answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,12 +39,9 @@ pub(super) fn classify(error: reqwest::Error, phase: Phase, route: &Route) -> Ca
     let chain = chain(&error);
     let detail = describe(&chain);
     if let Some(tls) = chain.iter().find_map(|link| link.downcast_ref::<rustls::Error>()) {
-        return Cause {
-            kind: ErrorKind::Tls,
-            detail,
-            hint: tls_hint(tls).into(),
-            transient: false,
-        };
+        let peer = route.tls_peer(!chain.iter().any(|link| link.to_string() == NO_TUNNEL));
+        let hint = tls_hint(tls, &peer).into();
+        return Cause { kind: ErrorKind::Tls, detail, hint, transient: false };
     }
     if wants_credentials(&chain) {
         let hint = route.credentials();
@@ -136,13 +137,14 @@ fn describe(chain: &[&(dyn StdError + 'static)]) -> String {
     text
 }
 
-fn tls_hint(error: &rustls::Error) -> &'static str {
+/// Says what to do about a handshake that failed with `peer`, the server or the proxy.
+fn tls_hint(error: &rustls::Error, peer: &str) -> String {
     use rustls::AlertDescription as Alert;
 
     match error {
-        rustls::Error::InvalidCertificate(problem) => certificate_hint(problem),
+        rustls::Error::InvalidCertificate(problem) => certificate_hint(problem, peer),
         rustls::Error::InvalidMessage(_) => {
-            "check scheme and port: what listens there does not speak TLS"
+            format!("check scheme and port: what listens there does not speak TLS ({peer})")
         }
         rustls::Error::AlertReceived(
             Alert::CertificateRequired
@@ -152,30 +154,41 @@ fn tls_hint(error: &rustls::Error) -> &'static str {
             | Alert::CertificateExpired
             | Alert::CertificateRevoked
             | Alert::AccessDenied,
-        ) => "the server does not accept the client certificate: check certFile and keyFile",
-        rustls::Error::AlertReceived(_) => {
-            "the server ended the TLS handshake: check its TLS versions and ciphers"
-        }
-        _ => "check caFile and the certificate's names",
+        ) => format!("{peer} does not accept the client certificate: check certFile and keyFile"),
+        rustls::Error::AlertReceived(_) => format!(
+            "{peer} ended the TLS handshake: check its TLS versions and ciphers, and the key of its \
+             certificate: {KEY_KINDS} can be used, P-521 cannot"
+        ),
+        _ => format!("check caFile and the names of the certificate of {peer}"),
     }
 }
 
-fn certificate_hint(problem: &CertificateError) -> &'static str {
+fn certificate_hint(problem: &CertificateError, peer: &str) -> String {
+    // The names that newer variants have are what tells them apart, not their content.
+    let name = format!("{problem:?}");
     match problem {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "check host: it is none of the certificate's names"
+            format!("check host: it is none of the certificate's names ({peer})")
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "the server's certificate has expired, or this machine's clock is wrong"
+            format!("the certificate of {peer} has expired, or this machine's clock is wrong")
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "the server's certificate is not valid yet, or this machine's clock is wrong"
+            format!("the certificate of {peer} is not valid yet, or this machine's clock is wrong")
         }
-        CertificateError::UnknownIssuer => {
-            "check caFile: it must hold the CA that signed the server's certificate (NetBackup \
-             gives its own at /security/cacert)"
-        }
-        _ => "check caFile and the certificate's names",
+        CertificateError::UnknownIssuer => format!(
+            "check caFile: it must hold the CA that signed the certificate of {peer} (NetBackup \
+             gives its own at /security/cacert); with caFile, no other CA is trusted"
+        ),
+        _ if name.starts_with("UnsupportedSignatureAlgorithm") => format!(
+            "the certificate of {peer}, or a CA above it, has a key that cannot be used: {KEY_KINDS} \
+             can, P-521 cannot"
+        ),
+        _ if name.contains("CaUsedAsEndEntity") => format!(
+            "the certificate of {peer} is one of a CA (CA:TRUE), which a server must not show: give \
+             it a certificate of its own, signed by that CA, and name the CA in caFile"
+        ),
+        _ => format!("check caFile and the names of the certificate of {peer}"),
     }
 }
 
@@ -194,7 +207,7 @@ mod tests {
 
     #[test]
     fn each_fault_of_a_certificate_has_its_remedy() {
-        let hint = |error| tls_hint(&rustls::Error::InvalidCertificate(error));
+        let hint = |error| tls_hint(&rustls::Error::InvalidCertificate(error), "the server");
         assert!(hint(CertificateError::UnknownIssuer).contains("caFile"));
         assert!(hint(CertificateError::NotValidForName).contains("names"));
         assert!(hint(CertificateError::Expired).contains("expired"));

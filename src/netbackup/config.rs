@@ -29,7 +29,7 @@ pub struct Config {
     pub roots: Option<SystemRoots>,
     /// Client certificate and key for mutual TLS, already read.
     pub identity: Option<Identity>,
-    /// Proxy for this server; the environment's `HTTPS_PROXY` and `NO_PROXY` apply without it.
+    /// The proxy on the way to this server, from the configuration or the environment.
     pub proxy: Option<Proxy>,
     /// Deadline of one request, connecting included.
     pub timeout: Duration,
@@ -40,7 +40,6 @@ pub struct Config {
 impl Config {
     /// Whether a client of the one would do for the other.
     pub fn same_as(&self, other: &Self) -> bool {
-        let proxy = |config: &Self| Some(config.proxy.as_ref()?.url.expose_secret().to_owned());
         self.same_server(other)
             && self.api_key.expose_secret() == other.api_key.expose_secret()
             && self.api_version == other.api_version
@@ -48,7 +47,7 @@ impl Config {
             && self.ca == other.ca
             && self.roots == other.roots
             && Identity::same(self.identity.as_ref(), other.identity.as_ref())
-            && proxy(self) == proxy(other)
+            && Proxy::same(self.proxy.as_ref(), other.proxy.as_ref())
             && self.timeout == other.timeout
             && self.max_concurrent_requests == other.max_concurrent_requests
     }

@@ -16,6 +16,7 @@ use super::config::Config;
 use super::error::BuildError;
 use super::route::Route;
 use super::transport;
+use crate::net::proxy::Proxy;
 use crate::net::redact::Redactor;
 
 /// The longest time for which a key is not presented.
@@ -52,7 +53,7 @@ impl Connection {
             http: transport::build(&config)?,
             authorization: transport::authorization(&config)?,
             redactor: redactor(&config),
-            route: Route::of(&config, |name| std::env::var_os(name)),
+            route: Route::of(&config),
             in_flight: Semaphore::new(
                 config.max_concurrent_requests.clamp(1, Semaphore::MAX_PERMITS),
             ),
@@ -101,7 +102,7 @@ impl Connection {
 /// Knows what must not be shown of the settings.
 fn redactor(config: &Config) -> Redactor {
     let redactor = Redactor::default().with_secret(&config.api_key);
-    match config.proxy.as_ref().and_then(|proxy| proxy.url.expose_secret().parse().ok()) {
+    match config.proxy.as_ref().and_then(Proxy::address) {
         Some(proxy) => redactor.with_address(&proxy),
         None => redactor,
     }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::config::Config;
+use crate::net::proxy::Proxy;
 
 type Hint = Cow<'static, str>;
 
@@ -19,8 +20,10 @@ pub(super) const UNREACHABLE: &str = "check host, port and firewalls";
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Route {
     proxy: Via,
+    /// The proxy by name, where the connection to it is TLS.
+    tls_proxy: Option<String>,
     https: bool,
-    /// Whether there is a client certificate to present.
+    /// True if there is a client certificate to present.
     identity: bool,
 }
 
@@ -29,29 +32,21 @@ enum Via {
     Nothing,
     /// The proxy of the configuration, in the form that may be shown.
     Configured(String),
-    /// The variable of the environment that may send the requests through a proxy. Its value may
-    /// carry credentials, and NO_PROXY may leave the host out.
+    /// The variable of the environment that names the proxy. Its value may carry credentials.
     Environment(&'static str),
 }
 
 impl Route {
-    /// `variable` reads the environment.
-    pub(super) fn of(
-        config: &Config,
-        variable: impl Fn(&str) -> Option<std::ffi::OsString>,
-    ) -> Self {
-        let https = config.base_url.scheme() == "https";
-        let names = if https {
-            ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
-        } else {
-            ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
-        };
-        let set = |name: &&str| variable(name).is_some_and(|value| !value.is_empty());
+    pub(super) fn of(config: &Config) -> Self {
         let proxy = match &config.proxy {
+            None => Via::Nothing,
+            Some(Proxy { variable: Some(variable), .. }) => Via::Environment(variable),
             Some(proxy) => Via::Configured(proxy.display.clone()),
-            None => names.into_iter().find(set).map_or(Via::Nothing, Via::Environment),
         };
-        Self { proxy, https, identity: config.identity.is_some() }
+        let proxy_name =
+            config.proxy.as_ref().filter(|proxy| proxy.speaks_tls()).map(Proxy::described);
+        let https = config.base_url.scheme() == "https";
+        Self { proxy, tls_proxy: proxy_name, https, identity: config.identity.is_some() }
     }
 
     pub(super) fn is_https(&self) -> bool {
@@ -125,6 +120,15 @@ impl Route {
         }
     }
 
+    /// Names whose part of a TLS handshake failed; `in_tunnel` is false while the connection to the
+    /// proxy is made.
+    pub(super) fn tls_peer(&self, in_tunnel: bool) -> String {
+        match &self.tls_proxy {
+            Some(proxy) if !self.https || !in_tunnel => proxy.clone(),
+            _ => "the server".to_owned(),
+        }
+    }
+
     /// 502 and 504.
     pub(super) fn gateway(&self) -> Hint {
         self.unreachable(
@@ -155,7 +159,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::net::proxy::Proxy;
 
     fn config(base: &str) -> Config {
         Config {
@@ -173,50 +176,49 @@ mod tests {
         }
     }
 
-    fn route(config: &Config, set: &[(&str, &str)]) -> Route {
-        Route::of(config, |name| {
-            set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
-        })
+    fn proxy(variable: Option<&'static str>) -> Proxy {
+        Proxy { variable, ..Proxy::parse("http://me:hush@proxy:3128").unwrap() }
     }
 
     #[test]
-    fn the_variable_that_applies_to_the_scheme_is_named_and_its_value_is_not() {
-        let secret = "http://me:hush@proxy:3128";
-        for (base, set, named) in [
-            ("https://nbu", "HTTPS_PROXY", true),
-            ("https://nbu", "https_proxy", true),
-            ("https://nbu", "ALL_PROXY", true),
-            ("https://nbu", "HTTP_PROXY", false),
-            ("http://nbu", "HTTP_PROXY", true),
-            ("http://nbu", "HTTPS_PROXY", false),
-        ] {
-            let route = route(&config(base), &[(set, secret)]);
-            let hints = [
-                route.unreachable(REFUSED),
-                route.beside(DNS),
-                route.lost(),
-                route.slow(),
-                route.credentials(),
-                route.gateway(),
-                route.broken(),
-            ];
-            for hint in hints {
-                assert_eq!(hint.contains(set), named, "{base} {set}: {hint}");
-                assert!(!hint.contains("hush"), "{hint}");
-            }
+    fn the_variable_of_the_proxy_is_named_and_its_value_is_not() {
+        let mut config = config("https://nbu");
+        config.proxy = Some(proxy(Some("https_proxy")));
+        let route = Route::of(&config);
+        let hints = [
+            route.unreachable(REFUSED),
+            route.beside(DNS),
+            route.lost(),
+            route.slow(),
+            route.credentials(),
+            route.gateway(),
+            route.broken(),
+        ];
+        for hint in hints {
+            assert!(hint.contains("https_proxy") && !hint.contains("hush"), "{hint}");
         }
-        let empty = route(&config("https://nbu"), &[("HTTPS_PROXY", "")]);
-        assert_eq!(empty.unreachable(REFUSED), REFUSED);
+        config.proxy = None;
+        assert_eq!(Route::of(&config).unreachable(REFUSED), REFUSED);
+    }
+
+    #[test]
+    fn tls_peer_is_the_proxy_until_the_tunnel_stands() {
+        let mut config = config("https://nbu");
+        config.proxy = Proxy::parse("https://proxy:3128");
+        let proxy = "the proxy proxy:3128 (proxyUrl)";
+        assert_eq!(Route::of(&config).tls_peer(false), proxy);
+        assert_eq!(Route::of(&config).tls_peer(true), "the server");
+        config.base_url = "http://nbu".parse().unwrap();
+        assert_eq!(Route::of(&config).tls_peer(true), proxy);
+        config.proxy = Proxy::parse("http://proxy:3128");
+        assert_eq!(Route::of(&config).tls_peer(false), "the server");
     }
 
     #[test]
     fn the_configured_proxy_is_named_and_the_environment_is_not() {
         let mut config = config("https://nbu");
-        config.proxy = Some(Proxy {
-            url: "http://me:hush@proxy:3128".into(),
-            display: "proxy:3128".to_owned(),
-        });
-        let route = route(&config, &[("HTTPS_PROXY", "http://other:1")]);
+        config.proxy = Some(proxy(None));
+        let route = Route::of(&config);
         for hint in [route.unreachable(REFUSED), route.lost(), route.slow(), route.gateway()] {
             assert!(hint.contains("proxy:3128"), "{hint}");
             assert!(

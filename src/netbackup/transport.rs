@@ -45,9 +45,15 @@ pub(super) fn build(config: &Config) -> Result<reqwest::Client, BuildError> {
     if let Some(identity) = identity.filter(|_| config.insecure_skip_verify) {
         builder = builder.identity(client_identity(config, identity)?);
     }
+    // The environment was asked already, by rules that the library does not know.
+    builder = builder.no_proxy();
     if let Some(proxy) = &config.proxy {
+        let setting = if proxy.variable.is_some() { "host" } else { "proxyUrl" };
+        if let Some(problem) = proxy.unreachable(&config.base_url) {
+            return Err(wrong(config, "host", problem));
+        }
         let proxy = reqwest::Proxy::all(proxy.url.expose_secret())
-            .map_err(|_| wrong(config, "proxyUrl", format!("{} is no address", proxy.display)))?;
+            .map_err(|_| wrong(config, setting, format!("{} is no address", proxy.display)))?;
         builder = builder.proxy(proxy);
     }
     builder.build().map_err(|error| {

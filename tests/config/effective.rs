@@ -9,6 +9,7 @@ server: {host: "::1", logName: "/var/log/a $$ \"b\".log", logFormat: json, logLe
 nbuservers:
   - site: "a: b"
     host: "fe80::1"
+    scheme: http
     uri: /
     apiKey: SECRET-KEY
     apiVersion: 13.0

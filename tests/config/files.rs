@@ -109,19 +109,6 @@ fn joined_certificates_are_all_kept() {
 }
 
 #[test]
-fn client_certificate_with_a_key_of_another_is_an_error() {
-    let dir = tempfile::tempdir().unwrap();
-    write_pems(dir.path());
-    let other = rcgen::KeyPair::generate().unwrap().serialize_pem();
-    fs::write(dir.path().join("other.pem"), other).unwrap();
-    let text =
-        "nbuservers: [{site: a, host: h, apiKey: k, certFile: cert.pem, keyFile: other.pem}]";
-    let errors = from_text(text, &dir.path().join("config.yaml"), &nothing).unwrap_err();
-    let text = errors.to_string();
-    assert!(text.contains("keyFile") && text.contains("does not belong"), "{text}");
-}
-
-#[test]
 fn key_on_p521_is_an_error_that_names_what_can_be_used() {
     // What openssl ecparam -name secp521r1 -genkey makes: ring signs with none of them.
     let dir = tempfile::tempdir().unwrap();
@@ -332,4 +319,72 @@ async fn the_reading_can_be_moved_to_a_thread_where_it_may_block() {
         Arc::new(|name: &str| (name == "HOST").then(|| "h".to_owned()));
     let loaded = tokio::task::spawn_blocking(move || load(&path, env.as_ref())).await.unwrap();
     assert_eq!(loaded.unwrap().config.servers[0].site, "h");
+}
+
+#[test]
+fn ipv6_over_https_through_a_proxy_is_an_error_that_names_both() {
+    let check = |text: &str, variables: &[(&str, &str)]| {
+        let environment = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        from_text(text, Path::new("/dir/config.yaml"), &environment).map_err(|it| it.to_string())
+    };
+    let site = "nbuservers: [{site: a, host: '2001:db8::1', apiKey: k, caFile: none}]";
+    let site = site.replace(", caFile: none", ", insecureSkipVerify: true");
+    let proxied = site.replace("apiKey: k", "apiKey: k, proxyUrl: 'http://me:hush@proxy:3128'");
+    let told = check(&proxied, &[]).unwrap_err();
+    assert!(
+        told.contains("nbuservers[0].host") && told.contains("proxy:3128 (proxyUrl)"),
+        "{told}"
+    );
+    assert!(!told.contains("hush"), "{told}");
+    let variable = ("HTTPS_PROXY", "http://me:hush@proxy:3128");
+    let told = check(&site, &[variable]).unwrap_err();
+    assert!(told.contains("proxy:3128 (HTTPS_PROXY)") && !told.contains("hush"), "{told}");
+    assert!(check(&site, &[variable, ("NO_PROXY", "2001:db8::/32")]).is_ok());
+    assert!(
+        check(&site.replace("apiKey", "scheme: http, apiKey"), &[("HTTP_PROXY", "p:1")]).is_ok()
+    );
+    let push =
+        "\nopentelemetry: {enabled: true, endpoint: 'https://[2001:db8::2]:4318', protocol: P}";
+    let push = format!("{}{push}", site.replace("'2001:db8::1'", "10.0.0.1"));
+    let told = check(&push.replace(": P}", ": http/protobuf}"), &[variable]).unwrap_err();
+    assert!(told.contains("opentelemetry") && told.contains("(HTTPS_PROXY)"), "{told}");
+    assert!(
+        check(&push.replace(": P}", ": grpc}"), &[variable]).is_ok(),
+        "gRPC makes its own tunnel"
+    );
+}
+
+#[test]
+fn proxy_of_the_environment_is_decided_for_each_server_and_receiver() {
+    let text = "nbuservers:
+- {site: a, host: a.example.com, apiKey: k, insecureSkipVerify: true}
+- {site: b, host: b.example.com, apiKey: k, insecureSkipVerify: true}
+- {site: c, host: b.example.com, apiKey: k, insecureSkipVerify: true, proxyUrl: 'http://own:1'}
+opentelemetry: {enabled: true, endpoint: 'http://c.example.com:4317'}
+";
+    let environment = |name: &str| match name {
+        "HTTPS_PROXY" => Some("http://proxy:3128".to_owned()),
+        "HTTP_PROXY" => Some("socks5://proxy:1080".to_owned()),
+        "ALL_PROXY" => Some("http://all:3128".to_owned()),
+        "NO_PROXY" => Some("b.example.com:1556".to_owned()),
+        _ => None,
+    };
+    let loaded = from_text(text, Path::new("/dir/config.yaml"), &environment).unwrap();
+    let shown = |proxy: &Option<nbu_otel_agent::net::proxy::Proxy>| {
+        proxy.as_ref().map(|proxy| (proxy.display.clone(), proxy.variable))
+    };
+    let proxies: Vec<_> = loaded.config.servers.iter().map(|server| shown(&server.proxy)).collect();
+    let expected = [Some(("proxy:3128", Some("HTTPS_PROXY"))), None, Some(("own:1", None))];
+    let expected = expected.map(|it| it.map(|(shown, variable)| (shown.to_owned(), variable)));
+    assert_eq!(proxies, expected);
+    let push = loaded.config.otlp.as_ref().unwrap();
+    assert_eq!(shown(&push.metrics_to.proxy), Some(("all:3128".to_owned(), Some("ALL_PROXY"))));
+    let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+    let told =
+        warnings.iter().filter(|it| it.contains("HTTP_PROXY") && it.contains("SOCKS")).count();
+    assert_eq!(told, 1, "{warnings:?}");
+    let effective = nbu_otel_agent::config::effective(&loaded.config);
+    assert_eq!(effective.matches("proxyUrl").count(), 1, "{effective}");
 }

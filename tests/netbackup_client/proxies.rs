@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nbu_otel_agent::net::proxy::Proxy;
+use nbu_otel_agent::net::proxy::{EnvironmentProxies, Proxy};
 use nbu_otel_agent::netbackup::wire::jobs::{JOBS, JobRow};
 use nbu_otel_agent::netbackup::{Config, Error, ErrorKind, Query};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::server::{Answer, Server, builder, config, session};
+use crate::tls::{authority, https_config, tls_acceptor};
 
 const CHECK: &str = "check proxyUrl, and that the proxy can reach the server";
 
@@ -18,8 +19,7 @@ const CHECK: &str = "check proxyUrl, and that the proxy can reach the server";
 fn by_way_of(scheme: &str, proxy: &str) -> Config {
     let mut config = config(&format!("{scheme}://nbu.invalid:1556/netbackup"));
     config.insecure_skip_verify = true;
-    config.proxy =
-        Some(Proxy { url: format!("http://user:hush@{proxy}").into(), display: proxy.to_owned() });
+    config.proxy = Proxy::parse(&format!("http://user:hush@{proxy}"));
     config
 }
 
@@ -146,7 +146,10 @@ async fn child_of_the_environment() {
     if std::env::var_os(CHILD).is_none() {
         return;
     }
-    let error = ping(config("https://nbu.invalid:1556/netbackup")).await;
+    let mut config = config("https://nbu.invalid:1556/netbackup");
+    let environment = EnvironmentProxies::read(|name| std::env::var(name).ok());
+    config.proxy = environment.proxy_for(&config.base_url).cloned();
+    let error = ping(config).await;
     assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
     let hint = error.hint().unwrap();
     assert!(hint.contains("HTTPS_PROXY is set in the agent's environment"), "{error}");
@@ -169,4 +172,25 @@ fn a_proxy_of_the_environment_is_named() {
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{shown}");
     assert!(shown.contains("1 passed"), "{shown}");
+}
+
+#[tokio::test]
+async fn certificate_of_an_https_proxy_that_is_not_trusted_is_named_as_its_own() {
+    let acceptor = tls_acceptor(&authority(), "localhost", None);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let _ = acceptor.accept(socket).await;
+        }
+    });
+    for scheme in ["http", "https"] {
+        let mut config = config(&format!("{scheme}://nbu.invalid:1556/netbackup"));
+        config.ca = https_config(([127, 0, 0, 1], port).into(), Some(&authority())).ca;
+        config.proxy = Proxy::parse(&format!("https://localhost:{port}"));
+        let error = ping(config).await;
+        assert_eq!(error.kind(), ErrorKind::Tls, "{scheme}: {error}");
+        let hint = format!("the certificate of the proxy localhost:{port} (proxyUrl)");
+        assert!(error.to_string().contains(&hint), "{scheme}: {error}");
+    }
 }

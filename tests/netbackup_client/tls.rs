@@ -222,6 +222,7 @@ fn what_is_wrong_with_tls_settings_is_found_before_any_request() {
                 c.proxy = Some(Proxy {
                     url: "http://user:hush hush@[".into(),
                     display: "proxy:3128".into(),
+                    variable: None,
                 });
             }),
             "proxyUrl",
@@ -267,6 +268,7 @@ async fn a_configured_proxy_is_used_with_its_credentials() {
     config.proxy = Some(Proxy {
         url: format!("http://user:hush@{}", proxy.address).into(),
         display: proxy.address.to_string(),
+        variable: None,
     });
     builder(config).build().unwrap().ping().await.unwrap();
     let seen = &proxy.seen()[0];

@@ -7,6 +7,7 @@ mod delivery;
 mod failure;
 mod lifecycle;
 mod measure;
+mod proxies;
 mod secrets;
 mod support;
 mod throttling;

@@ -47,6 +47,7 @@ pub(crate) fn config(endpoint: &str, protocol: Protocol) -> Config {
         compression: Compression::None,
         headers: Vec::new(),
         tls: Tls::default(),
+        proxy: None,
     };
     Config {
         metrics_to: to.clone(),

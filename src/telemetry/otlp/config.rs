@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::net::proxy::Proxy;
 use crate::net::roots::SystemRoots;
 use crate::net::tls::{Identity, PemFile};
 
@@ -46,6 +47,8 @@ pub struct SignalConfig {
     pub headers: Vec<(String, SecretString)>,
     /// Trust and identity for `https`.
     pub tls: Tls,
+    /// The proxy on the way to the endpoint, which the environment names.
+    pub proxy: Option<Proxy>,
 }
 
 impl Config {
@@ -69,6 +72,7 @@ impl SignalConfig {
                 == (other.protocol, other.timeout, other.compression)
             && self.same_headers(other)
             && self.tls.same_as(&other.tls)
+            && Proxy::same(self.proxy.as_ref(), other.proxy.as_ref())
     }
 
     /// Returns true if both send the same headers.

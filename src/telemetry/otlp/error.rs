@@ -126,6 +126,11 @@ impl Kind {
         }
     }
 
+    /// Returns true if no answer of the receiver came: a proxy on the way may be why.
+    pub(super) const fn concerns_the_way(self) -> bool {
+        matches!(self, Self::Refused | Self::Dns | Self::Connection | Self::Timeout | Self::Tls)
+    }
+
     /// Whether it says something about this one request only, so that the others of the same export
     /// are worth sending.
     pub const fn concerns_one_request(self) -> bool {
@@ -167,7 +172,13 @@ impl SendError {
     /// certificates will be the same.
     pub(super) fn connection(error: &(dyn Error + 'static), unknown: Kind) -> Self {
         let kind = connection_kind(error).unwrap_or(unknown);
-        Self::new(kind, kind != Kind::Tls, &root_cause(error))
+        // Said where the certificate is the proxy's and not the receiver's.
+        let peer = if kind == Kind::Tls && comes_before_the_tunnel(error) {
+            "TLS to the proxy: "
+        } else {
+            ""
+        };
+        Self::new(kind, kind != Kind::Tls, &format!("{peer}{}", root_cause(error)))
     }
 
     /// No answer within the deadline.
@@ -219,6 +230,20 @@ fn connection_kind(error: &(dyn Error + 'static)) -> Option<Kind> {
         current = cause.source();
     }
     None
+}
+
+/// Returns true if the connection to a proxy failed, before the tunnel through it.
+fn comes_before_the_tunnel(error: &(dyn Error + 'static)) -> bool {
+    let mut current = Some(error);
+    while let Some(link) = current {
+        if link.to_string() == "tunnel error: failed to create underlying connection" {
+            return true;
+        }
+        // `source()` of an io::Error skips the error that it wraps.
+        let inner = link.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        current = inner.map_or_else(|| link.source(), |inner| Some(inner));
+    }
+    false
 }
 
 fn io_kind(error: &io::Error) -> Option<Kind> {

@@ -171,7 +171,7 @@ const fn hint(kind: Kind) -> &'static str {
         }
         Kind::Timeout => "is the Collector overloaded or out of reach, or the timeout too short?",
         Kind::Tls => {
-            "does the CA given match the receiver's certificate and host name, and does the receiver want a client certificate?"
+            "does the CA given match the certificate and the host name (of the receiver, or of a proxy that is named), and does the receiver want a client certificate?"
         }
         Kind::Unavailable | Kind::ResourceExhausted | Kind::Http5xx => {
             "the receiver has trouble of its own: see its log"

@@ -1,11 +1,16 @@
 //! OTLP over gRPC, over a channel of our own: the exporter of opentelemetry-otlp has no connect
 //! timeout and never leaves a stalled connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use prost::Message;
 use prost::bytes::{Buf, BufMut, Bytes};
+use rustls::RootCertStore;
 use secrecy::ExposeSecret;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -16,7 +21,8 @@ use tonic::{Code, Request, Status};
 use url::Url;
 
 use super::{Accepted, Signal, accepted, display};
-use crate::net::tls::{TlsError, install_provider, trusted};
+use crate::net::proxy::Proxy;
+use crate::net::tls::{TlsError, client_config, install_provider, trusted};
 use crate::telemetry::otlp::config::{Compression, SignalConfig, Tls};
 use crate::telemetry::otlp::error::{BuildError, Kind, SendError, root_cause};
 
@@ -85,7 +91,38 @@ fn channel(config: &SignalConfig, endpoint: &Url) -> Result<Channel, BuildError>
     } else {
         builder
     };
-    Ok(builder.connect_lazy())
+    Ok(match &config.proxy {
+        Some(proxy) => builder.connect_with_connector_lazy(tunnel(proxy, &config.tls)?),
+        None => builder.connect_lazy(),
+    })
+}
+
+/// Connects by way of a proxy. It makes a tunnel whatever the scheme: gRPC is nothing that a proxy
+/// forwards itself.
+fn tunnel(proxy: &Proxy, tls: &Tls) -> Result<Tunnel<HttpsConnector<HttpConnector>>, BuildError> {
+    let invalid = |reason: String| BuildError::Endpoint { endpoint: proxy.described(), reason };
+    let roots = if proxy.speaks_tls() || tls.ca.is_some() {
+        trusted(tls.ca.as_ref(), tls.roots.as_ref())
+    } else {
+        Ok(Arc::new(RootCertStore::empty()))
+    };
+    let mut tls = roots
+        .and_then(|roots| client_config(roots, None))
+        .map_err(|error| BuildError::Tls(error.to_string()))?;
+    // CONNECT of HTTP/1.1 is all that is spoken there.
+    tls.alpn_protocols.clear();
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    let mut address = proxy.address().ok_or_else(|| invalid("no address".to_owned()))?;
+    // It has user and password in a header.
+    let bare = address.set_username("").is_ok() && address.set_password(None).is_ok();
+    let address = address.as_str().parse().map_err(|_| invalid("no address".to_owned()))?;
+    let tunnel = Tunnel::new(address, HttpsConnector::from((tcp, tls)));
+    Ok(match proxy.authorization().filter(|_| bare) {
+        Some(authorization) => tunnel.with_auth(authorization),
+        None => tunnel,
+    })
 }
 
 fn tls_config(tls: &Tls) -> Result<ClientTlsConfig, TlsError> {

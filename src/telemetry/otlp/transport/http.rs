@@ -12,13 +12,14 @@ use reqwest::header::{
     CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use reqwest::redirect::Policy;
-use reqwest::{Response, StatusCode};
+use reqwest::{ClientBuilder, Response, StatusCode};
 use rustls::RootCertStore;
 use secrecy::ExposeSecret;
 use url::Url;
 
 use super::grpc::RpcStatus;
 use super::{Accepted, Signal, accepted, display};
+use crate::net::proxy::Proxy;
 use crate::net::retry::{answer_time, parse_retry_after};
 use crate::net::tls::{client_config, trusted};
 use crate::telemetry::otlp::config::{Compression, SignalConfig, Tls};
@@ -51,7 +52,9 @@ impl Client {
             .http2_keep_alive_interval(config.timeout / 3)
             .http2_keep_alive_timeout(config.timeout / 4)
             .tls_backend_preconfigured(tls(config, endpoint)?);
-        let http = builder.build().map_err(|error| BuildError::Tls(root_cause(&error)))?;
+        let http = through(builder, config, endpoint)?
+            .build()
+            .map_err(|error| BuildError::Tls(root_cause(&error)))?;
         let gzip = config.compression == Compression::Gzip;
         Ok(Self { http, url: signal_url(endpoint, signal), gzip })
     }
@@ -98,10 +101,29 @@ fn headers(config: &SignalConfig) -> Result<HeaderMap, BuildError> {
     Ok(headers)
 }
 
+/// Sends requests through the proxy of the settings, and through no other: the environment was asked
+/// already, by rules that the library does not know.
+fn through(
+    builder: ClientBuilder,
+    config: &SignalConfig,
+    endpoint: &Url,
+) -> Result<ClientBuilder, BuildError> {
+    let builder = builder.no_proxy();
+    let Some(proxy) = &config.proxy else { return Ok(builder) };
+    let invalid = |reason: String| BuildError::Endpoint { endpoint: display(endpoint), reason };
+    if let Some(problem) = proxy.unreachable(endpoint) {
+        return Err(invalid(problem));
+    }
+    let proxy = reqwest::Proxy::all(proxy.url.expose_secret())
+        .map_err(|_| invalid(format!("{} has no usable address", proxy.described())))?;
+    Ok(builder.proxy(proxy))
+}
+
 fn tls(config: &SignalConfig, endpoint: &Url) -> Result<rustls::ClientConfig, BuildError> {
     let Tls { ca, roots, identity } = &config.tls;
     // Without https, the system's CAs need not be read.
-    let roots = if ca.is_some() || endpoint.scheme() == "https" {
+    let proxy_speaks_tls = config.proxy.as_ref().is_some_and(Proxy::speaks_tls);
+    let roots = if ca.is_some() || endpoint.scheme() == "https" || proxy_speaks_tls {
         trusted(ca.as_ref(), roots.as_ref())
     } else {
         Ok(Arc::new(RootCertStore::empty()))

@@ -17,6 +17,7 @@ use url::Url;
 
 use super::config::{Config, Protocol, SignalConfig};
 use super::error::{BuildError, SendError};
+use crate::net::proxy::Proxy;
 use crate::net::redact::Redactor;
 
 /// Longest message of a receiver that is repeated in a log, in characters.
@@ -60,6 +61,8 @@ pub struct Transport {
 struct Target {
     display: String,
     client: Client,
+    /// The proxy on the way, by name.
+    proxy: Option<String>,
     redactor: Redactor,
 }
 
@@ -98,7 +101,15 @@ impl Transport {
         });
         match sent.await.unwrap_or_else(|_| Err(SendError::deadline())) {
             Ok(accepted) => Ok(Accepted { message: target.shown(&accepted.message), ..accepted }),
-            Err(error) => Err(SendError { message: target.shown(&error.message), ..error }),
+            Err(error) => {
+                let message = match &target.proxy {
+                    Some(proxy) if error.kind.concerns_the_way() => {
+                        format!("through {proxy}: {}", error.message)
+                    }
+                    _ => error.message.clone(),
+                };
+                Err(SendError { message: target.shown(&message), ..error })
+            }
         }
     }
 
@@ -121,18 +132,20 @@ impl Transport {
 
 impl Target {
     fn new(config: &SignalConfig, signal: Signal) -> Result<Self, BuildError> {
-        // Without this, gRPC would trust nobody and say so with each export only.
-        if let Some(ca) = &config.tls.ca
-            && CertificateDer::pem_slice_iter(&ca.pem).flatten().next().is_none()
-        {
-            return Err(BuildError::Tls(format!("no certificate in {}", ca.path.display())));
+        if let Some(ca) = &config.tls.ca {
+            ca.roots().map_err(|fault| BuildError::Tls(fault.to_string()))?;
         }
         let endpoint = &config.endpoint;
         let client = match config.protocol {
             Protocol::Grpc => Client::Grpc(Box::new(grpc::Client::new(config, endpoint)?)),
             Protocol::HttpProtobuf => Client::Http(http::Client::new(config, endpoint, signal)?),
         };
-        Ok(Self { display: display(endpoint), client, redactor: redactor(config, endpoint) })
+        Ok(Self {
+            display: display(endpoint),
+            client,
+            proxy: config.proxy.as_ref().map(Proxy::described),
+            redactor: redactor(config, endpoint),
+        })
     }
 
     /// Returns a message as it may be shown: a receiver may repeat what it was sent, and may send
@@ -147,6 +160,9 @@ fn redactor(config: &SignalConfig, endpoint: &Url) -> Redactor {
     let mut redactor = Redactor::default().with_address(endpoint);
     for (_, value) in endpoint.query_pairs() {
         redactor = redactor.with_header(&SecretString::from(value.into_owned()));
+    }
+    if let Some(proxy) = config.proxy.as_ref().and_then(Proxy::address) {
+        redactor = redactor.with_address(&proxy);
     }
     config.headers.iter().fold(redactor, |redactor, (_, value)| redactor.with_header(value))
 }
