@@ -169,7 +169,7 @@ pub(super) fn line(text: &mut String, line: fmt::Arguments<'_>) {
 fn read(path: &Path) -> Result<(Loaded, Summary), OpenError> {
     let mut ledger = Ledger::new(0, Duration::ZERO, SystemTime::now());
     let open_error = |error: RestoreError| match error {
-        RestoreError::Newer(_) => OpenError::Newer(error.to_string()),
+        RestoreError::Newer { .. } => OpenError::Newer(error.to_string()),
         RestoreError::Damaged => OpenError::Damaged(error.to_string()),
     };
     let loaded = state::read(path, |frame| ledger.restore(frame).map_err(open_error))?;

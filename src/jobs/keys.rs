@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 
-use hashbrown::HashTable;
-use serde::{Deserialize, Serialize};
-
 use super::classes::Class;
 use super::names::Name;
+use hashbrown::HashTable;
 
 /// The last completion of a job. Times are the server's, Unix ms.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Job {
     pub(super) id: i64,
     /// 0 where the server gave none.

@@ -3,8 +3,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::{Deserialize, Serialize};
-
 use super::classes::{Classes, Labels, Reader};
 use super::completion::Completion;
 use super::gauges::{Gauges, Window};
@@ -20,7 +18,7 @@ use super::{Actions, DONE, PerName};
 use crate::netbackup::wire::jobs::JobRow;
 
 /// A span of time to be read, Unix ms by the server's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// Where it begins.
     pub from: i64,
@@ -29,7 +27,7 @@ pub struct Span {
 }
 
 /// Where the ledger stands. Times are the server's, Unix ms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position {
     /// The time of the present cycle.
     pub(super) now: i64,
@@ -45,7 +43,6 @@ pub(super) struct Position {
     /// Every completion that ended after it, and changed before the watermark, is among the keys.
     pub(super) horizon: i64,
     /// When a look for late rows was begun last. A start takes one whenever that was.
-    #[serde(skip)]
     pub(super) late_at: Option<i64>,
     /// What is left of it.
     pub(super) late: Option<Span>,

@@ -9,6 +9,7 @@
 mod classes;
 mod completion;
 mod cycle;
+mod format;
 mod gauges;
 mod keys;
 mod last_results;
@@ -20,6 +21,7 @@ mod numbers;
 mod outage;
 mod per_name;
 mod record;
+mod restore;
 mod summary;
 mod totals;
 mod unfinished;

@@ -4,45 +4,16 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
-
-use super::classes::{Class, Labels};
-use super::keys::Job;
+use super::classes::Class;
+use super::format::{
+    DurationsV1, JobV1, LabelsV1, LastV1, NameV1, ProgressV1, Record, TotalV1, UnfinishedV1,
+};
 use super::lasts::{LastChanges, Named};
-use super::ledger::{Ledger, Position};
-use super::names::Name;
-use super::totals::{Pair, Total, Totals};
-use super::unfinished::Known;
-use crate::metric::Distribution;
+use super::ledger::Ledger;
+use super::totals::{BOUNDS, Pair, Totals};
 
 /// Roughly how large a part of everything is.
 const PART: usize = 256 * 1024;
-
-/// One fact. The order of the variants, and of the fields of what they hold, is the format: new ones
-/// go to the end.
-#[derive(Debug, Serialize, Deserialize)]
-enum Record<'a> {
-    Position {
-        position: Position,
-        /// Since when the totals count, Unix ms by our clock.
-        origin: i64,
-        /// When this was written, Unix ms by our clock.
-        written: i64,
-    },
-    Name(Name, Cow<'a, str>),
-    Class(Class, Labels),
-    Job(Job),
-    /// A job that is no longer remembered.
-    NoJob(i64),
-    /// A job of which no key tells its present state.
-    Known(i64, Known),
-    /// A job of which that is no longer true.
-    NotKnown(i64),
-    Total(Class, Cow<'a, Total>),
-    Durations(Pair, Cow<'a, [u64]>, f64),
-    /// A record of the last jobs of clients or policies, or that there is none any more.
-    Last(Named, Cow<'a, [u8]>, Option<Cow<'a, [u8]>>),
-}
 
 /// The part of the ledger that is not saved yet.
 #[derive(Debug, Default)]
@@ -102,12 +73,15 @@ pub enum RestoreError {
     /// They do not fit together.
     #[error("its records do not fit together")]
     Damaged,
-    /// A newer version of the agent wrote one of this kind.
-    #[error("it has a record of kind {0} that this version does not know")]
-    Newer(u8),
+    /// A newer version of the agent wrote one.
+    #[error("it has a record of kind {kind}, version {version}, which this version does not know")]
+    Newer {
+        /// The kind of the record.
+        kind: u8,
+        /// The version of that kind.
+        version: u8,
+    },
 }
-
-use RestoreError::Damaged;
 
 impl Ledger {
     /// Returns what changed since it was handed over last, as one transaction, and hands it over:
@@ -116,9 +90,13 @@ impl Ledger {
         let mut out = Vec::new();
         let changes = &self.changes;
         let known = |id: &i64| {
-            self.known.get(id).map_or(Record::NotKnown(*id), |known| Record::Known(*id, *known))
+            let known = self.known.get(id).map(|known| UnfinishedV1::new(*id, known));
+            known.map_or(Record::UnfinishedGone(*id), Record::Unfinished)
         };
-        let job = |id: &i64| self.keys.get(*id).map_or(Record::NoJob(*id), |job| Record::Job(*job));
+        let job = |id: &i64| {
+            let job = self.keys.get(*id).map(JobV1::from);
+            job.map_or(Record::JobGone(*id), Record::Job)
+        };
         let records = self
             .name_records(changes.names)
             .chain(self.class_records(changes.labels))
@@ -126,13 +104,13 @@ impl Ledger {
             .chain(changes.known.iter().map(known))
             .chain(changes.classes.iter().filter_map(|class| self.total_record(*class)))
             .chain(changes.pairs.iter().filter_map(|pair| self.durations_record(*pair)))
-            .chain(std::iter::once(self.position_record(written)));
+            .chain(std::iter::once(self.progress_record(written)));
         for record in records {
-            put(&mut out, &record);
+            record.put(&mut out);
         }
         for table in &self.lasts {
             for (key, value) in table.changed_records() {
-                put(&mut out, &Record::Last(table.named(), key.into(), value.map(Cow::from)));
+                last(table.named(), key, value).put(&mut out);
             }
         }
         self.hand_over_all();
@@ -141,21 +119,21 @@ impl Ledger {
 
     /// All records, in parts of a bounded size; together they are one transaction.
     pub fn all_records(&self, written: SystemTime) -> impl Iterator<Item = Vec<u8>> {
-        let known = self.known.iter().map(|(id, known)| Record::Known(*id, *known));
+        let known = self.known.iter().map(|(id, known)| UnfinishedV1::new(*id, known));
         let mut records = self
             .name_records(0)
             .chain(self.class_records(0))
-            .chain(self.keys.iter().map(|job| Record::Job(*job)))
-            .chain(known)
+            .chain(self.keys.iter().map(|job| Record::Job(job.into())))
+            .chain(known.map(Record::Unfinished))
             .chain(self.totals.classes().filter_map(|class| self.total_record(class)))
             .chain(self.totals.pairs().filter_map(|pair| self.durations_record(pair)))
             .chain(self.last_records())
-            .chain(std::iter::once(self.position_record(written)));
+            .chain(std::iter::once(self.progress_record(written)));
         std::iter::from_fn(move || {
             let mut part = Vec::new();
             while part.len() < PART {
                 let Some(record) = records.next() else { break };
-                put(&mut part, &record);
+                record.put(&mut part);
             }
             (!part.is_empty()).then_some(part)
         })
@@ -225,135 +203,47 @@ impl Ledger {
         self.unsaved();
     }
 
-    /// Takes the records of a part or a transaction in.
-    ///
-    /// # Errors
-    ///
-    /// Where they are none, or refer to what is not there.
-    pub fn restore(&mut self, mut bytes: &[u8]) -> Result<(), RestoreError> {
-        while !bytes.is_empty() {
-            let (record, rest) = postcard::take_from_bytes(bytes).map_err(|_| Damaged)?;
-            self.restore_record(record)?;
-            bytes = rest;
-        }
-        Ok(())
-    }
-
-    /// All records were taken in. Whether they were whole.
-    ///
-    /// # Errors
-    ///
-    /// Where the position is missing.
-    pub fn restored(&mut self) -> Result<(), RestoreError> {
-        if self.written.is_none() {
-            return Err(Damaged);
-        }
-        self.refold();
-        self.hand_over_all();
-        self.saved();
-        self.advance_last_results(self.position.now, true);
-        // Those that these rules select newly learn of the window, as after a reload.
-        self.refill_lasts();
-        Ok(())
-    }
-
-    fn restore_record(&mut self, record: Record<'_>) -> Result<(), RestoreError> {
-        let fits = match record {
-            Record::Name(name, text) => self.names.intern(&text) == name,
-            Record::Class(class, labels) => {
-                self.has(labels.job_type)
-                    && self.has(labels.policy_type)
-                    && self.classes.intern(labels) == class
-            }
-            Record::Job(job) => {
-                let whole = self.classes.get(job.class).is_some()
-                    && self.has(job.client)
-                    && self.has(job.policy);
-                if whole {
-                    self.keys.insert(job);
-                }
-                whole
-            }
-            Record::NoJob(id) => {
-                self.keys.remove(id);
-                true
-            }
-            Record::Known(id, known) => {
-                self.known.insert(id, known);
-                true
-            }
-            Record::NotKnown(id) => {
-                self.known.remove(&id);
-                true
-            }
-            Record::Total(class, total) => {
-                self.totals.restore_total(class, total.into_owned());
-                self.classes.get(class).is_some()
-            }
-            Record::Durations(pair, counts, sum) => {
-                let durations = Distribution { counts: counts.into_owned(), sum };
-                self.has(pair.0)
-                    && self.has(pair.1)
-                    && self.totals.restore_durations(pair, durations)
-            }
-            Record::Last(named, key, value) => match (self.lasts_mut(named), value) {
-                // Of a table that is switched off nothing is kept.
-                (None, _) => true,
-                (Some(table), Some(value)) => table.restore(&key, &value).is_ok(),
-                (Some(table), None) => {
-                    table.forget(&key);
-                    true
-                }
-            },
-            Record::Position { position, origin, written } => {
-                self.position = position;
-                self.totals.origin = from_ms(origin);
-                self.written = Some(from_ms(written));
-                true
-            }
-        };
-        if fits { Ok(()) } else { Err(Damaged) }
-    }
-
-    fn has(&self, name: Name) -> bool {
-        (name.0 as usize) < self.names.len()
-    }
-
     fn name_records(&self, first: usize) -> impl Iterator<Item = Record<'_>> {
-        self.names.since(first).map(|(name, text)| Record::Name(name, Cow::Borrowed(text)))
+        let names = self.names.since(first);
+        names.map(|(name, text)| Record::Name(NameV1 { id: name.0, text: Cow::Borrowed(text) }))
     }
 
     fn class_records(&self, first: usize) -> impl Iterator<Item = Record<'_>> {
-        self.classes.since(first).map(|(class, labels)| Record::Class(class, *labels))
+        let classes = self.classes.since(first);
+        classes.map(|(class, labels)| Record::Labels(LabelsV1::new(class, labels)))
     }
 
     fn total_record(&self, class: Class) -> Option<Record<'_>> {
-        Some(Record::Total(class, Cow::Borrowed(self.totals.total(class)?)))
+        Some(Record::Total(TotalV1::new(class, self.totals.total(class)?)))
     }
 
     fn durations_record(&self, pair: Pair) -> Option<Record<'_>> {
         let durations = self.totals.durations(pair)?;
-        Some(Record::Durations(pair, Cow::Borrowed(&durations.counts), durations.sum))
+        Some(Record::Durations(DurationsV1 {
+            job_type: pair.0.0,
+            policy_type: pair.1.0,
+            bounds: Cow::Borrowed(&BOUNDS),
+            counts: Cow::Borrowed(&durations.counts),
+            sum: durations.sum,
+        }))
     }
 
     fn last_records(&self) -> impl Iterator<Item = Record<'_>> {
         self.lasts.iter().flat_map(|table| {
             let records = table.all_records();
-            records.map(|(key, value)| Record::Last(table.named(), key.into(), Some(value.into())))
+            records.map(|(key, value)| last(table.named(), key, Some(value)))
         })
     }
 
-    fn position_record(&self, written: SystemTime) -> Record<'_> {
+    fn progress_record(&self, written: SystemTime) -> Record<'_> {
         let (origin, written) = (to_ms(self.totals.origin), to_ms(written));
-        Record::Position { position: self.position, origin, written }
+        Record::Progress(ProgressV1::new(self.position, origin, written))
     }
 }
 
-fn put(out: &mut Vec<u8>, record: &Record<'_>) {
-    // Extending a vector cannot fail, and every record can be written.
-    if let Ok(bytes) = postcard::to_stdvec(record) {
-        out.extend(bytes);
-    }
+fn last(named: Named, key: Vec<u8>, value: Option<Vec<u8>>) -> Record<'static> {
+    let (key, value) = (Cow::Owned(key), value.map(Cow::Owned));
+    Record::Last(LastV1 { subject: named.number(), key, value })
 }
 
 pub(super) fn to_ms(time: SystemTime) -> i64 {

@@ -4,8 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use serde::{Deserialize, Serialize};
-
 use super::BACKUP;
 use super::classes::{Class, Reader};
 use super::completion::Outcome;
@@ -14,7 +12,8 @@ use super::names::Name;
 use crate::metric::{Definition, Distribution, Metric, Samples};
 
 /// Upper bounds of the histogram, seconds (those of nbu_exporter).
-const BOUNDS: [f64; 9] = [60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 86400.0];
+pub(super) const BOUNDS: [f64; 9] =
+    [60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 86400.0];
 
 static COMPLETED: Metric<5> = Metric::counter(
     "nbu.jobs.completed",
@@ -66,7 +65,7 @@ pub(super) fn definitions() -> [&'static Definition; 6] {
 }
 
 /// Totals of one class of jobs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Total {
     pub(super) parents: u64,
     pub(super) leaves: u64,
@@ -143,11 +142,16 @@ impl Totals {
         self.by_class.insert(class, total);
     }
 
-    /// Whether the counts have the buckets of today.
-    pub(super) fn restore_durations(&mut self, pair: Pair, durations: Distribution) -> bool {
-        let fits = durations.counts.len() == BOUNDS.len() + 1;
+    /// Takes counts over these bounds back; returns whether they fit to each other.
+    pub(super) fn restore_durations(
+        &mut self,
+        pair: Pair,
+        bounds: &[f64],
+        durations: Distribution,
+    ) -> bool {
+        let fits = durations.counts.len() == bounds.len() + 1 && bounds.is_sorted();
         if fits {
-            self.durations.insert(pair, durations);
+            self.durations.insert(pair, rebucket(bounds, durations));
         }
         fits
     }
@@ -208,6 +212,39 @@ impl Totals {
     }
 }
 
+/// Puts counts over other bounds into today's buckets: each into the one that holds its upper bound.
+fn rebucket(bounds: &[f64], durations: Distribution) -> Distribution {
+    if bounds == BOUNDS {
+        return durations;
+    }
+    let mut all = Distribution { sum: durations.sum, ..Distribution::new(&BOUNDS) };
+    for (bucket, count) in durations.counts.iter().enumerate() {
+        let upper = bounds.get(bucket).copied().unwrap_or(f64::INFINITY);
+        all.counts[BOUNDS.partition_point(|bound| *bound < upper)] += count;
+    }
+    all
+}
+
 fn positive(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histogram_with_other_bounds_goes_on_in_todays_buckets() {
+        let pair = (Name(0), Name(1));
+        let mut totals = Totals::new(SystemTime::UNIX_EPOCH);
+        let counts = vec![1, 2, 4, 8, 16];
+        let durations = Distribution { counts, sum: 77.0 };
+        assert!(totals.restore_durations(pair, &[30.0, 60.0, 100.0, 1e6], durations.clone()));
+        let found = totals.durations(pair).unwrap();
+        assert_eq!(found.counts, [3, 4, 0, 0, 0, 0, 0, 0, 0, 24]);
+        assert_eq!((found.sum, found.count()), (77.0, 31));
+        for bounds in [&[30.0, 60.0][..], &[60.0, 30.0, 100.0, 1e6], &[f64::NAN; 4]] {
+            assert!(!totals.restore_durations(pair, bounds, durations.clone()), "{bounds:?}");
+        }
+    }
 }

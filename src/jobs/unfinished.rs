@@ -1,7 +1,5 @@
 //! Jobs that were seen unfinished, and when they are forgotten.
 
-use serde::{Deserialize, Serialize};
-
 use super::ledger::Ledger;
 use super::live::Live;
 
@@ -12,7 +10,7 @@ const HOUR: i64 = 3_600_000;
 const FORGET: i64 = 7 * 24 * HOUR;
 
 /// A job that is remembered although no key tells of its present state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Known {
     /// Tries up to its last completion, 1 where there was none.
     pub(super) tries: u16,

@@ -93,7 +93,7 @@ fn read(files: &mut SiteFiles, mut ledger: Ledger) -> Result<Option<(Ledger, Res
 /// Returns why a file cannot be used one of whose records cannot.
 pub(super) fn to_open_error(error: RestoreError) -> OpenError {
     match error {
-        RestoreError::Newer(_) => OpenError::Newer(error.to_string()),
+        RestoreError::Newer { .. } => OpenError::Newer(error.to_string()),
         RestoreError::Damaged => OpenError::Damaged(error.to_string()),
     }
 }

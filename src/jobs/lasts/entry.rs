@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-
 use super::last::{Last, raise};
 use crate::jobs::{BACKUP, Completion, Outcome};
 use crate::metric::UNKNOWN;
@@ -21,7 +19,7 @@ pub(super) const MOST_PAIRS: usize = 100;
 const MOST_SPELLINGS: usize = 8;
 
 /// An answer of the server that named no backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lookup {
     /// When it was given, by the server's clock.
     pub(super) at: i64,
@@ -33,12 +31,11 @@ pub(super) struct Lookup {
 type Pair = (Box<str>, Box<str>);
 
 /// What is known of one name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Entry {
     /// The value of the label.
     pub(super) label: Box<str>,
     /// When it came among the others; not for the disk.
-    #[serde(skip)]
     pub(super) order: u64,
     /// Newest end of a BACKUP with status 0.
     pub(super) backup: Option<i64>,

@@ -3,8 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-
 use crate::jobs::{Completion, Outcome};
 
 /// How many consecutive failures are told apart: a bound on memory that keeps the count exact below it,
@@ -13,19 +11,19 @@ pub(super) const MOST_FAILURES: usize = 256;
 
 /// Where a completion stands among others: by the end of the job, and where two ended at once, by its
 /// number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
-    end: i64,
-    job_id: i64,
-    tries: i64,
+    pub(super) end: i64,
+    pub(super) job_id: i64,
+    pub(super) tries: i64,
 }
 
 /// A job without children that did what it should, in part at least.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Done {
-    at: Position,
-    start: Option<i64>,
-    kilobytes: i64,
+    pub(super) at: Position,
+    pub(super) start: Option<i64>,
+    pub(super) kilobytes: i64,
 }
 
 impl Done {
@@ -42,7 +40,7 @@ impl Done {
 }
 
 /// The last jobs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Last {
     /// Newest end of a job with status 0.
     pub(super) success: Option<i64>,
@@ -53,7 +51,7 @@ pub(super) struct Last {
     /// The last one that was done, of those without children.
     pub(super) done: Option<Done>,
     /// Jobs without children that failed after `done`; the newest of them.
-    failures: BTreeSet<Position>,
+    pub(super) failures: BTreeSet<Position>,
 }
 
 impl Last {

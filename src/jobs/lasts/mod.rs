@@ -3,6 +3,7 @@
 //! not depend on it, as long as there is room for all names.
 
 mod entry;
+mod format;
 mod last;
 mod lookup;
 mod metrics;
@@ -14,8 +15,6 @@ mod selection;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use serde::{Deserialize, Serialize};
 
 use super::{Completion, PerName};
 use entry::Entry;
@@ -33,7 +32,7 @@ pub use selection::Selection;
 const OTHER: &str = "other";
 
 /// What names belong to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Named {
     /// Clients, whose names have no case.
     Client,
@@ -42,6 +41,23 @@ pub enum Named {
 }
 
 impl Named {
+    /// Returns its number on disk.
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Self::Client => 0,
+            Self::Policy => 1,
+        }
+    }
+
+    /// Returns the one with this number on disk.
+    pub(super) const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Client),
+            1 => Some(Self::Policy),
+            _ => None,
+        }
+    }
+
     /// The label that holds the name.
     pub const fn label(self) -> &'static str {
         match self {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Lasts;
 use super::entry::Entry;
+use super::{Lasts, format};
 
 /// A key, and what belongs there; `None` where it is to be removed.
 type Change = (Vec<u8>, Option<Vec<u8>>);
@@ -89,7 +89,7 @@ impl Lasts {
         }
         let key = key.split_first().filter(|(kind, _)| **kind == NAME).ok_or(Unreadable)?.1;
         let key = std::str::from_utf8(key).map_err(|_| Unreadable)?;
-        let saved: Entry = postcard::from_bytes(value).map_err(|_| Unreadable)?;
+        let saved = format::decode(value).ok_or(Unreadable)?;
         let admitted = self.selection.admits_key(key);
         let place = if admitted { self.entry(key, &saved.label) } else { None };
         match place {
@@ -117,7 +117,7 @@ fn key_of(name: &str) -> Vec<u8> {
 }
 
 fn encoded(key: &str, entry: &Entry) -> Option<(Vec<u8>, Vec<u8>)> {
-    Some((key_of(key), postcard::to_allocvec(entry).ok()?))
+    Some((key_of(key), format::encode(entry)?))
 }
 
 #[cfg(test)]

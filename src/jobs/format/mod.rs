@@ -1,0 +1,135 @@
+//! Records on disk. Each has a kind, a version of that kind, and a length, so that one that is not known is told
+//! from one that is damaged (docs/adr/0011-state.md).
+
+mod v1;
+
+use serde::{Deserialize, Serialize};
+
+use super::record::RestoreError;
+
+pub(super) use v1::{
+    DurationsV1, JobV1, LabelsV1, LastV1, NameV1, ProgressV1, TotalV1, UnfinishedV1,
+};
+
+/// A reader that does not know a kind from here on, or its version, may pass it over.
+const OPTIONAL: u8 = 128;
+
+/// A record of the present versions: older ones are converted when they are read.
+#[derive(Debug)]
+pub(super) enum Record<'a> {
+    Progress(ProgressV1),
+    Name(NameV1<'a>),
+    Labels(LabelsV1),
+    Job(JobV1),
+    /// A job that is no longer remembered.
+    JobGone(i64),
+    Unfinished(UnfinishedV1),
+    /// A job that is no longer known as unfinished.
+    UnfinishedGone(i64),
+    Total(TotalV1),
+    Durations(DurationsV1<'a>),
+    Last(LastV1<'a>),
+}
+
+impl<'a> Record<'a> {
+    /// Adds the record to a transaction. The numbers of kinds are never used again.
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Progress(body) => put(out, 1, 1, body),
+            Self::Name(body) => put(out, 2, 1, body),
+            Self::Labels(body) => put(out, 3, 1, body),
+            Self::Job(body) => put(out, 4, 1, body),
+            Self::JobGone(id) => put(out, 5, 1, id),
+            Self::Unfinished(body) => put(out, 6, 1, body),
+            Self::UnfinishedGone(id) => put(out, 7, 1, id),
+            Self::Total(body) => put(out, 8, 1, body),
+            Self::Durations(body) => put(out, 9, 1, body),
+            Self::Last(body) => put(out, 10, 1, body),
+        }
+    }
+
+    /// Takes the next record off `bytes`; `None` if it may be passed over.
+    ///
+    /// # Errors
+    ///
+    /// If it is no record, or one that must be understood and is not known.
+    pub(super) fn next(bytes: &mut &'a [u8]) -> Result<Option<Self>, RestoreError> {
+        let ((kind, version, length), rest) =
+            postcard::take_from_bytes::<(u8, u8, u32)>(bytes).map_err(|_| RestoreError::Damaged)?;
+        let length = usize::try_from(length).map_err(|_| RestoreError::Damaged)?;
+        let (body, rest) = rest.split_at_checked(length).ok_or(RestoreError::Damaged)?;
+        *bytes = rest;
+        Ok(Some(match (kind, version) {
+            (1, 1) => Self::Progress(decode(body)?),
+            (2, 1) => Self::Name(decode(body)?),
+            (3, 1) => Self::Labels(decode(body)?),
+            (4, 1) => Self::Job(decode(body)?),
+            (5, 1) => Self::JobGone(decode(body)?),
+            (6, 1) => Self::Unfinished(decode(body)?),
+            (7, 1) => Self::UnfinishedGone(decode(body)?),
+            (8, 1) => Self::Total(decode(body)?),
+            (9, 1) => Self::Durations(decode(body)?),
+            (10, 1) => Self::Last(decode(body)?),
+            (OPTIONAL.., _) => return Ok(None),
+            _ => return Err(RestoreError::Newer { kind, version }),
+        }))
+    }
+}
+
+fn put<T: Serialize>(out: &mut Vec<u8>, kind: u8, version: u8, body: &T) {
+    // Extending a vector cannot fail, and every record can be written.
+    if let Ok(body) = postcard::to_stdvec(body)
+        && let Ok(length) = u32::try_from(body.len())
+        && let Ok(head) = postcard::to_stdvec(&(kind, version, length))
+    {
+        out.extend(head);
+        out.extend(body);
+    }
+}
+
+fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, RestoreError> {
+    let (body, rest) = postcard::take_from_bytes(body).map_err(|_| RestoreError::Damaged)?;
+    if rest.is_empty() { Ok(body) } else { Err(RestoreError::Damaged) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(mut bytes: &[u8]) -> Result<Vec<i64>, RestoreError> {
+        let mut ids = Vec::new();
+        while !bytes.is_empty() {
+            if let Some(Record::JobGone(id)) = Record::next(&mut bytes)? {
+                ids.push(id);
+            }
+        }
+        Ok(ids)
+    }
+
+    #[test]
+    fn unknown_kind_is_refused_unless_it_is_optional() {
+        let mut bytes = Vec::new();
+        Record::JobGone(7).put(&mut bytes);
+        put(&mut bytes, OPTIONAL, 3, &"news");
+        put(&mut bytes, u8::MAX, 1, &[1_u64, 2]);
+        Record::JobGone(8).put(&mut bytes);
+        assert_eq!(read(&bytes), Ok(vec![7, 8]));
+        for (kind, version) in [(11, 1), (127, 1), (0, 1), (1, 2), (5, 0)] {
+            let mut newer = bytes.clone();
+            put(&mut newer, kind, version, &1_i64);
+            assert_eq!(read(&newer), Err(RestoreError::Newer { kind, version }));
+        }
+    }
+
+    #[test]
+    fn record_cut_or_with_more_bytes_is_damaged() {
+        let mut bytes = Vec::new();
+        Record::JobGone(7_000_000).put(&mut bytes);
+        for length in 1..bytes.len() {
+            assert_eq!(read(&bytes[..length]), Err(RestoreError::Damaged), "{length}");
+        }
+        let mut longer = Vec::new();
+        put(&mut longer, 5, 1, &(7_i64, 8_i64));
+        assert_eq!(read(&longer), Err(RestoreError::Damaged));
+    }
+}

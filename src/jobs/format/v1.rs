@@ -1,0 +1,252 @@
+//! Version 1 of each kind of record. A struct that was released never changes: a new field is a new version,
+//! with a struct of its own. Numbers of names and labels refer to records before.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::jobs::classes::{Class, Labels};
+use crate::jobs::keys::Job;
+use crate::jobs::ledger::{Position, Span};
+use crate::jobs::names::Name;
+use crate::jobs::totals::Total;
+use crate::jobs::unfinished::Known;
+
+/// The progress of the ledger; times are the server's, Unix ms, unless it says otherwise.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct ProgressV1 {
+    now: i64,
+    began: i64,
+    watermark: i64,
+    by_end_since: Option<i64>,
+    current_at: Option<i64>,
+    horizon: i64,
+    late: Option<SpanV1>,
+    in_force: Option<i64>,
+    highest_id: Option<i64>,
+    gap: i64,
+    gap_until: i64,
+    outage: Option<SpanV1>,
+    /// The beginning of the totals, by our clock.
+    pub(in crate::jobs) origin: i64,
+    /// The time of the save, by our clock.
+    pub(in crate::jobs) written: i64,
+}
+
+/// A span of time, Unix ms.
+#[derive(Debug, Serialize, Deserialize)]
+struct SpanV1 {
+    from: i64,
+    to: i64,
+}
+
+/// A name and its number.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct NameV1<'a> {
+    pub(in crate::jobs) id: u32,
+    #[serde(borrow)]
+    pub(in crate::jobs) text: Cow<'a, str>,
+}
+
+/// A combination of labels and its number.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct LabelsV1 {
+    id: u32,
+    job_type: u32,
+    policy_type: u32,
+    status: Option<i64>,
+}
+
+/// A job that ended.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct JobV1 {
+    id: i64,
+    start: i64,
+    end: i64,
+    kilobytes: i64,
+    files: i64,
+    dedup: f64,
+    tries: u16,
+    labels: u32,
+    client: u32,
+    policy: u32,
+    leaf: bool,
+    resumed: bool,
+}
+
+/// A job of which no key tells its present state.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct UnfinishedV1 {
+    id: i64,
+    tries: u16,
+    seen: i64,
+    ended: bool,
+}
+
+/// The totals of a combination of labels.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct TotalV1 {
+    labels: u32,
+    parents: u64,
+    leaves: u64,
+    kilobytes: u64,
+    files: u64,
+    retries: u64,
+    parent_seen: bool,
+    leaf_seen: bool,
+}
+
+/// A histogram of durations, with its upper bounds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct DurationsV1<'a> {
+    pub(in crate::jobs) job_type: u32,
+    pub(in crate::jobs) policy_type: u32,
+    pub(in crate::jobs) bounds: Cow<'a, [f64]>,
+    pub(in crate::jobs) counts: Cow<'a, [u64]>,
+    pub(in crate::jobs) sum: f64,
+}
+
+/// The last jobs of a client (0) or a policy (1), as the table of names encodes them; none once they are
+/// forgotten.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct LastV1<'a> {
+    pub(in crate::jobs) subject: u8,
+    pub(in crate::jobs) key: Cow<'a, [u8]>,
+    pub(in crate::jobs) value: Option<Cow<'a, [u8]>>,
+}
+
+impl ProgressV1 {
+    pub(in crate::jobs) fn new(position: Position, origin: i64, written: i64) -> Self {
+        Self {
+            now: position.now,
+            began: position.began,
+            watermark: position.watermark,
+            by_end_since: position.by_end_since,
+            current_at: position.current_at,
+            horizon: position.horizon,
+            late: position.late.map(SpanV1::from),
+            in_force: position.in_force,
+            highest_id: position.highest_id,
+            gap: position.gap,
+            gap_until: position.gap_until,
+            outage: position.outage.map(SpanV1::from),
+            origin,
+            written,
+        }
+    }
+
+    pub(in crate::jobs) fn position(&self) -> Position {
+        let span = |span: &SpanV1| Span { from: span.from, to: span.to };
+        Position {
+            now: self.now,
+            began: self.began,
+            watermark: self.watermark,
+            by_end_since: self.by_end_since,
+            current_at: self.current_at,
+            horizon: self.horizon,
+            // A start takes a look for late rows whenever the last one was.
+            late_at: None,
+            late: self.late.as_ref().map(span),
+            in_force: self.in_force,
+            highest_id: self.highest_id,
+            gap: self.gap,
+            gap_until: self.gap_until,
+            outage: self.outage.as_ref().map(span),
+        }
+    }
+}
+
+impl From<Span> for SpanV1 {
+    fn from(Span { from, to }: Span) -> Self {
+        Self { from, to }
+    }
+}
+
+impl LabelsV1 {
+    pub(in crate::jobs) fn new(class: Class, labels: &Labels) -> Self {
+        let Labels { job_type, policy_type, status } = *labels;
+        Self { id: class.0, job_type: job_type.0, policy_type: policy_type.0, status }
+    }
+
+    pub(in crate::jobs) fn labels(&self) -> (Class, Labels) {
+        let (job_type, policy_type) = (Name(self.job_type), Name(self.policy_type));
+        (Class(self.id), Labels { job_type, policy_type, status: self.status })
+    }
+}
+
+impl From<&Job> for JobV1 {
+    fn from(job: &Job) -> Self {
+        Self {
+            id: job.id,
+            start: job.start,
+            end: job.end,
+            kilobytes: job.kilobytes,
+            files: job.files,
+            dedup: job.dedup,
+            tries: job.tries,
+            labels: job.class.0,
+            client: job.client.0,
+            policy: job.policy.0,
+            leaf: job.leaf,
+            resumed: job.resumed,
+        }
+    }
+}
+
+impl From<JobV1> for Job {
+    fn from(job: JobV1) -> Self {
+        Self {
+            id: job.id,
+            start: job.start,
+            end: job.end,
+            kilobytes: job.kilobytes,
+            files: job.files,
+            dedup: job.dedup,
+            tries: job.tries,
+            class: Class(job.labels),
+            client: Name(job.client),
+            policy: Name(job.policy),
+            leaf: job.leaf,
+            resumed: job.resumed,
+        }
+    }
+}
+
+impl UnfinishedV1 {
+    pub(in crate::jobs) fn new(id: i64, known: &Known) -> Self {
+        let Known { tries, seen, ended } = *known;
+        Self { id, tries, seen, ended }
+    }
+
+    pub(in crate::jobs) fn known(&self) -> (i64, Known) {
+        (self.id, Known { tries: self.tries, seen: self.seen, ended: self.ended })
+    }
+}
+
+impl TotalV1 {
+    pub(in crate::jobs) fn new(class: Class, total: &Total) -> Self {
+        Self {
+            labels: class.0,
+            parents: total.parents,
+            leaves: total.leaves,
+            kilobytes: total.kilobytes,
+            files: total.files,
+            retries: total.retries,
+            parent_seen: total.parent_seen,
+            leaf_seen: total.leaf_seen,
+        }
+    }
+
+    pub(in crate::jobs) fn total(&self) -> (Class, Total) {
+        let total = Total {
+            parents: self.parents,
+            leaves: self.leaves,
+            kilobytes: self.kilobytes,
+            files: self.files,
+            retries: self.retries,
+            parent_seen: self.parent_seen,
+            leaf_seen: self.leaf_seen,
+        };
+        (Class(self.labels), total)
+    }
+}

@@ -1,0 +1,137 @@
+//! The last jobs of a name on disk. The structs here are the format (docs/adr/0011-state.md); those in memory
+//! may change as they like.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::{Entry, Lookup};
+use super::last::{Done, Last, Position};
+
+#[derive(Debug, Serialize, Deserialize)]
+struct EntryV1<'a> {
+    #[serde(borrow)]
+    label: Cow<'a, str>,
+    backup: Option<i64>,
+    lookup: Option<LookupV1>,
+    spellings: Vec<Cow<'a, str>>,
+    /// By job type.
+    types: Vec<(Cow<'a, str>, LastV1)>,
+    /// Policy, job type and newest success.
+    pairs: Vec<(Cow<'a, str>, Cow<'a, str>, i64)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct LookupV1 {
+    at: i64,
+    none: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct LastV1 {
+    success: Option<i64>,
+    failure: Option<i64>,
+    ended: Option<(PlaceV1, Option<i64>)>,
+    done: Option<DoneV1>,
+    failures: Vec<PlaceV1>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct DoneV1 {
+    at: PlaceV1,
+    start: Option<i64>,
+    kilobytes: i64,
+}
+
+/// The place of a completion among others.
+#[derive(Debug, Serialize, Deserialize)]
+struct PlaceV1 {
+    end: i64,
+    job_id: i64,
+    tries: i64,
+}
+
+/// Returns the bytes of an entry; none if it cannot be encoded, which does not happen.
+pub(super) fn encode(entry: &Entry) -> Option<Vec<u8>> {
+    let body = EntryV1 {
+        label: Cow::Borrowed(&entry.label),
+        backup: entry.backup,
+        lookup: entry.lookup.map(|Lookup { at, none }| LookupV1 { at, none }),
+        spellings: entry.spellings.iter().map(|name| Cow::Borrowed(&**name)).collect(),
+        types: entry
+            .types
+            .iter()
+            .map(|(name, last)| (Cow::Borrowed(&**name), last.into()))
+            .collect(),
+        pairs: entry
+            .pairs
+            .iter()
+            .map(|((policy, job_type), end)| {
+                (Cow::Borrowed(&**policy), Cow::Borrowed(&**job_type), *end)
+            })
+            .collect(),
+    };
+    postcard::to_allocvec(&body).ok()
+}
+
+/// Returns the entry of such bytes, without its place among others.
+pub(super) fn decode(body: &[u8]) -> Option<Entry> {
+    let (body, rest) = postcard::take_from_bytes::<EntryV1<'_>>(body).ok()?;
+    rest.is_empty().then(|| Entry {
+        label: body.label.into(),
+        order: 0,
+        backup: body.backup,
+        lookup: body.lookup.map(|LookupV1 { at, none }| Lookup { at, none }),
+        spellings: body.spellings.into_iter().map(Into::into).collect(),
+        types: body.types.into_iter().map(|(name, last)| (name.into(), last.into())).collect(),
+        pairs: body
+            .pairs
+            .into_iter()
+            .map(|(policy, job_type, end)| ((policy.into(), job_type.into()), end))
+            .collect(),
+    })
+}
+
+impl From<&Last> for LastV1 {
+    fn from(last: &Last) -> Self {
+        Self {
+            success: last.success,
+            failure: last.failure,
+            ended: last.ended.map(|(at, status)| (at.into(), status)),
+            done: last.done.map(|Done { at, start, kilobytes }| DoneV1 {
+                at: at.into(),
+                start,
+                kilobytes,
+            }),
+            failures: last.failures.iter().map(|at| (*at).into()).collect(),
+        }
+    }
+}
+
+impl From<LastV1> for Last {
+    fn from(last: LastV1) -> Self {
+        Self {
+            success: last.success,
+            failure: last.failure,
+            ended: last.ended.map(|(at, status)| (at.into(), status)),
+            done: last.done.map(|DoneV1 { at, start, kilobytes }| Done {
+                at: at.into(),
+                start,
+                kilobytes,
+            }),
+            failures: last.failures.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Position> for PlaceV1 {
+    fn from(Position { end, job_id, tries }: Position) -> Self {
+        Self { end, job_id, tries }
+    }
+}
+
+impl From<PlaceV1> for Position {
+    fn from(PlaceV1 { end, job_id, tries }: PlaceV1) -> Self {
+        Self { end, job_id, tries }
+    }
+}

@@ -1,0 +1,120 @@
+//! A ledger from its records.
+
+use super::format::{DurationsV1, LastV1, NameV1, Record};
+use super::lasts::Named;
+use super::ledger::Ledger;
+use super::names::Name;
+use super::record::RestoreError::{self, Damaged};
+use super::record::from_ms;
+use crate::metric::Distribution;
+
+impl Ledger {
+    /// Takes the records of a part or a transaction in.
+    ///
+    /// # Errors
+    ///
+    /// If they are none, refer to what is not there, or a newer version of the agent wrote them.
+    pub fn restore(&mut self, mut bytes: &[u8]) -> Result<(), RestoreError> {
+        while !bytes.is_empty() {
+            if let Some(record) = Record::next(&mut bytes)?
+                && !self.restore_record(record)
+            {
+                return Err(Damaged);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that all records were taken in.
+    ///
+    /// # Errors
+    ///
+    /// If the progress is missing.
+    pub fn restored(&mut self) -> Result<(), RestoreError> {
+        if self.written.is_none() {
+            return Err(Damaged);
+        }
+        self.refold();
+        self.hand_over_all();
+        self.saved();
+        self.advance_last_results(self.position.now, true);
+        // Those that these rules select newly learn of the window, as after a reload.
+        self.refill_lasts();
+        Ok(())
+    }
+
+    /// Takes a record in; returns whether it fits to those before it.
+    fn restore_record(&mut self, record: Record<'_>) -> bool {
+        match record {
+            Record::Name(NameV1 { id, text }) => self.names.intern(&text) == Name(id),
+            Record::Labels(labels) => {
+                let (class, labels) = labels.labels();
+                self.has(labels.job_type)
+                    && self.has(labels.policy_type)
+                    && self.classes.intern(labels) == class
+            }
+            Record::Job(job) => {
+                let job = super::keys::Job::from(job);
+                let fits = self.classes.get(job.class).is_some()
+                    && self.has(job.client)
+                    && self.has(job.policy);
+                if fits {
+                    self.keys.insert(job);
+                }
+                fits
+            }
+            Record::JobGone(id) => {
+                self.keys.remove(id);
+                true
+            }
+            Record::Unfinished(unfinished) => {
+                let (id, known) = unfinished.known();
+                self.known.insert(id, known);
+                true
+            }
+            Record::UnfinishedGone(id) => {
+                self.known.remove(&id);
+                true
+            }
+            Record::Total(total) => {
+                let (class, total) = total.total();
+                self.totals.restore_total(class, total);
+                self.classes.get(class).is_some()
+            }
+            Record::Durations(durations) => self.restore_durations(durations),
+            Record::Last(last) => self.restore_last(&last),
+            Record::Progress(progress) => {
+                self.position = progress.position();
+                self.totals.origin = from_ms(progress.origin);
+                self.written = Some(from_ms(progress.written));
+                true
+            }
+        }
+    }
+
+    fn restore_durations(&mut self, durations: DurationsV1<'_>) -> bool {
+        let DurationsV1 { job_type, policy_type, bounds, counts, sum } = durations;
+        let pair = (Name(job_type), Name(policy_type));
+        let counted = Distribution { counts: counts.into_owned(), sum };
+        self.has(pair.0)
+            && self.has(pair.1)
+            && self.totals.restore_durations(pair, &bounds, counted)
+    }
+
+    fn restore_last(&mut self, last: &LastV1<'_>) -> bool {
+        let Some(named) = Named::from_number(last.subject) else { return false };
+        match (self.lasts_mut(named), &last.value) {
+            // Of a table that is switched off nothing is kept.
+            (None, _) => true,
+            (Some(table), Some(value)) => table.restore(&last.key, value).is_ok(),
+            (Some(table), None) => {
+                table.forget(&last.key);
+                true
+            }
+        }
+    }
+
+    fn has(&self, name: Name) -> bool {
+        (name.0 as usize) < self.names.len()
+    }
+}
