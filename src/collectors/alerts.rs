@@ -54,19 +54,18 @@ struct Alerts;
 #[async_trait]
 impl Collector for Alerts {
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
-        let (mut counts, mut seen, mut unreadable) = (Counts::default(), Seen::default(), 0);
+        let (mut counts, mut seen) = (Counts::default(), Seen::default());
         for severity in SEVERITIES {
             counts.expect([severity, CATEGORY]);
         }
         let mut walk = session.offset_walk(&ALERTS, &Query::all());
         while let Some(page) = walk.next_page::<AlertRow<'_>>().await? {
-            unreadable += page.unreadable;
             for alert in page.rows.iter().filter(|alert| seen.is_new(&alert.id)) {
                 counts.add([label(&alert.severity), label(&alert.category)]);
             }
         }
         let mut samples = Samples::new();
         counts.record(&ALERTS_COUNT, &mut samples);
-        Ok(Collected::whole(samples, unreadable))
+        Ok(Collected::whole(samples))
     }
 }

@@ -1,13 +1,16 @@
 //! Images in the catalogue, counted by what is known of malware and anomalies in them (contract,
 //! sections 2.4 and 8). A count is the total of a filtered page of one row.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use serde::de::IgnoredAny;
 
-use super::{Cadence, Collected, Collector, Row};
+use super::{Cadence, Collected, Collector, Part, Row};
 use crate::metric::{Definition, Metric, Samples, UNKNOWN};
-use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
+use crate::netbackup::wire::Id;
+use crate::netbackup::{ApiVersion, Error, ErrorKind, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
     name: "catalog",
@@ -16,7 +19,7 @@ pub(super) const ROW: Row = Row {
     core: false,
     metrics,
     enabled: |config| config.catalog,
-    build: |_| Box::new(Catalog),
+    build: |_| Box::new(Catalog::default()),
     same: |_, _| true,
 };
 
@@ -106,46 +109,134 @@ impl Dialect {
 /// A series to be: malware status, anomaly status, and the count, if the server told it.
 type Cell = (&'static str, &'static str, Option<i64>);
 
-struct Catalog;
+#[derive(Default)]
+struct Catalog {
+    /// Filters that the server does not take, each logged once.
+    refused: BTreeSet<String>,
+}
+
+/// What was told of one malware status, and what was refused.
+#[derive(Default)]
+struct Told {
+    cells: Vec<Cell>,
+    refusals: Vec<(String, Error)>,
+}
 
 #[async_trait]
 impl Collector for Catalog {
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
         let dialect = Dialect::of(session.version().await?);
-        let statuses: Vec<_> =
-            dialect.malware.iter().map(|status| of_malware(session, &dialect, *status)).collect();
-        let cells: Vec<Vec<Cell>> =
-            stream::iter(statuses).buffered(CONCURRENCY).try_collect().await?;
-        let (mut samples, mut untold) = (Samples::new(), 0);
-        for (malware, anomaly, count) in cells.into_iter().flatten() {
-            match count {
-                Some(count) => samples.record(&IMAGES_COUNT, [malware, anomaly], count as f64),
-                None => untold += 1,
+        let statuses: Vec<_> = dialect
+            .malware
+            .iter()
+            .map(|status| async { (status.0, of_malware(session, &dialect, *status).await) })
+            .collect();
+        let mut answers = stream::iter(statuses).buffered(CONCURRENCY);
+        let (mut parts, mut refusals) = (Vec::new(), Vec::new());
+        while let Some((malware, told)) = answers.next().await {
+            match told {
+                Ok(told) => {
+                    refusals.extend(told.refusals);
+                    parts.push((malware, Part::Fresh(samples(session, told.cells))));
+                }
+                Err(error) if concerns_all(error.kind()) => return Err(error),
+                Err(error) => parts.push((malware, Part::Failed(error))),
             }
         }
-        Ok(Collected::whole(samples, untold))
+        drop(answers);
+        let is_told = |(_, part): &(_, Part)| matches!(part, Part::Fresh(all) if !all.is_empty());
+        if !parts.iter().any(is_told) {
+            // Nothing at all: the first reason is the reason.
+            let failed = parts.into_iter().find_map(|(_, part)| match part {
+                Part::Failed(error) => Some(error),
+                _ => None,
+            });
+            let refused = refusals.into_iter().next().map(|(_, error)| error);
+            return failed.or(refused).map_or_else(|| Ok(Collected::default()), Err);
+        }
+        for (filter, error) in refusals {
+            self.note_refusal(session.client().site(), filter, &error);
+        }
+        Ok(Collected { parts, permitted: Some(true), unfinished: false })
     }
 }
 
-/// The counts of one malware status. Where it has no image at all, no anomaly status is asked for.
-async fn of_malware(
-    session: &Session,
-    dialect: &Dialect,
-    malware: Status,
-) -> Result<Vec<Cell>, Error> {
-    let total = count(session, dialect.filter(malware, None)).await?;
-    if dialect.anomalies.is_empty() {
-        return Ok(vec![(malware.0, UNKNOWN, total)]);
+impl Catalog {
+    fn note_refusal(&mut self, site: &str, filter: String, error: &Error) {
+        if !self.refused.contains(&filter) {
+            tracing::warn!(site, filter, %error, "the server does not count images by this status: it has no series");
+            self.refused.insert(filter);
+        }
     }
-    let mut cells = Vec::with_capacity(dialect.anomalies.len());
+}
+
+/// Returns true if other counts would fare no better.
+const fn concerns_all(kind: ErrorKind) -> bool {
+    !matches!(
+        kind,
+        ErrorKind::BadRequest
+            | ErrorKind::ServerError
+            | ErrorKind::Busy
+            | ErrorKind::RateLimited
+            | ErrorKind::Gateway
+            | ErrorKind::Timeout
+            | ErrorKind::Body
+            | ErrorKind::Paging
+    )
+}
+
+fn samples(session: &Session, cells: Vec<Cell>) -> Samples {
+    let mut samples = Samples::new();
+    for (malware, anomaly, count) in cells {
+        match count {
+            Some(count) => samples.record(&IMAGES_COUNT, [malware, anomaly], count as f64),
+            None => session.note_unreadable(
+                &IMAGES,
+                &Id::Text(format!("{malware} {anomaly}").into()),
+                "meta.pagination.count: missing",
+            ),
+        }
+    }
+    samples
+}
+
+/// Returns the counts of one malware status. Where it has no image at all, no anomaly status is asked
+/// for; one that the server does not know costs itself only.
+async fn of_malware(session: &Session, dialect: &Dialect, malware: Status) -> Result<Told, Error> {
+    let mut told = Told::default();
+    let Some(total) = told.ask(session, dialect.filter(malware, None)).await? else {
+        return Ok(told);
+    };
+    if dialect.anomalies.is_empty() {
+        told.cells.push((malware.0, UNKNOWN, total));
+        return Ok(told);
+    }
     for anomaly in dialect.anomalies {
         let found = match total {
-            Some(0) => total,
-            _ => count(session, dialect.filter(malware, Some(*anomaly))).await?,
+            Some(0) => Some(total),
+            _ => told.ask(session, dialect.filter(malware, Some(*anomaly))).await?,
         };
-        cells.push((malware.0, anomaly.0, found));
+        told.cells.extend(found.map(|count| (malware.0, anomaly.0, count)));
     }
-    Ok(cells)
+    Ok(told)
+}
+
+impl Told {
+    /// Returns the count of a filter; `None` where the server does not take the filter.
+    async fn ask(
+        &mut self,
+        session: &Session,
+        filter: String,
+    ) -> Result<Option<Option<i64>>, Error> {
+        match count(session, filter.clone()).await {
+            Ok(count) => Ok(Some(count)),
+            Err(error) if error.kind() == ErrorKind::BadRequest => {
+                self.refusals.push((filter, error));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// How many images a filter selects; `None` where the answer does not say.

@@ -56,20 +56,21 @@ struct DiskPools;
 #[async_trait]
 impl Collector for DiskPools {
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
-        let (mut counts, mut seen, mut unreadable) = (Counts::default(), Seen::default(), 0);
+        let (mut counts, mut seen) = (Counts::default(), Seen::default());
         let mut walk = session.offset_walk(&DISK_POOLS, &Query::all());
         while let Some(page) = walk.next_page::<PoolRow<'_>>().await? {
-            unreadable += page.unreadable;
             for pool in page.rows.iter().filter(|pool| seen.is_new(&pool.id)) {
                 match pool.name.as_deref().filter(|name| !name.is_empty()) {
                     Some(name) => fold(name, pool, &mut counts),
-                    None => unreadable += 1,
+                    None => {
+                        session.note_unreadable(&DISK_POOLS, &pool.id, "attributes.name: missing")
+                    }
                 }
             }
         }
         let mut samples = Samples::new();
         counts.record(&VOLUME_COUNT, &mut samples);
-        Ok(Collected::whole(samples, unreadable))
+        Ok(Collected::whole(samples))
     }
 }
 

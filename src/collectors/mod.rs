@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use serde::de::IgnoredAny;
 
 use crate::metric::{Definition, Samples};
 use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
@@ -146,7 +147,7 @@ pub trait Collector: Send {
         session: &Session,
         resource: &'static Resource,
     ) -> Result<Option<bool>, Error> {
-        session.get(resource, &Query::all().limited(1)).await?;
+        session.get(resource, &Query::all().limited(1)).await?.list::<IgnoredAny>()?;
         Ok(Some(true))
     }
 }
@@ -156,8 +157,6 @@ pub trait Collector: Send {
 pub struct Collected {
     /// Samples by part. Parts fail, age and vanish separately; one that a run does not name is gone.
     pub parts: Vec<(&'static str, Part)>,
-    /// Records that could not be read and were skipped.
-    pub unreadable: u64,
     /// Whether the role of the key may see the resource; unknown where the API does not tell.
     pub permitted: Option<bool>,
     /// There is more to read than one run should take: it goes on with another one at once.
@@ -179,10 +178,9 @@ pub enum Part {
 
 impl Collected {
     /// A run with one part.
-    pub fn whole(samples: Samples, unreadable: usize) -> Self {
+    pub fn whole(samples: Samples) -> Self {
         Self {
             parts: vec![("all", Part::Fresh(samples))],
-            unreadable: unreadable as u64,
             permitted: Some(true),
             unfinished: false,
         }

@@ -134,18 +134,20 @@ struct Storage;
 impl Collector for Storage {
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
         let mut samples = Samples::new();
-        let mut unreadable = 0;
         let mut walk = session.offset_walk(&STORAGE_UNITS, &Query::all());
         while let Some(page) = walk.next_page::<StorageUnit<'_>>().await? {
-            unreadable += page.unreadable;
             for unit in &page.rows {
                 match unit.name.as_deref().filter(|name| !name.is_empty()) {
                     Some(name) => fold(name, unit, &mut samples),
-                    None => unreadable += 1,
+                    None => session.note_unreadable(
+                        &STORAGE_UNITS,
+                        &unit.id,
+                        "attributes.name: missing",
+                    ),
                 }
             }
         }
-        Ok(Collected::whole(samples, unreadable))
+        Ok(Collected::whole(samples))
     }
 }
 

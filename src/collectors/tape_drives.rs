@@ -71,21 +71,20 @@ struct TapeDrives;
 #[async_trait]
 impl Collector for TapeDrives {
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
-        let (mut samples, mut counts, mut unreadable) = (Samples::new(), Counts::default(), 0);
+        let (mut samples, mut counts) = (Samples::new(), Counts::default());
         let mut walk = session.offset_walk(&DRIVES, &Query::all());
         while let Some(page) = walk.next_page::<DriveRow<'_>>().await? {
-            unreadable += page.unreadable;
             for drive in &page.rows {
                 let name = drive.id.to_string();
                 if name.is_empty() {
-                    unreadable += 1;
+                    session.note_unreadable(&DRIVES, &drive.id, "id: missing");
                 } else {
                     fold(&name, drive, &mut counts, &mut samples);
                 }
             }
         }
         counts.record(&DRIVES_COUNT, &mut samples);
-        Ok(Collected::whole(samples, unreadable))
+        Ok(Collected::whole(samples))
     }
 }
 

@@ -67,11 +67,10 @@ impl Collector for TapeMedia {
     }
 
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
-        let (mut counts, mut seen, mut unreadable) = (self.known.clone(), Seen::default(), 0);
+        let (mut counts, mut seen) = (self.known.clone(), Seen::default());
         counts.reset();
         let mut walk = session.cursor_walk(&TAPE_MEDIA, &Query::all());
         while let Some(page) = walk.next_page::<TapeRow<'_>>().await? {
-            unreadable += page.unreadable;
             for tape in page.rows.iter().filter(|tape| seen.is_new(&tape.id)) {
                 let robot = tape.robot.as_ref().and_then(|robot| robot.robot_type.clone());
                 counts.add([label(&tape.volume_pool), label(&tape.media_type), label(&robot)]);
@@ -80,6 +79,6 @@ impl Collector for TapeMedia {
         let mut samples = Samples::new();
         counts.record(&MEDIA_COUNT, &mut samples);
         self.known = counts;
-        Ok(Collected::whole(samples, unreadable))
+        Ok(Collected::whole(samples))
     }
 }

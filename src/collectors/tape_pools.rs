@@ -56,10 +56,9 @@ impl Collector for TapePools {
     }
 
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
-        let (mut samples, mut unreadable) = (Samples::new(), 0);
+        let mut samples = Samples::new();
         let mut walk = session.cursor_walk(&VOLUME_POOLS, &Query::all());
         while let Some(page) = walk.next_page::<PoolRow<'_>>().await? {
-            unreadable += page.unreadable;
             for pool in &page.rows {
                 let name = pool.volume_pool_name.as_deref().filter(|name| !name.is_empty());
                 let tapes = pool.partially_full_media.filter(|tapes| *tapes >= 0);
@@ -69,10 +68,14 @@ impl Collector for TapePools {
                         samples.record(&PARTIALLY_FULL, labels, tapes as f64);
                     }
                     (Some(_), None) => {}
-                    (None, _) => unreadable += 1,
+                    (None, _) => session.note_unreadable(
+                        &VOLUME_POOLS,
+                        &pool.id,
+                        "attributes.volumePoolName: missing",
+                    ),
                 }
             }
         }
-        Ok(Collected::whole(samples, unreadable))
+        Ok(Collected::whole(samples))
     }
 }

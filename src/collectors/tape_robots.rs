@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::{Cadence, Collected, Collector, Row};
 use crate::metric::{Definition, Metric, Samples};
+use crate::netbackup::lenient;
 use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
@@ -29,11 +29,11 @@ static ROBOT_HOSTS: Resource = Resource {
     max_limit: 0,
 };
 
-/// Its records have an id, the host's name, and no attributes.
+/// A record: it has an id, the host's name, and no attributes.
 #[derive(Deserialize)]
-struct Hosts {
-    #[serde(default)]
-    data: Option<Vec<Value>>,
+struct Host {
+    #[serde(deserialize_with = "lenient::required_text")]
+    id: String,
 }
 
 static HOSTS: Metric<0> = Metric::gauge(
@@ -53,17 +53,10 @@ impl Collector for TapeRobots {
 
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
         let body = session.get(&ROBOT_HOSTS, &Query::all()).await?;
-        let hosts = body.read::<Hosts>()?.data.unwrap_or_default();
-        let mut unreadable = 0;
-        let mut names = BTreeSet::new();
-        for host in &hosts {
-            match host["id"].as_str().filter(|name| !name.is_empty()) {
-                Some(name) => _ = names.insert(name),
-                None => unreadable += 1,
-            }
-        }
+        let hosts = body.list::<Host>()?;
+        let names: BTreeSet<&str> = hosts.iter().map(|host| host.id.as_str()).collect();
         let mut samples = Samples::new();
         samples.record(&HOSTS, [], names.len() as f64);
-        Ok(Collected::whole(samples, unreadable))
+        Ok(Collected::whole(samples))
     }
 }

@@ -16,7 +16,10 @@ use super::ping::Ping;
 use super::resource::Resource;
 use super::session::Session;
 use super::stats::{RequestObserver, Stats, StatsSnapshot};
+use super::unreadable::UnreadableRecords;
 use super::version::ApiVersion;
+use super::wire::BadRecord;
+use crate::net::redact::Redactor;
 use crate::net::retry::RetryPolicy;
 
 /// Bodies larger than this are an error, bytes after decompression.
@@ -34,6 +37,7 @@ pub(super) struct Shared {
     pub(super) max_body: usize,
     pub(super) observer: Option<Arc<dyn RequestObserver>>,
     pub(super) stats: Stats,
+    unreadable: UnreadableRecords,
     pub(super) negotiation: Negotiation,
 }
 
@@ -77,6 +81,7 @@ impl ClientBuilder {
             connection: ArcSwap::from_pointee(connection),
             negotiation: Negotiation::default(),
             stats: Stats::default(),
+            unreadable: UnreadableRecords::default(),
             retry,
             max_body,
             observer,
@@ -163,6 +168,21 @@ impl Client {
         detail: impl Into<String>,
     ) -> Error {
         Error::new(&self.0.server, resource, kind, detail)
+    }
+
+    /// Notes records of a list that could not be read.
+    pub(super) fn note_unreadable(
+        &self,
+        resource: &'static Resource,
+        redactor: &Redactor,
+        bad: &[BadRecord],
+    ) {
+        self.0.unreadable.note(self.site(), resource.name, redactor, bad);
+    }
+
+    /// Returns how many records of a resource could not be read, each counted once.
+    pub fn unreadable(&self, resource: &'static Resource) -> u64 {
+        self.0.unreadable.count(resource.name)
     }
 
     /// What was counted since the client was made.

@@ -11,7 +11,7 @@ use super::error::Error;
 use super::resource::{Query, Resource};
 use super::session::Session;
 use super::walk::Walk;
-use super::wire::{Page, Pagination};
+use super::wire::{Page, last_cursor};
 
 /// A place in a list, made by the server. It holds for the same resource, filter and sort only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -33,6 +33,7 @@ pub struct CursorWalk {
     /// Hashes of all cursors so far.
     seen: HashSet<u64>,
     body: Vec<u8>,
+    repaired: Vec<u8>,
 }
 
 impl CursorWalk {
@@ -43,10 +44,11 @@ impl CursorWalk {
             hasher: RandomState::new(),
             seen: HashSet::new(),
             body: Vec::new(),
+            repaired: Vec::new(),
         }
     }
 
-    /// Ends with an error after `pages` pages instead of 100,000.
+    /// Ends with an error after `pages` pages instead of 20,000.
     #[must_use]
     pub fn max_pages(mut self, pages: u32) -> Self {
         self.walk.bound(pages);
@@ -92,9 +94,19 @@ impl CursorWalk {
             Next::End => return Ok(None),
         };
         let made_by = self.walk.fetch(place, &mut self.body).await?;
-        let fetched = self.walk.decode::<A>(&self.body, &made_by)?;
-        let next = next_cursor(fetched.pagination, fetched.received, self.walk.limit())
-            .map_err(|detail| self.walk.error(detail))?;
+        let fetched = self.walk.decode::<A>(&self.body, &mut self.repaired, &made_by)?;
+        let next = match fetched.pagination {
+            Some(pagination) => pagination.next.filter(|next| !next.is_empty()).map(Cursor),
+            None if fetched.received == 0 => None,
+            // The list may go on unseen: its records may tell where.
+            None => match last_cursor(&self.body) {
+                None if fetched.received >= self.walk.limit() as usize => {
+                    let detail = "a full page without meta.pagination: the list may go on";
+                    return Err(self.walk.error(detail));
+                }
+                next => next.map(Cursor),
+            },
+        };
         if let Some(cursor) = &next
             && !self.seen.insert(self.hasher.hash_one(cursor))
         {
@@ -112,19 +124,5 @@ impl fmt::Debug for CursorWalk {
             .field("walk", &self.walk)
             .field("next", &self.next)
             .finish_non_exhaustive()
-    }
-}
-
-/// The end is an absent, null or empty `next`. A full page without a word on paging may be a list
-/// that goes on unseen, which must not pass for complete.
-fn next_cursor(
-    pagination: Option<Pagination>,
-    received: usize,
-    limit: u32,
-) -> Result<Option<Cursor>, &'static str> {
-    match pagination {
-        Some(pagination) => Ok(pagination.next.filter(|next| !next.is_empty()).map(Cursor)),
-        None if received < limit as usize => Ok(None),
-        None => Err("a full page without meta.pagination: the list may go on"),
     }
 }

@@ -42,6 +42,7 @@ pub mod session;
 pub mod stats;
 mod timestamp;
 mod transport;
+mod unreadable;
 pub mod version;
 mod walk;
 pub mod wire;

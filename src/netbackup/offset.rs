@@ -1,29 +1,39 @@
 //! Lists that page by offset: storage, alerts, images and most others (contract, section 2).
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde::Deserialize;
 
-use super::error::Error;
+use super::error::{Error, ErrorKind};
 use super::resource::{Query, Resource};
 use super::session::Session;
 use super::walk::Walk;
-use super::wire::{Page, Pagination};
+use super::wire::{Id, Page, Pagination};
 
 /// A walk through a list; see [`super::CursorWalk`].
 pub struct OffsetWalk {
     walk: Walk,
     /// `None` at the end.
     offset: Option<u64>,
+    /// What the last page of a list without a word on paging had, and how often in a row.
+    unpaged: Option<(u64, u32)>,
     body: Vec<u8>,
+    repaired: Vec<u8>,
 }
 
 impl OffsetWalk {
     pub(super) fn new(session: Session, resource: &'static Resource, query: &Query) -> Self {
-        Self { walk: Walk::new(session, resource, query), offset: Some(0), body: Vec::new() }
+        Self {
+            walk: Walk::new(session, resource, query),
+            offset: Some(0),
+            unpaged: None,
+            body: Vec::new(),
+            repaired: Vec::new(),
+        }
     }
 
-    /// Ends with an error after `pages` pages instead of 100,000.
+    /// Ends with an error after `pages` pages instead of 20,000.
     #[must_use]
     pub fn max_pages(mut self, pages: u32) -> Self {
         self.walk.bound(pages);
@@ -61,15 +71,77 @@ impl OffsetWalk {
         let Some(offset) = self.offset else { return Ok(None) };
         let place = offset.to_string();
         let place = Some(("page[offset]", place.as_str()));
-        let made_by = self.walk.fetch(place, &mut self.body).await?;
-        let fetched = self.walk.decode::<A>(&self.body, &made_by)?;
-        let next =
-            next_offset(fetched.pagination.as_ref(), offset, fetched.received, self.walk.limit())
-                .map_err(|detail| self.walk.error(detail))?;
+        let made_by = match self.walk.fetch(place, &mut self.body).await {
+            // Asked for a page beyond the end of a list that does not tell where that is.
+            Err(error) if self.unpaged.is_some() && is_beyond_end(error.kind()) => {
+                self.offset = None;
+                return Ok(None);
+            }
+            result => result?,
+        };
+        let fetched = self.walk.decode::<A>(&self.body, &mut self.repaired, &made_by)?;
+        let rows = fetched.received as u64;
+        let mut next = next_offset(fetched.pagination.as_ref(), offset, rows, self.walk.limit())
+            .map_err(|detail| self.walk.error(detail))?;
+        if fetched.pagination.is_none() {
+            let is_full = rows >= u64::from(self.walk.limit());
+            match follow(&mut self.unpaged, digest(&fetched.page, &self.body), is_full) {
+                Unpaged::New => {}
+                Unpaged::Whole => {
+                    self.offset = None;
+                    return Ok(None);
+                }
+                Unpaged::Endless => {
+                    return Err(self.walk.error("the server gives the same page for each offset"));
+                }
+            }
+        } else if self.unpaged.is_some() && rows == 0 {
+            next = None;
+        }
         self.walk.taken(fetched.received, next.is_some())?;
         self.offset = next;
         Ok(Some(fetched.page))
     }
+}
+
+/// The answers with which a server refuses an offset beyond the end.
+fn is_beyond_end(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::BadRequest | ErrorKind::NotFound)
+}
+
+/// What a page of a list without a word on paging is to the one before.
+enum Unpaged {
+    /// Another one.
+    New,
+    /// The same short one: the list does not page, and is here.
+    Whole,
+    /// The same full one for the third time.
+    Endless,
+}
+
+fn follow(last: &mut Option<(u64, u32)>, page: u64, is_full: bool) -> Unpaged {
+    let times = match *last {
+        Some((before, times)) if before == page => times + 1,
+        _ => 1,
+    };
+    *last = Some((page, times));
+    match times {
+        1 => Unpaged::New,
+        _ if !is_full => Unpaged::Whole,
+        2 => Unpaged::New,
+        _ => Unpaged::Endless,
+    }
+}
+
+/// Tells pages apart by the ids of their records, or by all of it where they have none.
+fn digest<A>(page: &Page<'_, A>, body: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    if page.unreadable > 0 || page.rows.iter().any(|row| row.id == Id::Missing) {
+        body.hash(&mut hasher);
+    } else {
+        page.rows.iter().for_each(|row| row.id.hash(&mut hasher));
+    }
+    hasher.finish()
 }
 
 impl fmt::Debug for OffsetWalk {
@@ -85,12 +157,12 @@ impl fmt::Debug for OffsetWalk {
 fn next_offset(
     pagination: Option<&Pagination>,
     offset: u64,
-    received: usize,
+    rows: u64,
     limit: u32,
 ) -> Result<Option<u64>, &'static str> {
-    let rows = received as u64;
     let Some(pagination) = pagination else {
-        return Ok((rows >= u64::from(limit)).then_some(offset + rows));
+        // A server may have a smaller limit than it was asked for: only an empty page is the end.
+        return Ok((rows > 0).then_some(offset + rows));
     };
     if pagination.has_next == Some(false) {
         return Ok(None);
@@ -111,14 +183,12 @@ fn next_offset(
             Ok(_) => Err("the offset of the next page does not advance"),
             Err(_) => Err("the offset of the next page is no number"),
         },
-        None if pagination.has_next == Some(true) || (full && total.is_some() && !complete) => {
-            if rows == 0 {
-                Err("an empty page before the end of the list")
-            } else {
-                Ok(Some(offset + rows))
-            }
+        None if pagination.has_next == Some(true) && rows == 0 => {
+            Err("an empty page before the end of the list")
         }
-        None => Ok(None),
+        None if pagination.has_next == Some(true) => Ok(Some(offset + rows)),
+        // A short page need not be the last one; an empty one is.
+        None => Ok((total.is_some() && !complete && rows > 0).then_some(offset + rows)),
     }
 }
 
@@ -126,9 +196,9 @@ fn next_offset(
 mod tests {
     use super::*;
 
-    fn next(json: &str, offset: u64, received: usize) -> Result<Option<u64>, &'static str> {
+    fn next(json: &str, offset: u64, rows: u64) -> Result<Option<u64>, &'static str> {
         let pagination: Option<Pagination> = serde_json::from_str(json).unwrap();
-        next_offset(pagination.as_ref(), offset, received, 10)
+        next_offset(pagination.as_ref(), offset, rows, 10)
     }
 
     #[test]
@@ -142,7 +212,11 @@ mod tests {
     #[test]
     fn without_a_next_offset_the_counts_decide() {
         assert_eq!(next("null", 0, 10), Ok(Some(10)));
-        assert_eq!(next("null", 10, 9), Ok(None));
+        assert_eq!(next("null", 10, 9), Ok(Some(19)));
+        assert_eq!(next("null", 10, 0), Ok(None));
+        assert_eq!(next(r#"{"count":25}"#, 10, 7), Ok(Some(17)));
+        assert_eq!(next(r#"{"count":25}"#, 20, 0), Ok(None));
+        assert_eq!(next(r#"{"limit":10}"#, 0, 7), Ok(None));
         assert_eq!(next(r#"{"count":25}"#, 10, 10), Ok(Some(20)));
         assert_eq!(next(r#"{"count":20}"#, 10, 10), Ok(None));
         assert_eq!(next(r#"{"hasNext":true}"#, 0, 3), Ok(Some(3)));

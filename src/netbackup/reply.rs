@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::client::Client;
 use super::connection::Connection;
@@ -18,6 +19,8 @@ use super::ping::PING;
 use super::resource::Resource;
 use super::route::Route;
 use super::version::ApiVersion;
+use super::wire::decode_list;
+use super::wire::repair::repair;
 use crate::net::redact::Redactor;
 use crate::net::retry::{answer_time, parse_retry_after};
 
@@ -141,7 +144,8 @@ struct ErrorResponse {
     error_message: Option<String>,
 }
 
-fn message(body: &[u8]) -> Option<String> {
+/// Returns the server's own message, if the body has one.
+pub(super) fn message(body: &[u8]) -> Option<String> {
     let said = serde_json::from_slice::<ErrorResponse>(body).ok()?;
     let text = said.error_message.filter(|text| !text.trim().is_empty());
     match (text, said.error_code) {
@@ -216,6 +220,24 @@ impl Body {
         serde_json::from_slice(&self.bytes).map_err(|error| {
             not_json(&self.client, &self.made_by, self.resource, &error.to_string(), &self.bytes)
         })
+    }
+
+    /// Reads a list that does not page. Elements that cannot be read are noted, and left out.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no list.
+    pub fn list<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
+        let read = |body: &[u8]| decode_list::<T>(body);
+        let list = match read(&self.bytes) {
+            Ok(list) if list.bad.is_empty() => Ok(list),
+            other => repair(&self.bytes).map_or(other, |repaired| read(&repaired)),
+        };
+        let list = list.map_err(|error| {
+            not_json(&self.client, &self.made_by, self.resource, &error.0, &self.bytes)
+        })?;
+        self.client.note_unreadable(self.resource, &self.made_by.redactor, &list.bad);
+        Ok(list.rows)
     }
 
     /// The bytes as they came.

@@ -16,6 +16,7 @@ use super::ping::PING;
 use super::reply::{Body, Head};
 use super::resource::{Query, Resource, percent_encode};
 use super::wire::job_count::{JOB_COUNT, JobCount, JobCountRequest};
+use super::wire::{BadRecord, Id};
 
 /// A [`Client`] and the moment after which nothing goes on. Cheap to clone. Futures may be dropped at
 /// any point.
@@ -93,6 +94,13 @@ impl Session {
     pub fn forbidden(&self, resource: &'static Resource, detail: &str) -> Error {
         let hint = format!("give the role of apiKey the permission {} (VIEW)", resource.permission);
         self.client.error(resource, ErrorKind::Forbidden, detail).with_hint(hint)
+    }
+
+    /// Notes a record that came without what it cannot do without, such as a name.
+    pub fn note_unreadable(&self, resource: &'static Resource, id: &Id<'_>, problem: &str) {
+        let bad = BadRecord::lacking(id, problem);
+        let connection = self.client.connection();
+        self.client.note_unreadable(resource, &connection.redactor, &[bad]);
     }
 
     async fn body(&self, call: Call) -> Result<Body, Error> {

@@ -12,7 +12,8 @@ use super::error::{Error, ErrorKind};
 use super::reply::not_json;
 use super::resource::{Query, Resource, append};
 use super::session::Session;
-use super::wire::{Page, Pagination, decode_page};
+use super::wire::repair::repair;
+use super::wire::{Page, Pagination, Record, decode_list};
 
 /// Pages after which a walk ends with an error, unless it is told otherwise.
 const MAX_PAGES: u32 = 20_000;
@@ -82,14 +83,28 @@ impl Walk {
         self.session.execute(&call, body).await
     }
 
+    /// Reads the page in `body`, or in `repaired`, where it needs that.
     pub(super) fn decode<'a, A: Deserialize<'a>>(
         &self,
         body: &'a [u8],
+        repaired: &'a mut Vec<u8>,
         made_by: &Connection,
     ) -> Result<Fetched<'a, A>, Error> {
-        let (page, pagination) = decode_page::<A>(body).map_err(|error| {
+        let list = match decode_list::<Record<'a, A>>(body) {
+            Ok(list) if list.bad.is_empty() => Ok(list),
+            other => match repair(body) {
+                Some(text) => {
+                    *repaired = text;
+                    decode_list(repaired)
+                }
+                None => other,
+            },
+        };
+        let list = list.map_err(|error| {
             not_json(&self.session.client, made_by, self.resource, &error.0, body)
         })?;
+        let (page, bad, pagination) = list.into_page();
+        self.session.client.note_unreadable(self.resource, &made_by.redactor, &bad);
         let received = page.rows.len() + page.unreadable;
         Ok(Fetched { page, pagination, received })
     }

@@ -71,7 +71,6 @@ pub(super) struct Tally {
     pub(super) failed: u64,
     pub(super) skipped: u64,
     pub(super) errors: BTreeMap<&'static str, u64>,
-    pub(super) unreadable: u64,
     pub(super) duplicates: usize,
     pub(super) permitted: Option<bool>,
 }
@@ -244,7 +243,6 @@ impl Lane {
         version: Option<ApiVersion>,
     ) -> Vec<Failure> {
         let mut problems = Vec::new();
-        self.tally.unreadable += collected.unreadable;
         if collected.permitted.is_some() {
             self.tally.permitted = collected.permitted;
         }

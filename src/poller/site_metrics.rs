@@ -70,7 +70,7 @@ static COLLECTOR_UNREADABLE: Metric<1> = Metric::counter(
     "nbu.agent.collector.unreadable_records",
     "{record}",
     &["collector"],
-    "Records of the server that could not be read and were skipped.",
+    "Records of the server that could not be read and were skipped, each counted once. The log has the first of them.",
 );
 static COLLECTOR_DUPLICATES: Metric<1> = Metric::gauge(
     "nbu.agent.collector.duplicate_series",
@@ -183,7 +183,8 @@ fn record_lanes(hub: &Hub, samples: &mut Samples) {
             samples.record(&COLLECTOR_ERRORS, [lane.row.name, kind], *count as f64);
         }
         samples.record(&COLLECTOR_SAMPLES, name, lane.samples() as f64);
-        samples.record(&COLLECTOR_UNREADABLE, name, tally.unreadable as f64);
+        let unreadable = hub.client.unreadable(lane.row.resource);
+        samples.record(&COLLECTOR_UNREADABLE, name, unreadable as f64);
         samples.record(&COLLECTOR_DUPLICATES, name, tally.duplicates as f64);
         if let Some(permitted) = tally.permitted {
             samples.record(&COLLECTOR_PERMITTED, name, flag(permitted));

@@ -27,6 +27,13 @@ async fn a_body_that_is_no_answer_of_the_api_is_an_error_with_a_preview() {
         (Answer::new(200, json, r#"{"data":["PBX "#), "cannot be read"),
         (Answer::new(200, json, r#"{"data":{"PBX":1}}"#), "not a list"),
         (Answer::new(200, json, r#"["PBX"]"#), "not a JSON object"),
+        (Answer::new(200, json, r#"{"PBX":1}"#), "`data` is missing"),
+        (Answer::new(200, json, r#"{"data":null,"meta":"PBX"}"#), "`data` is not a list"),
+        (Answer::new(200, json, r#"{"errorCode":8,"errorMessage":"PBX"}"#), "errorCode 8"),
+        (
+            Answer::new(200, json, r#"{"errorCode":8,"errorMessage":"PBX","data":[]}"#),
+            "errorCode 8",
+        ),
         (Answer::new(200, json, b"{\"data\":PBX\xff\xfe}".to_vec()), "cannot be read"),
     ] {
         let preview = answer.body.windows(3).any(|bytes| bytes == b"PBX");
@@ -170,4 +177,39 @@ async fn error_message_with_key_and_terminal_escapes_shows_neither() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn names_that_are_no_text_cost_neither_record_nor_page() {
+    let names: [&[u8]; 5] =
+        [b"a\xff", br"a\ud800", b"a\x01", br"a\x", "aé\\ud83d\\ude00".as_bytes()];
+    let expected = ["a\u{fffd}", "a\u{fffd}", "a\u{fffd}", "a\u{fffd}x", "aé\u{1f600}"];
+    let mut body = br#"{"data":["#.to_vec();
+    for (id, name) in (1..).zip(names) {
+        let before = if id > 1 { "," } else { "" };
+        body.extend(format!(r#"{before}{{"attributes":{{"jobId":{id},"clientName":""#).bytes());
+        body.extend(name);
+        body.extend(br#""}}"#);
+    }
+    body.extend(br#"],"meta":{"pagination":{}}}"#);
+    let server = Server::api(move |_| Answer::json(body.clone())).await;
+    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    let page = walk.next_page::<JobRow<'_>>().await.unwrap().unwrap();
+    let read: Vec<_> = page.rows.iter().map(|row| row.client_name.as_deref().unwrap()).collect();
+    assert_eq!((read, page.unreadable), (expected.to_vec(), 0));
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_counts_once_however_often_it_is_listed() {
+    let server = Server::api(|_| {
+        Answer::json(
+            r#"{"data":[{"id":"7","attributes":{"jobId":{}}},"x","x"],"meta":{"next":""}}"#,
+        )
+    })
+    .await;
+    let client = server.client();
+    for _ in 0..3 {
+        assert_eq!(read(&session(&client)).await.unwrap(), 0);
+    }
+    assert_eq!(client.unreadable(&JOBS), 3);
 }

@@ -154,7 +154,7 @@ async fn a_bad_record_costs_neither_its_page_nor_the_walk() {
 }
 
 #[tokio::test]
-async fn an_offset_walk_goes_by_next_by_count_or_by_short_pages() {
+async fn an_offset_walk_goes_by_next_or_by_count() {
     // By `next`.
     let server = Server::api(|seen| match seen.param("page[offset]").unwrap() {
         "0" => units(500, r#"{"pagination":{"next":500}}"#),
@@ -169,10 +169,84 @@ async fn an_offset_walk_goes_by_next_by_count_or_by_short_pages() {
     let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(2));
     assert_eq!(drain_offsets(&mut walk).await.unwrap(), 6);
     assert_eq!(server.calls()[2].param("page[offset]"), Some("4"));
-    // By nothing.
-    let server = Server::api(|seen| units(if seen.number < 4 { 2 } else { 1 }, "null")).await;
+    // By `count`, with pages that are shorter than was asked for.
+    let server = Server::api(|_| units(1, r#"{"count":3}"#)).await;
     let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(2));
-    assert_eq!(drain_offsets(&mut walk).await.unwrap(), 5);
+    assert_eq!(drain_offsets(&mut walk).await.unwrap(), 3);
+}
+
+/// Two or fewer of seven numbered units, from the offset that is asked for.
+fn numbered(seen: &crate::server::Seen, most: usize) -> Answer {
+    let offset: usize = seen.param("page[offset]").unwrap().parse().unwrap();
+    let rows: Vec<_> = (offset..7.min(offset + most))
+        .map(|id| format!(r#"{{"id":"{id}","attributes":{{"name":"s{id}"}}}}"#))
+        .collect();
+    Answer::json(format!(r#"{{"data":[{}]}}"#, rows.join(",")))
+}
+
+#[tokio::test]
+async fn a_list_without_a_word_on_paging_ends_at_an_empty_page() {
+    // The server's limit may be smaller than the one it was asked for.
+    for most in [1, 2, 3, 5, 7, 100] {
+        let server = Server::api(move |seen| numbered(seen, most)).await;
+        let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(5));
+        assert_eq!(drain_offsets(&mut walk).await.unwrap(), 7, "{most} a page");
+        assert!(server.calls().len() <= 7 / most + 2, "{}", server.calls().len());
+    }
+    // Beyond the end there may be no page at all.
+    for status in [400, 404] {
+        let server = Server::api(move |seen| match seen.param("page[offset]") {
+            Some("0") => numbered(seen, 7),
+            _ => Answer::error(status, "no such page"),
+        })
+        .await;
+        let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all());
+        assert_eq!(drain_offsets(&mut walk).await.unwrap(), 7);
+    }
+    let server = Server::api(|seen| match seen.param("page[offset]") {
+        Some("0") => numbered(seen, 3),
+        _ => Answer::error(500, "not now"),
+    })
+    .await;
+    let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all());
+    assert_eq!(drain_offsets(&mut walk).await.unwrap_err().kind(), ErrorKind::ServerError);
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_page_is_read_once() {
+    for meta in ["null", "{}"] {
+        let server = Server::api(move |_| units(3, meta)).await;
+        let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(5));
+        assert_eq!(drain_offsets(&mut walk).await.unwrap(), 3);
+        assert!(server.calls().len() <= 2);
+        // As many as were asked for, again and again, is no list.
+        let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(3));
+        let error = drain_offsets(&mut walk).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Paging, "{error}");
+        assert!(server.calls().len() <= 6);
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_list_without_meta_goes_on_from_its_last_record() {
+    let server = Server::api(|seen| {
+        let first = match seen.param("page[after]") {
+            None => 0,
+            Some(cursor) => cursor.strip_prefix("c-").unwrap().parse::<i64>().unwrap() + 1,
+        };
+        let rows: Vec<_> = (first..7.min(first + 3))
+            .map(|id| {
+                format!(
+                    r#"{{"meta":{{"page":{{"cursor":"c-{id}"}}}},"attributes":{{"jobId":{id}}}}}"#
+                )
+            })
+            .collect();
+        Answer::json(format!(r#"{{"data":[{}]}}"#, rows.join(",")))
+    })
+    .await;
+    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    assert_eq!(drain(&mut walk).await.unwrap(), (0..7).collect::<Vec<_>>());
+    assert_eq!(server.calls().len(), 4);
 }
 
 #[tokio::test]

@@ -121,6 +121,93 @@ async fn half_a_list_is_no_list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_no_list_fails_and_hides_no_sample() {
+    let simulator = simulate(small()).await;
+    let agent = Agent::start(&everything(&simulator).server(OFTEN)).await;
+    let before = settled(&agent).await;
+    let core = ["/admin/jobs", "/storage/storage-units"].map(|path| ("", path, "", ""));
+    let is_shown = |name: &str| is_of_resources(name) || name.starts_with("nbu_disk_");
+    for body in [
+        r#"{"errorCode":8,"errorMessage":"not now"}"#,
+        r#"{"errorCode":8,"errorMessage":"not now","data":[]}"#,
+        "{}",
+        r#"{"data":null}"#,
+        r#"{"data":{}}"#,
+        r#"{"data":"none"}"#,
+        "[]",
+        "null",
+    ] {
+        for (_, path, ..) in RESOURCES.iter().chain(&core) {
+            simulator.faults().add(Fault::on(path).json(body));
+        }
+        let down = |page: &Page| {
+            let mut collectors = COLLECTORS.iter().chain(&["jobs", "storage"]);
+            collectors.all(|name| about(page, "nbu_agent_collector_up", name) == Some(0.0))
+        };
+        let page = agent.scrape_until(&format!("{body} fails"), down).await;
+        assert_eq!(page.of_site("paris", is_shown), before.of_site("paris", is_shown), "{body}");
+        assert_eq!(page.value("nbu_up", &[("site", "paris")]), Some(0.0), "{body}");
+        for collector in COLLECTORS.iter().chain(&["jobs", "storage"]) {
+            let kind = [("site", "paris"), ("collector", *collector), ("kind", "body")];
+            let errors = page.value("nbu_agent_collector_errors_total", &kind);
+            assert!(errors >= Some(1.0), "{collector} {body}");
+        }
+        simulator.faults().clear();
+        let up = |page: &Page| {
+            let mut collectors = COLLECTORS.iter().chain(&["jobs", "storage"]);
+            collectors.all(|name| about(page, "nbu_agent_collector_up", name) == Some(1.0))
+        };
+        agent.scrape_until("all is well again", up).await;
+    }
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_without_meta_is_read_to_its_end() {
+    let simulator = simulate(small()).await;
+    for path in [
+        "/storage/storage-units",
+        "/storage/disk-pools",
+        "/storage/drives",
+        "/manage/alerts",
+        "/malware",
+        "/servicecatalog",
+    ] {
+        simulator.faults().add(Fault::on(path).short_pages(2));
+        simulator.faults().add(Fault::on(path).without_meta());
+    }
+    let agent = Agent::start(&everything(&simulator)).await;
+    let page = settled(&agent).await;
+    let expected = expected(&simulator.truth(), "paris", Release::R11_0);
+    assert_same(&page.of_site("paris", is_of_resources), &expected);
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_the_server_refuses_costs_its_own_series_only() {
+    for (fault, up) in [
+        (Fault::on("/catalog/images").filter("NOT_REVIEWED").bad_filter(), 1.0),
+        (Fault::on("/catalog/images").filter("'CLEAN'").bad_filter(), 1.0),
+        (Fault::on("/catalog/images").filter("'CLEAN'").status(500), 0.0),
+    ] {
+        let simulator = simulate(small()).await;
+        simulator.faults().add(fault);
+        let agent = Agent::start(&everything(&simulator)).await;
+        let done = |page: &Page| about(page, "nbu_agent_collector_up", "catalog") == Some(up);
+        let page = agent.scrape_until("the catalogue is asked", done).await;
+        let shown = page.of_site("paris", |name| name.starts_with("nbu_catalog_"));
+        let all = expected(&simulator.truth(), "paris", Release::R11_0);
+        let all = all.iter().filter(|((name, _), _)| name.starts_with("nbu_catalog_"));
+        assert!(shown.len() >= all.clone().count() - 6, "{shown:?}");
+        assert!(shown.len() < all.clone().count(), "{shown:?}");
+        for (series, value) in all {
+            assert!(shown.get(series).is_none_or(|shown| shown == value), "{series:?}");
+        }
+        agent.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn records_that_cannot_be_read_are_counted_and_the_rest_lives() {
     let simulator = simulate(small()).await;
     // The counts of images need no record.

@@ -47,7 +47,6 @@ pub(super) struct Step {
     pub(super) error: Option<Error>,
     pub(super) rows: usize,
     pub(super) pages: u32,
-    pub(super) unreadable: usize,
     /// More is to be read, and going on at once makes progress.
     pub(super) unfinished: bool,
 }
@@ -171,7 +170,6 @@ impl Backfill {
         let (mut began_anew, mut any_failed) = (false, false);
         for (lacking, walk) in walked {
             step.rows += walk.rows;
-            step.unreadable += walk.unreadable;
             step.pages += walk.pages;
             began_anew |= walk.began_anew;
             any_failed |= walk.error.is_some();

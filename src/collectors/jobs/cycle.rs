@@ -20,7 +20,7 @@ const STEP: Duration = Duration::from_secs(5);
 
 /// What a cycle asked for and got.
 struct Fetched {
-    live: Result<(Live, usize), Error>,
+    live: Result<Live, Error>,
     field: ChangeField,
     changed: Walked,
     late: Walked,
@@ -30,13 +30,8 @@ struct Fetched {
 
 impl Fetched {
     fn rows(&self) -> usize {
-        let live = self.live.as_ref().map_or(0, |(live, _)| live.len());
+        let live = self.live.as_ref().map_or(0, Live::len);
         live + self.changed.rows + self.late.rows + self.filled.rows
-    }
-
-    fn unreadable(&self) -> usize {
-        let live = self.live.as_ref().map_or(0, |(_, unreadable)| *unreadable);
-        live + self.changed.unreadable + self.late.unreadable + self.filled.unreadable
     }
 
     fn is_unfinished(&self) -> bool {
@@ -53,11 +48,8 @@ impl Jobs {
     /// Asks, counts, saves. An error means that nothing at all can be said.
     pub(super) async fn cycle(&mut self, session: &Session) -> Result<Collected, Error> {
         let fetched = self.fetch(session).await;
-        let mut collected = Collected {
-            unreadable: fetched.unreadable() as u64,
-            unfinished: fetched.is_unfinished(),
-            ..Collected::default()
-        };
+        let mut collected =
+            Collected { unfinished: fetched.is_unfinished(), ..Collected::default() };
         if fetched.rows() > 0 {
             collected.permitted = Some(true);
         } else if fetched.claims_emptiness() {
@@ -81,7 +73,7 @@ impl Jobs {
 
     async fn fetch(&mut self, session: &Session) -> Fetched {
         let empty = || Fetched {
-            live: Ok((Live::default(), 0)),
+            live: Ok(Live::default()),
             field: ChangeField::LastUpdate,
             changed: Walked::default(),
             late: Walked::default(),
@@ -149,7 +141,7 @@ impl Jobs {
     ) -> (Option<Error>, Option<Error>) {
         let Fetched { live, field, changed, late, filled, answers } = fetched;
         let Some(ledger) = &mut self.ledger else { return (None, None) };
-        let live = live.map(|(live, _)| ledger.sweep(live)).err();
+        let live = live.map(|live| ledger.sweep(live)).err();
         // An empty list that may be forbidden does not prove that all was read.
         if trusted {
             answers.tell(ledger, session.client().site());

@@ -92,7 +92,6 @@ pub(super) struct Walked {
     pub(super) error: Option<Error>,
     pub(super) rows: usize,
     pub(super) pages: u32,
-    pub(super) unreadable: usize,
     /// The newest time that was met.
     pub(super) reached: Option<i64>,
     /// Its place was refused, so that it began anew: going on at once might not end.
@@ -113,15 +112,14 @@ impl Walked {
 }
 
 /// Reads all jobs that have not ended.
-pub(super) async fn live(session: &Session) -> Result<(Live, usize), Error> {
+pub(super) async fn live(session: &Session) -> Result<Live, Error> {
     let query = Query::filtered(LIVE).sorted("jobId");
-    let (mut live, mut unreadable) = (Live::default(), 0);
+    let mut live = Live::default();
     let mut walk = session.cursor_walk(&JOBS, &query);
     while let Some(page) = walk.next_page::<JobRow<'_>>().await? {
-        unreadable += page.unreadable;
         page.rows.iter().for_each(|row| live.add(row));
     }
-    Ok((live, unreadable))
+    Ok(live)
 }
 
 /// Returns the end of the oldest finished job that succeeded, of those that the server still has.
@@ -224,7 +222,6 @@ impl Question<'_> {
         loop {
             match walk.next_page::<JobRow<'_>>().await {
                 Ok(Some(page)) => {
-                    walked.unreadable += page.unreadable;
                     walked.rows += page.rows.len();
                     let last = page.rows.iter().filter_map(|row| self.field.of(row)).max();
                     reached = reached.max(last.unwrap_or(reached));

@@ -28,6 +28,12 @@ pub fn required_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i6
     integer(deserializer)?.ok_or_else(|| serde::de::Error::custom("not an integer"))
 }
 
+/// A number of things, which a record cannot do without.
+pub fn required_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let count = integer(deserializer)?.filter(|count| *count >= 0);
+    count.ok_or_else(|| serde::de::Error::custom("not a count"))
+}
+
 /// A finite float from a number or a numeric text.
 pub fn float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     deserializer.deserialize_any(Any::<Float>(PhantomData))
@@ -52,6 +58,12 @@ pub fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i6
 /// The same as [`text`], owned.
 pub fn owned_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(text(deserializer)?.map(Cow::into_owned))
+}
+
+/// A text that is not empty, which a record cannot do without.
+pub fn required_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = owned_text(deserializer)?.filter(|text| !text.is_empty());
+    text.ok_or_else(|| serde::de::Error::custom("not a text"))
 }
 
 /// The id of a record.

@@ -43,6 +43,7 @@ struct Question<'a> {
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct JobCount {
+    #[serde(deserialize_with = "lenient::required_object")]
     data: Answer,
 }
 
@@ -55,12 +56,13 @@ impl JobCount {
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Answer {
+    #[serde(deserialize_with = "lenient::required_object")]
     attributes: Attributes,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Attributes {
-    #[serde(deserialize_with = "lenient::required_integer")]
+    #[serde(deserialize_with = "lenient::required_count")]
     count: i64,
 }
 
@@ -78,5 +80,22 @@ mod tests {
         let answer =
             r#"{"data":{"type":"jobCount","id":"a","attributes":{"count":12,"filter":""}}}"#;
         assert_eq!(serde_json::from_str::<JobCount>(answer).unwrap().count(), 12);
+    }
+
+    #[test]
+    fn an_answer_without_a_count_is_none() {
+        for answer in [
+            "{}",
+            "[[[5]]]",
+            r#"{"data":null}"#,
+            r#"{"data":[[5]]}"#,
+            r#"{"data":{"attributes":[5]}}"#,
+            r#"{"data":{"attributes":{}}}"#,
+            r#"{"data":{"attributes":{"count":null}}}"#,
+            r#"{"data":{"attributes":{"count":-1}}}"#,
+            r#"{"errorCode":8,"errorMessage":"no"}"#,
+        ] {
+            assert!(serde_json::from_str::<JobCount>(answer).is_err(), "{answer}");
+        }
     }
 }

@@ -5,16 +5,19 @@
 //! the page (design, invariant 9).
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::ops::Deref;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::lenient;
+use super::{lenient, reply};
 
 pub mod job_count;
 pub mod jobs;
+pub(super) mod repair;
 pub(super) mod split;
 
 /// One page of a list.
@@ -118,13 +121,36 @@ impl Meta {
     }
 }
 
+/// A list as it came: elements that could be read, those that could not, and what is said on paging.
+#[derive(Debug)]
+pub(super) struct List<T> {
+    pub(super) rows: Vec<T>,
+    pub(super) bad: Vec<BadRecord>,
+    /// `None` where there is nothing of the kind.
+    pub(super) pagination: Option<Pagination>,
+}
+
+/// An element of a list that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BadRecord {
+    /// Tells it from others, in this process.
+    pub(super) identity: u64,
+    /// Its id as far as it has one.
+    pub(super) id: String,
+    /// The field, and what is wrong with it.
+    pub(super) problem: String,
+}
+
 #[derive(Deserialize)]
-#[serde(bound(deserialize = "A: Deserialize<'de>"))]
-struct Envelope<'a, A> {
-    #[serde(borrow, default = "Vec::new")]
-    data: Vec<Record<'a, A>>,
+#[serde(rename_all = "camelCase", bound(deserialize = "T: Deserialize<'de>"))]
+struct Envelope<T> {
+    data: Vec<T>,
     #[serde(default, deserialize_with = "lenient::object")]
     meta: Option<Meta>,
+    #[serde(default, deserialize_with = "lenient::integer")]
+    error_code: Option<i64>,
+    #[serde(default, deserialize_with = "lenient::owned_text")]
+    error_message: Option<String>,
 }
 
 /// Reads a page that is already here, without what it says about paging.
@@ -133,58 +159,108 @@ struct Envelope<'a, A> {
 ///
 /// Where the body is no JSON object with a list of records.
 pub fn read_page<'de, A: Deserialize<'de>>(body: &'de [u8]) -> Result<Page<'de, A>, NotAPage> {
-    decode_page(body).map(|(page, _)| page)
+    decode_list(body).map(|list| list.into_page().0)
 }
 
-/// Reads a page. What it says about paging is `None` where there is nothing of the kind.
-pub(super) fn decode_page<'de, A: Deserialize<'de>>(
-    body: &'de [u8],
-) -> Result<(Page<'de, A>, Option<Pagination>), NotAPage> {
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return decode_records(body);
-    }
-    match serde_json::from_slice::<Envelope<'de, A>>(body) {
-        Ok(Envelope { data, meta }) => Ok(page(data, 0, meta)),
-        Err(_) => decode_records(body),
+impl<'a, A> List<Record<'a, A>> {
+    pub(super) fn into_page(self) -> (Page<'a, A>, Vec<BadRecord>, Option<Pagination>) {
+        let total = self.pagination.as_ref().and_then(|pagination| pagination.count);
+        let page = Page { rows: self.rows, unreadable: self.bad.len(), total };
+        (page, self.bad, self.pagination)
     }
 }
 
-fn page<A>(
-    rows: Vec<Record<'_, A>>,
-    unreadable: usize,
-    meta: Option<Meta>,
-) -> (Page<'_, A>, Option<Pagination>) {
-    let pagination = meta.and_then(Meta::pagination);
-    let total = pagination.as_ref().and_then(|pagination| pagination.count);
-    (Page { rows, unreadable, total }, pagination)
+/// Reads a list: an object with `data`. An answer without, or one that says that it is an error, is no
+/// empty list, whatever its status.
+pub(super) fn decode_list<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<List<T>, NotAPage> {
+    if body.trim_ascii_start().first() == Some(&b'{')
+        && let Ok(envelope) = serde_json::from_slice::<Envelope<T>>(body)
+    {
+        let Envelope { data: rows, meta, error_code, error_message } = envelope;
+        let said = error_message.is_some_and(|said| !said.trim().is_empty());
+        if error_code.is_some_and(|code| code != 0) || (said && rows.is_empty()) {
+            return Err(no_list(body, "it is an error"));
+        }
+        return Ok(List { rows, bad: Vec::new(), pagination: meta.and_then(Meta::pagination) });
+    }
+    decode_records(body)
 }
 
-/// Reads the records of a page one by one. It must be JSON and an object all the same.
-fn decode_records<'de, A: Deserialize<'de>>(
-    body: &'de [u8],
-) -> Result<(Page<'de, A>, Option<Pagination>), NotAPage> {
+/// Reads the records of a list one by one. It must be JSON and an object all the same.
+fn decode_records<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<List<T>, NotAPage> {
     serde_json::from_slice::<IgnoredAny>(body).map_err(|error| NotAPage(error.to_string()))?;
     let members = split::members(body).ok_or_else(|| NotAPage("not a JSON object".into()))?;
-    let member = |name: &[u8]| {
-        members.iter().find(|(key, _)| *key == name).map_or(&b"null"[..], |(_, value)| *value)
-    };
-    let data = member(b"data");
-    let records = match split::elements(data) {
-        Some(records) => records,
-        None if data == b"null" => Vec::new(),
-        None => return Err(NotAPage("`data` is not a list".into())),
-    };
+    let member =
+        |name: &[u8]| members.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+    let Some(data) = member(b"data") else { return Err(no_list(body, "`data` is missing")) };
+    let records = split::elements(data).ok_or_else(|| no_list(body, "`data` is not a list"))?;
+    let code = member(b"errorCode").unwrap_or(b"null");
+    let code = lenient::integer(&mut serde_json::Deserializer::from_slice(code));
+    if code.is_ok_and(|code| code.is_some_and(|code| code != 0)) {
+        return Err(no_list(body, "it is an error"));
+    }
     let mut rows = Vec::with_capacity(records.len());
-    let mut unreadable = 0;
+    let mut bad: Vec<BadRecord> = Vec::new();
+    let mut occurrences = HashMap::new();
     for record in records {
-        match serde_json::from_slice(record) {
+        let deserializer = &mut serde_json::Deserializer::from_slice(record);
+        match serde_path_to_error::deserialize(deserializer) {
             Ok(row) => rows.push(row),
-            Err(_) => unreadable += 1,
+            Err(error) => bad.push(BadRecord::new(record, &error, &mut occurrences)),
         }
     }
-    let meta = lenient::object(&mut serde_json::Deserializer::from_slice(member(b"meta")))
-        .map_err(|error| NotAPage(format!("`meta`: {error}")))?;
-    Ok(page(rows, unreadable, meta))
+    let meta = lenient::object(&mut serde_json::Deserializer::from_slice(
+        member(b"meta").unwrap_or(b"null"),
+    ))
+    .map_err(|error| NotAPage(format!("`meta`: {error}")))?;
+    Ok(List { rows, bad, pagination: meta.and_then(Meta::pagination) })
+}
+
+impl BadRecord {
+    fn new(
+        record: &[u8],
+        error: &serde_path_to_error::Error<serde_json::Error>,
+        occurrences: &mut HashMap<u64, u64>,
+    ) -> Self {
+        let id = split::members(record)
+            .and_then(|members| members.into_iter().find(|(key, _)| *key == b"id"))
+            .and_then(|(_, id)| serde_json::from_slice::<Id<'_>>(id).ok())
+            .map_or_else(String::new, |id| id.to_string());
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        let what = if id.is_empty() { hasher.hash_one(record) } else { hasher.hash_one(&id) };
+        // Records that are alike are several all the same.
+        let nth = occurrences.entry(what).and_modify(|nth| *nth += 1).or_insert(0_u64);
+        let identity = hasher.hash_one((what, *nth));
+        Self { identity, id, problem: error.to_string() }
+    }
+}
+
+impl BadRecord {
+    /// Returns one that could be read, and is of no use.
+    pub(super) fn lacking(id: &Id<'_>, problem: &str) -> Self {
+        let (id, problem) = (id.to_string(), problem.to_owned());
+        let identity = BuildHasherDefault::<DefaultHasher>::default().hash_one((&id, &problem));
+        Self { identity, id, problem }
+    }
+}
+
+/// Returns the cursor that the last record of a page has, in `meta.page.cursor`.
+pub(super) fn last_cursor(body: &[u8]) -> Option<String> {
+    let member = |object, name: &[u8]| {
+        let members = split::members(object)?;
+        members.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    };
+    let last = split::elements(member(body, b"data")?)?.pop()?;
+    let cursor = member(member(member(last, b"meta")?, b"page")?, b"cursor")?;
+    serde_json::from_slice::<String>(cursor).ok().filter(|cursor| !cursor.is_empty())
+}
+
+/// Why `body` is no list, with the error that it tells, if it does.
+fn no_list(body: &[u8], why: &str) -> NotAPage {
+    NotAPage(match reply::message(body) {
+        Some(said) => format!("the answer is an error ({said})"),
+        None => why.to_owned(),
+    })
 }
 
 /// Why a body is no page.
@@ -199,7 +275,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn page(body: &str) -> (Vec<i64>, usize, Option<Pagination>) {
-        let (page, pagination) = decode_page::<JobRow<'_>>(body.as_bytes()).unwrap();
+        let list = decode_list::<Record<'_, JobRow<'_>>>(body.as_bytes()).unwrap();
+        let (page, _, pagination) = list.into_page();
         (page.rows.iter().map(|row| row.job_id).collect(), page.unreadable, pagination)
     }
 
@@ -223,7 +300,7 @@ mod tests {
                 .to_vec();
         let x = body.iter().position(|byte| *byte == b'X').unwrap();
         body[x] = 0xff;
-        let (page, _) = decode_page::<JobRow<'_>>(&body).unwrap();
+        let page = read_page::<JobRow<'_>>(&body).unwrap();
         assert_eq!((page.rows.len(), page.rows[0].job_id, page.unreadable), (1, 2, 1));
     }
 
@@ -243,12 +320,45 @@ mod tests {
     }
 
     #[test]
-    fn no_data_is_an_empty_page_and_anything_else_is_none() {
-        assert!(page("{}").0.is_empty());
-        assert!(page(r#"{"data":null}"#).0.is_empty());
-        for body in ["[]", "7", "", "{", r#"{"data":{}}"#, r#"{"data":[}"#, "<html>"] {
-            assert!(decode_page::<JobRow<'_>>(body.as_bytes()).is_err(), "{body}");
+    fn an_answer_without_a_list_is_an_error() {
+        for (body, said) in [
+            ("{}", "`data` is missing"),
+            (r#"{"data":null}"#, "`data` is not a list"),
+            (r#"{"data":{}}"#, "`data` is not a list"),
+            (r#"{"data":"none"}"#, "`data` is not a list"),
+            (r#"{"data":7,"meta":{}}"#, "`data` is not a list"),
+            (r#"{"errorCode":8,"errorMessage":"no"}"#, "the answer is an error (no, errorCode 8)"),
+            (r#"{"errorCode":8,"data":[]}"#, "the answer is an error (errorCode 8)"),
+            (r#"{"errorCode":"8","data":[7]}"#, "the answer is an error (errorCode 8)"),
+            (r#"{"errorMessage":"no","data":[]}"#, "the answer is an error (no)"),
+            (r#"{"errors":[{"title":"no"}]}"#, "`data` is missing"),
+            ("[]", "not a JSON object"),
+            (r#"[{"attributes":{"jobId":1}}]"#, "not a JSON object"),
+            ("7", "not a JSON object"),
+            ("null", "not a JSON object"),
+        ] {
+            let error = read_page::<JobRow<'_>>(body.as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), said, "{body}");
         }
+        for body in ["", "{", r#"{"data":[}"#, "<html>", r#"{"data":[]} x"#] {
+            assert!(read_page::<JobRow<'_>>(body.as_bytes()).is_err(), "{body}");
+        }
+        let fine = r#"{"data":[],"errorCode":0,"errorMessage":""}"#;
+        assert_eq!(read_page::<JobRow<'_>>(fine.as_bytes()).unwrap().rows.len(), 0);
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_told_by_id_and_field() {
+        let body = r#"{"data":[{"id":5,"attributes":{"jobId":[]}},{"id":"6"},null,null]}"#;
+        let bad = decode_list::<Record<'_, JobRow<'_>>>(body.as_bytes()).unwrap().bad;
+        let said: Vec<_> = bad.iter().map(|bad| (bad.id.as_str(), bad.problem.as_str())).collect();
+        assert_eq!(said[0], ("5", "attributes.jobId: not an integer at line 1 column 33"));
+        assert!(said[1].0 == "6" && said[1].1.contains("missing field `attributes`"), "{said:?}");
+        let mut identities: Vec<_> = bad.iter().map(|bad| bad.identity).collect();
+        identities.dedup();
+        assert_eq!(identities.len(), 4, "two that are alike are two");
+        let again = decode_list::<Record<'_, JobRow<'_>>>(body.as_bytes()).unwrap().bad;
+        assert_eq!(again, bad, "and the same ones when they come again");
     }
 
     #[test]
@@ -269,7 +379,8 @@ mod tests {
                 "meta":{"pagination":{"next":"c","limit":100}},"links":{}}"#;
             let mut body = body.as_bytes().to_vec();
             body[at] = byte;
-            if let Ok((page, _)) = decode_page::<JobRow<'_>>(&body) {
+            let _ = repair::repair(&body);
+            if let Ok(page) = read_page::<JobRow<'_>>(&body) {
                 prop_assert!(page.rows.len() + page.unreadable <= 3);
             }
         }

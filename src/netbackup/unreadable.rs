@@ -1,0 +1,141 @@
+//! Records that the server lists and that cannot be read: each is counted once, however often it is
+//! listed, and the first ones are logged.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::wire::BadRecord;
+use crate::net::redact::Redactor;
+
+/// Records of one resource that are remembered; older ones count anew if they come again.
+const REMEMBERED: usize = 10_000;
+
+/// No more than one line of the log in this time for one resource.
+const LOG_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Characters of an id and of a problem that are shown.
+const SHOWN: usize = 200;
+
+/// Unreadable records of one site, by resource.
+#[derive(Debug, Default)]
+pub(super) struct UnreadableRecords(Mutex<BTreeMap<&'static str, Resource>>);
+
+#[derive(Debug, Default)]
+struct Resource {
+    count: u64,
+    known: HashSet<u64>,
+    /// The same, oldest first.
+    order: VecDeque<u64>,
+    logged: Option<Instant>,
+    /// Counted since the last line of the log.
+    since: u64,
+}
+
+impl Resource {
+    fn is_new(&mut self, identity: u64) -> bool {
+        if !self.known.insert(identity) {
+            return false;
+        }
+        self.order.push_back(identity);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+
+    /// Returns true once in [`LOG_INTERVAL`].
+    fn may_log(&mut self) -> bool {
+        let now = Instant::now();
+        let due = self.logged.is_none_or(|last| now.duration_since(last) >= LOG_INTERVAL);
+        if due {
+            self.logged = Some(now);
+        }
+        due
+    }
+}
+
+impl UnreadableRecords {
+    /// Counts those of `bad` that were not met before, and logs the first of them.
+    pub(super) fn note(
+        &self,
+        site: &str,
+        resource: &'static str,
+        redactor: &Redactor,
+        bad: &[BadRecord],
+    ) {
+        if bad.is_empty() {
+            return;
+        }
+        let mut all = self.lock();
+        let known = all.entry(resource).or_default();
+        let mut first = None;
+        for record in bad {
+            if known.is_new(record.identity) {
+                known.count += 1;
+                known.since += 1;
+                first = first.or(Some(record));
+            }
+        }
+        let Some(first) = first else { return };
+        let id = redactor.line(&first.id, SHOWN);
+        let problem = redactor.line(&first.problem, SHOWN);
+        if known.may_log() {
+            let records = std::mem::take(&mut known.since);
+            tracing::warn!(
+                site,
+                resource,
+                records,
+                id,
+                problem,
+                "the server sent records that cannot be read; they are skipped and counted; report this with the release of NetBackup"
+            );
+        } else {
+            tracing::debug!(site, resource, id, problem, "a record cannot be read");
+        }
+    }
+
+    /// Returns how many there were of a resource.
+    pub(super) fn count(&self, resource: &str) -> u64 {
+        self.lock().get(resource).map_or(0, |known| known.count)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Resource>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bad(identity: u64) -> BadRecord {
+        BadRecord { identity, id: identity.to_string(), problem: String::new() }
+    }
+
+    fn note(records: &UnreadableRecords, identities: impl IntoIterator<Item = u64>) -> u64 {
+        let bad: Vec<_> = identities.into_iter().map(bad).collect();
+        records.note("site", "jobs", &Redactor::default(), &bad);
+        records.count("jobs")
+    }
+
+    #[test]
+    fn a_record_counts_once_however_often_it_is_listed() {
+        let records = UnreadableRecords::default();
+        assert_eq!(note(&records, [1, 2, 1]), 2);
+        assert_eq!(note(&records, [2, 3]), 3);
+        assert_eq!(note(&records, []), 3);
+        assert_eq!(records.count("alerts"), 0);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let records = UnreadableRecords::default();
+        let most = REMEMBERED as u64;
+        assert_eq!(note(&records, 0..2 * most), 2 * most);
+        let all = records.lock();
+        assert_eq!((all["jobs"].known.len(), all["jobs"].order.len()), (REMEMBERED, REMEMBERED));
+    }
+}
