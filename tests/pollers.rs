@@ -52,7 +52,7 @@ impl Collector for Counting {
         samples.record(&RUNS, [], f64::from(self.runs));
         samples.record(&NEWS, [], f64::from(self.news));
         samples.record(&WINDOW, [], self.window.as_secs_f64());
-        Ok(Collected::whole(samples, 0))
+        Ok(Collected::whole(samples))
     }
 
     fn reconfigure(&mut self, settings: &Settings<'_>) {

@@ -127,16 +127,7 @@ async fn an_answer_that_is_no_list_fails_and_hides_no_sample() {
     let before = settled(&agent).await;
     let core = ["/admin/jobs", "/storage/storage-units"].map(|path| ("", path, "", ""));
     let is_shown = |name: &str| is_of_resources(name) || name.starts_with("nbu_disk_");
-    for body in [
-        r#"{"errorCode":8,"errorMessage":"not now"}"#,
-        r#"{"errorCode":8,"errorMessage":"not now","data":[]}"#,
-        "{}",
-        r#"{"data":null}"#,
-        r#"{"data":{}}"#,
-        r#"{"data":"none"}"#,
-        "[]",
-        "null",
-    ] {
+    for body in [r#"{"errorCode":8,"errorMessage":"not now"}"#, "{}", r#"{"data":null}"#] {
         for (_, path, ..) in RESOURCES.iter().chain(&core) {
             simulator.faults().add(Fault::on(path).json(body));
         }

@@ -1,6 +1,5 @@
 //! Tells an empty list of jobs from a forbidden one.
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::LIVE;
@@ -9,15 +8,8 @@ use crate::netbackup::{Error, ErrorKind, Query, Session};
 
 /// Returns whether a list of jobs has any.
 pub(super) async fn any(session: &Session, query: &Query) -> Result<bool, Error> {
-    let body = session.get(&JOBS, query).await?;
-    Ok(!body.read::<AnyPage>()?.data.is_empty())
-}
-
-/// A page of which only matters whether it has rows.
-#[derive(Deserialize)]
-struct AnyPage {
-    #[serde(default)]
-    data: Vec<IgnoredAny>,
+    let rows = session.get(&JOBS, query).await?.list::<IgnoredAny>()?;
+    Ok(!rows.is_empty())
 }
 
 /// Returns whether the role of the key may see jobs, where all lists that were asked for are empty.
