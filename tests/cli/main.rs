@@ -18,6 +18,7 @@ mod demo;
 mod doctor;
 mod doctor_access;
 mod farewell;
+mod golden;
 mod healthcheck;
 mod logs;
 mod once;

@@ -1,0 +1,76 @@
+//! State of each released format: every later build must read it, and go on from it.
+//!
+//! `tests/golden/N/` is a state directory as release format N left it. It is never changed. A new format gets a
+//! new directory. Nobody listens where its server was, so that what is shown is what was read.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::process::{self, Desk, Signal};
+use crate::support::endpoint::Endpoint;
+use crate::support::totals::is_total;
+
+const FORMATS: [&str; 1] = ["2"];
+
+fn golden(format: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format)
+}
+
+/// A desk with a copy of the state in `kept`.
+fn desk(format: &str) -> Desk {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("kept")).expect("a directory");
+    for entry in fs::read_dir(golden(format)).expect("the state") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_str().expect("text");
+        if !name.starts_with("expected") {
+            fs::copy(&path, desk.path("kept").join(name)).expect("a copy");
+        }
+    }
+    desk
+}
+
+fn expected(format: &str, name: &str) -> String {
+    fs::read_to_string(golden(format).join(name)).expect("what is expected")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn state_of_each_release_is_inspected_as_it_was() {
+    for format in FORMATS {
+        let desk = desk(format);
+        let ended = desk.run(&["state", "inspect", "--directory", "kept", "--json"]).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.all());
+        assert_eq!(ended.stdout, expected(format, "expected.json"), "format {format}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_and_last_results_of_each_release_go_on() {
+    for format in FORMATS {
+        let desk = desk(format);
+        let port = process::port();
+        desk.write(
+            "config.yaml",
+            &format!(
+                "server: {{ host: 127.0.0.1, port: {port}, scrapingInterval: 6h }}\n\
+                 nbuservers:\n  - {{ site: paris, scheme: http, host: 127.0.0.1, port: 9, apiKey: k }}\n\
+                 collectors: {{ perClient: {{ enabled: true, allowlist: ['*'] }}, \
+                 perPolicy: {{ enabled: true, allowlist: ['*'] }} }}\n\
+                 state: {{ directory: kept }}\n"
+            ),
+        );
+        let mut agent = desk.start(&["--config", "config.yaml"]);
+        let has_totals = |page: &crate::support::Page| !page.of_site("paris", is_total).is_empty();
+        let page = Endpoint::on(port).until(&mut agent, "totals", has_totals).await;
+        let shown = page.of_site("paris", |name| {
+            is_total(name) || name.starts_with("nbu_client_") || name.starts_with("nbu_policy_")
+        });
+        let lines: String =
+            shown.iter().map(|(series, value)| format!("{series:?} {value}\n")).collect();
+        if std::env::var_os("NBU_NEW_GOLDEN").is_some() {
+            fs::write(golden(format).join("expected.txt"), &lines).expect("it is written");
+        }
+        assert_eq!(lines, expected(format, "expected.txt"), "format {format}");
+        agent.end_by(Signal::TERM).await;
+    }
+}
