@@ -55,6 +55,11 @@ impl Ledger {
         self.position.in_force = self.position.in_force.map(|length| length.min(wanted));
         self.shift();
         self.prune();
+        self.incomplete_since = if self.is_complete() {
+            None
+        } else {
+            self.incomplete_since.or(Some(self.cycle_began))
+        };
         set_back
     }
 
@@ -263,13 +268,25 @@ impl Ledger {
     /// Returns how much of the wanted window the keys cover, 0 to 1, with `ahead` ms that were read
     /// beyond them.
     pub(super) fn fill_ratio(&self, ahead: i64) -> f64 {
-        let wanted = ms(self.wanted);
-        if self.position.in_force == Some(wanted) && self.covers(wanted) {
+        if self.is_complete() {
             return 1.0;
         }
+        let wanted = ms(self.wanted);
         // What changed lately is not read before the walk has caught up.
         let covered = self.position.watermark.saturating_sub(self.position.horizon);
         (covered.saturating_add(ahead) as f64 / wanted.max(1) as f64).clamp(0.0, 0.999)
+    }
+
+    /// Returns whether the wanted window is in force and the keys cover it.
+    fn is_complete(&self) -> bool {
+        let wanted = ms(self.wanted);
+        self.position.in_force == Some(wanted) && self.covers(wanted)
+    }
+
+    /// Returns for how long the wanted window has not been complete.
+    pub(super) fn incomplete_for(&self) -> Duration {
+        let since = self.incomplete_since.filter(|_| !self.is_complete());
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     fn is_current(&self) -> bool {

@@ -87,6 +87,8 @@ pub struct Ledger {
     pub(super) met_id: i64,
     /// When the present cycle began, by our clock.
     pub(super) cycle_began: Instant,
+    /// Since when the wanted window is not complete, by our clock.
+    pub(super) incomplete_since: Option<Instant>,
     /// Jobs that were found finished in this cycle.
     pub(super) touched: HashSet<i64>,
     pub(super) live: Option<Live>,
@@ -130,6 +132,7 @@ impl Ledger {
             interrupted: true,
             met_id: 0,
             cycle_began: Instant::now(),
+            incomplete_since: Some(Instant::now()),
             touched: HashSet::new(),
             live: None,
             written: None,

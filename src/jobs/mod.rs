@@ -6,6 +6,7 @@
 //! `totals`, and hands completions on; `cycle` says what is to be asked for. `record` is how all of it
 //! goes to disk.
 
+pub mod audit;
 mod classes;
 mod completion;
 mod cycle;
@@ -62,6 +63,7 @@ static JOBS_STATE_COUNT: Metric<2> = Metric::gauge(
 pub fn definitions() -> Vec<&'static Definition> {
     let mut all = vec![JOBS_STATE_COUNT.definition()];
     all.extend(numbers::definitions());
+    all.extend(audit::definitions());
     all
 }
 

@@ -18,6 +18,18 @@ static FILL: Metric<0> = Metric::gauge(
     &[],
     "How much of the configured window is read, 0 to 1. Its numbers appear at 1; until then those of the window before go on, if there was one.",
 );
+static WINDOW: Metric<0> = Metric::gauge(
+    "nbu.jobs.window",
+    "s",
+    &[],
+    "Length of the window of finished jobs that is configured: the larger of server.scrapingInterval and server.collectionInterval.",
+);
+static WINDOW_INCOMPLETE: Metric<0> = Metric::gauge(
+    "nbu.jobs.window.incomplete",
+    "s",
+    &[],
+    "Time for which the agent has not known every job of the configured window. 0 where it does.",
+);
 static WATERMARK: Metric<0> = Metric::gauge(
     "nbu.jobs.watermark.timestamp",
     "s",
@@ -32,8 +44,8 @@ static REMEMBERED: Metric<0> = Metric::gauge(
 );
 
 pub(super) fn definitions() -> Vec<&'static Definition> {
-    let mut all =
-        vec![GAP.definition(), FILL.definition(), WATERMARK.definition(), REMEMBERED.definition()];
+    let own = [&GAP, &FILL, &WINDOW, &WINDOW_INCOMPLETE, &WATERMARK, &REMEMBERED];
+    let mut all: Vec<_> = own.into_iter().map(Metric::definition).collect();
     all.extend(gauges::definitions());
     all.extend(live::definitions());
     all.extend(totals::definitions());
@@ -87,6 +99,8 @@ impl Ledger {
     pub fn own_samples(&self, ahead: i64) -> Samples {
         let mut samples = Samples::new();
         samples.record(&FILL, [], self.fill_ratio(ahead));
+        samples.record(&WINDOW, [], self.wanted.as_secs_f64());
+        samples.record(&WINDOW_INCOMPLETE, [], self.incomplete_for().as_secs_f64());
         samples.record(&WATERMARK, [], self.position.watermark as f64 / 1000.0);
         samples.record(&REMEMBERED, [], self.remembered() as f64);
         samples

@@ -14,6 +14,7 @@ mod support;
 
 mod scene;
 
+mod audit;
 mod chance;
 mod clocks;
 mod disk;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::aside::{Answers, Lacking};
 use super::backfill::Step;
 use super::walks::{self, Patience, Shared, Walked};
-use super::{Jobs, lookup, probe};
+use super::{Jobs, audit, lookup, probe};
 use crate::collectors::{Collected, Part};
 use crate::jobs::{ChangeField, Ledger, Live};
 use crate::metric::Samples;
@@ -65,6 +65,7 @@ impl Jobs {
             && ledger.is_whole()
         {
             lookup::look_up(session, ledger).await;
+            audit::audit(session, &mut self.audit, ledger).await;
         }
         self.save().await;
         self.add_parts(&mut collected, live, finished);
@@ -153,6 +154,7 @@ impl Jobs {
             }
             if let Some(horizon) = self.backfill.take_covered() {
                 ledger.filled_down_to(horizon);
+                self.audit.request();
             }
         } else if filled.pages > 0 {
             self.backfill.discard();

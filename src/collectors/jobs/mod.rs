@@ -3,6 +3,7 @@
 //! by `walks`; the ledger counts, `store` keeps it on disk.
 
 mod aside;
+mod audit;
 mod backfill;
 mod changes;
 mod cycle;
@@ -23,6 +24,7 @@ use self::backfill::Backfill;
 use self::changes::Changes;
 use self::store::Store;
 use super::{Cadence, Collected, Collector, Part, Row, Settings};
+use crate::jobs::audit::Audit;
 use crate::jobs::{Actions, Ledger};
 use crate::metric::{Definition, Samples};
 use crate::netbackup::wire::jobs::JOBS;
@@ -70,6 +72,7 @@ struct Jobs {
     aside: Aside,
     directory: Option<Directory>,
     store: Option<Store>,
+    audit: Audit,
     /// When the last cycle began, by our clocks: the one that never jumps, and the one that goes on
     /// while this machine sleeps.
     began: Option<(Instant, SystemTime)>,
@@ -133,6 +136,7 @@ impl Jobs {
             aside: Aside::default(),
             directory: settings.state.cloned(),
             store: None,
+            audit: Audit::default(),
             began: None,
         }
     }
@@ -229,6 +233,7 @@ impl Jobs {
             collected.parts.push(("names", Part::Totals(samples, origin)));
         }
         let mut own = ledger.own_samples(self.backfill.ahead());
+        self.audit.record(&mut own);
         if let Some(store) = &self.store {
             store.record(&mut own);
         }

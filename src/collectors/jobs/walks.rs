@@ -25,7 +25,7 @@ const MOST_PAGES: u32 = 20_000;
 const MOST_FAILURES: u32 = 3;
 
 impl ChangeField {
-    const fn property(self) -> &'static str {
+    pub(super) const fn property(self) -> &'static str {
         match self {
             Self::LastUpdate => "lastUpdateTime",
             Self::End => "endTime",

@@ -8,8 +8,38 @@ const GROUP: &str = "jobs";
 
 pub(super) fn alerts() -> Vec<Alert> {
     let mut all = outcomes();
+    all.extend(ledger());
     all.extend(live());
     all
+}
+
+/// Alerts on the numbers themselves: are they complete?
+fn ledger() -> Vec<Alert> {
+    let incomplete = m("nbu_jobs_window_incomplete_seconds").now();
+    let lengths = incomplete.with("/", m("nbu_jobs_window_seconds").now());
+    vec![
+        Alert {
+            name: "NetBackupJobsAuditDifference",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: m("nbu_jobs_audit_difference").now().compared(">", 0),
+            // Two audits, an hour apart: the second one has the jobs read again.
+            hold: "90m",
+            summary: "{{ $labels.site }}: the server lists jobs that the agent has not counted",
+            description: "{{ $value }} finished jobs that two hourly audits found in the server's list are not in the agent's numbers.",
+            runbook: "The agent reads them again each hour by itself; where this lasts, report it with the agent's log.",
+        },
+        Alert {
+            name: "NetBackupJobsWindowIncomplete",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: lengths.compared(">", 2),
+            hold: "5m",
+            summary: "{{ $labels.site }}: the numbers of finished jobs are missing",
+            description: "The window of jobs is incomplete for {{ $value | humanize }} times its own length, and its numbers are not shown.",
+            runbook: "nbu_agent_collector_up and the agent's log say why the list of jobs cannot be read, or how far it is read.",
+        },
+    ]
 }
 
 fn outcomes() -> Vec<Alert> {

@@ -156,6 +156,8 @@ mod tests {
             "NetBackupAgentSilent",
             "NetBackupConfigReloadFailed",
             "NetBackupCardinalityOverflow",
+            "NetBackupAgentTaskRestarted",
+            "NetBackupLogLinesDropped",
             "NetBackupOtlpFailing",
             "NetBackupVersionsDiffer",
         ];
