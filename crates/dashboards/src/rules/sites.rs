@@ -109,6 +109,16 @@ fn collectors() -> Vec<Alert> {
             runbook: "The log names what is wrong with the first of them; report it with the release of NetBackup.",
         },
         Alert {
+            name: "NetBackupStateSetAside",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: m("nbu_agent_state_set_aside").now().compared(">", 0),
+            hold: "0s",
+            summary: "{{ $labels.site }}: saved state could not be used, and was set aside",
+            description: "{{ $value }} files of this site were set aside since the agent started: its totals began at 0 when that happened.",
+            runbook: "`nbu-otel-agent state inspect` says what is wrong with them; the alert ends with the next start of the agent.",
+        },
+        Alert {
             name: "NetBackupStateNotSaved",
             group: GROUP,
             severity: Severity::Warning,
