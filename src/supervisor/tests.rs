@@ -97,3 +97,21 @@ async fn failed_recovery_is_forgotten_once_one_succeeds() {
     assert_eq!(successful(&supervisor), Some(1.0));
     supervisor.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recovery_restarts_what_it_can_though_a_port_is_taken() {
+    let place = tempfile::tempdir().unwrap();
+    let mut supervisor = supervisor(&place).await;
+    let (server, address) = supervisor.running.server.take().unwrap();
+    server.stop().await;
+    let taken = std::net::TcpListener::bind(address).unwrap();
+    supervisor.running.sites["a"].poller.cancel();
+    wait("the end of the poller", || supervisor.running.sites["a"].poller.is_dead()).await;
+    supervisor.reload(Trigger::Recovery).await.unwrap();
+    assert!(!supervisor.running.sites["a"].poller.is_dead());
+    assert_eq!(supervisor.address(), None);
+    drop(taken);
+    supervisor.reload(Trigger::Recovery).await.unwrap();
+    assert_eq!(supervisor.address(), Some(address));
+    supervisor.shutdown().await;
+}
