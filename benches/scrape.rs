@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 
 use support::{snapshots, store};
 
-const SERIES: usize = 20_000;
+const SERIES: usize = 15_600;
 
 const SCRAPES: usize = 1_000;
 
