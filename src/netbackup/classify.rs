@@ -211,5 +211,13 @@ mod tests {
         assert!(hint(CertificateError::UnknownIssuer).contains("caFile"));
         assert!(hint(CertificateError::NotValidForName).contains("names"));
         assert!(hint(CertificateError::Expired).contains("expired"));
+        let unsupported = CertificateError::UnsupportedSignatureAlgorithmContext {
+            signature_algorithm_id: Vec::new(),
+            supported_algorithms: Vec::new(),
+        };
+        assert!(hint(unsupported).contains("P-521 cannot"));
+        let alert = rustls::AlertDescription::HandshakeFailure;
+        let ended = tls_hint(&rustls::Error::AlertReceived(alert), "the server");
+        assert!(ended.contains("P-521 cannot"), "{ended}");
     }
 }

@@ -148,6 +148,31 @@ async fn a_certificate_for_another_host_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
+async fn certificate_of_a_ca_shown_by_a_server_is_told_as_such() {
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let der = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], der)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    let _server = Server::serve(TlsListener { tcp, acceptor }, address, |_| Answer::ping("14.0"));
+    let mut config = https_config(address, None);
+    config.ca = Some(pem_file("ca.pem", &certificate.pem()));
+    let error = builder(config).build().unwrap().ping().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+    assert!(error.to_string().contains("CA:TRUE"), "{error}");
+}
+
+#[tokio::test]
 async fn any_certificate_does_where_verification_is_off() {
     let server = https(&authority(), "other.example.com", None).await;
     for ca in [None, Some(&authority())] {

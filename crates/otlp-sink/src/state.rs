@@ -82,7 +82,8 @@ impl Behaviour {
             body: String::new(),
         };
         match self {
-            Self::Accept => Answer::Accept(None),
+            Self::Without(refused, status) if refused == signal => refuse(12, status),
+            Self::Accept | Self::Without(..) => Answer::Accept(None),
             Self::Delay(pause) => {
                 tokio::time::sleep(pause).await;
                 Answer::Accept(None)
@@ -99,8 +100,6 @@ impl Behaviour {
             Self::HttpAnswer { status, headers, body } => {
                 Answer::Refuse { code: UNAVAILABLE, delay: None, status, headers, body }
             }
-            Self::Without(refused, status) if refused == signal => refuse(12, status),
-            Self::Without(..) => Answer::Accept(None),
             Self::LoseAnswer => Answer::Lose,
         }
     }
