@@ -64,12 +64,9 @@ fn listing(path: &Path) -> Option<Digest> {
     let mut hash = Sha256::new();
     for entry in entries {
         let seen = std::fs::metadata(entry.path()).ok().filter(std::fs::Metadata::is_file);
-        hash.update(format!(
-            "{:?} {:?} {:?}\n",
-            entry.file_name(),
-            seen.as_ref().map(std::fs::Metadata::len),
-            seen.as_ref().and_then(|it| it.modified().ok()),
-        ));
+        let (length, time) = seen.map_or((0, None), |it| (it.len(), it.modified().ok()));
+        hash.update(entry.file_name().as_encoded_bytes());
+        hash.update(format!("/{length} {time:?}/"));
     }
     Some(hash.finalize().into())
 }

@@ -62,7 +62,7 @@ pub struct Errors {
     /// Every file that was read or should have been, so that a watcher sees it being put right.
     pub files: Files,
     /// What of the system the configuration depends on: where its CA certificates are.
-    pub places: Files,
+    pub places: Box<Files>,
     /// The endpoint as the file has it, where it can be read so far: who asks a running agent for its
     /// health must not take a bad file for a bad agent.
     pub endpoint: Option<http::Config>,

@@ -78,7 +78,7 @@ fn load_once(path: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
         Err(fault) => Err(Errors {
             diagnostics: vec![fault],
             files: found.files,
-            places: Files::new(),
+            places: Box::default(),
             endpoint: None,
         }),
     }
@@ -135,7 +135,7 @@ fn build(
         }
         config => {
             let endpoint = config.map(|config| config.http);
-            Err(Errors { diagnostics: errors, files, places, endpoint })
+            Err(Errors { diagnostics: errors, files, places: Box::new(places), endpoint })
         }
     }
 }

@@ -116,8 +116,7 @@ fn block(label: &str, der: &[u8]) -> String {
         }
         out.push(c);
     }
-    out.push_str(&format!("\n-----END {label}-----\n"));
-    out
+    out + "\n-----END " + label + "-----\n"
 }
 
 /// Reads the first private key of a PEM file: PKCS #8, PKCS #1 or SEC 1, not encrypted.

@@ -31,11 +31,11 @@ pub(super) fn build(config: &Config) -> Result<reqwest::Client, BuildError> {
         .pool_max_idle_per_host(config.max_concurrent_requests.max(1));
     let needs_roots = config.ca.is_some() || speaks_tls(config) && !config.insecure_skip_verify;
     let roots = needs_roots.then(|| trusted(config.ca.as_ref(), config.roots.as_ref()));
-    let roots = roots.transpose().map_err(|fault| unusable(config, fault))?;
+    let roots = roots.transpose().map_err(|fault| unusable(config, &fault))?;
     let identity = config.identity.as_ref();
     builder = match roots.filter(|_| !config.insecure_skip_verify) {
         Some(roots) => {
-            let tls = client_config(roots, identity).map_err(|fault| unusable(config, fault))?;
+            let tls = client_config(roots, identity).map_err(|fault| unusable(config, &fault))?;
             builder.tls_backend_preconfigured(tls)
         }
         None => {
@@ -81,7 +81,7 @@ pub(super) fn authorization(config: &Config) -> Result<HeaderValue, BuildError> 
 
 /// Returns a client certificate whose key was checked to belong to it.
 fn client_identity(config: &Config, identity: &Identity) -> Result<reqwest::Identity, BuildError> {
-    identity.certified().map_err(|fault| unusable(config, fault))?;
+    identity.certified().map_err(|fault| unusable(config, &fault))?;
     let mut both = identity.certificate.pem.clone();
     both.push(b'\n');
     both.extend_from_slice(identity.key.expose_secret().as_bytes());
@@ -89,7 +89,7 @@ fn client_identity(config: &Config, identity: &Identity) -> Result<reqwest::Iden
         .map_err(|_| wrong(config, "keyFile", "the key or the certificate cannot be used"))
 }
 
-fn unusable(config: &Config, fault: TlsError) -> BuildError {
+fn unusable(config: &Config, fault: &TlsError) -> BuildError {
     wrong(config, fault.setting, fault.to_string())
 }
 

@@ -24,8 +24,7 @@ pub(super) fn match_secret(text: &str, secret: &str, decode: bool) -> Match {
 
 fn match_units(text: &str, secret: &str, decode: bool) -> Match {
     let mut rest = text;
-    let mut matched = 0;
-    for wanted in secret.chars() {
+    for (matched, wanted) in secret.chars().enumerate() {
         if wanted.is_whitespace() {
             let after = skip_while(rest, decode, |c| is_noise(c) || c.is_whitespace() || c == '+');
             if after.len() == rest.len() && !rest.is_empty() {
@@ -42,7 +41,6 @@ fn match_units(text: &str, secret: &str, decode: bool) -> Match {
                 _ => return Match::End(matched),
             }
         }
-        matched += 1;
     }
     Match::Whole(text.len() - rest.len())
 }
