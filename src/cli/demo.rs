@@ -73,7 +73,8 @@ async fn demo(options: Options, log: Log) -> ExitCode {
     // For as long as the demo runs: what is told of state is on show, too.
     let state = std::env::temp_dir().join(format!("nbu-otel-agent-demo-{}", std::process::id()));
     let config = config(&options, &servers, &endpoint, &state);
-    let code = serve(Source::Text(config), log, || _ = super::print(&welcome)).await;
+    let serving = serve(Source::Text(config), log, || _ = super::print(&welcome));
+    let code = Box::pin(serving).await;
     if code != ExitCode::SUCCESS {
         super::complain("the demo takes its address from --host and --port\n");
     }

@@ -46,7 +46,7 @@ pub(super) async fn serve(source: Source, log: Log, started: impl FnOnce()) -> E
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "nbu-otel-agent runs");
     started();
-    supervisor.run(signals).await;
+    Box::pin(supervisor.run(signals)).await;
     ExitCode::SUCCESS
 }
 

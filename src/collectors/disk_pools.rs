@@ -63,7 +63,7 @@ impl Collector for DiskPools {
                 match pool.name.as_deref().filter(|name| !name.is_empty()) {
                     Some(name) => fold(name, pool, &mut counts),
                     None => {
-                        session.note_unreadable(&DISK_POOLS, &pool.id, "attributes.name: missing")
+                        session.note_unreadable(&DISK_POOLS, &pool.id, "attributes.name: missing");
                     }
                 }
             }
