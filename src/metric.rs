@@ -4,8 +4,11 @@
 //!
 //! This module knows no metric library, so collectors never touch one.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
 
 /// The label of what the server left out: an empty one would be no label at all.
 pub const UNKNOWN: &str = "UNKNOWN";
@@ -204,6 +207,24 @@ pub struct Family {
     pub points: Vec<Point>,
 }
 
+/// Bytes that the value of a label has at most.
+const LONGEST_LABEL: usize = 1024;
+
+/// Returns `text` as the value of a label. One that is too long is cut, and ends in a digest of all of
+/// it, so that two that begin alike stay two series.
+fn label_value(text: &str) -> Cow<'_, str> {
+    if text.len() <= LONGEST_LABEL {
+        return Cow::Borrowed(text);
+    }
+    let digest = Sha256::digest(text.as_bytes());
+    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let mut end = LONGEST_LABEL - digest.len() - 1;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    Cow::Owned(format!("{}~{digest}", &text[..end]))
+}
+
 /// What a collector saw in one fold: series of declared metrics. Equal label values share memory.
 #[derive(Debug, Default)]
 pub struct Samples {
@@ -254,7 +275,7 @@ impl Samples {
         if let Some(known) = self.names.get(text) {
             return Arc::clone(known);
         }
-        let shared: Arc<str> = Arc::from(text);
+        let shared: Arc<str> = Arc::from(&*label_value(text));
         self.names.insert(text.into(), Arc::clone(&shared));
         shared
     }
@@ -315,6 +336,22 @@ mod tests {
             .map(|point| (point.attributes[0].as_ref(), point.value.clone()))
             .collect();
         assert_eq!(seen, [("a", Value::Number(2.0)), ("b", Value::Number(1.0))]);
+    }
+
+    #[test]
+    fn long_label_values_are_cut_and_stay_apart() {
+        let long = |end: &str| format!("{}{end}", "é".repeat(2000));
+        let values = ["short".to_owned(), "x".repeat(1024), long("a"), long("b"), "y".repeat(1025)];
+        let mut samples = Samples::new();
+        for value in &values {
+            samples.record(&DISK, [value, "free"], 1.0);
+        }
+        let (families, dropped) = samples.finish();
+        let shown: Vec<&str> = families[0].points.iter().map(|p| &*p.attributes[0]).collect();
+        assert_eq!((shown.len(), dropped), (5, 0), "none falls together with another one");
+        assert!(shown.iter().all(|value| value.len() <= 1024), "{shown:?}");
+        let whole = shown.iter().filter(|value| values.iter().any(|known| known == *value));
+        assert_eq!(whole.count(), 2);
     }
 
     #[test]

@@ -151,6 +151,11 @@ async fn a_failing_collector_keeps_its_samples_until_they_are_stale() {
     let gone = |page: &Page| page.of_site("paris", is_of_jobs).is_empty();
     let stale = agent.scrape_until("the stale samples are gone", gone).await;
     assert_eq!(since(&stale), since(&failing), "its age can be alerted on");
+    let of_server = |page: &Page| {
+        page.of_site("paris", |name| matches!(name, "nbu_api_version" | "nbu_response_time_ms"))
+    };
+    assert_eq!(of_server(&failing).len(), 2);
+    agent.scrape_until("the server is not told of any more", |p| of_server(p).is_empty()).await;
     assert_eq!(agent.get("/health").await.status(), 503);
     assert_eq!(agent.get("/-/healthy").await.status(), 200);
     assert_eq!(agent.get("/-/ready").await.status(), 200);

@@ -185,6 +185,11 @@ impl Client {
         self.0.unreadable.count(resource.name)
     }
 
+    /// Returns when a request succeeded last.
+    pub fn last_success(&self) -> Option<Instant> {
+        self.0.stats.last_success()
+    }
+
     /// What was counted since the client was made.
     pub fn stats(&self) -> StatsSnapshot {
         self.0.stats.snapshot()

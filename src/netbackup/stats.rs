@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
+
 use super::error::ErrorKind;
 
 /// Upper bounds of the duration histogram, seconds.
@@ -49,6 +51,8 @@ pub struct StatsSnapshot {
     pub durations: BTreeMap<&'static str, DurationHistogram>,
     /// How long the last complete answer took, milliseconds.
     pub last_response_ms: Option<f64>,
+    /// When a request succeeded last.
+    pub last_success: Option<Instant>,
     /// Attempts that repeated an earlier one.
     pub retries: u64,
 }
@@ -72,11 +76,18 @@ impl Stats {
             if matches!(outcome, Outcome::Status(_)) {
                 stats.last_response_ms = Some(seconds * 1000.0);
             }
+            if matches!(outcome, Outcome::Status(200..=299)) {
+                stats.last_success = Some(Instant::now());
+            }
         });
     }
 
     pub(super) fn retried(&self) {
         self.update(|stats| stats.retries += 1);
+    }
+
+    pub(super) fn last_success(&self) -> Option<Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).last_success
     }
 
     pub(super) fn snapshot(&self) -> StatsSnapshot {

@@ -208,23 +208,31 @@ impl Hub {
         }
     }
 
-    /// Whether what is known of the server itself is too old to be shown.
+    /// Returns whether what is known of the server itself is too old to be shown.
     pub(super) fn is_stale(&self) -> bool {
-        self.up.value() == Some(false)
-            && self.lanes.iter().all(|lane| lane.shown().next().is_none())
+        match self.server_expiry() {
+            Some(expiry) => expiry <= Instant::now(),
+            None => self.up.value() == Some(false),
+        }
+    }
+
+    /// Returns when what is known of the server itself is too old, if it ever answered.
+    fn server_expiry(&self) -> Option<Instant> {
+        Some(self.client.last_success()? + self.rules.polling.stale_after)
     }
 
     fn next_expiry(&self) -> Instant {
         // Far away where nothing is shown: Instant has no "never".
-        let never = Instant::now() + Duration::from_secs(86_400);
+        let now = Instant::now();
+        let never = now + Duration::from_secs(86_400);
         let next = self.lanes.iter().filter_map(|lane| lane.next_expiry(&self.rules)).min();
-        next.unwrap_or(never)
+        let server = self.server_expiry().filter(|expiry| *expiry > now);
+        next.into_iter().chain(server).min().unwrap_or(never)
     }
 
     fn expire(&mut self) {
-        if self.drop_stale() {
-            self.publish();
-        }
+        self.drop_stale();
+        self.publish();
     }
 
     /// Whether anything was stale.
