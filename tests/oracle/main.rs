@@ -1,9 +1,10 @@
 //! An oracle that knows only what the simulated servers listed and what docs/metrics.md promises: each
 //! completion that was listed for more than ten minutes counts once, each gauge is what the list shows
-//! now. No rule of the agent (overlap, horizon, slack, backfill) is in it. `NBU_KILLS` lengthens it.
+//! now. No rule of the agent (overlap, horizon, slack, backfill) is in it. Random histories run over it.
+//!
+//! `NBU_LEDGER_SEEDS` and `NBU_KILLS` lengthen them, `NBU_ORACLE_SEED` repeats a single one.
 
 #![allow(
-    dead_code,
     unreachable_pub,
     clippy::expect_used,
     clippy::panic,
@@ -20,5 +21,10 @@ mod increase;
 mod promise;
 mod site;
 
+mod events;
+
 mod disk;
+mod histories;
 mod kills;
+mod moves;
+mod permissions;

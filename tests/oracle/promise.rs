@@ -37,6 +37,8 @@ pub fn is_promised(name: &str) -> bool {
 pub struct Promise {
     /// The first contact lies between these.
     first_contact: Option<(i64, i64)>,
+    /// The agent was killed before it had shown anything.
+    may_forget: bool,
     /// Moments at which the agent had read everything that was listed.
     settled: Vec<i64>,
     /// When the server's clock was changed, and the latest time that it had shown until then.
@@ -56,8 +58,16 @@ impl Promise {
             let filter = request.parameter("filter").unwrap_or_default();
             request.path == "/admin/jobs" && request.status == 200 && filter.contains("eq 'DONE'")
         };
-        if *latest == i64::MAX && simulator.requests().iter().any(is_answered) {
+        if *latest == i64::MAX && !self.may_forget && simulator.requests().iter().any(is_answered) {
             *latest = simulator.clock().world_ms();
+        }
+    }
+
+    /// The agent was killed. A first contact that nothing was shown of yet may be forgotten.
+    pub fn killed(&mut self) {
+        self.may_forget = self.settled.is_empty();
+        if let (true, Some((_, latest))) = (self.may_forget, &mut self.first_contact) {
+            *latest = i64::MAX;
         }
     }
 
@@ -96,6 +106,17 @@ impl Promise {
         (bounds, certain)
     }
 
+    /// Says in words which completions became certain since the last settled moment.
+    pub fn news(&self, simulator: &Simulator) -> String {
+        let now = simulator.clock().world_ms();
+        let before = self.settled.last().copied().unwrap_or(i64::MIN);
+        let news = simulator.truth().completions().filter(|completion| {
+            self.must_count(completion, now)
+                && (before == i64::MIN || !self.must_count(completion, before))
+        });
+        news.take(8).map(|completion| format!("{completion:?}\n")).collect()
+    }
+
     /// Moments at which everything was read, the present one among them.
     fn moments(&self, now: i64) -> impl Iterator<Item = i64> {
         self.settled.iter().copied().chain([now])
@@ -119,8 +140,14 @@ impl Promise {
         is_listed && completion.listed_from > first
     }
 
-    /// Returns true where the clock was set back so far that the end cannot be told from one of before.
+    /// Returns true where the clock was set back so far that the end cannot be told from one of before,
+    /// or was changed before the row showed, so that nothing tells how late it was.
     fn is_stamped_in_the_past(&self, completion: &Completion) -> bool {
+        let shows_late =
+            |(at, _): &(i64, i64)| completion.done_at <= *at && *at < completion.listed_from;
+        if self.clock_changes.iter().any(shows_late) {
+            return true;
+        }
         let before = self.clock_changes.iter().rfind(|(at, _)| *at <= completion.done_at);
         before.is_some_and(|(_, latest)| completion.end_ms + SET_BACK < *latest)
     }

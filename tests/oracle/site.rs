@@ -8,8 +8,8 @@ use nbu_sim::{Fault, Settings, Simulator};
 use crate::gauges::{self, Expected};
 use crate::increase::Increase;
 use crate::promise::{Promise, is_promised};
+use crate::support::disk::Disk;
 use crate::support::endpoint::Endpoint;
-use crate::support::exposition::Series;
 use crate::support::process::{self, Desk, Process, Signal};
 use crate::support::{Config, NOON, Page, simulate};
 
@@ -31,8 +31,8 @@ pub fn kills() -> u32 {
 /// Bound of everything that is waited for; reached only where a test fails.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// How many violations a failure prints.
-const REPORTED: usize = 25;
+/// How many violations of a metric a failure prints.
+const REPORTED: usize = 3;
 
 /// Until then no server with the simulator's own retention purges anything.
 const NOTHING_PURGED: i64 = NOON + (168 - 24) * 3_600_000;
@@ -51,29 +51,31 @@ pub struct Site {
     servers: Vec<Server>,
     at: usize,
     window: Duration,
-    rest: String,
     refusals: Vec<Fault>,
     port: u16,
     pub desk: Desk,
     endpoint: Endpoint,
     process: Option<Process>,
+    /// Where the state is.
+    pub disk: Disk,
 }
 
 impl Site {
     /// Makes a server and a configuration that keeps state; the agent is not started.
     pub async fn new(name: &str, settings: Settings, window: Duration) -> Self {
-        let port = process::port();
+        let (port, desk) = (process::port(), Desk::new());
+        let disk = Disk::new(&desk, "kept");
         let mut site = Self {
             name: name.to_owned(),
             servers: Vec::new(),
             at: 0,
             window,
-            rest: String::new(),
             refusals: Vec::new(),
             port,
-            desk: Desk::new(),
+            desk,
             endpoint: Endpoint::on(port),
             process: None,
+            disk,
         };
         site.add_server(settings).await;
         site
@@ -84,12 +86,6 @@ impl Site {
         let simulator = simulate(settings).await;
         let (promise, increase) = (Promise::default(), Increase::default());
         self.servers.push(Server { simulator, promise, increase });
-    }
-
-    /// Adds sections to the configuration.
-    pub fn with(mut self, yaml: &str) -> Self {
-        self.rest = format!("{}{yaml}\n", self.rest);
-        self
     }
 
     /// Lets the present server refuse something for good.
@@ -125,8 +121,7 @@ impl Site {
                 self.window.as_secs()
             ))
             .site_at(SITE, self.simulator().addr(), &format!("apiKey: {key}, timeout: 3s"))
-            .with("state: { directory: kept }")
-            .with(&self.rest);
+            .with("state: { directory: kept }");
         config.port = self.port;
         config.yaml()
     }
@@ -141,7 +136,10 @@ impl Site {
     /// Starts the agent with the configuration of now.
     pub fn start(&mut self) {
         self.desk.write("config.yaml", &self.config());
-        self.process = Some(self.desk.start(&["--config", "config.yaml"]));
+        let variables = self.disk.environment();
+        let variables: Vec<(&str, &str)> =
+            variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.process = Some(self.desk.start_in(&["--config", "config.yaml"], &variables));
         let server = &mut self.servers[self.at];
         server.promise.reached(server.simulator.clock().world_ms());
     }
@@ -161,7 +159,9 @@ impl Site {
             process.signal(Signal::KILL);
             process.end(process::PROMISED_END).await;
         }
-        self.servers[self.at].increase.may_go_back(!saved);
+        let server = &mut self.servers[self.at];
+        server.increase.may_go_back(!saved);
+        server.promise.killed();
     }
 
     /// Sets the window for the next start.
@@ -223,11 +223,6 @@ impl Site {
         let page = self.endpoint.scrape().await?;
         self.servers[self.at].increase.scraped(&page.of_site(SITE, is_promised));
         Some(page)
-    }
-
-    /// Returns the increase of the promised totals of the present server.
-    pub fn increase(&self) -> &BTreeMap<Series, f64> {
-        self.server().increase.sums()
     }
 
     /// Waits until the page says that its totals are on disk.
@@ -299,14 +294,33 @@ impl Site {
         let lines: Vec<&str> = said.lines().collect();
         let last = lines[lines.len().saturating_sub(60)..].join("\n");
         let clock = self.simulator().clock();
+        let requests = self.simulator().requests();
+        let asked = requests[requests.len().saturating_sub(12)..].iter().map(|request| {
+            let filter = request.parameter("filter").unwrap_or_default();
+            format!("{} {} {filter}: {}\n", request.method, request.path, request.status)
+        });
+        let asked: String = asked.collect();
+        let news = self.server().promise.news(self.simulator());
         format!(
-            "{}: {} violations at world time {}, server time {}, window {:?}:\n{}\nthe agent said\n{last}",
+            "{}: {} violations at world time {}, server time {}, window {:?}:\n{}\nnew completions\n{news}the agent asked\n{asked}and said\n{last}",
             self.name,
             violations.len(),
             clock.world_ms(),
             clock.now_ms(),
             self.window,
-            violations[..violations.len().min(REPORTED)].join("\n"),
+            shortened(violations),
         )
     }
+}
+
+/// The first violations of each metric.
+fn shortened(violations: &[String]) -> String {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let few = violations.iter().filter(|violation| {
+        let name = violation.split(',').next().unwrap_or_default();
+        let count = seen.entry(name).or_default();
+        *count += 1;
+        *count <= REPORTED
+    });
+    few.map(String::as_str).collect::<Vec<_>>().join("\n")
 }

@@ -13,7 +13,7 @@ use super::{Jobs, audit, lookup, probe};
 use crate::collectors::{Collected, Part};
 use crate::jobs::{ChangeField, Ledger, Live};
 use crate::metric::Samples;
-use crate::netbackup::{Error, Session};
+use crate::netbackup::{Error, Query, Session};
 
 /// How long a step of the backfill takes where all else works: the next one follows at once.
 const STEP: Duration = Duration::from_secs(5);
@@ -47,19 +47,28 @@ impl Fetched {
 impl Jobs {
     /// Asks, counts, saves. An error means that nothing at all can be said.
     pub(super) async fn cycle(&mut self, session: &Session) -> Result<Collected, Error> {
+        // A proof that comes after an empty answer says nothing of it: the permission may be new.
+        let mut proven = std::mem::take(&mut self.proven);
+        if !proven {
+            let any = Query::all().limited(1);
+            proven = probe::any(session, &any).await.unwrap_or_default();
+        }
         let fetched = self.fetch(session).await;
         let mut collected =
             Collected { unfinished: fetched.is_unfinished(), ..Collected::default() };
         if fetched.rows() > 0 {
             collected.permitted = Some(true);
         } else if fetched.claims_emptiness() {
-            collected.permitted = probe::probe(session).await?;
+            collected.permitted =
+                probe::probe(session).await.inspect_err(|_| self.backfill.discard())?;
             if collected.permitted.is_none() && !self.trusts_emptiness() {
                 self.add_unknown(&mut collected);
                 return Ok(collected);
             }
         }
-        let trusted = collected.permitted == Some(true) || fetched.claims_emptiness();
+        self.proven = collected.permitted == Some(true);
+        collected.unfinished |= self.proven && !proven;
+        let trusted = if self.proven { proven } else { fetched.claims_emptiness() };
         let (live, finished) = self.apply(session, fetched, trusted, &mut collected);
         if let (None, Some(ledger)) = (&finished, &mut self.ledger)
             && ledger.is_whole()

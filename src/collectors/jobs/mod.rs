@@ -70,6 +70,9 @@ struct Jobs {
     changes: Changes,
     backfill: Backfill,
     aside: Aside,
+    /// The last cycle proved that the role of the key may see jobs. Without such a proof an empty answer
+    /// may be a forbidden one.
+    proven: bool,
     directory: Option<Directory>,
     store: Option<Store>,
     audit: Audit,
@@ -134,6 +137,7 @@ impl Jobs {
             changes: Changes::default(),
             backfill: Backfill::new(),
             aside: Aside::default(),
+            proven: false,
             directory: settings.state.cloned(),
             store: None,
             audit: Audit::default(),
