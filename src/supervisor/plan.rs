@@ -102,7 +102,7 @@ impl Push {
                 Arc::clone(&supervisor.agent),
                 config.metrics.cardinality_limit,
             );
-            Exporter::spawn(otlp, transport, &resource, Arc::new(source), stats)
+            Exporter::spawn(otlp, transport, &resource, Arc::new(source), stats, state)
         });
         (exporter, tracing)
     }

@@ -132,6 +132,13 @@ static OTLP_SUPPORTED: Metric<1> = Metric::gauge(
     "1 once the receiver took the signal; 0 where it answered that it does not take it (UNIMPLEMENTED, 404, 405, 415), and is asked again once an hour.",
 )
 .of_agent();
+static OTLP_SAVED: Metric<0> = Metric::gauge(
+    "nbu.agent.otlp.state_saved",
+    "",
+    &[],
+    "1 where increments are on disk before they are pushed; 0 where saving fails, and a restart may count them twice. Only with a state directory and temporality delta or lowmemory.",
+)
+.of_agent();
 static OTLP_POINTS: Metric<2> = Metric::counter(
     "nbu.agent.otlp.points",
     "{point}",
@@ -189,6 +196,7 @@ pub fn definitions() -> Vec<&'static Definition> {
         TASK_RESTARTS.definition(),
         OTLP_EXPORTS.definition(),
         OTLP_SUPPORTED.definition(),
+        OTLP_SAVED.definition(),
         OTLP_POINTS.definition(),
         OTLP_REQUESTS.definition(),
         OTLP_BYTES.definition(),
@@ -377,6 +385,9 @@ impl AgentState {
     }
 
     fn record_otlp(&self, samples: &mut Samples) {
+        if let Some(saved) = self.otlp.saved() {
+            samples.record(&OTLP_SAVED, [], f64::from(u8::from(saved)));
+        }
         for signal in self.otlp.snapshot() {
             let name = signal.signal.as_str();
             for (result, count) in &signal.exports {

@@ -48,8 +48,13 @@ fn keeping(simulator: &Simulator, window: Duration) -> Config {
 
 impl Mortal {
     pub async fn new(settings: Settings, window: Duration) -> Self {
+        Self::with(settings, window, "").await
+    }
+
+    /// The same, with more in its configuration.
+    pub async fn with(settings: Settings, window: Duration, more: &str) -> Self {
         let simulator = simulate(settings).await;
-        let config = keeping(&simulator, window);
+        let config = keeping(&simulator, window).with(more);
         Self {
             simulator,
             watched: Watched::new(SITE, window),

@@ -20,6 +20,7 @@ mod clocks;
 mod disk;
 mod faults;
 mod fill;
+mod increments;
 mod kept;
 mod kills;
 mod life;

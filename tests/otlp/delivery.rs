@@ -1,16 +1,11 @@
 //! What is sent arrives, complete and as it was.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use nbu_otel_agent::telemetry::otlp::OtlpStats;
-use nbu_otel_agent::telemetry::otlp::config::{Compression, Temporality};
+use nbu_otel_agent::telemetry::otlp::config::Compression;
 use otlp_sink::{Behaviour, Transport, Value};
 use secrecy::SecretString;
 
 use crate::support::{
-    BOTH, Logs, by_client, config, counter, endpoint, metrics_of, number, series, sink, start,
-    start_with,
+    BOTH, Logs, by_client, config, counter, endpoint, number, series, sink, start,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,63 +123,4 @@ async fn a_point_that_fits_no_request_is_left_out_and_counted() {
     assert!(sink.requests().iter().all(|request| request.bytes <= 1_000));
     let told = Logs::lines().iter().filter(|line| line.contains("maxRequestBytes")).count();
     assert_eq!(told, 1, "{}", Logs::text());
-}
-
-/// What counters of the sink's whole memory add up to, for increments.
-fn received_sum(sink: &otlp_sink::Sink) -> f64 {
-    use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point::Value};
-    let requests = sink.metrics();
-    let metrics = requests
-        .iter()
-        .flat_map(|request| &request.resource_metrics)
-        .flat_map(|resource| &resource.scope_metrics)
-        .flat_map(|scope| &scope.metrics);
-    metrics
-        .filter_map(|metric| match &metric.data {
-            Some(Data::Sum(sum)) => Some(&sum.data_points),
-            _ => None,
-        })
-        .flatten()
-        .map(|point| match point.value {
-            Some(Value::AsDouble(value)) => value,
-            _ => 0.0,
-        })
-        .sum()
-}
-
-#[tokio::test]
-async fn increments_survive_failures_and_a_rebuilt_exporter() {
-    for protocol in BOTH {
-        let sink = sink();
-        let mut config = config(&endpoint(&sink, protocol), protocol);
-        config.temporality = Temporality::Delta;
-        let total = Arc::new(AtomicUsize::new(0));
-        let source = {
-            let total = Arc::clone(&total);
-            move || {
-                // Born after the process began, or the first total would be taken for a restored one.
-                let mut point = number(0, total.load(Ordering::SeqCst) as f64);
-                point.start_time_unix_nano = 4_000_000_000_000_000_000;
-                point.time_unix_nano = point.start_time_unix_nano + 1;
-                vec![counter(vec![point])]
-            }
-        };
-        let stats = Arc::new(OtlpStats::default());
-        let running = start_with(&config, source.clone(), Arc::clone(&stats));
-        for gain in [5, 3, 0] {
-            total.fetch_add(gain, Ordering::SeqCst);
-            running.handle.flush().await.unwrap();
-        }
-        sink.set_behaviour(Behaviour::GrpcStatus(3));
-        total.fetch_add(7, Ordering::SeqCst);
-        running.handle.flush().await.unwrap_err();
-        sink.set_behaviour(Behaviour::Accept);
-
-        drop(running);
-        let rebuilt = start_with(&config, source, Arc::clone(&stats));
-        total.fetch_add(1, Ordering::SeqCst);
-        rebuilt.handle.flush().await.unwrap();
-        assert!((received_sum(&sink) - 16.0).abs() < 0.5, "{}", received_sum(&sink));
-        assert!(metrics_of(&stats).items.dropped >= 1);
-    }
 }

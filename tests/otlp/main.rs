@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod delivery;
+mod delta;
 mod failure;
 mod lifecycle;
 mod measure;

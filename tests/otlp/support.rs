@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use nbu_otel_agent::state::Directory;
 use nbu_otel_agent::telemetry::otlp::config::{
     Compression, Config, Protocol, SignalConfig, Temporality, Tls,
 };
@@ -91,6 +92,16 @@ pub(crate) fn start_with(
     source: impl MetricSource + 'static,
     stats: Arc<OtlpStats>,
 ) -> Running {
+    start_in(None, config, source, stats)
+}
+
+/// The same, with a state directory.
+pub(crate) fn start_in(
+    state: Option<&Directory>,
+    config: &Config,
+    source: impl MetricSource + 'static,
+    stats: Arc<OtlpStats>,
+) -> Running {
     let transport = Arc::new(Transport::new(config).unwrap());
     // The agent's own first export, two seconds after the start, would come into the middle of a
     // slow test: here the interval alone makes exports, and `flush`.
@@ -101,6 +112,7 @@ pub(crate) fn start_with(
         &resource(),
         Arc::new(source),
         Arc::clone(&stats),
+        state,
     );
     Running { handle, stats }
 }

@@ -1,282 +1,473 @@
-//! From totals to increments, for receivers that want those.
+//! From totals to increments, for receivers that want those (docs/adr/0014-delta.md).
 //!
-//! An increment is what was added since the last export of that series that was *acknowledged*: a
-//! request that failed leaves its series where they were, and the next increment covers both
-//! intervals. What was acknowledged is remembered in a [`Ledger`] that outlives a rebuilt exporter;
-//! otherwise every reload would send the totals once more.
+//! An increment is what was added since the last one of its series that was *acknowledged*. A request that
+//! certainly failed leaves its series where they were, and the next increment covers both intervals. One
+//! whose fate is not known (no answer, a process that was killed) stays in the *outbox* and is sent again as
+//! it is, with the same start and end times, before anything else: a receiver that has it already can tell.
+//!
+//! [`Delta`] does no I/O. It outlives a rebuilt exporter, and, saved before each push, the process.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, HistogramDataPoint, Metric, NumberDataPoint, metric::Data,
-};
-use prost::Message;
+use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric, metric::Data};
+use prost::bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::config::Temporality;
-use total::Total;
+use group::{Acknowledged, Group, Present};
+use point::{Point, key};
 
+mod group;
+mod point;
+mod saved;
 mod total;
 
-/// A series that is gone is remembered for so long: one that went stale comes back with its total.
-const FORGET_AFTER_NANOS: u64 = 3_600_000_000_000;
+/// A series that is gone is remembered for so long. It comes back with its total, so this is more than a site can be
+/// away and still have its series.
+const FORGET_AFTER_NANOS: u64 = 400 * 86_400 * 1_000_000_000;
 
-/// Totals that are older than the process by more than this were restored from disk.
-const BOOT_SLACK_NANOS: u64 = 60_000_000_000;
+/// The answers with an error that a receiver may give to a request in doubt, before the points go on in new
+/// increments: it may be unable to take this one, which must not keep all later ones back.
+const MAX_REFUSALS: u32 = 10;
 
+/// Metric and attributes without the action.
 type Key = Box<[u8]>;
 
-/// What the receiver has acknowledged of each series.
+/// What the receivers have acknowledged, and what may be on its way to them.
 #[derive(Debug)]
-pub struct Ledger {
-    series: HashMap<Key, Acknowledged>,
-    /// Origins from before this process began that were met already.
-    restored: HashSet<u64>,
-    /// When this process began to remember.
+pub struct Delta {
+    groups: HashMap<Key, Group>,
+    outbox: Vec<Outgoing>,
+    /// Origins that were met in this process.
+    met: HashSet<u64>,
+    /// When this memory began, nanoseconds since 1970. Totals with an earlier origin that are met for the first
+    /// time were told to receivers before, by whatever means.
     opened: u64,
+    /// True once increments were asked for: until then nothing is remembered.
+    in_use: bool,
 }
 
-#[derive(Debug, Clone)]
-struct Acknowledged {
-    /// Start time of the total: another one means that it began anew.
-    origin: u64,
-    /// End of the last acknowledged interval.
-    time: u64,
-    /// When the series was last in a snapshot.
-    seen: u64,
-    total: Total,
+/// What an acknowledged point makes of its series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Change {
+    key: Vec<u8>,
+    action: String,
+    acknowledged: Acknowledged,
 }
 
-/// What becomes of the ledger if the points of one export are acknowledged; by the place of each
-/// point in the whole sequence.
+/// A request with increments.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    body: Bytes,
+    points: u64,
+    changes: Vec<Change>,
+    /// It was sent by an earlier export, or may have been by an earlier process.
+    in_doubt: bool,
+    /// It is being sent by this one.
+    sent: Arc<AtomicBool>,
+    refusals: u32,
+}
+
+/// The points of an export, in two sequences with the changes that go with each point.
 #[derive(Debug, Default)]
-pub struct Pending(Vec<Option<(Key, Acknowledged)>>);
+pub struct Converted {
+    /// Increments, which must not be lost or told twice.
+    pub(super) increments: Sequence,
+    /// Everything else: gauges, totals, increments of nothing.
+    pub(super) others: Sequence,
+}
 
-impl Pending {
+/// Metrics, and what becomes of series when their points are acknowledged.
+#[derive(Debug, Default)]
+pub(super) struct Sequence {
+    pub(super) metrics: Vec<Metric>,
+    pub(super) changes: Vec<Option<Change>>,
+}
+
+impl Sequence {
+    /// Takes the changes of the points in a range.
+    pub(super) fn take(&mut self, range: std::ops::Range<usize>) -> Vec<Change> {
+        let taken = self.changes.get_mut(range).unwrap_or_default();
+        taken.iter_mut().filter_map(Option::take).collect()
+    }
+
     /// Takes points out that won't be sent.
-    pub fn forget(&mut self, places: &[usize]) {
+    pub(super) fn forget(&mut self, places: &[usize]) {
         for place in places {
-            if let Some(entry) = self.0.get_mut(*place) {
-                *entry = None;
+            if let Some(change) = self.changes.get_mut(*place) {
+                *change = None;
             }
         }
     }
 }
 
-impl Default for Ledger {
+impl Outgoing {
+    pub(super) fn new(body: Bytes, points: u64, changes: Vec<Change>, in_doubt: bool) -> Self {
+        Self { body, points, changes, in_doubt, sent: Arc::default(), refusals: 0 }
+    }
+
+    /// Returns what its sender needs.
+    pub(super) fn to_send(&self) -> ToSend {
+        let (body, sent) = (self.body.clone(), Arc::clone(&self.sent));
+        ToSend { body, points: self.points, sent }
+    }
+}
+
+/// A request for its sender, who sets `sent` when it is on its way.
+pub(super) struct ToSend {
+    pub(super) body: Bytes,
+    pub(super) points: u64,
+    pub(super) sent: Arc<AtomicBool>,
+}
+
+/// What became of a request of the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The receiver has it.
+    Acknowledged,
+    /// The receiver has it not, for a reason that has nothing to do with the request.
+    Unsent,
+    /// The receiver has it not, and does not want it.
+    Refused,
+    /// It is not known whether the receiver has it.
+    Unknown {
+        /// The receiver answered, with an error of its own.
+        answered: bool,
+    },
+}
+
+impl Default for Delta {
     fn default() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::opened_at(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
     }
 }
 
-impl Ledger {
-    /// An empty ledger of a process that began at `nanos` since 1970.
+impl Delta {
+    /// Makes an empty memory that began at `nanos` since 1970.
     pub fn opened_at(nanos: u64) -> Self {
-        Self { series: HashMap::new(), restored: HashSet::new(), opened: nanos }
-    }
-
-    /// Turns the totals in `metrics` into increments as far as `temporality` wants them.
-    pub fn convert(&mut self, metrics: &mut [Metric], temporality: Temporality) -> Pending {
-        if temporality == Temporality::Cumulative {
-            // Nothing is remembered that nobody asks for.
-            self.series.clear();
-            return Pending::default();
-        }
-        let mut run = Run { ledger: self, pending: Vec::new(), met: HashSet::new(), now: 0 };
-        for metric in metrics {
-            run.convert(metric, temporality);
-        }
-        let Run { pending, met, now, .. } = run;
-        self.restored.extend(met);
-        self.series.retain(|_, known| known.seen.saturating_add(FORGET_AFTER_NANOS) >= now);
-        Pending(pending)
-    }
-
-    /// Takes note that the points in `range` were acknowledged.
-    pub fn commit(&mut self, pending: &mut Pending, range: Range<usize>) {
-        let Some(entries) = pending.0.get_mut(range) else { return };
-        for (key, acknowledged) in entries.iter_mut().filter_map(Option::take) {
-            self.series.insert(key, acknowledged);
+        Self {
+            groups: HashMap::new(),
+            outbox: Vec::new(),
+            met: HashSet::new(),
+            opened: nanos,
+            in_use: false,
         }
     }
 
-    /// How many series are remembered.
+    /// Returns true once increments were asked for.
+    pub(super) const fn in_use(&self) -> bool {
+        self.in_use
+    }
+
+    /// Notes that increments are asked for from now on.
+    pub(super) const fn use_from_now_on(&mut self) {
+        self.in_use = true;
+    }
+
+    /// Returns how many series are remembered.
     pub fn len(&self) -> usize {
-        self.series.len()
+        self.groups.values().map(|group| group.0.len()).sum()
     }
 
-    /// Whether no series is remembered.
+    /// Returns true if no series is remembered.
     pub fn is_empty(&self) -> bool {
-        self.series.is_empty()
+        self.groups.is_empty()
     }
+
+    /// Returns the requests that wait to be sent, or to be sent again.
+    pub(super) fn outbox(&self) -> &[Outgoing] {
+        &self.outbox
+    }
+
+    /// Replaces the outbox, which must be empty.
+    pub(super) fn set_outbox(&mut self, outbox: Vec<Outgoing>) {
+        self.outbox = outbox;
+    }
+
+    /// Settles the outbox of an export that ended, however it ended: `fates` has what is known of its requests, by
+    /// place. What was on its way without an answer stays.
+    pub(super) fn settle(&mut self, mut fates: HashMap<usize, Fate>) {
+        for (place, mut request) in std::mem::take(&mut self.outbox).into_iter().enumerate() {
+            let sent = request.sent.swap(false, Relaxed);
+            let fate = match fates.remove(&place) {
+                Some(fate) => fate,
+                None if sent || request.in_doubt => Fate::Unknown { answered: false },
+                None => Fate::Unsent,
+            };
+            match fate {
+                Fate::Acknowledged => self.commit(request.changes),
+                Fate::Refused | Fate::Unsent if !request.in_doubt => {}
+                Fate::Unsent => self.outbox.push(request),
+                Fate::Refused | Fate::Unknown { .. } => {
+                    request.in_doubt = true;
+                    let answered = !matches!(fate, Fate::Unknown { answered: false });
+                    request.refusals += u32::from(answered);
+                    if request.refusals < MAX_REFUSALS {
+                        self.outbox.push(request);
+                    } else {
+                        tracing::warn!(
+                            points = request.points,
+                            "OTLP metrics push: the receiver answers a request whose first answer was lost with errors each time; its points go on in later increments, and may be counted twice"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes note of points that were acknowledged.
+    pub(super) fn commit(&mut self, changes: Vec<Change>) {
+        for Change { key, action, acknowledged } in changes {
+            self.groups.entry(key.into_boxed_slice()).or_default().set(&action, acknowledged);
+        }
+    }
+
+    /// Notes that totals up to `time` were told as such, while no increments were asked for.
+    pub(super) fn told_totals(&mut self, time: u64) {
+        if !self.in_use {
+            self.opened = self.opened.max(time);
+        }
+    }
+
+    /// Turns the totals in `metrics` into increments as far as `temporality` wants them. With `hold`, increments
+    /// are kept back: it is not known yet what they are counted from.
+    pub fn convert(
+        &mut self,
+        metrics: Vec<Metric>,
+        temporality: Temporality,
+        hold: bool,
+    ) -> Converted {
+        self.in_use |= temporality != Temporality::Cumulative;
+        let met = if self.in_use && !hold {
+            self.reconcile(&metrics);
+            self.origins()
+        } else {
+            HashSet::new()
+        };
+        let mut run = Run {
+            delta: self,
+            met,
+            seen: HashSet::new(),
+            now: 0,
+            hold,
+            converted: Converted::default(),
+        };
+        for metric in metrics {
+            run.metric(metric, temporality);
+        }
+        let Run { converted, seen, now, .. } = run;
+        self.met.extend(seen);
+        let oldest = now.saturating_sub(FORGET_AFTER_NANOS);
+        self.groups.retain(|_, group| {
+            group.0.retain(|member| member.acknowledged.time >= oldest);
+            !group.0.is_empty()
+        });
+        converted
+    }
+
+    fn origins(&self) -> HashSet<u64> {
+        let members = self.groups.values().flat_map(|group| &group.0);
+        let known = members.map(|member| member.acknowledged.origin);
+        known.chain(self.met.iter().copied()).collect()
+    }
+
+    /// Moves what was acknowledged of series that were renamed.
+    fn reconcile(&mut self, metrics: &[Metric]) {
+        let mut present: HashMap<Key, Vec<Present>> = HashMap::new();
+        let mut note = |name: &str, point: &dyn Point| {
+            if let Some(total) = point.total() {
+                let (key, action) = key(name, point.attributes());
+                let (origin, _) = point.times();
+                present.entry(key).or_default().push(Present { action, origin, total });
+            }
+        };
+        for metric in metrics {
+            match &metric.data {
+                Some(Data::Sum(sum)) if is_total(sum.is_monotonic, sum.aggregation_temporality) => {
+                    sum.data_points.iter().for_each(|point| note(&metric.name, point));
+                }
+                Some(Data::Histogram(histogram))
+                    if is_total(true, histogram.aggregation_temporality) =>
+                {
+                    histogram.data_points.iter().for_each(|point| note(&metric.name, point));
+                }
+                _ => {}
+            }
+        }
+        for (key, present) in present {
+            if let Some(group) = self.groups.get_mut(&key) {
+                group.reconcile(&present);
+            }
+        }
+    }
+}
+
+fn is_total(monotonic: bool, temporality: i32) -> bool {
+    monotonic && temporality == AggregationTemporality::Cumulative as i32
 }
 
 /// One conversion.
 struct Run<'a> {
-    ledger: &'a mut Ledger,
-    pending: Vec<Option<(Key, Acknowledged)>>,
+    delta: &'a mut Delta,
+    /// Origins that were met before.
     met: HashSet<u64>,
+    /// Origins that are met now.
+    seen: HashSet<u64>,
     now: u64,
+    hold: bool,
+    converted: Converted,
+}
+
+/// What becomes of one point.
+enum Place {
+    Increment(Change),
+    Other(Option<Change>),
+    Nowhere,
 }
 
 impl Run<'_> {
-    fn convert(&mut self, metric: &mut Metric, temporality: Temporality) {
-        const CUMULATIVE: i32 = AggregationTemporality::Cumulative as i32;
+    fn metric(&mut self, mut metric: Metric, temporality: Temporality) {
         const DELTA: i32 = AggregationTemporality::Delta as i32;
-        let name = metric.name.as_str();
-        match &mut metric.data {
-            Some(Data::Sum(sum))
-                if temporality == Temporality::Delta
-                    && sum.is_monotonic
-                    && sum.aggregation_temporality == CUMULATIVE =>
-            {
-                sum.aggregation_temporality = DELTA;
-                sum.data_points.retain_mut(|point| self.increment(name, point));
+        // What is left of the metric is the head that each of its parts repeats.
+        match metric.data.take() {
+            Some(Data::Sum(mut sum)) if is_total(sum.is_monotonic, sum.aggregation_temporality) => {
+                let delta = temporality == Temporality::Delta;
+                if delta {
+                    sum.aggregation_temporality = DELTA;
+                }
+                let points = std::mem::take(&mut sum.data_points);
+                self.points(&metric, points, delta, |data_points| {
+                    Data::Sum(opentelemetry_proto::tonic::metrics::v1::Sum {
+                        data_points,
+                        ..sum.clone()
+                    })
+                });
             }
-            Some(Data::Histogram(histogram)) if histogram.aggregation_temporality == CUMULATIVE => {
-                histogram.aggregation_temporality = DELTA;
-                histogram.data_points.retain_mut(|point| self.increment(name, point));
+            Some(Data::Histogram(mut histogram))
+                if is_total(true, histogram.aggregation_temporality) =>
+            {
+                let delta = temporality != Temporality::Cumulative;
+                if delta {
+                    histogram.aggregation_temporality = DELTA;
+                }
+                let points = std::mem::take(&mut histogram.data_points);
+                self.points(&metric, points, delta, |data_points| {
+                    Data::Histogram(opentelemetry_proto::tonic::metrics::v1::Histogram {
+                        data_points,
+                        ..histogram.clone()
+                    })
+                });
             }
             Some(data) => {
-                let places = self.pending.len() + count(data);
-                self.pending.resize_with(places, || None);
+                let changes = &mut self.converted.others.changes;
+                let places = changes.len() + point::count(&data);
+                changes.resize_with(places, || None);
+                self.converted.others.metrics.push(Metric { data: Some(data), ..metric });
             }
             None => {}
         }
     }
 
-    /// Turns one point into its increment; false where it has none to tell yet.
-    fn increment<P: Point>(&mut self, metric: &str, point: &mut P) -> bool {
-        let Some(total) = point.total() else {
-            self.pending.push(None);
-            return true;
-        };
-        let (origin, time) = point.times();
-        self.now = self.now.max(time);
-        let key = key(metric, point.attributes());
-        if let Some(known) = self.ledger.series.get_mut(&key) {
-            known.seen = time;
-            let begins_anew = known.origin != origin;
-            if !begins_anew && let Some(added) = total.since(&known.total) {
-                point.set(&added, known.time.min(time));
-            } else if !begins_anew {
-                // It went down without a new origin: what it reads was added since.
-                point.set_start(known.time.min(time));
+    fn points<P: Point>(
+        &mut self,
+        head: &Metric,
+        points: Vec<P>,
+        delta: bool,
+        data: impl Fn(Vec<P>) -> Data,
+    ) {
+        let (mut increments, mut others) = (Vec::new(), Vec::new());
+        for mut point in points {
+            let (_, time) = point.times();
+            self.now = self.now.max(time);
+            let place = match delta {
+                _ if self.hold && delta => Place::Nowhere,
+                true => self.increment(&head.name, &mut point),
+                false => Place::Other(self.total(&head.name, &point)),
+            };
+            // A clock that was set back must not make a point begin in the future.
+            let (start, time) = point.times();
+            if start >= time {
+                point.set_start(if delta { time.saturating_sub(1) } else { time });
             }
-        } else if self.is_restored(origin) {
-            // The process before this one has reported it; what is added from now on counts.
-            let acknowledged = Acknowledged { origin, time, seen: time, total };
-            self.ledger.series.insert(key, acknowledged);
-            return false;
+            match place {
+                Place::Increment(change) => {
+                    self.converted.increments.changes.push(Some(change));
+                    increments.push(point);
+                }
+                Place::Other(change) => {
+                    self.converted.others.changes.push(change);
+                    others.push(point);
+                }
+                Place::Nowhere => {}
+            }
         }
-        self.pending.push(Some((key, Acknowledged { origin, time, seen: time, total })));
-        true
-    }
-
-    /// Whether a total that this process meets for the first time was saved by an earlier one. A
-    /// series that is born later may have an old origin too, that of its kin, and is whole.
-    fn is_restored(&mut self, origin: u64) -> bool {
-        let old = origin.saturating_add(BOOT_SLACK_NANOS) < self.ledger.opened;
-        if old && !self.ledger.restored.contains(&origin) {
-            self.met.insert(origin);
-            return true;
-        }
-        false
-    }
-}
-
-/// What both kinds of points have in common.
-trait Point {
-    fn attributes(&self) -> &[KeyValue];
-    fn times(&self) -> (u64, u64);
-    fn total(&self) -> Option<Total>;
-    fn set(&mut self, increment: &Total, start: u64);
-    fn set_start(&mut self, start: u64);
-}
-
-impl Point for NumberDataPoint {
-    fn attributes(&self) -> &[KeyValue] {
-        &self.attributes
-    }
-
-    fn times(&self) -> (u64, u64) {
-        (self.start_time_unix_nano, self.time_unix_nano)
-    }
-
-    fn total(&self) -> Option<Total> {
-        self.value.map(Total::Number)
-    }
-
-    fn set(&mut self, increment: &Total, start: u64) {
-        if let Total::Number(value) = increment {
-            self.value = Some(*value);
-            self.start_time_unix_nano = start;
+        let Converted { increments: to_increments, others: to_others } = &mut self.converted;
+        for (points, sequence) in [(increments, to_increments), (others, to_others)] {
+            if !points.is_empty() {
+                sequence.metrics.push(Metric { data: Some(data(points)), ..head.clone() });
+            }
         }
     }
 
-    fn set_start(&mut self, start: u64) {
-        self.start_time_unix_nano = start;
-    }
-}
-
-impl Point for HistogramDataPoint {
-    fn attributes(&self) -> &[KeyValue] {
-        &self.attributes
-    }
-
-    fn times(&self) -> (u64, u64) {
-        (self.start_time_unix_nano, self.time_unix_nano)
+    /// A total that is told as such: it counts as told once it is acknowledged.
+    fn total(&self, metric: &str, point: &dyn Point) -> Option<Change> {
+        let total = point.total().filter(|_| self.delta.in_use && !self.hold)?;
+        let (origin, time) = point.times();
+        let (key, action) = key(metric, point.attributes());
+        let acknowledged = Acknowledged { origin, time, total };
+        Some(Change { key: key.into_vec(), action, acknowledged })
     }
 
-    fn total(&self) -> Option<Total> {
-        Some(Total::of_histogram(self))
-    }
-
-    fn set(&mut self, increment: &Total, start: u64) {
-        if let Total::Distribution { count, sum, buckets, .. } = increment {
-            self.count = *count;
-            self.sum = *sum;
-            self.bucket_counts.clone_from(buckets);
-            // Those of the whole time say nothing about the interval.
-            self.min = None;
-            self.max = None;
-            self.start_time_unix_nano = start;
+    /// Turns one point into its increment.
+    fn increment<P: Point>(&mut self, metric: &str, point: &mut P) -> Place {
+        let Some(total) = point.total() else { return Place::Other(None) };
+        let (origin, time) = point.times();
+        self.seen.insert(origin);
+        let (key, action) = key(metric, point.attributes());
+        let known = self.delta.groups.get(&key).and_then(|group| group.get(&action));
+        let now = Acknowledged { origin, time, total };
+        let added = match known {
+            Some(known) if known.origin == origin => {
+                if !now.total.fits(&known.total) {
+                    return self.adopt(key, &action, now);
+                }
+                if !now.total.covers(&known.total) {
+                    // The ledger went back to an older save, and counts the same jobs once more.
+                    return Place::Nowhere;
+                }
+                let added = now.total.minus(&known.total);
+                point.set(&added);
+                point.set_start(known.time);
+                added
+            }
+            Some(known) => {
+                point.set_start(origin.max(known.time));
+                now.total.clone()
+            }
+            None if origin < self.delta.opened && !self.met.contains(&origin) => {
+                return self.adopt(key, &action, now);
+            }
+            // One that is born later may have an old origin too, that of its kin, and is whole.
+            None => now.total.clone(),
+        };
+        if added.is_zero() {
+            // It may be lost without harm, and its end is where the next one begins.
+            self.adopt(key, &action, now);
+            return Place::Other(None);
         }
+        Place::Increment(Change { key: key.into_vec(), action, acknowledged: now })
     }
 
-    fn set_start(&mut self, start: u64) {
-        self.start_time_unix_nano = start;
+    /// Counts on from here without telling it.
+    fn adopt(&mut self, key: Key, action: &str, now: Acknowledged) -> Place {
+        self.delta.groups.entry(key).or_default().set(action, now);
+        Place::Nowhere
     }
-}
-
-fn count(data: &Data) -> usize {
-    match data {
-        Data::Gauge(gauge) => gauge.data_points.len(),
-        Data::Sum(sum) => sum.data_points.len(),
-        Data::Histogram(histogram) => histogram.data_points.len(),
-        Data::ExponentialHistogram(histogram) => histogram.data_points.len(),
-        Data::Summary(summary) => summary.data_points.len(),
-    }
-}
-
-/// What a series is known by: the metric's name and the attributes, sorted.
-fn key(metric: &str, attributes: &[KeyValue]) -> Key {
-    let mut sorted: Vec<&KeyValue> = attributes.iter().collect();
-    sorted.sort_by(|a, b| a.key.cmp(&b.key));
-    let mut key = Vec::with_capacity(metric.len() + 1 + 32 * sorted.len());
-    key.extend_from_slice(metric.as_bytes());
-    // No name contains it.
-    key.push(0);
-    for attribute in sorted {
-        // Lengths are part of the encoding, so no two sets read alike. A vector has room for all.
-        let _ = attribute.encode_length_delimited(&mut key);
-    }
-    key.into_boxed_slice()
 }
 
 #[cfg(test)]
-#[path = "delta_tests.rs"]
 mod tests;

@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 
-use super::batch::{Batch, Source};
-use super::config::Config;
+use super::batch::{Batch, Source, send_outbox};
+use super::config::{Config, Temporality};
 use super::error::{Kind, SendError};
 use super::health::Health;
+use super::memory::Memory;
 use super::send::Sending;
 use super::stats::{ExportResult, Items, OtlpStats};
 use super::transport::{Accepted, Signal, Transport};
 use super::{MetricSource, ResourceAttributes};
+use crate::state::Directory;
 
 /// When the first export comes: time for the first polls to publish.
 const FIRST_EXPORT: Duration = Duration::from_secs(2);
@@ -52,15 +54,17 @@ pub type ExportOutcome = Result<ExportReport, ExportError>;
 pub struct Exporter;
 
 impl Exporter {
-    /// Starts the task on the current runtime. The transport is made before, since that can fail.
+    /// Starts the task on the current runtime. The transport is made before, since that can fail. What the
+    /// receiver was told of increments is kept in `state`.
     pub fn spawn(
         config: &Config,
         transport: Arc<Transport>,
         resource: &ResourceAttributes,
         source: Arc<dyn MetricSource>,
         stats: Arc<OtlpStats>,
+        state: Option<&Directory>,
     ) -> ExporterHandle {
-        Self::spawn_with_first(FIRST_EXPORT, config, transport, resource, source, stats)
+        Self::spawn_with_first(FIRST_EXPORT, config, transport, resource, source, stats, state)
     }
 
     /// The same, with another time to the first export; it never comes later than after one
@@ -73,6 +77,7 @@ impl Exporter {
         resource: &ResourceAttributes,
         source: Arc<dyn MetricSource>,
         stats: Arc<OtlpStats>,
+        state: Option<&Directory>,
     ) -> ExporterHandle {
         stats.ask_anew(Signal::Metrics);
         let (flush, flushes) = mpsc::channel(8);
@@ -84,6 +89,7 @@ impl Exporter {
             resource: Arc::new(resource.to_proto()),
             source,
             stats,
+            state: state.cloned(),
             first_export,
         };
         let task = tokio::spawn(worker.run(flushes, ended));
@@ -148,6 +154,7 @@ struct Worker {
     resource: Arc<Resource>,
     source: Arc<dyn MetricSource>,
     stats: Arc<OtlpStats>,
+    state: Option<Directory>,
     health: Health,
     first_export: Duration,
 }
@@ -189,6 +196,7 @@ impl Worker {
         mut flushes: mpsc::Receiver<Reply>,
         mut ended: watch::Receiver<Option<Instant>>,
     ) -> ExportOutcome {
+        self.begin().await;
         let first = Instant::now() + self.first_export.min(self.config.interval);
         let mut ticks = interval_at(first, self.config.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -252,22 +260,26 @@ impl Worker {
         Err(failure(error))
     }
 
+    /// Takes over what was told to the receiver, and leaves a mark on disk of when that began: what
+    /// is counted from then on was told to nobody.
+    async fn begin(&self) {
+        let limit = self.save_limit();
+        let mut memory = self.stats.memory.lock().await;
+        memory.keep_in(self.state.as_ref());
+        memory.load(limit).await;
+        if self.config.temporality != Temporality::Cumulative && !memory.delta.in_use() {
+            memory.delta.use_from_now_on();
+            memory.save(limit).await;
+        }
+        self.stats.set_saved(memory.is_saved());
+    }
+
+    /// Saving takes part of an export's time at most.
+    fn save_limit(&self) -> Duration {
+        self.config.metrics_to.timeout / 4
+    }
+
     async fn collect_and_send(&self, deadline: Instant, tries: u32, tally: &mut Tally) {
-        let source = self.source();
-        // Held from the collection to the last answer, by whichever thread is at work: an export
-        // whose collection hangs keeps the next one from collecting on top of it.
-        let ledger = Arc::clone(&self.stats.ledger).lock_owned().await;
-        let batch = match tokio::task::spawn_blocking(move || Batch::collect(&source, ledger)).await
-        {
-            Ok(batch) => batch,
-            Err(error) => {
-                let message = if error.is_panic() { "collecting panicked" } else { "cancelled" };
-                tally.failure = Some(SendError::new(Kind::Collect, false, message));
-                return;
-            }
-        };
-        tally.total = batch.total as u64;
-        tally.oversized = batch.oversized;
         let sending = Sending {
             signal: Signal::Metrics,
             transport: &self.transport,
@@ -275,22 +287,60 @@ impl Worker {
             deadline,
             tries,
         };
-        batch.send(&sending, |points, result| tally.note(points, result)).await;
+        // Held from the collection to the last answer, by whichever thread is at work: an export
+        // whose collection hangs keeps the next one from collecting on top of it.
+        let mut memory = Arc::clone(&self.stats.memory).lock_owned().await;
+        let hold = memory.load(self.save_limit()).await;
+        self.stats.set_saved(memory.is_saved());
+        // What is in doubt goes first, as it was.
+        let goes_on = send_outbox(&mut memory, &sending, |points, result| {
+            tally.total += points;
+            tally.note(points, result);
+        });
+        if !goes_on.await {
+            return;
+        }
+        // What is in doubt still keeps later increments back, and nothing else.
+        let hold = hold || !memory.delta.outbox().is_empty();
+        let source = self.source(hold);
+        let collect = move || {
+            let batch = Batch::collect(&source, &mut memory.delta);
+            (batch, memory)
+        };
+        let collected: Result<(Batch, OwnedMutexGuard<Memory>), _> =
+            tokio::task::spawn_blocking(collect).await;
+        let (batch, mut memory) = match collected {
+            Ok(collected) => collected,
+            Err(error) => {
+                let message = if error.is_panic() { "collecting panicked" } else { "cancelled" };
+                tally.failure = Some(SendError::new(Kind::Collect, false, message));
+                return;
+            }
+        };
+        tally.total += batch.total as u64;
+        tally.oversized = batch.oversized;
+        memory.save(self.save_limit()).await;
+        self.stats.set_saved(memory.is_saved());
+        batch.send(&mut memory, &sending, |points, result| tally.note(points, result)).await;
+        memory.save(self.save_limit()).await;
+        self.stats.set_saved(memory.is_saved());
     }
 
-    fn source(&self) -> Source {
+    fn source(&self, hold: bool) -> Source {
         Source {
             metrics: Arc::clone(&self.source),
             resource: Arc::clone(&self.resource),
             scope: scope(),
             temporality: self.config.temporality,
             max_request_bytes: self.config.max_request_bytes,
+            hold,
         }
     }
 
     fn account(&mut self, tally: Tally, took: Duration) -> ExportOutcome {
         let Tally { total, oversized, mut report, reason, failure } = tally;
-        report.points.dropped = total - report.points.accepted - report.points.rejected;
+        let told = report.points.accepted + report.points.rejected;
+        report.points.dropped = total.saturating_sub(told);
         if total == 0 && failure.is_none() {
             // Nothing was there to be sent, so nothing is known about the receiver.
             return Ok(report);

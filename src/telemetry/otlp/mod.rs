@@ -12,6 +12,7 @@ pub mod error;
 pub mod exporter;
 mod gate;
 pub mod health;
+mod memory;
 pub mod resource;
 pub(crate) mod send;
 pub mod split;

@@ -1,12 +1,12 @@
 //! What the push did so far. It belongs to the process, so it survives every rebuilt exporter.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::delta::Ledger;
 use super::error::Kind;
 use super::gate::Gate;
+use super::memory::Memory;
 use super::transport::Signal;
 
 /// Counts of the push, and the memory of what the receiver acknowledged.
@@ -16,7 +16,9 @@ pub struct OtlpStats {
     traces: SignalStats,
     gates: [Gate; 2],
     /// Held by one export at a time, an exporter that is being replaced included.
-    pub(super) ledger: Arc<tokio::sync::Mutex<Ledger>>,
+    pub(super) memory: Arc<tokio::sync::Mutex<Memory>>,
+    /// Whether increments are on disk before they are pushed: 0 where that does not apply, 1 no, 2 yes.
+    saved: AtomicU8,
 }
 
 #[derive(Debug, Default)]
@@ -138,6 +140,19 @@ impl OtlpStats {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             stats.last_success.store(nanos(now), Relaxed);
         }
+    }
+
+    /// Returns whether increments are on disk before they are pushed; none where they are not kept, or not pushed.
+    pub fn saved(&self) -> Option<bool> {
+        match self.saved.load(Relaxed) {
+            0 => None,
+            saved => Some(saved == 2),
+        }
+    }
+
+    /// Notes whether increments are on disk.
+    pub(super) fn set_saved(&self, saved: Option<bool>) {
+        self.saved.store(saved.map_or(0, |saved| 1 + u8::from(saved)), Relaxed);
     }
 
     /// Returns what says when a signal may be sent.

@@ -1,0 +1,136 @@
+//! What the push remembers of increments, and its file in the state directory. Saving is worth a pause, but never a push.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::delta::Delta;
+use crate::state::{Content, Directory, Document};
+
+/// The name of the file, without its ending.
+const NAME: &str = "otlp-delta";
+
+/// The time for which increments wait for a file that cannot be read; then they begin anew.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the push remembers. It belongs to the process: an exporter that is replaced hands it on.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub(super) delta: Delta,
+    file: Option<File>,
+}
+
+#[derive(Debug)]
+struct File {
+    document: Document,
+    /// Since when it could not be read; none once it was.
+    unread: Option<Instant>,
+    /// False while the last save failed.
+    saved: bool,
+}
+
+impl Memory {
+    /// Keeps it in this directory from now on, or nowhere.
+    pub(super) fn keep_in(&mut self, directory: Option<&Directory>) {
+        let before = self.file.as_ref().map(|file| file.document.directory());
+        if before == directory {
+            return;
+        }
+        // What this process remembers is newer than what another directory holds.
+        let is_first = self.file.is_none() && !self.delta.in_use();
+        self.file = directory.map(|directory| File {
+            document: Document::new(directory, NAME),
+            unread: is_first.then(Instant::now),
+            saved: true,
+        });
+    }
+
+    /// Reads the file, if that is still to be done. Returns true while it is, and increments have to wait.
+    pub(super) async fn load(&mut self, limit: Duration) -> bool {
+        let Some(file) = &mut self.file else { return false };
+        let Some(since) = file.unread else { return false };
+        let error = match timeout(limit, file.document.load()).await {
+            Ok(Ok(content)) => {
+                file.unread = None;
+                self.restore(content);
+                return false;
+            }
+            Ok(Err(error)) => error,
+            Err(_) => io::ErrorKind::TimedOut.into(),
+        };
+        if since.elapsed() < LOAD_TIMEOUT {
+            file.note(Err(error), "read");
+            return true;
+        }
+        tracing::error!(
+            %error,
+            "what the OTLP receiver was told cannot be read: increments begin anew, and what was added while the agent was down is not pushed"
+        );
+        file.unread = None;
+        false
+    }
+
+    fn restore(&mut self, content: Content) {
+        match content {
+            Content::Missing => {}
+            Content::SetAside(aside) => tracing::error!(
+                aside = %aside.display(),
+                "what the OTLP receiver was told was damaged on disk, and was set aside: increments begin anew"
+            ),
+            Content::Bytes(bytes) => match Delta::decode(&bytes) {
+                Ok(delta) => {
+                    let (series, unsure) = (delta.len(), delta.outbox().len());
+                    tracing::info!(series, unsure, "the OTLP push goes on where it was saved");
+                    self.delta = delta;
+                }
+                Err(error) => tracing::error!(
+                    %error,
+                    "what the OTLP receiver was told cannot be used: increments begin anew"
+                ),
+            },
+        }
+    }
+
+    /// Saves it where it is kept, within `limit`. Where that fails, the push goes on, and a restart may repeat or lose what
+    /// was not saved.
+    pub(super) async fn save(&mut self, limit: Duration) {
+        let Some(file) = self.file.as_mut().filter(|file| file.unread.is_none()) else { return };
+        if !self.delta.in_use() {
+            return;
+        }
+        let Some(bytes) = self.delta.encode() else { return };
+        let result = match timeout(limit, file.document.save(bytes)).await {
+            Ok(result) => result,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        file.note(result, "saved");
+    }
+
+    /// Returns whether what is pushed is on disk, where it is kept there and increments are asked for.
+    pub(super) fn is_saved(&self) -> Option<bool> {
+        let file = self.file.as_ref().filter(|_| self.delta.in_use())?;
+        Some(file.saved && file.unread.is_none())
+    }
+}
+
+impl File {
+    fn note(&mut self, result: io::Result<()>, what: &str) {
+        match result {
+            Ok(()) => {
+                if !std::mem::replace(&mut self.saved, true) {
+                    tracing::info!("what the OTLP receiver was told is saved again");
+                }
+            }
+            Err(error) => {
+                if std::mem::replace(&mut self.saved, false) {
+                    tracing::error!(
+                        %error,
+                        directory = %self.document.directory().path().display(),
+                        "what the OTLP receiver was told cannot be {what}: the push goes on, but a restart may count increments twice; it is tried again with each push"
+                    );
+                }
+            }
+        }
+    }
+}
