@@ -16,7 +16,7 @@ const RULES: [(&str, &[&str]); 14] = [
     ("snapshot", &["metric"]),
     ("state", &[]),
     ("poller", &["collectors", "netbackup", "snapshot", "metric", "state", "telemetry"]),
-    ("telemetry", &["metric", "snapshot", "net"]),
+    ("telemetry", &["metric", "snapshot", "net", "state"]),
     ("catalog", &["collectors", "poller", "telemetry", "metric"]),
     ("config", &["collectors", "http", "net", "netbackup", "poller", "state", "telemetry"]),
     ("log", &["config::logging"]),

@@ -1,4 +1,4 @@
-//! From totals to increments, for receivers that want those (docs/adr/0014-delta.md).
+//! From totals to increments, for receivers that want those (docs/adr/0017-delta.md).
 //!
 //! An increment is what was added since the last one of its series that was *acknowledged*. A request that
 //! certainly failed leaves its series where they were, and the next increment covers both intervals. One
