@@ -217,7 +217,8 @@ fn label_value(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let digest = Sha256::digest(text.as_bytes());
-    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let digest = format!("{digest:016x}");
     let mut end = LONGEST_LABEL - digest.len() - 1;
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -85,7 +85,8 @@ impl Server {
             self.questions += 1;
             match question {
                 Question::Page(page) => {
-                    let inside = |job: &&Listed| page.span.from < job.end && job.end <= page.span.to;
+                    let inside =
+                        |job: &&Listed| page.span.from < job.end && job.end <= page.span.to;
                     let mut rows: Vec<Listed> = self.jobs.iter().filter(inside).copied().collect();
                     rows.sort_by_key(|job| job.end);
                     let whole = rows.len() <= PAGE;
@@ -93,7 +94,8 @@ impl Server {
                     audit.page(ledger, &rows, whole);
                 }
                 Question::Count(count) => {
-                    let inside = |job: &&Listed| count.span.from < job.end && job.end <= count.span.to;
+                    let inside =
+                        |job: &&Listed| count.span.from < job.end && job.end <= count.span.to;
                     let listed = self.jobs.iter().filter(inside).count();
                     audit.count(ledger, Some(listed + self.counted_beyond));
                 }
@@ -176,7 +178,8 @@ fn count_that_never_agreed_is_no_difference() {
     let mut server = Server { counted_beyond: 500, ..Server::new(listed()) };
     let (mut ledger, mut audit) = (ledger(listed()), Audit::default());
     for audits in 0..3 {
-        let verdict = server.audit(&mut audit, &mut ledger, NOON + audits * HOUR).expect("an audit");
+        let verdict =
+            server.audit(&mut audit, &mut ledger, NOON + audits * HOUR).expect("an audit");
         assert_eq!(verdict.difference, 0);
     }
     assert_eq!(server.questions, 3 * 7);
