@@ -24,7 +24,7 @@ pub(super) struct Changes {
     known: HashSet<i64>,
     classes: BTreeSet<Class>,
     pairs: BTreeSet<Pair>,
-    /// How many names and classes are saved.
+    /// Names and classes that are saved.
     names: usize,
     labels: usize,
 }

@@ -13,7 +13,7 @@ pub struct Error {
     problem: Problem,
 }
 
-/// What is wrong with it.
+/// The reason.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
     #[error(

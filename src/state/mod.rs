@@ -24,7 +24,7 @@ pub use maintenance::{Maintenance, StateFile};
 pub use site::{Resumed, SiteFiles};
 pub use worker::{Pending, Worker};
 
-/// Where state is kept.
+/// The place where state is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
     /// The directory; nothing is kept where there is none.

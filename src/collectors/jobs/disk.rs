@@ -20,10 +20,10 @@ pub(super) enum Found {
         ledger: Box<Ledger>,
         /// The file that was read.
         loaded: Loaded,
-        /// Whether its totals were the last ones shown for the site.
+        /// Its totals were the last ones shown for the site.
         totals_go_on: bool,
     },
-    /// One that cannot be used, and was put out of the way.
+    /// A file that cannot be used, and was put out of the way.
     SetAside {
         /// The reason.
         error: OpenError,
@@ -39,7 +39,7 @@ pub(super) enum Found {
 pub(super) struct Saved {
     /// Length of the file.
     pub(super) length: u64,
-    /// Whether the file has grown so far that it should be written as a whole.
+    /// The file has grown so far that it should be written as a whole.
     pub(super) has_grown: bool,
     /// A file that was in the way, and is here now.
     pub(super) aside: Option<PathBuf>,

@@ -165,7 +165,8 @@ impl Jobs {
             ledger.want(self.window);
             ledger.select(&self.collectors.per_client, &self.collectors.per_policy);
             self.ledger = Some(ledger);
-            (self.changes, self.backfill) = (Changes::default(), Backfill::new());
+            (self.changes, self.backfill, self.aside) =
+                (Changes::default(), Backfill::new(), Aside::default());
             self.began = None;
         }
     }

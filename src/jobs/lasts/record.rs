@@ -81,7 +81,7 @@ impl Lasts {
     ///
     /// # Errors
     ///
-    /// Where the record cannot be read; nothing of it is taken.
+    /// If the record cannot be read; nothing of it is taken.
     pub fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
         if key == FOLDED {
             self.folded = u64::from_le_bytes(value.try_into().map_err(|_| Unreadable)?);
