@@ -125,7 +125,8 @@ impl Pass {
         if count <= known {
             return;
         }
-        let middle = ledger.median_end(span).filter(|middle| span.from < *middle && *middle < span.to);
+        let middle =
+            ledger.median_end(span).filter(|middle| span.from < *middle && *middle < span.to);
         let question = match middle.filter(|_| known > SMALL && self.counts < MAX_COUNTS) {
             None => Question::Page(PageQuestion { span, backfill: span }),
             Some(middle) => {
@@ -233,7 +234,8 @@ impl Audit {
         pass.missing.extend(missing.map(|row| (row.id, question)));
         pass.listed.extend(rows.iter().map(|row| row.id));
         let last = rows.iter().map(|row| row.end).max();
-        let to = if whole { question.span.to } else { last.map_or(question.span.from, |end| end - 1) };
+        let to =
+            if whole { question.span.to } else { last.map_or(question.span.from, |end| end - 1) };
         let compared = Span { from: question.span.from + PRECISION, to: to - PRECISION };
         pass.purged.extend(ledger.ended_in(compared));
     }
