@@ -3,7 +3,7 @@
 //! answers; `collectors/jobs/audit.rs` asks. Times are the server's, Unix ms.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::Ledger;
 use super::ledger::Span;
@@ -141,7 +141,9 @@ impl Pass {
 /// Returns a page of each slice of a window, at a place that moves from pass to pass.
 fn sample(window: Span, pass: u32) -> impl Iterator<Item = Question> {
     let length = (window.to - window.from) / SLICES;
-    let shift = (length as f64 * (f64::from(pass) * STEP).fract()) as i64;
+    // In whole thousandths of the slice.
+    let place = Duration::from_secs_f64((f64::from(pass) * STEP).fract()).subsec_millis();
+    let shift = length / 1000 * i64::from(place);
     (0..SLICES).map(move |slice| {
         let from = window.from + length * slice;
         let to = if slice + 1 == SLICES { window.to } else { from + length };

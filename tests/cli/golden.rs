@@ -65,8 +65,11 @@ async fn totals_and_last_results_of_each_release_go_on() {
         let shown = page.of_site("paris", |name| {
             is_total(name) || name.starts_with("nbu_client_") || name.starts_with("nbu_policy_")
         });
-        let lines: String =
-            shown.iter().map(|(series, value)| format!("{series:?} {value}\n")).collect();
+        let lines: String = shown
+            .iter()
+            .map(|(series, value)| format!("{series:?} {value}\n"))
+            .collect::<Vec<_>>()
+            .concat();
         if std::env::var_os("NBU_NEW_GOLDEN").is_some() {
             fs::write(golden(format).join("expected.txt"), &lines).expect("it is written");
         }

@@ -55,7 +55,7 @@ impl Received {
                         let labels = ["site", "action", "outcome"];
                         let series = labels.map(|key| label(&point.attributes, key)).join("|");
                         let times = (point.start_time_unix_nano, point.time_unix_nano);
-                        self.add(series, times, value as u64);
+                        self.add(&series, times, whole(value));
                     }
                 }
                 Some(Data::Histogram(histogram)) if metric.name == "nbu.job.duration" => {
@@ -63,7 +63,7 @@ impl Received {
                         let labels = ["site", "action", "policy_type"];
                         let labels = labels.map(|key| label(&point.attributes, key)).join("|");
                         let times = (point.start_time_unix_nano, point.time_unix_nano);
-                        self.add(format!("took|{labels}"), times, point.count);
+                        self.add(&format!("took|{labels}"), times, point.count);
                     }
                 }
                 _ => {}
@@ -71,8 +71,8 @@ impl Received {
         }
     }
 
-    fn add(&mut self, series: String, (start, end): (u64, u64), value: u64) {
-        let before = self.intervals.insert((series.clone(), start, end), value);
+    fn add(&mut self, series: &str, (start, end): (u64, u64), value: u64) {
+        let before = self.intervals.insert((series.to_owned(), start, end), value);
         assert!(before.is_none_or(|before| before == value), "{series} {start} {end}");
     }
 
@@ -82,8 +82,18 @@ impl Received {
     }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of a short test"
+)]
+fn whole(value: f64) -> u64 {
+    assert!(value >= 0.0 && value.fract() == 0.0, "{value} is no count");
+    value as u64
+}
+
 fn shown(page: &Page, name: &str) -> u64 {
-    page.of_site(SITE, |series| series == name).values().sum::<f64>() as u64
+    whole(page.of_site(SITE, |series| series == name).values().sum())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,7 +121,7 @@ async fn what_was_not_found_is_asked_again_a_day_later() {
     let agent = Agent::start(&config).await;
     until(&agent, "the answer", |page| never(page, name) == Some(1.0)).await;
     assert_eq!(asked_for(&simulator, name), 1);
-    simulator.clock().advance(DAY - MINUTE);
+    simulator.clock().advance(DAY.saturating_sub(MINUTE));
     let now = simulator.truth().server_time();
     let whole = || async { is_whole(&agent.fresh_text().await, now).then_some(()) };
     eventually("a poll just before", whole).await;

@@ -4,6 +4,7 @@
 #![allow(
     unreachable_pub,
     clippy::expect_used,
+    clippy::float_cmp,
     clippy::panic,
     clippy::unwrap_used,
     reason = "a test that cannot go on fails; helpers are used in part"

@@ -114,7 +114,7 @@ impl Promise {
             self.must_count(completion, now)
                 && (before == i64::MIN || !self.must_count(completion, before))
         });
-        news.take(8).map(|completion| format!("{completion:?}\n")).collect()
+        news.take(8).map(|completion| format!("{completion:?}\n")).collect::<Vec<_>>().concat()
     }
 
     /// Moments at which everything was read, the present one among them.

@@ -28,7 +28,10 @@ fn received(sink: &Sink) -> f64 {
             let Some(Value::AsDouble(value)) = point.value else { panic!("not a double") };
             let key = (point.start_time_unix_nano, point.time_unix_nano);
             let before = intervals.insert(key, value);
-            assert!(before.is_none_or(|before| before == value), "{key:?}: {before:?}, {value}");
+            assert!(
+                before.is_none_or(|before| before.to_bits() == value.to_bits()),
+                "{key:?}: {before:?}, {value}"
+            );
         }
     }
     intervals.values().sum()

@@ -131,12 +131,11 @@ fn spread<'a>(
             continue;
         }
         amount = amount.minus(&taken);
-        match known {
-            Some(member) => member.acknowledged.total.add(&taken),
-            None => {
-                let acknowledged = Acknowledged { origin: taker.origin, time, total: taken };
-                here.push(Member { action: taker.action.clone(), acknowledged });
-            }
+        if let Some(member) = known {
+            member.acknowledged.total.add(&taken);
+        } else {
+            let acknowledged = Acknowledged { origin: taker.origin, time, total: taken };
+            here.push(Member { action: taker.action.clone(), acknowledged });
         }
     }
     amount
