@@ -44,6 +44,9 @@ impl Ledger {
             self.set_back(now, now - passed.max(last - now));
         }
         self.interrupted |= !self.is_current();
+        // Not while rows come: they come in no order of their numbers.
+        let met = self.position.met_id;
+        self.position.highest_id = self.position.highest_id.map(|id| id.max(met));
         self.position.watermark = self.position.watermark.min(now);
         self.position.now = now;
         self.note_outage();
@@ -129,7 +132,6 @@ impl Ledger {
         }
         let now = self.position.now;
         self.position.current_at = Some(now);
-        self.position.highest_id = self.position.highest_id.map(|id| id.max(self.met_id));
         self.interrupted = false;
         self.settle();
     }

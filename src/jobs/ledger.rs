@@ -51,6 +51,8 @@ pub(super) struct Position {
     /// Every job with a higher number began to be listed after it was set; unknown before the server
     /// told the highest one.
     pub(super) highest_id: Option<i64>,
+    /// The highest number of a job that was met.
+    pub(super) met_id: i64,
     /// Time that was lost, in all.
     pub(super) gap: i64,
     /// Up to where time was found lost already.
@@ -83,8 +85,6 @@ pub struct Ledger {
     pub(super) refills: Vec<Span>,
     /// A poll failed since the last that was complete, or none was yet.
     pub(super) interrupted: bool,
-    /// The highest number of a job that was met.
-    pub(super) met_id: i64,
     /// When the present cycle began, by our clock.
     pub(super) cycle_began: Instant,
     /// Since when the wanted window is not complete, by our clock.
@@ -110,6 +110,7 @@ impl Ledger {
             late: None,
             in_force: None,
             highest_id: None,
+            met_id: 0,
             gap: 0,
             gap_until: i64::MIN,
             outage: None,
@@ -130,7 +131,6 @@ impl Ledger {
             fill_from: None,
             refills: Vec::new(),
             interrupted: true,
-            met_id: 0,
             cycle_began: Instant::now(),
             incomplete_since: Some(Instant::now()),
             touched: HashSet::new(),
@@ -186,7 +186,7 @@ impl Ledger {
     }
 
     fn take(&mut self, row: &JobRow<'_>, found: Found) {
-        self.met_id = self.met_id.max(row.job_id);
+        self.position.met_id = self.position.met_id.max(row.job_id);
         if row.state.as_deref() != Some(DONE) {
             return;
         }

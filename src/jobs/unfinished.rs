@@ -28,7 +28,7 @@ impl Ledger {
         let seen = now - now.rem_euclid(HOUR);
         let mut ended = Vec::new();
         for (id, job) in live.iter() {
-            self.met_id = self.met_id.max(id);
+            self.position.met_id = self.position.met_id.max(id);
             let key = self.keys.get(id).copied();
             if key.is_some_and(|key| self.touched.contains(&id) && key.tries >= job.tries) {
                 // It ended after the sweep had met it.
@@ -71,7 +71,7 @@ impl Ledger {
 
     /// Returns whether the server ever listed a job.
     pub fn has_met_jobs(&self) -> bool {
-        self.met_id > 0 || self.position.highest_id > Some(0) || self.classes.len() > 0
+        self.position.met_id > 0 || self.position.highest_id > Some(0) || self.classes.len() > 0
     }
 
     /// Returns whether jobs were listed so lately that a list without any hides them.

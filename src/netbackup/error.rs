@@ -18,7 +18,7 @@ pub enum ErrorKind {
     Connect,
     /// The TLS handshake failed or the certificate is not accepted.
     Tls,
-    /// No complete answer within the configured timeout of one request.
+    /// No complete answer within the configured timeout of one request, or 408.
     Timeout,
     /// The collector's own deadline passed.
     Deadline,
@@ -36,9 +36,9 @@ pub enum ErrorKind {
     RateLimited,
     /// 500, 501 and other unexpected answers of the server.
     ServerError,
-    /// 503: "The server is busy".
+    /// 503: "The server is busy", and 425.
     Busy,
-    /// 502 or 504: something between here and the server.
+    /// 502, 504, 413 or 431: something between here and the server.
     Gateway,
     /// 407: the proxy wants credentials.
     Proxy,
@@ -87,6 +87,10 @@ impl ErrorKind {
             404 | 410 => Self::NotFound,
             405 | 406 | 415 => Self::Version,
             407 => Self::Proxy,
+            408 => Self::Timeout,
+            // Proxies refuse by these what they take a moment later.
+            413 | 431 => Self::Gateway,
+            425 => Self::Busy,
             429 => Self::RateLimited,
             400..=499 => Self::BadRequest,
             502 | 504 => Self::Gateway,
@@ -265,6 +269,6 @@ mod tests {
     fn only_what_a_retry_can_mend_is_transient() {
         let transient: Vec<u16> =
             (300..600).filter(|status| ErrorKind::of_status(*status).is_transient()).collect();
-        assert_eq!(transient, [429, 502, 503, 504]);
+        assert_eq!(transient, [408, 413, 425, 429, 431, 502, 503, 504]);
     }
 }

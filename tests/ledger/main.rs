@@ -16,6 +16,7 @@ mod support;
 mod scene;
 
 mod audit;
+mod bursts;
 mod chance;
 mod clocks;
 mod disk;
@@ -28,5 +29,6 @@ mod life;
 mod lookups;
 mod moves;
 mod names;
+mod optional;
 mod outages;
 mod reload;

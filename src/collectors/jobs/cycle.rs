@@ -134,6 +134,8 @@ impl Jobs {
     /// Adds what is known where nothing tells an empty list from a forbidden one.
     fn add_unknown(&mut self, collected: &mut Collected) {
         self.backfill.discard();
+        // Going on at once would read the same.
+        collected.unfinished = false;
         let known = self.ledger.as_ref().is_some_and(Ledger::has_met_jobs);
         // Zeros would claim that nothing runs.
         let part = || if known { Part::Kept } else { Part::Fresh(Samples::new()) };

@@ -126,7 +126,8 @@ impl ProgressV1 {
             horizon: position.horizon,
             late: position.late.map(SpanV1::from),
             in_force: position.in_force,
-            highest_id: position.highest_id,
+            // As the next cycle would begin with it.
+            highest_id: position.highest_id.map(|id| id.max(position.met_id)),
             gap: position.gap,
             gap_until: position.gap_until,
             outage: position.outage.map(SpanV1::from),
@@ -149,6 +150,7 @@ impl ProgressV1 {
             late: self.late.as_ref().map(span),
             in_force: self.in_force,
             highest_id: self.highest_id,
+            met_id: self.highest_id.unwrap_or(0),
             gap: self.gap,
             gap_until: self.gap_until,
             outage: self.outage.as_ref().map(span),

@@ -1,0 +1,209 @@
+//! Windows that become complete late, grow and shrink; jobs that are met again.
+
+use super::*;
+
+fn minutes(minutes: i64) -> Duration {
+    Duration::from_secs(60 * minutes.unsigned_abs())
+}
+
+fn shows(ledger: &Ledger) -> Option<i64> {
+    let (families, _) = ledger.window_samples(&Actions::default())?.finish();
+    Some(sum(&families, "nbu_jobs_count"))
+}
+
+/// One job a minute that ended in the last hours before noon, read as far as the ledger asks for.
+fn fill_by_the_minute(ledger: &mut Ledger) {
+    let Some(span) = ledger.to_fill() else { return };
+    for minute in 0..600 {
+        let end = NOON - minute * MINUTE;
+        if span.from < end && end <= span.to {
+            ledger.filled(&row(1000 + minute, end));
+        }
+    }
+    ledger.filled_down_to(span.from);
+}
+
+#[test]
+fn a_window_is_whole_once_the_walk_covers_its_length() {
+    let mut ledger = Ledger::new(NOON, minutes(10), SystemTime::UNIX_EPOCH);
+    ledger.begin(NOON, Duration::ZERO);
+    // Neither the fill nor the walk gets anywhere for longer than the window.
+    later(&mut ledger, 14);
+    assert!(ledger.to_fill().is_none(), "time covered what was lacking");
+    assert_eq!((shows(&ledger), ledger.fill_ratio(0)), (None, 0.0));
+    ledger.changed(&row(1, NOON + 12 * MINUTE));
+    ledger.caught_up(UPDATE);
+    assert_eq!((shows(&ledger), ledger.fill_ratio(0)), (Some(1), 1.0));
+    assert_eq!(counted(&ledger)[0], 1, "it ended after the ledger began");
+}
+
+#[test]
+fn a_walk_that_never_ended_makes_no_window_whole() {
+    let mut ledger = Ledger::new(NOON, minutes(10), SystemTime::UNIX_EPOCH);
+    ledger.begin(NOON, Duration::ZERO);
+    later(&mut ledger, 60);
+    ledger.walked(UPDATE, NOON + 30 * MINUTE);
+    assert_eq!(shows(&ledger), None);
+    assert!(ledger.total_samples(&Actions::default()).is_none());
+    assert!(ledger.fill_ratio(0) < 1.0);
+}
+
+#[test]
+fn every_step_of_the_window_is_in_force_once_covered() {
+    for first in [60, 90] {
+        for step in [59, 60, 61, 90, 119, 120, 121, 150, 180, 240, 30, 1] {
+            let mut ledger = Ledger::new(NOON, minutes(first), SystemTime::UNIX_EPOCH);
+            ledger.begin(NOON, Duration::ZERO);
+            fill_by_the_minute(&mut ledger);
+            ledger.caught_up(UPDATE);
+            assert_eq!(shows(&ledger), Some(first));
+            let mut log: Vec<Vec<u8>> = ledger.all_records(SystemTime::UNIX_EPOCH).collect();
+            ledger.want(minutes(step));
+            let mut again = Ledger::new(0, minutes(step), SystemTime::now());
+            log.drain(..).for_each(|part| again.restore(&part).unwrap());
+            again.restored().unwrap();
+            for ledger in [&mut ledger, &mut again] {
+                ledger.begin(NOON, Duration::ZERO);
+                ledger.caught_up(UPDATE);
+                let covered = step <= first + 60;
+                let shown = if covered { step } else { first };
+                assert_eq!(shows(ledger), Some(shown), "{first} to {step}");
+                assert_eq!(ledger.to_fill().is_some(), !covered, "{first} to {step}");
+                fill_by_the_minute(ledger);
+                assert_eq!(shows(ledger), Some(step), "{first} to {step}, when it is read");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_longer_window_comes_into_force_by_time_alone() {
+    let mut ledger = ledger();
+    ledger.want(minutes(150));
+    later(&mut ledger, 20);
+    ledger.caught_up(UPDATE);
+    assert_eq!(ledger.position.in_force, Some(HOUR));
+    later(&mut ledger, 10);
+    ledger.caught_up(UPDATE);
+    assert_eq!(ledger.position.in_force, Some(150 * MINUTE));
+    assert!(ledger.is_whole());
+}
+
+#[test]
+fn a_first_window_goes_on_after_a_restart_where_it_stood() {
+    let mut ledger = Ledger::new(NOON, minutes(300), SystemTime::UNIX_EPOCH);
+    ledger.begin(NOON, Duration::ZERO);
+    ledger.to_fill();
+    ledger.filled(&row(1, NOON - MINUTE));
+    ledger.filled_down_to(NOON - HOUR);
+    ledger.changed(&row(2, NOON + 1000));
+    ledger.caught_up(UPDATE);
+    let records: Vec<_> = ledger.all_records(SystemTime::UNIX_EPOCH).collect();
+    let mut copy = Ledger::new(0, minutes(300), SystemTime::now());
+    records.iter().for_each(|part| copy.restore(part).unwrap());
+    copy.restored().unwrap();
+    copy.begin(NOON + 2 * MINUTE, Duration::ZERO);
+    assert_eq!(copy.to_fill().map(|span| span.to), Some(NOON - HOUR));
+    assert!(copy.total_samples(&Actions::default()).is_none(), "the first window is not whole");
+    let span = copy.to_fill().unwrap();
+    copy.filled_down_to(span.from);
+    copy.changed(&row(2, NOON + 1000));
+    copy.caught_up(UPDATE);
+    assert_eq!((counted(&copy)[0], shows(&copy)), (1, Some(2)));
+}
+
+#[test]
+fn retries_count_once_though_the_key_was_pruned_between() {
+    for seen_live in [true, false] {
+        let mut ledger = ledger();
+        let now = later(&mut ledger, 5);
+        ledger.changed(&JobRow { try_count: Some(3), ..row(1, now) });
+        ledger.caught_up(UPDATE);
+        assert_eq!(counted(&ledger)[1], 2);
+        later(&mut ledger, 200);
+        ledger.caught_up(UPDATE);
+        let now = later(&mut ledger, 1);
+        assert_eq!(ledger.remembered(), 0, "pruned");
+        let touched = JobRow { try_count: Some(3), ..row(1, NOON + 5 * MINUTE) };
+        ledger.changed(&touched);
+        if seen_live {
+            sweep(&mut ledger, &[unfinished(1, "ACTIVE", 4)]);
+        }
+        ledger.changed(&JobRow { try_count: Some(4), ..row(1, now) });
+        assert_eq!(counted(&ledger)[..2], [2, 3], "one completion and one retry more");
+    }
+}
+
+#[test]
+fn negative_sizes_count_for_nothing() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 5);
+    let negative =
+        |row| JobRow { kilobytes_transferred: Some(-5), number_of_files: Some(-3), ..row };
+    ledger.changed(&negative(row(1, now)));
+    ledger.changed(&row(2, now));
+    sweep(&mut ledger, &[negative(unfinished(3, "ACTIVE", 1)), unfinished(4, "ACTIVE", 1)]);
+    ledger.caught_up(UPDATE);
+    let (families, _) = ledger.window_samples(&Actions::default()).unwrap().finish();
+    assert_eq!(sum(&families, "nbu_jobs_bytes"), 10_240);
+    assert_eq!(sum(&families, "nbu_jobs_files_count"), 3);
+    let live = ledger.live_samples(&Actions::default(), Duration::from_secs(1)).unwrap();
+    assert_eq!(sum(&live.finish().0, "nbu_jobs_active_bytes"), 10_240);
+    assert_eq!(counted(&ledger)[2], 10_240);
+}
+
+#[test]
+fn a_refill_counts_what_is_unknown_once() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 5);
+    ledger.changed(&row(1, now - MINUTE));
+    ledger.refill(Span { from: NOON - HOUR, to: now });
+    assert_eq!(ledger.take_refills().len(), 1);
+    assert!(ledger.take_refills().is_empty());
+    for _ in 0..2 {
+        ledger.filled(&row(1, now - MINUTE));
+        ledger.filled(&row(2, now - MINUTE));
+        ledger.filled(&row(3, NOON - 2 * MINUTE));
+    }
+    assert!(ledger.knows(2) && ledger.knows(3) && !ledger.knows(4));
+    assert_eq!(counted(&ledger)[0], 2, "one ended before the totals began");
+    assert_eq!(in_window(&mut ledger), 3);
+}
+
+#[test]
+fn changes_asked_for_by_end_are_read_again_by_change() {
+    let mut ledger = ledger();
+    let since = later(&mut ledger, 5);
+    ledger.caught_up(UPDATE);
+    for _ in 0..3 {
+        later(&mut ledger, 60);
+        ledger.caught_up(ChangeField::End);
+    }
+    assert_eq!(ledger.walk_from(UPDATE), since - 30_000);
+    ledger.walked(UPDATE, since + HOUR);
+    assert_eq!(ledger.walk_from(UPDATE), since + HOUR - 30_000, "it goes on where it came to");
+    let now = later(&mut ledger, 1);
+    assert_eq!(ledger.walk_from(ChangeField::End), now - MINUTE - 30_000);
+    ledger.caught_up(UPDATE);
+    assert_eq!(ledger.walk_from(UPDATE), now - 30_000);
+}
+
+#[test]
+fn jobs_of_one_minute_leave_in_any_order() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 5);
+    let mut rng = fastrand::Rng::with_seed(7);
+    let mut ids: Vec<i64> = (1..=2000).collect();
+    for id in &ids {
+        ledger.changed(&row(*id, now - id % 1000));
+    }
+    rng.shuffle(&mut ids);
+    for id in &ids[..1500] {
+        assert!(ledger.keys.remove(*id).is_some());
+        assert!(ledger.keys.remove(*id).is_none());
+    }
+    let mut left: Vec<i64> = ledger.keys.ended(now - MINUTE, now).map(|job| job.id).collect();
+    left.sort_unstable();
+    ids[1500..].sort_unstable();
+    assert_eq!(left, ids[1500..]);
+}

@@ -1,0 +1,116 @@
+//! A restart with other settings shows what a reload to them shows.
+
+use fastrand::Rng;
+
+use super::*;
+use crate::jobs::PerName;
+
+const CLIENTS: [&str; 4] = ["db1", "db2", "web1", "mail"];
+
+fn some_row(rng: &mut Rng, now: i64) -> JobRow<'static> {
+    let id = rng.i64(1..=60);
+    let end = now - rng.i64(0..=4 * HOUR);
+    let client = CLIENTS[rng.usize(0..CLIENTS.len())];
+    JobRow {
+        client_name: Some(Cow::Borrowed(client)),
+        status: Some([0, 0, 1, 13][rng.usize(0..4)]),
+        try_count: Some(rng.i64(1..=3)),
+        start_time: Some(NOON - 10 * HOUR + id),
+        ..row(id, end)
+    }
+}
+
+fn rules(rng: &mut Rng) -> PerName {
+    let enabled = rng.u32(0..4) > 0;
+    let allowlist = CLIENTS.iter().filter(|_| rng.bool()).map(|name| (*name).to_owned()).collect();
+    PerName { enabled, allowlist, ..PerName::default() }
+}
+
+fn window(rng: &mut Rng) -> Duration {
+    Duration::from_secs(60 * [1, 10, 59, 60, 61, 90, 120, 121, 180, 300][rng.usize(0..10)])
+}
+
+/// One cycle; what is random in it comes from `rng`.
+fn cycle(ledger: &mut Ledger, rng: &mut Rng, now: i64) {
+    let shown = ledger.position.now;
+    ledger.begin(now, Duration::from_millis((now - shown).max(0).unsigned_abs()));
+    if rng.bool()
+        && let Some(span) = ledger.to_fill()
+    {
+        ledger.filled(&row(100 + rng.i64(0..9), span.from + 1 + rng.i64(0..HOUR)));
+        ledger.filled_down_to(if rng.bool() { span.from } else { span.from.midpoint(span.to) });
+    }
+    for _ in 0..rng.u32(0..6) {
+        let row = some_row(rng, now);
+        ledger.changed(&row);
+    }
+    if rng.u32(0..3) > 0 {
+        let live: Vec<_> = (0..rng.i64(0..4))
+            .map(|_| unfinished(rng.i64(1..=60), "ACTIVE", rng.i64(1..=3)))
+            .collect();
+        sweep(ledger, &live);
+    }
+    if rng.u32(0..4) > 0 {
+        ledger.caught_up(UPDATE);
+    } else {
+        ledger.interrupt();
+    }
+    if rng.u32(0..4) == 0 {
+        ledger.learn_highest_id(200);
+    }
+}
+
+/// Everything on show, but for how the live jobs stand: a restart has not seen them yet.
+fn shown(ledger: &Ledger) -> Vec<(&'static str, String)> {
+    let actions = Actions::default();
+    let samples = [
+        ledger.window_samples(&actions),
+        ledger.total_samples(&actions).map(|(samples, _)| samples),
+        ledger.last_samples(&actions).map(|(samples, _)| samples),
+        Some(ledger.own_samples(0)),
+    ];
+    let families = samples.into_iter().flatten().flat_map(|samples| samples.finish().0);
+    // By our clock, which goes on meanwhile.
+    let families = families.filter(|family| family.definition.name != "nbu.jobs.window.incomplete");
+    let mut all: Vec<_> = families
+        .flat_map(|family| {
+            let name = family.definition.name;
+            family.points.into_iter().map(move |point| (name, format!("{point:?}")))
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_restart_shows_what_a_reload_shows() {
+    for seed in 0..400 {
+        let mut rng = Rng::with_seed(seed);
+        let mut now = NOON;
+        let mut ledger = Ledger::new(now, window(&mut rng), SystemTime::UNIX_EPOCH);
+        ledger.select(&rules(&mut rng), &PerName::default());
+        for _ in 0..rng.u32(1..8) {
+            cycle(&mut ledger, &mut rng, now);
+            now += rng.i64(0..40 * MINUTE);
+        }
+        let (wanted, clients) = (window(&mut rng), rules(&mut rng));
+        let mut again = Ledger::new(0, wanted, SystemTime::now());
+        again.select(&clients, &PerName::default());
+        let written = SystemTime::UNIX_EPOCH;
+        ledger.all_records(written).for_each(|part| again.restore(&part).unwrap());
+        again.restored().unwrap();
+        ledger.want(wanted);
+        ledger.select(&clients, &PerName::default());
+        // A poll that failed and a restart are alike: what happened meanwhile is not known.
+        ledger.interrupt();
+        for step in 0..4 {
+            let mut same = rng.clone();
+            cycle(&mut ledger, &mut rng, now);
+            cycle(&mut again, &mut same, now);
+            assert_eq!(again.known, ledger.known, "seed {seed}, step {step}");
+            let (expected, shown) = (shown(&ledger), shown(&again));
+            assert_eq!(shown, expected, "seed {seed}, step {step}");
+            now += rng.i64(0..40 * MINUTE);
+        }
+    }
+}

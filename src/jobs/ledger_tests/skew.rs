@@ -1,0 +1,121 @@
+//! Clocks that are set, and outages.
+
+use super::*;
+
+/// A ledger that knows that the server numbers its jobs up to 100.
+fn ledger_at_100() -> Ledger {
+    let mut ledger = ledger();
+    ledger.learn_highest_id(100);
+    ledger.caught_up(UPDATE);
+    ledger
+}
+
+#[test]
+fn a_clock_set_back_by_any_time_loses_no_new_job() {
+    for hours in [1, 2, 5, 30 * 24] {
+        let mut ledger = ledger_at_100();
+        let now = later(&mut ledger, 10);
+        ledger.changed(&row(101, now));
+        ledger.caught_up(UPDATE);
+        let present = now + MINUTE - hours * HOUR;
+        assert!(ledger.begin(present, Duration::from_secs(60)));
+        assert!(!ledger.lacks_oldest(), "the clock invents no gap");
+        // Out of order, as the walk meets them; and one that was purged long ago and shows again.
+        for id in [104, 102, 103, 50] {
+            ledger.changed(&row(id, present - (104 - id) * 10));
+        }
+        ledger.changed(&row(101, now));
+        assert_eq!(counted(&ledger)[0], if hours > 2 { 4 } else { 5 }, "{hours} h back");
+        ledger.changed(&row(102, present - 20));
+        ledger.caught_up(UPDATE);
+        let before = counted(&ledger)[0];
+        later(&mut ledger, 5);
+        ledger.changed(&row(103, present - 10));
+        assert_eq!(counted(&ledger)[0], before, "each once");
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_makes_no_gap_while_polls_fail() {
+    let mut ledger = ledger_at_100();
+    let now = later(&mut ledger, 10);
+    ledger.caught_up(UPDATE);
+    ledger.begin(now - 5 * HOUR, Duration::from_secs(60));
+    for _ in 0..5 {
+        ledger.interrupt();
+        later(&mut ledger, 1);
+        assert!(!ledger.lacks_oldest());
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_forward_between_polls_is_no_outage() {
+    let mut ledger = ledger_at_100();
+    later(&mut ledger, 10);
+    ledger.caught_up(UPDATE);
+    later(&mut ledger, 48 * 60);
+    assert!(!ledger.lacks_oldest());
+    ledger.caught_up(UPDATE);
+    ledger.interrupt();
+    later(&mut ledger, 48 * 60);
+    assert!(ledger.lacks_oldest(), "polls failed in between");
+}
+
+#[test]
+fn a_gap_is_found_though_the_question_is_answered_late() {
+    let mut ledger = ledger();
+    ledger.interrupt();
+    let back = later(&mut ledger, 10 * 60);
+    ledger.caught_up(UPDATE);
+    let mut copy = restored(ledger.all_records(SystemTime::UNIX_EPOCH));
+    // What is purged by now was read meanwhile, but not while the process was down.
+    for (ledger, hours) in [(&mut ledger, 10), (&mut copy, 11)] {
+        later(ledger, 8 * 60);
+        assert!(ledger.lacks_oldest());
+        let lost = ledger.learn_oldest(Some(back + HOUR));
+        assert_eq!(lost, Duration::from_secs(hours * 3600));
+        assert!(!ledger.lacks_oldest());
+    }
+}
+
+#[test]
+fn a_job_in_the_future_is_old_until_a_first_walk_is_whole() {
+    let mut ledger = Ledger::new(NOON, Duration::from_secs(3600), SystemTime::UNIX_EPOCH);
+    ledger.begin(NOON, Duration::ZERO);
+    // The first cycles fail on the way.
+    later(&mut ledger, 1);
+    let now = later(&mut ledger, 1);
+    ledger.changed(&row(1, now + HOUR));
+    fill(&mut ledger);
+    ledger.caught_up(UPDATE);
+    assert_eq!(counted(&ledger)[0], 0);
+    let now = later(&mut ledger, 1);
+    ledger.changed(&row(2, now + HOUR));
+    assert_eq!(counted(&ledger)[0], 1);
+}
+
+#[test]
+fn a_look_for_late_rows_reaches_back_to_the_one_before() {
+    let mut ledger = ledger();
+    let first = ledger.late_span().unwrap();
+    // It takes twenty minutes.
+    for _ in 0..4 {
+        later(&mut ledger, 5);
+        ledger.caught_up(UPDATE);
+        assert_eq!(ledger.late_span().map(|span| span.to), Some(first.to), "it keeps its span");
+    }
+    ledger.looked(first.to);
+    later(&mut ledger, 0);
+    assert_eq!(ledger.late_span().map(|span| span.from), Some(NOON - 5 * MINUTE));
+}
+
+#[test]
+fn a_number_never_met_counts_though_its_end_is_not_covered() {
+    let mut ledger = ledger_at_100();
+    later(&mut ledger, 5);
+    ledger.changed(&row(99, NOON - 30 * HOUR));
+    assert_eq!(counted(&ledger)[0], 0, "it was there before the ledger");
+    ledger.changed(&row(101, NOON - 30 * HOUR));
+    ledger.changed(&row(101, NOON - 30 * HOUR));
+    assert_eq!(counted(&ledger)[0], 1);
+}
