@@ -15,7 +15,7 @@ const AT_ONCE: usize = 4;
 
 /// The least length of a slice, ms, and the most slices that a span is read in.
 const SLICE: i64 = 900_000;
-const MOST_SLICES: i64 = 16;
+const MOST_SLICES: i64 = 4;
 
 /// A part of a span.
 #[derive(Debug)]
