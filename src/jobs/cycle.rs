@@ -58,6 +58,9 @@ impl Ledger {
         self.position.in_force = self.position.in_force.map(|length| length.min(wanted));
         self.shift();
         self.prune();
+        if self.names.has_grown() {
+            self.forget_names();
+        }
         self.incomplete_since = if self.is_complete() {
             None
         } else {

@@ -286,6 +286,19 @@ impl Ledger {
         }
     }
 
+    /// Forgets the names that no job and no label refers to any more.
+    pub(super) fn forget_names(&mut self) {
+        let mut used = vec![false; self.names.len()];
+        let labels = self.classes.since(0).flat_map(|(_, of)| [of.job_type, of.policy_type]);
+        let jobs = self.keys.iter().flat_map(|job| [job.client, job.policy]);
+        for name in labels.chain(jobs) {
+            if let Some(used) = used.get_mut(name.0 as usize) {
+                *used = true;
+            }
+        }
+        self.names.keep(&used);
+    }
+
     /// Whether the gauges count a job.
     pub(super) fn is_shown(&self, job: &Job) -> bool {
         !job.resumed && self.window.holds(job.end)

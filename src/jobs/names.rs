@@ -1,45 +1,154 @@
-//! Names seen in job rows, each stored once and known by a number.
+//! Names seen in job rows, each stored once and known by a number. A name that nothing refers to any more is
+//! forgotten, and its number given to another one: clients and policies come and go for years.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// A name's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Name(pub(super) u32);
 
+/// The numbers that a state file may have: no more names than that fit into memory beside their jobs.
+const MOST: u32 = 1 << 24;
+
+/// Names that are never too many.
+const GROWTH: usize = 1024;
+
 /// Names and their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     numbers: HashMap<Arc<str>, u32>,
-    names: Vec<Arc<str>>,
+    /// `None` where a number is free.
+    names: Vec<Option<Arc<str>>>,
+    free: Vec<u32>,
+    /// Numbers that were given again since [`Names::take_reused`].
+    reused: BTreeSet<Name>,
+    /// Names that were in use when the others were forgotten last.
+    kept: usize,
 }
 
 impl Names {
-    /// The number of `text`, a new one where it was not seen before.
+    /// Returns whether it is worth looking for names that nothing refers to.
+    pub(super) fn has_grown(&self) -> bool {
+        self.numbers.len() >= GROWTH.max(2 * self.kept)
+    }
+
+    /// Returns the number of `text`, a new one if it was not seen before.
     pub(super) fn intern(&mut self, text: &str) -> Name {
         if let Some(number) = self.numbers.get(text) {
             return Name(*number);
         }
-        // More than four billion distinct names do not fit into memory either.
-        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         let shared: Arc<str> = Arc::from(text);
-        self.names.push(Arc::clone(&shared));
+        let number = if let Some(number) = self.free.pop() {
+            self.reused.insert(Name(number));
+            self.names[number as usize] = Some(Arc::clone(&shared));
+            number
+        } else {
+            // More than four billion distinct names do not fit into memory either.
+            let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+            self.names.push(Some(Arc::clone(&shared)));
+            number
+        };
         self.numbers.insert(shared, number);
         Name(number)
     }
 
-    /// The name of a number that this set gave.
-    pub(super) fn get(&self, name: Name) -> &str {
-        self.names.get(name.0 as usize).map_or("", AsRef::as_ref)
+    /// Gives `text` the number that it has on disk, in place of an older name. Returns whether that fits.
+    pub(super) fn restore(&mut self, name: Name, text: &str) -> bool {
+        let index = name.0 as usize;
+        if name.0 >= MOST {
+            return false;
+        }
+        if let Some(before) = self.numbers.remove(text) {
+            // It was forgotten, and came back under another number.
+            self.names[before as usize] = None;
+        }
+        if self.names.len() <= index {
+            self.names.resize(index + 1, None);
+        }
+        let shared: Arc<str> = Arc::from(text);
+        if let Some(before) = self.names[index].replace(Arc::clone(&shared)) {
+            self.numbers.remove(&before);
+        }
+        self.numbers.insert(shared, name.0);
+        true
     }
 
+    /// Forgets the names that are not `used`; their numbers are given again.
+    pub(super) fn keep(&mut self, used: &[bool]) {
+        self.free.clear();
+        for (number, slot) in (0..).zip(&mut self.names) {
+            if !used.get(number as usize).is_some_and(|used| *used) {
+                if let Some(text) = slot.take() {
+                    self.numbers.remove(&text);
+                }
+                self.free.push(number);
+            }
+        }
+        self.kept = self.numbers.len();
+    }
+
+    /// Returns the name of a number that this set gave.
+    pub(super) fn get(&self, name: Name) -> &str {
+        self.names.get(name.0 as usize).and_then(Option::as_deref).unwrap_or("")
+    }
+
+    /// Returns whether a number has a name.
+    pub(super) fn has(&self, name: Name) -> bool {
+        self.names.get(name.0 as usize).is_some_and(Option::is_some)
+    }
+
+    /// Returns the first number that was never given.
     pub(super) fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// The names from a number on, in the order of their numbers.
+    /// Returns the names from a number on, in the order of their numbers.
     pub(super) fn since(&self, first: usize) -> impl Iterator<Item = (Name, &str)> {
         let numbers = (first..).map(|number| Name(u32::try_from(number).unwrap_or(u32::MAX)));
-        numbers.zip(self.names.get(first..).unwrap_or_default().iter().map(AsRef::as_ref))
+        let names = numbers.zip(self.names.get(first..).unwrap_or_default());
+        names.filter_map(|(name, text)| Some((name, text.as_deref()?)))
+    }
+
+    /// Returns the numbers that were given again.
+    pub(super) fn reused(&self) -> &BTreeSet<Name> {
+        &self.reused
+    }
+
+    /// Returns them, and forgets them.
+    pub(super) fn take_reused(&mut self) -> BTreeSet<Name> {
+        std::mem::take(&mut self.reused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_of_a_forgotten_name_is_given_again() {
+        let mut names = Names::default();
+        let [a, b, c] = ["a", "b", "c"].map(|text| names.intern(text));
+        names.keep(&[true, false, true]);
+        assert_eq!((names.numbers.len(), names.has(b)), (2, false));
+        assert_eq!(names.intern("d"), b);
+        assert_eq!(names.intern("b"), Name(3));
+        assert_eq!([a, b, c].map(|name| names.get(name)), ["a", "d", "c"]);
+        assert_eq!(names.take_reused(), [b].into());
+        assert!(names.reused().is_empty());
+    }
+
+    #[test]
+    fn names_are_restored_with_gaps_and_in_place_of_older_ones() {
+        let mut names = Names::default();
+        assert!(names.restore(Name(2), "c") && names.restore(Name(0), "a"));
+        assert!(names.restore(Name(2), "d"));
+        assert_eq!((names.get(Name(2)), names.numbers.len()), ("d", 2));
+        // One that came back under another number, and a number beyond all reason.
+        assert!(names.restore(Name(1), "a") && !names.restore(Name(MOST), "x"));
+        assert!(!names.has(Name(0)));
+        names.keep(&[true, true, true]);
+        let all: Vec<_> = names.since(0).collect();
+        assert_eq!(all, [(Name(1), "a"), (Name(2), "d")]);
     }
 }

@@ -10,6 +10,7 @@ use super::format::{
 };
 use super::lasts::{LastChanges, Named};
 use super::ledger::Ledger;
+use super::names::Name;
 use super::totals::{BOUNDS, Pair, Totals};
 
 /// Roughly how large a part of everything is.
@@ -24,6 +25,8 @@ pub(super) struct Changes {
     known: HashSet<i64>,
     classes: BTreeSet<Class>,
     pairs: BTreeSet<Pair>,
+    /// Numbers of names that were given again.
+    reused: BTreeSet<Name>,
     /// Names and classes that are saved.
     names: usize,
     labels: usize,
@@ -56,6 +59,7 @@ impl Changes {
         self.known.extend(earlier.known);
         self.classes.extend(earlier.classes);
         self.pairs.extend(earlier.pairs);
+        self.reused.extend(earlier.reused);
         (self.names, self.labels) = (earlier.names, earlier.labels);
     }
 }
@@ -99,6 +103,7 @@ impl Ledger {
         };
         let records = self
             .name_records(changes.names)
+            .chain(self.reused_name_records(changes))
             .chain(self.class_records(changes.labels))
             .chain(changes.jobs.iter().map(job))
             .chain(changes.known.iter().map(known))
@@ -148,7 +153,8 @@ impl Ledger {
             labels: self.classes.len(),
             ..Changes::default()
         };
-        let changes = std::mem::replace(&mut self.changes, kept);
+        let mut changes = std::mem::replace(&mut self.changes, kept);
+        changes.reused.extend(self.names.take_reused());
         let lasts = self.lasts.iter_mut().map(|table| (table.named(), table.hand_over()));
         let mut next = HandedOver { changes, lasts: lasts.collect() };
         if let Some(before) = self.handed_over.take() {
@@ -206,6 +212,15 @@ impl Ledger {
     fn name_records(&self, first: usize) -> impl Iterator<Item = Record<'_>> {
         let names = self.names.since(first);
         names.map(|(name, text)| Record::Name(NameV1 { id: name.0, text: Cow::Borrowed(text) }))
+    }
+
+    fn reused_name_records(&self, changes: &Changes) -> impl Iterator<Item = Record<'_>> {
+        let names: BTreeSet<Name> = changes.reused.union(self.names.reused()).copied().collect();
+        // One that was forgotten again since has no jobs either.
+        let names = names.into_iter().filter(|name| self.names.has(*name));
+        names.map(|name| {
+            Record::Name(NameV1 { id: name.0, text: Cow::Borrowed(self.names.get(name)) })
+        })
     }
 
     fn class_records(&self, first: usize) -> impl Iterator<Item = Record<'_>> {

@@ -35,6 +35,7 @@ impl Ledger {
             return Err(Damaged);
         }
         self.refold();
+        self.forget_names();
         self.hand_over_all();
         self.saved();
         self.advance_last_results(self.position.now, true);
@@ -46,7 +47,7 @@ impl Ledger {
     /// Takes a record in; returns whether it fits to those before it.
     fn restore_record(&mut self, record: Record<'_>) -> bool {
         match record {
-            Record::Name(NameV1 { id, text }) => self.names.intern(&text) == Name(id),
+            Record::Name(NameV1 { id, text }) => self.names.restore(Name(id), &text),
             Record::Labels(labels) => {
                 let (class, labels) = labels.labels();
                 self.has(labels.job_type)
@@ -115,6 +116,6 @@ impl Ledger {
     }
 
     fn has(&self, name: Name) -> bool {
-        (name.0 as usize) < self.names.len()
+        self.names.has(name)
     }
 }

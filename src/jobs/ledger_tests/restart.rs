@@ -114,3 +114,39 @@ fn a_restart_shows_what_a_reload_shows() {
         }
     }
 }
+
+#[test]
+fn names_of_jobs_that_are_gone_are_forgotten_on_disk_too() {
+    let mut ledger = ledger();
+    let mut log: Vec<Vec<u8>> = ledger.all_records(SystemTime::UNIX_EPOCH).collect();
+    ledger.hand_over_all();
+    ledger.saved();
+    let mut most = 0;
+    for day in 1..=30_i64 {
+        let now = later(&mut ledger, 24 * 60);
+        for machine in 0..200 {
+            // One of the machines comes back each week.
+            let name = if machine == 0 { day % 7 } else { 1000 * day + machine };
+            let job = JobRow {
+                client_name: Some(Cow::Owned(format!("vm-{name}"))),
+                ..row(1000 * day + machine, now - machine)
+            };
+            ledger.changed(&job);
+        }
+        ledger.caught_up(UPDATE);
+        log.push(ledger.changed_records(SystemTime::UNIX_EPOCH));
+        ledger.saved();
+        most = most.max(ledger.names.len());
+    }
+    assert!(most < 2000, "{most} numbers for the names of 6,000 machines");
+    let mut again = Ledger::new(0, ledger.wanted, SystemTime::now());
+    log.iter().for_each(|records| again.restore(records).unwrap());
+    again.restored().unwrap();
+    assert_eq!(again.keys.len(), ledger.keys.len());
+    for job in ledger.keys.iter() {
+        let found = again.keys.get(job.id).expect("the job");
+        assert_eq!(again.names.get(found.client), ledger.names.get(job.client));
+        assert_eq!(again.names.get(found.policy), "nightly");
+    }
+    assert_eq!(counted(&again), counted(&ledger));
+}
