@@ -19,7 +19,7 @@ const GROWTH: usize = 1024;
 pub(super) struct Names {
     numbers: HashMap<Arc<str>, u32>,
     /// `None` where a number is free.
-    names: Vec<Option<Arc<str>>>,
+    texts: Vec<Option<Arc<str>>>,
     free: Vec<u32>,
     /// Numbers that were given again since [`Names::take_reused`].
     reused: BTreeSet<Name>,
@@ -41,12 +41,12 @@ impl Names {
         let shared: Arc<str> = Arc::from(text);
         let number = if let Some(number) = self.free.pop() {
             self.reused.insert(Name(number));
-            self.names[number as usize] = Some(Arc::clone(&shared));
+            self.texts[number as usize] = Some(Arc::clone(&shared));
             number
         } else {
             // More than four billion distinct names do not fit into memory either.
-            let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-            self.names.push(Some(Arc::clone(&shared)));
+            let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+            self.texts.push(Some(Arc::clone(&shared)));
             number
         };
         self.numbers.insert(shared, number);
@@ -61,13 +61,13 @@ impl Names {
         }
         if let Some(before) = self.numbers.remove(text) {
             // It was forgotten, and came back under another number.
-            self.names[before as usize] = None;
+            self.texts[before as usize] = None;
         }
-        if self.names.len() <= index {
-            self.names.resize(index + 1, None);
+        if self.texts.len() <= index {
+            self.texts.resize(index + 1, None);
         }
         let shared: Arc<str> = Arc::from(text);
-        if let Some(before) = self.names[index].replace(Arc::clone(&shared)) {
+        if let Some(before) = self.texts[index].replace(Arc::clone(&shared)) {
             self.numbers.remove(&before);
         }
         self.numbers.insert(shared, name.0);
@@ -77,7 +77,7 @@ impl Names {
     /// Forgets the names that are not `used`; their numbers are given again.
     pub(super) fn keep(&mut self, used: &[bool]) {
         self.free.clear();
-        for (number, slot) in (0..).zip(&mut self.names) {
+        for (number, slot) in (0..).zip(&mut self.texts) {
             if !used.get(number as usize).is_some_and(|used| *used) {
                 if let Some(text) = slot.take() {
                     self.numbers.remove(&text);
@@ -90,23 +90,23 @@ impl Names {
 
     /// Returns the name of a number that this set gave.
     pub(super) fn get(&self, name: Name) -> &str {
-        self.names.get(name.0 as usize).and_then(Option::as_deref).unwrap_or("")
+        self.texts.get(name.0 as usize).and_then(Option::as_deref).unwrap_or("")
     }
 
     /// Returns whether a number has a name.
     pub(super) fn has(&self, name: Name) -> bool {
-        self.names.get(name.0 as usize).is_some_and(Option::is_some)
+        self.texts.get(name.0 as usize).is_some_and(Option::is_some)
     }
 
     /// Returns the first number that was never given.
     pub(super) fn len(&self) -> usize {
-        self.names.len()
+        self.texts.len()
     }
 
     /// Returns the names from a number on, in the order of their numbers.
     pub(super) fn since(&self, first: usize) -> impl Iterator<Item = (Name, &str)> {
         let numbers = (first..).map(|number| Name(u32::try_from(number).unwrap_or(u32::MAX)));
-        let names = numbers.zip(self.names.get(first..).unwrap_or_default());
+        let names = numbers.zip(self.texts.get(first..).unwrap_or_default());
         names.filter_map(|(name, text)| Some((name, text.as_deref()?)))
     }
 

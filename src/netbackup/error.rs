@@ -88,13 +88,11 @@ impl ErrorKind {
             405 | 406 | 415 => Self::Version,
             407 => Self::Proxy,
             408 => Self::Timeout,
-            // Proxies refuse by these what they take a moment later.
-            413 | 431 => Self::Gateway,
-            425 => Self::Busy,
+            // By 413, 425 and 431 proxies refuse what they take a moment later.
+            413 | 431 | 502 | 504 => Self::Gateway,
+            425 | 503 => Self::Busy,
             429 => Self::RateLimited,
             400..=499 => Self::BadRequest,
-            502 | 504 => Self::Gateway,
-            503 => Self::Busy,
             _ => Self::ServerError,
         }
     }

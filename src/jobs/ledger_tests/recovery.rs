@@ -100,7 +100,9 @@ fn a_first_window_goes_on_after_a_restart_where_it_stood() {
     ledger.caught_up(UPDATE);
     let records: Vec<_> = ledger.all_records(SystemTime::UNIX_EPOCH).collect();
     let mut copy = Ledger::new(0, minutes(300), SystemTime::now());
-    records.iter().for_each(|part| copy.restore(part).unwrap());
+    for part in &records {
+        copy.restore(part).unwrap();
+    }
     copy.restored().unwrap();
     copy.begin(NOON + 2 * MINUTE, Duration::ZERO);
     assert_eq!(copy.to_fill().map(|span| span.to), Some(NOON - HOUR));

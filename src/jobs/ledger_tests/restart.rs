@@ -140,7 +140,9 @@ fn names_of_jobs_that_are_gone_are_forgotten_on_disk_too() {
     }
     assert!(most < 2000, "{most} numbers for the names of 6,000 machines");
     let mut again = Ledger::new(0, ledger.wanted, SystemTime::now());
-    log.iter().for_each(|records| again.restore(records).unwrap());
+    for records in &log {
+        again.restore(records).unwrap();
+    }
     again.restored().unwrap();
     assert_eq!(again.keys.len(), ledger.keys.len());
     for job in ledger.keys.iter() {
