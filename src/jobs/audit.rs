@@ -138,8 +138,9 @@ impl Pass {
     }
 }
 
-/// Returns a page of each slice of a window, at a place that moves from pass to pass.
-fn sample(window: Span, pass: u32) -> impl Iterator<Item = Question> {
+/// Returns a page of each slice of a window, at a place that moves from pass to pass, but never so far
+/// that less than half a page of known jobs would follow.
+fn sample(ledger: &Ledger, window: Span, pass: u32) -> impl Iterator<Item = Question> {
     let length = (window.to - window.from) / SLICES;
     // In whole thousandths of the slice.
     let place = Duration::from_secs_f64((f64::from(pass) * STEP).fract()).subsec_millis();
@@ -147,8 +148,9 @@ fn sample(window: Span, pass: u32) -> impl Iterator<Item = Question> {
     (0..SLICES).map(move |slice| {
         let from = window.from + length * slice;
         let to = if slice + 1 == SLICES { window.to } else { from + length };
-        let span = Span { from: from + shift, to };
-        Question::Page(PageQuestion { span, backfill: Span { from, to } })
+        let slice = Span { from, to };
+        let span = Span { from: (from + shift).min(ledger.last_page(slice)), to };
+        Question::Page(PageQuestion { span, backfill: slice })
     })
 }
 
@@ -181,15 +183,15 @@ impl Audit {
         if self.running.is_none() {
             let due = self.due.is_none_or(|due| due <= now || now < self.since);
             let window = ledger.audited(now - SETTLED).filter(|_| due)?;
-            self.running = Some(self.begin(window, now));
+            self.running = Some(self.begin(ledger, window, now));
             self.since = now;
         }
         self.running.as_ref()?.questions.front().copied()
     }
 
-    fn begin(&mut self, window: Span, now: i64) -> Pass {
+    fn begin(&mut self, ledger: &Ledger, window: Span, now: i64) -> Pass {
         self.passes = self.passes.wrapping_add(1);
-        let mut questions: VecDeque<Question> = sample(window, self.passes).collect();
+        let mut questions: VecDeque<Question> = sample(ledger, window, self.passes).collect();
         let mut again: Vec<PageQuestion> = Vec::new();
         for question in self.missing.values() {
             if !again.contains(question) {
@@ -263,8 +265,8 @@ impl Audit {
         }
     }
 
-    /// Ends the audit where every question was answered.
-    pub fn finish(&mut self, ledger: &Ledger) -> Option<Verdict> {
+    /// Ends the audit where every question was answered; `at` is the time by the agent's clock.
+    pub fn finish(&mut self, ledger: &Ledger, at: SystemTime) -> Option<Verdict> {
         let pass = self.running.take_if(|pass| pass.questions.is_empty())?;
         // What the ledger learnt while the audit went on is no difference.
         let mut missing = pass.missing;
@@ -282,7 +284,7 @@ impl Audit {
             standing,
         };
         self.missing = missing;
-        self.result = Some((verdict.difference, purged, SystemTime::now()));
+        self.result = Some((verdict.difference, purged, at));
         self.due = Some(pass.now + INTERVAL);
         Some(verdict)
     }
@@ -316,9 +318,21 @@ impl Ledger {
 
     /// Returns the end that has half of the span's jobs up to it.
     fn median_end(&self, span: Span) -> Option<i64> {
+        self.nth_end(span, |count| count.checked_sub(1).map(|last| last / 2))
+    }
+
+    /// Returns the time in the span after which half a page of its jobs ended; its beginning, where it has
+    /// no more than a page.
+    fn last_page(&self, span: Span) -> i64 {
+        let rank = |count: usize| (count > PAGE).then(|| count - PAGE / 2 - 1);
+        self.nth_end(span, rank).unwrap_or(span.from)
+    }
+
+    /// Returns the end at a rank among those in the span, which is chosen by how many there are.
+    fn nth_end(&self, span: Span, rank: impl Fn(usize) -> Option<usize>) -> Option<i64> {
         let mut ends: Vec<i64> = self.keys.ended(span.from, span.to).map(|job| job.end).collect();
-        let middle = ends.len().checked_sub(1)? / 2;
-        Some(*ends.select_nth_unstable(middle).1)
+        let rank = rank(ends.len())?;
+        Some(*ends.select_nth_unstable(rank).1)
     }
 }
 

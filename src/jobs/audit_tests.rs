@@ -14,6 +14,11 @@ const HOUR: i64 = 60 * MINUTE;
 /// 2026-03-01T12:00:00Z.
 const NOON: i64 = 1_772_366_400_000;
 
+/// The agent's clock at the end of an audit.
+fn ended_at() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000)
+}
+
 /// A finished job, of which an audit sees the number and the times.
 fn row(id: i64, end: i64) -> JobRow<'static> {
     let text = format!("{{\"jobId\":{id},\"try\":1,\"status\":0,\"jobType\":\"BACKUP\"}}");
@@ -100,7 +105,7 @@ impl Server {
                     audit.count(ledger, Some(listed + self.counted_beyond));
                 }
             }
-            if let Some(verdict) = audit.finish(ledger) {
+            if let Some(verdict) = audit.finish(ledger, ended_at()) {
                 return Some(verdict);
             }
         }
@@ -135,10 +140,22 @@ fn complete_ledger_shows_no_difference_for_a_few_questions() {
     assert_eq!(server.questions, 7);
     assert_eq!(recorded(&audit, "nbu_jobs_audit_difference"), Some(0.0));
     assert_eq!(recorded(&audit, "nbu_jobs_audit_purged"), Some(0.0));
-    assert!(recorded(&audit, "nbu_jobs_audit_last_timestamp_seconds") > Some(1e9));
+    assert_eq!(recorded(&audit, "nbu_jobs_audit_last_timestamp_seconds"), Some(2e9));
     // Not again before an hour is over.
     assert_eq!(next_at(&mut audit, &mut ledger, NOON + HOUR - 1), None);
     assert!(next_at(&mut audit, &mut ledger, NOON + HOUR).is_some());
+}
+
+#[test]
+fn pages_of_every_audit_are_at_least_half_full() {
+    let ledger = ledger(listed());
+    let window = ledger.audited(NOON).expect("a window");
+    for pass in 0..100 {
+        for question in sample(&ledger, window, pass) {
+            let Question::Page(page) = question else { panic!("a count") };
+            assert!(ledger.ended_count(page.span) >= PAGE / 2, "pass {pass}: {page:?}");
+        }
+    }
 }
 
 #[test]

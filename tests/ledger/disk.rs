@@ -64,8 +64,12 @@ fn files(agent: &Mortal, extension: &str) -> Vec<PathBuf> {
     paths.filter(|path| path.to_string_lossy().ends_with(extension)).collect()
 }
 
+/// The file of the site; one that it was for a while may have left another.
 fn state_file(agent: &Mortal) -> PathBuf {
-    files(agent, ".state").pop().expect("a state file")
+    let is_own = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SITE))
+    };
+    files(agent, ".state").into_iter().find(is_own).expect("a state file")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -268,11 +272,11 @@ async fn site_that_returns_while_its_file_is_written_loses_nothing() {
     agent.start();
     agent.check().await;
     for operation in ["sync", "rename"] {
+        disk.disturb(&[operation]);
         if operation == "rename" {
-            // So that it is rewritten.
+            // So that it is rewritten; not before, or it would be whole again.
             fs::remove_file(state_file(&agent)).expect("it was there");
         }
-        disk.disturb(&[operation]);
         agent.simulator.clock().advance(MINUTE);
         saved_is(&mut agent, 0.0).await;
         for text in [&without, &with] {

@@ -242,7 +242,7 @@ async fn a_gap_while_the_agent_was_down_is_said() {
     let last = agent.simulator.truth().server_time();
     agent.kill().await;
     agent.simulator.clock().advance(10 * HOUR);
-    let lost = crate::outages::oldest_success(&agent.simulator) - last;
+    let lost = crate::scene::oldest_success(&agent.simulator) - last;
     assert!(lost > 0);
     agent.watched.gap = lost as f64 / 1000.0;
     agent.start();

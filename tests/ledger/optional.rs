@@ -3,7 +3,6 @@
 
 use nbu_sim::{Fault, Settings};
 
-use crate::outages::oldest_success;
 use crate::scene::{HOUR, MINUTE, Scene};
 use crate::support::{simulate, world};
 
@@ -73,10 +72,7 @@ async fn a_quiet_server_keeps_its_numbers_whatever_counting_answers() {
 async fn a_gap_question_that_fails_stops_nothing_and_is_asked_again() {
     let settings = Settings { retention: 4 * HOUR, ..busy(104) };
     let mut scene = Scene::start(settings, 2 * HOUR).await;
-    let last = scene.simulator.truth().server_time();
-    scene.cut_off().await;
-    scene.pass(10 * HOUR);
-    let lost = oldest_success(&scene.simulator) - last;
+    let lost = scene.cut_off_for(10 * HOUR).await;
     assert!(lost > 0);
     scene.simulator.faults().clear();
     for fault in [

@@ -1,6 +1,6 @@
 //! The server cannot be reached for a while, or has purged what ended meanwhile; and what a poll costs.
 
-use nbu_sim::{Fault, JobState, Settings, Simulator};
+use nbu_sim::{Fault, Settings};
 
 use crate::scene::{HOUR, MINUTE, Scene};
 use crate::support::{simulate, world};
@@ -23,22 +23,12 @@ async fn an_outage_of_any_length_loses_nothing_that_the_server_still_has() {
     scene.stop(1500).await;
 }
 
-/// When the oldest success ended that the server still lists.
-pub fn oldest_success(simulator: &Simulator) -> i64 {
-    let listed = simulator.truth().listed_jobs();
-    let successes = listed.filter(|job| job.state == JobState::Done && job.status == 0);
-    successes.filter_map(|job| job.end_ms).min().expect("a success")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn time_of_which_the_server_has_purged_the_jobs_is_said_to_be_lost() {
     let settings = Settings { retention: 4 * HOUR, ..busy(52) };
     let mut scene = Scene::start(settings, 2 * HOUR).await;
     for outage in [3 * HOUR, 10 * HOUR, 6 * HOUR] {
-        let last = scene.simulator.truth().server_time();
-        scene.cut_off().await;
-        scene.pass(outage);
-        let lost = (oldest_success(&scene.simulator) - last).max(0);
+        let lost = scene.cut_off_for(outage).await;
         assert_eq!(lost > 0, outage > 4 * HOUR, "{lost} ms of {outage:?}");
         scene.watched.gap += lost as f64 / 1000.0;
         scene.simulator.faults().clear();
@@ -52,10 +42,7 @@ async fn time_of_which_the_server_has_purged_the_jobs_is_said_to_be_lost() {
 async fn time_is_said_to_be_lost_though_the_first_question_for_it_fails() {
     let settings = Settings { retention: 4 * HOUR, ..busy(54) };
     let mut scene = Scene::start(settings, 2 * HOUR).await;
-    let last = scene.simulator.truth().server_time();
-    scene.cut_off().await;
-    scene.pass(10 * HOUR);
-    let lost = oldest_success(&scene.simulator) - last;
+    let lost = scene.cut_off_for(10 * HOUR).await;
     assert!(lost > 0);
     scene.watched.gap += lost as f64 / 1000.0;
     scene.simulator.faults().clear();

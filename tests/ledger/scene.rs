@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use nbu_sim::{Fault, Settings, Simulator};
+use nbu_sim::{Fault, JobState, Settings, Simulator};
 
 use crate::support::expected::{assert_same, differences};
 use crate::support::exposition::Series;
@@ -38,6 +38,13 @@ pub fn is_whole(text: &str, now: i64) -> bool {
         line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()) == Some(*value)
     };
     wanted.iter().all(has)
+}
+
+/// Returns when the oldest success ended that the server still lists.
+pub fn oldest_success(simulator: &Simulator) -> i64 {
+    let listed = simulator.truth().listed_jobs();
+    let successes = listed.filter(|job| job.state == JobState::Done && job.status == 0);
+    successes.filter_map(|job| job.end_ms).min().expect("a success")
 }
 
 /// A configuration that polls at once, with this window; requests may take a second.
@@ -119,6 +126,14 @@ impl Scene {
     pub async fn cut_off(&self) {
         self.simulator.faults().add(Fault::on("/ping"));
         self.struck(1).await;
+    }
+
+    /// Lets time pass without a poll; returns for how long of it the server has no jobs any more, ms.
+    pub async fn cut_off_for(&self, time: Duration) -> i64 {
+        let last = self.simulator.truth().server_time();
+        self.cut_off().await;
+        self.pass(time);
+        (oldest_success(&self.simulator) - last).max(0)
     }
 
     /// Lets time pass.

@@ -33,6 +33,30 @@ pub enum Event {
     Unreadable(&'static [&'static str], Duration),
     /// So many jobs end in one millisecond.
     Burst(usize, Duration),
+    /// Jobs end whose rows are odd.
+    Odd(Oddity, usize, Duration),
+}
+
+/// A way in which rows of finished jobs are odd.
+#[derive(Debug, Clone, Copy)]
+pub enum Oddity {
+    /// Kilobytes and files are negative.
+    NegativeSizes,
+    /// The end is so much later than now.
+    EndAhead(Duration),
+}
+
+impl Oddity {
+    fn draw(rng: &mut Rng) -> Self {
+        if rng.bool() { Self::NegativeSizes } else { Self::EndAhead(hours(rng)) }
+    }
+
+    fn put_on(self, batch: Batch) -> Batch {
+        match self {
+            Self::NegativeSizes => batch.kilobytes(-2048).files(-3),
+            Self::EndAhead(time) => batch.end_ahead(time),
+        }
+    }
 }
 
 /// Ways in which a disk is disturbed; the first one hangs altogether.
@@ -50,7 +74,7 @@ const DISTURBANCES: [&[&str]; 8] = [
 impl Event {
     /// Draws an event; `window` is the one in force.
     pub fn draw(rng: &mut Rng, window: Duration) -> Self {
-        match rng.u32(0..24) {
+        match rng.u32(0..26) {
             0..6 => Self::Pass(time(rng)),
             6 => Self::Pass(hours(rng)),
             7 => Self::Outage(time(rng), hours(rng)),
@@ -64,7 +88,8 @@ impl Event {
                 Self::Disk(DISTURBANCES[rng.usize(0..DISTURBANCES.len())], time(rng), rng.bool())
             }
             22 => Self::Unreadable([&["read=5"], &["open@.state=13"]][rng.usize(0..2)], time(rng)),
-            _ => Self::Burst(rng.usize(50..800), time(rng)),
+            23 => Self::Burst(rng.usize(50..800), time(rng)),
+            _ => Self::Odd(Oddity::draw(rng), rng.usize(1..40), time(rng)),
         }
     }
 
@@ -132,6 +157,12 @@ impl Event {
                 site.pass(time / 2).await;
                 site.asked(4).await;
                 site.pass(time / 2).await;
+            }
+            Self::Odd(oddity, jobs, time) => {
+                let batch = Batch::of(jobs).running_for(time / 2);
+                site.simulator().submit(&oddity.put_on(batch));
+                site.pass(time).await;
+                site.asked(4).await;
             }
         }
         site.simulator().set_permissions(Permissions::ALL);

@@ -16,6 +16,7 @@
 mod support;
 
 mod bounds;
+mod delta;
 mod gauges;
 mod increase;
 mod promise;

@@ -43,6 +43,8 @@ pub struct Promise {
     settled: Vec<i64>,
     /// When the server's clock was changed, and the latest time that it had shown until then.
     clock_changes: Vec<(i64, i64)>,
+    /// When the server's clock was changed, and how far it was off from then on, ms.
+    skews: Vec<(i64, i64)>,
 }
 
 impl Promise {
@@ -82,8 +84,9 @@ impl Promise {
         }
     }
 
-    /// The server's clock is about to be changed.
-    pub fn clock_changes(&mut self, simulator: &Simulator) {
+    /// The server's clock is about to be changed to one that is off by `skew` ms.
+    pub fn clock_changes(&mut self, simulator: &Simulator, skew: i64) {
+        self.skews.push((simulator.clock().world_ms(), skew));
         let shown = simulator.clock().now_ms();
         let latest = self.clock_changes.last().map_or(shown, |(_, latest)| shown.max(*latest));
         self.clock_changes.push((simulator.clock().world_ms(), latest));
@@ -100,6 +103,10 @@ impl Promise {
             if is_certain || self.may_count(&completion, now) {
                 for (series, value) in counted(&completion, site) {
                     bounds.add(series, value, is_certain);
+                }
+                let certainly_lasted = is_certain && !self.ends_ahead(&completion);
+                for (series, value) in lasted(&completion, site) {
+                    bounds.add(series, value, certainly_lasted);
                 }
             }
         }
@@ -140,6 +147,13 @@ impl Promise {
         is_listed && completion.listed_from > first
     }
 
+    /// Returns true where the end lies ahead of the server's clock: such a row may tell no duration.
+    fn ends_ahead(&self, completion: &Completion) -> bool {
+        let before = self.skews.iter().rfind(|(at, _)| *at <= completion.done_at);
+        let skew = before.map_or(0, |(_, skew)| *skew);
+        completion.end_ms > completion.done_at + skew
+    }
+
     /// Returns true where the clock was set back so far that the end cannot be told from one of before,
     /// or was changed before the row showed, so that nothing tells how late it was.
     fn is_stamped_in_the_past(&self, completion: &Completion) -> bool {
@@ -153,7 +167,21 @@ impl Promise {
     }
 }
 
-/// What a completion adds to the totals.
+/// What the duration of a completion adds to the totals: seconds, and how often.
+fn lasted(completion: &Completion, site: &str) -> Vec<(Series, f64)> {
+    let took = completion.end_ms - completion.start_ms;
+    if took < 0 {
+        return Vec::new();
+    }
+    let of_type =
+        [("site", site), ("action", completion.job_type), ("policy_type", completion.policy_type)];
+    vec![
+        (key("nbu_job_duration_seconds_count", &of_type), 1.0),
+        (key("nbu_job_duration_seconds_sum", &of_type), (took / 1000) as f64),
+    ]
+}
+
+/// What a completion adds to the other totals.
 fn counted(completion: &Completion, site: &str) -> Vec<(Series, f64)> {
     let action = completion.job_type;
     let status = completion.status.to_string();
@@ -176,12 +204,6 @@ fn counted(completion: &Completion, site: &str) -> Vec<(Series, f64)> {
         let bytes = completion.kilobytes.max(0) as f64 * 1024.0;
         all.push((key("nbu_jobs_transferred_bytes_total", &of_type), bytes));
         all.push((key("nbu_jobs_files_total", &of_type), completion.files.max(0) as f64));
-    }
-    let took = completion.end_ms - completion.start_ms;
-    if took >= 0 {
-        let seconds = (took / 1000) as f64;
-        all.push((key("nbu_job_duration_seconds_count", &of_type), 1.0));
-        all.push((key("nbu_job_duration_seconds_sum", &of_type), seconds));
     }
     all
 }

@@ -10,6 +10,7 @@ use crate::increase::Increase;
 use crate::promise::{Promise, is_promised};
 use crate::support::disk::Disk;
 use crate::support::endpoint::Endpoint;
+use crate::support::exposition::Series;
 use crate::support::process::{self, Desk, Process, Signal};
 use crate::support::{Config, NOON, Page, simulate};
 
@@ -52,6 +53,8 @@ pub struct Site {
     at: usize,
     window: Duration,
     refusals: Vec<Fault>,
+    /// Further sections of the configuration.
+    rest: String,
     port: u16,
     pub desk: Desk,
     endpoint: Endpoint,
@@ -71,6 +74,7 @@ impl Site {
             at: 0,
             window,
             refusals: Vec::new(),
+            rest: String::new(),
             port,
             desk,
             endpoint: Endpoint::on(port),
@@ -79,6 +83,12 @@ impl Site {
         };
         site.add_server(settings).await;
         site
+    }
+
+    /// Adds sections to the configuration.
+    pub fn with(mut self, yaml: &str) -> Self {
+        self.rest = format!("{}{yaml}\n", self.rest);
+        self
     }
 
     /// Makes another server, to which the site may move.
@@ -121,7 +131,8 @@ impl Site {
                 self.window.as_secs()
             ))
             .site_at(SITE, self.simulator().addr(), &format!("apiKey: {key}, timeout: 3s"))
-            .with("state: { directory: kept }");
+            .with("state: { directory: kept }")
+            .with(&self.rest);
         config.port = self.port;
         config.yaml()
     }
@@ -213,7 +224,7 @@ impl Site {
     /// Changes the clock of the server.
     pub fn set_skew(&mut self, skew_ms: i64) {
         let server = &mut self.servers[self.at];
-        server.promise.clock_changes(&server.simulator);
+        server.promise.clock_changes(&server.simulator, skew_ms);
         server.simulator.clock().set_skew_ms(skew_ms);
     }
 
@@ -271,6 +282,11 @@ impl Site {
         server.promise.settled(server.simulator.clock().world_ms());
         server.increase.may_go_back(false);
         counted
+    }
+
+    /// Returns the increase of the promised totals of the present server.
+    pub fn increase(&self) -> &BTreeMap<Series, f64> {
+        self.server().increase.sums()
     }
 
     /// What the page itself says is wrong, and totals that went down.

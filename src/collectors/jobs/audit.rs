@@ -1,7 +1,7 @@
 //! Asks what an audit of the ledger wants to know. Optional in every respect: a question that fails ends
 //! the audit until later, and nothing else.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
@@ -34,7 +34,7 @@ pub(super) async fn audit(session: &Session, audit: &mut Audit, ledger: &mut Led
                 return;
             }
         }
-        if let Some(verdict) = audit.finish(ledger) {
+        if let Some(verdict) = audit.finish(ledger, SystemTime::now()) {
             conclude(session.client().site(), ledger, &verdict);
         }
     }

@@ -70,13 +70,14 @@ impl Jobs {
         collected.unfinished |= self.proven && !proven;
         let trusted = if self.proven { proven } else { fetched.claims_emptiness() };
         let (live, finished) = self.apply(session, fetched, trusted, &mut collected);
+        // What was counted is on disk before anything else is asked; what these learn goes with the next save.
+        self.save().await;
         if let (None, Some(ledger)) = (&finished, &mut self.ledger)
             && ledger.is_whole()
         {
             lookup::look_up(session, ledger).await;
             audit::audit(session, &mut self.audit, ledger).await;
         }
-        self.save().await;
         self.add_parts(&mut collected, live, finished);
         Ok(collected)
     }

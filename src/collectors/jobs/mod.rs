@@ -167,7 +167,7 @@ impl Jobs {
             self.ledger = Some(ledger);
             (self.changes, self.backfill, self.aside) =
                 (Changes::default(), Backfill::new(), Aside::default());
-            self.began = None;
+            (self.audit, self.began) = (Audit::default(), None);
         }
     }
 
