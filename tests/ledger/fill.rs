@@ -1,12 +1,14 @@
 //! The first window: nothing of it is shown before it is whole, and the live numbers do not wait.
 
+use std::time::Duration;
+
 use nbu_sim::{Fault, Settings};
 
 use crate::scene::{HOUR, MINUTE, SITE, Scene, own};
 use crate::support::exposition::Page;
 use crate::support::totals::is_total;
 use crate::support::work::WORK;
-use crate::support::{simulate, world};
+use crate::support::{Agent, Config, simulate, world};
 
 /// What only a whole window has.
 fn is_of_window(name: &str) -> bool {
@@ -58,4 +60,24 @@ async fn a_first_window_is_shown_when_all_of_it_is_read() {
     scene.poll().await;
     scene.step(10 * MINUTE).await;
     scene.stop(40).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backfill_goes_on_while_live_jobs_fail_though_polls_are_rare() {
+    let settings = Settings { jobs_in_history: 700, jobs_per_hour: 60.0, ..world(66) };
+    let simulator = simulate(settings).await;
+    simulator.faults().add(Fault::on("/admin/jobs").filter("state ne 'DONE'").status(500));
+    // Longer than a step of five seconds takes: four slices at once, 44 pages each.
+    let pages = || Fault::on("/admin/jobs").filter("endTime");
+    simulator.faults().add(pages().short_pages(4));
+    simulator.faults().add(pages().latency(Duration::from_millis(160)));
+    let rare = Config::new()
+        .server("scrapingInterval: 20h, collectionInterval: 1h")
+        .site(SITE, &simulator);
+    let agent = Agent::start(&rare).await;
+    let page = agent
+        .scrape_until("the window", |page| own(page, "nbu_jobs_fill_ratio") == Some(1.0))
+        .await;
+    assert!(page.text().contains("nbu_jobs_count{"), "{}", page.text());
+    agent.stop().await;
 }

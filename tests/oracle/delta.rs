@@ -175,3 +175,33 @@ async fn history(seed: u64, kills: u32) {
 async fn delta_points_add_up_to_what_was_counted_through_kills_and_outages() {
     history(1, kills() / 2).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delta_points_add_up_to_what_was_counted_while_the_disk_hangs() {
+    let sink = Sink::start(Options { keep: 1_000_000, ..Options::default() }).expect("a sink");
+    let mut site = pushing("delta, disk that hangs", &sink, 2).await;
+    site.start();
+    site.settle().await;
+    for operations in [&["sync"][..], &["rename"], &["open"], &[]] {
+        site.disk.disturb(operations);
+        for behaviour in [Behaviour::Accept, Behaviour::LoseAnswer] {
+            sink.set_behaviour(behaviour);
+            site.pass(Duration::from_secs(600)).await;
+            site.settle().await;
+            // A push does not wait for the disk for ever.
+            pushed(&sink, 2).await;
+        }
+        sink.set_behaviour(Behaviour::Accept);
+        received_is_counted(&sink, &site).await;
+        site.disk.heal();
+        site.pass(Duration::from_secs(600)).await;
+        site.settle().await;
+        received_is_counted(&sink, &site).await;
+    }
+    site.stop().await;
+    site.start();
+    site.pass(Duration::from_secs(600)).await;
+    site.settle().await;
+    received_is_counted(&sink, &site).await;
+    site.stop().await;
+}

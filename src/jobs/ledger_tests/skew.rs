@@ -49,6 +49,19 @@ fn a_clock_that_was_set_back_makes_no_gap_while_polls_fail() {
 }
 
 #[test]
+fn an_end_in_the_future_counts_and_tells_no_duration() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 10);
+    // A clock may be off by a minute.
+    for (id, ahead) in [(1, 0), (2, HOUR), (3, MINUTE)] {
+        ledger.changed(&JobRow { last_update_time: Some(now), ..row(id, now + ahead) });
+    }
+    ledger.caught_up(UPDATE);
+    let [completed, _, _, durations] = counted(&ledger);
+    assert_eq!((completed, durations), (3, 2));
+}
+
+#[test]
 fn a_clock_that_is_set_forward_between_polls_is_no_outage() {
     let mut ledger = ledger_at_100();
     later(&mut ledger, 10);
