@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use nbu_sim::{Fault, Permissions};
+use tokio::task::JoinSet;
 
 use crate::events::{self, Event};
 use crate::site::{MINUTE, Site};
 
 /// Histories of a run that nobody asked to be longer.
 const SEEDS: u64 = 4;
+
+/// Histories that run beside each other: they wait more than they compute.
+const AT_ONCE: usize = 4;
 
 /// Events in each.
 const EVENTS: u32 = 12;
@@ -49,14 +53,14 @@ async fn history(seed: u64) {
     let settings = events::server(&mut rng, seed);
     let mut site = Site::new(&name, settings, events::window(&mut rng)).await;
     if let Some(refusal) = events::refusal(&mut rng) {
-        println!("{refusal:?}");
+        println!("{seed}: {refusal:?}");
         site.refuse(refusal);
     }
     first_contact(&mut rng, &mut site).await;
     site.settle().await;
     for _ in 0..EVENTS {
         let event = Event::draw(&mut rng, site.window());
-        println!("{event:?}");
+        println!("{seed}: {event:?}");
         event.happens(&mut site).await;
         site.settle().await;
     }
@@ -67,25 +71,32 @@ async fn history(seed: u64) {
     site.stop().await;
 }
 
-/// The seeds of this run, of which this test takes every second one.
-fn seeds(part: u64) -> Vec<u64> {
+/// The seeds of this run.
+fn seeds() -> Vec<u64> {
     let number =
         |name: &str| -> Option<u64> { Some(std::env::var(name).ok()?.parse().expect("a number")) };
     let seeds = number("NBU_LEDGER_SEEDS").unwrap_or(SEEDS);
     let one = number("NBU_ORACLE_SEED").map(|seed| seed..seed + 1);
-    one.unwrap_or(0..seeds).filter(|seed| seed % 2 == part).collect()
+    one.unwrap_or(0..seeds).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn histories_with_even_seeds_keep_the_promise() {
-    for seed in seeds(0) {
-        history(seed).await;
+async fn random_histories_keep_the_promise() {
+    let mut running = JoinSet::new();
+    for seed in seeds() {
+        if running.len() == AT_ONCE {
+            ended(&mut running).await;
+        }
+        running.spawn(history(seed));
+    }
+    while !running.is_empty() {
+        ended(&mut running).await;
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn histories_with_odd_seeds_keep_the_promise() {
-    for seed in seeds(1) {
-        history(seed).await;
+/// Waits for the end of a history, and fails as it did.
+async fn ended(running: &mut JoinSet<()>) {
+    if let Some(Err(error)) = running.join_next().await {
+        std::panic::resume_unwind(error.into_panic());
     }
 }
