@@ -9,9 +9,9 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::config::Config;
-use super::connection::Connection;
 use super::error::{BuildError, Error, ErrorKind, Server};
-use super::negotiate::Negotiation;
+use super::http::connection::Connection;
+use super::http::negotiate::Negotiation;
 use super::ping::Ping;
 use super::resource::Resource;
 use super::session::Session;

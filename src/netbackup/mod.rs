@@ -22,43 +22,32 @@
 //! # }
 //! ```
 
-mod call;
-mod classify;
 pub mod client;
 pub mod config;
-mod connection;
-mod cursor;
+mod diagnose;
 pub mod error;
-pub mod lenient;
-mod link;
-mod negotiate;
-mod offset;
+mod http;
+mod paging;
 pub mod ping;
-mod probe;
-mod reply;
 pub mod resource;
-mod route;
 pub mod session;
 pub mod stats;
-mod timestamp;
-mod transport;
 mod unreadable;
 pub mod version;
-mod walk;
 pub mod wire;
 
 pub use client::{Client, ClientBuilder};
 pub use config::Config;
-pub use connection::Connection;
-pub use cursor::{Cursor, CursorWalk};
 pub use error::{BuildError, Error, ErrorKind};
-pub use offset::OffsetWalk;
+pub use http::connection::Connection;
+pub use http::response::Body;
+pub use paging::cursor::{Cursor, CursorWalk};
+pub use paging::offset::OffsetWalk;
 pub use ping::Ping;
-pub use reply::Body;
 pub use resource::{Query, Resource};
 pub use session::Session;
 pub use stats::{Outcome, RequestObserver, RequestRecord, StatsSnapshot};
 pub use version::ApiVersion;
-pub use wire::Page;
+pub use wire::{Page, lenient};
 
 pub use crate::net::retry::RetryPolicy;

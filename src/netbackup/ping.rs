@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::error::{Error, ErrorKind};
-use super::reply::with_preview;
+use super::http::response::with_preview;
 use super::resource::Resource;
 use super::session::Session;
 use super::version::ApiVersion;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::netbackup::lenient;
+use super::lenient;
 use crate::netbackup::resource::Resource;
 
 /// Counts jobs by filter. Its filter knows `state`, `jobType`, `policyType`, `status`, `startTime`

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::netbackup::lenient::{self, Text};
+use super::lenient::{self, Text};
 use crate::netbackup::resource::Resource;
 
 /// The jobs list; cursor pages. Without permission it answers 200 and no data.

@@ -7,8 +7,9 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::lenient;
 use super::{Id, Meta, NotAPage, Page, Pagination, Record, split};
-use crate::netbackup::{lenient, reply};
+use crate::netbackup::http::response;
 
 /// A list as it came: elements that could be read, those that could not, and what is said on paging.
 #[derive(Debug)]
@@ -141,7 +142,7 @@ pub(in crate::netbackup) fn last_cursor(body: &[u8]) -> Option<String> {
 
 /// Why `body` is no list, with the error that it tells, if it does.
 fn no_list(body: &[u8], why: &str) -> NotAPage {
-    NotAPage(match reply::message(body) {
+    NotAPage(match response::message(body) {
         Some(said) => format!("the answer is an error ({said})"),
         None => why.to_owned(),
     })

@@ -10,13 +10,13 @@ use std::ops::Deref;
 
 use serde::Deserialize;
 
-use super::lenient;
-
 pub mod job_count;
 pub mod jobs;
+pub mod lenient;
 mod list;
 pub(super) mod repair;
 pub(super) mod split;
+mod timestamp;
 
 pub(super) use list::{BadRecord, decode_list, last_cursor};
 

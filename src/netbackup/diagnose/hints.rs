@@ -3,22 +3,22 @@
 
 use std::borrow::Cow;
 
-use super::config::Config;
 use crate::net::proxy::Proxy;
+use crate::netbackup::config::Config;
 
 type Hint = Cow<'static, str>;
 
 /// What to check when a name does not resolve.
-pub(super) const DNS: &str = "check host, and the name servers of the machine the agent runs on";
+pub(crate) const DNS: &str = "check host, and the name servers of the machine the agent runs on";
 /// What to check when a connection is refused.
-pub(super) const REFUSED: &str =
+pub(crate) const REFUSED: &str =
     "nothing listens there: check host and port, and whether the NetBackup web service runs";
 /// What to check when a connection does not come about.
-pub(super) const UNREACHABLE: &str = "check host, port and firewalls";
+pub(crate) const UNREACHABLE: &str = "check host, port and firewalls";
 
 /// How the requests of a client travel.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Route {
+pub(crate) struct Route {
     proxy: Via,
     /// The proxy by name, where the connection to it is TLS.
     tls_proxy: Option<String>,
@@ -37,7 +37,7 @@ enum Via {
 }
 
 impl Route {
-    pub(super) fn of(config: &Config) -> Self {
+    pub(crate) fn of(config: &Config) -> Self {
         let proxy = match &config.proxy {
             None => Via::Nothing,
             Some(Proxy { variable: Some(variable), .. }) => Via::Environment(variable),
@@ -49,12 +49,12 @@ impl Route {
         Self { proxy, tls_proxy: proxy_name, https, identity: config.identity.is_some() }
     }
 
-    pub(super) fn is_https(&self) -> bool {
+    pub(crate) fn is_https(&self) -> bool {
         self.https
     }
 
     /// No connection; `direct` is what to check without a proxy.
-    pub(super) fn unreachable(&self, direct: &'static str) -> Hint {
+    pub(crate) fn unreachable(&self, direct: &'static str) -> Hint {
         match &self.proxy {
             Via::Configured(proxy) => format!(
                 "the way leads through the proxy {proxy}: check proxyUrl, and that the proxy can \
@@ -66,7 +66,7 @@ impl Route {
     }
 
     /// What fails without the configured proxy having a part in it.
-    pub(super) fn beside(&self, direct: &'static str) -> Hint {
+    pub(crate) fn beside(&self, direct: &'static str) -> Hint {
         match &self.proxy {
             Via::Environment(variable) => format!(
                 "{direct}; {variable} is set in the agent's environment: check that proxy, and that \
@@ -79,7 +79,7 @@ impl Route {
 
     /// A connection that broke before an answer. A server that wants a client certificate may end
     /// it without a word: with TLS 1.3, the client's part of the handshake is over by then.
-    pub(super) fn lost(&self) -> Hint {
+    pub(crate) fn lost(&self) -> Hint {
         let hint = self.unreachable(UNREACHABLE);
         if !self.https || self.identity {
             return hint;
@@ -92,7 +92,7 @@ impl Route {
     }
 
     /// Too slow an answer.
-    pub(super) fn slow(&self) -> Hint {
+    pub(crate) fn slow(&self) -> Hint {
         match &self.proxy {
             Via::Configured(_) => {
                 format!("{}; timeout can be raised", self.unreachable(UNREACHABLE)).into()
@@ -102,7 +102,7 @@ impl Route {
     }
 
     /// 407.
-    pub(super) fn credentials(&self) -> Hint {
+    pub(crate) fn credentials(&self) -> Hint {
         const FORM: &str = "http://USER:PASSWORD@HOST:PORT";
         match &self.proxy {
             Via::Configured(proxy) => {
@@ -122,7 +122,7 @@ impl Route {
 
     /// Names whose part of a TLS handshake failed; `in_tunnel` is false while the connection to the
     /// proxy is made.
-    pub(super) fn tls_peer(&self, in_tunnel: bool) -> String {
+    pub(crate) fn tls_peer(&self, in_tunnel: bool) -> String {
         match &self.tls_proxy {
             Some(proxy) if !self.https || !in_tunnel => proxy.clone(),
             _ => "the server".to_owned(),
@@ -130,7 +130,7 @@ impl Route {
     }
 
     /// 502 and 504.
-    pub(super) fn gateway(&self) -> Hint {
+    pub(crate) fn gateway(&self) -> Hint {
         self.unreachable(
             "what stands before the server got no answer of it: check whether the NetBackup web \
              service runs",
@@ -138,7 +138,7 @@ impl Route {
     }
 
     /// A body that is cut or cannot be read.
-    pub(super) fn broken(&self) -> Hint {
+    pub(crate) fn broken(&self) -> Hint {
         match &self.proxy {
             Via::Configured(proxy) => format!(
                 "check the proxy {proxy} (proxyUrl), and for a timeout between here and the server"

@@ -11,18 +11,18 @@ use reqwest::header::{CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::client::Client;
 use super::connection::Connection;
-use super::error::{Error, ErrorKind, Server};
-use super::lenient;
-use super::ping::PING;
-use super::resource::Resource;
-use super::route::Route;
-use super::version::ApiVersion;
-use super::wire::decode_list;
-use super::wire::repair::repair;
 use crate::net::redact::Redactor;
 use crate::net::retry::{answer_time, parse_retry_after};
+use crate::netbackup::client::Client;
+use crate::netbackup::diagnose::hints::Route;
+use crate::netbackup::error::{Error, ErrorKind, Server};
+use crate::netbackup::ping::PING;
+use crate::netbackup::resource::Resource;
+use crate::netbackup::version::ApiVersion;
+use crate::netbackup::wire::decode_list;
+use crate::netbackup::wire::lenient;
+use crate::netbackup::wire::repair::repair;
 
 /// Characters of a body that an error shows.
 const PREVIEW: usize = 120;
@@ -31,17 +31,17 @@ const MESSAGE: usize = 300;
 
 /// What matters of an answer's head.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) status: u16,
-    pub(super) content_type: Option<String>,
-    pub(super) api_version: Option<ApiVersion>,
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) content_type: Option<String>,
+    pub(crate) api_version: Option<ApiVersion>,
     retry_after: Option<Duration>,
     /// Scheme, host and port of a redirect.
     location: Option<String>,
 }
 
 impl Head {
-    pub(super) fn of(response: &reqwest::Response) -> Self {
+    pub(crate) fn of(response: &reqwest::Response) -> Self {
         let header = |name: HeaderName| response.headers().get(name)?.to_str().ok();
         let now: Timestamp = answer_time(header(DATE));
         let location = header(LOCATION).and_then(|text| response.url().join(text).ok());
@@ -55,20 +55,20 @@ impl Head {
         }
     }
 
-    pub(super) fn is_success(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 }
 
 /// What is wrong with an answer.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     kind: ErrorKind,
     detail: String,
 }
 
 /// Whether an answer is a success with a body of the right kind; a ping's body is text.
-pub(super) fn check(
+pub(crate) fn check(
     head: &Head,
     body: &[u8],
     ping: bool,
@@ -100,13 +100,13 @@ pub(super) fn check(
 }
 
 /// `problem` and the beginning of the body.
-pub(super) fn with_preview(problem: &str, body: &[u8], redactor: &Redactor) -> String {
+pub(crate) fn with_preview(problem: &str, body: &[u8], redactor: &Redactor) -> String {
     let preview = redactor.preview(body, PREVIEW);
     if preview.is_empty() { problem.to_owned() } else { format!("{problem} ({preview:?})") }
 }
 
 impl Fault {
-    pub(super) fn into_error(
+    pub(crate) fn into_error(
         self,
         server: &Arc<Server>,
         resource: &'static Resource,
@@ -145,7 +145,7 @@ struct ErrorResponse {
 }
 
 /// Returns the server's own message, if the body has one.
-pub(super) fn message(body: &[u8]) -> Option<String> {
+pub(crate) fn message(body: &[u8]) -> Option<String> {
     let said = serde_json::from_slice::<ErrorResponse>(body).ok()?;
     let text = said.error_message.filter(|text| !text.trim().is_empty());
     match (text, said.error_code) {
@@ -208,10 +208,10 @@ fn hint(kind: ErrorKind, head: &Head, resource: &Resource, route: &Route) -> Cow
 
 /// A document that is no list.
 pub struct Body {
-    pub(super) client: Client,
-    pub(super) made_by: Arc<Connection>,
-    pub(super) resource: &'static Resource,
-    pub(super) bytes: Vec<u8>,
+    pub(crate) client: Client,
+    pub(crate) made_by: Arc<Connection>,
+    pub(crate) resource: &'static Resource,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Body {
@@ -257,7 +257,7 @@ impl fmt::Debug for Body {
 }
 
 /// A body that is not the JSON that it should be; it came over the connection `made_by`.
-pub(super) fn not_json(
+pub(crate) fn not_json(
     client: &Client,
     made_by: &Connection,
     resource: &'static Resource,

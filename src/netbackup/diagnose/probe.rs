@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
-use super::client::Client;
-use super::error::{Error, ErrorKind};
-use super::ping::PING;
-use super::route::{DNS, REFUSED, UNREACHABLE};
+use super::hints::{DNS, REFUSED, UNREACHABLE};
+use crate::netbackup::client::Client;
+use crate::netbackup::error::{Error, ErrorKind};
+use crate::netbackup::ping::PING;
 
 impl Client {
     /// Resolves the server's name. With a proxy, it is the proxy that resolves it in earnest.

@@ -6,25 +6,25 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::call::{Attempt, Call};
-use super::client::Client;
+use super::attempt::{Attempt, Call};
 use super::connection::Connection;
-use super::error::Error;
-use super::reply::Head;
-use super::session::Session;
-use super::version::ApiVersion;
+use super::response::Head;
+use crate::netbackup::client::Client;
+use crate::netbackup::error::Error;
+use crate::netbackup::session::Session;
+use crate::netbackup::version::ApiVersion;
 
 /// A request's hold on the connection that was in force when it began.
-pub(super) struct Link<'s> {
-    pub(super) client: &'s Client,
-    pub(super) connection: Arc<Connection>,
-    pub(super) deadline: Instant,
+pub(crate) struct Link<'s> {
+    pub(crate) client: &'s Client,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) deadline: Instant,
     /// Who replaces the connection waits for these.
     _request: TaskTrackerToken,
 }
 
 impl<'s> Link<'s> {
-    pub(super) fn new(session: &'s Session) -> Self {
+    pub(crate) fn new(session: &'s Session) -> Self {
         let connection = session.client.connection();
         let request = connection.requests.token();
         Self { client: &session.client, connection, deadline: session.deadline, _request: request }
@@ -32,7 +32,7 @@ impl<'s> Link<'s> {
 
     /// What `request` gives; `None` where the connection was replaced before it ended. Over a
     /// connection that was replaced already, it does not begin.
-    pub(super) async fn unless_replaced<T>(&self, request: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn unless_replaced<T>(&self, request: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
             () = self.connection.replaced.cancelled() => None,
@@ -42,7 +42,7 @@ impl<'s> Link<'s> {
 
     /// An authenticated request: with the version of the server, and after a 406 once more with
     /// another.
-    pub(super) async fn execute(&self, call: &Call, body: &mut Vec<u8>) -> Result<Head, Error> {
+    pub(crate) async fn execute(&self, call: &Call, body: &mut Vec<u8>) -> Result<Head, Error> {
         let version = self.version().await?;
         let refusal = match self.with_retries(call, Some(version), body).await {
             Err(error) if error.status() == Some(406) => error,
@@ -58,7 +58,7 @@ impl<'s> Link<'s> {
     }
 
     /// A request, repeated while that can mend it (design, invariant 7).
-    pub(super) async fn with_retries(
+    pub(crate) async fn with_retries(
         &self,
         call: &Call,
         version: Option<ApiVersion>,

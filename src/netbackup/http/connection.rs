@@ -12,12 +12,12 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::config::Config;
-use super::error::BuildError;
-use super::route::Route;
 use super::transport;
 use crate::net::proxy::Proxy;
 use crate::net::redact::Redactor;
+use crate::netbackup::config::Config;
+use crate::netbackup::diagnose::hints::Route;
+use crate::netbackup::error::BuildError;
 
 /// The longest time for which a key is not presented.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -29,17 +29,17 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The way to a server: key, pool, TLS, proxy, limits. It never changes; a changed setting makes
 /// another one.
 pub struct Connection {
-    pub(super) config: Config,
-    pub(super) http: reqwest::Client,
-    pub(super) route: Route,
-    pub(super) authorization: HeaderValue,
-    pub(super) redactor: Redactor,
-    pub(super) in_flight: Semaphore,
+    pub(crate) config: Config,
+    pub(crate) http: reqwest::Client,
+    pub(crate) route: Route,
+    pub(crate) authorization: HeaderValue,
+    pub(crate) redactor: Redactor,
+    pub(crate) in_flight: Semaphore,
     refused: Mutex<Option<Instant>>,
     /// Cancelled when another one is in force.
-    pub(super) replaced: CancellationToken,
+    pub(crate) replaced: CancellationToken,
     /// Requests that may still send something over it.
-    pub(super) requests: TaskTracker,
+    pub(crate) requests: TaskTracker,
 }
 
 impl Connection {
@@ -70,28 +70,28 @@ impl Connection {
     }
 
     /// Does not present the key for `backoff`.
-    pub(super) fn refuse_key(&self, backoff: Duration) {
+    pub(crate) fn refuse_key(&self, backoff: Duration) {
         // A clock can't hold just any moment, and a back-off too long for it must not be none.
         let until = Instant::now() + backoff.min(LONGEST_BACKOFF);
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
     }
 
     /// Until when the key is not presented; `None` when it is.
-    pub(super) fn key_refused_until(&self) -> Option<Instant> {
+    pub(crate) fn key_refused_until(&self) -> Option<Instant> {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         *refused = refused.filter(|until| Instant::now() < *until);
         *refused
     }
 
     /// Takes over what is known of the key, where it is the same.
-    pub(super) fn inherit(&mut self, before: &Self) {
+    pub(crate) fn inherit(&mut self, before: &Self) {
         if self.config.api_key.expose_secret() == before.config.api_key.expose_secret() {
             self.refused = Mutex::new(before.key_refused_until());
         }
     }
 
     /// Drops the requests that are under way, and waits until none can send anything any more.
-    pub(super) async fn retire(&self) {
+    pub(crate) async fn retire(&self) {
         self.replaced.cancel();
         self.requests.close();
         // What it waits for can do no harm: no error to tell.

@@ -7,11 +7,11 @@ use std::hash::BuildHasher;
 
 use serde::Deserialize;
 
-use super::error::Error;
-use super::resource::{Query, Resource};
-use super::session::Session;
-use super::walk::Walk;
-use super::wire::{Page, last_cursor};
+use super::Walk;
+use crate::netbackup::error::Error;
+use crate::netbackup::resource::{Query, Resource};
+use crate::netbackup::session::Session;
+use crate::netbackup::wire::{Page, last_cursor};
 
 /// A place in a list, made by the server. It holds for the same resource, filter and sort only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,7 +37,7 @@ pub struct CursorWalk {
 }
 
 impl CursorWalk {
-    pub(super) fn new(session: Session, resource: &'static Resource, query: &Query) -> Self {
+    pub(crate) fn new(session: Session, resource: &'static Resource, query: &Query) -> Self {
         Self {
             walk: Walk::new(session, resource, query),
             next: Next::First,

@@ -6,14 +6,14 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, Response};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::classify::{self, Phase};
-use super::error::{Error, ErrorKind};
-use super::link::Link;
-use super::reply::{self, Head};
-use super::resource::Resource;
-use super::stats::{Outcome, RequestRecord};
-use super::version::ApiVersion;
+use super::request::Link;
+use super::response::{self, Head};
 use crate::net::redact::Redactor;
+use crate::netbackup::diagnose::classify::{self, Phase};
+use crate::netbackup::error::{Error, ErrorKind};
+use crate::netbackup::resource::Resource;
+use crate::netbackup::stats::{Outcome, RequestRecord};
+use crate::netbackup::version::ApiVersion;
 
 /// Where `--trace` shows bodies.
 const BODY_TARGET: &str = "nbu_otel_agent::netbackup::body";
@@ -25,25 +25,25 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 const MAX_CAUSE: usize = 500;
 
 /// What to check when a collector ran out of time.
-pub(super) const DEADLINE_HINT: &str =
+pub(crate) const DEADLINE_HINT: &str =
     "the server is slow or has much to tell: lengthen collectionInterval";
 
 /// A request, ready to be made as often as it takes.
 #[derive(Debug)]
-pub(super) struct Call {
-    pub(super) resource: &'static Resource,
+pub(crate) struct Call {
+    pub(crate) resource: &'static Resource,
     /// Appended to the resource's path, encoded.
-    pub(super) suffix: String,
+    pub(crate) suffix: String,
     /// Encoded.
-    pub(super) query: String,
+    pub(crate) query: String,
     /// JSON of a POST; a GET without.
-    pub(super) post: Option<Vec<u8>>,
+    pub(crate) post: Option<Vec<u8>>,
     /// The page of a walk, from 1.
-    pub(super) page: u32,
+    pub(crate) page: u32,
 }
 
 impl Call {
-    pub(super) fn get(resource: &'static Resource, query: String) -> Self {
+    pub(crate) fn get(resource: &'static Resource, query: String) -> Self {
         Self { resource, suffix: String::new(), query, post: None, page: 1 }
     }
 
@@ -53,17 +53,17 @@ impl Call {
 }
 
 /// One attempt of a call.
-pub(super) struct Attempt<'a> {
-    pub(super) link: &'a Link<'a>,
-    pub(super) call: &'a Call,
+pub(crate) struct Attempt<'a> {
+    pub(crate) link: &'a Link<'a>,
+    pub(crate) call: &'a Call,
     /// `None` for a ping, which carries neither version nor key.
-    pub(super) version: Option<ApiVersion>,
-    pub(super) number: u32,
+    pub(crate) version: Option<ApiVersion>,
+    pub(crate) number: u32,
 }
 
 impl Attempt<'_> {
     /// Fills `body` with that of a successful answer.
-    pub(super) async fn run(&self, body: &mut Vec<u8>) -> Result<Head, Error> {
+    pub(crate) async fn run(&self, body: &mut Vec<u8>) -> Result<Head, Error> {
         let connection = &self.link.connection;
         if self.version.is_some() && connection.key_refused_until().is_some() {
             return Err(self
@@ -103,7 +103,7 @@ impl Attempt<'_> {
         self.trace_body(&head, body);
         let connection = &self.link.connection;
         let ping = self.version.is_none();
-        reply::check(&head, body, ping, &connection.redactor).map_err(|fault| {
+        response::check(&head, body, ping, &connection.redactor).map_err(|fault| {
             let server = &self.link.client.0.server;
             fault.into_error(server, self.call.resource, &head, &connection.route)
         })?;

@@ -7,18 +7,18 @@ use reqwest::header::HeaderValue;
 use reqwest::redirect;
 use secrecy::ExposeSecret;
 
-use super::config::Config;
-use super::error::BuildError;
 use crate::net::proxy::Proxy;
 use crate::net::resolver::Resolver;
 use crate::net::tls::{Identity, TlsError, client_config, install_provider, trusted};
+use crate::netbackup::config::Config;
+use crate::netbackup::error::BuildError;
 
 /// Longest time to a connection, TLS included; less where the request's own timeout is shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Makes the pool. Does no I/O but reading the system's roots, and that only for HTTPS without a CA
 /// of its own.
-pub(super) fn build(config: &Config) -> Result<reqwest::Client, BuildError> {
+pub(crate) fn build(config: &Config) -> Result<reqwest::Client, BuildError> {
     install_provider();
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("nbu-otel-agent/", env!("CARGO_PKG_VERSION")))
@@ -68,7 +68,7 @@ fn speaks_tls(config: &Config) -> bool {
 }
 
 /// The header that carries the key.
-pub(super) fn authorization(config: &Config) -> Result<HeaderValue, BuildError> {
+pub(crate) fn authorization(config: &Config) -> Result<HeaderValue, BuildError> {
     let key = config.api_key.expose_secret().trim();
     if key.is_empty() {
         return Err(wrong(config, "apiKey", "it is empty"));

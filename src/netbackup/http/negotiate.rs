@@ -7,18 +7,18 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::timeout_at;
 
-use super::call::{Call, DEADLINE_HINT};
-use super::error::{Error, ErrorKind};
-use super::link::Link;
-use super::ping::PING;
-use super::resource::append;
-use super::session::Session;
-use super::version::ApiVersion;
-use super::wire::jobs::JOBS;
+use super::attempt::{Call, DEADLINE_HINT};
+use super::request::Link;
+use crate::netbackup::error::{Error, ErrorKind};
+use crate::netbackup::ping::PING;
+use crate::netbackup::resource::append;
+use crate::netbackup::session::Session;
+use crate::netbackup::version::ApiVersion;
+use crate::netbackup::wire::jobs::JOBS;
 
 /// What is known of the server's version; collectors that start together share one negotiation.
 #[derive(Debug, Default)]
-pub(super) struct Negotiation {
+pub(crate) struct Negotiation {
     turn: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
@@ -39,12 +39,12 @@ impl Negotiation {
         f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn current(&self) -> Option<ApiVersion> {
+    pub(crate) fn current(&self) -> Option<ApiVersion> {
         self.with(|state| state.version)
     }
 
     /// Takes back `tried` for `old`, unless somebody else has found another since.
-    pub(super) fn restore(&self, tried: ApiVersion, old: ApiVersion) {
+    pub(crate) fn restore(&self, tried: ApiVersion, old: ApiVersion) {
         self.with(|state| {
             if state.version == Some(tried) {
                 state.version = Some(old);
@@ -54,7 +54,7 @@ impl Negotiation {
 
     /// A ping said `advertised`. A server that was upgraded says something new; one that says the
     /// same may have refused it since, which is not forgotten.
-    pub(super) fn heard(&self, advertised: ApiVersion) {
+    pub(crate) fn heard(&self, advertised: ApiVersion) {
         self.with(|state| {
             if state.advertised != Some(advertised) && advertised >= ApiVersion::OLDEST {
                 state.advertised = Some(advertised);
@@ -64,7 +64,7 @@ impl Negotiation {
     }
 
     /// Nothing is known any more: the configuration says something else.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.with(|state| *state = State { rounds: state.rounds, ..State::default() });
     }
 
@@ -98,7 +98,7 @@ impl Session {
 
 impl Link<'_> {
     /// The version to speak over this connection.
-    pub(super) async fn version(&self) -> Result<ApiVersion, Error> {
+    pub(crate) async fn version(&self) -> Result<ApiVersion, Error> {
         let known = self.connection.config.api_version;
         if let Some(version) = known.or_else(|| self.client.0.negotiation.current()) {
             return Ok(version);
@@ -131,7 +131,7 @@ impl Link<'_> {
     }
 
     /// After `refusal` of `refused`: another version, or the refusal.
-    pub(super) async fn renegotiate(
+    pub(crate) async fn renegotiate(
         &self,
         refused: ApiVersion,
         refusal: Error,

@@ -5,11 +5,11 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde::Deserialize;
 
-use super::error::{Error, ErrorKind};
-use super::resource::{Query, Resource};
-use super::session::Session;
-use super::walk::Walk;
-use super::wire::{Id, Page, Pagination};
+use super::Walk;
+use crate::netbackup::error::{Error, ErrorKind};
+use crate::netbackup::resource::{Query, Resource};
+use crate::netbackup::session::Session;
+use crate::netbackup::wire::{Id, Page, Pagination};
 
 /// A walk through a list; see [`super::CursorWalk`].
 pub struct OffsetWalk {
@@ -23,7 +23,7 @@ pub struct OffsetWalk {
 }
 
 impl OffsetWalk {
-    pub(super) fn new(session: Session, resource: &'static Resource, query: &Query) -> Self {
+    pub(crate) fn new(session: Session, resource: &'static Resource, query: &Query) -> Self {
         Self {
             walk: Walk::new(session, resource, query),
             offset: Some(0),

@@ -6,26 +6,26 @@ use std::io;
 
 use rustls::CertificateError;
 
-use super::error::ErrorKind;
-use super::route::{DNS, REFUSED, Route, UNREACHABLE};
+use super::hints::{DNS, REFUSED, Route, UNREACHABLE};
 use crate::net::tls::KEY_KINDS;
+use crate::netbackup::error::ErrorKind;
 
 /// A link of the chain while the connection to a proxy is made, before the tunnel through it.
 const NO_TUNNEL: &str = "tunnel error: failed to create underlying connection";
 
 /// What is known of a failure without an answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Cause {
-    pub(super) kind: ErrorKind,
+pub(crate) struct Cause {
+    pub(crate) kind: ErrorKind,
     /// Texts of the chain, outermost first, without addresses.
-    pub(super) detail: String,
-    pub(super) hint: Cow<'static, str>,
-    pub(super) transient: bool,
+    pub(crate) detail: String,
+    pub(crate) hint: Cow<'static, str>,
+    pub(crate) transient: bool,
 }
 
 /// When the failure came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// Before the head of the answer.
     Sending,
     /// While the body was read.
@@ -33,7 +33,7 @@ pub(super) enum Phase {
 }
 
 /// Looks through the whole chain of sources.
-pub(super) fn classify(error: reqwest::Error, phase: Phase, route: &Route) -> Cause {
+pub(crate) fn classify(error: reqwest::Error, phase: Phase, route: &Route) -> Cause {
     // The address has the filter in it, and with it names of clients.
     let error = error.without_url();
     let chain = chain(&error);

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer};
 
-use super::wire::Id;
+use super::Id;
 
 mod visitor;
 

@@ -6,7 +6,7 @@ const MS_PER_DAY: i64 = 86_400_000;
 
 /// Reads an ISO 8601 date-time to Unix milliseconds. What is not one is `None`, and so is the epoch
 /// and anything before it, which stands for "not set".
-pub(super) fn parse(text: &str) -> Option<i64> {
+pub(crate) fn parse(text: &str) -> Option<i64> {
     parse_fixed(text.as_bytes()).or_else(|| parse_any(text)).filter(|ms| *ms > 0)
 }
 

@@ -8,8 +8,8 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::Text;
-use crate::netbackup::timestamp;
 use crate::netbackup::wire::Id;
+use crate::netbackup::wire::timestamp;
 
 /// How one kind of field reads each kind of JSON value.
 pub(super) trait Field<'de> {

@@ -1,19 +1,22 @@
 //! What the two kinds of walk have in common: asking for a page, reading it, and the bounds that end
 //! a list that does not end (design, invariant 8).
 
+pub(crate) mod cursor;
+pub(crate) mod offset;
+
 use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::call::Call;
-use super::connection::Connection;
-use super::error::{Error, ErrorKind};
-use super::reply::not_json;
-use super::resource::{Query, Resource, append};
-use super::session::Session;
-use super::wire::repair::repair;
-use super::wire::{Page, Pagination, Record, decode_list};
+use crate::netbackup::error::{Error, ErrorKind};
+use crate::netbackup::http::attempt::Call;
+use crate::netbackup::http::connection::Connection;
+use crate::netbackup::http::response::not_json;
+use crate::netbackup::resource::{Query, Resource, append};
+use crate::netbackup::session::Session;
+use crate::netbackup::wire::repair::repair;
+use crate::netbackup::wire::{Page, Pagination, Record, decode_list};
 
 /// Pages after which a walk ends with an error, unless it is told otherwise.
 const MAX_PAGES: u32 = 20_000;
@@ -25,7 +28,7 @@ const EMPTY_PAGES: u32 = 100;
 const DEFAULT_LIMIT: u32 = 100;
 
 /// Asks for pages and counts them.
-pub(super) struct Walk {
+pub(crate) struct Walk {
     session: Session,
     resource: &'static Resource,
     query: String,
@@ -36,36 +39,36 @@ pub(super) struct Walk {
 }
 
 /// A page just read, before its walk has moved on.
-pub(super) struct Fetched<'a, A> {
-    pub(super) page: Page<'a, A>,
-    pub(super) pagination: Option<Pagination>,
+pub(crate) struct Fetched<'a, A> {
+    pub(crate) page: Page<'a, A>,
+    pub(crate) pagination: Option<Pagination>,
     /// Records on the page, readable or not.
-    pub(super) received: usize,
+    pub(crate) received: usize,
 }
 
 impl Walk {
-    pub(super) fn new(session: Session, resource: &'static Resource, query: &Query) -> Self {
+    pub(crate) fn new(session: Session, resource: &'static Resource, query: &Query) -> Self {
         let limit = query.page_limit(resource).unwrap_or(DEFAULT_LIMIT);
         let mut encoded = query.encode();
         append(&mut encoded, "page[limit]", &limit.to_string());
         Self { session, resource, query: encoded, limit, pages: 0, max_pages: MAX_PAGES, empty: 0 }
     }
 
-    pub(super) fn bound(&mut self, pages: u32) {
+    pub(crate) fn bound(&mut self, pages: u32) {
         self.max_pages = pages;
     }
 
-    pub(super) fn limit(&self) -> u32 {
+    pub(crate) fn limit(&self) -> u32 {
         self.limit
     }
 
-    pub(super) fn pages(&self) -> u32 {
+    pub(crate) fn pages(&self) -> u32 {
         self.pages
     }
 
     /// Asks for the page that begins at the parameter `place`. Returns the connection over which it
     /// came.
-    pub(super) async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         place: Option<(&str, &str)>,
         body: &mut Vec<u8>,
@@ -84,7 +87,7 @@ impl Walk {
     }
 
     /// Reads the page in `body`, or in `repaired`, where it needs that.
-    pub(super) fn decode<'a, A: Deserialize<'a>>(
+    pub(crate) fn decode<'a, A: Deserialize<'a>>(
         &self,
         body: &'a [u8],
         repaired: &'a mut Vec<u8>,
@@ -110,7 +113,7 @@ impl Walk {
     }
 
     /// A page was taken; more are to come or not.
-    pub(super) fn taken(&mut self, received: usize, more: bool) -> Result<(), Error> {
+    pub(crate) fn taken(&mut self, received: usize, more: bool) -> Result<(), Error> {
         self.pages += 1;
         self.empty = if received == 0 { self.empty + 1 } else { 0 };
         if more && self.empty > EMPTY_PAGES {
@@ -119,7 +122,7 @@ impl Walk {
         Ok(())
     }
 
-    pub(super) fn error(&self, detail: impl Into<String>) -> Error {
+    pub(crate) fn error(&self, detail: impl Into<String>) -> Error {
         self.session.client.error(self.resource, ErrorKind::Paging, detail).with_hint(
             "look into the primary server's log of the web service, and for a cache between here \
              and the server",
