@@ -7,7 +7,7 @@ use super::counts::{Counts, Seen, label};
 use super::{Cadence, Collected, Collector, Row};
 use crate::metric::{Definition, Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
-use crate::netbackup::{Error, Query, Resource, Session};
+use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
     name: "alerts",
@@ -58,7 +58,7 @@ impl Collector for Alerts {
         for severity in SEVERITIES {
             counts.expect([severity, CATEGORY]);
         }
-        let mut walk = session.offset_walk(&ALERTS, &Query::all());
+        let mut walk = OffsetPager::new(session, &ALERTS, &Query::all());
         while let Some(page) = walk.next_page::<AlertRow<'_>>().await? {
             for alert in page.rows.iter().filter(|alert| seen.is_new(&alert.id)) {
                 counts.add([label(&alert.severity), label(&alert.category)]);

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use super::{Cadence, Collected, Collector, Part, Row};
 use crate::metric::{Definition, Metric, Samples, UNKNOWN};
 use crate::netbackup::wire::Id;
-use crate::netbackup::{ApiVersion, Error, ErrorKind, Query, Resource, Session};
+use crate::netbackup::{ApiVersion, Error, ErrorKind, OffsetPager, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
     name: "catalog",
@@ -241,7 +241,7 @@ impl Told {
 
 /// How many images a filter selects; `None` where the answer does not say.
 async fn count(session: &Session, filter: String) -> Result<Option<i64>, Error> {
-    let mut walk = session.offset_walk(&IMAGES, &Query::filtered(filter).limited(1));
+    let mut walk = OffsetPager::new(session, &IMAGES, &Query::filtered(filter).limited(1));
     let page = walk.next_page::<IgnoredAny>().await?;
     Ok(page.and_then(|page| page.total).filter(|total| *total >= 0))
 }

@@ -8,7 +8,7 @@ use super::counts::{Counts, Seen, label};
 use super::{Cadence, Collected, Collector, Row};
 use crate::metric::{Definition, Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::{self, Text};
-use crate::netbackup::{Error, Query, Resource, Session};
+use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
     name: "disk_pools",
@@ -57,7 +57,7 @@ struct DiskPools;
 impl Collector for DiskPools {
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
         let (mut counts, mut seen) = (Counts::default(), Seen::default());
-        let mut walk = session.offset_walk(&DISK_POOLS, &Query::all());
+        let mut walk = OffsetPager::new(session, &DISK_POOLS, &Query::all());
         while let Some(page) = walk.next_page::<PoolRow<'_>>().await? {
             for pool in page.rows.iter().filter(|pool| seen.is_new(&pool.id)) {
                 match pool.name.as_deref().filter(|name| !name.is_empty()) {

@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use super::counts::Seen;
 use super::{Cadence, Collected, Collector, Row};
 use crate::metric::{Definition, Metric, Samples};
-use crate::netbackup::{Error, Query, Resource, Session};
+use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
     name: "slo",
@@ -40,7 +40,7 @@ struct Slo;
 impl Collector for Slo {
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
         let (mut count, mut seen) = (0_u64, Seen::default());
-        let mut walk = session.offset_walk(&SLOS, &Query::all());
+        let mut walk = OffsetPager::new(session, &SLOS, &Query::all());
         while let Some(page) = walk.next_page::<IgnoredAny>().await? {
             count += page.rows.iter().filter(|slo| seen.is_new(&slo.id)).count() as u64;
         }

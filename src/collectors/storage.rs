@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{Cadence, Collected, Collector, Row};
 use crate::metric::{Definition, Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
-use crate::netbackup::{Error, Query, Resource, Session};
+use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
     name: "storage",
@@ -134,7 +134,7 @@ struct Storage;
 impl Collector for Storage {
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
         let mut samples = Samples::new();
-        let mut walk = session.offset_walk(&STORAGE_UNITS, &Query::all());
+        let mut walk = OffsetPager::new(session, &STORAGE_UNITS, &Query::all());
         while let Some(page) = walk.next_page::<StorageUnit<'_>>().await? {
             for unit in &page.rows {
                 match unit.name.as_deref().filter(|name| !name.is_empty()) {

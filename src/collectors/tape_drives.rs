@@ -7,7 +7,7 @@ use super::counts::{Counts, label};
 use super::{Cadence, Collected, Collector, Row};
 use crate::metric::{Definition, Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::{self, Text};
-use crate::netbackup::{Error, Query, Resource, Session};
+use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
     name: "tape_drives",
@@ -72,7 +72,7 @@ struct TapeDrives;
 impl Collector for TapeDrives {
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
         let (mut samples, mut counts) = (Samples::new(), Counts::default());
-        let mut walk = session.offset_walk(&DRIVES, &Query::all());
+        let mut walk = OffsetPager::new(session, &DRIVES, &Query::all());
         while let Some(page) = walk.next_page::<DriveRow<'_>>().await? {
             for drive in &page.rows {
                 let name = drive.id.to_string();

@@ -7,7 +7,7 @@ use super::counts::{Counts, Seen, label};
 use super::{Cadence, Collected, Collector, Row};
 use crate::metric::{Definition, Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
-use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
+use crate::netbackup::{ApiVersion, CursorPager, Error, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
     name: "tape_media",
@@ -69,7 +69,7 @@ impl Collector for TapeMedia {
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
         let (mut counts, mut seen) = (self.known.clone(), Seen::default());
         counts.reset();
-        let mut walk = session.cursor_walk(&TAPE_MEDIA, &Query::all());
+        let mut walk = CursorPager::new(session, &TAPE_MEDIA, &Query::all());
         while let Some(page) = walk.next_page::<TapeRow<'_>>().await? {
             for tape in page.rows.iter().filter(|tape| seen.is_new(&tape.id)) {
                 let robot = tape.robot.as_ref().and_then(|robot| robot.robot_type.clone());

@@ -7,7 +7,7 @@ use super::counts::label;
 use super::{Cadence, Collected, Collector, Row};
 use crate::metric::{Definition, Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
-use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
+use crate::netbackup::{ApiVersion, CursorPager, Error, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
     name: "tape_pools",
@@ -57,7 +57,7 @@ impl Collector for TapePools {
 
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
         let mut samples = Samples::new();
-        let mut walk = session.cursor_walk(&VOLUME_POOLS, &Query::all());
+        let mut walk = CursorPager::new(session, &VOLUME_POOLS, &Query::all());
         while let Some(page) = walk.next_page::<PoolRow<'_>>().await? {
             for pool in &page.rows {
                 let name = pool.volume_pool_name.as_deref().filter(|name| !name.is_empty());

@@ -3,17 +3,17 @@
 //! [`Client`] holds what lives as long as the server stays the same: the negotiated version, the
 //! statistics, and the [`Connection`] in force (key, TLS, proxy, limits), which can be replaced while
 //! it is used. A [`Session`] is the client under a deadline; it makes requests and
-//! walks. Lists are walked page by page ([`CursorWalk`], [`OffsetWalk`]); their rows borrow from the
+//! walks. Lists are walked page by page ([`CursorPager`], [`OffsetPager`]); their rows borrow from the
 //! page's bytes, and a row that cannot be read is counted and skipped.
 //!
 //! ```no_run
 //! # async fn example(client: nbu_otel_agent::netbackup::Client) -> Result<(), nbu_otel_agent::netbackup::Error> {
-//! use nbu_otel_agent::netbackup::{Query, wire::jobs};
+//! use nbu_otel_agent::netbackup::{CursorPager, Query, wire::jobs};
 //!
 //! let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
 //! let session = client.with_deadline(deadline);
-//! let mut walk = session.cursor_walk(&jobs::JOBS, &Query::filtered("state ne 'DONE'"));
-//! while let Some(page) = walk.next_page::<jobs::JobRow<'_>>().await? {
+//! let mut pager = CursorPager::new(&session, &jobs::JOBS, &Query::filtered("state ne 'DONE'"));
+//! while let Some(page) = pager.next_page::<jobs::JobRow<'_>>().await? {
 //!     for row in &page.rows {
 //!         let _ = (row.job_id, row.state.as_deref());
 //!     }
@@ -41,8 +41,8 @@ pub use config::Config;
 pub use error::{BuildError, Error, ErrorKind};
 pub use http::connection::Connection;
 pub use http::response::Body;
-pub use paging::cursor::{Cursor, CursorWalk};
-pub use paging::offset::OffsetWalk;
+pub use paging::cursor::{Cursor, CursorPager};
+pub use paging::offset::OffsetPager;
 pub use ping::Ping;
 pub use resource::{Query, Resource};
 pub use session::Session;

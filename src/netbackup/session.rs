@@ -11,8 +11,6 @@ use super::http::attempt::Call;
 use super::http::connection::Connection;
 use super::http::request::Link;
 use super::http::response::{Body, Head};
-use super::paging::cursor::CursorWalk;
-use super::paging::offset::OffsetWalk;
 use super::ping::PING;
 use super::resource::{Query, Resource, percent_encode};
 use super::wire::job_count::{JOB_COUNT, JobCount, JobCountRequest};
@@ -77,16 +75,6 @@ impl Session {
     pub async fn job_count(&self, filter: &str) -> Result<i64, Error> {
         let body = self.post(&JOB_COUNT, &JobCountRequest::new(filter)).await?;
         Ok(body.read::<JobCount>()?.count())
-    }
-
-    /// Walks a list that pages by cursor.
-    pub fn cursor_walk(&self, resource: &'static Resource, query: &Query) -> CursorWalk {
-        CursorWalk::new(self.clone(), resource, query)
-    }
-
-    /// Walks a list that pages by offset.
-    pub fn offset_walk(&self, resource: &'static Resource, query: &Query) -> OffsetWalk {
-        OffsetWalk::new(self.clone(), resource, query)
     }
 
     /// The error of a resource that the role of the key may not see, where the server itself does

@@ -3,14 +3,14 @@
 use std::io::Write as _;
 
 use nbu_otel_agent::netbackup::wire::jobs::{JOBS, JobRow};
-use nbu_otel_agent::netbackup::{Error, ErrorKind, Query, Session};
+use nbu_otel_agent::netbackup::{CursorPager, Error, ErrorKind, Query, Session};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::server::{Answer, KEY, Server, builder, config, jobs, session};
 
 async fn read(session: &Session) -> Result<usize, Error> {
-    let mut walk = session.cursor_walk(&JOBS, &Query::all());
+    let mut walk = CursorPager::new(session, &JOBS, &Query::all());
     Ok(walk.next_page::<JobRow<'_>>().await?.map_or(0, |page| page.rows.len()))
 }
 
@@ -96,7 +96,7 @@ async fn gzip_is_unpacked_and_garbled_gzip_is_an_error() {
     })
     .await;
     assert_eq!(read(&server.session()).await.unwrap(), 3);
-    let mut walk = server.session().cursor_walk(&JOBS, &Query::all().sorted("jobId"));
+    let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all().sorted("jobId"));
     let error = walk.next_page::<JobRow<'_>>().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Body, "{error}");
     assert!(error.to_string().contains("not encoded as it says"), "{error}");
@@ -193,7 +193,7 @@ async fn names_that_are_no_text_cost_neither_record_nor_page() {
     }
     body.extend(br#"],"meta":{"pagination":{}}}"#);
     let server = Server::api(move |_| Answer::json(body.clone())).await;
-    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all());
     let page = walk.next_page::<JobRow<'_>>().await.unwrap().unwrap();
     let read: Vec<_> = page.rows.iter().map(|row| row.client_name.as_deref().unwrap()).collect();
     assert_eq!((read, page.unreadable), (expected.to_vec(), 0));

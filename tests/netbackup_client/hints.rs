@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nbu_otel_agent::netbackup::wire::jobs::{JOBS, JobRow};
-use nbu_otel_agent::netbackup::{Error, ErrorKind, Query};
+use nbu_otel_agent::netbackup::{CursorPager, Error, ErrorKind, Query};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
@@ -13,7 +13,7 @@ use crate::tls::{authority, https_config, identity, tls_acceptor};
 /// The error of a walk over jobs that are answered like this.
 async fn error_of(answer: Answer) -> Error {
     let server = Server::api(move |_| answer.clone()).await;
-    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all());
     walk.next_page::<JobRow<'_>>().await.unwrap_err()
 }
 
@@ -72,7 +72,7 @@ async fn a_list_that_does_not_end_has_a_hint() {
         jobs([1], r#"{"pagination":{"next":"again","prev":null,"limit":100,"hasNext":true}}"#)
     })
     .await;
-    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all());
     let error = loop {
         if let Err(error) = walk.next_page::<JobRow<'_>>().await {
             break error;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nbu_otel_agent::netbackup::wire::job_count::JOB_COUNT;
 use nbu_otel_agent::netbackup::wire::jobs::{JOBS, JobRow};
-use nbu_otel_agent::netbackup::{Error, ErrorKind, Query};
+use nbu_otel_agent::netbackup::{CursorPager, Error, ErrorKind, Query};
 use secrecy::SecretString;
 
 use crate::server::{Answer, KEY, Server, builder, jobs, session};
@@ -55,7 +55,7 @@ async fn no_error_shows_the_key_or_a_filter() {
     for answer in answers {
         let server = Server::api(move |_| answer.clone()).await;
         let query = Query::filtered("clientName eq 'a-client'");
-        let mut walk = server.session().cursor_walk(&JOBS, &query);
+        let mut walk = CursorPager::new(&server.session(), &JOBS, &query);
         assert_secret(&walk.next_page::<JobRow<'_>>().await.unwrap_err());
         assert!(!format!("{walk:?}").contains("a-client"));
     }

@@ -1,7 +1,7 @@
 //! Walks: to the end, and no further.
 
 use nbu_otel_agent::netbackup::wire::jobs::{JOBS, JobRow};
-use nbu_otel_agent::netbackup::{CursorWalk, Error, ErrorKind, OffsetWalk, Query, Resource};
+use nbu_otel_agent::netbackup::{CursorPager, Error, ErrorKind, OffsetPager, Query, Resource};
 use serde::Deserialize;
 
 use crate::server::{Answer, Server, jobs, session};
@@ -17,7 +17,7 @@ static STORAGE_UNITS: Resource = Resource {
 #[derive(Debug, Deserialize)]
 struct StorageUnit {}
 
-async fn drain(walk: &mut CursorWalk) -> Result<Vec<i64>, Error> {
+async fn drain(walk: &mut CursorPager) -> Result<Vec<i64>, Error> {
     let mut ids = Vec::new();
     while let Some(page) = walk.next_page::<JobRow<'_>>().await? {
         ids.extend(page.rows.iter().map(|row| row.job_id));
@@ -25,7 +25,7 @@ async fn drain(walk: &mut CursorWalk) -> Result<Vec<i64>, Error> {
     Ok(ids)
 }
 
-async fn drain_offsets(walk: &mut OffsetWalk) -> Result<usize, Error> {
+async fn drain_offsets(walk: &mut OffsetPager) -> Result<usize, Error> {
     let mut rows = 0;
     while let Some(page) = walk.next_page::<StorageUnit>().await? {
         rows += page.rows.len();
@@ -49,7 +49,7 @@ async fn a_cursor_walk_ends_where_next_is_absent_null_or_empty() {
         })
         .await;
         let query = Query::filtered("state eq 'DONE' and x ge 1").sorted("lastUpdateTime");
-        let mut walk = server.session().cursor_walk(&JOBS, &query);
+        let mut walk = CursorPager::new(&server.session(), &JOBS, &query);
         assert_eq!(drain(&mut walk).await.unwrap(), [1, 2, 3, 4], "{end}");
         assert!(walk.is_done() && walk.position().is_none());
         assert!(walk.next_page::<JobRow<'_>>().await.unwrap().is_none());
@@ -72,7 +72,7 @@ async fn a_cursor_that_comes_back_ends_the_walk_with_an_error() {
         Some(_) => jobs([3], r#"{"next":"c"}"#),
     })
     .await;
-    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all());
     let error = drain(&mut walk).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Paging);
     assert!(error.to_string().contains("a second time"), "{error}");
@@ -82,7 +82,7 @@ async fn a_cursor_that_comes_back_ends_the_walk_with_an_error() {
 #[tokio::test]
 async fn a_list_that_does_not_end_is_an_error() {
     let server = Server::api(|seen| jobs([1], &format!(r#"{{"next":"{}"}}"#, seen.number))).await;
-    let mut walk = server.session().cursor_walk(&JOBS, &Query::all()).max_pages(7);
+    let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all()).max_pages(7);
     let error = drain(&mut walk).await.unwrap_err();
     assert_eq!((error.kind(), walk.pages()), (ErrorKind::Paging, 7));
     assert_eq!(server.calls().len(), 7);
@@ -96,11 +96,11 @@ async fn an_empty_page_with_a_cursor_is_not_the_end_but_many_are_an_error() {
         Some(_) => unreachable!(),
     })
     .await;
-    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all());
     assert_eq!(drain(&mut walk).await.unwrap(), [1]);
 
     let server = Server::api(|seen| jobs([], &format!(r#"{{"next":"{}"}}"#, seen.number))).await;
-    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all());
     let error = drain(&mut walk).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Paging);
     assert!(error.to_string().contains("empty pages"), "{error}");
@@ -110,11 +110,11 @@ async fn an_empty_page_with_a_cursor_is_not_the_end_but_many_are_an_error() {
 #[tokio::test]
 async fn without_a_word_on_paging_a_short_page_is_the_end_and_a_full_one_an_error() {
     let server = Server::api(|_| jobs(0..99, "null")).await;
-    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all());
     assert_eq!(drain(&mut walk).await.unwrap().len(), 99);
 
     let server = Server::api(|_| jobs(0..100, "null")).await;
-    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all());
     assert_eq!(drain(&mut walk).await.unwrap_err().kind(), ErrorKind::Paging);
 }
 
@@ -128,10 +128,10 @@ async fn a_walk_that_failed_can_be_resumed_where_it_stood() {
     })
     .await;
     let client = server.client();
-    let mut walk = session(&client).cursor_walk(&JOBS, &Query::all());
+    let mut walk = CursorPager::new(&session(&client), &JOBS, &Query::all());
     assert_eq!(drain(&mut walk).await.unwrap_err().kind(), ErrorKind::ServerError);
     let cursor = walk.position().cloned().unwrap();
-    let mut resumed = session(&client).cursor_walk(&JOBS, &Query::all()).resume(cursor);
+    let mut resumed = CursorPager::new(&session(&client), &JOBS, &Query::all()).resume(cursor);
     assert_eq!(drain(&mut resumed).await.unwrap(), [2, 3]);
     assert_eq!(drain(&mut walk).await.unwrap(), [2, 3], "the walk itself goes on as well");
 }
@@ -146,7 +146,7 @@ async fn a_bad_record_costs_neither_its_page_nor_the_walk() {
         Some(_) => jobs([2], "{}"),
     })
     .await;
-    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all());
     let page = walk.next_page::<JobRow<'_>>().await.unwrap().unwrap();
     assert_eq!((page.rows.len(), page.unreadable), (1, 2));
     assert_eq!((page.rows[0].job_id, page.rows[0].state.is_none()), (1, true));
@@ -161,17 +161,17 @@ async fn an_offset_walk_goes_by_next_or_by_count() {
         _ => units(3, r#"{"pagination":{"prev":0}}"#),
     })
     .await;
-    let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all());
+    let mut walk = OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all());
     assert_eq!(drain_offsets(&mut walk).await.unwrap(), 503);
     assert_eq!(server.calls()[0].param("page[limit]"), Some("500"));
     // By `count`, directly under `meta`.
     let server = Server::api(|_| units(2, r#"{"count":6}"#)).await;
-    let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(2));
+    let mut walk = OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all().limited(2));
     assert_eq!(drain_offsets(&mut walk).await.unwrap(), 6);
     assert_eq!(server.calls()[2].param("page[offset]"), Some("4"));
     // By `count`, with pages that are shorter than was asked for.
     let server = Server::api(|_| units(1, r#"{"count":3}"#)).await;
-    let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(2));
+    let mut walk = OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all().limited(2));
     assert_eq!(drain_offsets(&mut walk).await.unwrap(), 3);
 }
 
@@ -189,7 +189,8 @@ async fn a_list_without_a_word_on_paging_ends_at_an_empty_page() {
     // The server's limit may be smaller than the one it was asked for.
     for most in [1, 2, 3, 5, 7, 100] {
         let server = Server::api(move |seen| numbered(seen, most)).await;
-        let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(5));
+        let mut walk =
+            OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all().limited(5));
         assert_eq!(drain_offsets(&mut walk).await.unwrap(), 7, "{most} a page");
         assert!(server.calls().len() <= 7 / most + 2, "{}", server.calls().len());
     }
@@ -200,7 +201,7 @@ async fn a_list_without_a_word_on_paging_ends_at_an_empty_page() {
             _ => Answer::error(status, "no such page"),
         })
         .await;
-        let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all());
+        let mut walk = OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all());
         assert_eq!(drain_offsets(&mut walk).await.unwrap(), 7);
     }
     let server = Server::api(|seen| match seen.param("page[offset]") {
@@ -208,7 +209,7 @@ async fn a_list_without_a_word_on_paging_ends_at_an_empty_page() {
         _ => Answer::error(500, "not now"),
     })
     .await;
-    let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all());
+    let mut walk = OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all());
     assert_eq!(drain_offsets(&mut walk).await.unwrap_err().kind(), ErrorKind::ServerError);
 }
 
@@ -216,11 +217,13 @@ async fn a_list_without_a_word_on_paging_ends_at_an_empty_page() {
 async fn a_list_that_does_not_page_is_read_once() {
     for meta in ["null", "{}"] {
         let server = Server::api(move |_| units(3, meta)).await;
-        let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(5));
+        let mut walk =
+            OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all().limited(5));
         assert_eq!(drain_offsets(&mut walk).await.unwrap(), 3);
         assert!(server.calls().len() <= 2);
         // As many as were asked for, again and again, is no list.
-        let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(3));
+        let mut walk =
+            OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all().limited(3));
         let error = drain_offsets(&mut walk).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Paging, "{error}");
         assert!(server.calls().len() <= 6);
@@ -244,7 +247,7 @@ async fn a_cursor_list_without_meta_goes_on_from_its_last_record() {
         Answer::json(format!(r#"{{"data":[{}]}}"#, rows.join(",")))
     })
     .await;
-    let mut walk = server.session().cursor_walk(&JOBS, &Query::all());
+    let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all());
     assert_eq!(drain(&mut walk).await.unwrap(), (0..7).collect::<Vec<_>>());
     assert_eq!(server.calls().len(), 4);
 }
@@ -252,7 +255,7 @@ async fn a_cursor_list_without_meta_goes_on_from_its_last_record() {
 #[tokio::test]
 async fn an_offset_that_stands_still_ends_the_walk_with_an_error() {
     let server = Server::api(|_| units(2, r#"{"pagination":{"next":2}}"#)).await;
-    let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(2));
+    let mut walk = OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all().limited(2));
     let error = drain_offsets(&mut walk).await.unwrap_err();
     assert_eq!((error.kind(), walk.position()), (ErrorKind::Paging, Some(2)));
     let server = Server::api(|seen| {
@@ -260,7 +263,7 @@ async fn an_offset_that_stands_still_ends_the_walk_with_an_error() {
     })
     .await;
     let mut walk =
-        server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(2)).max_pages(5);
+        OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all().limited(2)).max_pages(5);
     assert_eq!(drain_offsets(&mut walk).await.unwrap_err().kind(), ErrorKind::Paging);
     assert_eq!(server.calls().len(), 5);
 }
@@ -268,7 +271,7 @@ async fn an_offset_that_stands_still_ends_the_walk_with_an_error() {
 #[tokio::test]
 async fn the_total_of_a_list_is_known_from_its_first_page() {
     let server = Server::api(|_| units(1, r#"{"pagination":{"count":4711,"next":1}}"#)).await;
-    let mut walk = server.session().offset_walk(&STORAGE_UNITS, &Query::all().limited(1));
+    let mut walk = OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all().limited(1));
     let page = walk.next_page::<StorageUnit>().await.unwrap().unwrap();
     assert_eq!(page.total, Some(4711));
 }
@@ -276,7 +279,7 @@ async fn the_total_of_a_list_is_known_from_its_first_page() {
 #[test]
 fn a_walk_can_be_driven_from_a_task() {
     fn assert_send<T: Send>(_: T) {}
-    fn check(mut walk: CursorWalk) {
+    fn check(mut walk: CursorPager) {
         assert_send(async move { drain(&mut walk).await });
     }
     let _ = check;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nbu_otel_agent::net::proxy::{EnvironmentProxies, Proxy};
 use nbu_otel_agent::netbackup::wire::jobs::{JOBS, JobRow};
-use nbu_otel_agent::netbackup::{Config, Error, ErrorKind, Query};
+use nbu_otel_agent::netbackup::{Config, CursorPager, Error, ErrorKind, Query};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -130,7 +130,7 @@ async fn a_body_that_a_proxy_cut_names_it() {
     .await;
     let address = proxy.address.to_string();
     let client = builder(by_way_of("http", &address)).build().unwrap();
-    let mut walk = session(&client).cursor_walk(&JOBS, &Query::all());
+    let mut walk = CursorPager::new(&session(&client), &JOBS, &Query::all());
     let error = walk.next_page::<JobRow<'_>>().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Body, "{error}");
     assert_blames(&error, &address, &["proxyUrl"]);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use nbu_otel_agent::netbackup::wire::jobs::{JOBS, JobRow};
-use nbu_otel_agent::netbackup::{Config, Connection, ErrorKind, Query, RetryPolicy};
+use nbu_otel_agent::netbackup::{Config, Connection, CursorPager, ErrorKind, Query, RetryPolicy};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
@@ -42,7 +42,7 @@ async fn a_walk_goes_on_from_its_cursor_with_the_new_key() {
     })
     .await;
     let client = server.client();
-    let mut walk = session(&client).cursor_walk(&JOBS, &Query::all());
+    let mut walk = CursorPager::new(&session(&client), &JOBS, &Query::all());
     let mut ids = Vec::new();
     while let Some(page) = walk.next_page::<JobRow<'_>>().await.unwrap() {
         ids.extend(page.rows.iter().map(|row| row.job_id));

@@ -9,7 +9,7 @@ use super::walks;
 use crate::jobs::audit::{Audit, CountQuestion, Listed, PageQuestion, Question, Verdict};
 use crate::jobs::{ChangeField, Ledger, Span};
 use crate::netbackup::wire::jobs::{JOBS, JobRow};
-use crate::netbackup::{Error, Query, Session};
+use crate::netbackup::{CursorPager, Error, Query, Session};
 
 /// Time that an audit may take of one cycle; it goes on in the next.
 const AUDIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,7 +54,7 @@ async fn ask(session: &Session, question: Question) -> Result<Answer, Error> {
 
 async fn page(session: &Session, question: PageQuestion) -> Result<Answer, Error> {
     let query = Query::filtered(finished(question.span)).sorted(ChangeField::End.property());
-    let mut walk = session.cursor_walk(&JOBS, &query);
+    let mut walk = CursorPager::new(session, &JOBS, &query);
     let mut rows = Vec::new();
     if let Some(page) = walk.next_page::<JobRow<'_>>().await? {
         let listed = page.rows.iter().filter_map(|row| {

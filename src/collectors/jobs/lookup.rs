@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::walks::time;
 use crate::jobs::{Answer, Ledger, Named, Question};
 use crate::netbackup::wire::jobs::{JOBS, JobRow};
-use crate::netbackup::{Error, ErrorKind, Query, Session};
+use crate::netbackup::{CursorPager, Error, ErrorKind, Query, Session};
 
 /// Names that are asked for in one cycle, and at once.
 const NAMES: usize = 20;
@@ -97,7 +97,7 @@ async fn newest_of_client(
         several => format!("({})", several.join(" or ")),
     };
     let query = query(question, &of_client).limited(1);
-    let mut walk = session.cursor_walk(&JOBS, &query);
+    let mut walk = CursorPager::new(session, &JOBS, &query);
     let Some(page) = walk.next_page::<JobRow<'_>>().await? else { return Ok(Answer::None) };
     Ok(match page.rows.first() {
         Some(row) => row.end_time.map_or(Answer::Unknown, Answer::Found),
@@ -109,7 +109,7 @@ async fn newest_of_client(
 async fn newest_of_policy(session: &Session, question: &Question) -> Result<Answer, Error> {
     let name = quoted(&question.name);
     let of_policy = format!("startswith(policyName,'{name}') and endswith(policyName,'{name}')");
-    let mut walk = session.cursor_walk(&JOBS, &query(question, &of_policy)).max_pages(PAGES);
+    let mut walk = CursorPager::new(session, &JOBS, &query(question, &of_policy)).max_pages(PAGES);
     let mut unreadable = 0;
     while walk.pages() < PAGES {
         let Some(page) = walk.next_page::<JobRow<'_>>().await? else { break };

@@ -13,7 +13,7 @@ use super::LIVE;
 use crate::jobs::{ChangeField, Ledger, Live};
 use crate::netbackup::wire::Record;
 use crate::netbackup::wire::jobs::{JOBS, JobRow};
-use crate::netbackup::{Cursor, CursorWalk, Error, ErrorKind, Query, Session};
+use crate::netbackup::{Cursor, CursorPager, Error, ErrorKind, Query, Session};
 
 /// How far before what was reached a walk begins anew: how precise a filter is, is not documented.
 pub(super) const AGAIN: i64 = 1_000;
@@ -115,7 +115,7 @@ impl Walked {
 pub(super) async fn live(session: &Session) -> Result<Live, Error> {
     let query = Query::filtered(LIVE).sorted("jobId");
     let mut live = Live::default();
-    let mut walk = session.cursor_walk(&JOBS, &query);
+    let mut walk = CursorPager::new(session, &JOBS, &query);
     while let Some(page) = walk.next_page::<JobRow<'_>>().await? {
         page.rows.iter().for_each(|row| live.add(row));
     }
@@ -134,7 +134,7 @@ pub(super) async fn highest_id(session: &Session) -> Result<Option<i64>, Error> 
 }
 
 async fn first_row(session: &Session, query: &Query) -> Result<Option<(i64, Option<i64>)>, Error> {
-    let mut walk = session.cursor_walk(&JOBS, query);
+    let mut walk = CursorPager::new(session, &JOBS, query);
     let page = walk.next_page::<JobRow<'_>>().await?;
     Ok(page.and_then(|page| page.rows.first().map(|row| (row.job_id, row.end_time))))
 }
@@ -213,7 +213,7 @@ impl Question<'_> {
     ) {
         let filter = place.as_ref().map_or(&self.filter, |place| &place.filter).clone();
         let query = Query::filtered(filter.clone()).sorted(self.field.property());
-        let mut walk = session.cursor_walk(&JOBS, &query);
+        let mut walk = CursorPager::new(session, &JOBS, &query);
         let (mut reached, before) = (i64::MIN / 2, place.as_ref().map_or(0, |place| place.pages));
         if let Some(place) = place {
             walk = walk.resume(place.after.clone());
@@ -256,7 +256,7 @@ impl Question<'_> {
     }
 }
 
-fn position(walk: &CursorWalk) -> Option<Cursor> {
+fn position(walk: &CursorPager) -> Option<Cursor> {
     walk.position().cloned()
 }
 

@@ -7,7 +7,7 @@ use std::hash::BuildHasher;
 
 use serde::Deserialize;
 
-use super::Walk;
+use super::Pager;
 use crate::netbackup::error::Error;
 use crate::netbackup::resource::{Query, Resource};
 use crate::netbackup::session::Session;
@@ -26,8 +26,8 @@ enum Next {
 
 /// A walk through a list. Links of the server are never followed; each request is built anew from
 /// the cursor (design, invariant 8).
-pub struct CursorWalk {
-    walk: Walk,
+pub struct CursorPager {
+    pager: Pager,
     next: Next,
     hasher: RandomState,
     /// Hashes of all cursors so far.
@@ -36,10 +36,11 @@ pub struct CursorWalk {
     repaired: Vec<u8>,
 }
 
-impl CursorWalk {
-    pub(crate) fn new(session: Session, resource: &'static Resource, query: &Query) -> Self {
+impl CursorPager {
+    /// Makes a pager that begins at the first page.
+    pub fn new(session: &Session, resource: &'static Resource, query: &Query) -> Self {
         Self {
-            walk: Walk::new(session, resource, query),
+            pager: Pager::new(session, resource, query),
             next: Next::First,
             hasher: RandomState::new(),
             seen: HashSet::new(),
@@ -48,10 +49,10 @@ impl CursorWalk {
         }
     }
 
-    /// Ends with an error after `pages` pages instead of 20,000.
+    /// Ends with an error after `pages` pages instead of the default.
     #[must_use]
     pub fn max_pages(mut self, pages: u32) -> Self {
-        self.walk.bound(pages);
+        self.pager.set_max_pages(pages);
         self
     }
 
@@ -63,7 +64,7 @@ impl CursorWalk {
         self
     }
 
-    /// Where the next request goes on from: what [`CursorWalk::resume`] takes after a failure. `None`
+    /// Where the next request goes on from: what [`CursorPager::resume`] takes after a failure. `None`
     /// at the beginning and at the end.
     pub fn position(&self) -> Option<&Cursor> {
         match &self.next {
@@ -74,7 +75,7 @@ impl CursorWalk {
 
     /// Pages read so far.
     pub fn pages(&self) -> u32 {
-        self.walk.pages()
+        self.pager.pages()
     }
 
     /// Whether the end was reached.
@@ -93,16 +94,16 @@ impl CursorWalk {
             Next::After(Cursor(cursor)) => Some(("page[after]", cursor.as_str())),
             Next::End => return Ok(None),
         };
-        let made_by = self.walk.fetch(place, &mut self.body).await?;
-        let fetched = self.walk.decode::<A>(&self.body, &mut self.repaired, &made_by)?;
+        let made_by = self.pager.fetch(place, &mut self.body).await?;
+        let fetched = self.pager.decode::<A>(&self.body, &mut self.repaired, &made_by)?;
         let next = match fetched.pagination {
             Some(pagination) => pagination.next.filter(|next| !next.is_empty()).map(Cursor),
             None if fetched.received == 0 => None,
             // The list may go on unseen: its records may tell where.
             None => match last_cursor(&self.body) {
-                None if fetched.received >= self.walk.limit() as usize => {
+                None if fetched.received >= self.pager.limit() as usize => {
                     let detail = "a full page without meta.pagination: the list may go on";
-                    return Err(self.walk.error(detail));
+                    return Err(self.pager.error(detail));
                 }
                 next => next.map(Cursor),
             },
@@ -110,18 +111,18 @@ impl CursorWalk {
         if let Some(cursor) = &next
             && !self.seen.insert(self.hasher.hash_one(cursor))
         {
-            return Err(self.walk.error("the server gave a cursor a second time"));
+            return Err(self.pager.error("the server gave a cursor a second time"));
         }
-        self.walk.taken(fetched.received, next.is_some())?;
+        self.pager.page_read(fetched.received, next.is_some())?;
         self.next = next.map_or(Next::End, Next::After);
         Ok(Some(fetched.page))
     }
 }
 
-impl fmt::Debug for CursorWalk {
+impl fmt::Debug for CursorPager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CursorWalk")
-            .field("walk", &self.walk)
+        f.debug_struct("CursorPager")
+            .field("pager", &self.pager)
             .field("next", &self.next)
             .finish_non_exhaustive()
     }

@@ -28,7 +28,7 @@ const EMPTY_PAGES: u32 = 100;
 const DEFAULT_LIMIT: u32 = 100;
 
 /// Asks for pages and counts them.
-pub(crate) struct Walk {
+pub(crate) struct Pager {
     session: Session,
     resource: &'static Resource,
     query: String,
@@ -46,15 +46,23 @@ pub(crate) struct Fetched<'a, A> {
     pub(crate) received: usize,
 }
 
-impl Walk {
-    pub(crate) fn new(session: Session, resource: &'static Resource, query: &Query) -> Self {
+impl Pager {
+    pub(crate) fn new(session: &Session, resource: &'static Resource, query: &Query) -> Self {
         let limit = query.page_limit(resource).unwrap_or(DEFAULT_LIMIT);
         let mut encoded = query.encode();
         append(&mut encoded, "page[limit]", &limit.to_string());
-        Self { session, resource, query: encoded, limit, pages: 0, max_pages: MAX_PAGES, empty: 0 }
+        Self {
+            session: session.clone(),
+            resource,
+            query: encoded,
+            limit,
+            pages: 0,
+            max_pages: MAX_PAGES,
+            empty: 0,
+        }
     }
 
-    pub(crate) fn bound(&mut self, pages: u32) {
+    pub(crate) fn set_max_pages(&mut self, pages: u32) {
         self.max_pages = pages;
     }
 
@@ -113,7 +121,7 @@ impl Walk {
     }
 
     /// A page was taken; more are to come or not.
-    pub(crate) fn taken(&mut self, received: usize, more: bool) -> Result<(), Error> {
+    pub(crate) fn page_read(&mut self, received: usize, more: bool) -> Result<(), Error> {
         self.pages += 1;
         self.empty = if received == 0 { self.empty + 1 } else { 0 };
         if more && self.empty > EMPTY_PAGES {
@@ -130,10 +138,10 @@ impl Walk {
     }
 }
 
-impl fmt::Debug for Walk {
+impl fmt::Debug for Pager {
     /// Without the query: filters hold names of clients.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Walk")
+        f.debug_struct("Pager")
             .field("client", self.session.client())
             .field("resource", &self.resource.name)
             .field("pages", &self.pages)

@@ -5,15 +5,15 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde::Deserialize;
 
-use super::Walk;
+use super::Pager;
 use crate::netbackup::error::{Error, ErrorKind};
 use crate::netbackup::resource::{Query, Resource};
 use crate::netbackup::session::Session;
 use crate::netbackup::wire::{Id, Page, Pagination};
 
-/// A walk through a list; see [`super::CursorWalk`].
-pub struct OffsetWalk {
-    walk: Walk,
+/// A walk through a list; see [`super::CursorPager`].
+pub struct OffsetPager {
+    pager: Pager,
     /// `None` at the end.
     offset: Option<u64>,
     /// What the last page of a list without a word on paging had, and how often in a row.
@@ -22,10 +22,11 @@ pub struct OffsetWalk {
     repaired: Vec<u8>,
 }
 
-impl OffsetWalk {
-    pub(crate) fn new(session: Session, resource: &'static Resource, query: &Query) -> Self {
+impl OffsetPager {
+    /// Makes a pager that begins at the first row.
+    pub fn new(session: &Session, resource: &'static Resource, query: &Query) -> Self {
         Self {
-            walk: Walk::new(session, resource, query),
+            pager: Pager::new(session, resource, query),
             offset: Some(0),
             unpaged: None,
             body: Vec::new(),
@@ -33,17 +34,10 @@ impl OffsetWalk {
         }
     }
 
-    /// Ends with an error after `pages` pages instead of 20,000.
+    /// Ends with an error after `pages` pages instead of the default.
     #[must_use]
     pub fn max_pages(mut self, pages: u32) -> Self {
-        self.walk.bound(pages);
-        self
-    }
-
-    /// Begins at row `offset`.
-    #[must_use]
-    pub fn resume(mut self, offset: u64) -> Self {
-        self.offset = Some(offset);
+        self.pager.set_max_pages(pages);
         self
     }
 
@@ -54,7 +48,7 @@ impl OffsetWalk {
 
     /// Pages read so far.
     pub fn pages(&self) -> u32 {
-        self.walk.pages()
+        self.pager.pages()
     }
 
     /// Whether the end was reached.
@@ -71,7 +65,7 @@ impl OffsetWalk {
         let Some(offset) = self.offset else { return Ok(None) };
         let place = offset.to_string();
         let place = Some(("page[offset]", place.as_str()));
-        let made_by = match self.walk.fetch(place, &mut self.body).await {
+        let made_by = match self.pager.fetch(place, &mut self.body).await {
             // Asked for a page beyond the end of a list that does not tell where that is.
             Err(error) if self.unpaged.is_some() && is_beyond_end(error.kind()) => {
                 self.offset = None;
@@ -79,12 +73,12 @@ impl OffsetWalk {
             }
             result => result?,
         };
-        let fetched = self.walk.decode::<A>(&self.body, &mut self.repaired, &made_by)?;
+        let fetched = self.pager.decode::<A>(&self.body, &mut self.repaired, &made_by)?;
         let rows = fetched.received as u64;
-        let mut next = next_offset(fetched.pagination.as_ref(), offset, rows, self.walk.limit())
-            .map_err(|detail| self.walk.error(detail))?;
+        let mut next = next_offset(fetched.pagination.as_ref(), offset, rows, self.pager.limit())
+            .map_err(|detail| self.pager.error(detail))?;
         if fetched.pagination.is_none() {
-            let is_full = rows >= u64::from(self.walk.limit());
+            let is_full = rows >= u64::from(self.pager.limit());
             match follow(&mut self.unpaged, digest(&fetched.page, &self.body), is_full) {
                 Unpaged::New => {}
                 Unpaged::Whole => {
@@ -92,13 +86,13 @@ impl OffsetWalk {
                     return Ok(None);
                 }
                 Unpaged::Endless => {
-                    return Err(self.walk.error("the server gives the same page for each offset"));
+                    return Err(self.pager.error("the server gives the same page for each offset"));
                 }
             }
         } else if self.unpaged.is_some() && rows == 0 {
             next = None;
         }
-        self.walk.taken(fetched.received, next.is_some())?;
+        self.pager.page_read(fetched.received, next.is_some())?;
         self.offset = next;
         Ok(Some(fetched.page))
     }
@@ -144,10 +138,10 @@ fn digest<A>(page: &Page<'_, A>, body: &[u8]) -> u64 {
     hasher.finish()
 }
 
-impl fmt::Debug for OffsetWalk {
+impl fmt::Debug for OffsetPager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OffsetWalk")
-            .field("walk", &self.walk)
+        f.debug_struct("OffsetPager")
+            .field("pager", &self.pager)
             .field("offset", &self.offset)
             .finish_non_exhaustive()
     }
