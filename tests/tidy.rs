@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -141,8 +142,8 @@ fn the_documented_paths_exist() {
     assert!(found > 10);
 }
 
-#[test]
-fn the_links_of_the_documents_lead_somewhere() {
+/// The pages that people read.
+fn documents() -> Vec<PathBuf> {
     let mut documents: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
         .iter()
         .map(|name| root().join(name))
@@ -150,17 +151,110 @@ fn the_links_of_the_documents_lead_somewhere() {
     for folder in ["docs", "docs/adr"] {
         documents.extend(fs::read_dir(root().join(folder)).unwrap().map(|e| e.unwrap().path()));
     }
+    documents.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    documents
+}
+
+#[test]
+fn the_links_of_the_documents_lead_somewhere() {
     let mut found = 0;
-    for document in documents.iter().filter(|path| path.is_file()) {
-        let text = fs::read_to_string(document).unwrap();
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            if link.starts_with("http") || link.starts_with('#') {
+            if link.starts_with("http") {
                 continue;
             }
             found += 1;
-            let target = document.parent().unwrap().join(link.split('#').next().unwrap());
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => document.clone(),
+                path => document.parent().unwrap().join(path),
+            };
             assert!(target.exists(), "{} links to {link}", document.display());
+            let fine = anchor.is_empty() || anchors(&target).contains(anchor);
+            assert!(fine, "{} links to {link}", document.display());
         }
     }
     assert!(found > 3);
+}
+
+/// The headings of a document, as the anchors of links spell them.
+fn anchors(document: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(document).unwrap();
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let slug = |heading: &str| {
+        let letters = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = letters.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.collect::<String>().replace(' ', "-")
+    };
+    headings.map(slug).collect()
+}
+
+/// The documents that a text names, each with the anchor after it.
+fn named_documents(text: &str) -> Vec<(String, String)> {
+    let is_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '-' | '_');
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices(".md") {
+        let path = text[..at].rsplit(|c| !is_path(c)).next().unwrap_or_default();
+        let rest = &text[at + ".md".len()..];
+        let anchor = rest.strip_prefix('#').unwrap_or_default();
+        let anchor = anchor.split(|c: char| !c.is_alphanumeric() && c != '-').next().unwrap();
+        if path.contains(|c: char| c.is_alphanumeric()) && !rest.starts_with(char::is_alphanumeric)
+        {
+            found.push((format!("{}.md", path.trim_start_matches('/')), anchor.to_owned()));
+        }
+    }
+    found
+}
+
+/// The numbers after each `word` in a text, with what stands before it.
+fn numbered<'t>(text: &'t str, word: &str) -> Vec<(&'t str, usize)> {
+    let number = |rest: &str| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
+    let found = text.match_indices(word);
+    found.filter_map(|(at, _)| Some((&text[..at], number(&text[at + word.len()..])?))).collect()
+}
+
+/// A file without its line breaks and comment marks, so that a citation may be wrapped.
+fn unwrapped(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let bare = text.lines().map(|line| line.trim().trim_start_matches(['/', '!', '#']).trim());
+    bare.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn citation_of_a_document_leads_to_it() {
+    let folders = ["src", "crates", "tests", "benches"];
+    let files: Vec<PathBuf> = folders.iter().flat_map(|at| sources(&root().join(at))).collect();
+    let decisions: Vec<String> = fs::read_dir(root().join("docs/adr"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let mut found = 0;
+    for path in files.iter().chain(&documents()) {
+        let (text, place) = (unwrapped(path), path.display());
+        let (beside, is_code) = (path.parent().unwrap(), path.extension().unwrap() == "rs");
+        for (name, anchor) in named_documents(&text) {
+            let candidates = [root().join(&name), beside.join(&name)];
+            let target = candidates.iter().find(|target| target.is_file());
+            let target = target.unwrap_or_else(|| panic!("{place} cites {name}"));
+            found += 1;
+            let fine = anchor.is_empty() || anchors(target).contains(&anchor);
+            assert!(fine, "{place} cites {name}#{anchor}");
+        }
+        for (_, number) in numbered(&text, "ADR ") {
+            let prefix = format!("{number:04}-");
+            assert!(
+                decisions.iter().any(|name| name.starts_with(&prefix)),
+                "{place}: ADR {number}"
+            );
+        }
+        for (before, number) in numbered(&text, "invariant ").into_iter().filter(|_| is_code) {
+            assert!(before.ends_with("ARCHITECTURE.md, "), "{place}: invariant {number} of what?");
+        }
+        for (before, number) in numbered(&text, "section ") {
+            let of_what = before.rsplit('(').next().unwrap_or_default();
+            assert!(of_what.contains("RFC"), "{place}: section {number} of what?");
+        }
+    }
+    assert!(found > 50, "the test found only {found} citations: it reads the wrong place");
 }

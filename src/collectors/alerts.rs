@@ -1,4 +1,4 @@
-//! Alerts: what the server tells its administrators (contract, section 2.2).
+//! Alerts: what the server tells its administrators (docs/netbackup-api.md#alerts).
 
 use async_trait::async_trait;
 use serde::Deserialize;

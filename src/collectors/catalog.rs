@@ -1,5 +1,5 @@
-//! Images in the catalogue, counted by what is known of malware and anomalies in them (contract,
-//! sections 2.4 and 8). A count is the total of a filtered page of one row.
+//! Images in the catalogue, counted by what is known of malware and anomalies in them
+//! (docs/netbackup-api.md#images). A count is the total of a filtered page of one row.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Disk pools: the volumes of each by state (contract, section 2.1).
+//! Disk pools: the volumes of each by state (docs/netbackup-api.md#disk-pools).
 
 use async_trait::async_trait;
 use serde::Deserialize;

@@ -1,4 +1,5 @@
-//! Service level objectives, which the product calls protection plans (contract, section 2.4).
+//! Service level objectives, which the product calls protection plans
+//! (docs/netbackup-api.md#protection-plans).
 
 use async_trait::async_trait;
 use serde::de::IgnoredAny;

@@ -1,4 +1,4 @@
-//! Storage units: capacity, limits and properties (contract, section 2.1).
+//! Storage units: capacity, limits and properties (docs/netbackup-api.md#storage-units).
 
 use async_trait::async_trait;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! Tape drives: how many there are, and what each is (contract, section 2.1).
+//! Tape drives: how many there are, and what each is (docs/netbackup-api.md#tape-drives).
 
 use async_trait::async_trait;
 use serde::Deserialize;

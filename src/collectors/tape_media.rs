@@ -1,4 +1,4 @@
-//! Tapes by pool, type and kind of robot, from NetBackup 10.5 on (contract, section 2.1).
+//! Tapes by pool, type and kind of robot, from NetBackup 10.5 on (docs/netbackup-api.md#tape-media).
 
 use async_trait::async_trait;
 use serde::Deserialize;

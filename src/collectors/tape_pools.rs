@@ -1,4 +1,4 @@
-//! Volume pools of tapes, from NetBackup 10.5 on (contract, section 2.1).
+//! Volume pools of tapes, from NetBackup 10.5 on (docs/netbackup-api.md#tape-volume-pools).
 
 use async_trait::async_trait;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! Hosts that control robots, from NetBackup 10.5 on (contract, section 2.1).
+//! Hosts that control robots, from NetBackup 10.5 on (docs/netbackup-api.md#tape-robots).
 
 use std::collections::BTreeSet;
 

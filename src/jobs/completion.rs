@@ -17,7 +17,7 @@ pub struct Completion<'a> {
     pub policy_type: &'a str,
     /// status; unknown where the server gave none.
     pub status: Option<i64>,
-    /// It has no children: bytes are counted on those (contract, section 5).
+    /// It has no children: bytes are counted on those (docs/netbackup-api.md#jobs-parents).
     pub leaf: bool,
     /// kilobytesTransferred, of 1024 bytes.
     pub kilobytes: i64,
@@ -29,7 +29,7 @@ pub struct Completion<'a> {
     pub policy: &'a str,
 }
 
-/// What a status says in a word (contract, section 5).
+/// What a status says in a word (docs/netbackup-api.md#jobs-status).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// Status 0.

@@ -43,7 +43,7 @@ pub use per_name::PerName;
 pub use record::RestoreError;
 pub use summary::Summary;
 
-/// States of a job (contract, section 1.5). A closed set: each is exported, zero or not.
+/// States of a job (docs/netbackup-api.md#jobs-states). A closed set: each is exported, zero or not.
 pub const STATES: [&str; 6] = ["QUEUED", "ACTIVE", "REQUEUED", "DONE", "SUSPENDED", "INCOMPLETE"];
 
 /// The state of a job that ended.
@@ -97,7 +97,7 @@ fn tries(row: &JobRow<'_>) -> u16 {
     u16::try_from(tries).unwrap_or(u16::MAX)
 }
 
-/// Bytes and files of a parent may repeat its children's (contract, section 5).
+/// Bytes and files of a parent may repeat its children's (docs/netbackup-api.md#jobs-parents).
 fn is_leaf(row: &JobRow<'_>) -> bool {
     row.child_count.unwrap_or(0) <= 0
 }

@@ -1,4 +1,4 @@
-//! When and how long to wait before trying again (design, invariant 7).
+//! When and how long to wait before trying again (ARCHITECTURE.md, invariant 7).
 
 use std::time::{Duration, SystemTime};
 

@@ -17,7 +17,7 @@ pub struct Config {
     /// Base address with the path prefix and without a trailing slash, such as
     /// `https://primary.example.com:1556/netbackup`.
     pub base_url: url::Url,
-    /// The API key, sent raw in `Authorization` (contract, section 3).
+    /// The API key, sent raw in `Authorization` (docs/netbackup-api.md#authentication).
     pub api_key: SecretString,
     /// The version to speak, where the file names one; detected otherwise.
     pub api_version: Option<ApiVersion>,

@@ -22,7 +22,7 @@ pub enum ErrorKind {
     Timeout,
     /// The collector's own deadline passed.
     Deadline,
-    /// 401: a bad key, or no permission (contract, section 3).
+    /// 401: a bad key, or no permission (docs/netbackup-api.md#authentication).
     Unauthorized,
     /// 403.
     Forbidden,
@@ -209,7 +209,7 @@ impl Error {
         self.0.hint.as_deref()
     }
 
-    /// Whether an immediate further attempt could succeed (design, invariant 7).
+    /// Whether an immediate further attempt could succeed.
     pub fn is_transient(&self) -> bool {
         self.0.transient
     }

@@ -1,4 +1,5 @@
-//! `/ping`: is it there, what time is it there, which version does it speak (contract, section 3).
+//! `/ping`: is it there, what time is it there, which version does it speak
+//! (docs/netbackup-api.md#ping).
 
 use std::time::{Duration, SystemTime};
 

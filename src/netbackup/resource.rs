@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// A list or document of the API (contract, sections 1 and 2).
+/// A list or document of the API.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Resource {
     /// Stable short name, for metrics and logs.
@@ -18,7 +18,7 @@ pub struct Resource {
 /// What to ask of a list. Every part is percent-encoded when the request is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
-    /// OData-like filter (contract, section 1.4), not yet encoded.
+    /// OData-like filter (docs/netbackup-api.md#filters), not yet encoded.
     pub filter: Option<String>,
     /// Property to sort by, `-` before it for descending.
     pub sort: Option<&'static str>,

@@ -71,14 +71,14 @@ impl Session {
         self.body(Call { post: Some(json), ..Call::get(resource, String::new()) }).await
     }
 
-    /// How many jobs `filter` selects (contract, section 1.8).
+    /// How many jobs `filter` selects (docs/netbackup-api.md#jobs-count).
     pub async fn job_count(&self, filter: &str) -> Result<i64, Error> {
         let body = self.post(&JOB_COUNT, &JobCountRequest::new(filter)).await?;
         Ok(body.read::<JobCount>()?.count())
     }
 
     /// The error of a resource that the role of the key may not see, where the server itself does
-    /// not say so (contract, section 1.2).
+    /// not say so (docs/netbackup-api.md#jobs-empty-without-permission).
     pub fn forbidden(&self, resource: &'static Resource, detail: &str) -> Error {
         let hint = format!("give the role of apiKey the permission {} (VIEW)", resource.permission);
         self.client.error(resource, ErrorKind::Forbidden, detail).with_hint(hint)

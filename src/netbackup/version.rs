@@ -1,4 +1,4 @@
-//! API versions of NetBackup (contract, sections 0 and 3).
+//! API versions of NetBackup (docs/netbackup-api.md#versions).
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,7 +21,7 @@ impl ApiVersion {
     pub const NEWEST: Self = Self::KNOWN[0];
 
     /// The oldest version that this agent speaks, NetBackup 10.3's. The jobs list has its present
-    /// form from 9.0 on, but nothing older than 10.0 was checked against the vendor's contract.
+    /// form from 9.0 on, but nothing older than 10.0 was checked against the vendor's documentation.
     pub const OLDEST: Self = Self::KNOWN[Self::KNOWN.len() - 1];
 
     /// `major.minor`.

@@ -1,4 +1,4 @@
-//! A NetBackup primary server simulator: the REST contract over real HTTP, on a world of jobs and storage
+//! A NetBackup primary server simulator: its REST API over real HTTP, on a world of jobs and storage
 //! units that lives with time and is the same for the same seed.
 //!
 //! ```

@@ -1,8 +1,8 @@
-//! The closed vocabularies of the contract: states, job types, policy types, schedules.
+//! The closed vocabularies of the API: states, job types, policy types, schedules.
 
 use crate::settings::Release;
 
-/// State of a job (contract, section 1.5).
+/// State of a job (docs/netbackup-api.md#jobs-states).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum JobState {
     /// Waits for its first resources.
@@ -83,7 +83,7 @@ pub(crate) const KINDS: &[JobKind] = &[
     kind("INSTANT_ACCESS", 4, false, true, 30),
 ];
 
-/// All 43 job types of the contract, section 1.5: what a filter may ask for.
+/// All 43 job types (docs/netbackup-api.md#jobs-states): what a filter may ask for.
 pub(crate) const JOB_TYPES: &[&str] = &[
     "BACKUP",
     "ARCHIVE",
@@ -225,5 +225,5 @@ pub(crate) const SCHEDULES: &[(&str, &str)] = &[
 /// Status codes of failed attempts, drawn with equal weight.
 pub(crate) const FAILURES: &[u16] = &[2, 13, 58, 84, 96, 156, 191, 2106];
 
-/// Queue reasons that occur (contract, section 1.5); the last one only from 10.5.
+/// Queue reasons that occur (docs/netbackup-api.md#jobs-queue-reasons); the last one only from 10.5.
 pub(crate) const QUEUE_REASONS: &[i8] = &[1, 2, 3, 4, 5, 17, 24, 30, 31];

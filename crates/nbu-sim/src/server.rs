@@ -21,7 +21,7 @@ use crate::truth::Truth;
 use crate::world::World;
 use crate::world::batch::Batch;
 
-/// What the key may do (contract, section 6).
+/// What the key may do (docs/netbackup-api.md#permissions).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a right of its own")]
 pub struct Permissions {
@@ -102,7 +102,7 @@ impl Shared {
         namespace.is_empty() || live.permissions.others && !live.denied.contains(namespace)
     }
 
-    /// What the request says in `Authorization`: the key, raw (contract, section 3).
+    /// What the request says in `Authorization`: the key, raw (docs/netbackup-api.md#authentication).
     pub(crate) fn check_key(&self, headers: &HeaderMap) -> Authorization {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
         match headers.get("authorization") {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::http::tls::TlsMaterial;
 
-/// A NetBackup release whose REST contract is simulated (contract, section 0).
+/// A NetBackup release whose REST API is simulated (docs/netbackup-api.md#versions).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(non_camel_case_types, reason = "the release numbers are the names of the field")]
 pub enum Release {
@@ -69,7 +69,7 @@ impl FromStr for Release {
 pub struct Settings {
     /// Two servers with the same settings and the same time give the same bytes.
     pub seed: u64,
-    /// The release whose contract is spoken; [`crate::Simulator::upgrade`] changes it.
+    /// The release whose API is spoken; [`crate::Simulator::upgrade`] changes it.
     pub release: Release,
     /// The one key that is accepted in `Authorization`.
     pub api_key: String,
@@ -107,7 +107,7 @@ pub struct Settings {
     pub clients: usize,
     /// Number of policies that jobs are spread over, at least one.
     pub policies: usize,
-    /// Largest `page[limit]` of `/admin/jobs`; 100 in the contract (section 1.1).
+    /// Largest `page[limit]` of `/admin/jobs`; 100 in the documentation (docs/netbackup-api.md#paging).
     pub page_limit_max: usize,
     /// A change of a row shows in lists up to this long after its lastUpdateTime; zero is off.
     pub late_visibility: Duration,
@@ -117,7 +117,8 @@ pub struct Settings {
     pub resumes_of_finished: bool,
     /// A running job's lastUpdateTime moves this often; zero is off: only changes of state move it.
     pub progress_updates: Duration,
-    /// A finished job is purged this long after its end (168 h seen on real servers, contract section 5).
+    /// A finished job is purged this long after its end (168 h seen on real servers,
+    /// docs/netbackup-api.md#jobs-retention).
     pub retention: Duration,
     /// Serve https with this material; `None` is plain http.
     pub tls: Option<TlsMaterial>,
@@ -128,7 +129,7 @@ pub struct Settings {
     /// Leave `X-NetBackup-API-Version` out of the answer to `/ping`.
     pub hide_version_header: bool,
     /// One storage unit has null for its media servers and its server type, as real servers were seen to
-    /// answer (contract, section 2.1).
+    /// answer (docs/netbackup-api.md#storage-units).
     pub null_details: bool,
 }
 

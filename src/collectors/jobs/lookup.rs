@@ -20,7 +20,7 @@ const CYCLE_TIMEOUT: Duration = Duration::from_secs(10);
 const NAME_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Pages of rows of other policies that are passed over: a filter can only tell how a policy's name
-/// begins and ends (contract, section 1.4).
+/// begins and ends (docs/netbackup-api.md#filters).
 const PAGES: u32 = 3;
 
 /// Bytes of a name that is asked for: no client or policy has a longer one.

@@ -1,6 +1,7 @@
-//! Jobs: those that ended, each counted once, and those that are live (contract, section 1;
-//! docs/adr/0010-job-ledger.md). `cycle` asks by `changes`, `backfill` and `aside`, all of which walk lists
-//! by `walks`; the ledger counts, `store` keeps it on disk.
+//! Jobs: those that ended, each counted once, and those that are live
+//! (docs/netbackup-api.md#jobs-changes; docs/adr/0010-job-ledger.md). `cycle` asks by `changes`,
+//! `backfill` and `aside`, all of which walk lists by `walks`; the ledger counts, `store` keeps it
+//! on disk.
 
 mod aside;
 mod audit;

@@ -13,9 +13,10 @@ pub(super) async fn any(session: &Session, query: &Query) -> Result<bool, Error>
 }
 
 /// Returns whether the role of the key may see jobs, where all lists that were asked for are empty.
-/// An empty list and a forbidden one both answer 200 with no data (contract, section 1.2). Any row of the
-/// list without a filter is proof; where there is none, the count of jobs takes the same permission and
-/// does fail without it. `None` where neither tells.
+/// An empty list and a forbidden one both answer 200 with no data
+/// (docs/netbackup-api.md#jobs-empty-without-permission). Any row of the list without a filter is
+/// proof; where there is none, the count of jobs takes the same permission and does fail without
+/// it. `None` where neither tells.
 ///
 /// # Errors
 ///

@@ -154,7 +154,7 @@ pub(super) fn finished(
     filter
 }
 
-/// Times are unquoted (contract, section 1.4).
+/// Times are unquoted (docs/netbackup-api.md#filters).
 pub(super) fn time(ms: i64) -> String {
     let time = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MIN);
     format!("{time:.3}")

@@ -1,4 +1,4 @@
-//! Which API version to speak (contract, section 3).
+//! Which API version to speak (docs/netbackup-api.md#version-negotiation).
 //!
 //! `/ping` names the server's version in a header; the lower of that and the newest that the agent
 //! knows is spoken. Only where the header is missing are versions tried one by one. A 406 asks again.

@@ -57,7 +57,7 @@ impl<'s> Link<'s> {
         result
     }
 
-    /// A request, repeated while that can mend it (design, invariant 7).
+    /// A request, repeated while that can mend it (ARCHITECTURE.md, invariant 7).
     pub(crate) async fn with_retries(
         &self,
         call: &Call,

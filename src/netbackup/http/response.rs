@@ -134,7 +134,7 @@ fn failure(head: &Head, body: &[u8], redactor: &Redactor) -> String {
     }
 }
 
-/// The vendor's ErrorResponse (contract, section 3), read leniently.
+/// The vendor's ErrorResponse (docs/netbackup-api.md#errors), read leniently.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct ErrorResponse {

@@ -1,4 +1,5 @@
-//! Lists that page by cursor: jobs, tape media and pools, SLP images (contract, section 1.3).
+//! Lists that page by cursor: jobs, tape media and pools, SLP images
+//! (docs/netbackup-api.md#paging-cursor).
 
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
@@ -25,7 +26,7 @@ enum Next {
 }
 
 /// A walk through a list. Links of the server are never followed; each request is built anew from
-/// the cursor (design, invariant 8).
+/// the cursor (ARCHITECTURE.md, invariant 8).
 pub struct CursorPager {
     pager: Pager,
     next: Next,

@@ -1,5 +1,5 @@
 //! What the two kinds of walk have in common: asking for a page, reading it, and the bounds that end
-//! a list that does not end (design, invariant 8).
+//! a list that does not end (ARCHITECTURE.md, invariant 8).
 
 pub(crate) mod cursor;
 pub(crate) mod offset;

@@ -1,4 +1,5 @@
-//! Lists that page by offset: storage, alerts, images and most others (contract, section 2).
+//! Lists that page by offset: storage, alerts, images and most others
+//! (docs/netbackup-api.md#paging-offset).
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

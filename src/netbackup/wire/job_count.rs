@@ -1,5 +1,5 @@
-//! `POST /admin/jobs-count-requests` (contract, section 1.8): synchronous, and the one question about
-//! jobs that fails without permission instead of answering nothing.
+//! `POST /admin/jobs-count-requests` (docs/netbackup-api.md#jobs-count): synchronous, and the one
+//! question about jobs that fails without permission instead of answering nothing.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! `/admin/jobs` (contract, section 1).
+//! `/admin/jobs` (docs/netbackup-api.md#jobs-list).
 
 use serde::Deserialize;
 

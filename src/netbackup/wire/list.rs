@@ -1,5 +1,5 @@
 //! Decodes a list. One pass that borrows from its bytes; only where that fails, each record is read by
-//! itself, so that one bad record costs a second pass and not the page (ARCHITECTURE, invariant 9).
+//! itself, so that one bad record costs a second pass and not the page (ARCHITECTURE.md, invariant 9).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};

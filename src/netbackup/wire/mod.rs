@@ -2,7 +2,7 @@
 //!
 //! A page is decoded in one pass that borrows from its bytes. Only where that fails, it is split
 //! into its records and each is read by itself, so that one bad record costs a second pass and not
-//! the page (design, invariant 9).
+//! the page (ARCHITECTURE.md, invariant 9).
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Moments as NetBackup writes them, to Unix milliseconds (contract, section 4).
+//! Moments as NetBackup writes them, to Unix milliseconds (docs/netbackup-api.md#times).
 
 use jiff::Timestamp;
 

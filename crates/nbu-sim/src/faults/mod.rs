@@ -199,7 +199,8 @@ impl Fault {
         self.does(Action::RepeatedCursor)
     }
 
-    /// The end of a cursor list is an empty `next` in place of none (contract, section 1.3).
+    /// The end of a cursor list is an empty `next` in place of none
+    /// (docs/netbackup-api.md#paging-cursor).
     #[must_use]
     pub fn empty_next(self) -> Self {
         self.does(Action::EmptyNext)

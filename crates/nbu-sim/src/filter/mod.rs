@@ -1,6 +1,6 @@
-//! The filter language of the lists, a part of OData (contract, section 1.4): `eq ne lt gt le ge`, `and`,
-//! `or`, `not`, parentheses, and the functions `contains`, `startswith`, `endswith`. Datetimes and numbers
-//! are bare, strings and enums are in single quotes.
+//! The filter language of the lists, a part of OData (docs/netbackup-api.md#filters): `eq ne lt gt
+//! le ge`, `and`, `or`, `not`, parentheses, and the functions `contains`, `startswith`, `endswith`.
+//! Datetimes and numbers are bare, strings and enums are in single quotes.
 //!
 //! What may be asked is a table of the resource: which attributes there are, of which kind, with which
 //! operators. Everything else is an error, as on a real server.

@@ -1,4 +1,4 @@
-//! Media types and versions (contract, section 3).
+//! Media types and versions (docs/netbackup-api.md#version-negotiation).
 
 use crate::settings::Release;
 

@@ -34,7 +34,7 @@ impl Reply {
         self.headers.push((name, value.to_owned()));
     }
 
-    /// An ErrorResponse (contract, section 3).
+    /// An ErrorResponse (docs/netbackup-api.md#errors).
     pub(crate) fn error(
         status: u16,
         version: &str,
@@ -53,7 +53,7 @@ impl Reply {
         Self::error(400, version, 9400, "The request is invalid.", &[detail])
     }
 
-    /// The code and message of a real server (contract, section 1.4).
+    /// The code and message of a real server (docs/netbackup-api.md#filters).
     pub(crate) fn bad_filter(version: &str, detail: &str) -> Self {
         Self::error(400, version, 9401, "The OData filter criteria is invalid", &[detail])
     }

@@ -1,4 +1,4 @@
-//! `GET /manage/alerts`: what the server tells its administrators (contract, section 2.2).
+//! `GET /manage/alerts`: what the server tells its administrators (docs/netbackup-api.md#alerts).
 
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ const KINDS: [(&str, &str); 6] = [
     ("ERROR", "GENERAL"),
 ];
 
-/// Names of policies as they are displayed, which are not the jobs' own (contract, section 2.2).
+/// Names of policies as they are displayed, which are not the jobs' own.
 const SUB_CATEGORIES: [&str; 4] = ["STANDARD", "MS-WINDOWS", "VMWARE", "ORACLE"];
 
 impl Alert {

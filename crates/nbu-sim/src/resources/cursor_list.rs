@@ -1,5 +1,5 @@
-//! Lists of the storage API that page by cursor (contract, section 2.1): `meta` and `links` nest under
-//! `pagination`. The rows do not change under a walk, so a cursor holds a place.
+//! Lists of the storage API that page by cursor (docs/netbackup-api.md#paging-cursor): `meta` and
+//! `links` nest under `pagination`. The rows do not change under a walk, so a cursor holds a place.
 
 use serde_json::{Map, Value, json};
 

@@ -1,5 +1,5 @@
-//! `GET /storage/disk-pools`: the pools behind the storage units on disk, and their volumes (contract,
-//! section 2.1).
+//! `GET /storage/disk-pools`: the pools behind the storage units on disk, and their volumes
+//! (docs/netbackup-api.md#disk-pools).
 
 use std::sync::Arc;
 

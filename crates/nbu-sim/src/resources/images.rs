@@ -1,6 +1,7 @@
-//! `GET /catalog/images`: the images, filtered (contract, section 2.4). Without a bound of backupTime the
-//! list is of the last 24 hours. What an image tells of malware and anomalies differs by release (contract,
-//! section 8): 10.3 has malwareScanResult only, 10.5 adds anomalyStatus, 11.0 adds malwareStatus.
+//! `GET /catalog/images`: the images, filtered (docs/netbackup-api.md#images). Without a bound of
+//! backupTime the list is of the last 24 hours. What an image tells of malware and anomalies
+//! differs by release: 10.3 has malwareScanResult only, 10.5 adds anomalyStatus, 11.0 adds
+//! malwareStatus.
 
 use fastrand::Rng;
 use serde_json::{Map, Value, json};

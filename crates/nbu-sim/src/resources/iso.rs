@@ -1,4 +1,4 @@
-//! ISO 8601 in UTC with milliseconds, as the API writes times (contract, section 4).
+//! ISO 8601 in UTC with milliseconds, as the API writes times (docs/netbackup-api.md#times).
 
 use jiff::{Timestamp, tz::Offset};
 

@@ -1,5 +1,5 @@
-//! `POST /admin/jobs-count-requests`: how many jobs match a filter, answered at once (contract, section
-//! 1.8).
+//! `POST /admin/jobs-count-requests`: how many jobs match a filter, answered at once
+//! (docs/netbackup-api.md#jobs-count).
 
 use serde_json::{Value, json};
 

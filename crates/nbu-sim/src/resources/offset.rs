@@ -1,4 +1,5 @@
-//! Offset pages: `page[offset]` and `page[limit]`, and the envelope around them (contract, section 2).
+//! Offset pages: `page[offset]` and `page[limit]`, and the envelope around them
+//! (docs/netbackup-api.md#paging-offset).
 
 use std::ops::{Range, RangeInclusive};
 

@@ -1,5 +1,5 @@
-//! `GET /ping`: the server's time as text, and its API version in a header; no authentication (contract,
-//! section 3).
+//! `GET /ping`: the server's time as text, and its API version in a header; no authentication
+//! (docs/netbackup-api.md#ping).
 
 use crate::http::negotiate;
 use crate::http::reply::Reply;

@@ -1,6 +1,6 @@
-//! `GET /malware/latest-scan-results`: the latest completed scan of each image that was scanned (contract,
-//! sections 2.3 and 8). 10.3 spells the files with malware noOfFilesImpacted, the others
-//! numberOfFilesImpacted.
+//! `GET /malware/latest-scan-results`: the latest completed scan of each image that was scanned
+//! (docs/netbackup-api.md#malware-scans). 10.3 spells the files with malware noOfFilesImpacted, the
+//! others numberOfFilesImpacted.
 
 use fastrand::Rng;
 use serde_json::{Value, json};

@@ -1,5 +1,6 @@
-//! `GET /servicecatalog/slos`: protection plans (contract, section 2.4). Its answers say nothing of paging.
-//! The copies of release 11.2 lack this operation; it is answered there in the shape of 11.0.
+//! `GET /servicecatalog/slos`: protection plans (docs/netbackup-api.md#protection-plans). Its
+//! answers say nothing of paging. The copies of release 11.2 lack this operation; it is answered
+//! there in the shape of 11.0.
 
 use std::sync::Arc;
 

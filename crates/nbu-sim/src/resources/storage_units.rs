@@ -1,5 +1,6 @@
-//! `GET /storage/storage-units`: the storage units with their capacities (contract, section 2.1). The
-//! copies of release 11.2 lack this operation; it is answered there in the shape of 11.0.
+//! `GET /storage/storage-units`: the storage units with their capacities
+//! (docs/netbackup-api.md#storage-units). The copies of release 11.2 lack this operation; it is
+//! answered there in the shape of 11.0.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,6 @@
-//! `GET /storage/drives` and `GET /storage/robots-device-hosts` (from 10.5): tape drives, and the hosts of
-//! robots (contract, section 2.1). A drive that several hosts share says `<multiple>`.
+//! `GET /storage/drives` and `GET /storage/robots-device-hosts` (from 10.5): tape drives, and the
+//! hosts of robots (docs/netbackup-api.md#tape-drives). A drive that several hosts share says
+//! `<multiple>`.
 
 use std::sync::Arc;
 

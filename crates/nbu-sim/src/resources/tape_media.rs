@@ -1,5 +1,5 @@
-//! `GET /storage/tape-media` and `GET /storage/tape-volume-pools`: tapes and their pools, from 10.5 on, in
-//! cursor pages (contract, section 2.1).
+//! `GET /storage/tape-media` and `GET /storage/tape-volume-pools`: tapes and their pools, from 10.5
+//! on, in cursor pages (docs/netbackup-api.md#tape-media).
 
 use std::sync::Arc;
 

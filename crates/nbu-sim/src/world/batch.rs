@@ -7,7 +7,7 @@ use super::job::{Job, ROOT, Step};
 use super::millis;
 use crate::model::JobState;
 
-/// What differs from the contract in a job.
+/// What differs from the API in a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Oddity {
     /// Milliseconds by which the endTime is later than the end.

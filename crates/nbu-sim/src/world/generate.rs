@@ -1,5 +1,6 @@
-//! Draws families of jobs: a job alone, or a parent with children and sometimes grandchildren. Parents sum
-//! up their children's kilobytes and files and end after them (contract, section 5).
+//! Draws families of jobs: a job alone, or a parent with children and sometimes grandchildren.
+//! Parents sum up their children's kilobytes and files and end after them
+//! (docs/netbackup-api.md#jobs-parents).
 
 use fastrand::Rng;
 

@@ -64,7 +64,7 @@ pub(crate) struct World {
     pub(crate) retention: i64,
     settling: BinaryHeap<Reverse<(i64, u32)>>,
     births: Births,
-    /// What differs from the contract, by index of the job.
+    /// What differs from the API, by index of the job.
     oddities: HashMap<u32, Oddity>,
 }
 
@@ -191,12 +191,12 @@ impl World {
         }
     }
 
-    /// startTime as stamped: whole seconds (contract, section 1.10).
+    /// startTime as stamped: whole seconds (docs/netbackup-api.md#times).
     pub(crate) fn start_stamp(&self, job: &Job) -> i64 {
         whole_seconds(self.stamp(job.created))
     }
 
-    /// endTime as stamped, in whole seconds; 0 while the job is not DONE (contract, section 1.7).
+    /// endTime as stamped, in whole seconds; 0 while the job is not DONE (docs/netbackup-api.md#times).
     pub(crate) fn end_stamp(&self, index: usize, look: &Look) -> i64 {
         let ahead = self.oddity(index).map_or(0, |oddity| oddity.end_ahead_ms);
         look.ended.map_or(0, |at| whole_seconds(self.stamp(at) + ahead))
@@ -248,7 +248,7 @@ impl World {
         FIRST_JOB_ID + i64::from(index)
     }
 
-    /// parentJobId: 0 for a root (the vendor's example; contract, section 5).
+    /// parentJobId: 0 for a root (docs/netbackup-api.md#jobs-parents).
     pub(crate) fn parent_id(job: &Job) -> i64 {
         if job.parent == job::ROOT { 0 } else { Self::job_id(job.parent) }
     }

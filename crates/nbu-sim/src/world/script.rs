@@ -127,8 +127,8 @@ fn detours(rng: &mut Rng, script: &mut Script, pace: Pace) {
     }
 }
 
-/// The end of the last attempt. A failure may sit in INCOMPLETE first and end with the same code when the
-/// hold is over (contract, section 5: endBackupJobWait).
+/// The end of the last attempt. A failure may sit in INCOMPLETE first and end with the same code
+/// when the hold is over (docs/netbackup-api.md#jobs-states).
 fn finish(rng: &mut Rng, script: &mut Script, pace: Pace, status: u16) {
     if !matches!(status, 0 | 1 | 150) && rng.u32(0..5) == 0 {
         script.push(JobState::Incomplete, status);

@@ -9,7 +9,7 @@ use crate::settings::Settings;
 
 const TIB: i64 = 1 << 40;
 
-/// How a unit's capacities look (contract, section 2.1).
+/// How a unit's capacities look (docs/netbackup-api.md#storage-units).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Space {
     /// A total of bytes, some of them used.

@@ -1,4 +1,4 @@
-//! Field readers that never fail on a value of the wrong kind (design, invariant 9).
+//! Field readers that never fail on a value of the wrong kind (docs/netbackup-api.md#types).
 //!
 //! Each is for `#[serde(default, deserialize_with = "lenient::...")]`, reads in the one pass of the
 //! page, and yields `None` for null and for what it cannot make sense of.

@@ -1,6 +1,6 @@
-//! The attributes of a job in one table: the name, what it is in the answer's body, which filter operators
-//! it allows, whether a list can be sorted by it (contract, sections 1.4 and 1.5). Body, filter and sort
-//! all walk it.
+//! The attributes of a job in one table: the name, what it is in the answer's body, which filter
+//! operators it allows, whether a list can be sorted by it (docs/netbackup-api.md#filters). Body,
+//! filter and sort all walk it.
 
 use super::row::Row;
 use crate::filter::{Kind, Ops, Spec, Value};
@@ -105,7 +105,8 @@ fn kind(field: &Field, release: Release, count: bool) -> Kind {
         ("jobType", _) => Kind::Enum(JOB_TYPES.to_vec()),
         ("policyType", _) => {
             let types = POLICY_TYPES.iter().filter(|(_, since)| *since <= release);
-            // KVM is an answer's policyType, but a filter value in counts only (contract, section 8).
+            // KVM is an answer's policyType, but a filter value in counts only
+            // (docs/netbackup-api.md#filters).
             let kvm = (count && release >= Release::R11_0).then_some("KVM");
             Kind::Enum(types.map(|(name, _)| *name).chain(kvm).collect())
         }
@@ -124,7 +125,8 @@ pub(crate) fn sort_key(name: &str, release: Release) -> Option<&'static Field> {
     keys.find(|field| field.in_release(release))
 }
 
-/// What `jobs-count-requests` can filter on: a shorter list, without lastUpdateTime (contract, 1.8).
+/// What `jobs-count-requests` can filter on: a shorter list, without lastUpdateTime
+/// (docs/netbackup-api.md#jobs-count).
 const COUNTED: &[&str] = &[
     "jobId",
     "parentJobId",
@@ -243,7 +245,7 @@ pub(crate) static FIELDS: &[Field] = &[
     f("jobPath", Text, Ops::TEXT, ALL, |r| Value::Text(r.world.job_path(r.index).into())),
 ];
 
-/// applicationType: a word in the body, a code in filters (contract, section 1.4, traps).
+/// applicationType: a word in the body, a code in filters (docs/netbackup-api.md#filters).
 fn application(row: &Row<'_>) -> (i64, &'static str) {
     match row.policy_type() {
         "VMWARE" => (1, "VMWARE"),

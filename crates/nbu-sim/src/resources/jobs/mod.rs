@@ -1,4 +1,4 @@
-//! `GET /admin/jobs`: the list of jobs, with cursor pages (contract, section 1).
+//! `GET /admin/jobs`: the list of jobs, with cursor pages (docs/netbackup-api.md#jobs-list).
 
 mod body;
 pub(crate) mod cursor;
@@ -22,7 +22,8 @@ const DEFAULT_SORT: &str = "-startTime";
 
 pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
     if !server.permissions().jobs {
-        // A missing permission is an empty list, not an error (contract, section 1.2).
+        // A missing permission is an empty list, not an error
+        // (docs/netbackup-api.md#jobs-empty-without-permission).
         let body =
             br#"{"data":[],"meta":{"pagination":{"limit":10,"rangeTruncated":false}},"links":{}}"#;
         return Reply::json(200, request.served(), body.to_vec());

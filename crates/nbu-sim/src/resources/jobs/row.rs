@@ -58,7 +58,7 @@ impl<'w> Row<'w> {
         })
     }
 
-    /// elapsedTime in milliseconds, whole seconds: computed when it is read (contract, section 1.7).
+    /// elapsedTime in milliseconds, whole seconds: computed when it is read.
     pub(crate) fn elapsed(&self) -> i64 {
         let to = self.look.ended.unwrap_or(self.world.now);
         let span = (to - self.job.created).max(0);
