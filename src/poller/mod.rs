@@ -4,10 +4,10 @@
 //! and publishes whenever a worker ends; a worker owns its collector and its deadline, so a slow or
 //! hanging one delays nobody.
 
-mod hub;
-mod lane;
+mod publish;
 mod schedule;
-mod site_metrics;
+mod site;
+mod slot;
 mod spans;
 mod up;
 mod update;
@@ -25,7 +25,7 @@ use crate::netbackup::{Client, Connection};
 use crate::snapshot::Publisher;
 use crate::telemetry::traces::Tracer;
 
-pub use site_metrics::definitions;
+pub use publish::definitions;
 pub use spans::RequestSpans;
 
 /// How long a poller may take to end.
@@ -112,7 +112,7 @@ impl Poller {
     pub fn spawn(setup: Setup, publisher: Publisher) -> Self {
         let stop = CancellationToken::new();
         let (updates, received) = mpsc::unbounded_channel();
-        let task = tokio::spawn(hub::run(setup, publisher, received, stop.clone()));
+        let task = tokio::spawn(site::run(setup, publisher, received, stop.clone()));
         Self { stop, updates, task }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::hub::{Hub, LEAST_KEY_BACKOFF};
-use super::lane::Lane;
+use super::site::{Hub, LEAST_KEY_BACKOFF};
+use super::slot::Lane;
 use super::{Rules, Update};
 use crate::netbackup::Connection;
 

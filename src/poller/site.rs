@@ -8,11 +8,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::lane::{Fate, Lane};
 use super::schedule::Schedule;
+use super::slot::{Fate, Lane};
 use super::up::Up;
 use super::worker::{self, Context, Failure, Outcome};
-use super::{Rules, Setup, Update, site_metrics};
+use super::{Rules, Setup, Update, publish};
 use crate::collectors::Row;
 use crate::metric::Samples;
 use crate::netbackup::Client;
@@ -249,7 +249,7 @@ impl Hub {
 
     pub(super) fn publish(&self) {
         let mut samples = Samples::new();
-        site_metrics::record(self, &mut samples);
+        publish::record(self, &mut samples);
         let mut parts = vec![Part {
             collector: "site",
             families: Arc::new(samples.finish().0),

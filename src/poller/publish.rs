@@ -1,7 +1,7 @@
 //! What the agent knows about a site and about its own work there. These persist through failures
 //! of the site, and vanish with it.
 
-use super::hub::Hub;
+use super::site::Hub;
 use crate::metric::{Definition, Distribution, Metric, Samples};
 use crate::netbackup::stats::DURATION_BOUNDS;
 use crate::telemetry::agent::unix_seconds;
