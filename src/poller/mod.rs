@@ -1,6 +1,6 @@
 //! One server: schedule, collect, publish.
 //!
-//! A site is one hub task and one worker task per collector. The hub owns what the site looks like
+//! A site is one poller task and one worker task per collector. The poller owns what the site looks like
 //! and publishes whenever a worker ends; a worker owns its collector and its deadline, so a slow or
 //! hanging one delays nobody.
 

@@ -1,7 +1,7 @@
 //! What the agent knows about a site and about its own work there. These persist through failures
 //! of the site, and vanish with it.
 
-use super::site::Hub;
+use super::site::SitePoller;
 use crate::metric::{Definition, Distribution, Metric, Samples};
 use crate::netbackup::stats::DURATION_BOUNDS;
 use crate::telemetry::agent::unix_seconds;
@@ -140,19 +140,19 @@ pub fn definitions() -> Vec<&'static Definition> {
     ]
 }
 
-pub(super) fn record(hub: &Hub, samples: &mut Samples) {
-    if let Some(up) = hub.up.value() {
+pub(super) fn record(poller: &SitePoller, samples: &mut Samples) {
+    if let Some(up) = poller.up.value() {
         samples.record(&UP, [], flag(up));
     }
-    if let Some(version) = hub.client.version().filter(|_| !hub.is_stale()) {
+    if let Some(version) = poller.client.version().filter(|_| !poller.is_stale()) {
         samples.record(&API_VERSION, [&version.to_string()], 1.0);
     }
-    record_lanes(hub, samples);
-    record_requests(hub, samples);
+    record_lanes(poller, samples);
+    record_requests(poller, samples);
 }
 
-fn record_lanes(hub: &Hub, samples: &mut Samples) {
-    for lane in &hub.lanes {
+fn record_lanes(poller: &SitePoller, samples: &mut Samples) {
+    for lane in &poller.lanes {
         let name = [lane.row.name];
         let tally = &lane.tally;
         if let Some(supported) = lane.status.supported {
@@ -183,7 +183,7 @@ fn record_lanes(hub: &Hub, samples: &mut Samples) {
             samples.record(&COLLECTOR_ERRORS, [lane.row.name, kind], *count as f64);
         }
         samples.record(&COLLECTOR_SAMPLES, name, lane.samples() as f64);
-        let unreadable = hub.client.unreadable(lane.row.resource);
+        let unreadable = poller.client.unreadable(lane.row.resource);
         samples.record(&COLLECTOR_UNREADABLE, name, unreadable as f64);
         samples.record(&COLLECTOR_DUPLICATES, name, tally.duplicates as f64);
         if let Some(permitted) = tally.permitted {
@@ -192,9 +192,9 @@ fn record_lanes(hub: &Hub, samples: &mut Samples) {
     }
 }
 
-fn record_requests(hub: &Hub, samples: &mut Samples) {
-    let stats = hub.client.stats();
-    if let Some(ms) = stats.last_response_ms.filter(|_| !hub.is_stale()) {
+fn record_requests(poller: &SitePoller, samples: &mut Samples) {
+    let stats = poller.client.stats();
+    if let Some(ms) = stats.last_response_ms.filter(|_| !poller.is_stale()) {
         samples.record(&RESPONSE_TIME, [], ms);
     }
     for ((resource, outcome), count) in &stats.requests {
@@ -205,7 +205,7 @@ fn record_requests(hub: &Hub, samples: &mut Samples) {
         samples.distribution(&API_DURATION, [resource], value);
     }
     samples.record(&API_RETRIES, [], stats.retries as f64);
-    samples.record(&KEY_REFUSED, [], flag(hub.client.key_refused_until().is_some()));
+    samples.record(&KEY_REFUSED, [], flag(poller.client.key_refused_until().is_some()));
 }
 
 fn flag(value: bool) -> f64 {

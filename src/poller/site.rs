@@ -1,4 +1,4 @@
-//! The hub of one site: it starts cycles, takes what the workers bring, and publishes.
+//! The poller of one site: starts cycles, takes the results of the workers, and publishes snapshots.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -25,7 +25,7 @@ pub(super) const LEAST_KEY_BACKOFF: Duration = Duration::from_secs(60);
 /// ... and for this long at most.
 const MOST_KEY_BACKOFF: Duration = Duration::from_secs(3600);
 
-pub(super) struct Hub {
+pub(super) struct SitePoller {
     pub(super) client: Client,
     pub(super) rules: Rules,
     pub(super) table: &'static [Row],
@@ -48,7 +48,7 @@ pub(super) struct Hub {
     server: Arc<str>,
 }
 
-/// Polls until told to stop. Workers end with the hub.
+/// Polls until told to stop. Workers end with the poller.
 pub(super) async fn run(
     setup: Setup,
     publisher: Publisher,
@@ -56,30 +56,30 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let (sender, mut outcomes) = mpsc::channel(16);
-    let mut hub = Hub::new(setup, publisher, sender);
-    hub.publish();
+    let mut poller = SitePoller::new(setup, publisher, sender);
+    poller.publish();
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some((update, done)) = updates.recv() => {
-                hub.apply(update).await;
+                poller.apply(update).await;
                 // Whoever asked may not wait for it.
                 let _ = done.send(());
             }
-            Some(outcome) = outcomes.recv() => hub.take(outcome),
-            () = sleep_until(hub.schedule.next()) => hub.begin_cycle(),
-            () = sleep_until(hub.next_expiry()) => hub.expire(),
+            Some(outcome) = outcomes.recv() => poller.take(outcome),
+            () = sleep_until(poller.schedule.next()) => poller.begin_cycle(),
+            () = sleep_until(poller.next_expiry()) => poller.expire(),
         }
     }
     // Requests in flight are dropped here, not when their timeouts end.
-    hub.workers.shutdown().await;
+    poller.workers.shutdown().await;
 }
 
-impl Hub {
+impl SitePoller {
     fn new(setup: Setup, publisher: Publisher, outcomes: mpsc::Sender<Outcome>) -> Self {
         let Setup { client, rules, table, tracer, first_delay } = setup;
-        let mut hub = Self {
+        let mut poller = Self {
             site: Arc::from(client.site()),
             server: Arc::from(client.base()),
             lanes: Vec::new(),
@@ -98,12 +98,12 @@ impl Hub {
             outcomes,
             publisher,
         };
-        let enabled = table.iter().filter(|row| (row.enabled)(&hub.rules.collectors));
+        let enabled = table.iter().filter(|row| (row.enabled)(&poller.rules.collectors));
         for row in enabled.collect::<Vec<_>>() {
-            let lane = hub.open(row);
-            hub.lanes.push(lane);
+            let lane = poller.open(row);
+            poller.lanes.push(lane);
         }
-        hub
+        poller
     }
 
     /// Makes a collector and its worker.

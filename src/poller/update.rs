@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::site::{Hub, LEAST_KEY_BACKOFF};
+use super::site::{SitePoller, LEAST_KEY_BACKOFF};
 use super::slot::Lane;
 use super::{Rules, Update};
 use crate::netbackup::Connection;
 
-impl Hub {
+impl SitePoller {
     /// Puts an update in force and publishes.
     pub(super) async fn apply(&mut self, update: Update) {
         let at = Instant::now() + update.delay;

@@ -1,4 +1,4 @@
-//! A collector's own task: it runs when the hub says so, inside its own deadline.
+//! A collector's own task: it runs when the site poller says so, inside its own deadline.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, SystemTime};
@@ -76,7 +76,7 @@ impl std::fmt::Display for Failure {
 /// How one run ended.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// Which lane of the hub.
+    /// Slot of the collector.
     pub(super) lane: u64,
     /// When it ended.
     pub(super) ended: SystemTime,
@@ -106,7 +106,7 @@ pub(super) struct Context {
     pub(super) outcomes: mpsc::Sender<Outcome>,
 }
 
-/// Runs the collector at each start that comes, until the hub is gone.
+/// Runs the collector at each start that comes, until the site poller is gone.
 pub(super) async fn run(
     mut context: Context,
     mut collector: Box<dyn Collector>,
