@@ -147,26 +147,26 @@ pub(super) fn record(poller: &SitePoller, samples: &mut Samples) {
     if let Some(version) = poller.client.version().filter(|_| !poller.is_stale()) {
         samples.record(&API_VERSION, [&version.to_string()], 1.0);
     }
-    record_lanes(poller, samples);
+    record_slots(poller, samples);
     record_requests(poller, samples);
 }
 
-fn record_lanes(poller: &SitePoller, samples: &mut Samples) {
-    for lane in &poller.lanes {
-        let name = [lane.row.name];
-        let tally = &lane.tally;
-        if let Some(supported) = lane.status.supported {
+fn record_slots(poller: &SitePoller, samples: &mut Samples) {
+    for slot in &poller.slots {
+        let name = [slot.row.name];
+        let tally = &slot.tally;
+        if let Some(supported) = slot.status.supported {
             samples.record(&COLLECTOR_SUPPORTED, name, flag(supported));
         }
-        if lane.is_unsupported() {
+        if slot.is_unsupported() {
             continue;
         }
-        if let Some(ok) = lane.status.ok {
+        if let Some(ok) = slot.status.ok {
             samples.record(&COLLECTOR_UP, name, flag(ok));
         }
-        if let Some(time) = lane.status.last_success {
+        if let Some(time) = slot.status.last_success {
             samples.record(&COLLECTOR_LAST_SUCCESS, name, unix_seconds(time));
-            if lane.row.core {
+            if slot.row.core {
                 samples.record(&LAST_SCRAPE, name, unix_seconds(time));
             }
         }
@@ -177,13 +177,13 @@ fn record_lanes(poller: &SitePoller, samples: &mut Samples) {
         let runs =
             [("success", tally.succeeded), ("failure", tally.failed), ("skipped", tally.skipped)];
         for (result, count) in runs {
-            samples.record(&COLLECTOR_RUNS, [lane.row.name, result], count as f64);
+            samples.record(&COLLECTOR_RUNS, [slot.row.name, result], count as f64);
         }
         for (kind, count) in &tally.errors {
-            samples.record(&COLLECTOR_ERRORS, [lane.row.name, kind], *count as f64);
+            samples.record(&COLLECTOR_ERRORS, [slot.row.name, kind], *count as f64);
         }
-        samples.record(&COLLECTOR_SAMPLES, name, lane.samples() as f64);
-        let unreadable = poller.client.unreadable(lane.row.resource);
+        samples.record(&COLLECTOR_SAMPLES, name, slot.samples() as f64);
+        let unreadable = poller.client.unreadable(slot.row.resource);
         samples.record(&COLLECTOR_UNREADABLE, name, unreadable as f64);
         samples.record(&COLLECTOR_DUPLICATES, name, tally.duplicates as f64);
         if let Some(permitted) = tally.permitted {

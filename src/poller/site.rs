@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::schedule::Schedule;
-use super::slot::{Fate, Lane};
+use super::slot::{Fate, CollectorSlot};
 use super::up::Up;
 use super::worker::{self, Context, Failure, Outcome};
 use super::{Rules, Setup, Update, publish};
@@ -30,7 +30,7 @@ pub(super) struct SitePoller {
     pub(super) rules: Rules,
     pub(super) table: &'static [Row],
     /// In the order of the table.
-    pub(super) lanes: Vec<Lane>,
+    pub(super) slots: Vec<CollectorSlot>,
     opened: u64,
     pub(super) up: Up,
     pub(super) schedule: Schedule,
@@ -82,7 +82,7 @@ impl SitePoller {
         let mut poller = Self {
             site: Arc::from(client.site()),
             server: Arc::from(client.base()),
-            lanes: Vec::new(),
+            slots: Vec::new(),
             opened: 0,
             up: Up::default(),
             schedule: Schedule::new(Instant::now() + first_delay, rules.polling.interval),
@@ -100,20 +100,20 @@ impl SitePoller {
         };
         let enabled = table.iter().filter(|row| (row.enabled)(&poller.rules.collectors));
         for row in enabled.collect::<Vec<_>>() {
-            let lane = poller.open(row);
-            poller.lanes.push(lane);
+            let slot = poller.open(row);
+            poller.slots.push(slot);
         }
         poller
     }
 
     /// Makes a collector and its worker.
-    pub(super) fn open(&mut self, row: &'static Row) -> Lane {
+    pub(super) fn open(&mut self, row: &'static Row) -> CollectorSlot {
         // Those of collectors that were switched off.
         while self.workers.try_join_next().is_some() {}
         self.opened += 1;
         let (start, starts) = mpsc::channel(1);
         let context = Context {
-            lane: self.opened,
+            slot: self.opened,
             row,
             client: self.client.clone(),
             limit: self.limit.subscribe(),
@@ -122,7 +122,7 @@ impl SitePoller {
         };
         let collector = (row.build)(&self.rules.settings());
         self.workers.spawn(worker::run(context, collector, starts));
-        Lane::new(self.opened, row, start)
+        CollectorSlot::new(self.opened, row, start)
     }
 
     fn begin_cycle(&mut self) {
@@ -130,33 +130,33 @@ impl SitePoller {
         let asked = std::mem::take(&mut self.asked);
         let mut core = 0;
         let version = self.client.version();
-        for lane in &mut self.lanes {
-            if lane.is_running() {
-                core += usize::from(lane.row.core);
-                if !asked && !lane.goes_on {
-                    lane.tally.skipped += 1;
-                    tracing::debug!(site = %self.site, collector = lane.row.name, "still running: this cycle is skipped");
+        for slot in &mut self.slots {
+            if slot.is_running() {
+                core += usize::from(slot.row.core);
+                if !asked && !slot.goes_on {
+                    slot.tally.skipped += 1;
+                    tracing::debug!(site = %self.site, collector = slot.row.name, "still running: this cycle is skipped");
                 }
-            } else if lane.is_due(&self.rules, version) && lane.start() {
-                core += usize::from(lane.row.core);
+            } else if slot.is_due(&self.rules, version) && slot.start() {
+                core += usize::from(slot.row.core);
             }
         }
         self.up.begin(core);
     }
 
     fn take(&mut self, outcome: Outcome) {
-        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.id == outcome.lane) else {
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == outcome.slot) else {
             // Its collector was switched off meanwhile.
             return;
         };
-        let fate = lane.end_run();
+        let fate = slot.end_run();
         let (Some(result), true) = (outcome.result, fate != Fate::Repeated) else {
-            lane.start();
+            slot.start();
             return;
         };
         let version = self.client.version();
         let missing = matches!(result, Err(Failure::Missing(_))) && fate == Fate::Taken;
-        if missing && lane.miss(&self.site, version) {
+        if missing && slot.miss(&self.site, version) {
             self.judge_key();
             self.publish();
             return;
@@ -164,22 +164,22 @@ impl SitePoller {
         let (problems, unfinished) = match result {
             Ok(collected) => {
                 let unfinished = collected.unfinished;
-                (lane.accept(collected, version), unfinished)
+                (slot.accept(collected, version), unfinished)
             }
             Err(Failure::Missing(Some(error))) => (vec![Failure::Api(error)], false),
             Err(failure) => (vec![failure], false),
         };
         if problems.is_empty() && unfinished {
             // To all others it is the same run still.
-            lane.goes_on = lane.start();
+            slot.goes_on = slot.start();
             self.publish();
             return;
         }
         if fate == Fate::Excused && !problems.is_empty() {
-            lane.start();
+            slot.start();
         } else {
-            lane.note(&self.site, &problems, outcome.ended, outcome.took);
-            if lane.row.core {
+            slot.note(&self.site, &problems, outcome.ended, outcome.took);
+            if slot.row.core {
                 self.up.end(problems.is_empty());
             }
             self.judge_key();
@@ -189,10 +189,10 @@ impl SitePoller {
 
     /// When every collector sees 401, it is the key that is refused, not a permission.
     fn judge_key(&mut self) {
-        if self.lanes.iter().any(|lane| lane.status.ok == Some(true)) {
+        if self.slots.iter().any(|slot| slot.status.ok == Some(true)) {
             self.key_backoff = LEAST_KEY_BACKOFF;
-        } else if self.lanes.iter().any(|lane| lane.refused)
-            && self.lanes.iter().all(|lane| lane.refused || lane.is_unsupported())
+        } else if self.slots.iter().any(|slot| slot.refused)
+            && self.slots.iter().all(|slot| slot.refused || slot.is_unsupported())
         {
             self.client.refuse_key(self.key_backoff);
             tracing::warn!(
@@ -200,10 +200,10 @@ impl SitePoller {
                 "the server refuses the API key for every resource: it is not sent again before this time has passed; replace apiKey, or have it renewed"
             );
             self.key_backoff = (self.key_backoff * 2).min(MOST_KEY_BACKOFF);
-            for lane in &mut self.lanes {
-                lane.refused = false;
+            for slot in &mut self.slots {
+                slot.refused = false;
                 // It is the key: of permissions nothing is known.
-                lane.tally.permitted = None;
+                slot.tally.permitted = None;
             }
         }
     }
@@ -225,7 +225,7 @@ impl SitePoller {
         // Far away where nothing is shown: Instant has no "never".
         let now = Instant::now();
         let never = now + Duration::from_secs(86_400);
-        let next = self.lanes.iter().filter_map(|lane| lane.next_expiry(&self.rules)).min();
+        let next = self.slots.iter().filter_map(|slot| slot.next_expiry(&self.rules)).min();
         let server = self.server_expiry().filter(|expiry| *expiry > now);
         next.into_iter().chain(server).min().unwrap_or(never)
     }
@@ -238,10 +238,10 @@ impl SitePoller {
     /// Whether anything was stale.
     pub(super) fn drop_stale(&mut self) -> bool {
         let mut any = false;
-        for lane in &mut self.lanes {
-            if lane.expire(&self.rules) {
+        for slot in &mut self.slots {
+            if slot.expire(&self.rules) {
                 any = true;
-                tracing::warn!(site = %self.site, collector = lane.row.name, "its last samples are stale and no longer exported");
+                tracing::warn!(site = %self.site, collector = slot.row.name, "its last samples are stale and no longer exported");
             }
         }
         any
@@ -255,9 +255,9 @@ impl SitePoller {
             families: Arc::new(samples.finish().0),
             origin: self.origin,
         }];
-        for lane in &self.lanes {
-            parts.extend(lane.shown().map(|shown| Part {
-                collector: lane.row.name,
+        for slot in &self.slots {
+            parts.extend(slot.shown().map(|shown| Part {
+                collector: slot.row.name,
                 families: Arc::clone(&shown.families),
                 origin: shown.origin.unwrap_or(self.origin),
             }));
@@ -268,7 +268,7 @@ impl SitePoller {
             parts,
             up: self.up.value(),
             api_version: self.client.version().map(|version| version.to_string()),
-            collectors: self.lanes.iter().map(|lane| lane.status.clone()).collect(),
+            collectors: self.slots.iter().map(|slot| slot.status.clone()).collect(),
         });
     }
 }

@@ -1,4 +1,4 @@
-//! One collector as the hub sees it: its run, its samples, its numbers.
+//! One collector of a site: its run, its samples, its counts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ struct Run {
 }
 
 /// One collector.
-pub(super) struct Lane {
+pub(super) struct CollectorSlot {
     /// Tells it from one of the same name that was switched off.
     pub(super) id: u64,
     pub(super) row: &'static Row,
@@ -75,7 +75,7 @@ pub(super) struct Tally {
     pub(super) permitted: Option<bool>,
 }
 
-impl Lane {
+impl CollectorSlot {
     /// One that did not run yet, and whose worker listens to `start`.
     pub(super) fn new(id: u64, row: &'static Row, start: mpsc::Sender<Start>) -> Self {
         Self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::site::{SitePoller, LEAST_KEY_BACKOFF};
-use super::slot::Lane;
+use super::slot::CollectorSlot;
 use super::{Rules, Update};
 use crate::netbackup::Connection;
 
@@ -21,7 +21,7 @@ impl SitePoller {
         if before.polling != self.rules.polling {
             self.reschedule(&before, at);
         }
-        self.arrange_lanes(&before, at);
+        self.arrange_slots(&before, at);
         self.ask_for_the_missing(at);
         self.drop_stale();
         self.publish();
@@ -34,10 +34,10 @@ impl SitePoller {
         if self.client.key_refused_until().is_none() {
             self.key_backoff = LEAST_KEY_BACKOFF;
         }
-        for lane in &mut self.lanes {
-            lane.excuse();
-            lane.ask_again();
-            lane.refused = false;
+        for slot in &mut self.slots {
+            slot.excuse();
+            slot.ask_again();
+            slot.refused = false;
         }
         self.ask(at);
     }
@@ -46,41 +46,41 @@ impl SitePoller {
         let (old, new) = (&before.polling, &self.rules.polling);
         if old.deadline() != new.deadline() {
             self.limit.send_replace(new.deadline());
-            self.lanes.iter_mut().for_each(Lane::excuse);
+            self.slots.iter_mut().for_each(CollectorSlot::excuse);
         }
-        self.lanes.iter_mut().for_each(Lane::spare);
+        self.slots.iter_mut().for_each(CollectorSlot::spare);
         if old.interval != new.interval {
             self.schedule.replan(new.interval, at);
         }
     }
 
-    /// The lanes of the collectors that are enabled now: those that were stay, new ones start at once,
+    /// The slots of the collectors that are enabled now: those that were stay, new ones start at once,
     /// the others vanish with all that they showed.
-    fn arrange_lanes(&mut self, before: &Rules, at: Instant) {
-        let mut before_lanes = std::mem::take(&mut self.lanes);
+    fn arrange_slots(&mut self, before: &Rules, at: Instant) {
+        let mut previous = std::mem::take(&mut self.slots);
         let (table, enabled) = (self.table, Arc::clone(&self.rules.collectors));
         for row in table.iter().filter(|row| (row.enabled)(&enabled)) {
-            let place = before_lanes.iter().position(|lane| lane.row.name == row.name);
-            let lane = if let Some(place) = place {
-                let mut lane = before_lanes.swap_remove(place);
+            let place = previous.iter().position(|slot| slot.row.name == row.name);
+            let slot = if let Some(place) = place {
+                let mut slot = previous.swap_remove(place);
                 if !(row.same)(&before.settings(), &self.rules.settings()) {
-                    lane.reconfigure(&self.rules);
+                    slot.reconfigure(&self.rules);
                     self.ask(at);
                 }
-                lane
+                slot
             } else {
                 self.ask(at);
                 self.open(row)
             };
-            self.lanes.push(lane);
+            self.slots.push(slot);
         }
-        before_lanes.into_iter().for_each(Lane::close);
+        previous.into_iter().for_each(CollectorSlot::close);
     }
 
     /// Somebody changed something about this site: a look whether the server has by now what it lacked.
     fn ask_for_the_missing(&mut self, at: Instant) {
-        let missing = self.lanes.iter_mut().filter(|lane| lane.is_unsupported());
-        if missing.map(Lane::ask_again).count() > 0 {
+        let missing = self.slots.iter_mut().filter(|slot| slot.is_unsupported());
+        if missing.map(CollectorSlot::ask_again).count() > 0 {
             self.ask(at);
         }
     }

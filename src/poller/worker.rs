@@ -77,7 +77,7 @@ impl std::fmt::Display for Failure {
 #[derive(Debug)]
 pub(super) struct Outcome {
     /// Slot of the collector.
-    pub(super) lane: u64,
+    pub(super) slot: u64,
     /// When it ended.
     pub(super) ended: SystemTime,
     /// How long it ran.
@@ -97,7 +97,7 @@ pub(super) struct Start {
 
 /// What a worker needs beside its collector.
 pub(super) struct Context {
-    pub(super) lane: u64,
+    pub(super) slot: u64,
     pub(super) row: &'static Row,
     pub(super) client: Client,
     /// How long a run may take, by the settings in force.
@@ -116,7 +116,7 @@ pub(super) async fn run(
         let started = Instant::now();
         let result = attempt(&mut context, collector.as_mut(), started, start).await;
         let outcome = Outcome {
-            lane: context.lane,
+            slot: context.slot,
             ended: SystemTime::now(),
             took: started.elapsed(),
             result,
