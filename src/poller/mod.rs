@@ -29,7 +29,7 @@ pub use publish::definitions;
 pub use spans::RequestSpans;
 
 /// How long a poller may take to end.
-const PATIENCE: Duration = Duration::from_secs(1);
+const POLLER_STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// When servers are polled and for how long samples live. The same for all sites.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +135,7 @@ impl Poller {
     /// Waits for its end; it was told to stop. What does not end soon is left behind.
     pub async fn ended(self) {
         self.cancel();
-        if tokio::time::timeout(PATIENCE, self.task).await.is_err() {
+        if tokio::time::timeout(POLLER_STOP_TIMEOUT, self.task).await.is_err() {
             tracing::warn!("a poller does not end; it is left behind");
         }
     }

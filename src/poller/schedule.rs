@@ -5,15 +5,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The starts of cycles. Sites that started together spread out: the gap after the first cycle, and
-/// after one that an update asked for, is a random share of the interval.
+/// after one that an update requested, is a random share of the interval.
 #[derive(Debug)]
 pub(super) struct Schedule {
     interval: Duration,
     /// The start of the last cycle, as it was planned.
     last: Option<Instant>,
     next: Instant,
-    /// The start that was asked for and has not come yet: no other plan puts it off.
-    asked: Option<Instant>,
+    /// The requested start, until it comes: no other plan delays it.
+    requested: Option<Instant>,
     /// The share of the interval between the two.
     share: f64,
     spread: bool,
@@ -21,7 +21,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn new(first: Instant, interval: Duration) -> Self {
-        Self { interval, last: None, next: first, asked: None, share: 1.0, spread: true }
+        Self { interval, last: None, next: first, requested: None, share: 1.0, spread: true }
     }
 
     pub(super) fn next(&self) -> Instant {
@@ -32,7 +32,7 @@ impl Schedule {
     pub(super) fn advance(&mut self) {
         self.share = if self.spread { 0.5 + fastrand::f64() / 2.0 } else { 1.0 };
         self.spread = false;
-        self.asked = None;
+        self.requested = None;
         self.last = Some(self.next);
         self.next += self.interval.mul_f64(self.share);
         let now = Instant::now();
@@ -42,7 +42,7 @@ impl Schedule {
     }
 
     /// Plans the next cycle anew, from the start of the last one; not before `earliest`.
-    pub(super) fn replan(&mut self, interval: Duration, earliest: Instant) {
+    pub(super) fn reschedule(&mut self, interval: Duration, earliest: Instant) {
         self.interval = interval;
         if let Some(last) = self.last {
             self.next = last + interval.mul_f64(self.share);
@@ -51,14 +51,14 @@ impl Schedule {
                 self.spread = true;
             }
         }
-        if let Some(asked) = self.asked {
-            self.hasten(asked);
+        if let Some(requested) = self.requested {
+            self.run_no_later_than(requested);
         }
     }
 
     /// The next cycle starts at `at`, if it does not sooner.
-    pub(super) fn hasten(&mut self, at: Instant) {
-        self.asked = Some(self.asked.map_or(at, |before| before.min(at)));
+    pub(super) fn run_no_later_than(&mut self, at: Instant) {
+        self.requested = Some(self.requested.map_or(at, |before| before.min(at)));
         if at < self.next {
             self.next = at;
             self.spread = true;
@@ -107,20 +107,20 @@ mod tests {
     async fn another_interval_counts_from_the_start_of_the_last_cycle() {
         let (mut schedule, last) = settled(100 * SECOND).await;
         let now = last + 30 * SECOND;
-        schedule.replan(600 * SECOND, now);
+        schedule.reschedule(600 * SECOND, now);
         assert_eq!(schedule.next(), last + 600 * SECOND);
-        schedule.replan(40 * SECOND, now);
+        schedule.reschedule(40 * SECOND, now);
         assert_eq!(schedule.next(), last + 40 * SECOND);
-        schedule.replan(10 * SECOND, now);
+        schedule.reschedule(10 * SECOND, now);
         assert_eq!(schedule.next(), last + 30 * SECOND, "it is due, and not in the past");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_cycle_that_is_asked_for_comes_no_later_than_planned() {
         let (mut schedule, last) = settled(100 * SECOND).await;
-        schedule.hasten(last + 200 * SECOND);
+        schedule.run_no_later_than(last + 200 * SECOND);
         assert_eq!(schedule.next(), last + 100 * SECOND);
-        schedule.hasten(last + SECOND);
+        schedule.run_no_later_than(last + SECOND);
         assert_eq!(schedule.next(), last + SECOND);
     }
 
@@ -128,8 +128,8 @@ mod tests {
     async fn what_was_asked_for_is_not_put_off_by_another_interval() {
         let (mut schedule, second) = settled(100 * SECOND).await;
         let soon = second + SECOND;
-        schedule.hasten(soon);
-        schedule.replan(1_000 * SECOND, second);
+        schedule.run_no_later_than(soon);
+        schedule.reschedule(1_000 * SECOND, second);
         assert_eq!(schedule.next(), soon);
         tokio::time::sleep_until(soon).await;
         schedule.advance();

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::schedule::Schedule;
-use super::slot::{Fate, CollectorSlot};
+use super::slot::{CollectorSlot, RunResultPolicy};
 use super::up::Up;
 use super::worker::{self, Context, Failure, Outcome};
 use super::{Rules, Setup, Update, publish};
@@ -35,7 +35,7 @@ pub(super) struct SitePoller {
     pub(super) up: Up,
     pub(super) schedule: Schedule,
     /// An update, and not the clock, wants the next cycle.
-    pub(super) asked: bool,
+    pub(super) requested: bool,
     pub(super) key_backoff: Duration,
     /// How long a run may take, for the workers.
     pub(super) limit: watch::Sender<Duration>,
@@ -64,7 +64,7 @@ pub(super) async fn run(
             () = stop.cancelled() => break,
             Some((update, done)) = updates.recv() => {
                 poller.apply(update).await;
-                // Whoever asked may not wait for it.
+                // The receiver may be gone: nobody has to wait for it.
                 let _ = done.send(());
             }
             Some(outcome) = outcomes.recv() => poller.take(outcome),
@@ -86,7 +86,7 @@ impl SitePoller {
             opened: 0,
             up: Up::default(),
             schedule: Schedule::new(Instant::now() + first_delay, rules.polling.interval),
-            asked: false,
+            requested: false,
             key_backoff: LEAST_KEY_BACKOFF,
             limit: watch::Sender::new(rules.polling.deadline()),
             workers: JoinSet::new(),
@@ -127,13 +127,13 @@ impl SitePoller {
 
     fn begin_cycle(&mut self) {
         self.schedule.advance();
-        let asked = std::mem::take(&mut self.asked);
+        let requested = std::mem::take(&mut self.requested);
         let mut core = 0;
         let version = self.client.version();
         for slot in &mut self.slots {
             if slot.is_running() {
                 core += usize::from(slot.row.core);
-                if !asked && !slot.goes_on {
+                if !requested && !slot.continuing {
                     slot.tally.skipped += 1;
                     tracing::debug!(site = %self.site, collector = slot.row.name, "still running: this cycle is skipped");
                 }
@@ -149,15 +149,16 @@ impl SitePoller {
             // Its collector was switched off meanwhile.
             return;
         };
-        let fate = slot.end_run();
-        let (Some(result), true) = (outcome.result, fate != Fate::Repeated) else {
+        let policy = slot.end_run();
+        let (Some(result), true) = (outcome.result, policy != RunResultPolicy::Discard) else {
             slot.start();
             return;
         };
         let version = self.client.version();
-        let missing = matches!(result, Err(Failure::Missing(_))) && fate == Fate::Taken;
-        if missing && slot.miss(&self.site, version) {
-            self.judge_key();
+        let missing =
+            matches!(result, Err(Failure::Missing(_))) && policy == RunResultPolicy::Accept;
+        if missing && slot.mark_unsupported(&self.site, version) {
+            self.back_off_rejected_key();
             self.publish();
             return;
         }
@@ -171,28 +172,28 @@ impl SitePoller {
         };
         if problems.is_empty() && unfinished {
             // To all others it is the same run still.
-            slot.goes_on = slot.start();
+            slot.continuing = slot.start();
             self.publish();
             return;
         }
-        if fate == Fate::Excused && !problems.is_empty() {
+        if policy == RunResultPolicy::IgnoreFailure && !problems.is_empty() {
             slot.start();
         } else {
             slot.note(&self.site, &problems, outcome.ended, outcome.took);
             if slot.row.core {
                 self.up.end(problems.is_empty());
             }
-            self.judge_key();
+            self.back_off_rejected_key();
         }
         self.publish();
     }
 
     /// When every collector sees 401, it is the key that is refused, not a permission.
-    fn judge_key(&mut self) {
+    fn back_off_rejected_key(&mut self) {
         if self.slots.iter().any(|slot| slot.status.ok == Some(true)) {
             self.key_backoff = LEAST_KEY_BACKOFF;
-        } else if self.slots.iter().any(|slot| slot.refused)
-            && self.slots.iter().all(|slot| slot.refused || slot.is_unsupported())
+        } else if self.slots.iter().any(|slot| slot.unauthorized)
+            && self.slots.iter().all(|slot| slot.unauthorized || slot.is_unsupported())
         {
             self.client.refuse_key(self.key_backoff);
             tracing::warn!(
@@ -201,7 +202,7 @@ impl SitePoller {
             );
             self.key_backoff = (self.key_backoff * 2).min(MOST_KEY_BACKOFF);
             for slot in &mut self.slots {
-                slot.refused = false;
+                slot.unauthorized = false;
                 // It is the key: of permissions nothing is known.
                 slot.tally.permitted = None;
             }

@@ -25,19 +25,19 @@ pub(super) struct Shown {
 
 /// What becomes of a run that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fate {
+pub(super) enum RunResultPolicy {
     /// What it brings is taken.
-    Taken,
+    Accept,
     /// An update met it. A failure says nothing of what holds now: it is not counted, and the run is
     /// repeated.
-    Excused,
+    IgnoreFailure,
     /// The settings of its collector changed: it was cancelled, and is repeated whatever it brings.
-    Repeated,
+    Discard,
 }
 
 struct Run {
     cancel: CancellationToken,
-    fate: Fate,
+    policy: RunResultPolicy,
 }
 
 /// One collector.
@@ -48,19 +48,19 @@ pub(super) struct CollectorSlot {
     start: mpsc::Sender<Start>,
     run: Option<Run>,
     /// The run goes on where one before stopped: it polls, and is not late.
-    pub(super) goes_on: bool,
+    pub(super) continuing: bool,
     /// Settings that the collector is to hear of before its next run.
-    news: Option<Rules>,
+    pending_settings: Option<Rules>,
     /// When the last run ended, if it succeeded whole: what failed is due at once.
-    rests_since: Option<Instant>,
+    last_success_at: Option<Instant>,
     shown: BTreeMap<&'static str, Shown>,
     /// Whether the samples are kept however old, until a run that is due has ended.
-    spared: bool,
+    hold_expiry: bool,
     pub(super) status: CollectorStatus,
     pub(super) tally: Tally,
-    pub(super) refused: bool,
+    pub(super) unauthorized: bool,
     /// The API version of which `status.supported` was learnt.
-    learnt_of: Option<ApiVersion>,
+    support_checked_for: Option<ApiVersion>,
 }
 
 /// Numbers of one collector, kept through its failures.
@@ -83,15 +83,15 @@ impl CollectorSlot {
             row,
             start,
             run: None,
-            goes_on: false,
-            news: None,
-            rests_since: None,
+            continuing: false,
+            pending_settings: None,
+            last_success_at: None,
             shown: BTreeMap::new(),
-            spared: false,
+            hold_expiry: false,
             status: CollectorStatus { collector: row.name, ..CollectorStatus::default() },
             tally: Tally::default(),
-            refused: false,
-            learnt_of: None,
+            unauthorized: false,
+            support_checked_for: None,
         }
     }
 
@@ -102,53 +102,53 @@ impl CollectorSlot {
     /// Whether a cycle that starts now takes it along. What the server does not have is asked for
     /// again only when it speaks another version.
     pub(super) fn is_due(&self, rules: &Rules, version: Option<ApiVersion>) -> bool {
-        if self.is_unsupported() && version.is_some() && self.learnt_of == version {
+        if self.is_unsupported() && version.is_some() && self.support_checked_for == version {
             return false;
         }
         let soon = Instant::now() + rules.polling.interval / 2;
-        self.rests_since.is_none_or(|since| since + self.pause(rules) <= soon)
+        self.last_success_at.is_none_or(|since| since + self.pause(rules) <= soon)
     }
 
     /// Starts a run; whether it did.
     pub(super) fn start(&mut self) -> bool {
         let cancel = CancellationToken::new();
-        let start = Start { cancel: cancel.clone(), news: self.news.clone() };
+        let start = Start { cancel: cancel.clone(), settings: self.pending_settings.clone() };
         let started = self.start.try_send(start).is_ok();
         if started {
-            self.news = None;
-            self.run = Some(Run { cancel, fate: Fate::Taken });
+            self.pending_settings = None;
+            self.run = Some(Run { cancel, policy: RunResultPolicy::Accept });
         }
         started
     }
 
     /// The run ended.
-    pub(super) fn end_run(&mut self) -> Fate {
-        self.goes_on = false;
-        self.run.take().map_or(Fate::Repeated, |run| run.fate)
+    pub(super) fn end_run(&mut self) -> RunResultPolicy {
+        self.continuing = false;
+        self.run.take().map_or(RunResultPolicy::Discard, |run| run.policy)
     }
 
     /// The run under way, if any, is not to be held responsible for a failure.
-    pub(super) fn excuse(&mut self) {
+    pub(super) fn ignore_failure(&mut self) {
         if let Some(run) = &mut self.run {
-            run.fate = run.fate.max(Fate::Excused);
+            run.policy = run.policy.max(RunResultPolicy::IgnoreFailure);
         }
     }
 
     /// The collector has other settings from its next run on, which is due. What it shows stays on
     /// show until then.
     pub(super) fn reconfigure(&mut self, rules: &Rules) {
-        self.news = Some(rules.clone());
-        self.ask_again();
+        self.pending_settings = Some(rules.clone());
+        self.mark_due();
         if let Some(run) = &mut self.run {
-            run.fate = Fate::Repeated;
+            run.policy = RunResultPolicy::Discard;
             run.cancel.cancel();
         }
     }
 
     /// Asked again at the next cycle, whatever its cadence, and whether or not the server had it.
-    pub(super) fn ask_again(&mut self) {
-        self.rests_since = None;
-        self.learnt_of = None;
+    pub(super) fn mark_due(&mut self) {
+        self.last_success_at = None;
+        self.support_checked_for = None;
     }
 
     /// Whether the server is known not to have what the collector reads.
@@ -158,8 +158,8 @@ impl CollectorSlot {
 
     /// The server does not have it: what was shown of it is gone, and nothing is counted. False where
     /// the server did have it in this very version, so that something else is wrong.
-    pub(super) fn miss(&mut self, site: &str, version: Option<ApiVersion>) -> bool {
-        if self.status.supported == Some(true) && self.learnt_of == version {
+    pub(super) fn mark_unsupported(&mut self, site: &str, version: Option<ApiVersion>) -> bool {
+        if self.status.supported == Some(true) && self.support_checked_for == version {
             return false;
         }
         if !self.is_unsupported() {
@@ -173,9 +173,9 @@ impl CollectorSlot {
             );
         }
         self.shown.clear();
-        self.refused = false;
-        self.rests_since = None;
-        self.learnt_of = version;
+        self.unauthorized = false;
+        self.last_success_at = None;
+        self.support_checked_for = version;
         self.status = CollectorStatus {
             collector: self.row.name,
             supported: Some(false),
@@ -193,8 +193,8 @@ impl CollectorSlot {
 
     /// The samples of a collector that works are not stale for a change of the rules alone: it was
     /// not due before.
-    pub(super) fn spare(&mut self) {
-        self.spared = self.status.ok == Some(true);
+    pub(super) fn keep_until_next_run(&mut self) {
+        self.hold_expiry = self.status.ok == Some(true);
     }
 
     fn pause(&self, rules: &Rules) -> Duration {
@@ -214,13 +214,13 @@ impl CollectorSlot {
     /// When the next of its samples are too old; `None` where none will be.
     pub(super) fn next_expiry(&self, rules: &Rules) -> Option<Instant> {
         let oldest = self.shown.values().map(|shown| shown.collected).min();
-        oldest.filter(|_| !self.spared).map(|collected| collected + self.stale_after(rules))
+        oldest.filter(|_| !self.hold_expiry).map(|collected| collected + self.stale_after(rules))
     }
 
     /// Drops what is too old; whether there was any.
     pub(super) fn expire(&mut self, rules: &Rules) -> bool {
         let (now, age, before) = (Instant::now(), self.stale_after(rules), self.shown.len());
-        if !self.spared {
+        if !self.hold_expiry {
             self.shown.retain(|_, shown| shown.collected + age > now);
         }
         self.shown.len() < before
@@ -251,7 +251,7 @@ impl CollectorSlot {
         let failed = collected.parts.iter().any(|(_, part)| matches!(part, Part::Failed(_)));
         if !failed {
             self.status.supported = Some(true);
-            self.learnt_of = version;
+            self.support_checked_for = version;
         }
         for (name, part) in collected.parts {
             let (samples, origin) = match part {
@@ -286,15 +286,15 @@ impl CollectorSlot {
     ) {
         let collector = self.row.name;
         let was = self.status.ok;
-        self.refused = problems.iter().any(|problem| {
+        self.unauthorized = problems.iter().any(|problem| {
             matches!(problem, Failure::Api(error) if error.kind() == ErrorKind::Unauthorized)
         });
         if problems.iter().any(Failure::is_permission) {
             self.tally.permitted = Some(false);
         }
         self.status.ok = Some(problems.is_empty());
-        self.rests_since = problems.is_empty().then(Instant::now);
-        self.spared = false;
+        self.last_success_at = problems.is_empty().then(Instant::now);
+        self.hold_expiry = false;
         self.tally.duration = Some(took);
         if problems.is_empty() {
             self.tally.succeeded += 1;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::site::{SitePoller, LEAST_KEY_BACKOFF};
+use super::site::{LEAST_KEY_BACKOFF, SitePoller};
 use super::slot::CollectorSlot;
 use super::{Rules, Update};
 use crate::netbackup::Connection;
@@ -22,12 +22,12 @@ impl SitePoller {
             self.reschedule(&before, at);
         }
         self.arrange_slots(&before, at);
-        self.ask_for_the_missing(at);
+        self.recheck_unsupported(at);
         self.drop_stale();
         self.publish();
     }
 
-    /// Runs under way go on over the new connection. Everything is asked for at once, also what is
+    /// Runs under way go on over the new connection. Everything is read at once, also what is
     /// cached: another key may see something else.
     async fn reconnect(&mut self, connection: Connection, at: Instant) {
         self.client.replace(connection).await;
@@ -35,22 +35,22 @@ impl SitePoller {
             self.key_backoff = LEAST_KEY_BACKOFF;
         }
         for slot in &mut self.slots {
-            slot.excuse();
-            slot.ask_again();
-            slot.refused = false;
+            slot.ignore_failure();
+            slot.mark_due();
+            slot.unauthorized = false;
         }
-        self.ask(at);
+        self.request_cycle(at);
     }
 
     fn reschedule(&mut self, before: &Rules, at: Instant) {
         let (old, new) = (&before.polling, &self.rules.polling);
         if old.deadline() != new.deadline() {
             self.limit.send_replace(new.deadline());
-            self.slots.iter_mut().for_each(CollectorSlot::excuse);
+            self.slots.iter_mut().for_each(CollectorSlot::ignore_failure);
         }
-        self.slots.iter_mut().for_each(CollectorSlot::spare);
+        self.slots.iter_mut().for_each(CollectorSlot::keep_until_next_run);
         if old.interval != new.interval {
-            self.schedule.replan(new.interval, at);
+            self.schedule.reschedule(new.interval, at);
         }
     }
 
@@ -65,11 +65,11 @@ impl SitePoller {
                 let mut slot = previous.swap_remove(place);
                 if !(row.same)(&before.settings(), &self.rules.settings()) {
                     slot.reconfigure(&self.rules);
-                    self.ask(at);
+                    self.request_cycle(at);
                 }
                 slot
             } else {
-                self.ask(at);
+                self.request_cycle(at);
                 self.open(row)
             };
             self.slots.push(slot);
@@ -78,16 +78,16 @@ impl SitePoller {
     }
 
     /// Somebody changed something about this site: a look whether the server has by now what it lacked.
-    fn ask_for_the_missing(&mut self, at: Instant) {
+    fn recheck_unsupported(&mut self, at: Instant) {
         let missing = self.slots.iter_mut().filter(|slot| slot.is_unsupported());
-        if missing.map(CollectorSlot::ask_again).count() > 0 {
-            self.ask(at);
+        if missing.map(CollectorSlot::mark_due).count() > 0 {
+            self.request_cycle(at);
         }
     }
 
     /// A cycle at `at`, if none comes before.
-    fn ask(&mut self, at: Instant) {
-        self.asked = true;
-        self.schedule.hasten(at);
+    fn request_cycle(&mut self, at: Instant) {
+        self.requested = true;
+        self.schedule.run_no_later_than(at);
     }
 }

@@ -92,7 +92,7 @@ pub(super) struct Start {
     /// Ends it before its time.
     pub(super) cancel: CancellationToken,
     /// Settings that the collector has not heard of.
-    pub(super) news: Option<Rules>,
+    pub(super) settings: Option<Rules>,
 }
 
 /// What a worker needs beside its collector.
@@ -136,7 +136,7 @@ async fn attempt(
     let Context { row, client, limit, tracer, .. } = context;
     let session = client.with_deadline(started + *limit.borrow());
     let collect = AssertUnwindSafe(async {
-        if let Some(rules) = &start.news {
+        if let Some(rules) = &start.settings {
             collector.reconfigure(&rules.settings());
         }
         if is_too_old(collector.since(), &session).await? {
@@ -144,7 +144,7 @@ async fn attempt(
         }
         match collector.collect(&session).await {
             Ok(collected) => Ok(collected),
-            Err(error) => Err(judge(row, &session, error).await),
+            Err(error) => Err(classify_error(row, &session, error).await),
         }
     })
     .catch_unwind();
@@ -178,7 +178,7 @@ async fn is_too_old(since: Option<ApiVersion>, session: &Session) -> Result<bool
 
 /// A 404 of a server that answers otherwise is a release that lacks the resource. Every release has
 /// the core ones, and the ping: where they are missing, the address is wrong or the server starts.
-async fn judge(row: &Row, session: &Session, error: Error) -> Failure {
+async fn classify_error(row: &Row, session: &Session, error: Error) -> Failure {
     let missing = !row.core && error.kind() == ErrorKind::NotFound && session.ping().await.is_ok();
     if missing { Failure::Missing(Some(error)) } else { Failure::Api(error) }
 }
