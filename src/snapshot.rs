@@ -81,13 +81,13 @@ type Sites = BTreeMap<Arc<str>, watch::Receiver<Arc<Snapshot>>>;
 #[derive(Debug)]
 pub struct Store {
     sites: ArcSwap<Sites>,
-    /// Rung at every publication and every change of the sites.
-    bell: Arc<watch::Sender<u64>>,
+    /// Notified of every publication and every change of the sites.
+    changed: Arc<watch::Sender<u64>>,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { sites: ArcSwap::default(), bell: Arc::new(watch::Sender::new(0)) }
+        Self { sites: ArcSwap::default(), changed: Arc::new(watch::Sender::new(0)) }
     }
 }
 
@@ -100,14 +100,14 @@ impl Store {
     /// A publisher for a site and what the supervisor puts into the map of sites.
     pub fn publisher(&self, first: Snapshot) -> (Publisher, watch::Receiver<Arc<Snapshot>>) {
         let (latest, receiver) = watch::channel(Arc::new(first));
-        (Publisher { latest, bell: Arc::clone(&self.bell) }, receiver)
+        (Publisher { latest, changed: Arc::clone(&self.changed) }, receiver)
     }
 
     /// Replaces the map of sites. The supervisor alone calls this; what is not in the map is served
     /// to nobody from here on, whatever its poller still publishes.
     pub fn set_sites(&self, sites: Sites) {
         self.sites.store(Arc::new(sites));
-        self.ring();
+        self.notify();
     }
 
     /// The latest snapshot of each site, by name.
@@ -117,11 +117,11 @@ impl Store {
 
     /// Changes whenever a snapshot was published or the sites changed.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.bell.subscribe()
+        self.changed.subscribe()
     }
 
-    fn ring(&self) {
-        self.bell.send_modify(|count| *count += 1);
+    fn notify(&self) {
+        self.changed.send_modify(|count| *count += 1);
     }
 }
 
@@ -129,14 +129,14 @@ impl Store {
 #[derive(Debug)]
 pub struct Publisher {
     latest: watch::Sender<Arc<Snapshot>>,
-    bell: Arc<watch::Sender<u64>>,
+    changed: Arc<watch::Sender<u64>>,
 }
 
 impl Publisher {
     /// Makes this the site's latest snapshot.
     pub fn publish(&self, snapshot: Snapshot) {
         self.latest.send_replace(Arc::new(snapshot));
-        self.bell.send_modify(|count| *count += 1);
+        self.changed.send_modify(|count| *count += 1);
     }
 }
 
