@@ -112,7 +112,7 @@ pub struct Settings<'c> {
     /// The job window.
     pub window: Duration,
     /// Where what a collector knows outlives the process, if anywhere.
-    pub state: Option<&'c crate::state::Directory>,
+    pub state: Option<&'c crate::state::StateDir>,
 }
 
 /// A fetch and a pure fold. One instance a site, owned by the site's poller; it may remember what
@@ -210,12 +210,12 @@ pub fn definitions() -> Vec<&'static Definition> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::Directory;
+    use crate::state::StateDir;
 
     #[test]
     fn jobs_notice_where_their_state_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let open = |name| Directory::open(&folder.path().join(name)).unwrap();
+        let open = |name| StateDir::open(&folder.path().join(name)).unwrap();
         let (one, other, config) = (open("one"), open("other"), Config::default());
         let settings =
             |state| Settings { collectors: &config, window: Duration::from_secs(1), state };

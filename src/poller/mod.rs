@@ -60,7 +60,7 @@ pub struct Rules {
     /// What is collected.
     pub collectors: Arc<collectors::Config>,
     /// Where what is known of the site outlives the process, if anywhere.
-    pub state: Option<crate::state::Directory>,
+    pub state: Option<crate::state::StateDir>,
 }
 
 impl Rules {

@@ -13,7 +13,7 @@ use super::atomic::FileId;
 use super::error::{Error, Problem};
 use super::instance;
 use super::journal::Header;
-use super::lock::{Held, LOCK};
+use super::lock::{HeldLock, LOCK};
 use super::worker::within;
 
 /// The time that a start or a reload waits for the disk; it goes on without state after that.
@@ -30,11 +30,11 @@ const OPEN_RETRY_DELAY: Duration = Duration::from_secs(2);
 /// If the disk does not answer in time, it is opened in the background, and its files cannot be had until
 /// then.
 #[derive(Debug, Clone)]
-pub struct Directory(Arc<Inner>);
+pub struct StateDir(Arc<Inner>);
 
 /// A directory that may have been released since.
 #[derive(Debug, Clone)]
-pub struct Earlier(Weak<Inner>);
+pub struct WeakStateDir(Weak<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -49,33 +49,33 @@ struct Inner {
 #[derive(Debug)]
 struct Opened {
     instance_id: String,
-    held: Mutex<Held>,
+    held: Mutex<HeldLock>,
 }
 
 /// The right to be the only one in this process that reads and writes a file. Keeps the directory locked.
 #[derive(Debug)]
 pub(super) struct Claim {
-    directory: Directory,
+    directory: StateDir,
     _alone: OwnedMutexGuard<()>,
 }
 
 /// Compares identity: two directories at the same place are not equal.
-impl PartialEq for Directory {
+impl PartialEq for StateDir {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl Eq for Directory {}
+impl Eq for StateDir {}
 
 impl Opened {
-    fn take(path: &Path) -> Result<Self, Problem> {
-        let held = Held::take(path)?;
+    fn acquire(path: &Path) -> Result<Self, Problem> {
+        let held = HeldLock::acquire(path)?;
         Ok(Self { instance_id: instance::id(path), held: Mutex::new(held) })
     }
 }
 
-impl Directory {
+impl StateDir {
     /// Makes the directory if it is missing, for its owner alone, and locks it. Blocks for a few seconds
     /// at most.
     ///
@@ -133,8 +133,8 @@ impl Directory {
     }
 
     /// Returns a handle that does not keep the directory locked.
-    pub fn downgrade(&self) -> Earlier {
-        Earlier(Arc::downgrade(&self.0))
+    pub fn downgrade(&self) -> WeakStateDir {
+        WeakStateDir(Arc::downgrade(&self.0))
     }
 
     /// Waits until nobody else in this process has the file `name`, and claims it.
@@ -170,7 +170,7 @@ impl Directory {
         }
         let path = self.0.path.display();
         tracing::warn!(%path, "the lock of the state directory was removed or replaced: it is taken again");
-        let held = Held::take(&self.0.path).map_err(io::Error::other)?;
+        let held = HeldLock::acquire(&self.0.path).map_err(io::Error::other)?;
         instance::keep(&self.0.path, &opened.instance_id);
         *lock(&opened.held) = held;
         Ok(())
@@ -179,15 +179,15 @@ impl Directory {
 
 impl Claim {
     /// Returns the directory of the file.
-    pub(super) fn directory(&self) -> &Directory {
+    pub(super) fn directory(&self) -> &StateDir {
         &self.directory
     }
 }
 
-impl Earlier {
+impl WeakStateDir {
     /// Returns the directory, if it is still locked.
-    pub fn upgrade(&self) -> Option<Directory> {
-        self.0.upgrade().map(Directory)
+    pub fn upgrade(&self) -> Option<StateDir> {
+        self.0.upgrade().map(StateDir)
     }
 }
 
@@ -197,7 +197,7 @@ impl Earlier {
 fn open_until_had(path: &Path, wanted: &Weak<Inner>, sender: &mpsc::Sender<Result<(), Problem>>) {
     let mut tried = false;
     while wanted.strong_count() > 0 {
-        match Opened::take(path) {
+        match Opened::acquire(path) {
             Ok(opened) => {
                 // Dropped, and with it the lock, where nobody wants it.
                 if let Some(inner) = wanted.upgrade() {

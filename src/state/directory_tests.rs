@@ -7,14 +7,14 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use super::*;
 
 fn said(path: &Path) -> String {
-    Directory::open(path).expect_err("it cannot be had").to_string()
+    StateDir::open(path).expect_err("it cannot be had").to_string()
 }
 
 #[test]
 fn one_that_is_missing_is_made_for_its_owner_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a/b");
-    let directory = Directory::open(&path).unwrap();
+    let directory = StateDir::open(&path).unwrap();
     assert_eq!(directory.path(), path);
     for made in [&path, path.parent().unwrap()] {
         assert_eq!(fs::metadata(made).unwrap().permissions().mode() & 0o777, 0o700);
@@ -26,7 +26,7 @@ fn one_that_is_missing_is_made_for_its_owner_alone() {
 #[test]
 fn it_is_taken_until_the_last_clone_is_gone() {
     let folder = tempfile::tempdir().unwrap();
-    let first = Directory::open(folder.path()).unwrap();
+    let first = StateDir::open(folder.path()).unwrap();
     let clone = first.clone();
     let id = first.instance_id().map(str::to_owned);
     let earlier = first.downgrade();
@@ -36,7 +36,7 @@ fn it_is_taken_until_the_last_clone_is_gone() {
     assert_eq!(earlier.upgrade(), Some(clone.clone()));
     drop(clone);
     assert_eq!(earlier.upgrade(), None);
-    let again = Directory::open(folder.path()).unwrap();
+    let again = StateDir::open(folder.path()).unwrap();
     assert_eq!(again.instance_id().map(str::to_owned), id);
 }
 
@@ -68,7 +68,7 @@ fn what_is_no_directory_is_told() {
 fn it_is_itself_by_every_path_until_it_is_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     let (path, link) = (folder.path().join("real"), folder.path().join("link"));
-    let directory = Directory::open(&path).unwrap();
+    let directory = StateDir::open(&path).unwrap();
     symlink(&path, &link).unwrap();
     assert!(directory.is(&path) && directory.is(&link) && directory.is(&path.join("../real")));
     assert!(!directory.is(folder.path()) && !directory.is(&path.join("nothing")));
@@ -94,7 +94,7 @@ fn one_that_cannot_be_written_is_told() {
 fn lock_that_is_removed_is_taken_again_before_a_write() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kept");
-    let directory = Directory::open(&path).unwrap();
+    let directory = StateDir::open(&path).unwrap();
     directory.check_lock().unwrap();
     fs::remove_file(path.join(LOCK)).unwrap();
     directory.check_lock().unwrap();
@@ -111,9 +111,9 @@ fn lock_that_is_removed_is_taken_again_before_a_write() {
 fn lock_that_another_agent_took_meanwhile_is_not_overridden() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kept");
-    let directory = Directory::open(&path).unwrap();
+    let directory = StateDir::open(&path).unwrap();
     fs::remove_dir_all(&path).unwrap();
-    let _other = Directory::open(&path).unwrap();
+    let _other = StateDir::open(&path).unwrap();
     let error = directory.check_lock().unwrap_err().to_string();
     assert!(error.contains("another agent uses it"), "{error}");
 }
@@ -121,7 +121,7 @@ fn lock_that_another_agent_took_meanwhile_is_not_overridden() {
 #[tokio::test]
 async fn file_has_one_owner_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
-    let directory = Directory::open(folder.path()).unwrap();
+    let directory = StateDir::open(folder.path()).unwrap();
     let first = directory.claim("a").await;
     let _other = directory.claim("b").await;
     let soon = std::time::Duration::from_millis(5);

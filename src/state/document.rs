@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::atomic::{self, replace};
-use super::directory::{Claim, Directory, not_open};
+use super::directory::{Claim, StateDir, not_open};
 use super::worker::{Pending, Worker};
 
 /// The beginning of a file; the digit is the version of this format, not of the content.
@@ -23,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// it first, so that the order is kept.
 #[derive(Debug)]
 pub struct Document {
-    directory: Directory,
+    directory: StateDir,
     name: String,
     owner: Option<Worker<Owned>>,
     saving: Option<Pending<io::Result<()>>>,
@@ -49,13 +49,13 @@ struct Owned {
 
 impl Document {
     /// Names a file of the directory; nothing is read or made yet. `name` is a plain file name.
-    pub fn new(directory: &Directory, name: &str) -> Self {
+    pub fn new(directory: &StateDir, name: &str) -> Self {
         let (directory, name) = (directory.clone(), format!("{name}.saved"));
         Self { directory, name, owner: None, saving: None, loading: None }
     }
 
     /// Returns the directory of the file.
-    pub fn directory(&self) -> &Directory {
+    pub fn directory(&self) -> &StateDir {
         &self.directory
     }
 
@@ -168,9 +168,9 @@ fn save(path: &Path, content: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn directory() -> (tempfile::TempDir, Directory) {
+    fn directory() -> (tempfile::TempDir, StateDir) {
         let folder = tempfile::tempdir().unwrap();
-        let directory = Directory::open(folder.path()).unwrap();
+        let directory = StateDir::open(folder.path()).unwrap();
         (folder, directory)
     }
 

@@ -10,15 +10,15 @@ use super::OpenError;
 pub(super) const MAGIC: &[u8; 16] = b"nbu-agent-state2";
 
 /// The part of it that names the kind of file, before the version.
-const KIND: usize = 15;
+const KIND_LEN: usize = 15;
 
 /// The size of the head of a frame.
-pub(super) const HEAD: usize = 16;
+pub(super) const HEADER_LEN: usize = 16;
 
 /// Returns a payload with its head before it.
 pub(super) fn frame(number: u32, payload: &[u8]) -> io::Result<Vec<u8>> {
     let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
-    let mut out = Vec::with_capacity(HEAD + payload.len());
+    let mut out = Vec::with_capacity(HEADER_LEN + payload.len());
     out.extend(length.to_le_bytes());
     out.extend(number.to_le_bytes());
     out.extend(crc32fast::hash(payload).to_le_bytes());
@@ -36,7 +36,7 @@ struct Head {
 }
 
 impl Head {
-    fn decode(bytes: [u8; HEAD]) -> Option<Self> {
+    fn decode(bytes: [u8; HEADER_LEN]) -> Option<Self> {
         let word = |place: usize| {
             let bytes = &bytes[place..place + 4];
             bytes.iter().rev().fold(0_u32, |word, byte| word << 8 | u32::from(*byte))
@@ -68,9 +68,9 @@ impl<R: Read> Frames<R> {
             ErrorKind::UnexpectedEof | ErrorKind::IsADirectory => OpenError::Kind,
             _ => OpenError::Io(error),
         })?;
-        match (&magic == MAGIC, magic[..KIND] == MAGIC[..KIND]) {
+        match (&magic == MAGIC, magic[..KIND_LEN] == MAGIC[..KIND_LEN]) {
             (true, _) => Ok(Self { reader, end: MAGIC.len() as u64, number: 0, size }),
-            (false, true) => Err(OpenError::Version(char::from(magic[KIND]))),
+            (false, true) => Err(OpenError::Version(char::from(magic[KIND_LEN]))),
             (false, false) => Err(OpenError::Kind),
         }
     }
@@ -86,15 +86,15 @@ impl<R: Read> Frames<R> {
             return Ok(None);
         }
         let mut bytes = Vec::new();
-        self.read(HEAD as u64, &mut bytes)?;
-        let head = <[u8; HEAD]>::try_from(&bytes[..]).ok().and_then(Head::decode);
+        self.read(HEADER_LEN as u64, &mut bytes)?;
+        let head = <[u8; HEADER_LEN]>::try_from(&bytes[..]).ok().and_then(Head::decode);
         if let Some(head) = head.filter(|head| head.number == self.number) {
             self.read(head.length, &mut bytes)?;
-            let payload = &bytes[HEAD..];
+            let payload = &bytes[HEADER_LEN..];
             if payload.len() as u64 == head.length && crc32fast::hash(payload) == head.payload {
                 self.end += bytes.len() as u64;
                 self.number += 1;
-                return Ok(Some(bytes.split_off(HEAD)));
+                return Ok(Some(bytes.split_off(HEADER_LEN)));
             }
         }
         // The last save, which was cut, or bytes in the middle that changed: then others follow.
@@ -115,10 +115,10 @@ impl<R: Read> Frames<R> {
 
 /// Returns whether a whole frame is anywhere in `rest`.
 fn has_frame(rest: &[u8]) -> bool {
-    rest.windows(HEAD).enumerate().any(|(place, bytes)| {
+    rest.windows(HEADER_LEN).enumerate().any(|(place, bytes)| {
         let Some(head) = bytes.try_into().ok().and_then(Head::decode) else { return false };
         let length = usize::try_from(head.length).ok();
-        let payload = length.and_then(|length| rest.get(place + HEAD..)?.get(..length));
+        let payload = length.and_then(|length| rest.get(place + HEADER_LEN..)?.get(..length));
         payload.is_some_and(|payload| crc32fast::hash(payload) == head.payload)
     })
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::state::frames::HEAD;
+use crate::state::frames::HEADER_LEN;
 
 fn header() -> Header {
     Header { site: "paris".to_owned(), server: "https://nbu:1556/netbackup".to_owned() }
@@ -47,7 +47,7 @@ fn file_cut_anywhere_gives_its_whole_transactions() {
     let (_directory, path, _journal) = written();
     let bytes = std::fs::read(&path).unwrap();
     let whole = load(&path).unwrap().0;
-    let head = MAGIC.len() + HEAD + serde_json::to_vec(&header()).unwrap().len();
+    let head = MAGIC.len() + HEADER_LEN + serde_json::to_vec(&header()).unwrap().len();
     for length in head..bytes.len() {
         std::fs::write(&path, &bytes[..length]).unwrap();
         let (frames, cut) = load(&path).unwrap();
@@ -76,7 +76,7 @@ fn byte_changed_before_the_last_save_is_damage() {
     let (_directory, path, journal) = written();
     let bytes = std::fs::read(&path).unwrap();
     let whole = load(&path).unwrap().0;
-    let last = usize::try_from(journal.length()).unwrap() - HEAD - "three".len();
+    let last = usize::try_from(journal.length()).unwrap() - HEADER_LEN - "three".len();
     for place in 0..bytes.len() {
         for flip in [0x41, 0x01, 0x80, 0xff] {
             let mut changed = bytes.clone();
@@ -101,8 +101,8 @@ fn frame_missing_doubled_or_swapped_is_damage() {
     let (_directory, path, mut journal) = written();
     journal.append(b"four").unwrap();
     let bytes = std::fs::read(&path).unwrap();
-    let third = bytes.windows(5).position(|bytes| bytes == b"three").unwrap() - HEAD;
-    let fourth = third + HEAD + 5;
+    let third = bytes.windows(5).position(|bytes| bytes == b"three").unwrap() - HEADER_LEN;
+    let fourth = third + HEADER_LEN + 5;
     let (before, three, four) = (&bytes[..third], &bytes[third..fourth], &bytes[fourth..]);
     for middle in [[four, &[]], [four, three]] {
         std::fs::write(&path, [before, middle[0], middle[1]].concat()).unwrap();
@@ -116,7 +116,7 @@ fn frame_missing_doubled_or_swapped_is_damage() {
 fn last_save_that_never_reached_the_disk_is_cut() {
     let (_directory, path, journal) = written();
     let mut bytes = std::fs::read(&path).unwrap();
-    let last = usize::try_from(journal.length()).unwrap() - HEAD - "three".len();
+    let last = usize::try_from(journal.length()).unwrap() - HEADER_LEN - "three".len();
     // Its length did, its bytes did not; or some of its blocks did.
     bytes[last..].fill(0);
     bytes.extend([0; 4096]);

@@ -14,7 +14,7 @@ pub(super) const LOCK: &str = "lock";
 
 /// A directory that this process has locked.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct HeldLock {
     /// The directory itself, by whichever path.
     pub(super) directory: FileId,
     /// The lock file.
@@ -23,9 +23,9 @@ pub(super) struct Held {
     _file: File,
 }
 
-impl Held {
+impl HeldLock {
     /// Makes the directory if it is missing, for its owner alone, and locks it. Blocks.
-    pub(super) fn take(path: &Path) -> Result<Self, Problem> {
+    pub(super) fn acquire(path: &Path) -> Result<Self, Problem> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let file = lock(&path.join(LOCK))?;
         match probe(path).and_then(|()| atomic::remove_leftovers(path)) {

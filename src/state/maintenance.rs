@@ -8,7 +8,7 @@ use super::atomic::{self, sync_parent};
 use super::document;
 use super::error::{Error, Problem};
 use super::journal::{Header, Journal, OpenError, read};
-use super::lock::{Held, LOCK, holder};
+use super::lock::{HeldLock, LOCK, holder};
 use super::site::{read_mark, write_mark};
 use super::site_file::{mark_name, site_name};
 
@@ -24,7 +24,7 @@ pub struct Maintenance {
 #[allow(dead_code, reason = "they are held, not read")]
 enum Lock {
     Shared(Option<File>),
-    Alone(Held),
+    Alone(HeldLock),
 }
 
 /// A file of the directory that holds state.
@@ -56,7 +56,7 @@ impl Maintenance {
     /// If there is no directory, it cannot be written, or an agent uses it.
     pub fn to_change(path: &Path) -> Result<Self, Error> {
         fs::read_dir(path).map_err(|error| Problem::from(error).at(path))?;
-        let held = Held::take(path).map_err(|problem| problem.at(path))?;
+        let held = HeldLock::acquire(path).map_err(|problem| problem.at(path))?;
         Ok(Self { path: path.to_owned(), _lock: Lock::Alone(held) })
     }
 

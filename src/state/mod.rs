@@ -16,7 +16,7 @@ mod worker;
 
 use std::path::PathBuf;
 
-pub use directory::{Directory, Earlier};
+pub use directory::{StateDir, WeakStateDir};
 pub use document::{Content, Document, timed_out};
 pub use error::Error;
 pub use journal::{AppendError, Header, Journal, Loaded, OpenError, header, read};

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::atomic;
-use super::directory::{Claim, Directory};
+use super::directory::{Claim, StateDir};
 use super::journal::{AppendError, Header, Journal, Loaded, OpenError};
 
 /// The files of one site, on the thread that owns them. Everything but [`SiteFiles::claim`] blocks.
@@ -32,7 +32,7 @@ pub struct Resumed {
 
 impl SiteFiles {
     /// Waits until nobody else in this process has the files of the site, and claims them.
-    pub async fn claim(directory: &Directory, header: Header) -> Self {
+    pub async fn claim(directory: &StateDir, header: Header) -> Self {
         let mark = directory.mark_file(&header.site);
         let name = mark.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let claim = directory.claim(&name).await;
@@ -145,13 +145,13 @@ mod tests {
     const A: &str = "https://a:1556/netbackup";
     const B: &str = "https://b:1556/netbackup";
 
-    async fn files(directory: &Directory, site: &str, server: &str) -> SiteFiles {
+    async fn files(directory: &StateDir, site: &str, server: &str) -> SiteFiles {
         let header = Header { site: site.to_owned(), server: server.to_owned() };
         SiteFiles::claim(directory, header).await
     }
 
     /// Loads, and saves as the ledger does. Returns whether totals go on.
-    async fn run(directory: &Directory, site: &str, server: &str) -> Option<bool> {
+    async fn run(directory: &StateDir, site: &str, server: &str) -> Option<bool> {
         let mut files = files(directory, site, server).await;
         let resumed = files.load(|_| Ok(())).unwrap();
         files.put_in_force();
@@ -168,7 +168,7 @@ mod tests {
         // Each in a process of its own, and all in one.
         for restart in [true, false] {
             let path = folder.path().join(restart.to_string());
-            let mut directory = Directory::open(&path).unwrap();
+            let mut directory = StateDir::open(&path).unwrap();
             let steps = [
                 ("x", A, None),
                 ("y", B, None),
@@ -182,7 +182,7 @@ mod tests {
             for (number, (site, server, expected)) in steps.into_iter().enumerate() {
                 if restart {
                     drop(directory);
-                    directory = Directory::open(&path).unwrap();
+                    directory = StateDir::open(&path).unwrap();
                 }
                 assert_eq!(run(&directory, site, server).await, expected, "{restart} {number}");
             }
@@ -192,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn server_that_was_shown_but_never_saved_was_in_force() {
         let folder = tempfile::tempdir().unwrap();
-        let directory = Directory::open(folder.path()).unwrap();
+        let directory = StateDir::open(folder.path()).unwrap();
         run(&directory, "x", A).await;
         let mut other = files(&directory, "x", B).await;
         other.load(|_| Ok(())).unwrap();
@@ -204,23 +204,23 @@ mod tests {
     #[tokio::test]
     async fn mark_that_is_damaged_lets_no_totals_go_on() {
         let folder = tempfile::tempdir().unwrap();
-        let directory = Directory::open(folder.path()).unwrap();
+        let directory = StateDir::open(folder.path()).unwrap();
         run(&directory, "x", A).await;
         drop(directory);
-        let directory = Directory::open(folder.path()).unwrap();
+        let directory = StateDir::open(folder.path()).unwrap();
         fs::write(directory.mark_file("x"), "{").unwrap();
         assert_eq!(run(&directory, "x", A).await, Some(false));
         assert_eq!(run(&directory, "x", A).await, Some(true));
         fs::remove_file(directory.mark_file("x")).unwrap();
         drop(directory);
-        let directory = Directory::open(folder.path()).unwrap();
+        let directory = StateDir::open(folder.path()).unwrap();
         assert_eq!(run(&directory, "x", A).await, Some(true), "it was never at another server");
     }
 
     #[tokio::test]
     async fn site_has_one_owner_whatever_its_server() {
         let folder = tempfile::tempdir().unwrap();
-        let directory = Directory::open(folder.path()).unwrap();
+        let directory = StateDir::open(folder.path()).unwrap();
         let first = files(&directory, "x", A).await;
         let second = files(&directory, "x", B);
         let soon = std::time::Duration::from_millis(5);

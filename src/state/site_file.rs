@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
-use super::Directory;
+use super::StateDir;
 
 /// The characters of a site's name that are in the name of its file, so that people find it.
 const READABLE: usize = 60;
 
-impl Directory {
+impl StateDir {
     /// Returns the journal of a site whose server has this identity: another for each pair, and always the
     /// same for one.
     pub fn site_file(&self, site: &str, server: &str) -> PathBuf {
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn each_site_and_server_has_a_file_of_its_own() {
         let folder = tempfile::tempdir().unwrap();
-        let directory = Directory::open(folder.path()).unwrap();
+        let directory = StateDir::open(folder.path()).unwrap();
         let long = "ä/".repeat(200);
         let sites = ["a", "A", "a/b", "a_b", "", ".", "..", "../x", long.as_str(), "lock"];
         let servers = ["https://h:1556/netbackup", "https://h:1557/netbackup", ""];

@@ -9,7 +9,7 @@ use super::plan::{Plan, Push};
 use super::running::LAST_EXPORT;
 use super::{Source, Supervisor, Trigger, Verdict};
 use crate::config::{Config, SafeConfig};
-use crate::state::Directory;
+use crate::state::StateDir;
 
 impl Supervisor {
     pub(super) async fn commit(&mut self, plan: Plan, trigger: Trigger, verdict: Verdict) {
@@ -79,7 +79,7 @@ impl Supervisor {
         }
     }
 
-    fn replace_push(&mut self, config: &Config, push: Push, state: Option<&Directory>) {
+    fn replace_push(&mut self, config: &Config, push: Push, state: Option<&StateDir>) {
         if let Some(old) = self.running.otlp.take() {
             // Its last export runs on its own; the new push does not wait for it.
             tokio::spawn(old.shutdown(LAST_EXPORT));

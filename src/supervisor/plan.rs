@@ -14,7 +14,7 @@ use crate::http::{BindError, Bound, Listening};
 use crate::log::{OpenError, Opened};
 use crate::netbackup::{self, Client, Connection};
 use crate::poller::RequestSpans;
-use crate::state::{self, Directory};
+use crate::state::{self, StateDir};
 use crate::telemetry::otlp::{BuildError, Exporter, ExporterHandle, Transport};
 use crate::telemetry::source::Source;
 use crate::telemetry::traces::Tracing;
@@ -67,7 +67,7 @@ pub(super) struct Plan {
     /// The log, where it has to be opened.
     pub(super) log: Option<Result<Opened, OpenError>>,
     /// Where state is kept: what is in use already, or newly taken.
-    pub(super) state: Option<Directory>,
+    pub(super) state: Option<StateDir>,
     pub(super) listener: Option<Bound>,
     /// Clients of the sites that are new, or whose server is another one.
     pub(super) clients: Vec<Client>,
@@ -88,7 +88,7 @@ impl Push {
         self,
         supervisor: &Supervisor,
         config: &Config,
-        state: Option<&Directory>,
+        state: Option<&StateDir>,
     ) -> (Option<ExporterHandle>, Option<Tracing>) {
         let (Some(transport), Some(otlp)) = (self.transport, &config.otlp) else {
             return (None, None);
@@ -116,11 +116,11 @@ pub(super) struct Need {
     /// What runs is put right: what can be had is, whatever else cannot.
     recovers: bool,
     /// The state directory in use, where the configuration wants the same.
-    same_state: Option<Directory>,
+    same_state: Option<StateDir>,
     /// Whether state is kept: where nothing is served, another agent may be running.
     state: bool,
     /// The directories that are taken already, the one in use first.
-    directories: Vec<Directory>,
+    directories: Vec<StateDir>,
     /// The identity that the push has.
     identity: Option<String>,
     listen: Listen,
@@ -208,10 +208,10 @@ impl Need {
     }
 
     /// Where state is kept. One that is in use already is kept where it cannot be had anew.
-    fn state_directory(&self) -> Result<Option<Directory>, PrepareError> {
+    fn state_directory(&self) -> Result<Option<StateDir>, PrepareError> {
         let wanted = self.loaded.config.state.directory.as_deref().filter(|_| self.state);
         let Some(path) = wanted else { return Ok(None) };
-        match (take(path, &self.directories), &self.same_state) {
+        match (acquire(path, &self.directories), &self.same_state) {
             (Err(error), Some(same)) => {
                 tracing::warn!("{error}; the one that was opened before is used on");
                 Ok(Some(same.clone()))
@@ -242,13 +242,13 @@ impl Need {
 }
 
 /// The directory at `path`: one of those that are taken, where it is one of them.
-fn take(path: &Path, taken: &[Directory]) -> Result<Directory, state::Error> {
+fn acquire(path: &Path, taken: &[StateDir]) -> Result<StateDir, state::Error> {
     match taken.iter().find(|directory| directory.is(path)) {
         Some(directory) => Ok(directory.clone()),
-        None => Directory::open(path),
+        None => StateDir::open(path),
     }
 }
 
-fn identity(state: Option<&Directory>) -> Option<String> {
-    state.and_then(Directory::instance_id).map(str::to_owned)
+fn identity(state: Option<&StateDir>) -> Option<String> {
+    state.and_then(StateDir::instance_id).map(str::to_owned)
 }

@@ -2,15 +2,15 @@
 
 use crate::config::Config;
 use crate::http;
-use crate::state::Directory;
+use crate::state::StateDir;
 use crate::telemetry::otlp::resource::{ResourceAttributes, instance_id};
 
 /// The resource of everything that is exported. `service.instance.id` is stable across restarts: the
 /// state directory keeps it. Without one it follows from host name and listen address, of which two
 /// agents cannot share both.
-pub(super) fn resource(config: &Config, state: Option<&Directory>) -> ResourceAttributes {
+pub(super) fn resource(config: &Config, state: Option<&StateDir>) -> ResourceAttributes {
     let host = host_name();
-    let id = match state.and_then(Directory::instance_id) {
+    let id = match state.and_then(StateDir::instance_id) {
         Some(id) => id.to_owned(),
         None => instance_id(&host, &http::display(&config.http.host, config.http.port)),
     };

@@ -12,7 +12,7 @@ use crate::http::{self, Listening};
 use crate::netbackup;
 use crate::poller::Poller;
 use crate::snapshot::Snapshot;
-use crate::state::{Directory, Earlier};
+use crate::state::{StateDir, WeakStateDir};
 use crate::telemetry::otlp::ExporterHandle;
 use crate::telemetry::traces::{Tracer, Tracing};
 
@@ -49,9 +49,9 @@ pub(super) struct Running {
     pub(super) tracing: Option<Tracing>,
     pub(super) tracer: Tracer,
     /// Where state is kept, if anywhere.
-    pub(super) state: Option<Directory>,
+    pub(super) state: Option<StateDir>,
     /// Where it was kept, for as long as something may not have let go of it.
-    pub(super) states_before: Vec<Earlier>,
+    pub(super) states_before: Vec<WeakStateDir>,
 }
 
 impl Running {
@@ -100,13 +100,13 @@ impl Running {
     }
 
     /// The directories that this process has taken.
-    pub(super) fn directories(&self) -> Vec<Directory> {
-        let before = self.states_before.iter().filter_map(Earlier::upgrade);
+    pub(super) fn directories(&self) -> Vec<StateDir> {
+        let before = self.states_before.iter().filter_map(WeakStateDir::upgrade);
         self.state.iter().cloned().chain(before).collect()
     }
 
     /// State is kept there from now on.
-    pub(super) fn keep_state(&mut self, state: Option<Directory>) {
+    pub(super) fn keep_state(&mut self, state: Option<StateDir>) {
         if self.state == state {
             return;
         }

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::netbackup::{self, Client, Connection};
 use crate::poller::{Poller, Rules, Setup, Update};
 use crate::snapshot::{Snapshot, Store};
-use crate::state::Directory;
+use crate::state::StateDir;
 use crate::telemetry::traces::Tracer;
 
 /// Sites start to poll within this time, spread evenly, where there are many.
@@ -23,7 +23,7 @@ impl Supervisor {
     pub(super) async fn replace_sites(
         &mut self,
         config: &Config,
-        state: Option<Directory>,
+        state: Option<StateDir>,
         clients: Vec<Client>,
         connections: BTreeMap<String, Connection>,
     ) {

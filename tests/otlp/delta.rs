@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nbu_otel_agent::state::Directory;
+use nbu_otel_agent::state::StateDir;
 use nbu_otel_agent::telemetry::otlp::config::{Config, Protocol, Temporality};
 use nbu_otel_agent::telemetry::otlp::{MetricSource, OtlpStats};
 use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point::Value};
@@ -76,10 +76,10 @@ fn delta(sink: &Sink, protocol: Protocol) -> Config {
 }
 
 /// The directory, once the process before has let go of it.
-async fn directory(folder: &tempfile::TempDir) -> Directory {
+async fn directory(folder: &tempfile::TempDir) -> StateDir {
     let found = std::cell::RefCell::new(None);
     crate::support::eventually("the directory", || {
-        *found.borrow_mut() = Directory::open(folder.path()).ok();
+        *found.borrow_mut() = StateDir::open(folder.path()).ok();
         found.borrow().is_some()
     })
     .await;
@@ -161,7 +161,7 @@ async fn next_process_pushes_what_the_last_one_left() {
 async fn change_to_totals_and_back_counts_once() {
     let sink = sink();
     let folder = tempfile::tempdir().unwrap();
-    let directory = Directory::open(folder.path()).unwrap();
+    let directory = StateDir::open(folder.path()).unwrap();
     let stats = Arc::new(OtlpStats::default());
     let (mut config, jobs) = (delta(&sink, Protocol::Grpc), Counter::new());
     for (temporality, gain) in
@@ -188,7 +188,7 @@ async fn change_to_totals_and_back_counts_once() {
 async fn state_that_cannot_be_saved_is_flagged_and_stops_no_push() {
     let sink = sink();
     let folder = tempfile::tempdir().unwrap();
-    let directory = Directory::open(folder.path()).unwrap();
+    let directory = StateDir::open(folder.path()).unwrap();
     let stats = Arc::new(OtlpStats::default());
     let (config, jobs) = (delta(&sink, Protocol::Grpc), Counter::new());
     let running = start_in(Some(&directory), &config, jobs.source(), Arc::clone(&stats));

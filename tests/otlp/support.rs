@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use nbu_otel_agent::state::Directory;
+use nbu_otel_agent::state::StateDir;
 use nbu_otel_agent::telemetry::otlp::config::{
     Compression, Config, Protocol, SignalConfig, Temporality, Tls,
 };
@@ -97,7 +97,7 @@ pub(crate) fn start_with(
 
 /// The same, with a state directory.
 pub(crate) fn start_in(
-    state: Option<&Directory>,
+    state: Option<&StateDir>,
     config: &Config,
     source: impl MetricSource + 'static,
     stats: Arc<OtlpStats>,

@@ -30,7 +30,7 @@ use crate::jobs::{Actions, Ledger};
 use crate::metric::{Definition, Samples};
 use crate::netbackup::wire::jobs::JOBS;
 use crate::netbackup::{Error, Query, Resource, Session};
-use crate::state::Directory;
+use crate::state::StateDir;
 
 pub(super) const ROW: Row = Row {
     name: "jobs",
@@ -74,7 +74,7 @@ struct Jobs {
     /// The last cycle proved that the role of the key may see jobs. Without such a proof an empty answer
     /// may be a forbidden one.
     proven: bool,
-    directory: Option<Directory>,
+    directory: Option<StateDir>,
     store: Option<Store>,
     audit: Audit,
     /// When the last cycle began, by our clocks: the one that never jumps, and the one that goes on

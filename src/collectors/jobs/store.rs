@@ -11,14 +11,14 @@ use super::disk::{self, Found, Saved};
 use super::health::Health;
 use crate::jobs::Ledger;
 use crate::metric::Samples;
-use crate::state::{Directory, Header, Pending, SiteFiles, Worker, timed_out};
+use crate::state::{Header, Pending, SiteFiles, StateDir, Worker, timed_out};
 
 /// The time that a poll waits for the disk.
 const DISK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The place where one site's ledger is kept.
 pub(super) struct Store {
-    directory: Directory,
+    directory: StateDir,
     header: Header,
     /// The thread that owns the files, once nobody before has them.
     files: Option<Worker<SiteFiles>>,
@@ -32,7 +32,7 @@ pub(super) struct Store {
 impl Store {
     /// Makes the store of a site with this server; nothing is read yet. A ledger that is in memory already
     /// does not resume, but takes the place of what is there.
-    pub(super) fn new(directory: &Directory, site: &str, server: &str, resumes: bool) -> Self {
+    pub(super) fn new(directory: &StateDir, site: &str, server: &str, resumes: bool) -> Self {
         Self {
             directory: directory.clone(),
             header: Header { site: site.to_owned(), server: server.to_owned() },
@@ -45,7 +45,7 @@ impl Store {
     }
 
     /// Returns the directory.
-    pub(super) fn directory(&self) -> &Directory {
+    pub(super) fn directory(&self) -> &StateDir {
         &self.directory
     }
 

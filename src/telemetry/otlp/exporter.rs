@@ -19,7 +19,7 @@ use super::send::Sending;
 use super::stats::{ExportResult, Items, OtlpStats};
 use super::transport::{Accepted, Signal, Transport};
 use super::{MetricSource, ResourceAttributes};
-use crate::state::Directory;
+use crate::state::StateDir;
 
 /// When the first export comes: time for the first polls to publish.
 const FIRST_EXPORT: Duration = Duration::from_secs(2);
@@ -62,7 +62,7 @@ impl Exporter {
         resource: &ResourceAttributes,
         source: Arc<dyn MetricSource>,
         stats: Arc<OtlpStats>,
-        state: Option<&Directory>,
+        state: Option<&StateDir>,
     ) -> ExporterHandle {
         Self::spawn_with_first(FIRST_EXPORT, config, transport, resource, source, stats, state)
     }
@@ -77,7 +77,7 @@ impl Exporter {
         resource: &ResourceAttributes,
         source: Arc<dyn MetricSource>,
         stats: Arc<OtlpStats>,
-        state: Option<&Directory>,
+        state: Option<&StateDir>,
     ) -> ExporterHandle {
         stats.ask_anew(Signal::Metrics);
         let (flush, flushes) = mpsc::channel(8);
@@ -154,7 +154,7 @@ struct Worker {
     resource: Arc<Resource>,
     source: Arc<dyn MetricSource>,
     stats: Arc<OtlpStats>,
-    state: Option<Directory>,
+    state: Option<StateDir>,
     health: Health,
     first_export: Duration,
 }

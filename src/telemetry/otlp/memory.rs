@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::delta::Delta;
-use crate::state::{Content, Directory, Document};
+use crate::state::{Content, Document, StateDir};
 
 /// The name of the file, without its ending.
 const NAME: &str = "otlp-delta";
@@ -32,7 +32,7 @@ struct File {
 
 impl Memory {
     /// Keeps it in this directory from now on, or nowhere.
-    pub(super) fn keep_in(&mut self, directory: Option<&Directory>) {
+    pub(super) fn keep_in(&mut self, directory: Option<&StateDir>) {
         let before = self.file.as_ref().map(|file| file.document.directory());
         if before == directory {
             return;
