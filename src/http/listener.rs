@@ -74,7 +74,7 @@ impl Bound {
     /// # Errors
     ///
     /// The same.
-    pub fn bind_beside(config: &Config, own: &Listening) -> Result<Self, BindError> {
+    pub fn bind_alongside(config: &Config, own: &Listening) -> Result<Self, BindError> {
         first(config, |address| {
             let started = Instant::now();
             loop {
@@ -271,7 +271,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// What a new listener needs to know of this one, see [`Bound::bind_beside`].
+    /// What a new listener needs to know of this one, see [`Bound::bind_alongside`].
     pub fn listening(&self) -> Listening {
         Listening(vec![Weak::clone(&self.listeners)])
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::resources::resource;
-use super::running::Polled;
+use super::running::SiteChange;
 use crate::config::logging::Destination;
 use crate::config::{Config, Diagnostic, Loaded};
 use crate::http::{BindError, Bound, Listening};
@@ -123,30 +123,30 @@ pub(super) struct Need {
     directories: Vec<StateDir>,
     /// The identity that the push has.
     identity: Option<String>,
-    listen: Listen,
+    listener_change: ListenerChange,
     /// How each server is polled now, in the order of the configuration.
-    polled: Vec<Polled>,
+    site_changes: Vec<SiteChange>,
     push: bool,
 }
 
 /// What to do about the endpoint.
-enum Listen {
+enum ListenerChange {
     /// Nothing: it is right as it is, or not wanted.
-    Nothing,
-    /// To listen for the first time.
-    Plainly,
-    /// To listen elsewhere, while it still listens here.
-    Beside(Listening),
+    Keep,
+    /// To listener_change for the first time.
+    Bind,
+    /// To listener_change elsewhere, while it still listens here.
+    BindAlongside(Listening),
 }
 
 impl Supervisor {
     /// What `loaded` needs beyond what runs.
     pub(super) fn need(&self, loaded: Loaded, recovers: bool) -> Need {
         let (config, running) = (&loaded.config, &self.running);
-        let listen = match running.listening() {
-            _ if running.listens_at(&config.http) || !self.serves => Listen::Nothing,
-            Some(old) => Listen::Beside(old),
-            None => Listen::Plainly,
+        let listener_change = match running.listening() {
+            _ if running.listens_at(&config.http) || !self.serves => ListenerChange::Keep,
+            Some(old) => ListenerChange::BindAlongside(old),
+            None => ListenerChange::Bind,
         };
         Need {
             log: self.log.as_ref().and_then(|log| {
@@ -162,8 +162,8 @@ impl Supervisor {
             state: self.serves,
             directories: running.directories(),
             identity: identity(running.state.as_ref()),
-            listen,
-            polled: config.servers.iter().map(|server| running.polled(server)).collect(),
+            listener_change,
+            site_changes: config.servers.iter().map(|server| running.site_change(server)).collect(),
             push: self.serves && !running.pushes_like(config),
             loaded,
         }
@@ -181,21 +181,21 @@ impl Need {
         let log = self.log.as_ref().map(crate::log::open);
         // Before the port: of two agents with one configuration, this names the other.
         let state = self.state_directory()?;
-        let listener = match &self.listen {
-            Listen::Nothing => None,
-            Listen::Plainly => self.tolerated(Bound::bind(&config.http))?,
-            Listen::Beside(old) => self.tolerated(Bound::bind_beside(&config.http, old))?,
+        let listener = match &self.listener_change {
+            ListenerChange::Keep => None,
+            ListenerChange::Bind => self.tolerated(Bound::bind(&config.http))?,
+            ListenerChange::BindAlongside(old) => self.tolerated(Bound::bind_alongside(&config.http, old))?,
         };
         let mut clients = Vec::new();
         let mut connections = BTreeMap::new();
-        for (server, polled) in config.servers.iter().zip(&self.polled) {
-            match polled {
-                Polled::So => {}
-                Polled::Otherwise => {
+        for (server, change) in config.servers.iter().zip(&self.site_changes) {
+            match change {
+                SiteChange::Unchanged => {}
+                SiteChange::Reconnect => {
                     let connection = self.tolerated(Connection::new(server.clone()))?;
                     connections.extend(connection.map(|new| (server.site.clone(), new)));
                 }
-                Polled::Not => {
+                SiteChange::Replace => {
                     let client = Client::builder(server.clone()).observer(Arc::new(RequestSpans));
                     clients.extend(self.tolerated(client.build())?);
                 }

@@ -28,13 +28,13 @@ pub(super) struct Site {
 
 /// How a server that is wanted is polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Polled {
+pub(super) enum SiteChange {
     /// With just these settings.
-    So,
+    Unchanged,
     /// The same server, with other settings.
-    Otherwise,
+    Reconnect,
     /// Not at all: the site is new, its server is another one, or its poller ended.
-    Not,
+    Replace,
 }
 
 /// Everything that runs.
@@ -122,12 +122,12 @@ impl Running {
     }
 
     /// Whether and how this server is polled.
-    pub(super) fn polled(&self, server: &netbackup::Config) -> Polled {
+    pub(super) fn site_change(&self, server: &netbackup::Config) -> SiteChange {
         match self.sites.get(server.site.as_str()) {
-            Some(site) if site.poller.is_dead() => Polled::Not,
-            Some(site) if site.config.same_as(server) => Polled::So,
-            Some(site) if site.config.same_server(server) => Polled::Otherwise,
-            _ => Polled::Not,
+            Some(site) if site.poller.is_dead() => SiteChange::Replace,
+            Some(site) if site.config.same_as(server) => SiteChange::Unchanged,
+            Some(site) if site.config.same_server(server) => SiteChange::Reconnect,
+            _ => SiteChange::Replace,
         }
     }
 
