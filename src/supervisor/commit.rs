@@ -5,34 +5,34 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use super::address::AddressServer;
-use super::plan::{Plan, Push};
+use super::plan::{PreparedReload, OtlpPipeline};
 use super::running::LAST_EXPORT;
 use super::{Source, Supervisor, Trigger, Verdict};
 use crate::config::{Config, SafeConfig};
 use crate::state::StateDir;
 
 impl Supervisor {
-    pub(super) async fn commit(&mut self, plan: Plan, trigger: Trigger, verdict: Verdict) {
-        let config = Arc::new(plan.config);
-        match (&self.log, plan.log) {
+    pub(super) async fn commit(&mut self, prepared: PreparedReload, trigger: Trigger, verdict: Verdict) {
+        let config = Arc::new(prepared.config);
+        match (&self.log, prepared.log) {
             (Some(log), Some(opened)) => log.apply(&config.log, opened),
             (Some(log), None) => log.apply_format(&config.log),
             (None, _) => {}
         }
         // In the log that the configuration wants.
-        for warning in &plan.warnings {
+        for warning in &prepared.warnings {
             tracing::warn!("{warning}");
         }
-        if let Some(push) = plan.push {
-            self.replace_push(&config, push, plan.state.as_ref());
+        if let Some(push) = prepared.push {
+            self.replace_push(&config, push, prepared.state.as_ref());
         }
-        self.replace_sites(&config, plan.state, plan.clients, plan.connections).await;
+        self.replace_sites(&config, prepared.state, prepared.clients, prepared.connections).await;
         self.renderer.set_limit(config.metrics.cardinality_limit);
         self.agent.set_extent(self.running.sites.len(), config.metrics.cardinality_limit);
         self.state.metrics_path.store(Arc::new(config.http.metrics_path.clone()));
         self.state.lifecycle.store(config.http.lifecycle, Relaxed);
         self.put(Arc::clone(&config));
-        let hash = plan.sha256;
+        let hash = prepared.sha256;
         // All of it at once, and before the endpoint serves for the first time.
         self.agent.update_config(|state| {
             state.count(trigger.as_str(), verdict.as_str());
@@ -49,7 +49,7 @@ impl Supervisor {
         });
         self.state.ready.store(true, Relaxed);
         self.renderer.render_off_thread().await;
-        if let Some(bound) = plan.listener {
+        if let Some(bound) = prepared.listener {
             let address = bound.address();
             tracing::info!(%address, path = config.http.metrics_path, "listening");
             let server = bound.serve(Arc::clone(&self.state));
@@ -79,7 +79,7 @@ impl Supervisor {
         }
     }
 
-    fn replace_push(&mut self, config: &Config, push: Push, state: Option<&StateDir>) {
+    fn replace_push(&mut self, config: &Config, push: OtlpPipeline, state: Option<&StateDir>) {
         if let Some(old) = self.running.otlp.take() {
             // Its last export runs on its own; the new push does not wait for it.
             tokio::spawn(old.shutdown(LAST_EXPORT));

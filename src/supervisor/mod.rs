@@ -210,10 +210,10 @@ impl Supervisor {
         };
         let diff = config::diff(self.config().as_deref(), &loaded.config);
         let valid = self.config().is_some().then(|| loaded.clone());
-        let need = self.need(loaded, recovers);
-        let built = self.blocking.run(deadline, &self.ending, move || need.build()).await;
+        let plan = self.plan(loaded, recovers);
+        let built = self.blocking.run(deadline, &self.ending, move || plan.build()).await;
         match built.and_then(|built| Ok(built?)) {
-            Ok(plan) => Box::pin(self.commit(plan, trigger, Verdict::of(&diff))).await,
+            Ok(prepared) => Box::pin(self.commit(prepared, trigger, Verdict::of(&diff))).await,
             Err(error) => {
                 if !recovers && valid.is_some() {
                     Box::pin(self.take_credentials(valid, deadline)).await;

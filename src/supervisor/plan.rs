@@ -60,7 +60,7 @@ impl PrepareError {
 }
 
 /// A configuration with everything that it needs and that does not run yet.
-pub(super) struct Plan {
+pub(super) struct PreparedReload {
     pub(super) config: Config,
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) sha256: String,
@@ -74,15 +74,15 @@ pub(super) struct Plan {
     /// New connections of sites whose server stays, by site.
     pub(super) connections: BTreeMap<String, Connection>,
     /// The OTLP push, where it is new or changed.
-    pub(super) push: Option<Push>,
+    pub(super) push: Option<OtlpPipeline>,
 }
 
 /// An OTLP push that can be started; none is the end of it.
-pub(super) struct Push {
+pub(super) struct OtlpPipeline {
     transport: Option<Arc<Transport>>,
 }
 
-impl Push {
+impl OtlpPipeline {
     /// Starts to push metrics and traces.
     pub(super) fn start(
         self,
@@ -109,7 +109,7 @@ impl Push {
 }
 
 /// A valid configuration, and what of it has to be built.
-pub(super) struct Need {
+pub(super) struct ReloadPlan {
     loaded: Loaded,
     /// What the log has to be opened at.
     log: Option<Destination>,
@@ -141,14 +141,14 @@ enum ListenerChange {
 
 impl Supervisor {
     /// What `loaded` needs beyond what runs.
-    pub(super) fn need(&self, loaded: Loaded, recovers: bool) -> Need {
+    pub(super) fn plan(&self, loaded: Loaded, recovers: bool) -> ReloadPlan {
         let (config, running) = (&loaded.config, &self.running);
         let listener_change = match running.listening() {
             _ if running.listens_at(&config.http) || !self.serves => ListenerChange::Keep,
             Some(old) => ListenerChange::BindAlongside(old),
             None => ListenerChange::Bind,
         };
-        Need {
+        ReloadPlan {
             log: self.log.as_ref().and_then(|log| {
                 let before = running.config.as_ref().map(|config| &config.log.destination);
                 let wanted = &config.log.destination;
@@ -170,13 +170,13 @@ impl Supervisor {
     }
 }
 
-impl Need {
+impl ReloadPlan {
     /// Builds it. Blocks: it resolves names and reads the system's trust store.
     ///
     /// # Errors
     ///
     /// Where a port, a file, or TLS material cannot be had. Nothing that runs is touched.
-    pub(super) fn build(self) -> Result<Plan, PrepareError> {
+    pub(super) fn build(self) -> Result<PreparedReload, PrepareError> {
         let Loaded { config, warnings, sha256, .. } = &self.loaded;
         let log = self.log.as_ref().map(crate::log::open);
         // Before the port: of two agents with one configuration, this names the other.
@@ -204,7 +204,7 @@ impl Need {
         let is_another = self.state && identity(state.as_ref()) != self.identity;
         let push = if self.push || is_another { self.tolerated(self.transport())? } else { None };
         let (config, warnings, sha256) = (config.clone(), warnings.clone(), sha256.clone());
-        Ok(Plan { config, warnings, sha256, log, state, listener, clients, connections, push })
+        Ok(PreparedReload { config, warnings, sha256, log, state, listener, clients, connections, push })
     }
 
     /// Where state is kept. One that is in use already is kept where it cannot be had anew.
@@ -220,9 +220,9 @@ impl Need {
         }
     }
 
-    fn transport(&self) -> Result<Push, BuildError> {
+    fn transport(&self) -> Result<OtlpPipeline, BuildError> {
         let transport = self.loaded.config.otlp.as_ref().map(Transport::new).transpose()?;
-        Ok(Push { transport: transport.map(Arc::new) })
+        Ok(OtlpPipeline { transport: transport.map(Arc::new) })
     }
 
     /// Returns nothing for what cannot be had, where that must not keep the rest from being put right.

@@ -92,7 +92,7 @@ impl Scrapers {
 
 /// Moves the endpoint as a reload does.
 async fn change(old: Server, host: &str, port: u16, state: &Arc<State>) -> Server {
-    let bound = Bound::bind_beside(&listen(host, port), &old.listening()).unwrap();
+    let bound = Bound::bind_alongside(&listen(host, port), &old.listening()).unwrap();
     let new = bound.serve(Arc::clone(state));
     old.stop().await;
     new
@@ -150,7 +150,7 @@ async fn a_change_that_comes_to_nothing_leaves_the_old_listener_as_it_was() {
     let (state, _requests) = state();
     for (host, other) in [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")] {
         let server = Bound::bind(&listen(host, port)).unwrap().serve(Arc::clone(&state));
-        let bound = Bound::bind_beside(&listen(other, port), &server.listening()).unwrap();
+        let bound = Bound::bind_alongside(&listen(other, port), &server.listening()).unwrap();
         assert!(ask(here(port)).await.unwrap().starts_with("HTTP/1.1 200"), "it serves meanwhile");
         drop(bound);
         assert!(ask(here(port)).await.unwrap().starts_with("HTTP/1.1 200"), "{host}");
@@ -167,7 +167,7 @@ async fn an_address_that_another_process_has_is_refused_beside_the_old_listener(
     let _other = std::net::TcpListener::bind(("127.0.0.2", port)).unwrap();
     for host in ["127.0.0.2", "0.0.0.0"] {
         let error =
-            Bound::bind_beside(&listen(host, port), &server.listening()).unwrap_err().to_string();
+            Bound::bind_alongside(&listen(host, port), &server.listening()).unwrap_err().to_string();
         assert!(error.contains("another process has the port"), "{error}");
     }
     assert_taken(port);
@@ -180,7 +180,7 @@ async fn who_is_connected_when_the_listener_closes_is_served() {
     let port = free_port();
     let (state, _requests) = state();
     let server = Bound::bind(&listen("127.0.0.1", port)).unwrap().serve(Arc::clone(&state));
-    let next = Bound::bind_beside(&listen("127.0.0.1", free_port()), &server.listening()).unwrap();
+    let next = Bound::bind_alongside(&listen("127.0.0.1", free_port()), &server.listening()).unwrap();
     let next = next.serve(Arc::clone(&state));
     let mut early = TcpStream::connect(here(port)).await.unwrap();
     // It asks only once nobody can connect any longer.
@@ -204,7 +204,7 @@ async fn port_that_is_still_closing_is_taken_back() {
     // Back and forth without a pause, so that each is still closing when it is wanted again.
     for port in [second, first, second, first, first] {
         own.add(server.listening());
-        let bound = Bound::bind_beside(&listen("127.0.0.1", port), &own).unwrap();
+        let bound = Bound::bind_alongside(&listen("127.0.0.1", port), &own).unwrap();
         let old = std::mem::replace(&mut server, bound.serve(Arc::clone(&state)));
         ends.push(tokio::spawn(old.stop()));
     }
@@ -225,6 +225,6 @@ async fn port_of_another_process_is_refused_while_one_closes() {
     let server = Bound::bind(&listen("127.0.0.1", free_port())).unwrap().serve(state);
     let own = server.listening();
     server.stop().await;
-    let error = Bound::bind_beside(&listen("127.0.0.1", port), &own).unwrap_err().to_string();
+    let error = Bound::bind_alongside(&listen("127.0.0.1", port), &own).unwrap_err().to_string();
     assert!(error.contains("another process has the port"), "{error}");
 }
