@@ -35,7 +35,7 @@ pub(super) async fn serve(source: Source, log: Log, started: impl FnOnce()) -> E
         }
     };
     let environment = Arc::new(ProcessEnvironment);
-    let mut supervisor = Supervisor::new(source, environment, Some(log)).ended_by(&signals);
+    let mut supervisor = Supervisor::new(source, environment, Some(log)).with_shutdown(&signals);
     if let Err(error) = supervisor.reload(Trigger::Start).await {
         if matches!(error, ReloadError::Ending) {
             return ExitCode::SUCCESS;

@@ -21,7 +21,7 @@ use super::serve::{self, BACKLOG};
 use super::{Config, State, display};
 
 /// How long a listener of this process takes to close at most, once nothing holds it.
-const CLOSING: Duration = Duration::from_millis(200);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
 type Listeners = Arc<Vec<TcpListener>>;
 
@@ -88,10 +88,10 @@ impl Bound {
                     return Ok(bound);
                 }
                 // A listener of ours may be closing in this moment, or another process has the port.
-                if started.elapsed() >= CLOSING || there.len() == own.0.len() {
+                if started.elapsed() >= CLOSE_TIMEOUT || there.len() == own.0.len() {
                     return verdict;
                 }
-                std::thread::park_timeout(CLOSING / 20);
+                std::thread::park_timeout(CLOSE_TIMEOUT / 20);
             }
         })
     }

@@ -16,10 +16,10 @@ use super::origin::Refused;
 use super::routes::Endpoint;
 
 /// How long the supervisor may take to accept the request: it may be busy with another.
-const TAKEN: Duration = Duration::from_secs(5);
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long it may take for the verdict. What hangs longer is a file system or a resolver.
-const DONE: Duration = Duration::from_secs(60);
+const VERDICT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Requests that wait for a verdict; more are refused, so that they leave connections to others.
 const MAX_WAITING: usize = 128;
@@ -100,12 +100,12 @@ async fn ask(
 ) -> Result<Result<ReloadAnswer, String>, &'static str> {
     const ENDING: &str = "503: the agent is ending\n";
     let (reply, verdict) = oneshot::channel();
-    match timeout(TAKEN, supervisor.send(ReloadRequest { reply })).await {
+    match timeout(ACCEPT_TIMEOUT, supervisor.send(ReloadRequest { reply })).await {
         Ok(Ok(())) => {}
         Ok(Err(_)) => return Err(ENDING),
         Err(_) => return Err(TOO_MANY),
     }
-    match timeout(DONE, verdict).await {
+    match timeout(VERDICT_TIMEOUT, verdict).await {
         Ok(Ok(verdict)) => Ok(verdict),
         Ok(Err(_)) => Err(ENDING),
         Err(_) => Err("503: the reload takes unusually long; its verdict will be in the log\n"),

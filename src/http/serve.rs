@@ -25,7 +25,7 @@ use crate::process;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long requests in flight may take once the listener closes.
-const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Delay after an accept that failed: the next one would fail too.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -41,7 +41,7 @@ pub(super) const BACKLOG: u32 = 1024;
 
 /// How long connections are accepted once another listener has taken over: who is about to be
 /// connected here gets an answer here.
-const LINGER: Duration = Duration::from_millis(50);
+const HANDOVER_ACCEPT_TIME: Duration = Duration::from_millis(50);
 
 /// Serves until `stop`, then lets requests in flight end for a short while.
 pub(super) async fn serve(
@@ -61,11 +61,11 @@ pub(super) async fn serve(
         () = acceptor.sweep() => {}
         () = acceptor.accept(&listeners) => {}
     }
-    let _ = timeout(LINGER, acceptor.accept(&listeners)).await;
+    let _ = timeout(HANDOVER_ACCEPT_TIME, acceptor.accept(&listeners)).await;
     acceptor.drain(&listeners);
     drop(listeners);
     let drained = async { while acceptor.tasks.join_next().await.is_some() {} };
-    let _ = timeout(DRAIN, drained).await;
+    let _ = timeout(DRAIN_TIMEOUT, drained).await;
     // What is left is dropped with the set.
 }
 

@@ -20,10 +20,10 @@ use crate::snapshot::{Part, Publisher, Snapshot};
 use crate::telemetry::traces::Tracer;
 
 /// A key that every collector saw refused is not presented again for this long at first.
-pub(super) const LEAST_KEY_BACKOFF: Duration = Duration::from_secs(60);
+pub(super) const MIN_KEY_BACKOFF: Duration = Duration::from_secs(60);
 
 /// ... and for this long at most.
-const MOST_KEY_BACKOFF: Duration = Duration::from_secs(3600);
+const MAX_KEY_BACKOFF: Duration = Duration::from_secs(3600);
 
 pub(super) struct SitePoller {
     pub(super) client: Client,
@@ -87,7 +87,7 @@ impl SitePoller {
             up: Up::default(),
             schedule: Schedule::new(Instant::now() + first_delay, rules.polling.interval),
             requested: false,
-            key_backoff: LEAST_KEY_BACKOFF,
+            key_backoff: MIN_KEY_BACKOFF,
             limit: watch::Sender::new(rules.polling.deadline()),
             workers: JoinSet::new(),
             origin: SystemTime::now(),
@@ -191,7 +191,7 @@ impl SitePoller {
     /// When every collector sees 401, it is the key that is refused, not a permission.
     fn back_off_rejected_key(&mut self) {
         if self.slots.iter().any(|slot| slot.status.ok == Some(true)) {
-            self.key_backoff = LEAST_KEY_BACKOFF;
+            self.key_backoff = MIN_KEY_BACKOFF;
         } else if self.slots.iter().any(|slot| slot.unauthorized)
             && self.slots.iter().all(|slot| slot.unauthorized || slot.is_unsupported())
         {
@@ -200,7 +200,7 @@ impl SitePoller {
                 site = %self.site, server = %self.server, seconds = self.key_backoff.as_secs(),
                 "the server refuses the API key for every resource: it is not sent again before this time has passed; replace apiKey, or have it renewed"
             );
-            self.key_backoff = (self.key_backoff * 2).min(MOST_KEY_BACKOFF);
+            self.key_backoff = (self.key_backoff * 2).min(MAX_KEY_BACKOFF);
             for slot in &mut self.slots {
                 slot.unauthorized = false;
                 // It is the key: of permissions nothing is known.

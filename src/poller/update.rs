@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::site::{LEAST_KEY_BACKOFF, SitePoller};
+use super::site::{MIN_KEY_BACKOFF, SitePoller};
 use super::slot::CollectorSlot;
 use super::{Rules, Update};
 use crate::netbackup::Connection;
@@ -32,7 +32,7 @@ impl SitePoller {
     async fn reconnect(&mut self, connection: Connection, at: Instant) {
         self.client.replace(connection).await;
         if self.client.key_refused_until().is_none() {
-            self.key_backoff = LEAST_KEY_BACKOFF;
+            self.key_backoff = MIN_KEY_BACKOFF;
         }
         for slot in &mut self.slots {
             slot.ignore_failure();

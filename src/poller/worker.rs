@@ -15,7 +15,7 @@ use crate::netbackup::{ApiVersion, Client, Error, ErrorKind, Session};
 use crate::telemetry::traces::Tracer;
 
 /// What a run may take beyond the deadline of its requests.
-const GRACE: Duration = Duration::from_millis(500);
+const DEADLINE_GRACE: Duration = Duration::from_millis(500);
 
 /// Why a run brought nothing.
 #[derive(Debug)]
@@ -188,7 +188,7 @@ async fn overdue(started: Instant, limit: &mut watch::Receiver<Duration>) -> Dur
     loop {
         let most = *limit.borrow_and_update();
         tokio::select! {
-            () = sleep_until(started + most + GRACE) => return most,
+            () = sleep_until(started + most + DEADLINE_GRACE) => return most,
             Ok(()) = limit.changed() => {}
         }
     }

@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Pause before the name is tried again, which an agent that is ending may still have.
-const BIND_PAUSE: Duration = Duration::from_secs(5);
+const BIND_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// The answer to `healthcheck`. Dropping it ends it.
 pub(super) struct AddressServer {
@@ -110,7 +110,7 @@ async fn serve(name: String, address: Arc<ArcSwapOption<SocketAddr>>) {
             Ok(listener) => answer(&listener, &address).await,
             Err(error) => {
                 tracing::debug!(%error, "healthcheck cannot be told the address now");
-                sleep(BIND_PAUSE).await;
+                sleep(BIND_RETRY_DELAY).await;
             }
         }
     }
@@ -126,7 +126,7 @@ fn bind(name: &str) -> io::Result<tokio::net::UnixListener> {
 async fn answer(listener: &tokio::net::UnixListener, address: &ArcSwapOption<SocketAddr>) {
     loop {
         let Ok((mut stream, _)) = listener.accept().await else {
-            sleep(BIND_PAUSE).await;
+            sleep(BIND_RETRY_DELAY).await;
             return;
         };
         let text = address.load().as_ref().map_or_else(String::new, ToString::to_string);

@@ -5,14 +5,19 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use super::address::AddressServer;
-use super::plan::{PreparedReload, OtlpPipeline};
-use super::running::LAST_EXPORT;
+use super::plan::{OtlpPipeline, PreparedReload};
+use super::running::FINAL_EXPORT_TIMEOUT;
 use super::{Source, Supervisor, Trigger, Verdict};
 use crate::config::{Config, SafeConfig};
 use crate::state::StateDir;
 
 impl Supervisor {
-    pub(super) async fn commit(&mut self, prepared: PreparedReload, trigger: Trigger, verdict: Verdict) {
+    pub(super) async fn commit(
+        &mut self,
+        prepared: PreparedReload,
+        trigger: Trigger,
+        verdict: Verdict,
+    ) {
         let config = Arc::new(prepared.config);
         match (&self.log, prepared.log) {
             (Some(log), Some(opened)) => log.apply(&config.log, opened),
@@ -82,13 +87,13 @@ impl Supervisor {
     fn replace_push(&mut self, config: &Config, push: OtlpPipeline, state: Option<&StateDir>) {
         if let Some(old) = self.running.otlp.take() {
             // Its last export runs on its own; the new push does not wait for it.
-            tokio::spawn(old.shutdown(LAST_EXPORT));
+            tokio::spawn(old.shutdown(FINAL_EXPORT_TIMEOUT));
         }
         let (otlp, tracing) = push.start(self, config, state);
         self.running.otlp = otlp;
         self.running.tracer.set(tracing.as_ref());
         if let Some(old) = std::mem::replace(&mut self.running.tracing, tracing) {
-            tokio::spawn(old.shutdown(LAST_EXPORT));
+            tokio::spawn(old.shutdown(FINAL_EXPORT_TIMEOUT));
         }
     }
 }

@@ -40,7 +40,7 @@ impl Supervisor {
             return;
         };
         for (path, content) in &rotated.files {
-            self.tried.entry(path.clone()).or_insert(*content);
+            self.last_read.entry(path.clone()).or_insert(*content);
         }
         if rotated.connections.is_empty() {
             return;

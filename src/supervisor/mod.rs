@@ -93,7 +93,7 @@ pub struct Supervisor {
     inbox: Inbox,
     senders: Senders,
     /// What the last attempt to load the configuration read.
-    tried: Files,
+    last_read: Files,
     /// The last configuration that was valid.
     last_valid: Option<Arc<Kept>>,
     /// The next attempt to put a valid configuration in force.
@@ -154,7 +154,7 @@ impl Supervisor {
             running: Running::default(),
             inbox,
             senders,
-            tried: Files::new(),
+            last_read: Files::new(),
             last_valid: None,
             retry: Retry::default(),
             restarts: Restarts::default(),
@@ -178,7 +178,7 @@ impl Supervisor {
     /// The same, and a reload that hangs (in a resolver, in a file system) is given up once these
     /// signals ask for the end.
     #[must_use]
-    pub fn ended_by(mut self, signals: &Signals) -> Self {
+    pub fn with_shutdown(mut self, signals: &Signals) -> Self {
         self.ending = signals.ending();
         self
     }
@@ -205,7 +205,7 @@ impl Supervisor {
         let recovers = trigger == Trigger::Recovery;
         let loaded = match self.config() {
             // What is in force is put right, whatever the files say by now.
-            Some(config) if recovers => self.again(&config),
+            Some(config) if recovers => self.reuse_current(&config),
             _ => self.load(deadline).await?,
         };
         let diff = config::diff(self.config().as_deref(), &loaded.config);
@@ -230,12 +230,12 @@ impl Supervisor {
         let read = move || source.load(environment.as_ref());
         match self.blocking.run(deadline, &self.ending, read).await? {
             Ok(loaded) => {
-                self.tried = loaded.watched();
+                self.last_read = loaded.watched();
                 self.last_valid = Some(Arc::clone(&loaded.kept));
                 Ok(loaded)
             }
             Err(errors) => {
-                self.tried = errors.watched();
+                self.last_read = errors.watched();
                 Box::pin(self.take_credentials(None, deadline)).await;
                 Err(errors.into())
             }
@@ -243,12 +243,12 @@ impl Supervisor {
     }
 
     /// The configuration in force, as if it was read again.
-    fn again(&self, config: &Config) -> Loaded {
+    fn reuse_current(&self, config: &Config) -> Loaded {
         Loaded {
             config: config.clone(),
             warnings: Vec::new(),
             sha256: self.agent.config().sha256,
-            files: self.tried.clone(),
+            files: self.last_read.clone(),
             places: config::Files::new(),
             kept: self.last_valid.clone().unwrap_or_default(),
         }
@@ -273,11 +273,11 @@ impl Supervisor {
         }
     }
 
-    /// Tells the watch what was tried.
+    /// Tells the watcher which files were read last.
     fn watch(&self) {
         if let Some(watcher) = &self.watcher {
             let every = self.config().map_or(CHECK_INTERVAL, |config| config.check_interval);
-            watcher.set(self.tried.clone(), every);
+            watcher.set(self.last_read.clone(), every);
         }
     }
 

@@ -184,7 +184,9 @@ impl ReloadPlan {
         let listener = match &self.listener_change {
             ListenerChange::Keep => None,
             ListenerChange::Bind => self.tolerated(Bound::bind(&config.http))?,
-            ListenerChange::BindAlongside(old) => self.tolerated(Bound::bind_alongside(&config.http, old))?,
+            ListenerChange::BindAlongside(old) => {
+                self.tolerated(Bound::bind_alongside(&config.http, old))?
+            }
         };
         let mut clients = Vec::new();
         let mut connections = BTreeMap::new();
@@ -204,7 +206,17 @@ impl ReloadPlan {
         let is_another = self.state && identity(state.as_ref()) != self.identity;
         let push = if self.push || is_another { self.tolerated(self.transport())? } else { None };
         let (config, warnings, sha256) = (config.clone(), warnings.clone(), sha256.clone());
-        Ok(PreparedReload { config, warnings, sha256, log, state, listener, clients, connections, push })
+        Ok(PreparedReload {
+            config,
+            warnings,
+            sha256,
+            log,
+            state,
+            listener,
+            clients,
+            connections,
+            push,
+        })
     }
 
     /// Where state is kept. One that is in use already is kept where it cannot be had anew.

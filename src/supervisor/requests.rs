@@ -148,7 +148,7 @@ impl Inbox {
     }
 
     /// Adds what waits. It has to be taken before the files are read, not after.
-    pub(super) fn join(&mut self, batch: &mut Batch, signals: &mut Signals) {
+    pub(super) fn coalesce(&mut self, batch: &mut Batch, signals: &mut Signals) {
         if signals.take_reloads() {
             batch.reopens_log = true;
             if batch.trigger == Trigger::Retry {

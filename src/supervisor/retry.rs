@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 
 /// The longest wait: a reload reads some files and binds a port, so it may be frequent.
-const LONGEST_DELAY: Duration = Duration::from_secs(10);
+const MAX_DELAY: Duration = Duration::from_secs(10);
 
 /// The time of the next attempt, if there is to be one.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub(super) struct Retry {
 impl Retry {
     /// Plans the next attempt, later than after the one before.
     pub(super) fn schedule(&mut self) {
-        let delay = self.next.map_or(FIRST_DELAY, |(_, last)| (last * 2).min(LONGEST_DELAY));
+        let delay = self.next.map_or(FIRST_DELAY, |(_, last)| (last * 2).min(MAX_DELAY));
         self.next = Some((Instant::now() + delay, delay));
     }
 
@@ -52,7 +52,7 @@ mod tests {
             assert_eq!(start.elapsed().as_secs(), expected);
         }
         retry.cancel();
-        let never = tokio::time::timeout(LONGEST_DELAY * 100, retry.due()).await;
+        let never = tokio::time::timeout(MAX_DELAY * 100, retry.due()).await;
         assert!(never.is_err());
         retry.schedule();
         let again = tokio::time::timeout(FIRST_DELAY * 2, retry.due()).await;

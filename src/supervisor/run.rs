@@ -9,15 +9,15 @@ use super::systemd::Notifier;
 use crate::log::Log;
 
 /// How long the end may take: SIGTERM promises 10 s.
-const FAREWELL: Duration = Duration::from_secs(8);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How often the supervisor looks whether everything still runs.
-const INSPECTION: Duration = Duration::from_secs(10);
+const TASK_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the loop does next.
 enum Next {
     Reload(Batch),
-    Inspect,
+    CheckTasks,
     End(&'static str),
     Nothing,
 }
@@ -28,7 +28,7 @@ impl Supervisor {
         let mut systemd = Notifier::new(self.environment.as_ref());
         self.start_watcher();
         systemd.ready(&self.status());
-        let mut inspection = tokio::time::interval(INSPECTION);
+        let mut task_checks = tokio::time::interval(TASK_CHECK_INTERVAL);
         loop {
             let next = tokio::select! {
                 biased;
@@ -41,14 +41,14 @@ impl Supervisor {
                 // Here, so that it stands for this loop.
                 () = systemd.watchdog() => Next::Nothing,
                 () = self.retry.due() => Next::Reload(Batch::of(Trigger::Retry)),
-                _ = inspection.tick() => Next::Inspect,
+                _ = task_checks.tick() => Next::CheckTasks,
             };
             match next {
                 Next::Nothing => {}
-                Next::Inspect => systemd.watchdog_during(self.inspect(&mut signals)).await,
+                Next::CheckTasks => systemd.watchdog_during(self.check_tasks(&mut signals)).await,
                 Next::Reload(mut batch) => {
                     // First: systemd must hear of a reload later than of all requests for it.
-                    self.inbox.join(&mut batch, &mut signals);
+                    self.inbox.coalesce(&mut batch, &mut signals);
                     systemd.reloading();
                     if batch.reopens_log {
                         // Whatever the configuration is: logrotate deletes the old one.
@@ -65,11 +65,11 @@ impl Supervisor {
             }
         }
         systemd.stopping();
-        self.farewell(signals).await;
+        self.shut_down_within(SHUTDOWN_TIMEOUT, signals).await;
     }
 
     /// Restarts what died, and tries the log file again that could not be opened.
-    async fn inspect(&mut self, signals: &mut Signals) {
+    async fn check_tasks(&mut self, signals: &mut Signals) {
         if self.log.as_ref().is_some_and(Log::is_replaced) {
             self.reopen_log().await;
         }
@@ -79,16 +79,16 @@ impl Supervisor {
         }
     }
 
-    async fn farewell(mut self, mut signals: Signals) {
+    async fn shut_down_within(mut self, limit: Duration, mut signals: Signals) {
         self.inbox.close();
         self.watcher = None;
-        let farewell = async {
+        let shutdown = async {
             tokio::select! {
                 () = self.shutdown() => tracing::info!("ended"),
                 () = signals.end_now() => tracing::warn!("ended at once, as a second signal asked"),
             }
         };
-        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+        if tokio::time::timeout(limit, shutdown).await.is_err() {
             tracing::warn!("ended without waiting for what still hangs");
         }
     }

@@ -17,7 +17,7 @@ use crate::telemetry::otlp::ExporterHandle;
 use crate::telemetry::traces::{Tracer, Tracing};
 
 /// How long the last OTLP export may take at a stop or a change.
-pub(super) const LAST_EXPORT: Duration = Duration::from_secs(4);
+pub(super) const FINAL_EXPORT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// One site that is polled.
 pub(super) struct Site {
@@ -138,13 +138,13 @@ impl Running {
         let push = async {
             if let Some(otlp) = otlp {
                 // How it went is logged and counted by the exporter.
-                let _ = otlp.shutdown(LAST_EXPORT).await;
+                let _ = otlp.shutdown(FINAL_EXPORT_TIMEOUT).await;
             }
         };
         let tracing = self.tracing.take();
         let trace = async {
             if let Some(tracing) = tracing {
-                tracing.shutdown(LAST_EXPORT).await;
+                tracing.shutdown(FINAL_EXPORT_TIMEOUT).await;
             }
         };
         let server = self.server.take();

@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Signals within this time are one request: what sends the first one to the process and to its
 /// group (`timeout`, some shells) means it once.
-const ONE_REQUEST: Duration = Duration::from_millis(500);
+const SIGNAL_DEBOUNCE: Duration = Duration::from_millis(500);
 
 /// When the process ends whatever hangs: SIGTERM promises 10 s.
-const LAST_RESORT: Duration = Duration::from_secs(9);
+const FORCED_EXIT_DELAY: Duration = Duration::from_secs(9);
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,10 +167,10 @@ async fn forward(
             None => {
                 first = Some(tokio::time::Instant::now());
                 ending.cancel();
-                last_resort();
+                force_exit_later();
                 Signal::End(name)
             }
-            Some(first) if first.elapsed() < ONE_REQUEST => continue,
+            Some(first) if first.elapsed() < SIGNAL_DEBOUNCE => continue,
             Some(_) => Signal::EndNow,
         };
         if sender.send(signal).is_err() {
@@ -181,11 +181,11 @@ async fn forward(
 
 /// Ends the process from a plain thread, in case everything else is stuck in something that cannot
 /// be cancelled (a resolver, a file system that hangs).
-fn last_resort() {
+fn force_exit_later() {
     let watchdog = std::thread::Builder::new().name("last-resort".to_owned());
     // Without the thread there is only the orderly end.
     let _ = watchdog.spawn(|| {
-        std::thread::park_timeout(LAST_RESORT);
+        std::thread::park_timeout(FORCED_EXIT_DELAY);
         std::process::exit(0);
     });
 }

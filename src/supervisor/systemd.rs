@@ -17,7 +17,7 @@ const MAX_WAITING: usize = 64;
 
 /// How long a reload is given signs of life. Longer than [`super::RELOAD_TIMEOUT`], which ends all
 /// that may hang for a good reason: what takes longer is a fault in the agent, and systemd restarts it.
-const SUPERVISED: Duration = Duration::from_secs(80);
+const MAX_SUPERVISED_TIME: Duration = Duration::from_secs(80);
 
 /// Tells systemd what state this process is in.
 pub(super) struct Notifier {
@@ -114,7 +114,7 @@ impl Notifier {
         };
         tokio::select! {
             result = reload.as_mut() => return result,
-            _ = timeout(SUPERVISED, signs) => {}
+            _ = timeout(MAX_SUPERVISED_TIME, signs) => {}
         }
         reload.await
     }
@@ -186,7 +186,7 @@ mod tests {
         let (mut notifier, received) = notifier(Some(MINUTE));
         let hung = timeout(MINUTE * 60, notifier.watchdog_during(pending::<()>())).await;
         assert!(hung.is_err());
-        assert_eq!(received.try_iter().count(), 3, "none after {SUPERVISED:?}");
+        assert_eq!(received.try_iter().count(), 3, "none after {MAX_SUPERVISED_TIME:?}");
     }
 
     #[tokio::test]

@@ -18,13 +18,13 @@ use crate::telemetry::renderer::Renderer;
 use crate::telemetry::traces::Tracing;
 
 /// The pause after the first restart; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(10);
+const FIRST_RESTART_DELAY: Duration = Duration::from_secs(10);
 
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const MAX_RESTART_DELAY: Duration = Duration::from_secs(300);
 
 /// A task that ran for so long is well again.
-const WELL_AFTER: Duration = Duration::from_secs(600);
+const STABLE_AFTER: Duration = Duration::from_secs(600);
 
 /// A kind of background task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,10 +81,10 @@ impl Restarts {
         let now = Instant::now();
         let pause = match self.0.get(&task) {
             Some((last, pause)) if now < *last + *pause => return false,
-            Some((last, pause)) if now < *last + WELL_AFTER.max(*pause * 2) => {
-                (*pause * 2).min(LONGEST_PAUSE)
+            Some((last, pause)) if now < *last + STABLE_AFTER.max(*pause * 2) => {
+                (*pause * 2).min(MAX_RESTART_DELAY)
             }
-            _ => FIRST_PAUSE,
+            _ => FIRST_RESTART_DELAY,
         };
         self.0.insert(task, (now, pause));
         true
@@ -161,9 +161,9 @@ mod tests {
             advance(Duration::from_secs(1)).await;
             assert!(restarts.allow(Task::Renderer), "after {pause} s");
         }
-        advance(WELL_AFTER).await;
+        advance(STABLE_AFTER).await;
         assert!(restarts.allow(Task::Renderer));
-        advance(FIRST_PAUSE).await;
+        advance(FIRST_RESTART_DELAY).await;
         assert!(restarts.allow(Task::Renderer), "it began anew");
     }
 }

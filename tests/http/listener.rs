@@ -166,8 +166,9 @@ async fn an_address_that_another_process_has_is_refused_beside_the_old_listener(
     let server = Bound::bind(&listen("127.0.0.1", port)).unwrap().serve(Arc::clone(&state));
     let _other = std::net::TcpListener::bind(("127.0.0.2", port)).unwrap();
     for host in ["127.0.0.2", "0.0.0.0"] {
-        let error =
-            Bound::bind_alongside(&listen(host, port), &server.listening()).unwrap_err().to_string();
+        let error = Bound::bind_alongside(&listen(host, port), &server.listening())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("another process has the port"), "{error}");
     }
     assert_taken(port);
@@ -180,7 +181,8 @@ async fn who_is_connected_when_the_listener_closes_is_served() {
     let port = free_port();
     let (state, _requests) = state();
     let server = Bound::bind(&listen("127.0.0.1", port)).unwrap().serve(Arc::clone(&state));
-    let next = Bound::bind_alongside(&listen("127.0.0.1", free_port()), &server.listening()).unwrap();
+    let next =
+        Bound::bind_alongside(&listen("127.0.0.1", free_port()), &server.listening()).unwrap();
     let next = next.serve(Arc::clone(&state));
     let mut early = TcpStream::connect(here(port)).await.unwrap();
     // It asks only once nobody can connect any longer.
