@@ -1,5 +1,5 @@
-//! Filters through HTTP: they select what a plain comparison of all rows selects, and what the contract does
-//! not allow is refused with errorCode 9401.
+//! Filters through HTTP: they select the rows that a plain comparison of all rows selects, and undocumented
+//! ones are refused with errorCode 9401.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -100,7 +100,7 @@ async fn a_filter_selects_what_a_comparison_of_all_rows_does() {
 }
 
 #[tokio::test]
-async fn what_the_contract_does_not_allow_is_refused() {
+async fn undocumented_filters_are_refused() {
     let api = api(Settings { release: Release::R10_3, ..Settings::default() }).await;
     for filter in [
         "endTime ge '2024-01-01T00:00:00.000Z'",

@@ -119,7 +119,7 @@ async fn a_cursor_belongs_to_its_sort_and_filter() {
 }
 
 #[tokio::test]
-async fn limits_and_sorts_outside_the_contract_are_refused() {
+async fn undocumented_limits_and_sorts_are_refused() {
     let api = api(settings()).await;
     for (limit, rows) in [("0", 0), ("1", 1), ("100", 100)] {
         let page = api.json("/admin/jobs", &[("page[limit]", limit)]).await;

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn question_and_answer_have_the_form_of_the_contract() {
+    fn question_and_answer_have_the_documented_form() {
         let question = serde_json::to_string(&JobCountRequest::new("state eq 'ACTIVE'")).unwrap();
         assert_eq!(
             question,

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_forms_of_the_contract_are_understood() {
+    fn documented_filters_are_understood() {
         assert!(holds("status ge 1"));
         assert!(holds("state eq 'DONE'"));
         assert!(!holds("state ne 'DONE'"));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_contract_does_not_have_is_refused() {
+    fn undocumented_filters_are_refused() {
         for text in [
             "",
             "status",
