@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::reader::Section;
 use super::values::{Parsed, boolean, duration, number, text};
-use crate::collectors::{Config, Named, PerName, Selection};
+use crate::collectors::{Config, Subject, PerName, Selection};
 
 /// Reads `collectors`.
 pub(super) fn read(root: &mut Section<'_>) -> Config {
@@ -12,8 +12,8 @@ pub(super) fn read(root: &mut Section<'_>) -> Config {
     let mut enabled = |name| section.section(name).get("enabled", boolean).or(false);
     let [alerts, malware, catalog, slo, tape] =
         ["alerts", "malware", "catalog", "slo", "tape"].map(&mut enabled);
-    let [per_client, per_policy] = [("perClient", Named::Client), ("perPolicy", Named::Policy)]
-        .map(|(name, named)| per_name(&mut section.section(name), named));
+    let [per_client, per_policy] = [("perClient", Subject::Client), ("perPolicy", Subject::Policy)]
+        .map(|(name, subject)| per_name(&mut section.section(name), subject));
     let mut jobs = section.section("jobs");
     let action_names = jobs.pairs("actionNames", text);
     let action_names = action_names.into_iter().map(|pair| (pair.name, pair.value)).collect();
@@ -34,7 +34,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Config {
 /// The most names that may have series of their own at one site.
 const MOST_NAMES: usize = 100_000;
 
-fn per_name(section: &mut Section<'_>, named: Named) -> PerName {
+fn per_name(section: &mut Section<'_>, subject: Subject) -> PerName {
     let enabled = section.get("enabled", boolean).or(false);
     let allowlist = section.list("allowlist", text);
     let source = allowlist.source.clone();
@@ -47,7 +47,7 @@ fn per_name(section: &mut Section<'_>, named: Named) -> PerName {
     let forget_after =
         section.get("forgetAfter", duration_or_never).or(Some(PerName::FORGET_AFTER));
     let rules = PerName { enabled, allowlist, denylist, limit, forget_after };
-    let literals = Selection::new(named, &rules).literals().count();
+    let literals = Selection::new(subject, &rules).literals().count();
     if literals > limit {
         source.error(&format!(
             "spells out {literals} names, and limit leaves room for {limit}: raise limit to at least \

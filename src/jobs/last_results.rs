@@ -1,6 +1,6 @@
 //! What the ledger does with the last results of clients and policies as time goes on.
 
-use super::lasts::{AHEAD, Answer, Lasts, Named, Question};
+use super::lasts::{AHEAD, Answer, Lasts, Subject, Question};
 use super::ledger::Ledger;
 
 impl Ledger {
@@ -22,15 +22,15 @@ impl Ledger {
     }
 
     /// Takes the server's answer for a name.
-    pub fn looked_up(&mut self, named: Named, name: &str, answer: Answer) {
-        if let Some(table) = self.lasts_mut(named) {
+    pub fn looked_up(&mut self, subject: Subject, name: &str, answer: Answer) {
+        if let Some(table) = self.lasts_mut(subject) {
             table.looked_up(name, answer);
         }
     }
 
     /// The server could not be asked for a name: others go first.
-    pub fn look_up_failed(&mut self, named: Named, name: &str) {
-        if let Some(table) = self.lasts_mut(named) {
+    pub fn look_up_failed(&mut self, subject: Subject, name: &str) {
+        if let Some(table) = self.lasts_mut(subject) {
             table.look_up_failed(name);
         }
     }

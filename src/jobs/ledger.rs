@@ -7,7 +7,7 @@ use super::classes::{Classes, Labels, Reader};
 use super::completion::Completion;
 use super::gauges::{Gauges, Window};
 use super::keys::{Job, Keys};
-use super::lasts::{AHEAD, Lasts, Named};
+use super::lasts::{AHEAD, Lasts, Subject};
 use super::live::Live;
 use super::names::Names;
 use super::record::{self, Changes, HandedOver};
@@ -143,11 +143,11 @@ impl Ledger {
     /// had them before stays; the others learn of the window's jobs.
     pub fn select(&mut self, clients: &PerName, policies: &PerName) {
         let mut before = std::mem::take(&mut self.lasts);
-        for (named, rules) in [(Named::Client, clients), (Named::Policy, policies)] {
-            let place = before.iter().position(|table| table.named() == named);
+        for (subject, rules) in [(Subject::Client, clients), (Subject::Policy, policies)] {
+            let place = before.iter().position(|table| table.subject() == subject);
             let table = place.map(|place| before.swap_remove(place));
             if rules.enabled {
-                let mut table = table.unwrap_or_else(|| Lasts::new(named, rules));
+                let mut table = table.unwrap_or_else(|| Lasts::new(subject, rules));
                 table.reconfigure(rules);
                 table.set_now(self.position.now);
                 self.lasts.push(table);
@@ -167,12 +167,12 @@ impl Ledger {
     }
 
     /// What is known of the last jobs of clients or policies, where it is wanted.
-    pub(super) fn lasts(&self, named: Named) -> Option<&Lasts> {
-        self.lasts.iter().find(|table| table.named() == named)
+    pub(super) fn lasts(&self, subject: Subject) -> Option<&Lasts> {
+        self.lasts.iter().find(|table| table.subject() == subject)
     }
 
-    pub(super) fn lasts_mut(&mut self, named: Named) -> Option<&mut Lasts> {
-        self.lasts.iter_mut().find(|table| table.named() == named)
+    pub(super) fn lasts_mut(&mut self, subject: Subject) -> Option<&mut Lasts> {
+        self.lasts.iter_mut().find(|table| table.subject() == subject)
     }
 
     /// Takes a row in that changed. One that is not DONE is passed over: INCOMPLETE is not finished.

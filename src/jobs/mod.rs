@@ -36,7 +36,7 @@ use crate::netbackup::wire::jobs::JobRow;
 pub use completion::{Completion, Outcome};
 pub use cycle::ChangeField;
 pub use gauges::Window;
-pub use lasts::{Answer, Lasts, Named, Question, Selection, Unreadable};
+pub use lasts::{Answer, Lasts, Subject, Question, Selection, Unreadable};
 pub use ledger::{Ledger, Span};
 pub use live::Live;
 pub use per_name::PerName;

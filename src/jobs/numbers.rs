@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::ledger::Ledger;
-use super::{Actions, Named, gauges, lasts, live, totals};
+use super::{Actions, Subject, gauges, lasts, live, totals};
 use crate::metric::{Definition, Metric, Samples};
 
 static GAP: Metric<0> = Metric::counter(
@@ -69,7 +69,7 @@ impl Ledger {
         }
         let reader = self.reader(actions);
         let mut samples = self.gauges.samples(reader, &known);
-        if let Some(clients) = self.lasts(Named::Client) {
+        if let Some(clients) = self.lasts(Subject::Client) {
             self.gauges.client_samples(reader, clients, &mut samples);
         }
         Some(samples)

@@ -8,7 +8,7 @@ use super::classes::Class;
 use super::format::{
     DurationsV1, JobV1, LabelsV1, LastV1, NameV1, ProgressV1, Record, TotalV1, UnfinishedV1,
 };
-use super::lasts::{LastChanges, Named};
+use super::lasts::{LastChanges, Subject};
 use super::ledger::Ledger;
 use super::names::Name;
 use super::totals::{BOUNDS, Pair, Totals};
@@ -68,7 +68,7 @@ impl Changes {
 #[derive(Debug, Default)]
 pub(super) struct HandedOver {
     changes: Changes,
-    lasts: Vec<(Named, LastChanges)>,
+    lasts: Vec<(Subject, LastChanges)>,
 }
 
 /// The reason why the records of a state file cannot be used.
@@ -115,7 +115,7 @@ impl Ledger {
         }
         for table in &self.lasts {
             for (key, value) in table.changed_records() {
-                last(table.named(), key, value).put(&mut out);
+                last(table.subject(), key, value).put(&mut out);
             }
         }
         self.hand_over_all();
@@ -155,7 +155,7 @@ impl Ledger {
         };
         let mut changes = std::mem::replace(&mut self.changes, kept);
         changes.reused.extend(self.names.take_reused());
-        let lasts = self.lasts.iter_mut().map(|table| (table.named(), table.hand_over()));
+        let lasts = self.lasts.iter_mut().map(|table| (table.subject(), table.hand_over()));
         let mut next = HandedOver { changes, lasts: lasts.collect() };
         if let Some(before) = self.handed_over.take() {
             // Not acknowledged yet.
@@ -174,8 +174,8 @@ impl Ledger {
     pub fn not_saved(&mut self) {
         let Some(HandedOver { changes, lasts }) = self.handed_over.take() else { return };
         self.changes.take_back(changes);
-        for (named, changes) in lasts {
-            if let Some(table) = self.lasts_mut(named) {
+        for (subject, changes) in lasts {
+            if let Some(table) = self.lasts_mut(subject) {
                 table.take_back(changes);
             }
         }
@@ -246,7 +246,7 @@ impl Ledger {
     fn last_records(&self) -> impl Iterator<Item = Record<'_>> {
         self.lasts.iter().flat_map(|table| {
             let records = table.all_records();
-            records.map(|(key, value)| last(table.named(), key, Some(value)))
+            records.map(|(key, value)| last(table.subject(), key, Some(value)))
         })
     }
 
@@ -256,9 +256,9 @@ impl Ledger {
     }
 }
 
-fn last(named: Named, key: Vec<u8>, value: Option<Vec<u8>>) -> Record<'static> {
+fn last(subject: Subject, key: Vec<u8>, value: Option<Vec<u8>>) -> Record<'static> {
     let (key, value) = (Cow::Owned(key), value.map(Cow::Owned));
-    Record::Last(LastV1 { subject: named.number(), key, value })
+    Record::Last(LastV1 { subject: subject.number(), key, value })
 }
 
 pub(super) fn to_ms(time: SystemTime) -> i64 {

@@ -1,7 +1,7 @@
 //! A ledger from its records.
 
 use super::format::{DurationsV1, LastV1, NameV1, Record};
-use super::lasts::Named;
+use super::lasts::Subject;
 use super::ledger::Ledger;
 use super::names::Name;
 use super::record::RestoreError::{self, Damaged};
@@ -103,8 +103,8 @@ impl Ledger {
     }
 
     fn restore_last(&mut self, last: &LastV1<'_>) -> bool {
-        let Some(named) = Named::from_number(last.subject) else { return false };
-        match (self.lasts_mut(named), &last.value) {
+        let Some(subject) = Subject::from_number(last.subject) else { return false };
+        match (self.lasts_mut(subject), &last.value) {
             // Of a table that is switched off nothing is kept.
             (None, _) => true,
             (Some(table), Some(value)) => table.restore(&last.key, value).is_ok(),

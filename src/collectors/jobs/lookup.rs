@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
 
 use super::walks::time;
-use crate::jobs::{Answer, Ledger, Named, Question};
+use crate::jobs::{Answer, Ledger, Subject, Question};
 use crate::netbackup::wire::jobs::{JOBS, JobRow};
 use crate::netbackup::{CursorPager, Error, ErrorKind, Query, Session};
 
@@ -40,9 +40,9 @@ pub(super) async fn look_up(session: &Session, ledger: &mut Ledger) {
     while let Some((question, outcome)) = answers.next().await {
         match outcome {
             None => {}
-            Some(Ok(answer)) => ledger.looked_up(question.named, &question.name, answer),
+            Some(Ok(answer)) => ledger.looked_up(question.subject, &question.name, answer),
             Some(Err(error)) => {
-                ledger.look_up_failed(question.named, &question.name);
+                ledger.look_up_failed(question.subject, &question.name);
                 let site = session.client().site();
                 let error = error.map_or_else(|| "no answer in time".into(), |e| e.to_string());
                 tracing::debug!(site, %error, "look-up of a last success beyond the window failed; it is asked again later");
@@ -70,7 +70,7 @@ async fn ask(session: &Session, question: &Question, until: Instant) -> Outcome 
 }
 
 async fn newest_success(session: &Session, question: &Question) -> Result<Answer, Error> {
-    if question.named == Named::Policy {
+    if question.subject == Subject::Policy {
         return newest_of_policy(session, question).await;
     }
     let all = newest_of_client(session, question, &question.spellings).await;

@@ -18,7 +18,7 @@ pub(super) const MOST_PAIRS: usize = 100;
 /// How many spellings of one name are told apart.
 const MOST_SPELLINGS: usize = 8;
 
-/// An answer of the server that named no backup.
+/// An answer of the server that subject no backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lookup {
     /// When it was given, by the server's clock.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::entry::{Entry, Lookup};
-use super::{Lasts, Named, last};
+use super::{Lasts, Subject, last};
 
 /// An answer that found nothing is asked for again after this time, ms.
 const ASK_AGAIN: i64 = 86_400_000;
@@ -19,7 +19,7 @@ const LONGEST_PAUSE: u64 = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// What the name belongs to.
-    pub named: Named,
+    pub subject: Subject,
     /// How the rules spell it, or how it was seen first.
     pub name: String,
     /// The spellings to ask for, the most likely one first.
@@ -107,17 +107,17 @@ impl Lasts {
         // Spelt as the server does: its filter may mind the case of a host's name.
         seen.into_iter().flat_map(|entry| &entry.spellings).for_each(|spelling| add(spelling));
         add(name);
-        if self.named == Named::Client && seen.is_none() {
+        if self.subject == Subject::Client && seen.is_none() {
             add(&name.to_ascii_lowercase());
             add(&name.to_ascii_uppercase());
         }
-        let (named, until) = (self.named, self.present.limit());
-        Question { named, name: name.to_owned(), spellings, retried, until }
+        let (subject, until) = (self.subject, self.present.limit());
+        Question { subject, name: name.to_owned(), spellings, retried, until }
     }
 
     /// Takes the server's answer for `name`. One for a name that lost its place meanwhile is dropped.
     pub fn looked_up(&mut self, name: &str, answer: Answer) {
-        let key = self.named.key(name).into_owned();
+        let key = self.subject.key(name).into_owned();
         self.failed.remove(key.as_str());
         let wanted =
             self.reserved.contains_key(key.as_str()) || self.entries.contains_key(key.as_str());
@@ -142,7 +142,7 @@ impl Lasts {
 
     /// The server could not be asked for `name`: others go first from here on.
     pub fn look_up_failed(&mut self, name: &str) {
-        let key = self.named.key(name).into_owned();
+        let key = self.subject.key(name).into_owned();
         if self.reserved.contains_key(key.as_str()) || self.entries.contains_key(key.as_str()) {
             let retry = self.failed.entry(key.into()).or_default();
             *retry = Retry { failures: retry.failures.saturating_add(1), last: self.rounds };

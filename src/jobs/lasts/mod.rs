@@ -33,14 +33,14 @@ const OTHER: &str = "other";
 
 /// What names belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Named {
+pub enum Subject {
     /// Clients, whose names have no case.
     Client,
     /// Policies.
     Policy,
 }
 
-impl Named {
+impl Subject {
     /// Returns its number on disk.
     pub(super) const fn number(self) -> u8 {
         match self {
@@ -80,7 +80,7 @@ impl Named {
 /// At most `limit` names have a place: first those that the rules spell out, then those that come first.
 #[derive(Debug)]
 pub struct Lasts {
-    named: Named,
+    subject: Subject,
     selection: Selection,
     /// Names that the rules spell out and that have their place, whether seen or not: as they are
     /// compared, and as they are spelt.
@@ -106,10 +106,10 @@ pub struct Lasts {
 
 impl Lasts {
     /// Nothing known yet.
-    pub fn new(named: Named, rules: &PerName) -> Self {
+    pub fn new(subject: Subject, rules: &PerName) -> Self {
         let mut lasts = Self {
-            named,
-            selection: Selection::new(named, rules),
+            subject,
+            selection: Selection::new(subject, rules),
             reserved: BTreeMap::new(),
             room: 0,
             taken: 0,
@@ -127,8 +127,8 @@ impl Lasts {
     }
 
     /// Whose names they are.
-    pub fn named(&self) -> Named {
-        self.named
+    pub fn subject(&self) -> Subject {
+        self.subject
     }
 
     fn reserve(&mut self, rules: &PerName) {
@@ -157,8 +157,8 @@ impl Lasts {
 
     /// Whether a selected name had room; `None` for one that is not selected.
     fn add(&mut self, job: &Completion<'_>) -> Option<bool> {
-        let (name, with_pairs) = (self.named.of(job), self.named == Named::Client);
-        let key = self.named.key(name);
+        let (name, with_pairs) = (self.subject.of(job), self.subject == Subject::Client);
+        let key = self.subject.key(name);
         if !self.selection.admits_key(&key) {
             return None;
         }
@@ -198,7 +198,7 @@ impl Lasts {
     /// `other` where it has no room. It stays the same for a name that was recorded, until
     /// [`reconfigure`](Self::reconfigure). A client has one name, however it is spelt.
     pub fn slot<'a>(&'a self, name: &'a str) -> Option<&'a str> {
-        let key = self.named.key(name);
+        let key = self.subject.key(name);
         if !self.selection.admits_key(&key) {
             return None;
         }
@@ -210,7 +210,7 @@ impl Lasts {
     /// Takes other rules. What is still selected, and has room, keeps all that is known of it; the
     /// rest is dropped. Names that are new are unknown until [`refill`](Self::refill).
     pub fn reconfigure(&mut self, rules: &PerName) {
-        self.selection = Selection::new(self.named, rules);
+        self.selection = Selection::new(self.subject, rules);
         self.reserve(rules);
         let mut others = Vec::new();
         for (key, entry) in std::mem::take(&mut self.entries) {

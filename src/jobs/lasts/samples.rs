@@ -6,21 +6,21 @@ use std::collections::BTreeMap;
 use super::entry::Entry;
 use super::last::Last;
 use super::metrics::{CLIENT, FOLDED, LAST_JOB_SUCCESS, Metrics, POLICY};
-use super::{Lasts, Named};
+use super::{Lasts, Subject};
 use crate::metric::Samples;
 
 impl Lasts {
     /// Adds the series of all names. `action` renames job types on the way out; types that it gives
     /// one name are taken together.
     pub fn samples<'a>(&'a self, action: impl Fn(&'a str) -> &'a str, samples: &mut Samples) {
-        let metrics = match self.named {
-            Named::Client => &CLIENT,
-            Named::Policy => &POLICY,
+        let metrics = match self.subject {
+            Subject::Client => &CLIENT,
+            Subject::Policy => &POLICY,
         };
         for entry in self.entries.values() {
             entry.samples(metrics, &action, samples);
         }
-        samples.record(&FOLDED, [self.named.label()], self.folded as f64);
+        samples.record(&FOLDED, [self.subject.label()], self.folded as f64);
     }
 }
 

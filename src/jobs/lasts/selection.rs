@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use wildmatch::WildMatch;
 
-use super::Named;
+use super::Subject;
 use crate::jobs::PerName;
 
 /// Rules for names, ready to be asked.
@@ -15,7 +15,7 @@ use crate::jobs::PerName;
 /// here, as in host names.
 #[derive(Debug, Clone)]
 pub struct Selection {
-    named: Named,
+    subject: Subject,
     allowed: List,
     denied: List,
     /// Names that are spelt out and not denied: as they are compared, and as they are spelt.
@@ -30,11 +30,11 @@ struct List {
 }
 
 impl List {
-    fn new(named: Named, entries: &[String]) -> Self {
+    fn new(subject: Subject, entries: &[String]) -> Self {
         let (globs, exact): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| is_glob(entry));
         Self {
-            exact: exact.into_iter().map(|entry| named.key(entry).into()).collect(),
-            globs: globs.into_iter().map(|entry| WildMatch::new(&named.key(entry))).collect(),
+            exact: exact.into_iter().map(|entry| subject.key(entry).into()).collect(),
+            globs: globs.into_iter().map(|entry| WildMatch::new(&subject.key(entry))).collect(),
         }
     }
 
@@ -47,7 +47,7 @@ fn is_glob(entry: &str) -> bool {
     entry.contains(['*', '?'])
 }
 
-impl Named {
+impl Subject {
     /// A name as it is compared.
     pub(super) fn key(self, name: &str) -> Cow<'_, str> {
         match self {
@@ -61,24 +61,24 @@ impl Named {
 
 impl Selection {
     /// What the rules select; nothing where they are not enabled.
-    pub fn new(named: Named, rules: &PerName) -> Self {
+    pub fn new(subject: Subject, rules: &PerName) -> Self {
         let nobody = PerName::default();
         let rules = if rules.enabled { rules } else { &nobody };
         let (allowed, denied) =
-            (List::new(named, &rules.allowlist), List::new(named, &rules.denylist));
+            (List::new(subject, &rules.allowlist), List::new(subject, &rules.denylist));
         let mut literals = BTreeMap::new();
         for entry in rules.allowlist.iter().filter(|entry| !is_glob(entry)) {
-            let key = named.key(entry);
+            let key = subject.key(entry);
             if !denied.has(&key) {
                 literals.entry(key.into()).or_insert_with(|| entry.as_str().into());
             }
         }
-        Self { named, allowed, denied, literals }
+        Self { subject, allowed, denied, literals }
     }
 
     /// Whether this name is selected: allowed and not denied. What has no name never is.
     pub fn admits(&self, name: &str) -> bool {
-        self.admits_key(&self.named.key(name))
+        self.admits_key(&self.subject.key(name))
     }
 
     pub(super) fn admits_key(&self, key: &str) -> bool {
@@ -113,12 +113,12 @@ mod tests {
     }
 
     fn admitted<'n>(
-        named: Named,
+        subject: Subject,
         allow: &[&str],
         deny: &[&str],
         names: &[&'n str],
     ) -> Vec<&'n str> {
-        let selection = Selection::new(named, &rules(allow, deny));
+        let selection = Selection::new(subject, &rules(allow, deny));
         names.iter().copied().filter(|name| selection.admits(name)).collect()
     }
 
@@ -126,8 +126,8 @@ mod tests {
     fn nobody_is_selected_without_rules() {
         let off = PerName { enabled: false, ..rules(&["*"], &[]) };
         for rules in [PerName::default(), off, rules(&[], &[])] {
-            for named in [Named::Client, Named::Policy] {
-                let selection = Selection::new(named, &rules);
+            for subject in [Subject::Client, Subject::Policy] {
+                let selection = Selection::new(subject, &rules);
                 assert!(!selection.admits("a") && !selection.admits(""));
                 assert_eq!(selection.literals().count(), 0);
             }
@@ -147,8 +147,8 @@ mod tests {
             (&["web1"], &["*"], &[]),
             (&["db", "web*"], &["web", "web?"], &["web12", "db", "web.example.com"]),
         ] {
-            for named in [Named::Client, Named::Policy] {
-                assert_eq!(admitted(named, allow, deny, &names), expected, "{allow:?} {deny:?}");
+            for subject in [Subject::Client, Subject::Policy] {
+                assert_eq!(admitted(subject, allow, deny, &names), expected, "{allow:?} {deny:?}");
             }
         }
     }
@@ -157,30 +157,30 @@ mod tests {
     fn what_means_something_elsewhere_stands_for_itself() {
         let names = ["a[b]", "ab", "{a,b}", "a.b", "axb", r"a\b", "a/b/c", "ä?"];
         for name in names {
-            assert_eq!(admitted(Named::Policy, &[name], &[], &names), [name]);
+            assert_eq!(admitted(Subject::Policy, &[name], &[], &names), [name]);
         }
-        assert_eq!(admitted(Named::Policy, &["a*c", "ä*", "[?*"], &[], &names), ["a/b/c", "ä?"]);
+        assert_eq!(admitted(Subject::Policy, &["a*c", "ä*", "[?*"], &[], &names), ["a/b/c", "ä?"]);
     }
 
     #[test]
     fn case_matters_for_policies_and_not_for_clients() {
         let names = ["Web1", "web1", "WEB1", "DB"];
         for allow in ["WEB1", "w?b1", "WEB*"] {
-            assert_eq!(admitted(Named::Client, &[allow], &[], &names), ["Web1", "web1", "WEB1"]);
+            assert_eq!(admitted(Subject::Client, &[allow], &[], &names), ["Web1", "web1", "WEB1"]);
         }
-        assert_eq!(admitted(Named::Client, &["*"], &["web*"], &names), ["DB"]);
-        assert_eq!(admitted(Named::Policy, &["WEB1"], &[], &names), ["WEB1"]);
-        assert_eq!(admitted(Named::Policy, &["W*"], &["WEB*"], &names), ["Web1"]);
+        assert_eq!(admitted(Subject::Client, &["*"], &["web*"], &names), ["DB"]);
+        assert_eq!(admitted(Subject::Policy, &["WEB1"], &[], &names), ["WEB1"]);
+        assert_eq!(admitted(Subject::Policy, &["W*"], &["WEB*"], &names), ["Web1"]);
     }
 
     #[test]
     fn literals_are_those_that_are_spelt_out_and_not_denied() {
         let rules = rules(&["B", "a", "b", "c*", "d"], &["D", "x"]);
-        let literals = |named| -> Vec<String> {
-            Selection::new(named, &rules).literals().map(String::from).collect()
+        let literals = |subject| -> Vec<String> {
+            Selection::new(subject, &rules).literals().map(String::from).collect()
         };
-        assert_eq!(literals(Named::Client), ["a", "B"]);
-        assert_eq!(literals(Named::Policy), ["B", "a", "b", "d"]);
+        assert_eq!(literals(Subject::Client), ["a", "B"]);
+        assert_eq!(literals(Subject::Policy), ["B", "a", "b", "d"]);
     }
 
     /// What a glob means, by definition.
@@ -201,15 +201,15 @@ mod tests {
         fn a_glob_matches_what_it_says(glob in "[ab*?]{0,7}[*?]", name in "[abé]{1,8}") {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
             let expected = matches(&chars(&glob), &chars(&name));
-            let selection = Selection::new(Named::Policy, &rules(&[&glob], &[]));
+            let selection = Selection::new(Subject::Policy, &rules(&[&glob], &[]));
             prop_assert_eq!(selection.admits(&name), expected);
         }
 
         #[test]
         fn deny_wins_over_allow(entry in "[abA*?]{1,4}", name in "[abA]{1,4}") {
-            for named in [Named::Client, Named::Policy] {
-                let both = Selection::new(named, &rules(&[&entry, &name], &[&entry]));
-                let denied = Selection::new(named, &rules(&[&entry], &[])).admits(&name);
+            for subject in [Subject::Client, Subject::Policy] {
+                let both = Selection::new(subject, &rules(&[&entry, &name], &[&entry]));
+                let denied = Selection::new(subject, &rules(&[&entry], &[])).admits(&name);
                 prop_assert_eq!(both.admits(&name), !denied);
             }
         }

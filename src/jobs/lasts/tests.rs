@@ -39,7 +39,7 @@ fn rules(allow: &[&str], limit: usize) -> PerName {
 }
 
 fn clients(allow: &[&str], jobs: &[Completion<'_>]) -> Lasts {
-    let mut lasts = Lasts::new(Named::Client, &rules(allow, 1000));
+    let mut lasts = Lasts::new(Subject::Client, &rules(allow, 1000));
     for job in jobs {
         lasts.record(job);
     }
@@ -87,9 +87,9 @@ fn assert_value(lasts: &Lasts, name: &str, expected: impl Into<Option<f64>>) {
 
 #[test]
 fn without_jobs_nothing_is_said() {
-    for named in [Named::Client, Named::Policy] {
-        let lasts = Lasts::new(named, &rules(&["*", "c"], 10));
-        let expected = format!("nbu_agent_names_folded_total {}", named.label());
+    for subject in [Subject::Client, Subject::Policy] {
+        let lasts = Lasts::new(subject, &rules(&["*", "c"], 10));
+        let expected = format!("nbu_agent_names_folded_total {}", subject.label());
         assert_eq!(series(&lasts), BTreeMap::from([(expected, 0.0)]));
         assert_eq!(lasts.all_records().count(), 0);
     }
@@ -110,7 +110,7 @@ fn one_job_tells_all() {
         ("nbu_client_never_succeeded c", 0.0),
     ];
     assert_eq!(series(&lasts), expected.map(|(name, v)| (name.to_owned(), v)).into());
-    let mut lasts = Lasts::new(Named::Policy, &rules(&["p"], 1));
+    let mut lasts = Lasts::new(Subject::Policy, &rules(&["p"], 1));
     lasts.record(&job(7, 60_000, 5));
     let expected = [
         ("nbu_agent_names_folded_total policy", 0.0),
@@ -124,8 +124,8 @@ fn one_job_tells_all() {
 #[test]
 fn every_metric_that_is_declared_can_be_said() {
     let mut said: Vec<String> = Vec::new();
-    for named in [Named::Client, Named::Policy] {
-        let mut lasts = Lasts::new(named, &rules(&["*"], 1));
+    for subject in [Subject::Client, Subject::Policy] {
+        let mut lasts = Lasts::new(subject, &rules(&["*"], 1));
         lasts.record(&job(1, 60_000, 0));
         lasts.record(&job(2, 61_000, 6));
         said.extend(series(&lasts).into_keys());
@@ -240,7 +240,7 @@ fn a_client_has_one_name_however_it_is_spelt() {
         lasts.record(&Completion { client, ..job(1, 1000, 0) });
         assert_eq!(lasts.slot(client), Some("Db"));
     }
-    let mut policies = Lasts::new(Named::Policy, &rules(&["*"], 10));
+    let mut policies = Lasts::new(Subject::Policy, &rules(&["*"], 10));
     for policy in ["Db", "DB", "db"] {
         policies.record(&Completion { policy, ..job(1, 1000, 0) });
         assert_eq!(policies.slot(policy), Some(policy));
@@ -249,7 +249,7 @@ fn a_client_has_one_name_however_it_is_spelt() {
 
 #[test]
 fn names_beyond_the_limit_are_folded_and_counted() {
-    let mut lasts = Lasts::new(Named::Client, &rules(&["z", "y", "*"], 3));
+    let mut lasts = Lasts::new(Subject::Client, &rules(&["z", "y", "*"], 3));
     assert_eq!((lasts.slot("a"), lasts.slot("z"), lasts.slot("")), (Some("a"), Some("z"), None));
     for (id, client) in (0..).zip(["a", "b", "a", "b", "y", "z", ""]) {
         lasts.record(&Completion { client, ..job(id, 1000, 0) });
@@ -260,7 +260,7 @@ fn names_beyond_the_limit_are_folded_and_counted() {
     assert_value(&lasts, "nbu_agent_names_folded_total client", 2.0);
     assert_eq!(of(&lasts, "nbu_client_never_succeeded ").len(), 3);
     // The rules themselves may name more than there is room for.
-    let mut lasts = Lasts::new(Named::Client, &rules(&["x", "y", "z"], 2));
+    let mut lasts = Lasts::new(Subject::Client, &rules(&["x", "y", "z"], 2));
     assert_eq!(["x", "y", "z"].map(|n| lasts.slot(n)), [Some("x"), Some("y"), Some("other")]);
     assert_eq!(asked(&mut lasts, 9), ["x", "y"]);
 }
@@ -307,7 +307,7 @@ fn a_backup_is_one_with_status_0() {
 #[test]
 fn types_and_pairs_of_one_name_are_bounded() {
     let names: Vec<String> = (0..2 * MOST_PAIRS).map(|n| format!("n{n:03}")).collect();
-    let mut lasts = Lasts::new(Named::Client, &rules(&["c"], 1));
+    let mut lasts = Lasts::new(Subject::Client, &rules(&["c"], 1));
     for (n, policy) in (0..).zip(&names) {
         lasts.record(&Completion { policy, ..job(n, 1000 * n, 0) });
     }
@@ -378,13 +378,13 @@ fn records_come_back_as_they_were() {
 
 #[test]
 fn what_was_folded_is_remembered() {
-    let mut lasts = Lasts::new(Named::Policy, &rules(&["*"], 1));
+    let mut lasts = Lasts::new(Subject::Policy, &rules(&["*"], 1));
     for policy in ["a", "b", "b"] {
         lasts.record(&Completion { policy, ..job(1, 1000, 0) });
     }
     let changes = lasts.drain_changes();
     assert_eq!(changes.len(), 2);
-    let mut again = Lasts::new(Named::Policy, &rules(&["*"], 1));
+    let mut again = Lasts::new(Subject::Policy, &rules(&["*"], 1));
     for (key, value) in lasts.all_records() {
         assert!(changes.contains(&(key.clone(), Some(value.clone()))));
         again.restore(&key, &value).unwrap();

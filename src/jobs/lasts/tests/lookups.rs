@@ -1,7 +1,7 @@
 //! Which names are asked for, and when again.
 
 use super::{asked, assert_value, clients, job, rules};
-use crate::jobs::lasts::{Answer, Completion, Lasts, Named};
+use crate::jobs::lasts::{Answer, Completion, Lasts, Subject};
 
 const DAY: i64 = 86_400_000;
 
@@ -9,7 +9,7 @@ const DAY: i64 = 86_400_000;
 fn unseen(count: usize) -> Lasts {
     let names: Vec<String> = (0..count).map(|n| format!("n{n:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut lasts = Lasts::new(Named::Client, &rules(&names, 1000));
+    let mut lasts = Lasts::new(Subject::Client, &rules(&names, 1000));
     lasts.set_now(0);
     lasts
 }
@@ -120,7 +120,7 @@ fn the_spelling_of_the_server_is_asked_for() {
     assert_eq!(spellings(&mut seen), ["client1"]);
     seen.reconfigure(&rules(&["CLIENT1"], 10));
     assert_eq!(spellings(&mut seen), ["client1", "CLIENT1"]);
-    let mut policies = Lasts::new(Named::Policy, &rules(&["Daily"], 10));
+    let mut policies = Lasts::new(Subject::Policy, &rules(&["Daily"], 10));
     assert_eq!(spellings(&mut policies), ["Daily"], "names of policies have case");
 }
 

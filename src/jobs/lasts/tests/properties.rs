@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::{clients, job, of, rules, series};
-use crate::jobs::lasts::{Completion, Lasts, Named};
+use crate::jobs::lasts::{Completion, Lasts, Subject};
 
 /// Jobs of a few clients, policies and types, some of them at once.
 fn any_jobs() -> impl Strategy<Value = Vec<Completion<'static>>> {
@@ -52,10 +52,10 @@ proptest! {
     #[test]
     fn the_order_of_jobs_does_not_matter(
         (jobs, shuffled) in any_jobs().prop_flat_map(|jobs| (Just(jobs.clone()), Just(jobs).prop_shuffle())),
-        named in prop::sample::select(vec![Named::Client, Named::Policy]),
+        subject in prop::sample::select(vec![Subject::Client, Subject::Policy]),
     ) {
-        let mut one = Lasts::new(named, &rules(&["*"], 10));
-        let mut other = Lasts::new(named, &rules(&["*"], 10));
+        let mut one = Lasts::new(subject, &rules(&["*"], 10));
+        let mut other = Lasts::new(subject, &rules(&["*"], 10));
         for (job, another) in jobs.iter().zip(&shuffled) {
             one.record(job);
             other.record(another);
@@ -83,7 +83,7 @@ proptest! {
         at in prop::collection::vec(0_usize..60, 0..4),
         other in prop::sample::select(vec![&["c"][..], &["d", "?"], &[], &["C", "*"]]),
     ) {
-        let mut lasts = Lasts::new(Named::Client, &rules(&["*"], 1));
+        let mut lasts = Lasts::new(Subject::Client, &rules(&["*"], 1));
         let mut disk = BTreeMap::new();
         for (n, job) in jobs.iter().enumerate() {
             lasts.record(job);
@@ -101,7 +101,7 @@ proptest! {
             }
         }
         prop_assert_eq!(&disk, &lasts.all_records().collect::<BTreeMap<_, _>>());
-        let mut again = Lasts::new(Named::Client, &rules(other, 2));
+        let mut again = Lasts::new(Subject::Client, &rules(other, 2));
         for (key, value) in &disk {
             again.restore(key, value).unwrap();
         }
