@@ -22,7 +22,7 @@ use serde::de::IgnoredAny;
 use crate::metric::{Definition, Samples};
 use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
 
-pub use crate::jobs::{Subject, PerName, Selection};
+pub use crate::jobs::{Subject, NameFilterConfig, NameFilter};
 
 /// What is collected, the same for all sites.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,9 +41,9 @@ pub struct Config {
     /// Tape drives, media, robots, pools, and volumes of disk pools.
     pub tape: bool,
     /// Which clients have metrics of their own.
-    pub per_client: PerName,
+    pub per_client: NameFilterConfig,
     /// Which policies have metrics of their own.
-    pub per_policy: PerName,
+    pub per_policy: NameFilterConfig,
     /// A job that has been active for longer than this runs long.
     pub long_running_after: Duration,
 }
@@ -57,8 +57,8 @@ impl Default for Config {
             catalog: false,
             slo: false,
             tape: false,
-            per_client: PerName::default(),
-            per_policy: PerName::default(),
+            per_client: NameFilterConfig::default(),
+            per_policy: NameFilterConfig::default(),
             long_running_after: Self::LONG_RUNNING_AFTER,
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::reader::Section;
 use super::values::{Parsed, boolean, duration, number, text};
-use crate::collectors::{Config, Subject, PerName, Selection};
+use crate::collectors::{Config, Subject, NameFilterConfig, NameFilter};
 
 /// Reads `collectors`.
 pub(super) fn read(root: &mut Section<'_>) -> Config {
@@ -34,7 +34,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Config {
 /// The most names that may have series of their own at one site.
 const MOST_NAMES: usize = 100_000;
 
-fn per_name(section: &mut Section<'_>, subject: Subject) -> PerName {
+fn per_name(section: &mut Section<'_>, subject: Subject) -> NameFilterConfig {
     let enabled = section.get("enabled", boolean).or(false);
     let allowlist = section.list("allowlist", text);
     let source = allowlist.source.clone();
@@ -43,11 +43,11 @@ fn per_name(section: &mut Section<'_>, subject: Subject) -> PerName {
         source.warn("empty, so nothing is selected; \"*\" selects everything");
     }
     let denylist = set(section.list("denylist", text).or(Vec::new()));
-    let limit = section.get("limit", number(1, MOST_NAMES)).or(PerName::LIMIT);
+    let limit = section.get("limit", number(1, MOST_NAMES)).or(NameFilterConfig::LIMIT);
     let forget_after =
-        section.get("forgetAfter", duration_or_never).or(Some(PerName::FORGET_AFTER));
-    let rules = PerName { enabled, allowlist, denylist, limit, forget_after };
-    let literals = Selection::new(subject, &rules).literals().count();
+        section.get("forgetAfter", duration_or_never).or(Some(NameFilterConfig::FORGET_AFTER));
+    let rules = NameFilterConfig { enabled, allowlist, denylist, limit, forget_after };
+    let literals = NameFilter::new(subject, &rules).literals().count();
     if literals > limit {
         source.error(&format!(
             "spells out {literals} names, and limit leaves room for {limit}: raise limit to at least \

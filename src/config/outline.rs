@@ -188,7 +188,7 @@ fn collectors(config: &collectors::Config) -> Vec<Entry> {
     entries
 }
 
-fn per_name(rules: &collectors::PerName) -> Vec<Entry> {
+fn per_name(rules: &collectors::NameFilterConfig) -> Vec<Entry> {
     vec![
         plain("enabled", rules.enabled),
         entry("allowlist", Value::Texts(rules.allowlist.clone())),

@@ -14,7 +14,7 @@ use super::record::{self, Changes, HandedOver};
 use super::totals::Totals;
 use super::unfinished::Known;
 use super::verdict::{Found, Verdict};
-use super::{Actions, DONE, PerName};
+use super::{Actions, DONE, NameFilterConfig};
 use crate::netbackup::wire::jobs::JobRow;
 
 /// A span of time to be read, Unix ms by the server's clock.
@@ -141,7 +141,7 @@ impl Ledger {
 
     /// Which clients and policies have numbers of their own from now on. What is known of those that
     /// had them before stays; the others learn of the window's jobs.
-    pub fn select(&mut self, clients: &PerName, policies: &PerName) {
+    pub fn select(&mut self, clients: &NameFilterConfig, policies: &NameFilterConfig) {
         let mut before = std::mem::take(&mut self.lasts);
         for (subject, rules) in [(Subject::Client, clients), (Subject::Policy, policies)] {
             let place = before.iter().position(|table| table.subject() == subject);

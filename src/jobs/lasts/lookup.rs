@@ -121,7 +121,7 @@ impl Lasts {
         self.failed.remove(key.as_str());
         let wanted =
             self.reserved.contains_key(key.as_str()) || self.entries.contains_key(key.as_str());
-        if !wanted || !self.selection.admits_key(&key) {
+        if !wanted || !self.filter.admits_key(&key) {
             return;
         }
         let (at, limit) = (self.present.now(), self.present.limit());

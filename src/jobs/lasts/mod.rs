@@ -10,13 +10,13 @@ mod metrics;
 mod present;
 mod record;
 mod samples;
-mod selection;
+mod name_filter;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Completion, PerName};
+use super::{Completion, NameFilterConfig};
 use entry::Entry;
 use lookup::Retry;
 use present::Present;
@@ -26,7 +26,7 @@ pub(super) use metrics::definitions;
 pub(super) use present::AHEAD;
 pub(super) use record::LastChanges;
 pub use record::Unreadable;
-pub use selection::Selection;
+pub use name_filter::NameFilter;
 
 /// The name under which jobs count whose own has no room.
 const OTHER: &str = "other";
@@ -81,7 +81,7 @@ impl Subject {
 #[derive(Debug)]
 pub struct Lasts {
     subject: Subject,
-    selection: Selection,
+    filter: NameFilter,
     /// Names that the rules spell out and that have their place, whether seen or not: as they are
     /// compared, and as they are spelt.
     reserved: BTreeMap<Box<str>, Box<str>>,
@@ -106,10 +106,10 @@ pub struct Lasts {
 
 impl Lasts {
     /// Nothing known yet.
-    pub fn new(subject: Subject, rules: &PerName) -> Self {
+    pub fn new(subject: Subject, rules: &NameFilterConfig) -> Self {
         let mut lasts = Self {
             subject,
-            selection: Selection::new(subject, rules),
+            filter: NameFilter::new(subject, rules),
             reserved: BTreeMap::new(),
             room: 0,
             taken: 0,
@@ -131,8 +131,8 @@ impl Lasts {
         self.subject
     }
 
-    fn reserve(&mut self, rules: &PerName) {
-        let literals = self.selection.keyed_literals().take(rules.limit);
+    fn reserve(&mut self, rules: &NameFilterConfig) {
+        let literals = self.filter.keyed_literals().take(rules.limit);
         self.reserved = literals.map(|(key, spelt)| (key.into(), spelt.into())).collect();
         self.room = rules.limit.saturating_sub(self.reserved.len());
         self.present.set_forget_after(rules.forget_after);
@@ -159,7 +159,7 @@ impl Lasts {
     fn add(&mut self, job: &Completion<'_>) -> Option<bool> {
         let (name, with_pairs) = (self.subject.of(job), self.subject == Subject::Client);
         let key = self.subject.key(name);
-        if !self.selection.admits_key(&key) {
+        if !self.filter.admits_key(&key) {
             return None;
         }
         if job.end > self.present.limit() {
@@ -199,7 +199,7 @@ impl Lasts {
     /// [`reconfigure`](Self::reconfigure). A client has one name, however it is spelt.
     pub fn slot<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         let key = self.subject.key(name);
-        if !self.selection.admits_key(&key) {
+        if !self.filter.admits_key(&key) {
             return None;
         }
         let known = self.entries.get(key.as_ref()).map(|entry| entry.label.as_ref());
@@ -209,12 +209,12 @@ impl Lasts {
 
     /// Takes other rules. What is still selected, and has room, keeps all that is known of it; the
     /// rest is dropped. Names that are new are unknown until [`refill`](Self::refill).
-    pub fn reconfigure(&mut self, rules: &PerName) {
-        self.selection = Selection::new(self.subject, rules);
+    pub fn reconfigure(&mut self, rules: &NameFilterConfig) {
+        self.filter = NameFilter::new(self.subject, rules);
         self.reserve(rules);
         let mut others = Vec::new();
         for (key, entry) in std::mem::take(&mut self.entries) {
-            if !self.selection.admits_key(&key) {
+            if !self.filter.admits_key(&key) {
                 self.changed.insert(key);
             } else if let Some(spelt) = self.reserved.get(&key) {
                 if entry.label != *spelt {

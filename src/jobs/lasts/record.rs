@@ -90,7 +90,7 @@ impl Lasts {
         let key = key.split_first().filter(|(kind, _)| **kind == NAME).ok_or(Unreadable)?.1;
         let key = std::str::from_utf8(key).map_err(|_| Unreadable)?;
         let saved = format::decode(value).ok_or(Unreadable)?;
-        let admitted = self.selection.admits_key(key);
+        let admitted = self.filter.admits_key(key);
         let place = if admitted { self.entry(key, &saved.label) } else { None };
         match place {
             Some(entry) => {

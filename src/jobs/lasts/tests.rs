@@ -29,12 +29,12 @@ fn job(job_id: i64, end: i64, status: i64) -> Completion<'static> {
     }
 }
 
-fn rules(allow: &[&str], limit: usize) -> PerName {
-    PerName {
+fn rules(allow: &[&str], limit: usize) -> NameFilterConfig {
+    NameFilterConfig {
         enabled: true,
         allowlist: allow.iter().map(|entry| (*entry).to_owned()).collect(),
         limit,
-        ..PerName::default()
+        ..NameFilterConfig::default()
     }
 }
 
@@ -344,7 +344,7 @@ fn other_rules_keep_what_is_still_selected() {
     lasts.reconfigure(&rules(&["*"], 2));
     assert_eq!(known(&lasts), ["a", "d"]);
     assert_eq!(lasts.drain_changes(), [(b"nc".to_vec(), None)], "nor is it on the disk");
-    lasts.reconfigure(&PerName::default());
+    lasts.reconfigure(&NameFilterConfig::default());
     assert_eq!((known(&lasts).len(), lasts.slot("a")), (0, None));
 }
 

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 
 use super::*;
-use crate::jobs::PerName;
+use crate::jobs::NameFilterConfig;
 
 const CLIENTS: [&str; 4] = ["db1", "db2", "web1", "mail"];
 
@@ -20,10 +20,10 @@ fn some_row(rng: &mut Rng, now: i64) -> JobRow<'static> {
     }
 }
 
-fn rules(rng: &mut Rng) -> PerName {
+fn rules(rng: &mut Rng) -> NameFilterConfig {
     let enabled = rng.u32(0..4) > 0;
     let allowlist = CLIENTS.iter().filter(|_| rng.bool()).map(|name| (*name).to_owned()).collect();
-    PerName { enabled, allowlist, ..PerName::default() }
+    NameFilterConfig { enabled, allowlist, ..NameFilterConfig::default() }
 }
 
 fn window(rng: &mut Rng) -> Duration {
@@ -88,19 +88,19 @@ fn a_restart_shows_what_a_reload_shows() {
         let mut rng = Rng::with_seed(seed);
         let mut now = NOON;
         let mut ledger = Ledger::new(now, window(&mut rng), SystemTime::UNIX_EPOCH);
-        ledger.select(&rules(&mut rng), &PerName::default());
+        ledger.select(&rules(&mut rng), &NameFilterConfig::default());
         for _ in 0..rng.u32(1..8) {
             cycle(&mut ledger, &mut rng, now);
             now += rng.i64(0..40 * MINUTE);
         }
         let (wanted, clients) = (window(&mut rng), rules(&mut rng));
         let mut again = Ledger::new(0, wanted, SystemTime::now());
-        again.select(&clients, &PerName::default());
+        again.select(&clients, &NameFilterConfig::default());
         let written = SystemTime::UNIX_EPOCH;
         ledger.all_records(written).for_each(|part| again.restore(&part).unwrap());
         again.restored().unwrap();
         ledger.want(wanted);
-        ledger.select(&clients, &PerName::default());
+        ledger.select(&clients, &NameFilterConfig::default());
         // A poll that failed and a restart are alike: what happened meanwhile is not known.
         ledger.interrupt();
         for step in 0..4 {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{asked, assert_value, clients, job, of, rules, series};
-use crate::jobs::PerName;
+use crate::jobs::NameFilterConfig;
 use crate::jobs::lasts::{AHEAD, Answer, Completion, Lasts, Subject};
 
 const HOUR: i64 = 3_600_000;
@@ -53,7 +53,7 @@ fn stored_results_of_the_future_are_dropped_and_the_rest_stays() {
 
 fn forgetting(allow: &[&str], after: Option<i64>) -> Lasts {
     let forget_after = after.map(|ms| Duration::from_millis(ms.unsigned_abs()));
-    let mut lasts = Lasts::new(Subject::Client, &PerName { forget_after, ..rules(allow, 3) });
+    let mut lasts = Lasts::new(Subject::Client, &NameFilterConfig { forget_after, ..rules(allow, 3) });
     lasts.set_now(0);
     lasts
 }
@@ -90,7 +90,7 @@ fn clients_stay_where_none_is_to_be_forgotten() {
     lasts.record(&job(1, 1, 6));
     lasts.set_now(i64::MAX / 2);
     assert_eq!(clients_of(&lasts).len(), 1);
-    lasts.reconfigure(&PerName { forget_after: Some(Duration::from_secs(1)), ..rules(&["*"], 3) });
+    lasts.reconfigure(&NameFilterConfig { forget_after: Some(Duration::from_secs(1)), ..rules(&["*"], 3) });
     lasts.set_now(i64::MAX / 2);
     assert_eq!(clients_of(&lasts).len(), 0, "a reload takes effect");
 }

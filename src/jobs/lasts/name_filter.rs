@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use wildmatch::WildMatch;
 
 use super::Subject;
-use crate::jobs::PerName;
+use crate::jobs::NameFilterConfig;
 
 /// Rules for names, ready to be asked.
 ///
@@ -14,7 +14,7 @@ use crate::jobs::PerName;
 /// are one. Names of policies do: `Daily` and `daily` are two policies. Only ASCII letters have case
 /// here, as in host names.
 #[derive(Debug, Clone)]
-pub struct Selection {
+pub struct NameFilter {
     subject: Subject,
     allowed: List,
     denied: List,
@@ -59,10 +59,10 @@ impl Subject {
     }
 }
 
-impl Selection {
+impl NameFilter {
     /// What the rules select; nothing where they are not enabled.
-    pub fn new(subject: Subject, rules: &PerName) -> Self {
-        let nobody = PerName::default();
+    pub fn new(subject: Subject, rules: &NameFilterConfig) -> Self {
+        let nobody = NameFilterConfig::default();
         let rules = if rules.enabled { rules } else { &nobody };
         let (allowed, denied) =
             (List::new(subject, &rules.allowlist), List::new(subject, &rules.denylist));
@@ -102,13 +102,13 @@ mod tests {
 
     use super::*;
 
-    fn rules(allow: &[&str], deny: &[&str]) -> PerName {
+    fn rules(allow: &[&str], deny: &[&str]) -> NameFilterConfig {
         let list = |entries: &[&str]| entries.iter().map(|entry| (*entry).to_owned()).collect();
-        PerName {
+        NameFilterConfig {
             enabled: true,
             allowlist: list(allow),
             denylist: list(deny),
-            ..PerName::default()
+            ..NameFilterConfig::default()
         }
     }
 
@@ -118,16 +118,16 @@ mod tests {
         deny: &[&str],
         names: &[&'n str],
     ) -> Vec<&'n str> {
-        let selection = Selection::new(subject, &rules(allow, deny));
+        let selection = NameFilter::new(subject, &rules(allow, deny));
         names.iter().copied().filter(|name| selection.admits(name)).collect()
     }
 
     #[test]
     fn nobody_is_selected_without_rules() {
-        let off = PerName { enabled: false, ..rules(&["*"], &[]) };
-        for rules in [PerName::default(), off, rules(&[], &[])] {
+        let off = NameFilterConfig { enabled: false, ..rules(&["*"], &[]) };
+        for rules in [NameFilterConfig::default(), off, rules(&[], &[])] {
             for subject in [Subject::Client, Subject::Policy] {
-                let selection = Selection::new(subject, &rules);
+                let selection = NameFilter::new(subject, &rules);
                 assert!(!selection.admits("a") && !selection.admits(""));
                 assert_eq!(selection.literals().count(), 0);
             }
@@ -177,7 +177,7 @@ mod tests {
     fn literals_are_those_that_are_spelt_out_and_not_denied() {
         let rules = rules(&["B", "a", "b", "c*", "d"], &["D", "x"]);
         let literals = |subject| -> Vec<String> {
-            Selection::new(subject, &rules).literals().map(String::from).collect()
+            NameFilter::new(subject, &rules).literals().map(String::from).collect()
         };
         assert_eq!(literals(Subject::Client), ["a", "B"]);
         assert_eq!(literals(Subject::Policy), ["B", "a", "b", "d"]);
@@ -201,15 +201,15 @@ mod tests {
         fn a_glob_matches_what_it_says(glob in "[ab*?]{0,7}[*?]", name in "[abé]{1,8}") {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
             let expected = matches(&chars(&glob), &chars(&name));
-            let selection = Selection::new(Subject::Policy, &rules(&[&glob], &[]));
+            let selection = NameFilter::new(Subject::Policy, &rules(&[&glob], &[]));
             prop_assert_eq!(selection.admits(&name), expected);
         }
 
         #[test]
         fn deny_wins_over_allow(entry in "[abA*?]{1,4}", name in "[abA]{1,4}") {
             for subject in [Subject::Client, Subject::Policy] {
-                let both = Selection::new(subject, &rules(&[&entry, &name], &[&entry]));
-                let denied = Selection::new(subject, &rules(&[&entry], &[])).admits(&name);
+                let both = NameFilter::new(subject, &rules(&[&entry, &name], &[&entry]));
+                let denied = NameFilter::new(subject, &rules(&[&entry], &[])).admits(&name);
                 prop_assert_eq!(both.admits(&name), !denied);
             }
         }

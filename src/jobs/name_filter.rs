@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Rules for names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PerName {
+pub struct NameFilterConfig {
     /// Off by default.
     pub enabled: bool,
     /// Who is admitted: exact names, or globs where an entry has `*` or `?`. Sorted, each once; an
@@ -18,7 +18,7 @@ pub struct PerName {
     pub forget_after: Option<Duration>,
 }
 
-impl PerName {
+impl NameFilterConfig {
     /// The limit where the configuration names none.
     pub const LIMIT: usize = 1000;
 
@@ -27,7 +27,7 @@ impl PerName {
     pub const FORGET_AFTER: Duration = Duration::from_secs(90 * 86_400);
 }
 
-impl Default for PerName {
+impl Default for NameFilterConfig {
     fn default() -> Self {
         Self {
             enabled: false,
