@@ -118,8 +118,8 @@ mod tests {
         deny: &[&str],
         names: &[&'n str],
     ) -> Vec<&'n str> {
-        let selection = NameFilter::new(subject, &rules(allow, deny));
-        names.iter().copied().filter(|name| selection.admits(name)).collect()
+        let filter = NameFilter::new(subject, &rules(allow, deny));
+        names.iter().copied().filter(|name| filter.admits(name)).collect()
     }
 
     #[test]
@@ -127,9 +127,9 @@ mod tests {
         let off = NameFilterConfig { enabled: false, ..rules(&["*"], &[]) };
         for rules in [NameFilterConfig::default(), off, rules(&[], &[])] {
             for subject in [Subject::Client, Subject::Policy] {
-                let selection = NameFilter::new(subject, &rules);
-                assert!(!selection.admits("a") && !selection.admits(""));
-                assert_eq!(selection.literals().count(), 0);
+                let filter = NameFilter::new(subject, &rules);
+                assert!(!filter.admits("a") && !filter.admits(""));
+                assert_eq!(filter.literals().count(), 0);
             }
         }
     }
@@ -201,8 +201,8 @@ mod tests {
         fn a_glob_matches_what_it_says(glob in "[ab*?]{0,7}[*?]", name in "[abé]{1,8}") {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
             let expected = matches(&chars(&glob), &chars(&name));
-            let selection = NameFilter::new(Subject::Policy, &rules(&[&glob], &[]));
-            prop_assert_eq!(selection.admits(&name), expected);
+            let filter = NameFilter::new(Subject::Policy, &rules(&[&glob], &[]));
+            prop_assert_eq!(filter.admits(&name), expected);
         }
 
         #[test]
