@@ -249,7 +249,7 @@ impl Ledger {
 
     /// Folds everything anew: after the keys were restored.
     pub(super) fn refold(&mut self) {
-        self.gauges = Gauges::new(self.lasts(Subject::Client).is_some());
+        self.gauges = Gauges::new(self.last_results_of(Subject::Client).is_some());
         self.window = Window { from: self.start_of(self.length()), to: self.position.now };
         for job in self.keys.ended(self.window.from, self.window.to).filter(|job| !job.resumed) {
             self.gauges.add(job);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::classes::{Class, Reader};
 use super::keys::Job;
-use super::lasts::Lasts;
+use super::last_results::LastResults;
 use super::names::Name;
 use super::{BACKUP, DONE, JOBS_STATE_COUNT};
 use crate::metric::{Definition, Metric, Samples};
@@ -213,11 +213,11 @@ impl Gauges {
         samples
     }
 
-    /// The jobs of the clients that `lasts` selects.
-    pub(super) fn client_samples(&self, reader: Reader<'_>, lasts: &Lasts, samples: &mut Samples) {
+    /// The jobs of the clients that `last_results` selects.
+    pub(super) fn client_samples(&self, reader: Reader<'_>, last_results: &LastResults, samples: &mut Samples) {
         let mut counts: BTreeMap<(&str, &str, Option<i64>), i64> = BTreeMap::new();
         for ((client, class), jobs) in self.clients.iter().flatten() {
-            let client = lasts.slot(reader.names.get(*client));
+            let client = last_results.slot(reader.names.get(*client));
             if let (Some(client), Some((action, _, status))) = (client, reader.labels(*class)) {
                 *counts.entry((client, action, status)).or_default() += jobs;
             }

@@ -7,7 +7,7 @@ use super::classes::{Classes, Labels, Reader};
 use super::completion::Completion;
 use super::gauges::{Gauges, Window};
 use super::keys::{Job, Keys};
-use super::lasts::{AHEAD, Lasts, Subject};
+use super::last_results::{AHEAD, LastResults, Subject};
 use super::live::Live;
 use super::names::Names;
 use super::record::{self, Changes, HandedOver};
@@ -73,7 +73,7 @@ pub struct Ledger {
     pub(super) changes: Changes,
     pub(super) handed_over: Option<HandedOver>,
     /// Of clients and of policies, where they are wanted.
-    pub(super) lasts: Vec<Lasts>,
+    pub(super) last_results: Vec<LastResults>,
     pub(super) gauges: Gauges,
     /// What the gauges hold.
     pub(super) window: Window,
@@ -124,7 +124,7 @@ impl Ledger {
             position,
             changes: Changes::default(),
             handed_over: None,
-            lasts: Vec::new(),
+            last_results: Vec::new(),
             gauges: Gauges::default(),
             window: Window { from: now, to: now },
             wanted,
@@ -142,37 +142,37 @@ impl Ledger {
     /// Which clients and policies have numbers of their own from now on. What is known of those that
     /// had them before stays; the others learn of the window's jobs.
     pub fn select(&mut self, clients: &NameFilterConfig, policies: &NameFilterConfig) {
-        let mut before = std::mem::take(&mut self.lasts);
+        let mut before = std::mem::take(&mut self.last_results);
         for (subject, rules) in [(Subject::Client, clients), (Subject::Policy, policies)] {
             let place = before.iter().position(|table| table.subject() == subject);
             let table = place.map(|place| before.swap_remove(place));
             if rules.enabled {
-                let mut table = table.unwrap_or_else(|| Lasts::new(subject, rules));
+                let mut table = table.unwrap_or_else(|| LastResults::new(subject, rules));
                 table.reconfigure(rules);
                 table.set_now(self.position.now);
-                self.lasts.push(table);
+                self.last_results.push(table);
             }
         }
-        self.refill_lasts();
+        self.refill_last_results();
         self.refold();
     }
 
     /// Has clients and policies that are newly selected learn of the window's jobs.
-    pub(super) fn refill_lasts(&mut self) {
-        let mut lasts = std::mem::take(&mut self.lasts);
-        for table in &mut lasts {
+    pub(super) fn refill_last_results(&mut self) {
+        let mut last_results = std::mem::take(&mut self.last_results);
+        for table in &mut last_results {
             table.refill(self.keys.iter().filter_map(|job| self.completion(job)));
         }
-        self.lasts = lasts;
+        self.last_results = last_results;
     }
 
     /// What is known of the last jobs of clients or policies, where it is wanted.
-    pub(super) fn lasts(&self, subject: Subject) -> Option<&Lasts> {
-        self.lasts.iter().find(|table| table.subject() == subject)
+    pub(super) fn last_results_of(&self, subject: Subject) -> Option<&LastResults> {
+        self.last_results.iter().find(|table| table.subject() == subject)
     }
 
-    pub(super) fn lasts_mut(&mut self, subject: Subject) -> Option<&mut Lasts> {
-        self.lasts.iter_mut().find(|table| table.subject() == subject)
+    pub(super) fn last_results_mut(&mut self, subject: Subject) -> Option<&mut LastResults> {
+        self.last_results.iter_mut().find(|table| table.subject() == subject)
     }
 
     /// Takes a row in that changed. One that is not DONE is passed over: INCOMPLETE is not finished.
@@ -264,13 +264,13 @@ impl Ledger {
     }
 
     fn complete(&mut self, job: &Job, verdict: &Verdict, latest: i64) {
-        let mut lasts = std::mem::take(&mut self.lasts);
+        let mut last_results = std::mem::take(&mut self.last_results);
         if let Some(completion) = self.completion(job) {
-            for table in &mut lasts {
+            for table in &mut last_results {
                 table.record(&completion);
             }
         }
-        self.lasts = lasts;
+        self.last_results = last_results;
         let Some(labels) = self.classes.get(job.class) else { return };
         let pair = (labels.job_type, labels.policy_type);
         let changed = match verdict {

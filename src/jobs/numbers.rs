@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::ledger::Ledger;
-use super::{Actions, Subject, gauges, lasts, live, totals};
+use super::{Actions, Subject, gauges, last_results, live, totals};
 use crate::metric::{Definition, Metric, Samples};
 
 static GAP: Metric<0> = Metric::counter(
@@ -49,7 +49,7 @@ pub(super) fn definitions() -> Vec<&'static Definition> {
     all.extend(gauges::definitions());
     all.extend(live::definitions());
     all.extend(totals::definitions());
-    all.extend(lasts::definitions());
+    all.extend(last_results::definitions());
     all
 }
 
@@ -69,7 +69,7 @@ impl Ledger {
         }
         let reader = self.reader(actions);
         let mut samples = self.gauges.samples(reader, &known);
-        if let Some(clients) = self.lasts(Subject::Client) {
+        if let Some(clients) = self.last_results_of(Subject::Client) {
             self.gauges.client_samples(reader, clients, &mut samples);
         }
         Some(samples)
@@ -88,7 +88,7 @@ impl Ledger {
     /// count; none before the first window is whole.
     pub fn last_samples(&self, actions: &Actions) -> Option<(Samples, SystemTime)> {
         let mut samples = Samples::new();
-        for table in self.lasts.iter().filter(|_| self.position.in_force.is_some()) {
+        for table in self.last_results.iter().filter(|_| self.position.in_force.is_some()) {
             table.samples(|job_type| actions.of(job_type), &mut samples);
         }
         (!samples.is_empty()).then_some((samples, self.totals.origin))

@@ -8,7 +8,7 @@ use super::classes::Class;
 use super::format::{
     DurationsV1, JobV1, LabelsV1, LastV1, NameV1, ProgressV1, Record, TotalV1, UnfinishedV1,
 };
-use super::lasts::{LastChanges, Subject};
+use super::last_results::{LastResultChanges, Subject};
 use super::ledger::Ledger;
 use super::names::Name;
 use super::totals::{BOUNDS, Pair, Totals};
@@ -68,7 +68,7 @@ impl Changes {
 #[derive(Debug, Default)]
 pub(super) struct HandedOver {
     changes: Changes,
-    lasts: Vec<(Subject, LastChanges)>,
+    last_results: Vec<(Subject, LastResultChanges)>,
 }
 
 /// The reason why the records of a state file cannot be used.
@@ -113,7 +113,7 @@ impl Ledger {
         for record in records {
             record.put(&mut out);
         }
-        for table in &self.lasts {
+        for table in &self.last_results {
             for (key, value) in table.changed_records() {
                 last(table.subject(), key, value).put(&mut out);
             }
@@ -155,12 +155,12 @@ impl Ledger {
         };
         let mut changes = std::mem::replace(&mut self.changes, kept);
         changes.reused.extend(self.names.take_reused());
-        let lasts = self.lasts.iter_mut().map(|table| (table.subject(), table.hand_over()));
-        let mut next = HandedOver { changes, lasts: lasts.collect() };
+        let last_results = self.last_results.iter_mut().map(|table| (table.subject(), table.hand_over()));
+        let mut next = HandedOver { changes, last_results: last_results.collect() };
         if let Some(before) = self.handed_over.take() {
             // Not acknowledged yet.
             next.changes.take_back(before.changes);
-            next.lasts.extend(before.lasts);
+            next.last_results.extend(before.last_results);
         }
         self.handed_over = Some(next);
     }
@@ -172,10 +172,10 @@ impl Ledger {
 
     /// Notes that what was handed over did not reach the disk: the next save has it again.
     pub fn not_saved(&mut self) {
-        let Some(HandedOver { changes, lasts }) = self.handed_over.take() else { return };
+        let Some(HandedOver { changes, last_results }) = self.handed_over.take() else { return };
         self.changes.take_back(changes);
-        for (subject, changes) in lasts {
-            if let Some(table) = self.lasts_mut(subject) {
+        for (subject, changes) in last_results {
+            if let Some(table) = self.last_results_mut(subject) {
                 table.take_back(changes);
             }
         }
@@ -203,7 +203,7 @@ impl Ledger {
             }
         }
         self.position.gap = 0;
-        for table in &mut self.lasts {
+        for table in &mut self.last_results {
             table.restart_folded();
         }
         self.unsaved();
@@ -244,7 +244,7 @@ impl Ledger {
     }
 
     fn last_records(&self) -> impl Iterator<Item = Record<'_>> {
-        self.lasts.iter().flat_map(|table| {
+        self.last_results.iter().flat_map(|table| {
             let records = table.all_records();
             records.map(|(key, value)| last(table.subject(), key, Some(value)))
         })

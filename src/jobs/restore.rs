@@ -1,7 +1,7 @@
 //! A ledger from its records.
 
 use super::format::{DurationsV1, LastV1, NameV1, Record};
-use super::lasts::Subject;
+use super::last_results::Subject;
 use super::ledger::Ledger;
 use super::names::Name;
 use super::record::RestoreError::{self, Damaged};
@@ -40,7 +40,7 @@ impl Ledger {
         self.saved();
         self.advance_last_results(self.position.now, true);
         // Those that these rules select newly learn of the window, as after a reload.
-        self.refill_lasts();
+        self.refill_last_results();
         Ok(())
     }
 
@@ -104,7 +104,7 @@ impl Ledger {
 
     fn restore_last(&mut self, last: &LastV1<'_>) -> bool {
         let Some(subject) = Subject::from_number(last.subject) else { return false };
-        match (self.lasts_mut(subject), &last.value) {
+        match (self.last_results_mut(subject), &last.value) {
             // Of a table that is switched off nothing is kept.
             (None, _) => true,
             (Some(table), Some(value)) => table.restore(&last.key, value).is_ok(),

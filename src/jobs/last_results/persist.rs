@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::entry::Entry;
-use super::{Lasts, format};
+use super::name_results::NameResults;
+use super::{LastResults, format};
 
 /// A key, and what belongs there; `None` where it is to be removed.
 type Change = (Vec<u8>, Option<Vec<u8>>);
@@ -21,12 +21,12 @@ pub struct Unreadable;
 
 /// The names that differ from the disk.
 #[derive(Debug, Default)]
-pub struct LastChanges {
+pub struct LastResultChanges {
     names: BTreeSet<Box<str>>,
     folded: bool,
 }
 
-impl Lasts {
+impl LastResults {
     /// Returns the records that changed since they were handed over last.
     pub fn changed_records(&self) -> impl Iterator<Item = Change> {
         let names = self.changed.iter().filter_map(|key| match self.entries.get(key) {
@@ -41,13 +41,13 @@ impl Lasts {
     }
 
     /// Hands over the names that changed; what changes from here on is remembered.
-    pub fn hand_over(&mut self) -> LastChanges {
+    pub fn hand_over(&mut self) -> LastResultChanges {
         let folded = std::mem::take(&mut self.folded_changed);
-        LastChanges { names: std::mem::take(&mut self.changed), folded }
+        LastResultChanges { names: std::mem::take(&mut self.changed), folded }
     }
 
     /// Takes back what was handed over and did not reach the disk.
-    pub fn take_back(&mut self, changes: LastChanges) {
+    pub fn take_back(&mut self, changes: LastResultChanges) {
         self.changed.extend(changes.names);
         self.folded_changed |= changes.folded;
     }
@@ -97,7 +97,7 @@ impl Lasts {
                 // The rules may spell it otherwise by now.
                 let label = entry.label.clone();
                 let changed = label != saved.label;
-                *entry = Entry { order: entry.order, ..saved.labelled(&label) };
+                *entry = NameResults { order: entry.order, ..saved.labelled(&label) };
                 if changed {
                     self.changed.insert(key.into());
                 }
@@ -116,12 +116,12 @@ fn key_of(name: &str) -> Vec<u8> {
     key
 }
 
-fn encoded(key: &str, entry: &Entry) -> Option<(Vec<u8>, Vec<u8>)> {
+fn encoded(key: &str, entry: &NameResults) -> Option<(Vec<u8>, Vec<u8>)> {
     Some((key_of(key), format::encode(entry)?))
 }
 
 #[cfg(test)]
-impl Lasts {
+impl LastResults {
     /// Returns the records that changed, as if they were written at once.
     pub(super) fn drain_changes(&mut self) -> Vec<Change> {
         let changes = self.changed_records().collect();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::last::{Last, raise};
+use super::last_result::{LastResult, raise};
 use crate::jobs::{BACKUP, Completion, Outcome};
 use crate::metric::UNKNOWN;
 
@@ -32,7 +32,7 @@ type Pair = (Box<str>, Box<str>);
 
 /// What is known of one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct NameResults {
     /// The value of the label.
     pub(super) label: Box<str>,
     /// When it came among the others; not for the disk.
@@ -44,12 +44,12 @@ pub(super) struct Entry {
     /// Other spellings than the label's under which the server lists the name.
     pub(super) spellings: BTreeSet<Box<str>>,
     /// By job type.
-    pub(super) types: BTreeMap<Box<str>, Last>,
+    pub(super) types: BTreeMap<Box<str>, LastResult>,
     /// Newest end of a job with status 0, the newest of them; of clients only.
     pub(super) pairs: BTreeMap<Pair, i64>,
 }
 
-impl Entry {
+impl NameResults {
     pub(super) fn new(label: &str, order: u64) -> Self {
         Self { label: label.into(), order, ..Self::default() }
     }
@@ -62,7 +62,7 @@ impl Entry {
 
     /// Returns when the newest of its jobs ended.
     pub(super) fn newest(&self) -> Option<i64> {
-        self.types.values().filter_map(Last::end).chain(self.backup).max()
+        self.types.values().filter_map(LastResult::end).chain(self.backup).max()
     }
 
     /// Takes one job whose name is spelt `name`; whether it was news.
@@ -85,7 +85,7 @@ impl Entry {
 
     fn add_job(&mut self, job: &Completion<'_>, with_pairs: bool) -> bool {
         let job_type = if job.job_type.is_empty() { UNKNOWN } else { job.job_type };
-        let last = Last::of(job);
+        let last = LastResult::of(job);
         let full = self.types.len() >= MOST_TYPES && !self.types.contains_key(job_type);
         let slot = if full { OTHER_TYPE } else { job_type };
         let mut news = self.types.entry(slot.into()).or_default().merge(&last);
@@ -110,7 +110,7 @@ impl Entry {
         dropped |= self.pairs.len() < pairs;
         self.types.retain(|_, last| {
             dropped |= last.drop_after(limit);
-            *last != Last::default()
+            *last != LastResult::default()
         });
         dropped
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Lasts;
+use super::LastResults;
 
 /// What ends so much later than the present still counts: clocks of media servers differ a little.
 pub(in crate::jobs) const AHEAD: i64 = 60_000;
@@ -48,7 +48,7 @@ impl Present {
     }
 }
 
-impl Lasts {
+impl LastResults {
     /// Sets the server's present time, and forgets the names whose last job ended too long ago. Those
     /// that the rules spell out stay.
     pub fn set_now(&mut self, now: i64) {
@@ -77,7 +77,7 @@ impl Lasts {
     }
 
     /// Drops the results that lie in the future: the server's clock was set back, or was wrong when
-    /// they were stored. Returns whether there were any; [`refill`](Lasts::refill) finds those again
+    /// they were stored. Returns whether there were any; [`refill`](LastResults::refill) finds those again
     /// that were hidden behind them.
     pub fn drop_future(&mut self) -> bool {
         let limit = self.present.limit();

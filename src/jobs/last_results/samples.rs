@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::entry::Entry;
-use super::last::Last;
+use super::name_results::NameResults;
+use super::last_result::LastResult;
 use super::metrics::{CLIENT, FOLDED, LAST_JOB_SUCCESS, Metrics, POLICY};
-use super::{Lasts, Subject};
+use super::{LastResults, Subject};
 use crate::metric::Samples;
 
-impl Lasts {
+impl LastResults {
     /// Adds the series of all names. `action` renames job types on the way out; types that it gives
     /// one name are taken together.
     pub fn samples<'a>(&'a self, action: impl Fn(&'a str) -> &'a str, samples: &mut Samples) {
@@ -24,7 +24,7 @@ impl Lasts {
     }
 }
 
-impl Entry {
+impl NameResults {
     fn samples<'a>(
         &'a self,
         metrics: &'static Metrics,
@@ -39,7 +39,7 @@ impl Entry {
             let never = if has_backup { 0.0 } else { 1.0 };
             samples.record(&metrics.never_succeeded, [name], never);
         }
-        let mut by_action: BTreeMap<&str, Cow<'_, Last>> = BTreeMap::new();
+        let mut by_action: BTreeMap<&str, Cow<'_, LastResult>> = BTreeMap::new();
         for (job_type, last) in &self.types {
             by_action
                 .entry(action(job_type))
@@ -60,7 +60,7 @@ impl Entry {
     }
 }
 
-impl Last {
+impl LastResult {
     fn samples(&self, metrics: &'static Metrics, labels: [&str; 2], samples: &mut Samples) {
         let done = self.done.as_ref();
         let values = [
@@ -68,8 +68,8 @@ impl Last {
             (&metrics.last_failure, self.failure.map(seconds)),
             (&metrics.last_status, self.status().map(|status| status as f64)),
             (&metrics.failures, Some(self.consecutive_failures() as f64)),
-            (&metrics.last_bytes, done.and_then(super::last::Done::bytes)),
-            (&metrics.last_duration, done.and_then(super::last::Done::duration)),
+            (&metrics.last_bytes, done.and_then(super::last_result::Done::bytes)),
+            (&metrics.last_duration, done.and_then(super::last_result::Done::duration)),
         ];
         for (metric, value) in values {
             if let Some(value) = value {

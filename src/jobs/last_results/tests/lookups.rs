@@ -1,29 +1,29 @@
 //! Which names are asked for, and when again.
 
 use super::{asked, assert_value, clients, job, rules};
-use crate::jobs::lasts::{Answer, Completion, Lasts, Subject};
+use crate::jobs::last_results::{Answer, Completion, LastResults, Subject};
 
 const DAY: i64 = 86_400_000;
 
 /// Clients that are spelt out, none of them seen.
-fn unseen(count: usize) -> Lasts {
+fn unseen(count: usize) -> LastResults {
     let names: Vec<String> = (0..count).map(|n| format!("n{n:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut lasts = Lasts::new(Subject::Client, &rules(&names, 1000));
-    lasts.set_now(0);
-    lasts
+    let mut last_results = LastResults::new(Subject::Client, &rules(&names, 1000));
+    last_results.set_now(0);
+    last_results
 }
 
 #[test]
 fn names_that_fail_go_behind_the_others() {
-    let mut lasts = unseen(40);
+    let mut last_results = unseen(40);
     let mut answered = Vec::new();
     for _ in 0..20 {
-        for name in asked(&mut lasts, 20) {
+        for name in asked(&mut last_results, 20) {
             if name.ends_with('0') {
-                lasts.look_up_failed(&name);
+                last_results.look_up_failed(&name);
             } else {
-                lasts.looked_up(&name, Answer::Found(1));
+                last_results.looked_up(&name, Answer::Found(1));
                 answered.push(name);
             }
         }
@@ -33,28 +33,28 @@ fn names_that_fail_go_behind_the_others() {
 
 #[test]
 fn a_name_that_always_fails_is_asked_ever_more_seldom() {
-    let mut lasts = unseen(1);
+    let mut last_results = unseen(1);
     let mut rounds = Vec::new();
     for round in 0..64 {
-        if !asked(&mut lasts, 20).is_empty() {
+        if !asked(&mut last_results, 20).is_empty() {
             rounds.push(round);
-            lasts.look_up_failed("n00");
+            last_results.look_up_failed("n00");
         }
     }
     assert_eq!(rounds, [0, 1, 3, 7, 15, 31, 47, 63]);
-    lasts.looked_up("n00", Answer::Found(1));
-    assert_eq!(asked(&mut lasts, 20), [""; 0]);
+    last_results.looked_up("n00", Answer::Found(1));
+    assert_eq!(asked(&mut last_results, 20), [""; 0]);
 }
 
 #[test]
 fn few_of_those_that_failed_are_asked_in_one_round() {
-    let mut lasts = unseen(40);
+    let mut last_results = unseen(40);
     for _ in 0..2 {
-        for name in asked(&mut lasts, 20) {
-            lasts.look_up_failed(&name);
+        for name in asked(&mut last_results, 20) {
+            last_results.look_up_failed(&name);
         }
     }
-    let questions = lasts.to_look_up(20);
+    let questions = last_results.to_look_up(20);
     assert!(questions.iter().filter(|question| question.retried).count() <= 4);
     assert!(!questions.is_empty());
 }
@@ -62,37 +62,37 @@ fn few_of_those_that_failed_are_asked_in_one_round() {
 #[test]
 fn what_was_not_found_is_asked_again_after_a_day() {
     for (answer, never) in [(Answer::None, Some(1.0)), (Answer::Unknown, None)] {
-        let mut lasts = unseen(1);
-        lasts.looked_up("n00", answer);
-        assert_value(&lasts, "nbu_client_never_succeeded n00", never);
-        lasts.set_now(DAY - 1);
-        assert_eq!(asked(&mut lasts, 9), [""; 0], "{answer:?}");
-        lasts.set_now(DAY);
-        assert_eq!(asked(&mut lasts, 9), ["n00"], "{answer:?}");
-        lasts.looked_up("n00", Answer::Found(5000));
-        assert_value(&lasts, "nbu_client_never_succeeded n00", 0.0);
-        lasts.set_now(9 * DAY);
-        assert_eq!(asked(&mut lasts, 9), [""; 0]);
+        let mut last_results = unseen(1);
+        last_results.looked_up("n00", answer);
+        assert_value(&last_results, "nbu_client_never_succeeded n00", never);
+        last_results.set_now(DAY - 1);
+        assert_eq!(asked(&mut last_results, 9), [""; 0], "{answer:?}");
+        last_results.set_now(DAY);
+        assert_eq!(asked(&mut last_results, 9), ["n00"], "{answer:?}");
+        last_results.looked_up("n00", Answer::Found(5000));
+        assert_value(&last_results, "nbu_client_never_succeeded n00", 0.0);
+        last_results.set_now(9 * DAY);
+        assert_eq!(asked(&mut last_results, 9), [""; 0]);
     }
 }
 
 #[test]
 fn an_answer_of_a_later_time_is_asked_for_again() {
-    let mut lasts = unseen(1);
-    lasts.set_now(DAY);
-    lasts.looked_up("n00", Answer::None);
-    lasts.set_now(DAY / 2);
-    assert_eq!(asked(&mut lasts, 9), ["n00"], "the server's clock was set back");
+    let mut last_results = unseen(1);
+    last_results.set_now(DAY);
+    last_results.looked_up("n00", Answer::None);
+    last_results.set_now(DAY / 2);
+    assert_eq!(asked(&mut last_results, 9), ["n00"], "the server's clock was set back");
 }
 
 #[test]
 fn when_it_was_answered_outlives_a_restart() {
-    let mut lasts = unseen(2);
-    lasts.looked_up("n00", Answer::None);
-    lasts.set_now(DAY / 2);
-    lasts.looked_up("n01", Answer::Unknown);
+    let mut last_results = unseen(2);
+    last_results.looked_up("n00", Answer::None);
+    last_results.set_now(DAY / 2);
+    last_results.looked_up("n01", Answer::Unknown);
     let mut again = unseen(2);
-    for (key, value) in lasts.all_records() {
+    for (key, value) in last_results.all_records() {
         again.restore(&key, &value).unwrap();
     }
     for (now, expected) in [(DAY - 1, &[][..]), (DAY, &["n00"]), (DAY / 2 * 3, &["n00", "n01"])] {
@@ -103,16 +103,16 @@ fn when_it_was_answered_outlives_a_restart() {
 
 #[test]
 fn the_spelling_of_the_server_is_asked_for() {
-    let spellings = |lasts: &mut Lasts| lasts.to_look_up(9).remove(0).spellings;
+    let spellings = |last_results: &mut LastResults| last_results.to_look_up(9).remove(0).spellings;
     let failed = Completion { client: "client1", ..job(1, 1000, 6) };
-    let mut lasts = clients(&["CLIENT1"], &[failed]);
-    assert_eq!(spellings(&mut lasts), ["client1", "CLIENT1"]);
+    let mut last_results = clients(&["CLIENT1"], &[failed]);
+    assert_eq!(spellings(&mut last_results), ["client1", "CLIENT1"]);
     // One that was never seen may be listed either way.
     assert_eq!(spellings(&mut clients(&["Web1"], &[])), ["Web1", "web1", "WEB1"]);
     assert_eq!(spellings(&mut clients(&["10.1.2.3"], &[])), ["10.1.2.3"]);
     // It outlives a restart, and other rules.
     let mut again = clients(&["cLIENT1"], &[]);
-    for (key, value) in lasts.all_records() {
+    for (key, value) in last_results.all_records() {
         again.restore(&key, &value).unwrap();
     }
     assert_eq!(spellings(&mut again)[..2], ["CLIENT1", "client1"]);
@@ -120,15 +120,15 @@ fn the_spelling_of_the_server_is_asked_for() {
     assert_eq!(spellings(&mut seen), ["client1"]);
     seen.reconfigure(&rules(&["CLIENT1"], 10));
     assert_eq!(spellings(&mut seen), ["client1", "CLIENT1"]);
-    let mut policies = Lasts::new(Subject::Policy, &rules(&["Daily"], 10));
+    let mut policies = LastResults::new(Subject::Policy, &rules(&["Daily"], 10));
     assert_eq!(spellings(&mut policies), ["Daily"], "names of policies have case");
 }
 
 #[test]
 fn an_answer_for_a_name_that_lost_its_place_is_dropped() {
     let seen = Completion { client: "seen", ..job(1, 1000, 6) };
-    let mut lasts = clients(&["*"], &[seen]);
-    lasts.looked_up("stranger", Answer::Found(1000));
-    assert_eq!(lasts.slot("stranger"), Some("stranger"));
-    assert_eq!(lasts.all_records().count(), 1);
+    let mut last_results = clients(&["*"], &[seen]);
+    last_results.looked_up("stranger", Answer::Found(1000));
+    assert_eq!(last_results.slot("stranger"), Some("stranger"));
+    assert_eq!(last_results.all_records().count(), 1);
 }

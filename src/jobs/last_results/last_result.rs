@@ -12,7 +12,7 @@ pub(super) const MOST_FAILURES: usize = 256;
 /// Where a completion stands among others: by the end of the job, and where two ended at once, by its
 /// number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Position {
+pub(super) struct Completed {
     pub(super) end: i64,
     pub(super) job_id: i64,
     pub(super) tries: i64,
@@ -21,7 +21,7 @@ pub(super) struct Position {
 /// A job without children that did what it should, in part at least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Done {
-    pub(super) at: Position,
+    pub(super) at: Completed,
     pub(super) start: Option<i64>,
     pub(super) kilobytes: i64,
 }
@@ -41,25 +41,25 @@ impl Done {
 
 /// The last jobs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Last {
+pub(super) struct LastResult {
     /// Newest end of a job with status 0.
     pub(super) success: Option<i64>,
     /// Newest end of a job that failed.
     pub(super) failure: Option<i64>,
     /// The job that ended last, with its status.
-    pub(super) ended: Option<(Position, Option<i64>)>,
+    pub(super) ended: Option<(Completed, Option<i64>)>,
     /// The last one that was done, of those without children.
     pub(super) done: Option<Done>,
     /// Jobs without children that failed after `done`; the newest of them.
-    pub(super) failures: BTreeSet<Position>,
+    pub(super) failures: BTreeSet<Completed>,
 }
 
-impl Last {
+impl LastResult {
     /// What one job tells.
     pub(super) fn of(job: &Completion<'_>) -> Self {
         let outcome = Outcome::of(job.status);
         let end_if = |wanted| (outcome == wanted).then_some(job.end);
-        let at = Position { end: job.end, job_id: job.job_id, tries: job.tries };
+        let at = Completed { end: job.end, job_id: job.job_id, tries: job.tries };
         let mut last = Self {
             success: end_if(Outcome::Success),
             failure: end_if(Outcome::Failure),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::{clients, job, of, rules, series};
-use crate::jobs::lasts::{Completion, Lasts, Subject};
+use crate::jobs::last_results::{Completion, LastResults, Subject};
 
 /// Jobs of a few clients, policies and types, some of them at once.
 fn any_jobs() -> impl Strategy<Value = Vec<Completion<'static>>> {
@@ -54,8 +54,8 @@ proptest! {
         (jobs, shuffled) in any_jobs().prop_flat_map(|jobs| (Just(jobs.clone()), Just(jobs).prop_shuffle())),
         subject in prop::sample::select(vec![Subject::Client, Subject::Policy]),
     ) {
-        let mut one = Lasts::new(subject, &rules(&["*"], 10));
-        let mut other = Lasts::new(subject, &rules(&["*"], 10));
+        let mut one = LastResults::new(subject, &rules(&["*"], 10));
+        let mut other = LastResults::new(subject, &rules(&["*"], 10));
         for (job, another) in jobs.iter().zip(&shuffled) {
             one.record(job);
             other.record(another);
@@ -69,8 +69,8 @@ proptest! {
 
     #[test]
     fn failures_are_those_after_the_last_that_was_done(jobs in any_jobs()) {
-        let lasts = clients(&["*"], &jobs);
-        for (labels, count) in of(&lasts, "nbu_client_consecutive_failures ") {
+        let last_results = clients(&["*"], &jobs);
+        for (labels, count) in of(&last_results, "nbu_client_consecutive_failures ") {
             let (client, job_type) = labels.split_once(' ').unwrap();
             let expected = failures_in_order(&jobs, client, job_type) as f64;
             prop_assert!((count - expected).abs() < 0.5, "{count}, not {expected}");
@@ -83,16 +83,16 @@ proptest! {
         at in prop::collection::vec(0_usize..60, 0..4),
         other in prop::sample::select(vec![&["c"][..], &["d", "?"], &[], &["C", "*"]]),
     ) {
-        let mut lasts = Lasts::new(Subject::Client, &rules(&["*"], 1));
+        let mut last_results = LastResults::new(Subject::Client, &rules(&["*"], 1));
         let mut disk = BTreeMap::new();
         for (n, job) in jobs.iter().enumerate() {
-            lasts.record(job);
+            last_results.record(job);
             if n == jobs.len() / 2 {
-                lasts.reconfigure(&rules(other, 2));
-                lasts.refill(jobs[..=n].iter().copied());
+                last_results.reconfigure(&rules(other, 2));
+                last_results.refill(jobs[..=n].iter().copied());
             }
             if at.contains(&n) || n + 1 == jobs.len() {
-                for (key, value) in lasts.drain_changes() {
+                for (key, value) in last_results.drain_changes() {
                     match value {
                         Some(value) => disk.insert(key, value),
                         None => disk.remove(&key),
@@ -100,20 +100,20 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(&disk, &lasts.all_records().collect::<BTreeMap<_, _>>());
-        let mut again = Lasts::new(Subject::Client, &rules(other, 2));
+        prop_assert_eq!(&disk, &last_results.all_records().collect::<BTreeMap<_, _>>());
+        let mut again = LastResults::new(Subject::Client, &rules(other, 2));
         for (key, value) in &disk {
             again.restore(key, value).unwrap();
         }
         if jobs.len() > 1 {
-            prop_assert_eq!(series(&again), series(&lasts));
+            prop_assert_eq!(series(&again), series(&last_results));
         }
     }
 
     #[test]
     fn arbitrary_bytes_are_no_harm(key in prop::collection::vec(any::<u8>(), 0..4), value in prop::collection::vec(any::<u8>(), 0..64)) {
-        let mut lasts = clients(&["*"], &[]);
-        let _ = lasts.restore(&key, &value);
-        let _ = series(&lasts);
+        let mut last_results = clients(&["*"], &[]);
+        let _ = last_results.restore(&key, &value);
+        let _ = series(&last_results);
     }
 }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::entry::{Entry, Lookup};
-use super::{Lasts, Subject, last};
+use super::name_results::{NameResults, Lookup};
+use super::{LastResults, Subject, last_result};
 
 /// An answer that found nothing is asked for again after this time, ms.
 const ASK_AGAIN: i64 = 86_400_000;
@@ -56,14 +56,14 @@ impl Retry {
     }
 }
 
-impl Lasts {
+impl LastResults {
     /// Returns the names of which it is not known whether they ever had a successful backup, and that
     /// are due: those that the rules spell out, others that were seen, then those that failed before,
     /// the latest failure last. At most so many.
     pub fn to_look_up(&mut self, most: usize) -> Vec<Question> {
         self.rounds += 1;
         let now = self.present.now();
-        let is_due = |entry: &Entry| {
+        let is_due = |entry: &NameResults| {
             let again =
                 |lookup: Lookup| now.saturating_sub(lookup.at) >= ASK_AGAIN || lookup.at > now;
             entry.backup.is_none() && entry.lookup.is_none_or(again)
@@ -129,7 +129,7 @@ impl Lasts {
         let before = (entry.backup, entry.lookup);
         match answer {
             Answer::Found(end) if end <= limit => {
-                last::raise(&mut entry.backup, Some(end));
+                last_result::raise(&mut entry.backup, Some(end));
                 entry.lookup = None;
             }
             Answer::Found(_) | Answer::Unknown => entry.lookup = Some(Lookup { at, none: false }),

@@ -5,18 +5,18 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, Lookup};
-use super::last::{Done, Last, Position};
+use super::name_results::{NameResults, Lookup};
+use super::last_result::{Done, LastResult, Completed};
 
 #[derive(Debug, Serialize, Deserialize)]
-struct EntryV1<'a> {
+struct NameResultsV1<'a> {
     #[serde(borrow)]
     label: Cow<'a, str>,
     backup: Option<i64>,
     lookup: Option<LookupV1>,
     spellings: Vec<Cow<'a, str>>,
     /// By job type.
-    types: Vec<(Cow<'a, str>, LastV1)>,
+    types: Vec<(Cow<'a, str>, LastResultV1)>,
     /// Policy, job type and newest success.
     pairs: Vec<(Cow<'a, str>, Cow<'a, str>, i64)>,
 }
@@ -28,32 +28,32 @@ struct LookupV1 {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct LastV1 {
+struct LastResultV1 {
     success: Option<i64>,
     failure: Option<i64>,
-    ended: Option<(PlaceV1, Option<i64>)>,
+    ended: Option<(CompletedV1, Option<i64>)>,
     done: Option<DoneV1>,
-    failures: Vec<PlaceV1>,
+    failures: Vec<CompletedV1>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct DoneV1 {
-    at: PlaceV1,
+    at: CompletedV1,
     start: Option<i64>,
     kilobytes: i64,
 }
 
 /// The place of a completion among others.
 #[derive(Debug, Serialize, Deserialize)]
-struct PlaceV1 {
+struct CompletedV1 {
     end: i64,
     job_id: i64,
     tries: i64,
 }
 
 /// Returns the bytes of an entry; none if it cannot be encoded, which does not happen.
-pub(super) fn encode(entry: &Entry) -> Option<Vec<u8>> {
-    let body = EntryV1 {
+pub(super) fn encode(entry: &NameResults) -> Option<Vec<u8>> {
+    let body = NameResultsV1 {
         label: Cow::Borrowed(&entry.label),
         backup: entry.backup,
         lookup: entry.lookup.map(|Lookup { at, none }| LookupV1 { at, none }),
@@ -75,9 +75,9 @@ pub(super) fn encode(entry: &Entry) -> Option<Vec<u8>> {
 }
 
 /// Returns the entry of such bytes, without its place among others.
-pub(super) fn decode(body: &[u8]) -> Option<Entry> {
-    let (body, rest) = postcard::take_from_bytes::<EntryV1<'_>>(body).ok()?;
-    rest.is_empty().then(|| Entry {
+pub(super) fn decode(body: &[u8]) -> Option<NameResults> {
+    let (body, rest) = postcard::take_from_bytes::<NameResultsV1<'_>>(body).ok()?;
+    rest.is_empty().then(|| NameResults {
         label: body.label.into(),
         order: 0,
         backup: body.backup,
@@ -92,8 +92,8 @@ pub(super) fn decode(body: &[u8]) -> Option<Entry> {
     })
 }
 
-impl From<&Last> for LastV1 {
-    fn from(last: &Last) -> Self {
+impl From<&LastResult> for LastResultV1 {
+    fn from(last: &LastResult) -> Self {
         Self {
             success: last.success,
             failure: last.failure,
@@ -108,8 +108,8 @@ impl From<&Last> for LastV1 {
     }
 }
 
-impl From<LastV1> for Last {
-    fn from(last: LastV1) -> Self {
+impl From<LastResultV1> for LastResult {
+    fn from(last: LastResultV1) -> Self {
         Self {
             success: last.success,
             failure: last.failure,
@@ -124,14 +124,14 @@ impl From<LastV1> for Last {
     }
 }
 
-impl From<Position> for PlaceV1 {
-    fn from(Position { end, job_id, tries }: Position) -> Self {
+impl From<Completed> for CompletedV1 {
+    fn from(Completed { end, job_id, tries }: Completed) -> Self {
         Self { end, job_id, tries }
     }
 }
 
-impl From<PlaceV1> for Position {
-    fn from(PlaceV1 { end, job_id, tries }: PlaceV1) -> Self {
+impl From<CompletedV1> for Completed {
+    fn from(CompletedV1 { end, job_id, tries }: CompletedV1) -> Self {
         Self { end, job_id, tries }
     }
 }

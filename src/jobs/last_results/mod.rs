@@ -2,13 +2,13 @@
 //! came of the last one, how many failed in a row. Fed with completions in any order; what comes out does
 //! not depend on it, as long as there is room for all names.
 
-mod entry;
+mod name_results;
 mod format;
-mod last;
+mod last_result;
 mod lookup;
 mod metrics;
 mod present;
-mod record;
+mod persist;
 mod samples;
 mod name_filter;
 #[cfg(test)]
@@ -17,15 +17,15 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Completion, NameFilterConfig};
-use entry::Entry;
+use name_results::NameResults;
 use lookup::Retry;
 use present::Present;
 
 pub use lookup::{Answer, Question};
 pub(super) use metrics::definitions;
 pub(super) use present::AHEAD;
-pub(super) use record::LastChanges;
-pub use record::Unreadable;
+pub(super) use persist::LastResultChanges;
+pub use persist::Unreadable;
 pub use name_filter::NameFilter;
 
 /// The name under which jobs count whose own has no room.
@@ -79,7 +79,7 @@ impl Subject {
 ///
 /// At most `limit` names have a place: first those that the rules spell out, then those that come first.
 #[derive(Debug)]
-pub struct Lasts {
+pub struct LastResults {
     subject: Subject,
     filter: NameFilter,
     /// Names that the rules spell out and that have their place, whether seen or not: as they are
@@ -89,7 +89,7 @@ pub struct Lasts {
     room: usize,
     /// How many of the entries are of such names.
     taken: usize,
-    entries: BTreeMap<Box<str>, Entry>,
+    entries: BTreeMap<Box<str>, NameResults>,
     /// How many names there were.
     count: u64,
     /// Completions of names that had no room.
@@ -104,10 +104,10 @@ pub struct Lasts {
     rounds: u64,
 }
 
-impl Lasts {
+impl LastResults {
     /// Nothing known yet.
     pub fn new(subject: Subject, rules: &NameFilterConfig) -> Self {
-        let mut lasts = Self {
+        let mut last_results = Self {
             subject,
             filter: NameFilter::new(subject, rules),
             reserved: BTreeMap::new(),
@@ -122,8 +122,8 @@ impl Lasts {
             failed: BTreeMap::new(),
             rounds: 0,
         };
-        lasts.reserve(rules);
-        lasts
+        last_results.reserve(rules);
+        last_results
     }
 
     /// Whose names they are.
@@ -177,7 +177,7 @@ impl Lasts {
     }
 
     /// The entry of a name that is selected, made where there is room for it.
-    fn entry(&mut self, key: &str, name: &str) -> Option<&mut Entry> {
+    fn entry(&mut self, key: &str, name: &str) -> Option<&mut NameResults> {
         if !self.entries.contains_key(key) {
             let reserved = self.reserved.get(key);
             if reserved.is_none() {
@@ -186,7 +186,7 @@ impl Lasts {
                 }
                 self.taken += 1;
             }
-            let entry = Entry::new(reserved.map_or(name, AsRef::as_ref), self.count);
+            let entry = NameResults::new(reserved.map_or(name, AsRef::as_ref), self.count);
             self.count += 1;
             self.present.check_soon();
             self.entries.insert(key.into(), entry);
