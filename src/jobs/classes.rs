@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Actions;
-use super::names::{Name, Names};
+use super::interner::{NameId, Interner};
 
 /// A combination's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,8 +12,8 @@ pub(super) struct Class(pub(super) u32);
 /// A combination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Labels {
-    pub(super) job_type: Name,
-    pub(super) policy_type: Name,
+    pub(super) job_type: NameId,
+    pub(super) policy_type: NameId,
     pub(super) status: Option<i64>,
 }
 
@@ -55,7 +55,7 @@ impl Classes {
 /// Numbers read back as the labels of series.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader<'l> {
-    pub(super) names: &'l Names,
+    pub(super) names: &'l Interner,
     pub(super) classes: &'l Classes,
     pub(super) actions: &'l Actions,
 }
@@ -69,7 +69,7 @@ impl<'l> Reader<'l> {
     }
 
     /// Action and policy type of a job type and a policy type.
-    pub(super) fn pair(self, (job_type, policy_type): (Name, Name)) -> (&'l str, &'l str) {
+    pub(super) fn pair(self, (job_type, policy_type): (NameId, NameId)) -> (&'l str, &'l str) {
         (self.actions.of(self.names.get(job_type)), self.names.get(policy_type))
     }
 }

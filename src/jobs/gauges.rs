@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::classes::{Class, Reader};
 use super::keys::Job;
 use super::last_results::LastResults;
-use super::names::Name;
+use super::interner::NameId;
 use super::{BACKUP, DONE, JOBS_STATE_COUNT};
 use crate::metric::{Definition, Metric, Samples};
 
@@ -132,7 +132,7 @@ fn parts(ratio: f64) -> i128 {
 pub(super) struct Gauges {
     sums: Vec<Sum>,
     /// Jobs by client, where that is wanted.
-    clients: Option<HashMap<(Name, Class), i64>>,
+    clients: Option<HashMap<(NameId, Class), i64>>,
 }
 
 impl Gauges {

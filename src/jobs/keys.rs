@@ -6,7 +6,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 
 use super::classes::Class;
-use super::names::Name;
+use super::interner::NameId;
 use hashbrown::HashTable;
 
 /// The last completion of a job. Times are the server's, Unix ms.
@@ -22,8 +22,8 @@ pub(super) struct Job {
     pub(super) dedup: f64,
     pub(super) tries: u16,
     pub(super) class: Class,
-    pub(super) client: Name,
-    pub(super) policy: Name,
+    pub(super) client: NameId,
+    pub(super) policy: NameId,
     pub(super) leaf: bool,
     /// It was seen unfinished since, and counts among the live jobs.
     pub(super) resumed: bool,

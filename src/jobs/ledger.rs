@@ -9,7 +9,7 @@ use super::gauges::{Gauges, Window};
 use super::keys::{Job, Keys};
 use super::last_results::{AHEAD, LastResults, Subject};
 use super::live::Live;
-use super::names::Names;
+use super::interner::Interner;
 use super::record::{self, Changes, HandedOver};
 use super::totals::Totals;
 use super::unfinished::Known;
@@ -64,7 +64,7 @@ pub(super) struct Position {
 /// The job ledger of one site.
 #[derive(Debug)]
 pub struct Ledger {
-    pub(super) names: Names,
+    pub(super) names: Interner,
     pub(super) classes: Classes,
     pub(super) keys: Keys,
     pub(super) known: HashMap<i64, Known>,
@@ -116,7 +116,7 @@ impl Ledger {
             outage: None,
         };
         Self {
-            names: Names::default(),
+            names: Interner::default(),
             classes: Classes::default(),
             keys: Keys::default(),
             known: HashMap::new(),

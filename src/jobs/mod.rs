@@ -17,7 +17,7 @@ mod last_result_tables;
 mod last_results;
 mod ledger;
 mod live;
-mod names;
+mod interner;
 mod numbers;
 mod outage;
 mod name_filter;

@@ -10,7 +10,7 @@ use super::format::{
 };
 use super::last_results::{LastResultChanges, Subject};
 use super::ledger::Ledger;
-use super::names::Name;
+use super::interner::NameId;
 use super::totals::{BOUNDS, Pair, Totals};
 
 /// Roughly how large a part of everything is.
@@ -26,8 +26,8 @@ pub(super) struct Changes {
     classes: BTreeSet<Class>,
     pairs: BTreeSet<Pair>,
     /// Numbers of names that were given again.
-    reused: BTreeSet<Name>,
-    /// Names and classes that are saved.
+    reused: BTreeSet<NameId>,
+    /// Interner and classes that are saved.
     names: usize,
     labels: usize,
 }
@@ -215,7 +215,7 @@ impl Ledger {
     }
 
     fn reused_name_records(&self, changes: &Changes) -> impl Iterator<Item = Record<'_>> {
-        let names: BTreeSet<Name> = changes.reused.union(self.names.reused()).copied().collect();
+        let names: BTreeSet<NameId> = changes.reused.union(self.names.reused()).copied().collect();
         // One that was forgotten again since has no jobs either.
         let names = names.into_iter().filter(|name| self.names.has(*name));
         names.map(|name| {

@@ -3,7 +3,7 @@
 use super::format::{DurationsV1, LastV1, NameV1, Record};
 use super::last_results::Subject;
 use super::ledger::Ledger;
-use super::names::Name;
+use super::interner::NameId;
 use super::record::RestoreError::{self, Damaged};
 use super::record::from_ms;
 use crate::metric::Distribution;
@@ -47,7 +47,7 @@ impl Ledger {
     /// Takes a record in; returns whether it fits to those before it.
     fn restore_record(&mut self, record: Record<'_>) -> bool {
         match record {
-            Record::Name(NameV1 { id, text }) => self.names.restore(Name(id), &text),
+            Record::Name(NameV1 { id, text }) => self.names.restore(NameId(id), &text),
             Record::Labels(labels) => {
                 let (class, labels) = labels.labels();
                 self.has(labels.job_type)
@@ -95,7 +95,7 @@ impl Ledger {
 
     fn restore_durations(&mut self, durations: DurationsV1<'_>) -> bool {
         let DurationsV1 { job_type, policy_type, bounds, counts, sum } = durations;
-        let pair = (Name(job_type), Name(policy_type));
+        let pair = (NameId(job_type), NameId(policy_type));
         let counted = Distribution { counts: counts.into_owned(), sum };
         self.has(pair.0)
             && self.has(pair.1)
@@ -115,7 +115,7 @@ impl Ledger {
         }
     }
 
-    fn has(&self, name: Name) -> bool {
+    fn has(&self, name: NameId) -> bool {
         self.names.has(name)
     }
 }

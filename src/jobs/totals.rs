@@ -8,7 +8,7 @@ use super::BACKUP;
 use super::classes::{Class, Reader};
 use super::completion::Outcome;
 use super::keys::Job;
-use super::names::Name;
+use super::interner::NameId;
 use crate::metric::{Definition, Distribution, Metric, Samples};
 
 /// Upper bounds of the histogram, seconds (those of nbu_exporter).
@@ -78,7 +78,7 @@ pub(super) struct Total {
 }
 
 /// Whose durations one distribution holds: job type and policy type.
-pub(super) type Pair = (Name, Name);
+pub(super) type Pair = (NameId, NameId);
 
 /// Everything that is counted.
 #[derive(Debug)]
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn histogram_with_other_bounds_goes_on_in_todays_buckets() {
-        let pair = (Name(0), Name(1));
+        let pair = (NameId(0), NameId(1));
         let mut totals = Totals::new(SystemTime::UNIX_EPOCH);
         let counts = vec![1, 2, 4, 8, 16];
         let durations = Distribution { counts, sum: 77.0 };

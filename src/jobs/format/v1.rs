@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::jobs::classes::{Class, Labels};
 use crate::jobs::keys::Job;
 use crate::jobs::ledger::{Position, Span};
-use crate::jobs::names::Name;
+use crate::jobs::interner::NameId;
 use crate::jobs::totals::Total;
 use crate::jobs::unfinished::Known;
 
@@ -171,7 +171,7 @@ impl LabelsV1 {
     }
 
     pub(in crate::jobs) fn labels(&self) -> (Class, Labels) {
-        let (job_type, policy_type) = (Name(self.job_type), Name(self.policy_type));
+        let (job_type, policy_type) = (NameId(self.job_type), NameId(self.policy_type));
         (Class(self.id), Labels { job_type, policy_type, status: self.status })
     }
 }
@@ -206,8 +206,8 @@ impl From<JobV1> for Job {
             dedup: job.dedup,
             tries: job.tries,
             class: Class(job.labels),
-            client: Name(job.client),
-            policy: Name(job.policy),
+            client: NameId(job.client),
+            policy: NameId(job.policy),
             leaf: job.leaf,
             resumed: job.resumed,
         }

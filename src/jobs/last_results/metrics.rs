@@ -14,7 +14,7 @@ pub(super) struct Metrics {
     pub(super) last_duration: Metric<2>,
 }
 
-/// Declares a family. Names and helps of metrics are constants, so they are put together here.
+/// Declares a family. Interner and helps of metrics are constants, so they are put together here.
 macro_rules! family {
     ($name:literal, $list:literal) => {
         Metrics {
@@ -28,7 +28,7 @@ macro_rules! family {
                 concat!("nbu.", $name, ".never_succeeded"),
                 "",
                 &[$name],
-                concat!("1 where the server has no BACKUP job of the ", $name, " with status 0, as far as it keeps jobs; 0 where one is known. Absent until the server has told; what was not found is asked for again after a day. Names that ", $list, ".allowlist spells out have it though no job of theirs was seen."),
+                concat!("1 where the server has no BACKUP job of the ", $name, " with status 0, as far as it keeps jobs; 0 where one is known. Absent until the server has told; what was not found is asked for again after a day. Interner that ", $list, ".allowlist spells out have it though no job of theirs was seen."),
             ),
             last_success: Metric::gauge(
                 concat!("nbu.", $name, ".last_success.timestamp"),

@@ -1,4 +1,4 @@
-//! Names seen in job rows, each stored once and known by a number. A name that nothing refers to any more is
+//! Interner seen in job rows, each stored once and known by a number. A name that nothing refers to any more is
 //! forgotten, and its number given to another one: clients and policies come and go for years.
 
 use std::collections::{BTreeSet, HashMap};
@@ -6,41 +6,41 @@ use std::sync::Arc;
 
 /// A name's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Name(pub(super) u32);
+pub(super) struct NameId(pub(super) u32);
 
 /// The numbers that a state file may have: no more names than that fit into memory beside their jobs.
 const MOST: u32 = 1 << 24;
 
-/// Names that are never too many.
+/// Interner that are never too many.
 const GROWTH: usize = 1024;
 
-/// Names and their numbers.
+/// Interner and their numbers.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct Interner {
     numbers: HashMap<Arc<str>, u32>,
     /// `None` where a number is free.
     texts: Vec<Option<Arc<str>>>,
     free: Vec<u32>,
-    /// Numbers that were given again since [`Names::take_reused`].
-    reused: BTreeSet<Name>,
-    /// Names that were in use when the others were forgotten last.
+    /// Numbers that were given again since [`Interner::take_reused`].
+    reused: BTreeSet<NameId>,
+    /// Interner that were in use when the others were forgotten last.
     kept: usize,
 }
 
-impl Names {
+impl Interner {
     /// Returns whether it is worth looking for names that nothing refers to.
     pub(super) fn has_grown(&self) -> bool {
         self.numbers.len() >= GROWTH.max(2 * self.kept)
     }
 
     /// Returns the number of `text`, a new one if it was not seen before.
-    pub(super) fn intern(&mut self, text: &str) -> Name {
+    pub(super) fn intern(&mut self, text: &str) -> NameId {
         if let Some(number) = self.numbers.get(text) {
-            return Name(*number);
+            return NameId(*number);
         }
         let shared: Arc<str> = Arc::from(text);
         let number = if let Some(number) = self.free.pop() {
-            self.reused.insert(Name(number));
+            self.reused.insert(NameId(number));
             self.texts[number as usize] = Some(Arc::clone(&shared));
             number
         } else {
@@ -50,11 +50,11 @@ impl Names {
             number
         };
         self.numbers.insert(shared, number);
-        Name(number)
+        NameId(number)
     }
 
     /// Gives `text` the number that it has on disk, in place of an older name. Returns whether that fits.
-    pub(super) fn restore(&mut self, name: Name, text: &str) -> bool {
+    pub(super) fn restore(&mut self, name: NameId, text: &str) -> bool {
         let index = name.0 as usize;
         if name.0 >= MOST {
             return false;
@@ -89,12 +89,12 @@ impl Names {
     }
 
     /// Returns the name of a number that this set gave.
-    pub(super) fn get(&self, name: Name) -> &str {
+    pub(super) fn get(&self, name: NameId) -> &str {
         self.texts.get(name.0 as usize).and_then(Option::as_deref).unwrap_or("")
     }
 
     /// Returns whether a number has a name.
-    pub(super) fn has(&self, name: Name) -> bool {
+    pub(super) fn has(&self, name: NameId) -> bool {
         self.texts.get(name.0 as usize).is_some_and(Option::is_some)
     }
 
@@ -104,19 +104,19 @@ impl Names {
     }
 
     /// Returns the names from a number on, in the order of their numbers.
-    pub(super) fn since(&self, first: usize) -> impl Iterator<Item = (Name, &str)> {
-        let numbers = (first..).map(|number| Name(u32::try_from(number).unwrap_or(u32::MAX)));
+    pub(super) fn since(&self, first: usize) -> impl Iterator<Item = (NameId, &str)> {
+        let numbers = (first..).map(|number| NameId(u32::try_from(number).unwrap_or(u32::MAX)));
         let names = numbers.zip(self.texts.get(first..).unwrap_or_default());
         names.filter_map(|(name, text)| Some((name, text.as_deref()?)))
     }
 
     /// Returns the numbers that were given again.
-    pub(super) fn reused(&self) -> &BTreeSet<Name> {
+    pub(super) fn reused(&self) -> &BTreeSet<NameId> {
         &self.reused
     }
 
     /// Returns them, and forgets them.
-    pub(super) fn take_reused(&mut self) -> BTreeSet<Name> {
+    pub(super) fn take_reused(&mut self) -> BTreeSet<NameId> {
         std::mem::take(&mut self.reused)
     }
 }
@@ -127,12 +127,12 @@ mod tests {
 
     #[test]
     fn number_of_a_forgotten_name_is_given_again() {
-        let mut names = Names::default();
+        let mut names = Interner::default();
         let [a, b, c] = ["a", "b", "c"].map(|text| names.intern(text));
         names.keep(&[true, false, true]);
         assert_eq!((names.numbers.len(), names.has(b)), (2, false));
         assert_eq!(names.intern("d"), b);
-        assert_eq!(names.intern("b"), Name(3));
+        assert_eq!(names.intern("b"), NameId(3));
         assert_eq!([a, b, c].map(|name| names.get(name)), ["a", "d", "c"]);
         assert_eq!(names.take_reused(), [b].into());
         assert!(names.reused().is_empty());
@@ -140,15 +140,15 @@ mod tests {
 
     #[test]
     fn names_are_restored_with_gaps_and_in_place_of_older_ones() {
-        let mut names = Names::default();
-        assert!(names.restore(Name(2), "c") && names.restore(Name(0), "a"));
-        assert!(names.restore(Name(2), "d"));
-        assert_eq!((names.get(Name(2)), names.numbers.len()), ("d", 2));
+        let mut names = Interner::default();
+        assert!(names.restore(NameId(2), "c") && names.restore(NameId(0), "a"));
+        assert!(names.restore(NameId(2), "d"));
+        assert_eq!((names.get(NameId(2)), names.numbers.len()), ("d", 2));
         // One that came back under another number, and a number beyond all reason.
-        assert!(names.restore(Name(1), "a") && !names.restore(Name(MOST), "x"));
-        assert!(!names.has(Name(0)));
+        assert!(names.restore(NameId(1), "a") && !names.restore(NameId(MOST), "x"));
+        assert!(!names.has(NameId(0)));
         names.keep(&[true, true, true]);
         let all: Vec<_> = names.since(0).collect();
-        assert_eq!(all, [(Name(1), "a"), (Name(2), "d")]);
+        assert_eq!(all, [(NameId(1), "a"), (NameId(2), "d")]);
     }
 }
