@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::classes::{Class, Reader};
+use super::label_sets::{LabelSetId, LabelResolver};
 use super::keys::Job;
 use super::last_results::LastResults;
 use super::interner::NameId;
@@ -85,7 +85,7 @@ impl Window {
 /// Parts of one of a ratio: 2^60, more than a double can tell apart.
 const PARTS: f64 = 1_152_921_504_606_846_976.0;
 
-/// Sums over the jobs of one class.
+/// Sums over the jobs of one label_set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Sum {
     jobs: i64,
@@ -132,7 +132,7 @@ fn parts(ratio: f64) -> i128 {
 pub(super) struct Gauges {
     sums: Vec<Sum>,
     /// Jobs by client, where that is wanted.
-    clients: Option<HashMap<(NameId, Class), i64>>,
+    clients: Option<HashMap<(NameId, LabelSetId), i64>>,
 }
 
 impl Gauges {
@@ -151,45 +151,45 @@ impl Gauges {
     }
 
     fn change(&mut self, job: &Job, sign: i64) {
-        self.sum(job.class).add(job, sign);
+        self.sum(job.label_set).add(job, sign);
         if let Some(clients) = &mut self.clients {
-            let count = clients.entry((job.client, job.class)).or_default();
+            let count = clients.entry((job.client, job.label_set)).or_default();
             *count += sign;
             if *count == 0 {
-                clients.remove(&(job.client, job.class));
+                clients.remove(&(job.client, job.label_set));
             }
         }
     }
 
-    fn sum(&mut self, class: Class) -> &mut Sum {
-        let place = class.0 as usize;
+    fn sum(&mut self, label_set: LabelSetId) -> &mut Sum {
+        let place = label_set.0 as usize;
         if self.sums.len() <= place {
             self.sums.resize(place + 1, Sum::default());
         }
         &mut self.sums[place]
     }
 
-    /// The sums of classes that have jobs.
-    fn present(&self) -> impl Iterator<Item = (Class, &Sum)> {
-        (0..).map(Class).zip(&self.sums).filter(|(_, sum)| sum.jobs > 0)
+    /// The sums of label_sets that have jobs.
+    fn present(&self) -> impl Iterator<Item = (LabelSetId, &Sum)> {
+        (0..).map(LabelSetId).zip(&self.sums).filter(|(_, sum)| sum.jobs > 0)
     }
 
     /// The actions of the jobs in the window.
-    pub(super) fn actions(&self, reader: Reader<'_>) -> BTreeSet<String> {
-        let labels = self.present().filter_map(|(class, _)| reader.labels(class));
+    pub(super) fn actions(&self, resolver: LabelResolver<'_>) -> BTreeSet<String> {
+        let labels = self.present().filter_map(|(label_set, _)| resolver.labels(label_set));
         labels.map(|(action, ..)| action.to_owned()).collect()
     }
 
     /// The window's numbers, with an explicit zero of jobs that are done for each of `known`.
-    pub(super) fn samples(&self, reader: Reader<'_>, known: &BTreeSet<String>) -> Samples {
+    pub(super) fn samples(&self, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
         let mut samples = Samples::new();
         let mut full: BTreeMap<(&str, &str, Option<i64>), Sum> = BTreeMap::new();
         let mut by_type: BTreeMap<(&str, &str), Sum> = BTreeMap::new();
         let mut by_status: BTreeMap<(&str, Option<i64>), i64> = BTreeMap::new();
         let mut by_action: HashMap<&str, i64> =
             known.iter().map(String::as_str).chain([BACKUP]).map(|action| (action, 0)).collect();
-        for (class, sum) in self.present() {
-            let Some((action, policy_type, status)) = reader.labels(class) else { continue };
+        for (label_set, sum) in self.present() {
+            let Some((action, policy_type, status)) = resolver.labels(label_set) else { continue };
             full.entry((action, policy_type, status)).or_default().merge(sum);
             by_type.entry((action, policy_type)).or_default().merge(sum);
             *by_status.entry((action, status)).or_default() += sum.jobs;
@@ -214,11 +214,11 @@ impl Gauges {
     }
 
     /// The jobs of the clients that `last_results` selects.
-    pub(super) fn client_samples(&self, reader: Reader<'_>, last_results: &LastResults, samples: &mut Samples) {
+    pub(super) fn client_samples(&self, resolver: LabelResolver<'_>, last_results: &LastResults, samples: &mut Samples) {
         let mut counts: BTreeMap<(&str, &str, Option<i64>), i64> = BTreeMap::new();
-        for ((client, class), jobs) in self.clients.iter().flatten() {
-            let client = last_results.slot(reader.names.get(*client));
-            if let (Some(client), Some((action, _, status))) = (client, reader.labels(*class)) {
+        for ((client, label_set), jobs) in self.clients.iter().flatten() {
+            let client = last_results.slot(resolver.names.get(*client));
+            if let (Some(client), Some((action, _, status))) = (client, resolver.labels(*label_set)) {
                 *counts.entry((client, action, status)).or_default() += jobs;
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 
-use super::classes::Class;
+use super::label_sets::LabelSetId;
 use super::interner::NameId;
 use hashbrown::HashTable;
 
@@ -21,7 +21,7 @@ pub(super) struct Job {
     /// Not finite where there is none; equal to itself, so no NaN.
     pub(super) dedup: f64,
     pub(super) tries: u16,
-    pub(super) class: Class,
+    pub(super) label_set: LabelSetId,
     pub(super) client: NameId,
     pub(super) policy: NameId,
     pub(super) leaf: bool,

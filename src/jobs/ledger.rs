@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::classes::{Classes, Labels, Reader};
+use super::label_sets::{LabelSets, LabelSet, LabelResolver};
 use super::completion::Completion;
 use super::gauges::{Gauges, Window};
 use super::keys::{Job, Keys};
@@ -65,7 +65,7 @@ pub(super) struct Position {
 #[derive(Debug)]
 pub struct Ledger {
     pub(super) names: Interner,
-    pub(super) classes: Classes,
+    pub(super) label_sets: LabelSets,
     pub(super) keys: Keys,
     pub(super) known: HashMap<i64, Known>,
     pub(super) totals: Totals,
@@ -117,7 +117,7 @@ impl Ledger {
         };
         Self {
             names: Interner::default(),
-            classes: Classes::default(),
+            label_sets: LabelSets::default(),
             keys: Keys::default(),
             known: HashMap::new(),
             totals: Totals::new(whole_ms(origin)),
@@ -222,7 +222,7 @@ impl Ledger {
     }
 
     fn job(&mut self, row: &JobRow<'_>, end: i64) -> Job {
-        let labels = Labels {
+        let labels = LabelSet {
             job_type: self.names.intern(super::name_or_unknown(row.job_type.as_deref())),
             policy_type: self.names.intern(super::name_or_unknown(row.policy_type.as_deref())),
             status: row.status,
@@ -236,7 +236,7 @@ impl Ledger {
             files: row.number_of_files.unwrap_or(0).max(0),
             dedup: row.dedup_ratio.unwrap_or(f64::INFINITY),
             tries: super::tries(row),
-            class: self.classes.intern(labels),
+            label_set: self.label_sets.intern(labels),
             client: self.names.intern(row.client_name.as_deref().unwrap_or_default()),
             policy: self.names.intern(row.policy_name.as_deref().unwrap_or_default()),
             leaf: super::is_leaf(row),
@@ -246,7 +246,7 @@ impl Ledger {
 
     /// A job of the keys as the completion that it is.
     pub(super) fn completion(&self, job: &Job) -> Option<Completion<'_>> {
-        let labels = self.classes.get(job.class)?;
+        let labels = self.label_sets.get(job.label_set)?;
         Some(Completion {
             job_id: job.id,
             tries: i64::from(job.tries),
@@ -271,25 +271,25 @@ impl Ledger {
             }
         }
         self.last_results = last_results;
-        let Some(labels) = self.classes.get(job.class) else { return };
+        let Some(labels) = self.label_sets.get(job.label_set) else { return };
         let pair = (labels.job_type, labels.policy_type);
         let changed = match verdict {
             Verdict::New(retries) => {
                 self.totals.count(job, pair, *retries, latest);
                 true
             }
-            Verdict::Old => self.totals.seen(job.class, pair, job.leaf),
+            Verdict::Old => self.totals.seen(job.label_set, pair, job.leaf),
             Verdict::Same | Verdict::Nothing => false,
         };
         if changed {
-            self.changes.total(job.class, pair);
+            self.changes.total(job.label_set, pair);
         }
     }
 
     /// Forgets the names that no job and no label refers to any more.
     pub(super) fn forget_names(&mut self) {
         let mut used = vec![false; self.names.len()];
-        let labels = self.classes.since(0).flat_map(|(_, of)| [of.job_type, of.policy_type]);
+        let labels = self.label_sets.since(0).flat_map(|(_, of)| [of.job_type, of.policy_type]);
         let jobs = self.keys.iter().flat_map(|job| [job.client, job.policy]);
         for name in labels.chain(jobs) {
             if let Some(used) = used.get_mut(name.0 as usize) {
@@ -310,13 +310,13 @@ impl Ledger {
     }
 
     /// Its numbers as labels.
-    pub(super) fn reader<'l>(&'l self, actions: &'l Actions) -> Reader<'l> {
-        Reader { names: &self.names, classes: &self.classes, actions }
+    pub(super) fn resolver<'l>(&'l self, actions: &'l Actions) -> LabelResolver<'l> {
+        LabelResolver { names: &self.names, label_sets: &self.label_sets, actions }
     }
 
     /// The actions that have explicit zeros: those of the window and of the live jobs.
     pub(super) fn actions(&self, actions: &Actions) -> BTreeSet<String> {
-        let mut all = self.gauges.actions(self.reader(actions));
+        let mut all = self.gauges.actions(self.resolver(actions));
         all.extend(self.live.iter().flat_map(|live| live.actions(actions)));
         all
     }

@@ -7,7 +7,7 @@
 //! goes to disk.
 
 pub mod audit;
-mod classes;
+mod label_sets;
 mod completion;
 mod cycle;
 mod format;

@@ -67,10 +67,10 @@ impl Ledger {
         if !self.is_whole() {
             return None;
         }
-        let reader = self.reader(actions);
-        let mut samples = self.gauges.samples(reader, &known);
+        let resolver = self.resolver(actions);
+        let mut samples = self.gauges.samples(resolver, &known);
         if let Some(clients) = self.last_results_of(Subject::Client) {
-            self.gauges.client_samples(reader, clients, &mut samples);
+            self.gauges.client_samples(resolver, clients, &mut samples);
         }
         Some(samples)
     }
@@ -79,7 +79,7 @@ impl Ledger {
     pub fn total_samples(&self, actions: &Actions) -> Option<(Samples, SystemTime)> {
         self.position.in_force?;
         let known = self.actions(actions);
-        let mut samples = self.totals.samples(self.reader(actions), &known);
+        let mut samples = self.totals.samples(self.resolver(actions), &known);
         samples.record(&GAP, [], self.position.gap as f64 / 1000.0);
         Some((samples, self.totals.origin))
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::classes::Class;
+use super::label_sets::LabelSetId;
 use super::format::{
     DurationsV1, JobV1, LabelsV1, LastV1, NameV1, ProgressV1, Record, TotalV1, UnfinishedV1,
 };
@@ -23,11 +23,11 @@ pub(super) struct Changes {
     kept: bool,
     jobs: HashSet<i64>,
     known: HashSet<i64>,
-    classes: BTreeSet<Class>,
+    label_sets: BTreeSet<LabelSetId>,
     pairs: BTreeSet<Pair>,
     /// Numbers of names that were given again.
     reused: BTreeSet<NameId>,
-    /// Interner and classes that are saved.
+    /// Interner and label_sets that are saved.
     names: usize,
     labels: usize,
 }
@@ -45,9 +45,9 @@ impl Changes {
         }
     }
 
-    pub(super) fn total(&mut self, class: Class, pair: Pair) {
+    pub(super) fn total(&mut self, label_set: LabelSetId, pair: Pair) {
         if self.kept {
-            self.classes.insert(class);
+            self.label_sets.insert(label_set);
             self.pairs.insert(pair);
         }
     }
@@ -57,7 +57,7 @@ impl Changes {
         self.kept = earlier.kept;
         self.jobs.extend(earlier.jobs);
         self.known.extend(earlier.known);
-        self.classes.extend(earlier.classes);
+        self.label_sets.extend(earlier.label_sets);
         self.pairs.extend(earlier.pairs);
         self.reused.extend(earlier.reused);
         (self.names, self.labels) = (earlier.names, earlier.labels);
@@ -104,10 +104,10 @@ impl Ledger {
         let records = self
             .name_records(changes.names)
             .chain(self.reused_name_records(changes))
-            .chain(self.class_records(changes.labels))
+            .chain(self.label_set_records(changes.labels))
             .chain(changes.jobs.iter().map(job))
             .chain(changes.known.iter().map(known))
-            .chain(changes.classes.iter().filter_map(|class| self.total_record(*class)))
+            .chain(changes.label_sets.iter().filter_map(|label_set| self.total_record(*label_set)))
             .chain(changes.pairs.iter().filter_map(|pair| self.durations_record(*pair)))
             .chain(std::iter::once(self.progress_record(written)));
         for record in records {
@@ -127,10 +127,10 @@ impl Ledger {
         let known = self.known.iter().map(|(id, known)| UnfinishedV1::new(*id, known));
         let mut records = self
             .name_records(0)
-            .chain(self.class_records(0))
+            .chain(self.label_set_records(0))
             .chain(self.keys.iter().map(|job| Record::Job(job.into())))
             .chain(known.map(Record::Unfinished))
-            .chain(self.totals.classes().filter_map(|class| self.total_record(class)))
+            .chain(self.totals.label_sets().filter_map(|label_set| self.total_record(label_set)))
             .chain(self.totals.pairs().filter_map(|pair| self.durations_record(pair)))
             .chain(self.last_records())
             .chain(std::iter::once(self.progress_record(written)));
@@ -150,7 +150,7 @@ impl Ledger {
         let kept = Changes {
             kept: true,
             names: self.names.len(),
-            labels: self.classes.len(),
+            labels: self.label_sets.len(),
             ..Changes::default()
         };
         let mut changes = std::mem::replace(&mut self.changes, kept);
@@ -197,9 +197,9 @@ impl Ledger {
         self.totals = Totals::new(from_ms(to_ms(origin)));
         let shown = self.keys.iter().filter(|job| self.window.holds(job.end));
         for job in shown {
-            if let Some(labels) = self.classes.get(job.class) {
+            if let Some(labels) = self.label_sets.get(job.label_set) {
                 let pair = (labels.job_type, labels.policy_type);
-                self.totals.seen(job.class, pair, job.leaf);
+                self.totals.seen(job.label_set, pair, job.leaf);
             }
         }
         self.position.gap = 0;
@@ -223,13 +223,13 @@ impl Ledger {
         })
     }
 
-    fn class_records(&self, first: usize) -> impl Iterator<Item = Record<'_>> {
-        let classes = self.classes.since(first);
-        classes.map(|(class, labels)| Record::Labels(LabelsV1::new(class, labels)))
+    fn label_set_records(&self, first: usize) -> impl Iterator<Item = Record<'_>> {
+        let label_sets = self.label_sets.since(first);
+        label_sets.map(|(label_set, labels)| Record::Labels(LabelsV1::new(label_set, labels)))
     }
 
-    fn total_record(&self, class: Class) -> Option<Record<'_>> {
-        Some(Record::Total(TotalV1::new(class, self.totals.total(class)?)))
+    fn total_record(&self, label_set: LabelSetId) -> Option<Record<'_>> {
+        Some(Record::Total(TotalV1::new(label_set, self.totals.total(label_set)?)))
     }
 
     fn durations_record(&self, pair: Pair) -> Option<Record<'_>> {

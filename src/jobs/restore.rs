@@ -49,14 +49,14 @@ impl Ledger {
         match record {
             Record::Name(NameV1 { id, text }) => self.names.restore(NameId(id), &text),
             Record::Labels(labels) => {
-                let (class, labels) = labels.labels();
+                let (label_set, labels) = labels.labels();
                 self.has(labels.job_type)
                     && self.has(labels.policy_type)
-                    && self.classes.intern(labels) == class
+                    && self.label_sets.intern(labels) == label_set
             }
             Record::Job(job) => {
                 let job = super::keys::Job::from(job);
-                let fits = self.classes.get(job.class).is_some()
+                let fits = self.label_sets.get(job.label_set).is_some()
                     && self.has(job.client)
                     && self.has(job.policy);
                 if fits {
@@ -78,9 +78,9 @@ impl Ledger {
                 true
             }
             Record::Total(total) => {
-                let (class, total) = total.total();
-                self.totals.restore_total(class, total);
-                self.classes.get(class).is_some()
+                let (label_set, total) = total.total();
+                self.totals.restore_total(label_set, total);
+                self.label_sets.get(label_set).is_some()
             }
             Record::Durations(durations) => self.restore_durations(durations),
             Record::Last(last) => self.restore_last(&last),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::BACKUP;
-use super::classes::{Class, Reader};
+use super::label_sets::{LabelSetId, LabelResolver};
 use super::completion::Outcome;
 use super::keys::Job;
 use super::interner::NameId;
@@ -64,7 +64,7 @@ pub(super) fn definitions() -> [&'static Definition; 6] {
     ]
 }
 
-/// Totals of one class of jobs.
+/// Totals of one label_set of jobs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Total {
     pub(super) parents: u64,
@@ -85,18 +85,18 @@ pub(super) type Pair = (NameId, NameId);
 pub(super) struct Totals {
     /// Since when they count.
     pub(super) origin: SystemTime,
-    by_class: BTreeMap<Class, Total>,
+    by_label_set: BTreeMap<LabelSetId, Total>,
     durations: BTreeMap<Pair, Distribution>,
 }
 
 impl Totals {
     pub(super) fn new(origin: SystemTime) -> Self {
-        Self { origin, by_class: BTreeMap::new(), durations: BTreeMap::new() }
+        Self { origin, by_label_set: BTreeMap::new(), durations: BTreeMap::new() }
     }
 
-    /// A class of the first window: its combinations are there, at zero.
-    pub(super) fn seen(&mut self, class: Class, pair: Pair, leaf: bool) -> bool {
-        let total = self.by_class.entry(class).or_default();
+    /// A label_set of the first window: its combinations are there, at zero.
+    pub(super) fn seen(&mut self, label_set: LabelSetId, pair: Pair, leaf: bool) -> bool {
+        let total = self.by_label_set.entry(label_set).or_default();
         let seen = if leaf { &mut total.leaf_seen } else { &mut total.parent_seen };
         let new = !std::mem::replace(seen, true);
         self.durations.entry(pair).or_insert_with(|| Distribution::new(&BOUNDS));
@@ -106,7 +106,7 @@ impl Totals {
     /// Counts a completion; `retries` are those since the job's last one. An end after `latest` lies in
     /// the future, and tells no duration.
     pub(super) fn count(&mut self, job: &Job, pair: Pair, retries: u64, latest: i64) {
-        let total = self.by_class.entry(job.class).or_default();
+        let total = self.by_label_set.entry(job.label_set).or_default();
         total.retries += retries;
         if job.leaf {
             total.leaves += 1;
@@ -122,24 +122,24 @@ impl Totals {
         }
     }
 
-    pub(super) fn total(&self, class: Class) -> Option<&Total> {
-        self.by_class.get(&class)
+    pub(super) fn total(&self, label_set: LabelSetId) -> Option<&Total> {
+        self.by_label_set.get(&label_set)
     }
 
     pub(super) fn durations(&self, pair: Pair) -> Option<&Distribution> {
         self.durations.get(&pair)
     }
 
-    pub(super) fn classes(&self) -> impl Iterator<Item = Class> {
-        self.by_class.keys().copied()
+    pub(super) fn label_sets(&self) -> impl Iterator<Item = LabelSetId> {
+        self.by_label_set.keys().copied()
     }
 
     pub(super) fn pairs(&self) -> impl Iterator<Item = Pair> {
         self.durations.keys().copied()
     }
 
-    pub(super) fn restore_total(&mut self, class: Class, total: Total) {
-        self.by_class.insert(class, total);
+    pub(super) fn restore_total(&mut self, label_set: LabelSetId, total: Total) {
+        self.by_label_set.insert(label_set, total);
     }
 
     /// Takes counts over these bounds back; returns whether they fit to each other.
@@ -157,18 +157,18 @@ impl Totals {
     }
 
     /// The totals, with all outcomes for each of `known` and each that is counted.
-    pub(super) fn samples(&self, reader: Reader<'_>, known: &BTreeSet<String>) -> Samples {
+    pub(super) fn samples(&self, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
         let mut samples = Samples::new();
         let mut completed: BTreeMap<(&str, &str, Option<i64>, bool), u64> = BTreeMap::new();
         let mut outcomes: BTreeMap<(&str, Outcome), u64> = BTreeMap::new();
         let mut volumes: BTreeMap<(&str, &str), [u64; 3]> = BTreeMap::new();
-        let counted = self.by_class.keys().filter_map(|class| reader.labels(*class));
+        let counted = self.by_label_set.keys().filter_map(|label_set| resolver.labels(*label_set));
         let counted = counted.map(|(action, ..)| action);
         for action in known.iter().map(String::as_str).chain([BACKUP]).chain(counted) {
             outcomes.extend(Outcome::ALL.map(|outcome| ((action, outcome), 0)));
         }
-        for (class, total) in &self.by_class {
-            let Some((action, policy_type, status)) = reader.labels(*class) else { continue };
+        for (label_set, total) in &self.by_label_set {
+            let Some((action, policy_type, status)) = resolver.labels(*label_set) else { continue };
             *outcomes.entry((action, Outcome::of(status))).or_default() +=
                 total.parents + total.leaves;
             let roles =
@@ -195,15 +195,15 @@ impl Totals {
             samples.record(&FILES, [action, policy_type], files as f64);
             samples.record(&RETRIES, [action, policy_type], retries as f64);
         }
-        self.duration_samples(reader, &mut samples);
+        self.duration_samples(resolver, &mut samples);
         samples
     }
 
-    fn duration_samples(&self, reader: Reader<'_>, samples: &mut Samples) {
+    fn duration_samples(&self, resolver: LabelResolver<'_>, samples: &mut Samples) {
         let mut merged: BTreeMap<(&str, &str), Distribution> = BTreeMap::new();
         for (pair, durations) in &self.durations {
             let sum =
-                merged.entry(reader.pair(*pair)).or_insert_with(|| Distribution::new(&BOUNDS));
+                merged.entry(resolver.pair(*pair)).or_insert_with(|| Distribution::new(&BOUNDS));
             sum.merge(durations);
         }
         for ((action, policy_type), durations) in merged {

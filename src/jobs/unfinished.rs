@@ -71,7 +71,7 @@ impl Ledger {
 
     /// Returns whether the server ever listed a job.
     pub fn has_met_jobs(&self) -> bool {
-        self.position.met_id > 0 || self.position.highest_id > Some(0) || self.classes.len() > 0
+        self.position.met_id > 0 || self.position.highest_id > Some(0) || self.label_sets.len() > 0
     }
 
     /// Returns whether jobs were listed so lately that a list without any hides them.

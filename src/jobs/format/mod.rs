@@ -11,7 +11,7 @@ pub(super) use v1::{
     DurationsV1, JobV1, LabelsV1, LastV1, NameV1, ProgressV1, TotalV1, UnfinishedV1,
 };
 
-/// A reader that does not know a kind from here on, or its version, may pass it over.
+/// A resolver that does not know a kind from here on, or its version, may pass it over.
 const OPTIONAL: u8 = 128;
 
 /// A record of the present versions: older ones are converted when they are read.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::jobs::classes::{Class, Labels};
+use crate::jobs::label_sets::{LabelSetId, LabelSet};
 use crate::jobs::keys::Job;
 use crate::jobs::ledger::{Position, Span};
 use crate::jobs::interner::NameId;
@@ -165,14 +165,14 @@ impl From<Span> for SpanV1 {
 }
 
 impl LabelsV1 {
-    pub(in crate::jobs) fn new(class: Class, labels: &Labels) -> Self {
-        let Labels { job_type, policy_type, status } = *labels;
-        Self { id: class.0, job_type: job_type.0, policy_type: policy_type.0, status }
+    pub(in crate::jobs) fn new(label_set: LabelSetId, labels: &LabelSet) -> Self {
+        let LabelSet { job_type, policy_type, status } = *labels;
+        Self { id: label_set.0, job_type: job_type.0, policy_type: policy_type.0, status }
     }
 
-    pub(in crate::jobs) fn labels(&self) -> (Class, Labels) {
+    pub(in crate::jobs) fn labels(&self) -> (LabelSetId, LabelSet) {
         let (job_type, policy_type) = (NameId(self.job_type), NameId(self.policy_type));
-        (Class(self.id), Labels { job_type, policy_type, status: self.status })
+        (LabelSetId(self.id), LabelSet { job_type, policy_type, status: self.status })
     }
 }
 
@@ -186,7 +186,7 @@ impl From<&Job> for JobV1 {
             files: job.files,
             dedup: job.dedup,
             tries: job.tries,
-            labels: job.class.0,
+            labels: job.label_set.0,
             client: job.client.0,
             policy: job.policy.0,
             leaf: job.leaf,
@@ -205,7 +205,7 @@ impl From<JobV1> for Job {
             files: job.files,
             dedup: job.dedup,
             tries: job.tries,
-            class: Class(job.labels),
+            label_set: LabelSetId(job.labels),
             client: NameId(job.client),
             policy: NameId(job.policy),
             leaf: job.leaf,
@@ -226,9 +226,9 @@ impl UnfinishedV1 {
 }
 
 impl TotalV1 {
-    pub(in crate::jobs) fn new(class: Class, total: &Total) -> Self {
+    pub(in crate::jobs) fn new(label_set: LabelSetId, total: &Total) -> Self {
         Self {
-            labels: class.0,
+            labels: label_set.0,
             parents: total.parents,
             leaves: total.leaves,
             kilobytes: total.kilobytes,
@@ -239,7 +239,7 @@ impl TotalV1 {
         }
     }
 
-    pub(in crate::jobs) fn total(&self) -> (Class, Total) {
+    pub(in crate::jobs) fn total(&self) -> (LabelSetId, Total) {
         let total = Total {
             parents: self.parents,
             leaves: self.leaves,
@@ -249,6 +249,6 @@ impl TotalV1 {
             parent_seen: self.parent_seen,
             leaf_seen: self.leaf_seen,
         };
-        (Class(self.labels), total)
+        (LabelSetId(self.labels), total)
     }
 }

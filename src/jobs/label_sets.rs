@@ -7,11 +7,11 @@ use super::interner::{NameId, Interner};
 
 /// A combination's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Class(pub(super) u32);
+pub(super) struct LabelSetId(pub(super) u32);
 
 /// A combination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Labels {
+pub(super) struct LabelSet {
     pub(super) job_type: NameId,
     pub(super) policy_type: NameId,
     pub(super) status: Option<i64>,
@@ -19,26 +19,26 @@ pub(super) struct Labels {
 
 /// Combinations and their numbers. There are as many as series with these labels.
 #[derive(Debug, Default)]
-pub(super) struct Classes {
-    numbers: HashMap<Labels, u32>,
-    labels: Vec<Labels>,
+pub(super) struct LabelSets {
+    numbers: HashMap<LabelSet, u32>,
+    labels: Vec<LabelSet>,
 }
 
-impl Classes {
+impl LabelSets {
     /// The number of `labels`, a new one where they were not seen before.
-    pub(super) fn intern(&mut self, labels: Labels) -> Class {
+    pub(super) fn intern(&mut self, labels: LabelSet) -> LabelSetId {
         if let Some(number) = self.numbers.get(&labels) {
-            return Class(*number);
+            return LabelSetId(*number);
         }
         let number = u32::try_from(self.labels.len()).unwrap_or(u32::MAX);
         self.labels.push(labels);
         self.numbers.insert(labels, number);
-        Class(number)
+        LabelSetId(number)
     }
 
     /// The labels of a number that this set gave.
-    pub(super) fn get(&self, class: Class) -> Option<&Labels> {
-        self.labels.get(class.0 as usize)
+    pub(super) fn get(&self, label_set: LabelSetId) -> Option<&LabelSet> {
+        self.labels.get(label_set.0 as usize)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -46,24 +46,24 @@ impl Classes {
     }
 
     /// The labels from a number on, in the order of their numbers.
-    pub(super) fn since(&self, first: usize) -> impl Iterator<Item = (Class, &Labels)> {
-        let numbers = (first..).map(|number| Class(u32::try_from(number).unwrap_or(u32::MAX)));
+    pub(super) fn since(&self, first: usize) -> impl Iterator<Item = (LabelSetId, &LabelSet)> {
+        let numbers = (first..).map(|number| LabelSetId(u32::try_from(number).unwrap_or(u32::MAX)));
         numbers.zip(self.labels.get(first..).unwrap_or_default())
     }
 }
 
 /// Numbers read back as the labels of series.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reader<'l> {
+pub(super) struct LabelResolver<'l> {
     pub(super) names: &'l Interner,
-    pub(super) classes: &'l Classes,
+    pub(super) label_sets: &'l LabelSets,
     pub(super) actions: &'l Actions,
 }
 
-impl<'l> Reader<'l> {
-    /// Action, policy type and status of a class.
-    pub(super) fn labels(self, class: Class) -> Option<(&'l str, &'l str, Option<i64>)> {
-        let labels = self.classes.get(class)?;
+impl<'l> LabelResolver<'l> {
+    /// Action, policy type and status of a label_set.
+    pub(super) fn labels(self, label_set: LabelSetId) -> Option<(&'l str, &'l str, Option<i64>)> {
+        let labels = self.label_sets.get(label_set)?;
         let (action, policy_type) = self.pair((labels.job_type, labels.policy_type));
         Some((action, policy_type, labels.status))
     }
