@@ -309,7 +309,7 @@ impl Ledger {
 
     /// Returns the jobs that ended in `(from, to]` and are not live again.
     fn ended_in(&self, span: Span) -> impl Iterator<Item = i64> {
-        self.keys.ended(span.from, span.to).filter(|job| !job.resumed).map(|job| job.id)
+        self.finished.ended(span.from, span.to).filter(|job| !job.resumed).map(|job| job.id)
     }
 
     fn ended_count(&self, span: Span) -> usize {
@@ -330,7 +330,7 @@ impl Ledger {
 
     /// Returns the end at a rank among those in the span, which is chosen by how many there are.
     fn nth_end(&self, span: Span, rank: impl Fn(usize) -> Option<usize>) -> Option<i64> {
-        let mut ends: Vec<i64> = self.keys.ended(span.from, span.to).map(|job| job.end).collect();
+        let mut ends: Vec<i64> = self.finished.ended(span.from, span.to).map(|job| job.end).collect();
         let rank = rank(ends.len())?;
         Some(*ends.select_nth_unstable(rank).1)
     }

@@ -9,7 +9,7 @@ use super::gauges::{Gauges, Window};
 use super::ledger::{Ledger, Span};
 use super::unfinished::Known;
 
-/// Keys are kept for this long beyond the window: a server clock that is set back by less costs nothing.
+/// FinishedJobs are kept for this long beyond the window: a server clock that is set back by less costs nothing.
 pub(super) const SLACK: i64 = 3_600_000;
 
 /// How far a walk goes back before the watermark.
@@ -213,9 +213,9 @@ impl Ledger {
         self.window = new;
         let first = Window { from: old.from.min(new.from), to: old.from.max(new.from) };
         let second = Window { from: old.to.min(new.to), to: old.to.max(new.to) };
-        let jobs = self.keys.ended(first.from, first.to).chain(
+        let jobs = self.finished.ended(first.from, first.to).chain(
             // Where the window jumped, the two overlap.
-            self.keys.ended(second.from, second.to).filter(|job| !first.holds(job.end)),
+            self.finished.ended(second.from, second.to).filter(|job| !first.holds(job.end)),
         );
         for job in jobs.filter(|job| !job.resumed) {
             match (old.holds(job.end), new.holds(job.end)) {
@@ -233,7 +233,7 @@ impl Ledger {
             return;
         }
         let (now, mut retried) = (self.position.now, Vec::new());
-        for job in self.keys.drop_until(limit) {
+        for job in self.finished.drop_until(limit) {
             self.changes.job(job.id);
             // A resumed one is known as unfinished already.
             if job.tries > 1 && !self.known.contains_key(&job.id) {
@@ -251,7 +251,7 @@ impl Ledger {
     pub(super) fn refold(&mut self) {
         self.gauges = Gauges::new(self.last_results_of(Subject::Client).is_some());
         self.window = Window { from: self.start_of(self.length()), to: self.position.now };
-        for job in self.keys.ended(self.window.from, self.window.to).filter(|job| !job.resumed) {
+        for job in self.finished.ended(self.window.from, self.window.to).filter(|job| !job.resumed) {
             self.gauges.add(job);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::label_sets::{LabelSetId, LabelResolver};
-use super::keys::Job;
+use super::finished::FinishedJob;
 use super::last_results::LastResults;
 use super::interner::NameId;
 use super::{BACKUP, DONE, JOBS_STATE_COUNT};
@@ -97,7 +97,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, job: &Job, sign: i64) {
+    fn add(&mut self, job: &FinishedJob, sign: i64) {
         let wide = i128::from(sign);
         self.jobs += sign;
         self.kilobytes += wide * i128::from(job.kilobytes);
@@ -141,16 +141,16 @@ impl Gauges {
         Self { sums: Vec::new(), clients: by_client.then(HashMap::new) }
     }
 
-    pub(super) fn add(&mut self, job: &Job) {
+    pub(super) fn add(&mut self, job: &FinishedJob) {
         self.change(job, 1);
     }
 
     /// A job that was added before leaves.
-    pub(super) fn take(&mut self, job: &Job) {
+    pub(super) fn take(&mut self, job: &FinishedJob) {
         self.change(job, -1);
     }
 
-    fn change(&mut self, job: &Job, sign: i64) {
+    fn change(&mut self, job: &FinishedJob, sign: i64) {
         self.sum(job.label_set).add(job, sign);
         if let Some(clients) = &mut self.clients {
             let count = clients.entry((job.client, job.label_set)).or_default();

@@ -57,7 +57,7 @@ impl Ledger {
     fn refill_table(&self, table: &mut LastResults, after: i64) {
         let until = self.position.now.saturating_add(AHEAD);
         if after < until {
-            let jobs = self.keys.ended(after, until);
+            let jobs = self.finished.ended(after, until);
             table.refill(jobs.filter_map(|job| self.completion(job)));
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::label_sets::{LabelSets, LabelSet, LabelResolver};
 use super::completion::Completion;
 use super::gauges::{Gauges, Window};
-use super::keys::{Job, Keys};
+use super::finished::{FinishedJob, FinishedJobs};
 use super::last_results::{AHEAD, LastResults, Subject};
 use super::live::Live;
 use super::interner::Interner;
@@ -66,7 +66,7 @@ pub(super) struct Position {
 pub struct Ledger {
     pub(super) names: Interner,
     pub(super) label_sets: LabelSets,
-    pub(super) keys: Keys,
+    pub(super) finished: FinishedJobs,
     pub(super) known: HashMap<i64, Known>,
     pub(super) totals: Totals,
     pub(super) position: Position,
@@ -118,7 +118,7 @@ impl Ledger {
         Self {
             names: Interner::default(),
             label_sets: LabelSets::default(),
-            keys: Keys::default(),
+            finished: FinishedJobs::default(),
             known: HashMap::new(),
             totals: Totals::new(whole_ms(origin)),
             position,
@@ -161,7 +161,7 @@ impl Ledger {
     pub(super) fn refill_last_results(&mut self) {
         let mut last_results = std::mem::take(&mut self.last_results);
         for table in &mut last_results {
-            table.refill(self.keys.iter().filter_map(|job| self.completion(job)));
+            table.refill(self.finished.iter().filter_map(|job| self.completion(job)));
         }
         self.last_results = last_results;
     }
@@ -192,7 +192,7 @@ impl Ledger {
         }
         // One without an end is placed where it changed last.
         let Some(end) = row.end_time.or(row.last_update_time) else { return };
-        let before = self.keys.get(row.job_id).copied();
+        let before = self.finished.get(row.job_id).copied();
         let verdict = self.judge(row, end, before.as_ref(), found);
         if verdict == Verdict::Nothing {
             return;
@@ -205,7 +205,7 @@ impl Ledger {
             if let Some(before) = before.filter(|before| self.is_shown(before)) {
                 self.gauges.take(&before);
             }
-            self.keys.insert(job);
+            self.finished.insert(job);
             self.changes.job(job.id);
             if self.is_shown(&job) {
                 self.gauges.add(&job);
@@ -221,13 +221,13 @@ impl Ledger {
         }
     }
 
-    fn job(&mut self, row: &JobRow<'_>, end: i64) -> Job {
+    fn job(&mut self, row: &JobRow<'_>, end: i64) -> FinishedJob {
         let labels = LabelSet {
             job_type: self.names.intern(super::name_or_unknown(row.job_type.as_deref())),
             policy_type: self.names.intern(super::name_or_unknown(row.policy_type.as_deref())),
             status: row.status,
         };
-        Job {
+        FinishedJob {
             id: row.job_id,
             start: row.start_time.unwrap_or(0),
             end,
@@ -245,7 +245,7 @@ impl Ledger {
     }
 
     /// A job of the keys as the completion that it is.
-    pub(super) fn completion(&self, job: &Job) -> Option<Completion<'_>> {
+    pub(super) fn completion(&self, job: &FinishedJob) -> Option<Completion<'_>> {
         let labels = self.label_sets.get(job.label_set)?;
         Some(Completion {
             job_id: job.id,
@@ -263,7 +263,7 @@ impl Ledger {
         })
     }
 
-    fn complete(&mut self, job: &Job, verdict: &Verdict, latest: i64) {
+    fn complete(&mut self, job: &FinishedJob, verdict: &Verdict, latest: i64) {
         let mut last_results = std::mem::take(&mut self.last_results);
         if let Some(completion) = self.completion(job) {
             for table in &mut last_results {
@@ -290,7 +290,7 @@ impl Ledger {
     pub(super) fn forget_names(&mut self) {
         let mut used = vec![false; self.names.len()];
         let labels = self.label_sets.since(0).flat_map(|(_, of)| [of.job_type, of.policy_type]);
-        let jobs = self.keys.iter().flat_map(|job| [job.client, job.policy]);
+        let jobs = self.finished.iter().flat_map(|job| [job.client, job.policy]);
         for name in labels.chain(jobs) {
             if let Some(used) = used.get_mut(name.0 as usize) {
                 *used = true;
@@ -300,13 +300,13 @@ impl Ledger {
     }
 
     /// Whether the gauges count a job.
-    pub(super) fn is_shown(&self, job: &Job) -> bool {
+    pub(super) fn is_shown(&self, job: &FinishedJob) -> bool {
         !job.resumed && self.window.holds(job.end)
     }
 
     /// How many ended jobs are remembered.
     pub fn remembered(&self) -> usize {
-        self.keys.len()
+        self.finished.len()
     }
 
     /// Its numbers as labels.

@@ -12,7 +12,7 @@ mod completion;
 mod cycle;
 mod format;
 mod gauges;
-mod keys;
+mod finished;
 mod last_result_tables;
 mod last_results;
 mod ledger;

@@ -98,7 +98,7 @@ impl Ledger {
             known.map_or(Record::UnfinishedGone(*id), Record::Unfinished)
         };
         let job = |id: &i64| {
-            let job = self.keys.get(*id).map(JobV1::from);
+            let job = self.finished.get(*id).map(JobV1::from);
             job.map_or(Record::JobGone(*id), Record::Job)
         };
         let records = self
@@ -128,7 +128,7 @@ impl Ledger {
         let mut records = self
             .name_records(0)
             .chain(self.label_set_records(0))
-            .chain(self.keys.iter().map(|job| Record::Job(job.into())))
+            .chain(self.finished.iter().map(|job| Record::Job(job.into())))
             .chain(known.map(Record::Unfinished))
             .chain(self.totals.label_sets().filter_map(|label_set| self.total_record(label_set)))
             .chain(self.totals.pairs().filter_map(|pair| self.durations_record(pair)))
@@ -195,7 +195,7 @@ impl Ledger {
     /// Begins the totals at 0, at `origin`: those that were restored are not the last ones that were shown.
     pub fn restart_totals(&mut self, origin: SystemTime) {
         self.totals = Totals::new(from_ms(to_ms(origin)));
-        let shown = self.keys.iter().filter(|job| self.window.holds(job.end));
+        let shown = self.finished.iter().filter(|job| self.window.holds(job.end));
         for job in shown {
             if let Some(labels) = self.label_sets.get(job.label_set) {
                 let pair = (labels.job_type, labels.policy_type);

@@ -55,17 +55,17 @@ impl Ledger {
                     && self.label_sets.intern(labels) == label_set
             }
             Record::Job(job) => {
-                let job = super::keys::Job::from(job);
+                let job = super::finished::FinishedJob::from(job);
                 let fits = self.label_sets.get(job.label_set).is_some()
                     && self.has(job.client)
                     && self.has(job.policy);
                 if fits {
-                    self.keys.insert(job);
+                    self.finished.insert(job);
                 }
                 fits
             }
             Record::JobGone(id) => {
-                self.keys.remove(id);
+                self.finished.remove(id);
                 true
             }
             Record::Unfinished(unfinished) => {

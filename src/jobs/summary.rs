@@ -39,7 +39,7 @@ impl Ledger {
             written: self.written,
             watermark: self.position.watermark,
             horizon: self.position.horizon,
-            ended_jobs: self.keys.len(),
+            ended_jobs: self.finished.len(),
             unfinished_jobs: self.known.len(),
             outcomes: Outcome::ALL.map(count),
         }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::BACKUP;
 use super::label_sets::{LabelSetId, LabelResolver};
 use super::completion::Outcome;
-use super::keys::Job;
+use super::finished::FinishedJob;
 use super::interner::NameId;
 use crate::metric::{Definition, Distribution, Metric, Samples};
 
@@ -105,7 +105,7 @@ impl Totals {
 
     /// Counts a completion; `retries` are those since the job's last one. An end after `latest` lies in
     /// the future, and tells no duration.
-    pub(super) fn count(&mut self, job: &Job, pair: Pair, retries: u64, latest: i64) {
+    pub(super) fn count(&mut self, job: &FinishedJob, pair: Pair, retries: u64, latest: i64) {
         let total = self.by_label_set.entry(job.label_set).or_default();
         total.retries += retries;
         if job.leaf {

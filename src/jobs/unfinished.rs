@@ -29,7 +29,7 @@ impl Ledger {
         let mut ended = Vec::new();
         for (id, job) in live.iter() {
             self.position.met_id = self.position.met_id.max(id);
-            let key = self.keys.get(id).copied();
+            let key = self.finished.get(id).copied();
             if key.is_some_and(|key| self.touched.contains(&id) && key.tries >= job.tries) {
                 // It ended after the sweep had met it.
                 ended.push(id);
@@ -39,7 +39,7 @@ impl Ledger {
                 if self.is_shown(&key) {
                     self.gauges.take(&key);
                 }
-                self.keys.set_resumed(id, true);
+                self.finished.set_resumed(id, true);
                 self.changes.job(id);
             }
             let before = self.known.get(&id).copied();
@@ -78,7 +78,7 @@ impl Ledger {
     pub fn expects_jobs(&self) -> bool {
         let lately = self.position.now - 2 * HOUR;
         let is_live = |known: &Known| !known.ended && known.seen > lately;
-        self.keys.ended(self.window.from, self.window.to).next().is_some()
+        self.finished.ended(self.window.from, self.window.to).next().is_some()
             || self.known.values().any(is_live)
     }
 }

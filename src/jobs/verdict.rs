@@ -1,6 +1,6 @@
 //! What a row of a finished job is to the ledger.
 
-use super::keys::Job;
+use super::finished::FinishedJob;
 use super::ledger::Ledger;
 use crate::netbackup::wire::jobs::JobRow;
 
@@ -36,7 +36,7 @@ impl Ledger {
         &self,
         row: &JobRow<'_>,
         end: i64,
-        before: Option<&Job>,
+        before: Option<&FinishedJob>,
         found: Found,
     ) -> Verdict {
         let tries = super::tries(row);
@@ -103,6 +103,6 @@ impl Ledger {
 
     /// Returns whether a finished job is among the keys.
     pub fn knows(&self, job_id: i64) -> bool {
-        self.keys.get(job_id).is_some()
+        self.finished.get(job_id).is_some()
     }
 }

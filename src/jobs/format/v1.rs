@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::jobs::label_sets::{LabelSetId, LabelSet};
-use crate::jobs::keys::Job;
+use crate::jobs::finished::FinishedJob;
 use crate::jobs::ledger::{Position, Span};
 use crate::jobs::interner::NameId;
 use crate::jobs::totals::Total;
@@ -176,8 +176,8 @@ impl LabelsV1 {
     }
 }
 
-impl From<&Job> for JobV1 {
-    fn from(job: &Job) -> Self {
+impl From<&FinishedJob> for JobV1 {
+    fn from(job: &FinishedJob) -> Self {
         Self {
             id: job.id,
             start: job.start,
@@ -195,7 +195,7 @@ impl From<&Job> for JobV1 {
     }
 }
 
-impl From<JobV1> for Job {
+impl From<JobV1> for FinishedJob {
     fn from(job: JobV1) -> Self {
         Self {
             id: job.id,

@@ -201,10 +201,10 @@ fn jobs_of_one_minute_leave_in_any_order() {
     }
     rng.shuffle(&mut ids);
     for id in &ids[..1500] {
-        assert!(ledger.keys.remove(*id).is_some());
-        assert!(ledger.keys.remove(*id).is_none());
+        assert!(ledger.finished.remove(*id).is_some());
+        assert!(ledger.finished.remove(*id).is_none());
     }
-    let mut left: Vec<i64> = ledger.keys.ended(now - MINUTE, now).map(|job| job.id).collect();
+    let mut left: Vec<i64> = ledger.finished.ended(now - MINUTE, now).map(|job| job.id).collect();
     left.sort_unstable();
     ids[1500..].sort_unstable();
     assert_eq!(left, ids[1500..]);

@@ -144,9 +144,9 @@ fn names_of_jobs_that_are_gone_are_forgotten_on_disk_too() {
         again.restore(records).unwrap();
     }
     again.restored().unwrap();
-    assert_eq!(again.keys.len(), ledger.keys.len());
-    for job in ledger.keys.iter() {
-        let found = again.keys.get(job.id).expect("the job");
+    assert_eq!(again.finished.len(), ledger.finished.len());
+    for job in ledger.finished.iter() {
+        let found = again.finished.get(job.id).expect("the job");
         assert_eq!(again.names.get(found.client), ledger.names.get(job.client));
         assert_eq!(again.names.get(found.policy), "nightly");
     }

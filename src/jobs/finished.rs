@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 
 /// The last completion of a job. Times are the server's, Unix ms.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Job {
+pub(super) struct FinishedJob {
     pub(super) id: i64,
     /// 0 where the server gave none.
     pub(super) start: i64,
@@ -39,7 +39,7 @@ const MINUTE: i64 = 60_000;
 
 #[derive(Debug, Clone, Copy)]
 struct Slot {
-    job: Job,
+    job: FinishedJob,
     /// The next and the one before of those that ended in the same minute.
     next: u32,
     previous: u32,
@@ -47,7 +47,7 @@ struct Slot {
 
 /// The keys. Jobs are found by their id, and by the time of their end.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
+pub(super) struct FinishedJobs {
     chunks: Vec<Vec<Slot>>,
     free: Vec<u32>,
     by_id: HashTable<u32>,
@@ -56,7 +56,7 @@ pub(super) struct Keys {
     minutes: BTreeMap<i64, u32>,
 }
 
-impl Keys {
+impl FinishedJobs {
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -74,7 +74,7 @@ impl Keys {
         self.by_id.find(hash, |number| self.slot(*number).job.id == id).copied()
     }
 
-    pub(super) fn get(&self, id: i64) -> Option<&Job> {
+    pub(super) fn get(&self, id: i64) -> Option<&FinishedJob> {
         self.find(id).map(|number| &self.slot(number).job)
     }
 
@@ -86,7 +86,7 @@ impl Keys {
     }
 
     /// Takes a completion in, in place of an older one of the same job.
-    pub(super) fn insert(&mut self, job: Job) {
+    pub(super) fn insert(&mut self, job: FinishedJob) {
         self.remove(job.id);
         let minute = job.end.div_euclid(MINUTE);
         let next = self.minutes.get(&minute).copied().unwrap_or(NONE);
@@ -116,12 +116,12 @@ impl Keys {
         u32::try_from(last * CHUNK + self.chunks[last].len() - 1).unwrap_or(NONE)
     }
 
-    pub(super) fn remove(&mut self, id: i64) -> Option<Job> {
+    pub(super) fn remove(&mut self, id: i64) -> Option<FinishedJob> {
         let hash = self.hasher.hash_one(id);
         let chunks = &self.chunks;
-        let is_it =
+        let matches =
             |number: &u32| chunks[*number as usize / CHUNK][*number as usize % CHUNK].job.id == id;
-        let (number, _) = self.by_id.find_entry(hash, is_it).ok()?.remove();
+        let (number, _) = self.by_id.find_entry(hash, matches).ok()?.remove();
         let Slot { job, next, previous } = *self.slot(number);
         if next != NONE {
             self.slot_mut(next).previous = previous;
@@ -139,7 +139,7 @@ impl Keys {
     }
 
     /// The jobs that ended in `(after, until]`, by minute; within one in no order.
-    pub(super) fn ended(&self, after: i64, until: i64) -> impl Iterator<Item = &Job> {
+    pub(super) fn ended(&self, after: i64, until: i64) -> impl Iterator<Item = &FinishedJob> {
         let minutes =
             after.div_euclid(MINUTE)..=until.div_euclid(MINUTE).max(after.div_euclid(MINUTE));
         self.minutes
@@ -149,17 +149,17 @@ impl Keys {
     }
 
     /// All jobs, by minute of their end.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Job> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &FinishedJob> {
         self.minutes.values().flat_map(|first| self.chain(*first))
     }
 
-    fn chain(&self, first: u32) -> impl Iterator<Item = &Job> {
+    fn chain(&self, first: u32) -> impl Iterator<Item = &FinishedJob> {
         let slot = |number: u32| (number != NONE).then(|| self.slot(number));
         std::iter::successors(slot(first), move |at| slot(at.next)).map(|slot| &slot.job)
     }
 
     /// Drops the jobs that ended at or before `horizon`, and returns them.
-    pub(super) fn drop_until(&mut self, horizon: i64) -> Vec<Job> {
+    pub(super) fn drop_until(&mut self, horizon: i64) -> Vec<FinishedJob> {
         let ids: Vec<i64> = self.ended(i64::MIN / 2, horizon).map(|job| job.id).collect();
         ids.into_iter().filter_map(|id| self.remove(id)).collect()
     }
