@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::Subject;
 use super::gauges::{Gauges, Window};
 use super::ledger::{Ledger, Span};
-use super::unfinished::Known;
+use super::unfinished::UnfinishedJob;
 
 /// FinishedJobs are kept for this long beyond the window: a server clock that is set back by less costs nothing.
 pub(super) const SLACK: i64 = 3_600_000;
@@ -236,13 +236,13 @@ impl Ledger {
         for job in self.finished.drop_until(limit) {
             self.changes.job(job.id);
             // A resumed one is known as unfinished already.
-            if job.tries > 1 && !self.known.contains_key(&job.id) {
+            if job.tries > 1 && !self.unfinished.contains_key(&job.id) {
                 retried.push((job.id, job.tries));
             }
         }
         for (id, tries) in retried {
-            self.known.insert(id, Known { tries, seen: now, ended: true });
-            self.changes.known(id);
+            self.unfinished.insert(id, UnfinishedJob { tries, seen: now, ended: true });
+            self.changes.unfinished(id);
         }
         self.position.horizon = limit;
     }

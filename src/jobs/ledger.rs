@@ -12,7 +12,7 @@ use super::live::Live;
 use super::interner::Interner;
 use super::record::{self, Changes, HandedOver};
 use super::totals::Totals;
-use super::unfinished::Known;
+use super::unfinished::UnfinishedJob;
 use super::verdict::{Found, Verdict};
 use super::{Actions, DONE, NameFilterConfig};
 use crate::netbackup::wire::jobs::JobRow;
@@ -67,7 +67,7 @@ pub struct Ledger {
     pub(super) names: Interner,
     pub(super) label_sets: LabelSets,
     pub(super) finished: FinishedJobs,
-    pub(super) known: HashMap<i64, Known>,
+    pub(super) unfinished: HashMap<i64, UnfinishedJob>,
     pub(super) totals: Totals,
     pub(super) position: Position,
     pub(super) changes: Changes,
@@ -119,7 +119,7 @@ impl Ledger {
             names: Interner::default(),
             label_sets: LabelSets::default(),
             finished: FinishedJobs::default(),
-            known: HashMap::new(),
+            unfinished: HashMap::new(),
             totals: Totals::new(whole_ms(origin)),
             position,
             changes: Changes::default(),
@@ -216,8 +216,8 @@ impl Ledger {
             let present = self.position.now.max(row.last_update_time.unwrap_or(i64::MIN));
             self.complete(&job, &verdict, present.saturating_add(AHEAD));
         }
-        if self.known.remove(&job.id).is_some() {
-            self.changes.known(job.id);
+        if self.unfinished.remove(&job.id).is_some() {
+            self.changes.unfinished(job.id);
         }
     }
 

@@ -388,7 +388,7 @@ fn a_ledger_is_what_its_records_say() {
             copy.position,
             Position { late_at: None, met_id: copy.position.met_id, ..ledger.position }
         );
-        assert_eq!(copy.known, ledger.known);
+        assert_eq!(copy.unfinished, ledger.unfinished);
         assert_eq!(in_window(&mut copy), in_window(ledger));
     };
     check(&mut ledger, &log);

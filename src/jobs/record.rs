@@ -22,7 +22,7 @@ pub(super) struct Changes {
     /// The rest is saved; otherwise all of it has to be.
     kept: bool,
     jobs: HashSet<i64>,
-    known: HashSet<i64>,
+    unfinished: HashSet<i64>,
     label_sets: BTreeSet<LabelSetId>,
     pairs: BTreeSet<Pair>,
     /// Numbers of names that were given again.
@@ -39,9 +39,9 @@ impl Changes {
         }
     }
 
-    pub(super) fn known(&mut self, id: i64) {
+    pub(super) fn unfinished(&mut self, id: i64) {
         if self.kept {
-            self.known.insert(id);
+            self.unfinished.insert(id);
         }
     }
 
@@ -56,7 +56,7 @@ impl Changes {
     fn take_back(&mut self, earlier: Self) {
         self.kept = earlier.kept;
         self.jobs.extend(earlier.jobs);
-        self.known.extend(earlier.known);
+        self.unfinished.extend(earlier.unfinished);
         self.label_sets.extend(earlier.label_sets);
         self.pairs.extend(earlier.pairs);
         self.reused.extend(earlier.reused);
@@ -94,7 +94,7 @@ impl Ledger {
         let mut out = Vec::new();
         let changes = &self.changes;
         let known = |id: &i64| {
-            let known = self.known.get(id).map(|known| UnfinishedV1::new(*id, known));
+            let known = self.unfinished.get(id).map(|known| UnfinishedV1::new(*id, known));
             known.map_or(Record::UnfinishedGone(*id), Record::Unfinished)
         };
         let job = |id: &i64| {
@@ -106,7 +106,7 @@ impl Ledger {
             .chain(self.reused_name_records(changes))
             .chain(self.label_set_records(changes.labels))
             .chain(changes.jobs.iter().map(job))
-            .chain(changes.known.iter().map(known))
+            .chain(changes.unfinished.iter().map(known))
             .chain(changes.label_sets.iter().filter_map(|label_set| self.total_record(*label_set)))
             .chain(changes.pairs.iter().filter_map(|pair| self.durations_record(*pair)))
             .chain(std::iter::once(self.progress_record(written)));
@@ -124,7 +124,7 @@ impl Ledger {
 
     /// All records, in parts of a bounded size; together they are one transaction.
     pub fn all_records(&self, written: SystemTime) -> impl Iterator<Item = Vec<u8>> {
-        let known = self.known.iter().map(|(id, known)| UnfinishedV1::new(*id, known));
+        let known = self.unfinished.iter().map(|(id, known)| UnfinishedV1::new(*id, known));
         let mut records = self
             .name_records(0)
             .chain(self.label_set_records(0))

@@ -69,12 +69,12 @@ impl Ledger {
                 true
             }
             Record::Unfinished(unfinished) => {
-                let (id, known) = unfinished.known();
-                self.known.insert(id, known);
+                let (id, known) = unfinished.job();
+                self.unfinished.insert(id, known);
                 true
             }
             Record::UnfinishedGone(id) => {
-                self.known.remove(&id);
+                self.unfinished.remove(&id);
                 true
             }
             Record::Total(total) => {

@@ -40,7 +40,7 @@ impl Ledger {
             watermark: self.position.watermark,
             horizon: self.position.horizon,
             ended_jobs: self.finished.len(),
-            unfinished_jobs: self.known.len(),
+            unfinished_jobs: self.unfinished.len(),
             outcomes: Outcome::ALL.map(count),
         }
     }

@@ -11,7 +11,7 @@ const FORGET: i64 = 7 * 24 * HOUR;
 
 /// A job that is remembered although no key tells of its present state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Known {
+pub(super) struct UnfinishedJob {
     /// Tries up to its last completion, 1 where there was none.
     pub(super) tries: u16,
     /// When it was seen last, by the server's clock, to the hour: so that it is seldom saved.
@@ -42,28 +42,28 @@ impl Ledger {
                 self.finished.set_resumed(id, true);
                 self.changes.job(id);
             }
-            let before = self.known.get(&id).copied();
+            let before = self.unfinished.get(&id).copied();
             let tries = before.map_or(key.map_or(1, |key| key.tries), |known| known.tries);
-            let known = Known { tries, seen, ended: false };
+            let known = UnfinishedJob { tries, seen, ended: false };
             if before != Some(known) {
-                self.known.insert(id, known);
-                self.changes.known(id);
+                self.unfinished.insert(id, known);
+                self.changes.unfinished(id);
             }
         }
         for id in ended {
             live.remove(id);
         }
         self.live = Some(live);
-        self.forget_known();
+        self.forget_unfinished();
     }
 
     /// Drops what was seen last a long time before this sweep.
-    fn forget_known(&mut self) {
+    fn forget_unfinished(&mut self) {
         let now = self.position.now;
-        self.known.retain(|id, known| {
+        self.unfinished.retain(|id, known| {
             let keep = now - known.seen < FORGET;
             if !keep {
-                self.changes.known(*id);
+                self.changes.unfinished(*id);
             }
             keep
         });
@@ -77,8 +77,8 @@ impl Ledger {
     /// Returns whether jobs were listed so lately that a list without any hides them.
     pub fn expects_jobs(&self) -> bool {
         let lately = self.position.now - 2 * HOUR;
-        let is_live = |known: &Known| !known.ended && known.seen > lately;
+        let is_live = |known: &UnfinishedJob| !known.ended && known.seen > lately;
         self.finished.ended(self.window.from, self.window.to).next().is_some()
-            || self.known.values().any(is_live)
+            || self.unfinished.values().any(is_live)
     }
 }

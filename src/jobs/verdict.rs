@@ -56,7 +56,7 @@ impl Ledger {
                 Verdict::Same
             };
         }
-        let (end_is_covered, known) = (end > self.position.horizon, self.known.get(&row.job_id));
+        let (end_is_covered, known) = (end > self.position.horizon, self.unfinished.get(&row.job_id));
         let is_new = match (found, known) {
             // It bears a time that its server's clock never showed since the ledger began.
             _ if self.is_of_a_clock_before(end) => false,

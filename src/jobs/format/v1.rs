@@ -10,7 +10,7 @@ use crate::jobs::finished::FinishedJob;
 use crate::jobs::ledger::{Position, Span};
 use crate::jobs::interner::NameId;
 use crate::jobs::totals::Total;
-use crate::jobs::unfinished::Known;
+use crate::jobs::unfinished::UnfinishedJob;
 
 /// The progress of the ledger; times are the server's, Unix ms, unless it says otherwise.
 #[derive(Debug, Serialize, Deserialize)]
@@ -215,13 +215,13 @@ impl From<JobV1> for FinishedJob {
 }
 
 impl UnfinishedV1 {
-    pub(in crate::jobs) fn new(id: i64, known: &Known) -> Self {
-        let Known { tries, seen, ended } = *known;
+    pub(in crate::jobs) fn new(id: i64, known: &UnfinishedJob) -> Self {
+        let UnfinishedJob { tries, seen, ended } = *known;
         Self { id, tries, seen, ended }
     }
 
-    pub(in crate::jobs) fn known(&self) -> (i64, Known) {
-        (self.id, Known { tries: self.tries, seen: self.seen, ended: self.ended })
+    pub(in crate::jobs) fn job(&self) -> (i64, UnfinishedJob) {
+        (self.id, UnfinishedJob { tries: self.tries, seen: self.seen, ended: self.ended })
     }
 }
 

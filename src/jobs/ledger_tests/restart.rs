@@ -107,7 +107,7 @@ fn a_restart_shows_what_a_reload_shows() {
             let mut same = rng.clone();
             cycle(&mut ledger, &mut rng, now);
             cycle(&mut again, &mut same, now);
-            assert_eq!(again.known, ledger.known, "seed {seed}, step {step}");
+            assert_eq!(again.unfinished, ledger.unfinished, "seed {seed}, step {step}");
             let (expected, shown) = (shown(&ledger), shown(&again));
             assert_eq!(shown, expected, "seed {seed}, step {step}");
             now += rng.i64(0..40 * MINUTE);
