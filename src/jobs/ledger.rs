@@ -13,7 +13,7 @@ use super::interner::Interner;
 use super::record::{self, Changes, HandedOver};
 use super::totals::Totals;
 use super::unfinished::UnfinishedJob;
-use super::verdict::{Found, Verdict};
+use super::effect::{RowSource, Effect};
 use super::{Actions, DONE, NameFilterConfig};
 use crate::netbackup::wire::jobs::JobRow;
 
@@ -55,7 +55,7 @@ pub(super) struct Position {
     pub(super) met_id: i64,
     /// Time that was lost, in all.
     pub(super) gap: i64,
-    /// Up to where time was found lost already.
+    /// Up to where time was source lost already.
     pub(super) gap_until: i64,
     /// An outage of which it is not known yet what the server purged meanwhile.
     pub(super) outage: Option<Span>,
@@ -89,7 +89,7 @@ pub struct Ledger {
     pub(super) cycle_began: Instant,
     /// Since when the wanted window is not complete, by our clock.
     pub(super) incomplete_since: Option<Instant>,
-    /// Jobs that were found finished in this cycle.
+    /// Jobs that were source finished in this cycle.
     pub(super) touched: HashSet<i64>,
     pub(super) live: Option<Live>,
     /// When the records were written from which it was restored, by our clock.
@@ -177,15 +177,15 @@ impl Ledger {
 
     /// Takes a row in that changed. One that is not DONE is passed over: INCOMPLETE is not finished.
     pub fn changed(&mut self, row: &JobRow<'_>) {
-        self.take(row, Found::Changed);
+        self.take(row, RowSource::Incremental);
     }
 
     /// Takes a row in that was read backwards.
     pub fn filled(&mut self, row: &JobRow<'_>) {
-        self.take(row, Found::Filled);
+        self.take(row, RowSource::Backfill);
     }
 
-    fn take(&mut self, row: &JobRow<'_>, found: Found) {
+    fn take(&mut self, row: &JobRow<'_>, source: RowSource) {
         self.position.met_id = self.position.met_id.max(row.job_id);
         if row.state.as_deref() != Some(DONE) {
             return;
@@ -193,12 +193,12 @@ impl Ledger {
         // One without an end is placed where it changed last.
         let Some(end) = row.end_time.or(row.last_update_time) else { return };
         let before = self.finished.get(row.job_id).copied();
-        let verdict = self.judge(row, end, before.as_ref(), found);
-        if verdict == Verdict::Nothing {
+        let effect = self.effect_of(row, end, before.as_ref(), source);
+        if effect == Effect::Ignored {
             return;
         }
         let job = self.job(row, end);
-        if found == Found::Changed {
+        if source == RowSource::Incremental {
             self.touched.insert(job.id);
         }
         if before != Some(job) {
@@ -211,10 +211,10 @@ impl Ledger {
                 self.gauges.add(&job);
             }
         }
-        if verdict != Verdict::Same {
+        if effect != Effect::Duplicate {
             // A cycle takes a while: what the server changed since it began is no end in the future.
             let present = self.position.now.max(row.last_update_time.unwrap_or(i64::MIN));
-            self.complete(&job, &verdict, present.saturating_add(AHEAD));
+            self.complete(&job, &effect, present.saturating_add(AHEAD));
         }
         if self.unfinished.remove(&job.id).is_some() {
             self.changes.unfinished(job.id);
@@ -263,7 +263,7 @@ impl Ledger {
         })
     }
 
-    fn complete(&mut self, job: &FinishedJob, verdict: &Verdict, latest: i64) {
+    fn complete(&mut self, job: &FinishedJob, effect: &Effect, latest: i64) {
         let mut last_results = std::mem::take(&mut self.last_results);
         if let Some(completion) = self.completion(job) {
             for table in &mut last_results {
@@ -273,13 +273,13 @@ impl Ledger {
         self.last_results = last_results;
         let Some(labels) = self.label_sets.get(job.label_set) else { return };
         let pair = (labels.job_type, labels.policy_type);
-        let changed = match verdict {
-            Verdict::New(retries) => {
+        let changed = match effect {
+            Effect::Counted(retries) => {
                 self.totals.count(job, pair, *retries, latest);
                 true
             }
-            Verdict::Old => self.totals.seen(job.label_set, pair, job.leaf),
-            Verdict::Same | Verdict::Nothing => false,
+            Effect::WindowOnly => self.totals.seen(job.label_set, pair, job.leaf),
+            Effect::Duplicate | Effect::Ignored => false,
         };
         if changed {
             self.changes.total(job.label_set, pair);

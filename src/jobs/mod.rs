@@ -12,6 +12,7 @@ mod completion;
 mod cycle;
 mod format;
 mod gauges;
+mod effect;
 mod finished;
 mod last_result_tables;
 mod last_results;
@@ -26,7 +27,6 @@ mod restore;
 mod summary;
 mod totals;
 mod unfinished;
-mod verdict;
 
 use std::collections::BTreeMap;
 

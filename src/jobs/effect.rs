@@ -4,43 +4,43 @@ use super::finished::FinishedJob;
 use super::ledger::Ledger;
 use crate::netbackup::wire::jobs::JobRow;
 
-/// A job found before the first complete walk whose end is so much later than now (ms) ended before the
+/// A job source before the first complete walk whose end is so much later than now (ms) ended before the
 /// ledger began: the server's clock was set back. It is not counted.
 const FUTURE: i64 = 2_000;
 
-/// How a row was found.
+/// How a row was source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum RowSource {
     /// By its change.
-    Changed,
+    Incremental,
     /// In a span that is read backwards.
-    Filled,
+    Backfill,
 }
 
 /// What a finished row is to the ledger.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Effect {
     /// The completion that is known already; other things of it may have changed.
-    Same,
+    Duplicate,
     /// One that counts, with the retries since the last one.
-    New(u64),
+    Counted(u64),
     /// One that may have been counted before, or was there before the ledger: it belongs to the window
     /// alone.
-    Old,
+    WindowOnly,
     /// It says nothing: older than what is known of the job, or than any window needs.
-    Nothing,
+    Ignored,
 }
 
 impl Ledger {
-    pub(super) fn judge(
+    pub(super) fn effect_of(
         &self,
         row: &JobRow<'_>,
         end: i64,
         before: Option<&FinishedJob>,
-        found: Found,
-    ) -> Verdict {
+        source: RowSource,
+    ) -> Effect {
         let tries = super::tries(row);
-        let since = |tries_before: u16| Verdict::New(u64::from(tries.saturating_sub(tries_before)));
+        let since = |tries_before: u16| Effect::Counted(u64::from(tries.saturating_sub(tries_before)));
         if let Some(before) = before {
             let start = row.start_time.unwrap_or(0);
             return if before.start != 0 && start != 0 && before.start != start {
@@ -51,25 +51,25 @@ impl Ledger {
             {
                 since(before.tries)
             } else if tries < before.tries {
-                Verdict::Nothing
+                Effect::Ignored
             } else {
-                Verdict::Same
+                Effect::Duplicate
             };
         }
         let (end_is_covered, known) = (end > self.position.horizon, self.unfinished.get(&row.job_id));
-        let is_new = match (found, known) {
+        let is_new = match (source, known) {
             // It bears a time that its server's clock never showed since the ledger began.
             _ if self.is_of_a_clock_before(end) => false,
             (_, Some(known)) if !known.ended || tries > known.tries => true,
-            (Found::Changed, _) => end_is_covered || self.is_unheard_of(row.job_id),
-            (Found::Filled, _) => end_is_covered && end > self.position.began,
+            (RowSource::Incremental, _) => end_is_covered || self.is_unheard_of(row.job_id),
+            (RowSource::Backfill, _) => end_is_covered && end > self.position.began,
         };
         if is_new {
             since(known.map_or(1, |known| known.tries))
         } else if end > self.oldest_needed() {
-            Verdict::Old
+            Effect::WindowOnly
         } else {
-            Verdict::Nothing
+            Effect::Ignored
         }
     }
 
