@@ -60,7 +60,7 @@ fn filled(jobs: i64) -> Ledger {
     ledger.to_fill();
     let between = 86_400_000 / jobs;
     for id in 0..jobs {
-        ledger.filled(&row(id, NOON - id * between, "DONE"));
+        ledger.apply_backfilled(&row(id, NOON - id * between, "DONE"));
     }
     ledger.filled_down_to(NOON - 90_000_000);
     ledger.caught_up(ChangeField::LastUpdate);
@@ -106,13 +106,13 @@ fn cycle(criterion: &mut Criterion) {
                     ledger.begin(now, Duration::from_secs(60));
                     black_box((ledger.walk_from(ChangeField::LastUpdate), ledger.late_span()));
                     for row in &changed {
-                        ledger.changed(row);
+                        ledger.apply_changed(row);
                     }
                     let mut live = Live::default();
                     for row in &rows {
                         live.add(row);
                     }
-                    ledger.sweep(live);
+                    ledger.apply_live(live);
                     ledger.caught_up(ChangeField::LastUpdate);
                     black_box(ledger.live_samples(&actions, DAY));
                     black_box(ledger.window_samples(&actions));

@@ -63,7 +63,7 @@ fn ledger(jobs: impl IntoIterator<Item = Listed>) -> Ledger {
     ledger.begin(NOON, Duration::ZERO);
     let span = ledger.to_fill().expect("a window to be read");
     for job in jobs {
-        ledger.filled(&row(job.id, job.end));
+        ledger.apply_backfilled(&row(job.id, job.end));
     }
     ledger.filled_down_to(span.from);
     ledger.caught_up(ChangeField::LastUpdate);

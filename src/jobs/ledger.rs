@@ -176,16 +176,16 @@ impl Ledger {
     }
 
     /// Takes a row in that changed. One that is not DONE is passed over: INCOMPLETE is not finished.
-    pub fn changed(&mut self, row: &JobRow<'_>) {
-        self.take(row, RowSource::Incremental);
+    pub fn apply_changed(&mut self, row: &JobRow<'_>) {
+        self.apply(row, RowSource::Incremental);
     }
 
     /// Takes a row in that was read backwards.
-    pub fn filled(&mut self, row: &JobRow<'_>) {
-        self.take(row, RowSource::Backfill);
+    pub fn apply_backfilled(&mut self, row: &JobRow<'_>) {
+        self.apply(row, RowSource::Backfill);
     }
 
-    fn take(&mut self, row: &JobRow<'_>, source: RowSource) {
+    fn apply(&mut self, row: &JobRow<'_>, source: RowSource) {
         self.position.met_id = self.position.met_id.max(row.job_id);
         if row.state.as_deref() != Some(DONE) {
             return;

@@ -58,7 +58,7 @@ fn sweep(ledger: &mut Ledger, rows: &[JobRow<'_>]) {
     for row in rows {
         live.add(row);
     }
-    ledger.sweep(live);
+    ledger.apply_live(live);
 }
 
 /// A ledger that began at noon with a window of an hour, which held nothing.
@@ -127,7 +127,7 @@ fn a_completion_counts_once_however_often_it_is_read() {
     for touched in 0..3 {
         let mut row = row(1, now - MINUTE);
         row.last_update_time = Some(now + touched);
-        ledger.changed(&row);
+        ledger.apply_changed(&row);
     }
     assert_eq!(counted(&ledger), [1, 0, 10_240, 1]);
     assert_eq!(in_window(&mut ledger), 1);
@@ -137,10 +137,10 @@ fn a_completion_counts_once_however_often_it_is_read() {
 fn children_and_ends_that_change_afterwards_count_for_nothing() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
-    ledger.changed(&row(1, now - 2 * MINUTE));
+    ledger.apply_changed(&row(1, now - 2 * MINUTE));
     let mut changed = row(1, now - MINUTE);
     (changed.child_count, changed.start_time) = (Some(2), Some(now - 7 * MINUTE));
-    ledger.changed(&changed);
+    ledger.apply_changed(&changed);
     assert_eq!(counted(&ledger), [1, 0, 10_240, 1]);
     assert_eq!(in_window(&mut ledger), 1);
 }
@@ -150,9 +150,9 @@ fn the_first_window_counts_for_the_gauges_alone() {
     let mut ledger = Ledger::new(NOON, Duration::from_secs(3600), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
     ledger.to_fill();
-    ledger.filled(&row(1, NOON - MINUTE));
+    ledger.apply_backfilled(&row(1, NOON - MINUTE));
     // A change of the same span that comes by the other walk is of the first window, too.
-    ledger.changed(&row(2, NOON - 2 * MINUTE));
+    ledger.apply_changed(&row(2, NOON - 2 * MINUTE));
     assert!(ledger.window_samples(&Actions::default()).is_none(), "it is not whole yet");
     assert!(ledger.total_samples(&Actions::default()).is_none());
     fill(&mut ledger);
@@ -165,7 +165,7 @@ fn the_first_window_counts_for_the_gauges_alone() {
     assert_eq!(points.len(), 1);
     assert_eq!(points[0].value, Value::Number(0.0), "an explicit zero");
     // What became visible late counts: nobody had seen it when the ledger began.
-    ledger.changed(&row(3, NOON - 3 * MINUTE));
+    ledger.apply_changed(&row(3, NOON - 3 * MINUTE));
     assert_eq!(counted(&ledger), [1, 0, 10_240, 1]);
 }
 
@@ -174,20 +174,20 @@ fn a_job_that_is_resumed_leaves_the_window_and_completes_again() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
     let first = JobRow { status: Some(13), try_count: Some(3), ..row(1, now - MINUTE) };
-    ledger.changed(&first);
+    ledger.apply_changed(&first);
     assert_eq!(counted(&ledger), [1, 2, 10_240, 1]);
     later(&mut ledger, 5);
     sweep(&mut ledger, &[unfinished(1, "ACTIVE", 4)]);
     assert_eq!(in_window(&mut ledger), 0, "it is live");
     // A late look meets the row of before: it is no completion.
-    ledger.changed(&first);
+    ledger.apply_changed(&first);
     assert_eq!(counted(&ledger)[0], 1);
     let now = later(&mut ledger, 5);
     let second = JobRow { try_count: Some(4), start_time: first.start_time, ..row(1, now) };
-    ledger.changed(&second);
+    ledger.apply_changed(&second);
     assert_eq!(counted(&ledger), [2, 3, 20_480, 2], "one retry more");
     assert_eq!(in_window(&mut ledger), 1);
-    ledger.changed(&first);
+    ledger.apply_changed(&first);
     assert_eq!(counted(&ledger)[0], 2, "an older try says nothing");
 }
 
@@ -195,7 +195,7 @@ fn a_job_that_is_resumed_leaves_the_window_and_completes_again() {
 fn a_job_that_ended_while_it_was_swept_is_no_live_job() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
-    ledger.changed(&row(1, now));
+    ledger.apply_changed(&row(1, now));
     sweep(&mut ledger, &[unfinished(1, "ACTIVE", 1), unfinished(2, "ACTIVE", 1)]);
     assert_eq!(ledger.live.as_ref().map(Live::len), Some(1));
     assert_eq!(in_window(&mut ledger), 1);
@@ -205,17 +205,17 @@ fn a_job_that_ended_while_it_was_swept_is_no_live_job() {
 fn incomplete_is_not_finished_and_counts_when_it_is_whatever_its_end() {
     let mut ledger = ledger();
     later(&mut ledger, 5);
-    ledger.changed(&unfinished(1, "INCOMPLETE", 1));
+    ledger.apply_changed(&unfinished(1, "INCOMPLETE", 1));
     assert_eq!(counted(&ledger)[0], 0);
     sweep(&mut ledger, &[unfinished(1, "INCOMPLETE", 1)]);
     later(&mut ledger, 5 * 60);
     // Its end is that of the failed attempt, before anything that the keys cover.
     let failed = JobRow { status: Some(13), ..row(1, NOON - 3 * HOUR) };
-    ledger.changed(&failed);
+    ledger.apply_changed(&failed);
     assert_eq!(counted(&ledger)[0], 1);
-    ledger.changed(&failed);
+    ledger.apply_changed(&failed);
     later(&mut ledger, 5);
-    ledger.changed(&failed);
+    ledger.apply_changed(&failed);
     assert_eq!(counted(&ledger)[0], 1, "once");
 }
 
@@ -224,7 +224,7 @@ fn a_row_from_before_the_keys_counts_for_nothing() {
     let mut ledger = ledger();
     let touched = JobRow { last_update_time: Some(NOON), ..row(1, NOON - 30 * HOUR) };
     later(&mut ledger, 5);
-    ledger.changed(&touched);
+    ledger.apply_changed(&touched);
     assert_eq!(counted(&ledger)[0], 0);
     assert_eq!(ledger.remembered(), 0);
 }
@@ -233,10 +233,10 @@ fn a_row_from_before_the_keys_counts_for_nothing() {
 fn keys_are_kept_until_what_they_decide_was_read() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
-    ledger.changed(&row(1, now));
+    ledger.apply_changed(&row(1, now));
     // No walk was complete for ten hours.
     later(&mut ledger, 600);
-    ledger.changed(&JobRow { last_update_time: Some(now + HOUR), ..row(1, now) });
+    ledger.apply_changed(&JobRow { last_update_time: Some(now + HOUR), ..row(1, now) });
     assert_eq!(counted(&ledger)[0], 1);
     ledger.caught_up(UPDATE);
     later(&mut ledger, 5);
@@ -248,8 +248,8 @@ fn keys_are_kept_until_what_they_decide_was_read() {
 fn a_number_that_is_used_anew_is_another_job() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
-    ledger.changed(&JobRow { try_count: Some(5), ..row(1, now - 2 * MINUTE) });
-    ledger.changed(&row(1, now));
+    ledger.apply_changed(&JobRow { try_count: Some(5), ..row(1, now - 2 * MINUTE) });
+    ledger.apply_changed(&row(1, now));
     assert_eq!(counted(&ledger)[..2], [2, 4]);
 }
 
@@ -258,7 +258,7 @@ fn jobs_enter_and_leave_the_window_with_its_ends_whichever_way_they_move() {
     let mut ledger = ledger();
     later(&mut ledger, 10);
     for id in 1..=10 {
-        ledger.changed(&row(id, NOON + id * MINUTE));
+        ledger.apply_changed(&row(id, NOON + id * MINUTE));
     }
     let expect = |ledger: &mut Ledger, jobs: i64| assert_eq!(in_window(ledger), jobs);
     expect(&mut ledger, 10);
@@ -309,13 +309,13 @@ fn the_watermark_never_passes_the_servers_time() {
 fn a_longer_window_is_read_backwards_before_it_is_shown() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 30);
-    ledger.changed(&row(1, now - MINUTE));
+    ledger.apply_changed(&row(1, now - MINUTE));
     ledger.caught_up(UPDATE);
     ledger.want(Duration::from_secs(6 * 3600));
     let now = later(&mut ledger, 5);
     let span = ledger.to_fill().expect("the window is not covered");
     assert_eq!(span, Span { from: now - 7 * HOUR, to: NOON - 90 * MINUTE });
-    ledger.filled(&row(2, NOON - 4 * HOUR));
+    ledger.apply_backfilled(&row(2, NOON - 4 * HOUR));
     assert_eq!(in_window(&mut ledger), 1, "the old one is shown");
     fill(&mut ledger);
     assert_eq!(ledger.to_fill(), None);
@@ -373,7 +373,7 @@ fn a_ledger_is_what_its_records_say() {
     let now = later(&mut ledger, 10);
     let at = SystemTime::UNIX_EPOCH;
     for id in 1..=500 {
-        ledger.changed(&JobRow { status: Some(id % 3), ..row(id, now - id * 1000) });
+        ledger.apply_changed(&JobRow { status: Some(id % 3), ..row(id, now - id * 1000) });
     }
     sweep(&mut ledger, &[unfinished(900, "ACTIVE", 1), unfinished(1, "QUEUED", 2)]);
     ledger.caught_up(UPDATE);
@@ -393,8 +393,8 @@ fn a_ledger_is_what_its_records_say() {
     };
     check(&mut ledger, &log);
     let now = later(&mut ledger, 30);
-    ledger.changed(&JobRow { client_name: Some(Cow::Borrowed("new")), ..row(900, now) });
-    ledger.changed(&JobRow { try_count: Some(2), start_time: None, ..row(1, now) });
+    ledger.apply_changed(&JobRow { client_name: Some(Cow::Borrowed("new")), ..row(900, now) });
+    ledger.apply_changed(&JobRow { try_count: Some(2), start_time: None, ..row(1, now) });
     ledger.caught_up(UPDATE);
     let changed = ledger.changed_records(at);
     assert!(changed.len() < 400, "{} bytes for two jobs", changed.len());
@@ -415,17 +415,17 @@ fn a_ledger_is_what_its_records_say() {
 fn records_that_did_not_reach_the_disk_are_written_again() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 10);
-    ledger.changed(&row(1, now - 9000));
+    ledger.apply_changed(&row(1, now - 9000));
     ledger.caught_up(UPDATE);
     let at = SystemTime::UNIX_EPOCH;
     let mut log: Vec<Vec<u8>> = ledger.all_records(at).collect();
     ledger.hand_over_all();
     ledger.saved();
     for id in 2..6 {
-        ledger.changed(&JobRow { policy_name: Some(Cow::Borrowed("new")), ..row(id, now - 5000) });
+        ledger.apply_changed(&JobRow { policy_name: Some(Cow::Borrowed("new")), ..row(id, now - 5000) });
         let lost = ledger.changed_records(at);
         // What changes while it is written belongs to the next one as well.
-        ledger.changed(&row(id * 100, now - 4000));
+        ledger.apply_changed(&row(id * 100, now - 4000));
         ledger.not_saved();
         let again = ledger.changed_records(at);
         assert!(again.len() > lost.len());
@@ -436,9 +436,9 @@ fn records_that_did_not_reach_the_disk_are_written_again() {
         assert_eq!(copy.remembered(), ledger.remembered());
     }
     // Handed over twice before either was acknowledged: both come back.
-    ledger.changed(&row(7, now - 3000));
+    ledger.apply_changed(&row(7, now - 3000));
     ledger.changed_records(at);
-    ledger.changed(&row(8, now - 2000));
+    ledger.apply_changed(&row(8, now - 2000));
     ledger.changed_records(at);
     ledger.not_saved();
     log.push(ledger.changed_records(at));
@@ -461,8 +461,8 @@ fn totals_that_restart_count_what_comes_and_remember_what_was() {
     assert!(!copy.knows_what_changed(), "all of it has to be written");
     assert_eq!(copy.totals.origin, origin);
     assert_eq!(counted(&copy)[0], 0);
-    copy.changed(&row(2, now - 9000));
-    copy.changed(&row(4, now - 1000));
+    copy.apply_changed(&row(2, now - 9000));
+    copy.apply_changed(&row(4, now - 1000));
     assert_eq!(counted(&copy)[0], 1, "what was counted is known");
     assert_eq!(in_window(&mut copy), 4);
 }

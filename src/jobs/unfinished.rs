@@ -23,7 +23,7 @@ pub(super) struct UnfinishedJob {
 
 impl Ledger {
     /// Takes a whole sweep of the live jobs in, after the finished ones of the same cycle.
-    pub fn sweep(&mut self, mut live: Live) {
+    pub fn apply_live(&mut self, mut live: Live) {
         let now = self.position.now;
         let seen = now - now.rem_euclid(HOUR);
         let mut ended = Vec::new();

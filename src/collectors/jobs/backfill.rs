@@ -80,7 +80,7 @@ impl Slice {
             .walk(session, &mut self.place, |rows, reached| {
                 let mut ledger = ledger.lock();
                 for row in rows {
-                    ledger.filled(row);
+                    ledger.apply_backfilled(row);
                 }
                 // All of it is read where the list ends, and only there.
                 *read = (*read).max(reached.min(to - 1));

@@ -92,7 +92,7 @@ impl Changes {
             .walk(session, &mut self.changed, |rows, reached| {
                 let mut ledger = ledger.lock();
                 for row in rows {
-                    ledger.changed(row);
+                    ledger.apply_changed(row);
                 }
                 ledger.walked(field, reached - AGAIN);
             })
@@ -118,7 +118,7 @@ impl Changes {
             .walk(session, &mut place, |rows, reached| {
                 let mut ledger = ledger.lock();
                 for row in rows {
-                    ledger.changed(row);
+                    ledger.apply_changed(row);
                 }
                 ledger.looked(reached - AGAIN);
             })

@@ -154,7 +154,7 @@ impl Jobs {
     ) -> (Option<Error>, Option<Error>) {
         let Fetched { live, field, changed, late, filled, answers } = fetched;
         let Some(ledger) = &mut self.ledger else { return (None, None) };
-        let live = live.map(|live| ledger.sweep(live)).err();
+        let live = live.map(|live| ledger.apply_live(live)).err();
         // An empty list that may be forbidden does not prove that all was read.
         if trusted {
             answers.tell(ledger, session.client().site());

@@ -17,7 +17,7 @@ fn fill_by_the_minute(ledger: &mut Ledger) {
     for minute in 0..600 {
         let end = NOON - minute * MINUTE;
         if span.from < end && end <= span.to {
-            ledger.filled(&row(1000 + minute, end));
+            ledger.apply_backfilled(&row(1000 + minute, end));
         }
     }
     ledger.filled_down_to(span.from);
@@ -31,7 +31,7 @@ fn a_window_is_whole_once_the_walk_covers_its_length() {
     later(&mut ledger, 14);
     assert!(ledger.to_fill().is_none(), "time covered what was lacking");
     assert_eq!((shows(&ledger), ledger.fill_ratio(0)), (None, 0.0));
-    ledger.changed(&row(1, NOON + 12 * MINUTE));
+    ledger.apply_changed(&row(1, NOON + 12 * MINUTE));
     ledger.caught_up(UPDATE);
     assert_eq!((shows(&ledger), ledger.fill_ratio(0)), (Some(1), 1.0));
     assert_eq!(counted(&ledger)[0], 1, "it ended after the ledger began");
@@ -94,9 +94,9 @@ fn a_first_window_goes_on_after_a_restart_where_it_stood() {
     let mut ledger = Ledger::new(NOON, minutes(300), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
     ledger.to_fill();
-    ledger.filled(&row(1, NOON - MINUTE));
+    ledger.apply_backfilled(&row(1, NOON - MINUTE));
     ledger.filled_down_to(NOON - HOUR);
-    ledger.changed(&row(2, NOON + 1000));
+    ledger.apply_changed(&row(2, NOON + 1000));
     ledger.caught_up(UPDATE);
     let records: Vec<_> = ledger.all_records(SystemTime::UNIX_EPOCH).collect();
     let mut copy = Ledger::new(0, minutes(300), SystemTime::now());
@@ -109,7 +109,7 @@ fn a_first_window_goes_on_after_a_restart_where_it_stood() {
     assert!(copy.total_samples(&Actions::default()).is_none(), "the first window is not whole");
     let span = copy.to_fill().unwrap();
     copy.filled_down_to(span.from);
-    copy.changed(&row(2, NOON + 1000));
+    copy.apply_changed(&row(2, NOON + 1000));
     copy.caught_up(UPDATE);
     assert_eq!((counted(&copy)[0], shows(&copy)), (1, Some(2)));
 }
@@ -119,7 +119,7 @@ fn retries_count_once_though_the_key_was_pruned_between() {
     for seen_live in [true, false] {
         let mut ledger = ledger();
         let now = later(&mut ledger, 5);
-        ledger.changed(&JobRow { try_count: Some(3), ..row(1, now) });
+        ledger.apply_changed(&JobRow { try_count: Some(3), ..row(1, now) });
         ledger.caught_up(UPDATE);
         assert_eq!(counted(&ledger)[1], 2);
         later(&mut ledger, 200);
@@ -127,11 +127,11 @@ fn retries_count_once_though_the_key_was_pruned_between() {
         let now = later(&mut ledger, 1);
         assert_eq!(ledger.remembered(), 0, "pruned");
         let touched = JobRow { try_count: Some(3), ..row(1, NOON + 5 * MINUTE) };
-        ledger.changed(&touched);
+        ledger.apply_changed(&touched);
         if seen_live {
             sweep(&mut ledger, &[unfinished(1, "ACTIVE", 4)]);
         }
-        ledger.changed(&JobRow { try_count: Some(4), ..row(1, now) });
+        ledger.apply_changed(&JobRow { try_count: Some(4), ..row(1, now) });
         assert_eq!(counted(&ledger)[..2], [2, 3], "one completion and one retry more");
     }
 }
@@ -142,8 +142,8 @@ fn negative_sizes_count_for_nothing() {
     let now = later(&mut ledger, 5);
     let negative =
         |row| JobRow { kilobytes_transferred: Some(-5), number_of_files: Some(-3), ..row };
-    ledger.changed(&negative(row(1, now)));
-    ledger.changed(&row(2, now));
+    ledger.apply_changed(&negative(row(1, now)));
+    ledger.apply_changed(&row(2, now));
     sweep(&mut ledger, &[negative(unfinished(3, "ACTIVE", 1)), unfinished(4, "ACTIVE", 1)]);
     ledger.caught_up(UPDATE);
     let (families, _) = ledger.window_samples(&Actions::default()).unwrap().finish();
@@ -158,14 +158,14 @@ fn negative_sizes_count_for_nothing() {
 fn a_refill_counts_what_is_unknown_once() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
-    ledger.changed(&row(1, now - MINUTE));
+    ledger.apply_changed(&row(1, now - MINUTE));
     ledger.refill(Span { from: NOON - HOUR, to: now });
     assert_eq!(ledger.take_refills().len(), 1);
     assert!(ledger.take_refills().is_empty());
     for _ in 0..2 {
-        ledger.filled(&row(1, now - MINUTE));
-        ledger.filled(&row(2, now - MINUTE));
-        ledger.filled(&row(3, NOON - 2 * MINUTE));
+        ledger.apply_backfilled(&row(1, now - MINUTE));
+        ledger.apply_backfilled(&row(2, now - MINUTE));
+        ledger.apply_backfilled(&row(3, NOON - 2 * MINUTE));
     }
     assert!(ledger.knows(2) && ledger.knows(3) && !ledger.knows(4));
     assert_eq!(counted(&ledger)[0], 2, "one ended before the totals began");
@@ -197,7 +197,7 @@ fn jobs_of_one_minute_leave_in_any_order() {
     let mut rng = fastrand::Rng::with_seed(7);
     let mut ids: Vec<i64> = (1..=2000).collect();
     for id in &ids {
-        ledger.changed(&row(*id, now - id % 1000));
+        ledger.apply_changed(&row(*id, now - id % 1000));
     }
     rng.shuffle(&mut ids);
     for id in &ids[..1500] {

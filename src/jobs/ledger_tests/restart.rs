@@ -37,12 +37,12 @@ fn cycle(ledger: &mut Ledger, rng: &mut Rng, now: i64) {
     if rng.bool()
         && let Some(span) = ledger.to_fill()
     {
-        ledger.filled(&row(100 + rng.i64(0..9), span.from + 1 + rng.i64(0..HOUR)));
+        ledger.apply_backfilled(&row(100 + rng.i64(0..9), span.from + 1 + rng.i64(0..HOUR)));
         ledger.filled_down_to(if rng.bool() { span.from } else { span.from.midpoint(span.to) });
     }
     for _ in 0..rng.u32(0..6) {
         let row = some_row(rng, now);
-        ledger.changed(&row);
+        ledger.apply_changed(&row);
     }
     if rng.u32(0..3) > 0 {
         let live: Vec<_> = (0..rng.i64(0..4))
@@ -131,7 +131,7 @@ fn names_of_jobs_that_are_gone_are_forgotten_on_disk_too() {
                 client_name: Some(Cow::Owned(format!("vm-{name}"))),
                 ..row(1000 * day + machine, now - machine)
             };
-            ledger.changed(&job);
+            ledger.apply_changed(&job);
         }
         ledger.caught_up(UPDATE);
         log.push(ledger.changed_records(SystemTime::UNIX_EPOCH));

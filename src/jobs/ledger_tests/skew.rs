@@ -15,22 +15,22 @@ fn a_clock_set_back_by_any_time_loses_no_new_job() {
     for hours in [1, 2, 5, 30 * 24] {
         let mut ledger = ledger_at_100();
         let now = later(&mut ledger, 10);
-        ledger.changed(&row(101, now));
+        ledger.apply_changed(&row(101, now));
         ledger.caught_up(UPDATE);
         let present = now + MINUTE - hours * HOUR;
         assert!(ledger.begin(present, Duration::from_secs(60)));
         assert!(!ledger.lacks_oldest(), "the clock invents no gap");
         // Out of order, as the walk meets them; and one that was purged long ago and shows again.
         for id in [104, 102, 103, 50] {
-            ledger.changed(&row(id, present - (104 - id) * 10));
+            ledger.apply_changed(&row(id, present - (104 - id) * 10));
         }
-        ledger.changed(&row(101, now));
+        ledger.apply_changed(&row(101, now));
         assert_eq!(counted(&ledger)[0], if hours > 2 { 4 } else { 5 }, "{hours} h back");
-        ledger.changed(&row(102, present - 20));
+        ledger.apply_changed(&row(102, present - 20));
         ledger.caught_up(UPDATE);
         let before = counted(&ledger)[0];
         later(&mut ledger, 5);
-        ledger.changed(&row(103, present - 10));
+        ledger.apply_changed(&row(103, present - 10));
         assert_eq!(counted(&ledger)[0], before, "each once");
     }
 }
@@ -54,7 +54,7 @@ fn an_end_in_the_future_counts_and_tells_no_duration() {
     let now = later(&mut ledger, 10);
     // A clock may be off by a minute.
     for (id, ahead) in [(1, 0), (2, HOUR), (3, MINUTE)] {
-        ledger.changed(&JobRow { last_update_time: Some(now), ..row(id, now + ahead) });
+        ledger.apply_changed(&JobRow { last_update_time: Some(now), ..row(id, now + ahead) });
     }
     ledger.caught_up(UPDATE);
     let [completed, _, _, durations] = counted(&ledger);
@@ -98,12 +98,12 @@ fn a_job_in_the_future_is_old_until_a_first_walk_is_whole() {
     // The first cycles fail on the way.
     later(&mut ledger, 1);
     let now = later(&mut ledger, 1);
-    ledger.changed(&row(1, now + HOUR));
+    ledger.apply_changed(&row(1, now + HOUR));
     fill(&mut ledger);
     ledger.caught_up(UPDATE);
     assert_eq!(counted(&ledger)[0], 0);
     let now = later(&mut ledger, 1);
-    ledger.changed(&row(2, now + HOUR));
+    ledger.apply_changed(&row(2, now + HOUR));
     assert_eq!(counted(&ledger)[0], 1);
 }
 
@@ -126,9 +126,9 @@ fn a_look_for_late_rows_reaches_back_to_the_one_before() {
 fn a_number_never_met_counts_though_its_end_is_not_covered() {
     let mut ledger = ledger_at_100();
     later(&mut ledger, 5);
-    ledger.changed(&row(99, NOON - 30 * HOUR));
+    ledger.apply_changed(&row(99, NOON - 30 * HOUR));
     assert_eq!(counted(&ledger)[0], 0, "it was there before the ledger");
-    ledger.changed(&row(101, NOON - 30 * HOUR));
-    ledger.changed(&row(101, NOON - 30 * HOUR));
+    ledger.apply_changed(&row(101, NOON - 30 * HOUR));
+    ledger.apply_changed(&row(101, NOON - 30 * HOUR));
     assert_eq!(counted(&ledger)[0], 1);
 }
