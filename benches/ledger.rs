@@ -57,13 +57,13 @@ fn row(id: i64, end: i64, state: &'static str) -> JobRow<'static> {
 fn filled(jobs: i64) -> Ledger {
     let mut ledger = Ledger::new(NOON, DAY, SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
-    ledger.to_fill();
+    ledger.next_backfill();
     let between = 86_400_000 / jobs;
     for id in 0..jobs {
         ledger.apply_backfilled(&row(id, NOON - id * between, "DONE"));
     }
-    ledger.filled_down_to(NOON - 90_000_000);
-    ledger.caught_up(ChangeField::LastUpdate);
+    ledger.finish_backfill(NOON - 90_000_000);
+    ledger.finish_walk(ChangeField::LastUpdate);
     ledger.hand_over_all();
     ledger.saved();
     ledger
@@ -104,7 +104,7 @@ fn cycle(criterion: &mut Criterion) {
                 },
                 |(now, changed, rows)| {
                     ledger.begin(now, Duration::from_secs(60));
-                    black_box((ledger.walk_from(ChangeField::LastUpdate), ledger.late_span()));
+                    black_box((ledger.walk_from(ChangeField::LastUpdate), ledger.next_late_walk()));
                     for row in &changed {
                         ledger.apply_changed(row);
                     }
@@ -113,7 +113,7 @@ fn cycle(criterion: &mut Criterion) {
                         live.add(row);
                     }
                     ledger.apply_live(live);
-                    ledger.caught_up(ChangeField::LastUpdate);
+                    ledger.finish_walk(ChangeField::LastUpdate);
                     black_box(ledger.live_samples(&actions, DAY));
                     black_box(ledger.window_samples(&actions));
                     black_box(ledger.total_samples(&actions));

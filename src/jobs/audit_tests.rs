@@ -61,12 +61,12 @@ fn listed() -> Vec<Listed> {
 fn ledger(jobs: impl IntoIterator<Item = Listed>) -> Ledger {
     let mut ledger = Ledger::new(NOON, Duration::from_secs(86_400), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
-    let span = ledger.to_fill().expect("a window to be read");
+    let span = ledger.next_backfill().expect("a window to be read");
     for job in jobs {
         ledger.apply_backfilled(&row(job.id, job.end));
     }
-    ledger.filled_down_to(span.from);
-    ledger.caught_up(ChangeField::LastUpdate);
+    ledger.finish_backfill(span.from);
+    ledger.finish_walk(ChangeField::LastUpdate);
     ledger
 }
 
@@ -85,7 +85,7 @@ impl Server {
     /// Answers an audit from its beginning to its end.
     fn audit(&mut self, audit: &mut Audit, ledger: &mut Ledger, now: i64) -> Option<Verdict> {
         ledger.begin(now, Duration::ZERO);
-        ledger.caught_up(ChangeField::LastUpdate);
+        ledger.finish_walk(ChangeField::LastUpdate);
         while let Some(question) = audit.next(ledger) {
             self.questions += 1;
             match question {
@@ -115,7 +115,7 @@ impl Server {
 
 fn next_at(audit: &mut Audit, ledger: &mut Ledger, now: i64) -> Option<Question> {
     ledger.begin(now, Duration::ZERO);
-    ledger.caught_up(ChangeField::LastUpdate);
+    ledger.finish_walk(ChangeField::LastUpdate);
     audit.next(ledger)
 }
 

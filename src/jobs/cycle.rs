@@ -87,7 +87,7 @@ impl Ledger {
     }
 
     /// Puts another window in force from now on, or as soon as the keys cover it.
-    pub fn want(&mut self, window: Duration) {
+    pub fn set_window(&mut self, window: Duration) {
         self.wanted = window;
         self.fill_from = None;
     }
@@ -103,7 +103,7 @@ impl Ledger {
 
     /// Returns the span in which to look for rows that became visible late, where that is due or was
     /// not finished.
-    pub fn late_span(&mut self) -> Option<Span> {
+    pub fn next_late_walk(&mut self) -> Option<Span> {
         let position = &mut self.position;
         let (now, watermark) = (position.now, position.watermark);
         let due = |at: i64| now < at || now - at >= LATE_EVERY;
@@ -128,8 +128,8 @@ impl Ledger {
     }
 
     /// Takes note that every change up to this cycle was read.
-    pub fn caught_up(&mut self, field: ChangeField) {
-        self.walked(field, self.position.now);
+    pub fn finish_walk(&mut self, field: ChangeField) {
+        self.advance_watermark(field, self.position.now);
         if field == ChangeField::LastUpdate {
             self.position.by_end_since = None;
         }
@@ -140,7 +140,7 @@ impl Ledger {
     }
 
     /// Takes note that every change before `reached` was read.
-    pub fn walked(&mut self, field: ChangeField, reached: i64) {
+    pub fn advance_watermark(&mut self, field: ChangeField, reached: i64) {
         let position = &mut self.position;
         let reached = reached.min(position.now);
         match field {
@@ -156,19 +156,19 @@ impl Ledger {
     }
 
     /// Returns what is left of the look for late rows.
-    pub fn late(&self) -> Option<Span> {
+    pub fn late_walk(&self) -> Option<Span> {
         self.position.late
     }
 
     /// Takes note that the look for late rows has come to `reached`.
-    pub fn looked(&mut self, reached: i64) {
+    pub fn advance_late_walk(&mut self, reached: i64) {
         self.position.late = self.position.late.and_then(|late| {
             (reached < late.to).then_some(Span { from: late.from.max(reached), to: late.to })
         });
     }
 
     /// Returns the span `(from, to]` of endTime that is to be read backwards, if any.
-    pub fn to_fill(&mut self) -> Option<Span> {
+    pub fn next_backfill(&mut self) -> Option<Span> {
         let (horizon, needed) = (self.position.horizon, self.start_of(ms(self.wanted)));
         if needed < horizon {
             let from = self.fill_from.unwrap_or(i64::MAX);
@@ -178,14 +178,14 @@ impl Ledger {
     }
 
     /// Takes note that all that ended after `horizon` was read.
-    pub fn filled_down_to(&mut self, horizon: i64) {
+    pub fn finish_backfill(&mut self, horizon: i64) {
         self.position.horizon = self.position.horizon.min(horizon);
         self.fill_from = self.fill_from.filter(|from| *from < self.position.horizon);
         self.settle();
     }
 
     /// Gives up reading beyond the window; returns whether the window itself is covered.
-    pub fn needs_no_fill(&mut self) -> bool {
+    pub fn has_backfilled_window(&mut self) -> bool {
         let covered = self.covers(ms(self.wanted));
         if covered {
             self.fill_from = None;
@@ -195,15 +195,15 @@ impl Ledger {
 
     /// Has the span `(from, to]` of endTime read again, although the keys cover it: what is found there
     /// and not known counts once, where it ended after the ledger began.
-    pub fn refill(&mut self, span: Span) {
-        if span.from < span.to && !self.refills.contains(&span) {
-            self.refills.push(span);
+    pub fn reread(&mut self, span: Span) {
+        if span.from < span.to && !self.rereads.contains(&span) {
+            self.rereads.push(span);
         }
     }
 
     /// Returns the spans to be read again, and forgets them.
-    pub fn take_refills(&mut self) -> Vec<Span> {
-        std::mem::take(&mut self.refills)
+    pub fn take_rereads(&mut self) -> Vec<Span> {
+        std::mem::take(&mut self.rereads)
     }
 
     /// Moves the gauges' window to where it belongs now; its ends may move either way.

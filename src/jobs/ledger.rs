@@ -82,7 +82,7 @@ pub struct Ledger {
     /// Down to where the keys are to reach, while they are read backwards.
     pub(super) fill_from: Option<i64>,
     /// Spans to be read again although the keys cover them.
-    pub(super) refills: Vec<Span>,
+    pub(super) rereads: Vec<Span>,
     /// A poll failed since the last that was complete, or none was yet.
     pub(super) interrupted: bool,
     /// When the present cycle began, by our clock.
@@ -129,7 +129,7 @@ impl Ledger {
             window: Window { from: now, to: now },
             wanted,
             fill_from: None,
-            refills: Vec::new(),
+            rereads: Vec::new(),
             interrupted: true,
             cycle_began: Instant::now(),
             incomplete_since: Some(Instant::now()),

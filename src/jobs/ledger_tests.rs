@@ -65,16 +65,16 @@ fn sweep(ledger: &mut Ledger, rows: &[JobRow<'_>]) {
 fn ledger() -> Ledger {
     let mut ledger = Ledger::new(NOON, Duration::from_secs(3600), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
-    assert_eq!(ledger.to_fill(), Some(Span { from: NOON - 2 * HOUR, to: NOON }));
+    assert_eq!(ledger.next_backfill(), Some(Span { from: NOON - 2 * HOUR, to: NOON }));
     fill(&mut ledger);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     ledger
 }
 
 /// Takes all that the ledger lacks as read.
 fn fill(ledger: &mut Ledger) {
-    let span = ledger.to_fill().expect("something is lacking");
-    ledger.filled_down_to(span.from);
+    let span = ledger.next_backfill().expect("something is lacking");
+    ledger.finish_backfill(span.from);
 }
 
 /// Begins a cycle so much later.
@@ -115,7 +115,7 @@ fn counted(ledger: &Ledger) -> [i64; 4] {
 
 /// Jobs in the window in force, as soon as all changes of the cycle are read.
 fn in_window(ledger: &mut Ledger) -> i64 {
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     let (families, _) = ledger.window_samples(&Actions::default()).expect("whole").finish();
     sum(&families, "nbu_jobs_count")
 }
@@ -149,14 +149,14 @@ fn children_and_ends_that_change_afterwards_count_for_nothing() {
 fn the_first_window_counts_for_the_gauges_alone() {
     let mut ledger = Ledger::new(NOON, Duration::from_secs(3600), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
-    ledger.to_fill();
+    ledger.next_backfill();
     ledger.apply_backfilled(&row(1, NOON - MINUTE));
     // A change of the same span that comes by the other walk is of the first window, too.
     ledger.apply_changed(&row(2, NOON - 2 * MINUTE));
     assert!(ledger.window_samples(&Actions::default()).is_none(), "it is not whole yet");
     assert!(ledger.total_samples(&Actions::default()).is_none());
     fill(&mut ledger);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     assert_eq!(in_window(&mut ledger), 2);
     let (samples, _) = ledger.total_samples(&Actions::default()).expect("whole");
     let (families, _) = samples.finish();
@@ -238,7 +238,7 @@ fn keys_are_kept_until_what_they_decide_was_read() {
     later(&mut ledger, 600);
     ledger.apply_changed(&JobRow { last_update_time: Some(now + HOUR), ..row(1, now) });
     assert_eq!(counted(&ledger)[0], 1);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     later(&mut ledger, 5);
     assert_eq!(ledger.remembered(), 0, "now nobody needs it");
     assert_eq!(in_window(&mut ledger), 0);
@@ -277,19 +277,19 @@ fn jobs_enter_and_leave_the_window_with_its_ends_whichever_way_they_move() {
 #[test]
 fn a_clock_that_was_set_back_moves_the_next_walk_back() {
     let mut ledger = ledger();
-    ledger.late_span();
+    ledger.next_late_walk();
     let now = later(&mut ledger, 10);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     // By an hour, five minutes after the last poll.
     let set_back = now + 5 * MINUTE - HOUR;
     assert!(ledger.begin(set_back, Duration::from_secs(300)));
-    let (from, late) = (ledger.walk_from(UPDATE), ledger.late_span());
+    let (from, late) = (ledger.walk_from(UPDATE), ledger.next_late_walk());
     assert!(from <= now - HOUR, "changes right after the last poll may be as old as that");
     assert!(late.is_some());
     // The same when it is seen by our clock alone.
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     let now = later(&mut ledger, 5);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     assert!(ledger.begin(now + 60 * MINUTE, Duration::from_secs(2 * 3600)));
     assert!(ledger.walk_from(UPDATE) <= now - HOUR);
     assert!(!ledger.begin(now + 61 * MINUTE, Duration::from_secs(60)), "it goes on evenly");
@@ -299,7 +299,7 @@ fn a_clock_that_was_set_back_moves_the_next_walk_back() {
 fn the_watermark_never_passes_the_servers_time() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
-    ledger.walked(UPDATE, now + HOUR);
+    ledger.advance_watermark(UPDATE, now + HOUR);
     assert_eq!(ledger.position.watermark, now);
     ledger.begin(now - HOUR, Duration::ZERO);
     assert!(ledger.position.watermark <= now - HOUR);
@@ -310,18 +310,18 @@ fn a_longer_window_is_read_backwards_before_it_is_shown() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 30);
     ledger.apply_changed(&row(1, now - MINUTE));
-    ledger.caught_up(UPDATE);
-    ledger.want(Duration::from_secs(6 * 3600));
+    ledger.finish_walk(UPDATE);
+    ledger.set_window(Duration::from_secs(6 * 3600));
     let now = later(&mut ledger, 5);
-    let span = ledger.to_fill().expect("the window is not covered");
+    let span = ledger.next_backfill().expect("the window is not covered");
     assert_eq!(span, Span { from: now - 7 * HOUR, to: NOON - 90 * MINUTE });
     ledger.apply_backfilled(&row(2, NOON - 4 * HOUR));
     assert_eq!(in_window(&mut ledger), 1, "the old one is shown");
     fill(&mut ledger);
-    assert_eq!(ledger.to_fill(), None);
+    assert_eq!(ledger.next_backfill(), None);
     assert_eq!(in_window(&mut ledger), 2);
     assert_eq!(counted(&ledger)[0], 1, "what is read backwards is not counted");
-    ledger.want(Duration::from_secs(600));
+    ledger.set_window(Duration::from_secs(600));
     later(&mut ledger, 1);
     assert_eq!(in_window(&mut ledger), 1, "a shorter one is at once");
 }
@@ -329,34 +329,34 @@ fn a_longer_window_is_read_backwards_before_it_is_shown() {
 #[test]
 fn a_look_for_late_rows_comes_every_five_minutes_and_goes_on_where_it_was_cut() {
     let mut ledger = ledger();
-    let (from, late) = (ledger.walk_from(UPDATE), ledger.late_span());
+    let (from, late) = (ledger.walk_from(UPDATE), ledger.next_late_walk());
     let whole = Span { from: NOON - 10 * MINUTE, to: NOON - 30_000 };
     assert_eq!((from, late), (NOON - 30_000, Some(whole)));
-    ledger.looked(NOON - 4 * MINUTE);
+    ledger.advance_late_walk(NOON - 4 * MINUTE);
     later(&mut ledger, 1);
     let rest = Span { from: NOON - 4 * MINUTE, ..whole };
-    assert_eq!(ledger.late_span(), Some(rest));
-    ledger.looked(whole.to);
-    ledger.caught_up(UPDATE);
-    assert_eq!(ledger.late_span(), None);
+    assert_eq!(ledger.next_late_walk(), Some(rest));
+    ledger.advance_late_walk(whole.to);
+    ledger.finish_walk(UPDATE);
+    assert_eq!(ledger.next_late_walk(), None);
     let now = later(&mut ledger, 5);
-    assert_eq!(ledger.late_span().map(|span| span.to), Some(now - 5 * MINUTE - 30_000));
+    assert_eq!(ledger.next_late_walk().map(|span| span.to), Some(now - 5 * MINUTE - 30_000));
 }
 
 #[test]
 fn what_the_server_purged_while_we_were_away_is_a_gap_and_said_once() {
     let mut ledger = ledger();
-    assert!(!ledger.lacks_oldest());
+    assert!(!ledger.lacks_oldest_job());
     ledger.interrupt();
     later(&mut ledger, 48 * 60);
-    assert!(ledger.lacks_oldest());
-    assert_eq!(ledger.learn_oldest(Some(NOON - HOUR)), Duration::ZERO, "nothing is missing");
+    assert!(ledger.lacks_oldest_job());
+    assert_eq!(ledger.record_gap(Some(NOON - HOUR)), Duration::ZERO, "nothing is missing");
     later(&mut ledger, 0);
-    assert_eq!(ledger.learn_oldest(Some(NOON + 24 * HOUR)), Duration::from_secs(24 * 3600));
+    assert_eq!(ledger.record_gap(Some(NOON + 24 * HOUR)), Duration::from_secs(24 * 3600));
     later(&mut ledger, 0);
-    assert_eq!(ledger.learn_oldest(Some(NOON + 24 * HOUR)), Duration::ZERO);
+    assert_eq!(ledger.record_gap(Some(NOON + 24 * HOUR)), Duration::ZERO);
     later(&mut ledger, 0);
-    assert_eq!(ledger.learn_oldest(Some(NOON + 25 * HOUR)), Duration::from_secs(3600));
+    assert_eq!(ledger.record_gap(Some(NOON + 25 * HOUR)), Duration::from_secs(3600));
 }
 
 /// The ledger as its records tell it.
@@ -376,7 +376,7 @@ fn a_ledger_is_what_its_records_say() {
         ledger.apply_changed(&JobRow { status: Some(id % 3), ..row(id, now - id * 1000) });
     }
     sweep(&mut ledger, &[unfinished(900, "ACTIVE", 1), unfinished(1, "QUEUED", 2)]);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     let mut log: Vec<Vec<u8>> = ledger.all_records(at).collect();
     ledger.hand_over_all();
     ledger.saved();
@@ -395,14 +395,14 @@ fn a_ledger_is_what_its_records_say() {
     let now = later(&mut ledger, 30);
     ledger.apply_changed(&JobRow { client_name: Some(Cow::Borrowed("new")), ..row(900, now) });
     ledger.apply_changed(&JobRow { try_count: Some(2), start_time: None, ..row(1, now) });
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     let changed = ledger.changed_records(at);
     assert!(changed.len() < 400, "{} bytes for two jobs", changed.len());
     log.push(changed);
     ledger.saved();
     check(&mut ledger, &log);
     later(&mut ledger, 300);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     later(&mut ledger, 1);
     assert_eq!(ledger.remembered(), 0);
     log.push(ledger.changed_records(at));
@@ -416,7 +416,7 @@ fn records_that_did_not_reach_the_disk_are_written_again() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 10);
     ledger.apply_changed(&row(1, now - 9000));
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     let at = SystemTime::UNIX_EPOCH;
     let mut log: Vec<Vec<u8>> = ledger.all_records(at).collect();
     ledger.hand_over_all();

@@ -22,13 +22,13 @@ impl Ledger {
     }
 
     /// Returns whether the server is to be asked for the oldest job that it still has.
-    pub fn lacks_oldest(&self) -> bool {
+    pub fn lacks_oldest_job(&self) -> bool {
         self.position.outage.is_some()
     }
 
     /// Takes the end of the oldest finished job that the server still has, if it has any. Returns how
     /// much time before it is lost, and was not said to be.
-    pub fn learn_oldest(&mut self, oldest: Option<i64>) -> Duration {
+    pub fn record_gap(&mut self, oldest: Option<i64>) -> Duration {
         let position = &mut self.position;
         let Some(outage) = position.outage.take() else { return Duration::ZERO };
         // What was purged after the outage had been read.

@@ -51,7 +51,7 @@ pub(super) struct Lacking {
 
 impl Lacking {
     pub(super) fn of(ledger: &Ledger) -> Self {
-        Self { highest_id: ledger.lacks_highest_id(), oldest: ledger.lacks_oldest() }
+        Self { highest_id: ledger.lacks_highest_id(), oldest: ledger.lacks_oldest_job() }
     }
 }
 
@@ -114,7 +114,7 @@ impl Answers {
             ledger.learn_highest_id(id.unwrap_or(0));
         }
         let Answer::Is(oldest) = self.oldest else { return };
-        let lost = ledger.learn_oldest(oldest);
+        let lost = ledger.record_gap(oldest);
         if !lost.is_zero() {
             tracing::warn!(
                 site,

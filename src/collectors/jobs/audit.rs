@@ -88,6 +88,6 @@ fn conclude(site: &str, ledger: &mut Ledger, verdict: &Verdict) {
         "the job ledger lacks jobs that the server lists, for the second time: that part of the window is read again; please report it with the log around it"
     );
     for span in &verdict.standing {
-        ledger.refill(*span);
+        ledger.reread(*span);
     }
 }

@@ -94,7 +94,7 @@ impl Changes {
                 for row in rows {
                     ledger.apply_changed(row);
                 }
-                ledger.walked(field, reached - AGAIN);
+                ledger.advance_watermark(field, reached - AGAIN);
             })
             .await;
         if walked.complete && ahead.is_none() {
@@ -120,7 +120,7 @@ impl Changes {
                 for row in rows {
                     ledger.apply_changed(row);
                 }
-                ledger.looked(reached - AGAIN);
+                ledger.advance_late_walk(reached - AGAIN);
             })
             .await;
         self.late = place.map(|place| (span.to, place));

@@ -93,9 +93,9 @@ impl Jobs {
         };
         let Some(ledger) = &mut self.ledger else { return empty() };
         let (changes, backfill, aside) = (&mut self.changes, &mut self.backfill, &mut self.aside);
-        backfill.aim(ledger.to_fill());
-        ledger.take_refills().into_iter().for_each(|span| backfill.add(span));
-        let (late_span, lacking, now) = (ledger.late_span(), Lacking::of(ledger), ledger.now());
+        backfill.aim(ledger.next_backfill());
+        ledger.take_rereads().into_iter().for_each(|span| backfill.add(span));
+        let (late_span, lacking, now) = (ledger.next_late_walk(), Lacking::of(ledger), ledger.now());
         let shared = Shared::new(ledger);
         let failing = AtomicBool::new(false);
         let (begun, left) =
@@ -158,21 +158,21 @@ impl Jobs {
         // An empty list that may be forbidden does not prove that all was read.
         if trusted {
             answers.tell(ledger, session.client().site());
-            if let (true, Some(span)) = (late.complete, ledger.late()) {
-                ledger.looked(span.to);
+            if let (true, Some(span)) = (late.complete, ledger.late_walk()) {
+                ledger.advance_late_walk(span.to);
             }
             if changed.complete {
-                ledger.caught_up(field);
+                ledger.finish_walk(field);
             }
             if let Some(horizon) = self.backfill.take_covered() {
-                ledger.filled_down_to(horizon);
+                ledger.finish_backfill(horizon);
                 self.audit.request();
             }
         } else if filled.pages > 0 {
             self.backfill.discard();
         }
         // Beyond the window it is nice to have.
-        let fill_error = filled.error.filter(|_| !ledger.needs_no_fill());
+        let fill_error = filled.error.filter(|_| !ledger.has_backfilled_window());
         // The numbers are whole as far as is known; that these failed is said all the same.
         collected.parts.extend(late.error.map(|error| ("late", Part::Failed(error))));
         collected.parts.extend(fill_error.map(|error| ("backfill", Part::Failed(error))));

@@ -105,7 +105,7 @@ impl Collector for Jobs {
         self.actions = Actions::new(&settings.collectors.action_names);
         let before = std::mem::replace(&mut self.collectors, settings.collectors.clone());
         if let Some(ledger) = &mut self.ledger {
-            ledger.want(settings.window);
+            ledger.set_window(settings.window);
             let now = &self.collectors;
             if (&before.per_client, &before.per_policy) != (&now.per_client, &now.per_policy) {
                 ledger.select(&now.per_client, &now.per_policy);
@@ -163,7 +163,7 @@ impl Jobs {
         // The time is the saved one, once it is read.
         let empty = || new_ledger(0, self.window, &self.collectors);
         if let Some(mut ledger) = store.load(empty).await {
-            ledger.want(self.window);
+            ledger.set_window(self.window);
             ledger.select(&self.collectors.per_client, &self.collectors.per_policy);
             self.ledger = Some(ledger);
             (self.changes, self.backfill, self.aside) =

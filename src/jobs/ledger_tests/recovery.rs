@@ -13,14 +13,14 @@ fn shows(ledger: &Ledger) -> Option<i64> {
 
 /// One job a minute that ended in the last hours before noon, read as far as the ledger asks for.
 fn fill_by_the_minute(ledger: &mut Ledger) {
-    let Some(span) = ledger.to_fill() else { return };
+    let Some(span) = ledger.next_backfill() else { return };
     for minute in 0..600 {
         let end = NOON - minute * MINUTE;
         if span.from < end && end <= span.to {
             ledger.apply_backfilled(&row(1000 + minute, end));
         }
     }
-    ledger.filled_down_to(span.from);
+    ledger.finish_backfill(span.from);
 }
 
 #[test]
@@ -29,10 +29,10 @@ fn a_window_is_whole_once_the_walk_covers_its_length() {
     ledger.begin(NOON, Duration::ZERO);
     // Neither the fill nor the walk gets anywhere for longer than the window.
     later(&mut ledger, 14);
-    assert!(ledger.to_fill().is_none(), "time covered what was lacking");
+    assert!(ledger.next_backfill().is_none(), "time covered what was lacking");
     assert_eq!((shows(&ledger), ledger.fill_ratio(0)), (None, 0.0));
     ledger.apply_changed(&row(1, NOON + 12 * MINUTE));
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     assert_eq!((shows(&ledger), ledger.fill_ratio(0)), (Some(1), 1.0));
     assert_eq!(counted(&ledger)[0], 1, "it ended after the ledger began");
 }
@@ -42,7 +42,7 @@ fn a_walk_that_never_ended_makes_no_window_whole() {
     let mut ledger = Ledger::new(NOON, minutes(10), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
     later(&mut ledger, 60);
-    ledger.walked(UPDATE, NOON + 30 * MINUTE);
+    ledger.advance_watermark(UPDATE, NOON + 30 * MINUTE);
     assert_eq!(shows(&ledger), None);
     assert!(ledger.total_samples(&Actions::default()).is_none());
     assert!(ledger.fill_ratio(0) < 1.0);
@@ -55,20 +55,20 @@ fn every_step_of_the_window_is_in_force_once_covered() {
             let mut ledger = Ledger::new(NOON, minutes(first), SystemTime::UNIX_EPOCH);
             ledger.begin(NOON, Duration::ZERO);
             fill_by_the_minute(&mut ledger);
-            ledger.caught_up(UPDATE);
+            ledger.finish_walk(UPDATE);
             assert_eq!(shows(&ledger), Some(first));
             let mut log: Vec<Vec<u8>> = ledger.all_records(SystemTime::UNIX_EPOCH).collect();
-            ledger.want(minutes(step));
+            ledger.set_window(minutes(step));
             let mut again = Ledger::new(0, minutes(step), SystemTime::now());
             log.drain(..).for_each(|part| again.restore(&part).unwrap());
             again.restored().unwrap();
             for ledger in [&mut ledger, &mut again] {
                 ledger.begin(NOON, Duration::ZERO);
-                ledger.caught_up(UPDATE);
+                ledger.finish_walk(UPDATE);
                 let covered = step <= first + 60;
                 let shown = if covered { step } else { first };
                 assert_eq!(shows(ledger), Some(shown), "{first} to {step}");
-                assert_eq!(ledger.to_fill().is_some(), !covered, "{first} to {step}");
+                assert_eq!(ledger.next_backfill().is_some(), !covered, "{first} to {step}");
                 fill_by_the_minute(ledger);
                 assert_eq!(shows(ledger), Some(step), "{first} to {step}, when it is read");
             }
@@ -79,12 +79,12 @@ fn every_step_of_the_window_is_in_force_once_covered() {
 #[test]
 fn a_longer_window_comes_into_force_by_time_alone() {
     let mut ledger = ledger();
-    ledger.want(minutes(150));
+    ledger.set_window(minutes(150));
     later(&mut ledger, 20);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     assert_eq!(ledger.position.in_force, Some(HOUR));
     later(&mut ledger, 10);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     assert_eq!(ledger.position.in_force, Some(150 * MINUTE));
     assert!(ledger.is_whole());
 }
@@ -93,11 +93,11 @@ fn a_longer_window_comes_into_force_by_time_alone() {
 fn a_first_window_goes_on_after_a_restart_where_it_stood() {
     let mut ledger = Ledger::new(NOON, minutes(300), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
-    ledger.to_fill();
+    ledger.next_backfill();
     ledger.apply_backfilled(&row(1, NOON - MINUTE));
-    ledger.filled_down_to(NOON - HOUR);
+    ledger.finish_backfill(NOON - HOUR);
     ledger.apply_changed(&row(2, NOON + 1000));
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     let records: Vec<_> = ledger.all_records(SystemTime::UNIX_EPOCH).collect();
     let mut copy = Ledger::new(0, minutes(300), SystemTime::now());
     for part in &records {
@@ -105,12 +105,12 @@ fn a_first_window_goes_on_after_a_restart_where_it_stood() {
     }
     copy.restored().unwrap();
     copy.begin(NOON + 2 * MINUTE, Duration::ZERO);
-    assert_eq!(copy.to_fill().map(|span| span.to), Some(NOON - HOUR));
+    assert_eq!(copy.next_backfill().map(|span| span.to), Some(NOON - HOUR));
     assert!(copy.total_samples(&Actions::default()).is_none(), "the first window is not whole");
-    let span = copy.to_fill().unwrap();
-    copy.filled_down_to(span.from);
+    let span = copy.next_backfill().unwrap();
+    copy.finish_backfill(span.from);
     copy.apply_changed(&row(2, NOON + 1000));
-    copy.caught_up(UPDATE);
+    copy.finish_walk(UPDATE);
     assert_eq!((counted(&copy)[0], shows(&copy)), (1, Some(2)));
 }
 
@@ -120,10 +120,10 @@ fn retries_count_once_though_the_key_was_pruned_between() {
         let mut ledger = ledger();
         let now = later(&mut ledger, 5);
         ledger.apply_changed(&JobRow { try_count: Some(3), ..row(1, now) });
-        ledger.caught_up(UPDATE);
+        ledger.finish_walk(UPDATE);
         assert_eq!(counted(&ledger)[1], 2);
         later(&mut ledger, 200);
-        ledger.caught_up(UPDATE);
+        ledger.finish_walk(UPDATE);
         let now = later(&mut ledger, 1);
         assert_eq!(ledger.remembered(), 0, "pruned");
         let touched = JobRow { try_count: Some(3), ..row(1, NOON + 5 * MINUTE) };
@@ -145,7 +145,7 @@ fn negative_sizes_count_for_nothing() {
     ledger.apply_changed(&negative(row(1, now)));
     ledger.apply_changed(&row(2, now));
     sweep(&mut ledger, &[negative(unfinished(3, "ACTIVE", 1)), unfinished(4, "ACTIVE", 1)]);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     let (families, _) = ledger.window_samples(&Actions::default()).unwrap().finish();
     assert_eq!(sum(&families, "nbu_jobs_bytes"), 10_240);
     assert_eq!(sum(&families, "nbu_jobs_files_count"), 3);
@@ -159,9 +159,9 @@ fn a_refill_counts_what_is_unknown_once() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
     ledger.apply_changed(&row(1, now - MINUTE));
-    ledger.refill(Span { from: NOON - HOUR, to: now });
-    assert_eq!(ledger.take_refills().len(), 1);
-    assert!(ledger.take_refills().is_empty());
+    ledger.reread(Span { from: NOON - HOUR, to: now });
+    assert_eq!(ledger.take_rereads().len(), 1);
+    assert!(ledger.take_rereads().is_empty());
     for _ in 0..2 {
         ledger.apply_backfilled(&row(1, now - MINUTE));
         ledger.apply_backfilled(&row(2, now - MINUTE));
@@ -176,17 +176,17 @@ fn a_refill_counts_what_is_unknown_once() {
 fn changes_asked_for_by_end_are_read_again_by_change() {
     let mut ledger = ledger();
     let since = later(&mut ledger, 5);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     for _ in 0..3 {
         later(&mut ledger, 60);
-        ledger.caught_up(ChangeField::End);
+        ledger.finish_walk(ChangeField::End);
     }
     assert_eq!(ledger.walk_from(UPDATE), since - 30_000);
-    ledger.walked(UPDATE, since + HOUR);
+    ledger.advance_watermark(UPDATE, since + HOUR);
     assert_eq!(ledger.walk_from(UPDATE), since + HOUR - 30_000, "it goes on where it came to");
     let now = later(&mut ledger, 1);
     assert_eq!(ledger.walk_from(ChangeField::End), now - MINUTE - 30_000);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     assert_eq!(ledger.walk_from(UPDATE), now - 30_000);
 }
 

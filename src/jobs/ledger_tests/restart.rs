@@ -35,10 +35,10 @@ fn cycle(ledger: &mut Ledger, rng: &mut Rng, now: i64) {
     let shown = ledger.position.now;
     ledger.begin(now, Duration::from_millis((now - shown).max(0).unsigned_abs()));
     if rng.bool()
-        && let Some(span) = ledger.to_fill()
+        && let Some(span) = ledger.next_backfill()
     {
         ledger.apply_backfilled(&row(100 + rng.i64(0..9), span.from + 1 + rng.i64(0..HOUR)));
-        ledger.filled_down_to(if rng.bool() { span.from } else { span.from.midpoint(span.to) });
+        ledger.finish_backfill(if rng.bool() { span.from } else { span.from.midpoint(span.to) });
     }
     for _ in 0..rng.u32(0..6) {
         let row = some_row(rng, now);
@@ -51,7 +51,7 @@ fn cycle(ledger: &mut Ledger, rng: &mut Rng, now: i64) {
         sweep(ledger, &live);
     }
     if rng.u32(0..4) > 0 {
-        ledger.caught_up(UPDATE);
+        ledger.finish_walk(UPDATE);
     } else {
         ledger.interrupt();
     }
@@ -99,7 +99,7 @@ fn a_restart_shows_what_a_reload_shows() {
         let written = SystemTime::UNIX_EPOCH;
         ledger.all_records(written).for_each(|part| again.restore(&part).unwrap());
         again.restored().unwrap();
-        ledger.want(wanted);
+        ledger.set_window(wanted);
         ledger.select(&clients, &NameFilterConfig::default());
         // A poll that failed and a restart are alike: what happened meanwhile is not known.
         ledger.interrupt();
@@ -133,7 +133,7 @@ fn names_of_jobs_that_are_gone_are_forgotten_on_disk_too() {
             };
             ledger.apply_changed(&job);
         }
-        ledger.caught_up(UPDATE);
+        ledger.finish_walk(UPDATE);
         log.push(ledger.changed_records(SystemTime::UNIX_EPOCH));
         ledger.saved();
         most = most.max(ledger.names.len());

@@ -6,7 +6,7 @@ use super::*;
 fn ledger_at_100() -> Ledger {
     let mut ledger = ledger();
     ledger.learn_highest_id(100);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     ledger
 }
 
@@ -16,10 +16,10 @@ fn a_clock_set_back_by_any_time_loses_no_new_job() {
         let mut ledger = ledger_at_100();
         let now = later(&mut ledger, 10);
         ledger.apply_changed(&row(101, now));
-        ledger.caught_up(UPDATE);
+        ledger.finish_walk(UPDATE);
         let present = now + MINUTE - hours * HOUR;
         assert!(ledger.begin(present, Duration::from_secs(60)));
-        assert!(!ledger.lacks_oldest(), "the clock invents no gap");
+        assert!(!ledger.lacks_oldest_job(), "the clock invents no gap");
         // Out of order, as the walk meets them; and one that was purged long ago and shows again.
         for id in [104, 102, 103, 50] {
             ledger.apply_changed(&row(id, present - (104 - id) * 10));
@@ -27,7 +27,7 @@ fn a_clock_set_back_by_any_time_loses_no_new_job() {
         ledger.apply_changed(&row(101, now));
         assert_eq!(counted(&ledger)[0], if hours > 2 { 4 } else { 5 }, "{hours} h back");
         ledger.apply_changed(&row(102, present - 20));
-        ledger.caught_up(UPDATE);
+        ledger.finish_walk(UPDATE);
         let before = counted(&ledger)[0];
         later(&mut ledger, 5);
         ledger.apply_changed(&row(103, present - 10));
@@ -39,12 +39,12 @@ fn a_clock_set_back_by_any_time_loses_no_new_job() {
 fn a_clock_that_was_set_back_makes_no_gap_while_polls_fail() {
     let mut ledger = ledger_at_100();
     let now = later(&mut ledger, 10);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     ledger.begin(now - 5 * HOUR, Duration::from_secs(60));
     for _ in 0..5 {
         ledger.interrupt();
         later(&mut ledger, 1);
-        assert!(!ledger.lacks_oldest());
+        assert!(!ledger.lacks_oldest_job());
     }
 }
 
@@ -56,7 +56,7 @@ fn an_end_in_the_future_counts_and_tells_no_duration() {
     for (id, ahead) in [(1, 0), (2, HOUR), (3, MINUTE)] {
         ledger.apply_changed(&JobRow { last_update_time: Some(now), ..row(id, now + ahead) });
     }
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     let [completed, _, _, durations] = counted(&ledger);
     assert_eq!((completed, durations), (3, 2));
 }
@@ -65,13 +65,13 @@ fn an_end_in_the_future_counts_and_tells_no_duration() {
 fn a_clock_that_is_set_forward_between_polls_is_no_outage() {
     let mut ledger = ledger_at_100();
     later(&mut ledger, 10);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     later(&mut ledger, 48 * 60);
-    assert!(!ledger.lacks_oldest());
-    ledger.caught_up(UPDATE);
+    assert!(!ledger.lacks_oldest_job());
+    ledger.finish_walk(UPDATE);
     ledger.interrupt();
     later(&mut ledger, 48 * 60);
-    assert!(ledger.lacks_oldest(), "polls failed in between");
+    assert!(ledger.lacks_oldest_job(), "polls failed in between");
 }
 
 #[test]
@@ -79,15 +79,15 @@ fn a_gap_is_found_though_the_question_is_answered_late() {
     let mut ledger = ledger();
     ledger.interrupt();
     let back = later(&mut ledger, 10 * 60);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     let mut copy = restored(ledger.all_records(SystemTime::UNIX_EPOCH));
     // What is purged by now was read meanwhile, but not while the process was down.
     for (ledger, hours) in [(&mut ledger, 10), (&mut copy, 11)] {
         later(ledger, 8 * 60);
-        assert!(ledger.lacks_oldest());
-        let lost = ledger.learn_oldest(Some(back + HOUR));
+        assert!(ledger.lacks_oldest_job());
+        let lost = ledger.record_gap(Some(back + HOUR));
         assert_eq!(lost, Duration::from_secs(hours * 3600));
-        assert!(!ledger.lacks_oldest());
+        assert!(!ledger.lacks_oldest_job());
     }
 }
 
@@ -100,7 +100,7 @@ fn a_job_in_the_future_is_old_until_a_first_walk_is_whole() {
     let now = later(&mut ledger, 1);
     ledger.apply_changed(&row(1, now + HOUR));
     fill(&mut ledger);
-    ledger.caught_up(UPDATE);
+    ledger.finish_walk(UPDATE);
     assert_eq!(counted(&ledger)[0], 0);
     let now = later(&mut ledger, 1);
     ledger.apply_changed(&row(2, now + HOUR));
@@ -110,16 +110,16 @@ fn a_job_in_the_future_is_old_until_a_first_walk_is_whole() {
 #[test]
 fn a_look_for_late_rows_reaches_back_to_the_one_before() {
     let mut ledger = ledger();
-    let first = ledger.late_span().unwrap();
+    let first = ledger.next_late_walk().unwrap();
     // It takes twenty minutes.
     for _ in 0..4 {
         later(&mut ledger, 5);
-        ledger.caught_up(UPDATE);
-        assert_eq!(ledger.late_span().map(|span| span.to), Some(first.to), "it keeps its span");
+        ledger.finish_walk(UPDATE);
+        assert_eq!(ledger.next_late_walk().map(|span| span.to), Some(first.to), "it keeps its span");
     }
-    ledger.looked(first.to);
+    ledger.advance_late_walk(first.to);
     later(&mut ledger, 0);
-    assert_eq!(ledger.late_span().map(|span| span.from), Some(NOON - 5 * MINUTE));
+    assert_eq!(ledger.next_late_walk().map(|span| span.from), Some(NOON - 5 * MINUTE));
 }
 
 #[test]
