@@ -65,7 +65,7 @@ fn filled(jobs: i64) -> Ledger {
     ledger.finish_backfill(NOON - 90_000_000);
     ledger.finish_walk(ChangeField::LastUpdate);
     ledger.hand_over_all();
-    ledger.saved();
+    ledger.mark_saved();
     ledger
 }
 
@@ -118,7 +118,7 @@ fn cycle(criterion: &mut Criterion) {
                     black_box(ledger.window_samples(&actions));
                     black_box(ledger.total_samples(&actions));
                     black_box(ledger.changed_records(SystemTime::UNIX_EPOCH));
-                    ledger.saved();
+                    ledger.mark_saved();
                 },
                 BatchSize::PerIteration,
             );

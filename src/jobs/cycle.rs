@@ -123,8 +123,8 @@ impl Ledger {
     }
 
     /// Returns when it was saved, by our clock, where it was restored.
-    pub fn written(&self) -> Option<SystemTime> {
-        self.written
+    pub fn saved_at(&self) -> Option<SystemTime> {
+        self.saved_at
     }
 
     /// Takes note that every change up to this cycle was read.

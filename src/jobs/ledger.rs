@@ -10,7 +10,7 @@ use super::finished::{FinishedJob, FinishedJobs};
 use super::last_results::{AHEAD, LastResults, Subject};
 use super::live::Live;
 use super::interner::Interner;
-use super::record::{self, Changes, HandedOver};
+use super::persist::{self, Changes, HandedOver};
 use super::totals::Totals;
 use super::unfinished::UnfinishedJob;
 use super::effect::{RowSource, Effect};
@@ -93,7 +93,7 @@ pub struct Ledger {
     pub(super) touched: HashSet<i64>,
     pub(super) live: Option<Live>,
     /// When the records were written from which it was restored, by our clock.
-    pub(super) written: Option<SystemTime>,
+    pub(super) saved_at: Option<SystemTime>,
 }
 
 impl Ledger {
@@ -135,7 +135,7 @@ impl Ledger {
             incomplete_since: Some(Instant::now()),
             touched: HashSet::new(),
             live: None,
-            written: None,
+            saved_at: None,
         }
     }
 
@@ -324,7 +324,7 @@ impl Ledger {
 
 /// As it will be when it comes back from disk.
 fn whole_ms(time: SystemTime) -> SystemTime {
-    record::from_ms(record::to_ms(time))
+    persist::from_ms(persist::to_ms(time))
 }
 
 #[cfg(test)]

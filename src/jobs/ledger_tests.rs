@@ -363,7 +363,7 @@ fn what_the_server_purged_while_we_were_away_is_a_gap_and_said_once() {
 fn restored(parts: impl Iterator<Item = Vec<u8>>) -> Ledger {
     let mut ledger = Ledger::new(0, Duration::from_secs(3600), SystemTime::now());
     parts.for_each(|part| ledger.restore(&part).expect("records"));
-    ledger.restored().expect("a position");
+    ledger.finish_restore().expect("a position");
     ledger
 }
 
@@ -379,7 +379,7 @@ fn a_ledger_is_what_its_records_say() {
     ledger.finish_walk(UPDATE);
     let mut log: Vec<Vec<u8>> = ledger.all_records(at).collect();
     ledger.hand_over_all();
-    ledger.saved();
+    ledger.mark_saved();
     let check = |ledger: &mut Ledger, log: &[Vec<u8>]| {
         let mut copy = restored(log.iter().cloned());
         assert_eq!(counted(&copy), counted(ledger));
@@ -399,14 +399,14 @@ fn a_ledger_is_what_its_records_say() {
     let changed = ledger.changed_records(at);
     assert!(changed.len() < 400, "{} bytes for two jobs", changed.len());
     log.push(changed);
-    ledger.saved();
+    ledger.mark_saved();
     check(&mut ledger, &log);
     later(&mut ledger, 300);
     ledger.finish_walk(UPDATE);
     later(&mut ledger, 1);
     assert_eq!(ledger.remembered(), 0);
     log.push(ledger.changed_records(at));
-    ledger.saved();
+    ledger.mark_saved();
     check(&mut ledger, &log);
     assert!(ledger.changed_records(at).len() < 100, "nothing changed");
 }
@@ -420,17 +420,17 @@ fn records_that_did_not_reach_the_disk_are_written_again() {
     let at = SystemTime::UNIX_EPOCH;
     let mut log: Vec<Vec<u8>> = ledger.all_records(at).collect();
     ledger.hand_over_all();
-    ledger.saved();
+    ledger.mark_saved();
     for id in 2..6 {
         ledger.apply_changed(&JobRow { policy_name: Some(Cow::Borrowed("new")), ..row(id, now - 5000) });
         let lost = ledger.changed_records(at);
         // What changes while it is written belongs to the next one as well.
         ledger.apply_changed(&row(id * 100, now - 4000));
-        ledger.not_saved();
+        ledger.mark_not_saved();
         let again = ledger.changed_records(at);
         assert!(again.len() > lost.len());
         log.push(again);
-        ledger.saved();
+        ledger.mark_saved();
         let copy = restored(log.iter().cloned());
         assert_eq!(counted(&copy), counted(&ledger));
         assert_eq!(copy.remembered(), ledger.remembered());
@@ -440,7 +440,7 @@ fn records_that_did_not_reach_the_disk_are_written_again() {
     ledger.changed_records(at);
     ledger.apply_changed(&row(8, now - 2000));
     ledger.changed_records(at);
-    ledger.not_saved();
+    ledger.mark_not_saved();
     log.push(ledger.changed_records(at));
     let copy = restored(log.into_iter());
     assert_eq!(counted(&copy), counted(&ledger));
@@ -478,7 +478,7 @@ fn records_that_do_not_fit_together_are_refused() {
         bytes[place] ^= 0x15;
         let mut ledger = Ledger::new(0, Duration::from_secs(3600), SystemTime::now());
         // Whether it is taken or not: it must not panic.
-        let _ = ledger.restore(&bytes).and_then(|()| ledger.restored());
+        let _ = ledger.restore(&bytes).and_then(|()| ledger.finish_restore());
     }
     let mut ledger = Ledger::new(0, Duration::from_secs(3600), SystemTime::now());
     assert!(ledger.restore(&whole[1..]).is_err());

@@ -19,11 +19,11 @@ mod last_results;
 mod ledger;
 mod live;
 mod interner;
-mod numbers;
 mod outage;
 mod name_filter;
-mod record;
+mod persist;
 mod restore;
+mod samples;
 mod summary;
 mod totals;
 mod unfinished;
@@ -40,7 +40,7 @@ pub use last_results::{Answer, LastResults, Subject, Question, NameFilter, Unrea
 pub use ledger::{Ledger, Span};
 pub use live::Live;
 pub use name_filter::NameFilterConfig;
-pub use record::RestoreError;
+pub use persist::RestoreError;
 pub use summary::Summary;
 
 /// States of a job (docs/netbackup-api.md#jobs-states). A closed set: each is exported, zero or not.
@@ -62,7 +62,7 @@ static JOBS_STATE_COUNT: Metric<2> = Metric::gauge(
 /// Everything that this module declares.
 pub fn definitions() -> Vec<&'static Definition> {
     let mut all = vec![JOBS_STATE_COUNT.definition()];
-    all.extend(numbers::definitions());
+    all.extend(samples::definitions());
     all.extend(audit::definitions());
     all
 }

@@ -4,8 +4,8 @@ use super::format::{DurationsV1, LastV1, NameV1, Record};
 use super::last_results::Subject;
 use super::ledger::Ledger;
 use super::interner::NameId;
-use super::record::RestoreError::{self, Damaged};
-use super::record::from_ms;
+use super::persist::RestoreError::{self, CorruptState};
+use super::persist::from_ms;
 use crate::metric::Distribution;
 
 impl Ledger {
@@ -19,7 +19,7 @@ impl Ledger {
             if let Some(record) = Record::next(&mut bytes)?
                 && !self.restore_record(record)
             {
-                return Err(Damaged);
+                return Err(CorruptState);
             }
         }
         Ok(())
@@ -30,14 +30,14 @@ impl Ledger {
     /// # Errors
     ///
     /// If the progress is missing.
-    pub fn restored(&mut self) -> Result<(), RestoreError> {
-        if self.written.is_none() {
-            return Err(Damaged);
+    pub fn finish_restore(&mut self) -> Result<(), RestoreError> {
+        if self.saved_at.is_none() {
+            return Err(CorruptState);
         }
         self.refold();
         self.forget_names();
         self.hand_over_all();
-        self.saved();
+        self.mark_saved();
         self.advance_last_results(self.position.now, true);
         // Those that these rules select newly learn of the window, as after a reload.
         self.refill_last_results();
@@ -87,7 +87,7 @@ impl Ledger {
             Record::Progress(progress) => {
                 self.position = progress.position();
                 self.totals.origin = from_ms(progress.origin);
-                self.written = Some(from_ms(progress.written));
+                self.saved_at = Some(from_ms(progress.written));
                 true
             }
         }

@@ -36,7 +36,7 @@ impl Ledger {
         };
         Summary {
             origin: self.totals.origin,
-            written: self.written,
+            written: self.saved_at,
             watermark: self.position.watermark,
             horizon: self.position.horizon,
             ended_jobs: self.finished.len(),

@@ -83,7 +83,7 @@ fn read(files: &mut SiteFiles, mut ledger: Ledger) -> Result<Option<(Ledger, Res
     let Some(resumed) = files.load(|frame| ledger.restore(frame).map_err(to_open_error))? else {
         return Ok(None);
     };
-    ledger.restored().map_err(to_open_error)?;
+    ledger.finish_restore().map_err(to_open_error)?;
     if !resumed.last_in_force {
         ledger.restart_totals(SystemTime::now());
     }
@@ -94,7 +94,7 @@ fn read(files: &mut SiteFiles, mut ledger: Ledger) -> Result<Option<(Ledger, Res
 pub(super) fn to_open_error(error: RestoreError) -> OpenError {
     match error {
         RestoreError::Newer { .. } => OpenError::Newer(error.to_string()),
-        RestoreError::Damaged => OpenError::Damaged(error.to_string()),
+        RestoreError::CorruptState => OpenError::Damaged(error.to_string()),
     }
 }
 

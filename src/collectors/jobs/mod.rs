@@ -156,7 +156,7 @@ impl Jobs {
             let directory = self.directory.as_ref();
             self.store = directory.map(|directory| Store::new(directory, site, server, resumes));
             if let Some(ledger) = &mut self.ledger {
-                ledger.unsaved();
+                ledger.mark_all_dirty();
             }
         }
         let Some(store) = &mut self.store else { return };
@@ -179,7 +179,7 @@ impl Jobs {
         let last = self.began.replace((Instant::now(), SystemTime::now()));
         let passed = match last {
             Some((began, _)) => began.elapsed(),
-            None => ledger.written().and_then(|at| at.elapsed().ok()).unwrap_or_default(),
+            None => ledger.saved_at().and_then(|at| at.elapsed().ok()).unwrap_or_default(),
         };
         let asleep = last.and_then(|(_, at)| at.elapsed().ok()).unwrap_or_default();
         if asleep >= NO_POLL {

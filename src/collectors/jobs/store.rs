@@ -123,9 +123,9 @@ impl Store {
         let result = take(&mut self.saving, limit).await;
         if self.saving.is_none() {
             match &result {
-                Ok(saved) if saved.gone.is_none() => ledger.saved(),
-                Ok(_) => ledger.unsaved(),
-                Err(_) => ledger.not_saved(),
+                Ok(saved) if saved.gone.is_none() => ledger.mark_saved(),
+                Ok(_) => ledger.mark_all_dirty(),
+                Err(_) => ledger.mark_not_saved(),
             }
         }
         result

@@ -5,7 +5,7 @@ mod v1;
 
 use serde::{Deserialize, Serialize};
 
-use super::record::RestoreError;
+use super::persist::RestoreError;
 
 pub(super) use v1::{
     DurationsV1, JobV1, LabelsV1, LastV1, NameV1, ProgressV1, TotalV1, UnfinishedV1,
@@ -55,9 +55,9 @@ impl<'a> Record<'a> {
     /// If it is no record, or one that must be understood and is not known.
     pub(super) fn next(bytes: &mut &'a [u8]) -> Result<Option<Self>, RestoreError> {
         let ((kind, version, length), rest) =
-            postcard::take_from_bytes::<(u8, u8, u32)>(bytes).map_err(|_| RestoreError::Damaged)?;
-        let length = usize::try_from(length).map_err(|_| RestoreError::Damaged)?;
-        let (body, rest) = rest.split_at_checked(length).ok_or(RestoreError::Damaged)?;
+            postcard::take_from_bytes::<(u8, u8, u32)>(bytes).map_err(|_| RestoreError::CorruptState)?;
+        let length = usize::try_from(length).map_err(|_| RestoreError::CorruptState)?;
+        let (body, rest) = rest.split_at_checked(length).ok_or(RestoreError::CorruptState)?;
         *bytes = rest;
         Ok(Some(match (kind, version) {
             (1, 1) => Self::Progress(decode(body)?),
@@ -88,8 +88,8 @@ fn put<T: Serialize>(out: &mut Vec<u8>, kind: u8, version: u8, body: &T) {
 }
 
 fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, RestoreError> {
-    let (body, rest) = postcard::take_from_bytes(body).map_err(|_| RestoreError::Damaged)?;
-    if rest.is_empty() { Ok(body) } else { Err(RestoreError::Damaged) }
+    let (body, rest) = postcard::take_from_bytes(body).map_err(|_| RestoreError::CorruptState)?;
+    if rest.is_empty() { Ok(body) } else { Err(RestoreError::CorruptState) }
 }
 
 #[cfg(test)]
@@ -126,10 +126,10 @@ mod tests {
         let mut bytes = Vec::new();
         Record::JobGone(7_000_000).put(&mut bytes);
         for length in 1..bytes.len() {
-            assert_eq!(read(&bytes[..length]), Err(RestoreError::Damaged), "{length}");
+            assert_eq!(read(&bytes[..length]), Err(RestoreError::CorruptState), "{length}");
         }
         let mut longer = Vec::new();
         put(&mut longer, 5, 1, &(7_i64, 8_i64));
-        assert_eq!(read(&longer), Err(RestoreError::Damaged));
+        assert_eq!(read(&longer), Err(RestoreError::CorruptState));
     }
 }

@@ -61,7 +61,7 @@ fn every_step_of_the_window_is_in_force_once_covered() {
             ledger.set_window(minutes(step));
             let mut again = Ledger::new(0, minutes(step), SystemTime::now());
             log.drain(..).for_each(|part| again.restore(&part).unwrap());
-            again.restored().unwrap();
+            again.finish_restore().unwrap();
             for ledger in [&mut ledger, &mut again] {
                 ledger.begin(NOON, Duration::ZERO);
                 ledger.finish_walk(UPDATE);
@@ -103,7 +103,7 @@ fn a_first_window_goes_on_after_a_restart_where_it_stood() {
     for part in &records {
         copy.restore(part).unwrap();
     }
-    copy.restored().unwrap();
+    copy.finish_restore().unwrap();
     copy.begin(NOON + 2 * MINUTE, Duration::ZERO);
     assert_eq!(copy.next_backfill().map(|span| span.to), Some(NOON - HOUR));
     assert!(copy.total_samples(&Actions::default()).is_none(), "the first window is not whole");

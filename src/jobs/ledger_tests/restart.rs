@@ -98,7 +98,7 @@ fn a_restart_shows_what_a_reload_shows() {
         again.select(&clients, &NameFilterConfig::default());
         let written = SystemTime::UNIX_EPOCH;
         ledger.all_records(written).for_each(|part| again.restore(&part).unwrap());
-        again.restored().unwrap();
+        again.finish_restore().unwrap();
         ledger.set_window(wanted);
         ledger.select(&clients, &NameFilterConfig::default());
         // A poll that failed and a restart are alike: what happened meanwhile is not known.
@@ -120,7 +120,7 @@ fn names_of_jobs_that_are_gone_are_forgotten_on_disk_too() {
     let mut ledger = ledger();
     let mut log: Vec<Vec<u8>> = ledger.all_records(SystemTime::UNIX_EPOCH).collect();
     ledger.hand_over_all();
-    ledger.saved();
+    ledger.mark_saved();
     let mut most = 0;
     for day in 1..=30_i64 {
         let now = later(&mut ledger, 24 * 60);
@@ -135,7 +135,7 @@ fn names_of_jobs_that_are_gone_are_forgotten_on_disk_too() {
         }
         ledger.finish_walk(UPDATE);
         log.push(ledger.changed_records(SystemTime::UNIX_EPOCH));
-        ledger.saved();
+        ledger.mark_saved();
         most = most.max(ledger.names.len());
     }
     assert!(most < 2000, "{most} numbers for the names of 6,000 machines");
@@ -143,7 +143,7 @@ fn names_of_jobs_that_are_gone_are_forgotten_on_disk_too() {
     for records in &log {
         again.restore(records).unwrap();
     }
-    again.restored().unwrap();
+    again.finish_restore().unwrap();
     assert_eq!(again.finished.len(), ledger.finished.len());
     for job in ledger.finished.iter() {
         let found = again.finished.get(job.id).expect("the job");

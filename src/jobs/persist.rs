@@ -76,7 +76,7 @@ pub(super) struct HandedOver {
 pub enum RestoreError {
     /// They do not fit together.
     #[error("its records do not fit together")]
-    Damaged,
+    CorruptState,
     /// A newer version of the agent wrote one.
     #[error("it has a record of kind {kind}, version {version}, which this version does not know")]
     Newer {
@@ -89,7 +89,7 @@ pub enum RestoreError {
 
 impl Ledger {
     /// Returns what changed since it was handed over last, as one transaction, and hands it over:
-    /// [`Ledger::saved`] or [`Ledger::not_saved`] must follow.
+    /// [`Ledger::mark_saved`] or [`Ledger::mark_not_saved`] must follow.
     pub fn changed_records(&mut self, written: SystemTime) -> Vec<u8> {
         let mut out = Vec::new();
         let changes = &self.changes;
@@ -166,12 +166,12 @@ impl Ledger {
     }
 
     /// Notes that what was handed over is on disk.
-    pub fn saved(&mut self) {
+    pub fn mark_saved(&mut self) {
         self.handed_over = None;
     }
 
     /// Notes that what was handed over did not reach the disk: the next save has it again.
-    pub fn not_saved(&mut self) {
+    pub fn mark_not_saved(&mut self) {
         let Some(HandedOver { changes, last_results }) = self.handed_over.take() else { return };
         self.changes.take_back(changes);
         for (subject, changes) in last_results {
@@ -187,7 +187,7 @@ impl Ledger {
     }
 
     /// Notes that it is not known any more what is saved: the next save has to be one of everything.
-    pub fn unsaved(&mut self) {
+    pub fn mark_all_dirty(&mut self) {
         self.changes = Changes::default();
         self.handed_over = None;
     }
@@ -206,7 +206,7 @@ impl Ledger {
         for table in &mut self.last_results {
             table.restart_folded();
         }
-        self.unsaved();
+        self.mark_all_dirty();
     }
 
     fn name_records(&self, first: usize) -> impl Iterator<Item = Record<'_>> {
