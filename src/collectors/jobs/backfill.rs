@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-use super::walks::{AGAIN, Bookmark, Patience, Question, Shared, Walked, finished};
+use super::walks::{AGAIN, Bookmark, TimeBudget, FinishedWalk, SharedLedger, WalkSummary, finished};
 use crate::jobs::{ChangeField, Span};
 use crate::netbackup::{Error, Session};
 
@@ -42,7 +42,7 @@ pub(super) struct Backfill {
 
 /// What one step came to.
 #[derive(Debug, Default)]
-pub(super) struct Step {
+pub(super) struct BackfillStep {
     /// Why it did not go on.
     pub(super) error: Option<Error>,
     pub(super) rows: usize,
@@ -64,19 +64,19 @@ impl Slice {
     async fn read(
         &mut self,
         session: &Session,
-        ledger: &Shared<'_>,
-        patience: &Patience<'_>,
+        ledger: &SharedLedger<'_>,
+        budget: &TimeBudget<'_>,
         failed: &AtomicBool,
-    ) -> Walked {
-        if failed.load(Ordering::Relaxed) || patience.is_over() {
-            return Walked::default();
+    ) -> WalkSummary {
+        if failed.load(Ordering::Relaxed) || budget.is_spent() {
+            return WalkSummary::default();
         }
         let field = ChangeField::End;
         let from = self.span.from.max(self.read - AGAIN);
         let filter = finished(field, ("gt", from), Some(("le", self.span.to)));
-        let question = Question { field, filter, pages: u32::MAX, patience: Some(patience) };
+        let walk = FinishedWalk { field, filter, pages: u32::MAX, budget: Some(budget) };
         let (read, to) = (&mut self.read, self.span.to);
-        let walked = question
+        let walked = walk
             .walk(session, &mut self.place, |rows, reached| {
                 let mut ledger = ledger.lock();
                 for row in rows {
@@ -151,27 +151,27 @@ impl Backfill {
     pub(super) async fn step(
         &mut self,
         session: &Session,
-        ledger: &Shared<'_>,
-        patience: &Patience<'_>,
-    ) -> Step {
+        ledger: &SharedLedger<'_>,
+        budget: &TimeBudget<'_>,
+    ) -> BackfillStep {
         if self.is_idle() {
-            return Step::default();
+            return BackfillStep::default();
         }
         let failed = AtomicBool::new(false);
         let lacking = self.slices.iter_mut().map(|slice| (true, slice));
         let all = lacking.chain(self.again.iter_mut().map(|slice| (false, slice)));
         let failed = &failed;
         let walks = all.filter(|(_, slice)| !slice.is_read()).map(|(lacking, slice)| async move {
-            (lacking, slice.read(session, ledger, patience, failed).await)
+            (lacking, slice.read(session, ledger, budget, failed).await)
         });
         let walks: Vec<_> = walks.collect();
         let walked: Vec<_> = stream::iter(walks).buffer_unordered(AT_ONCE).collect().await;
-        let mut step = Step::default();
-        let (mut began_anew, mut any_failed) = (false, false);
+        let mut step = BackfillStep::default();
+        let (mut restarted, mut any_failed) = (false, false);
         for (lacking, walk) in walked {
             step.rows += walk.rows;
             step.pages += walk.pages;
-            began_anew |= walk.began_anew;
+            restarted |= walk.restarted;
             any_failed |= walk.error.is_some();
             // A slice that failed is taken up in the next cycle, where it stood. What is read for a
             // second time is no failure of the window.
@@ -180,7 +180,7 @@ impl Backfill {
         self.rows += step.rows;
         self.pages += step.pages;
         let left = self.slices.iter().chain(&self.again).any(|slice| !slice.is_read());
-        step.unfinished = left && !any_failed && !began_anew;
+        step.unfinished = left && !any_failed && !restarted;
         self.tell(session.client().site());
         step
     }

@@ -1,7 +1,7 @@
 //! The finished jobs that changed: by lastUpdateTime, and by endTime where the server does not take
 //! that.
 
-use super::walks::{AGAIN, Bookmark, Patience, Question, Shared, Walked, finished};
+use super::walks::{AGAIN, Bookmark, TimeBudget, FinishedWalk, SharedLedger, WalkSummary, finished};
 use crate::jobs::{ChangeField, Span};
 use crate::netbackup::{ApiVersion, Session};
 
@@ -36,20 +36,20 @@ impl Changes {
     pub(super) async fn read(
         &mut self,
         session: &Session,
-        ledger: &Shared<'_>,
-        patience: &Patience<'_>,
+        ledger: &SharedLedger<'_>,
+        budget: &TimeBudget<'_>,
         now: i64,
-    ) -> (ChangeField, Walked) {
+    ) -> (ChangeField, WalkSummary) {
         let version = session.client().version();
         let rests =
             |(at, by): (i64, Option<ApiVersion>)| by == version && (now - at).abs() < REFUSED_FOR;
         let mut refusal = None;
         if !self.refused.is_some_and(rests) {
             let field = ChangeField::LastUpdate;
-            let mut walked = self.walk(session, ledger, patience, field, now).await;
+            let mut walked = self.walk(session, ledger, budget, field, now).await;
             // One refusal alone may be an accident on the way.
             if walked.is_refused() && self.refused.is_none() {
-                walked = self.walk(session, ledger, patience, field, now).await;
+                walked = self.walk(session, ledger, budget, field, now).await;
             }
             if walked.pages > 0 {
                 self.refused = None;
@@ -58,9 +58,9 @@ impl Changes {
             if !walked.is_refused() && self.refused.is_none() {
                 return (field, walked);
             }
-            refusal = Some(walked).filter(Walked::is_refused);
+            refusal = Some(walked).filter(WalkSummary::is_refused);
         }
-        let by_end = self.walk(session, ledger, patience, ChangeField::End, now).await;
+        let by_end = self.walk(session, ledger, budget, ChangeField::End, now).await;
         let Some(refusal) = refusal else { return (ChangeField::End, by_end) };
         if by_end.pages == 0 {
             // It does not take this one either: it was not about the filter.
@@ -78,17 +78,17 @@ impl Changes {
     async fn walk(
         &mut self,
         session: &Session,
-        ledger: &Shared<'_>,
-        patience: &Patience<'_>,
+        ledger: &SharedLedger<'_>,
+        budget: &TimeBudget<'_>,
         field: ChangeField,
         now: i64,
-    ) -> Walked {
+    ) -> WalkSummary {
         let from = ledger.lock().walk_from(field);
         let ahead = self.read_ahead.filter(|read| *read > now + AHEAD);
         let upper = ahead.map(|_| ("le", now + AHEAD));
         let filter = finished(field, ("ge", from), upper);
-        let question = Question { field, filter, pages: u32::MAX, patience: Some(patience) };
-        let walked = question
+        let walk = FinishedWalk { field, filter, pages: u32::MAX, budget: Some(budget) };
+        let walked = walk
             .walk(session, &mut self.changed, |rows, reached| {
                 let mut ledger = ledger.lock();
                 for row in rows {
@@ -107,14 +107,14 @@ impl Changes {
     pub(super) async fn read_late(
         &mut self,
         session: &Session,
-        ledger: &Shared<'_>,
+        ledger: &SharedLedger<'_>,
         field: ChangeField,
         span: Span,
-    ) -> Walked {
+    ) -> WalkSummary {
         let filter = finished(field, ("ge", span.from), Some(("lt", span.to)));
-        let question = Question { field, filter, pages: LATE_PAGES, patience: None };
+        let walk = FinishedWalk { field, filter, pages: LATE_PAGES, budget: None };
         let mut place = self.late.take().filter(|(to, _)| *to == span.to).map(|(_, place)| place);
-        let walked = question
+        let walked = walk
             .walk(session, &mut place, |rows, reached| {
                 let mut ledger = ledger.lock();
                 for row in rows {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::aside::{Answers, Lacking};
-use super::backfill::Step;
-use super::walks::{self, Patience, Shared, Walked};
+use super::side_queries::{Answers, Lacking};
+use super::backfill::BackfillStep;
+use super::walks::{self, TimeBudget, SharedLedger, WalkSummary};
 use super::{Jobs, audit, lookup, probe};
 use crate::collectors::{Collected, Part};
 use crate::jobs::{ChangeField, Ledger, Live};
@@ -22,9 +22,9 @@ const STEP: Duration = Duration::from_secs(5);
 struct Fetched {
     live: Result<Live, Error>,
     field: ChangeField,
-    changed: Walked,
-    late: Walked,
-    filled: Step,
+    changed: WalkSummary,
+    late: WalkSummary,
+    filled: BackfillStep,
     answers: Answers,
 }
 
@@ -86,17 +86,17 @@ impl Jobs {
         let empty = || Fetched {
             live: Ok(Live::default()),
             field: ChangeField::LastUpdate,
-            changed: Walked::default(),
-            late: Walked::default(),
-            filled: Step::default(),
+            changed: WalkSummary::default(),
+            late: WalkSummary::default(),
+            filled: BackfillStep::default(),
             answers: Answers::default(),
         };
         let Some(ledger) = &mut self.ledger else { return empty() };
-        let (changes, backfill, aside) = (&mut self.changes, &mut self.backfill, &mut self.aside);
+        let (changes, backfill, side_queries) = (&mut self.changes, &mut self.backfill, &mut self.side_queries);
         backfill.aim(ledger.next_backfill());
         ledger.take_rereads().into_iter().for_each(|span| backfill.add(span));
         let (late_span, lacking, now) = (ledger.next_late_walk(), Lacking::of(ledger), ledger.now());
-        let shared = Shared::new(ledger);
+        let shared = SharedLedger::new(ledger);
         let failing = AtomicBool::new(false);
         let (begun, left) =
             (Instant::now(), session.deadline().saturating_duration_since(Instant::now()));
@@ -107,20 +107,20 @@ impl Jobs {
         };
         let finished = async {
             let half = begun + left / 2;
-            let patience = Patience { until: half, at_most: half, failing: &failing };
-            let (field, changed) = changes.read(session, &shared, &patience, now).await;
-            let (mut late, mut answers) = (Walked::default(), Answers::default());
+            let budget = TimeBudget { until: half, at_most: half, failing: &failing };
+            let (field, changed) = changes.read(session, &shared, &budget, now).await;
+            let (mut late, mut answers) = (WalkSummary::default(), Answers::default());
             if changed.error.is_none() {
                 if let Some(span) = late_span {
                     late = changes.read_late(session, &shared, field, span).await;
                 }
-                answers = aside.ask(session, lacking).await;
+                answers = side_queries.ask(session, lacking).await;
             }
             let fails = changed.error.is_some() || late.error.is_some();
             failing.fetch_or(fails, Ordering::Relaxed);
             let (until, at_most) = (Instant::now() + STEP, begun + left * 3 / 4);
-            let patience = Patience { until, at_most, failing: &failing };
-            let filled = backfill.step(session, &shared, &patience).await;
+            let budget = TimeBudget { until, at_most, failing: &failing };
+            let filled = backfill.step(session, &shared, &budget).await;
             (field, changed, late, filled, answers)
         };
         let (live, (field, changed, late, filled, answers)) = tokio::join!(live, finished);

@@ -1,9 +1,9 @@
 //! Jobs: those that ended, each counted once, and those that are live
 //! (docs/netbackup-api.md#jobs-changes; docs/adr/0010-job-ledger.md). `cycle` asks by `changes`,
-//! `backfill` and `aside`, all of which walk lists by `walks`; the ledger counts, `store` keeps it
+//! `backfill` and `side_queries`, all of which walk lists by `walks`; the ledger counts, `store` keeps it
 //! on disk.
 
-mod aside;
+mod side_queries;
 mod audit;
 mod backfill;
 mod changes;
@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use self::aside::Aside;
+use self::side_queries::SideQueries;
 use self::backfill::Backfill;
 use self::changes::Changes;
 use self::store::Store;
@@ -70,7 +70,7 @@ struct Jobs {
     ledger: Option<Ledger>,
     changes: Changes,
     backfill: Backfill,
-    aside: Aside,
+    side_queries: SideQueries,
     /// The last cycle proved that the role of the key may see jobs. Without such a proof an empty answer
     /// may be a forbidden one.
     proven: bool,
@@ -137,7 +137,7 @@ impl Jobs {
             ledger: None,
             changes: Changes::default(),
             backfill: Backfill::new(),
-            aside: Aside::default(),
+            side_queries: SideQueries::default(),
             proven: false,
             directory: settings.state.cloned(),
             store: None,
@@ -166,8 +166,8 @@ impl Jobs {
             ledger.set_window(self.window);
             ledger.select(&self.collectors.per_client, &self.collectors.per_policy);
             self.ledger = Some(ledger);
-            (self.changes, self.backfill, self.aside) =
-                (Changes::default(), Backfill::new(), Aside::default());
+            (self.changes, self.backfill, self.side_queries) =
+                (Changes::default(), Backfill::new(), SideQueries::default());
             (self.audit, self.began) = (Audit::default(), None);
         }
     }

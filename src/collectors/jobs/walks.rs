@@ -41,9 +41,9 @@ impl ChangeField {
 }
 
 /// The ledger, as walks that run beside each other share it. It is never held across a request.
-pub(super) struct Shared<'l>(Mutex<&'l mut Ledger>);
+pub(super) struct SharedLedger<'l>(Mutex<&'l mut Ledger>);
 
-impl<'l> Shared<'l> {
+impl<'l> SharedLedger<'l> {
     pub(super) fn new(ledger: &'l mut Ledger) -> Self {
         Self(Mutex::new(ledger))
     }
@@ -55,15 +55,15 @@ impl<'l> Shared<'l> {
 
 /// The time after which walks stop, the page under way not counted.
 #[derive(Debug)]
-pub(super) struct Patience<'c> {
+pub(super) struct TimeBudget<'c> {
     pub(super) until: Instant,
     /// What holds instead where another part of the cycle has failed: the next one comes late then.
     pub(super) at_most: Instant,
     pub(super) failing: &'c AtomicBool,
 }
 
-impl Patience<'_> {
-    pub(super) fn is_over(&self) -> bool {
+impl TimeBudget<'_> {
+    pub(super) fn is_spent(&self) -> bool {
         let failing = self.failing.load(Ordering::Relaxed);
         Instant::now() >= if failing { self.at_most } else { self.until.min(self.at_most) }
     }
@@ -85,7 +85,7 @@ pub(super) struct Bookmark {
 
 /// What a walk came to.
 #[derive(Debug, Default)]
-pub(super) struct Walked {
+pub(super) struct WalkSummary {
     /// The end of the list was reached.
     pub(super) complete: bool,
     /// Why it was not, unless it was told to stop.
@@ -95,10 +95,10 @@ pub(super) struct Walked {
     /// The newest time that was met.
     pub(super) reached: Option<i64>,
     /// Its place was refused, so that it began anew: going on at once might not end.
-    pub(super) began_anew: bool,
+    pub(super) restarted: bool,
 }
 
-impl Walked {
+impl WalkSummary {
     /// Returns whether the server does not take the filter.
     pub(super) fn is_refused(&self) -> bool {
         let status = self.error.as_ref().and_then(Error::status);
@@ -107,7 +107,7 @@ impl Walked {
 
     /// Returns whether it stopped on the way, and may go on at once.
     pub(super) fn is_unfinished(&self) -> bool {
-        !self.complete && self.error.is_none() && self.pages > 0 && !self.began_anew
+        !self.complete && self.error.is_none() && self.pages > 0 && !self.restarted
     }
 }
 
@@ -161,18 +161,18 @@ pub(super) fn time(ms: i64) -> String {
 }
 
 /// A walk over finished jobs, oldest first.
-pub(super) struct Question<'p> {
+pub(super) struct FinishedWalk<'p> {
     pub(super) field: ChangeField,
     /// Where no place is remembered.
     pub(super) filter: String,
     /// Pages that it may take in this cycle.
     pub(super) pages: u32,
-    pub(super) patience: Option<&'p Patience<'p>>,
+    pub(super) budget: Option<&'p TimeBudget<'p>>,
 }
 
-impl Question<'_> {
+impl FinishedWalk<'_> {
     fn stops(&self, pages: u32) -> bool {
-        pages >= self.pages || self.patience.is_some_and(Patience::is_over)
+        pages >= self.pages || self.budget.is_some_and(TimeBudget::is_spent)
     }
 
     /// Walks on from `place`, or from the beginning, and hands each page to `take` with the newest time
@@ -182,14 +182,14 @@ impl Question<'_> {
         session: &Session,
         place: &mut Option<Bookmark>,
         mut take: impl FnMut(&[Record<'_, JobRow<'_>>], i64),
-    ) -> Walked {
-        let mut walked = Walked::default();
+    ) -> WalkSummary {
+        let mut walked = WalkSummary::default();
         if place.as_ref().is_some_and(|place| place.field != self.field) {
             *place = None;
         }
         if place.as_ref().is_some_and(|place| place.pages >= MOST_PAGES) {
             // The list does not end.
-            (*place, walked.began_anew) = (None, true);
+            (*place, walked.restarted) = (None, true);
         }
         if place.is_some() {
             self.read(session, place, &mut walked, &mut take).await;
@@ -198,7 +198,7 @@ impl Question<'_> {
                 return walked;
             }
             *place = None;
-            walked = Walked { began_anew: true, ..Walked::default() };
+            walked = WalkSummary { restarted: true, ..WalkSummary::default() };
         }
         self.read(session, place, &mut walked, &mut take).await;
         walked
@@ -208,7 +208,7 @@ impl Question<'_> {
         &self,
         session: &Session,
         place: &mut Option<Bookmark>,
-        walked: &mut Walked,
+        walked: &mut WalkSummary,
         take: &mut impl FnMut(&[Record<'_, JobRow<'_>>], i64),
     ) {
         let filter = place.as_ref().map_or(&self.filter, |place| &place.filter).clone();

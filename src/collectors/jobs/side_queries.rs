@@ -17,7 +17,7 @@ const MOST_REST: u32 = 63;
 
 /// When questions are asked again.
 #[derive(Debug, Default)]
-pub(super) struct Aside {
+pub(super) struct SideQueries {
     failures: u32,
     /// Cycles to go.
     rest: u32,
@@ -55,7 +55,7 @@ impl Lacking {
     }
 }
 
-impl Aside {
+impl SideQueries {
     /// Asks for what the ledger lacks, unless it was not answered lately.
     pub(super) async fn ask(&mut self, session: &Session, lacking: Lacking) -> Answers {
         let mut answers = Answers::default();
