@@ -107,7 +107,7 @@ fn decode(criterion: &mut Criterion) {
             fresh,
             |ledger| {
                 let page = read_page::<JobRow<'_>>(black_box(&page)).expect("a page");
-                page.rows.iter().for_each(|row| ledger.changed(row));
+                page.rows.iter().for_each(|row| ledger.apply_changed(row));
             },
             BatchSize::SmallInput,
         );

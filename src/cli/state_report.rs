@@ -170,11 +170,11 @@ fn read(path: &Path) -> Result<(Loaded, Summary), OpenError> {
     let mut ledger = Ledger::new(0, Duration::ZERO, SystemTime::now());
     let open_error = |error: RestoreError| match error {
         RestoreError::Newer { .. } => OpenError::Newer(error.to_string()),
-        RestoreError::Damaged => OpenError::Damaged(error.to_string()),
+        RestoreError::CorruptState => OpenError::Damaged(error.to_string()),
     };
     let loaded = state::read(path, |frame| ledger.restore(frame).map_err(open_error))?;
     let loaded = loaded.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
-    ledger.restored().map_err(open_error)?;
+    ledger.finish_restore().map_err(open_error)?;
     Ok((loaded, ledger.summary()))
 }
 

@@ -22,7 +22,7 @@ use serde::de::IgnoredAny;
 use crate::metric::{Definition, Samples};
 use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
 
-pub use crate::jobs::{Subject, NameFilterConfig, NameFilter};
+pub use crate::jobs::{NameFilter, NameFilterConfig, Subject};
 
 /// What is collected, the same for all sites.
 #[derive(Debug, Clone, PartialEq, Eq)]

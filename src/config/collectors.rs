@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::reader::Section;
 use super::values::{Parsed, boolean, duration, number, text};
-use crate::collectors::{Config, Subject, NameFilterConfig, NameFilter};
+use crate::collectors::{Config, NameFilter, NameFilterConfig, Subject};
 
 /// Reads `collectors`.
 pub(super) fn read(root: &mut Section<'_>) -> Config {

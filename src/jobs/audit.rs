@@ -330,7 +330,8 @@ impl Ledger {
 
     /// Returns the end at a rank among those in the span, which is chosen by how many there are.
     fn nth_end(&self, span: Span, rank: impl Fn(usize) -> Option<usize>) -> Option<i64> {
-        let mut ends: Vec<i64> = self.finished.ended(span.from, span.to).map(|job| job.end).collect();
+        let mut ends: Vec<i64> =
+            self.finished.ended(span.from, span.to).map(|job| job.end).collect();
         let rank = rank(ends.len())?;
         Some(*ends.select_nth_unstable(rank).1)
     }

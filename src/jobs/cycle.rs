@@ -251,7 +251,8 @@ impl Ledger {
     pub(super) fn refold(&mut self) {
         self.gauges = Gauges::new(self.last_results_of(Subject::Client).is_some());
         self.window = Window { from: self.start_of(self.length()), to: self.position.now };
-        for job in self.finished.ended(self.window.from, self.window.to).filter(|job| !job.resumed) {
+        for job in self.finished.ended(self.window.from, self.window.to).filter(|job| !job.resumed)
+        {
             self.gauges.add(job);
         }
     }

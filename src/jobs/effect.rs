@@ -40,7 +40,8 @@ impl Ledger {
         source: RowSource,
     ) -> Effect {
         let tries = super::tries(row);
-        let since = |tries_before: u16| Effect::Counted(u64::from(tries.saturating_sub(tries_before)));
+        let since =
+            |tries_before: u16| Effect::Counted(u64::from(tries.saturating_sub(tries_before)));
         if let Some(before) = before {
             let start = row.start_time.unwrap_or(0);
             return if before.start != 0 && start != 0 && before.start != start {
@@ -56,7 +57,8 @@ impl Ledger {
                 Effect::Duplicate
             };
         }
-        let (end_is_covered, known) = (end > self.position.horizon, self.unfinished.get(&row.job_id));
+        let (end_is_covered, known) =
+            (end > self.position.horizon, self.unfinished.get(&row.job_id));
         let is_new = match (source, known) {
             // It bears a time that its server's clock never showed since the ledger began.
             _ if self.is_of_a_clock_before(end) => false,

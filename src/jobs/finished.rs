@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 
-use super::label_sets::LabelSetId;
 use super::interner::NameId;
+use super::label_sets::LabelSetId;
 use hashbrown::HashTable;
 
 /// The last completion of a job. Times are the server's, Unix ms.

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::label_sets::{LabelSetId, LabelResolver};
 use super::finished::FinishedJob;
-use super::last_results::LastResults;
 use super::interner::NameId;
+use super::label_sets::{LabelResolver, LabelSetId};
+use super::last_results::LastResults;
 use super::{BACKUP, DONE, JOBS_STATE_COUNT};
 use crate::metric::{Definition, Metric, Samples};
 
@@ -214,11 +214,17 @@ impl Gauges {
     }
 
     /// The jobs of the clients that `last_results` selects.
-    pub(super) fn client_samples(&self, resolver: LabelResolver<'_>, last_results: &LastResults, samples: &mut Samples) {
+    pub(super) fn client_samples(
+        &self,
+        resolver: LabelResolver<'_>,
+        last_results: &LastResults,
+        samples: &mut Samples,
+    ) {
         let mut counts: BTreeMap<(&str, &str, Option<i64>), i64> = BTreeMap::new();
         for ((client, label_set), jobs) in self.clients.iter().flatten() {
             let client = last_results.slot(resolver.names.get(*client));
-            if let (Some(client), Some((action, _, status))) = (client, resolver.labels(*label_set)) {
+            if let (Some(client), Some((action, _, status))) = (client, resolver.labels(*label_set))
+            {
                 *counts.entry((client, action, status)).or_default() += jobs;
             }
         }

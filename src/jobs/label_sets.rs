@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Actions;
-use super::interner::{NameId, Interner};
+use super::interner::{Interner, NameId};
 
 /// A combination's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,6 @@
 //! What the ledger does with the last results of clients and policies as time goes on.
 
-use super::last_results::{AHEAD, Answer, LastResults, Subject, Question};
+use super::last_results::{AHEAD, Answer, LastResults, Question, Subject};
 use super::ledger::Ledger;
 
 impl Ledger {

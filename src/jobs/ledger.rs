@@ -3,17 +3,17 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::label_sets::{LabelSets, LabelSet, LabelResolver};
 use super::completion::Completion;
-use super::gauges::{Gauges, Window};
+use super::effect::{Effect, RowSource};
 use super::finished::{FinishedJob, FinishedJobs};
+use super::gauges::{Gauges, Window};
+use super::interner::Interner;
+use super::label_sets::{LabelResolver, LabelSet, LabelSets};
 use super::last_results::{AHEAD, LastResults, Subject};
 use super::live::Live;
-use super::interner::Interner;
 use super::persist::{self, Changes, HandedOver};
 use super::totals::Totals;
 use super::unfinished::UnfinishedJob;
-use super::effect::{RowSource, Effect};
 use super::{Actions, DONE, NameFilterConfig};
 use crate::netbackup::wire::jobs::JobRow;
 

@@ -422,7 +422,10 @@ fn records_that_did_not_reach_the_disk_are_written_again() {
     ledger.hand_over_all();
     ledger.mark_saved();
     for id in 2..6 {
-        ledger.apply_changed(&JobRow { policy_name: Some(Cow::Borrowed("new")), ..row(id, now - 5000) });
+        ledger.apply_changed(&JobRow {
+            policy_name: Some(Cow::Borrowed("new")),
+            ..row(id, now - 5000)
+        });
         let lost = ledger.changed_records(at);
         // What changes while it is written belongs to the next one as well.
         ledger.apply_changed(&row(id * 100, now - 4000));
@@ -451,9 +454,9 @@ fn totals_that_restart_count_what_comes_and_remember_what_was() {
     let mut first = ledger();
     let now = later(&mut first, 10);
     for id in 1..=3 {
-        first.changed(&row(id, now - 9000));
+        first.apply_changed(&row(id, now - 9000));
     }
-    first.caught_up(UPDATE);
+    first.finish_walk(UPDATE);
     let mut copy = restored(first.all_records(SystemTime::UNIX_EPOCH));
     assert_eq!(counted(&copy)[0], 3);
     let origin = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
@@ -471,7 +474,7 @@ fn totals_that_restart_count_what_comes_and_remember_what_was() {
 fn records_that_do_not_fit_together_are_refused() {
     let mut first = ledger();
     let now = later(&mut first, 10);
-    first.changed(&row(1, now));
+    first.apply_changed(&row(1, now));
     let whole: Vec<u8> = first.all_records(SystemTime::now()).flatten().collect();
     for place in 0..whole.len() {
         let mut bytes = whole.clone();
@@ -483,7 +486,7 @@ fn records_that_do_not_fit_together_are_refused() {
     let mut ledger = Ledger::new(0, Duration::from_secs(3600), SystemTime::now());
     assert!(ledger.restore(&whole[1..]).is_err());
     let mut empty = Ledger::new(0, Duration::from_secs(3600), SystemTime::now());
-    assert!(empty.restored().is_err(), "no position");
+    assert!(empty.finish_restore().is_err(), "no position");
 }
 
 #[path = "ledger_tests/recovery.rs"]

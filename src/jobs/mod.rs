@@ -7,20 +7,20 @@
 //! goes to disk.
 
 pub mod audit;
-mod label_sets;
 mod completion;
 mod cycle;
-mod format;
-mod gauges;
 mod effect;
 mod finished;
+mod format;
+mod gauges;
+mod interner;
+mod label_sets;
 mod last_result_tables;
 mod last_results;
 mod ledger;
 mod live;
-mod interner;
-mod outage;
 mod name_filter;
+mod outage;
 mod persist;
 mod restore;
 mod samples;
@@ -36,7 +36,7 @@ use crate::netbackup::wire::jobs::JobRow;
 pub use completion::{Completion, Outcome};
 pub use cycle::ChangeField;
 pub use gauges::Window;
-pub use last_results::{Answer, LastResults, Subject, Question, NameFilter, Unreadable};
+pub use last_results::{Answer, LastResults, NameFilter, Question, Subject, Unreadable};
 pub use ledger::{Ledger, Span};
 pub use live::Live;
 pub use name_filter::NameFilterConfig;

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::label_sets::LabelSetId;
 use super::format::{
     DurationsV1, JobV1, LabelsV1, LastV1, NameV1, ProgressV1, Record, TotalV1, UnfinishedV1,
 };
+use super::interner::NameId;
+use super::label_sets::LabelSetId;
 use super::last_results::{LastResultChanges, Subject};
 use super::ledger::Ledger;
-use super::interner::NameId;
 use super::totals::{BOUNDS, Pair, Totals};
 
 /// Roughly how large a part of everything is.
@@ -155,7 +155,8 @@ impl Ledger {
         };
         let mut changes = std::mem::replace(&mut self.changes, kept);
         changes.reused.extend(self.names.take_reused());
-        let last_results = self.last_results.iter_mut().map(|table| (table.subject(), table.hand_over()));
+        let last_results =
+            self.last_results.iter_mut().map(|table| (table.subject(), table.hand_over()));
         let mut next = HandedOver { changes, last_results: last_results.collect() };
         if let Some(before) = self.handed_over.take() {
             // Not acknowledged yet.

@@ -1,9 +1,9 @@
 //! A ledger from its records.
 
 use super::format::{DurationsV1, LastV1, NameV1, Record};
+use super::interner::NameId;
 use super::last_results::Subject;
 use super::ledger::Ledger;
-use super::interner::NameId;
 use super::persist::RestoreError::{self, CorruptState};
 use super::persist::from_ms;
 use crate::metric::Distribution;

@@ -29,7 +29,9 @@ impl Ledger {
     pub fn summary(&self) -> Summary {
         let count = |outcome: Outcome| {
             let of_outcome = self.totals.label_sets().filter(|label_set| {
-                self.label_sets.get(*label_set).is_some_and(|labels| Outcome::of(labels.status) == outcome)
+                self.label_sets
+                    .get(*label_set)
+                    .is_some_and(|labels| Outcome::of(labels.status) == outcome)
             });
             let totals = of_outcome.filter_map(|label_set| self.totals.total(label_set));
             totals.map(|total| total.parents + total.leaves).sum()

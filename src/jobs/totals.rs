@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::BACKUP;
-use super::label_sets::{LabelSetId, LabelResolver};
 use super::completion::Outcome;
 use super::finished::FinishedJob;
 use super::interner::NameId;
+use super::label_sets::{LabelResolver, LabelSetId};
 use crate::metric::{Definition, Distribution, Metric, Samples};
 
 /// Upper bounds of the histogram, seconds (those of nbu_exporter).

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-use super::walks::{AGAIN, Bookmark, TimeBudget, FinishedWalk, SharedLedger, WalkSummary, finished};
+use super::walks::{
+    AGAIN, Bookmark, FinishedWalk, SharedLedger, TimeBudget, WalkSummary, finished,
+};
 use crate::jobs::{ChangeField, Span};
 use crate::netbackup::{Error, Session};
 

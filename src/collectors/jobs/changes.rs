@@ -1,7 +1,9 @@
 //! The finished jobs that changed: by lastUpdateTime, and by endTime where the server does not take
 //! that.
 
-use super::walks::{AGAIN, Bookmark, TimeBudget, FinishedWalk, SharedLedger, WalkSummary, finished};
+use super::walks::{
+    AGAIN, Bookmark, FinishedWalk, SharedLedger, TimeBudget, WalkSummary, finished,
+};
 use crate::jobs::{ChangeField, Span};
 use crate::netbackup::{ApiVersion, Session};
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::side_queries::{Answers, Lacking};
 use super::backfill::BackfillStep;
-use super::walks::{self, TimeBudget, SharedLedger, WalkSummary};
+use super::side_queries::{Answers, Lacking};
+use super::walks::{self, SharedLedger, TimeBudget, WalkSummary};
 use super::{Jobs, audit, lookup, probe};
 use crate::collectors::{Collected, Part};
 use crate::jobs::{ChangeField, Ledger, Live};
@@ -92,10 +92,12 @@ impl Jobs {
             answers: Answers::default(),
         };
         let Some(ledger) = &mut self.ledger else { return empty() };
-        let (changes, backfill, side_queries) = (&mut self.changes, &mut self.backfill, &mut self.side_queries);
+        let (changes, backfill, side_queries) =
+            (&mut self.changes, &mut self.backfill, &mut self.side_queries);
         backfill.aim(ledger.next_backfill());
         ledger.take_rereads().into_iter().for_each(|span| backfill.add(span));
-        let (late_span, lacking, now) = (ledger.next_late_walk(), Lacking::of(ledger), ledger.now());
+        let (late_span, lacking, now) =
+            (ledger.next_late_walk(), Lacking::of(ledger), ledger.now());
         let shared = SharedLedger::new(ledger);
         let failing = AtomicBool::new(false);
         let (begun, left) =

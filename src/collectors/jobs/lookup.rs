@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
 
 use super::walks::time;
-use crate::jobs::{Answer, Ledger, Subject, Question};
+use crate::jobs::{Answer, Ledger, Question, Subject};
 use crate::netbackup::wire::jobs::{JOBS, JobRow};
 use crate::netbackup::{CursorPager, Error, ErrorKind, Query, Session};
 

@@ -3,7 +3,6 @@
 //! `backfill` and `side_queries`, all of which walk lists by `walks`; the ledger counts, `store` keeps it
 //! on disk.
 
-mod side_queries;
 mod audit;
 mod backfill;
 mod changes;
@@ -12,6 +11,7 @@ mod disk;
 mod health;
 mod lookup;
 mod probe;
+mod side_queries;
 mod store;
 mod walks;
 
@@ -20,9 +20,9 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use self::side_queries::SideQueries;
 use self::backfill::Backfill;
 use self::changes::Changes;
+use self::side_queries::SideQueries;
 use self::store::Store;
 use super::{Cadence, Collected, Collector, Part, Row, Settings};
 use crate::jobs::audit::Audit;

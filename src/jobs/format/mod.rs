@@ -54,8 +54,8 @@ impl<'a> Record<'a> {
     ///
     /// If it is no record, or one that must be understood and is not known.
     pub(super) fn next(bytes: &mut &'a [u8]) -> Result<Option<Self>, RestoreError> {
-        let ((kind, version, length), rest) =
-            postcard::take_from_bytes::<(u8, u8, u32)>(bytes).map_err(|_| RestoreError::CorruptState)?;
+        let ((kind, version, length), rest) = postcard::take_from_bytes::<(u8, u8, u32)>(bytes)
+            .map_err(|_| RestoreError::CorruptState)?;
         let length = usize::try_from(length).map_err(|_| RestoreError::CorruptState)?;
         let (body, rest) = rest.split_at_checked(length).ok_or(RestoreError::CorruptState)?;
         *bytes = rest;

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::jobs::label_sets::{LabelSetId, LabelSet};
 use crate::jobs::finished::FinishedJob;
-use crate::jobs::ledger::{Position, Span};
 use crate::jobs::interner::NameId;
+use crate::jobs::label_sets::{LabelSet, LabelSetId};
+use crate::jobs::ledger::{Position, Span};
 use crate::jobs::totals::Total;
 use crate::jobs::unfinished::UnfinishedJob;
 

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::name_results::{NameResults, Lookup};
-use super::last_result::{Done, LastResult, Completed};
+use super::last_result::{Completed, Done, LastResult};
+use super::name_results::{Lookup, NameResults};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct NameResultsV1<'a> {

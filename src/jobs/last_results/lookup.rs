@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::name_results::{NameResults, Lookup};
+use super::name_results::{Lookup, NameResults};
 use super::{LastResults, Subject, last_result};
 
 /// An answer that found nothing is asked for again after this time, ms.

@@ -2,31 +2,31 @@
 //! came of the last one, how many failed in a row. Fed with completions in any order; what comes out does
 //! not depend on it, as long as there is room for all names.
 
-mod name_results;
 mod format;
 mod last_result;
 mod lookup;
 mod metrics;
-mod present;
-mod persist;
-mod samples;
 mod name_filter;
+mod name_results;
+mod persist;
+mod present;
+mod samples;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Completion, NameFilterConfig};
-use name_results::NameResults;
 use lookup::Retry;
+use name_results::NameResults;
 use present::Present;
 
 pub use lookup::{Answer, Question};
 pub(super) use metrics::definitions;
-pub(super) use present::AHEAD;
+pub use name_filter::NameFilter;
 pub(super) use persist::LastResultChanges;
 pub use persist::Unreadable;
-pub use name_filter::NameFilter;
+pub(super) use present::AHEAD;
 
 /// The name under which jobs count whose own has no room.
 const OTHER: &str = "other";

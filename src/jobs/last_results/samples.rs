@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::name_results::NameResults;
 use super::last_result::LastResult;
 use super::metrics::{CLIENT, FOLDED, LAST_JOB_SUCCESS, Metrics, POLICY};
+use super::name_results::NameResults;
 use super::{LastResults, Subject};
 use crate::metric::Samples;
 

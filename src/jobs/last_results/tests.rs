@@ -6,8 +6,8 @@ mod properties;
 
 use std::collections::BTreeMap;
 
-use super::name_results::{MOST_PAIRS, MOST_TYPES};
 use super::last_result::MOST_FAILURES;
+use super::name_results::{MOST_PAIRS, MOST_TYPES};
 use super::*;
 use crate::metric::{Samples, Value};
 
@@ -51,7 +51,10 @@ fn series(last_results: &LastResults) -> BTreeMap<String, f64> {
     renamed(last_results, |job_type| job_type)
 }
 
-fn renamed<'a>(last_results: &'a LastResults, action: impl Fn(&'a str) -> &'a str) -> BTreeMap<String, f64> {
+fn renamed<'a>(
+    last_results: &'a LastResults,
+    action: impl Fn(&'a str) -> &'a str,
+) -> BTreeMap<String, f64> {
     let mut samples = Samples::new();
     last_results.samples(action, &mut samples);
     let (families, duplicates) = samples.finish();
@@ -82,7 +85,12 @@ fn asked(last_results: &mut LastResults, most: usize) -> Vec<String> {
 
 #[track_caller]
 fn assert_value(last_results: &LastResults, name: &str, expected: impl Into<Option<f64>>) {
-    assert_eq!(series(last_results).get(name).copied(), expected.into(), "{name}: {:?}", series(last_results));
+    assert_eq!(
+        series(last_results).get(name).copied(),
+        expected.into(),
+        "{name}: {:?}",
+        series(last_results)
+    );
 }
 
 #[test]
@@ -162,7 +170,8 @@ fn of_jobs_that_ended_at_once_the_higher_number_is_the_last() {
 
 #[test]
 fn an_unknown_status_is_absent_and_a_failure() {
-    let last_results = clients(&["c"], &[job(1, 1000, 0), Completion { status: None, ..job(2, 2000, 0) }]);
+    let last_results =
+        clients(&["c"], &[job(1, 1000, 0), Completion { status: None, ..job(2, 2000, 0) }]);
     assert_value(&last_results, "nbu_client_last_status c BACKUP", None);
     assert_value(&last_results, "nbu_client_consecutive_failures c BACKUP", 1.0);
     assert_value(&last_results, "nbu_client_last_failure_timestamp_seconds c BACKUP", 2.0);
@@ -250,7 +259,10 @@ fn a_client_has_one_name_however_it_is_spelt() {
 #[test]
 fn names_beyond_the_limit_are_folded_and_counted() {
     let mut last_results = LastResults::new(Subject::Client, &rules(&["z", "y", "*"], 3));
-    assert_eq!((last_results.slot("a"), last_results.slot("z"), last_results.slot("")), (Some("a"), Some("z"), None));
+    assert_eq!(
+        (last_results.slot("a"), last_results.slot("z"), last_results.slot("")),
+        (Some("a"), Some("z"), None)
+    );
     for (id, client) in (0..).zip(["a", "b", "a", "b", "y", "z", ""]) {
         last_results.record(&Completion { client, ..job(id, 1000, 0) });
     }
@@ -261,7 +273,10 @@ fn names_beyond_the_limit_are_folded_and_counted() {
     assert_eq!(of(&last_results, "nbu_client_never_succeeded ").len(), 3);
     // The rules themselves may name more than there is room for.
     let mut last_results = LastResults::new(Subject::Client, &rules(&["x", "y", "z"], 2));
-    assert_eq!(["x", "y", "z"].map(|n| last_results.slot(n)), [Some("x"), Some("y"), Some("other")]);
+    assert_eq!(
+        ["x", "y", "z"].map(|n| last_results.slot(n)),
+        [Some("x"), Some("y"), Some("other")]
+    );
     assert_eq!(asked(&mut last_results, 9), ["x", "y"]);
 }
 

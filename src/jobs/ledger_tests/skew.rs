@@ -115,7 +115,11 @@ fn a_look_for_late_rows_reaches_back_to_the_one_before() {
     for _ in 0..4 {
         later(&mut ledger, 5);
         ledger.finish_walk(UPDATE);
-        assert_eq!(ledger.next_late_walk().map(|span| span.to), Some(first.to), "it keeps its span");
+        assert_eq!(
+            ledger.next_late_walk().map(|span| span.to),
+            Some(first.to),
+            "it keeps its span"
+        );
     }
     ledger.advance_late_walk(first.to);
     later(&mut ledger, 0);

@@ -53,7 +53,8 @@ fn stored_results_of_the_future_are_dropped_and_the_rest_stays() {
 
 fn forgetting(allow: &[&str], after: Option<i64>) -> LastResults {
     let forget_after = after.map(|ms| Duration::from_millis(ms.unsigned_abs()));
-    let mut last_results = LastResults::new(Subject::Client, &NameFilterConfig { forget_after, ..rules(allow, 3) });
+    let mut last_results =
+        LastResults::new(Subject::Client, &NameFilterConfig { forget_after, ..rules(allow, 3) });
     last_results.set_now(0);
     last_results
 }
@@ -90,7 +91,10 @@ fn clients_stay_where_none_is_to_be_forgotten() {
     last_results.record(&job(1, 1, 6));
     last_results.set_now(i64::MAX / 2);
     assert_eq!(clients_of(&last_results).len(), 1);
-    last_results.reconfigure(&NameFilterConfig { forget_after: Some(Duration::from_secs(1)), ..rules(&["*"], 3) });
+    last_results.reconfigure(&NameFilterConfig {
+        forget_after: Some(Duration::from_secs(1)),
+        ..rules(&["*"], 3)
+    });
     last_results.set_now(i64::MAX / 2);
     assert_eq!(clients_of(&last_results).len(), 0, "a reload takes effect");
 }
