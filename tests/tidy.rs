@@ -257,3 +257,26 @@ fn citation_of_a_document_leads_to_it() {
     }
     assert!(found > 50, "the test found only {found} citations: it reads the wrong place");
 }
+
+#[test]
+fn glossary_names_exist_in_the_code() {
+    let files = sources(&root().join("src"));
+    let code: String = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let words: BTreeSet<&str> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let text = fs::read_to_string(root().join("docs/glossary.md")).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| term"));
+    let mut found = 0;
+    for row in rows {
+        let place = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        for name in place.split('`').skip(1).step_by(2) {
+            found += 1;
+            let known = if name.contains('/') {
+                root().join(name).exists()
+            } else {
+                name.split("::").all(|word| words.contains(word))
+            };
+            assert!(known, "docs/glossary.md names {name}");
+        }
+    }
+    assert!(found > 40, "the test found only {found} names: it reads the wrong place");
+}
