@@ -138,11 +138,11 @@ impl Log {
         };
         let was_replaced = self.replaced.swap(failure.is_some(), Relaxed);
         match failure {
-            Some(error) if !was_replaced => tracing::warn!(
-                "{error}; the log goes to standard error until the file can be opened"
-            ),
+            Some(error) if !was_replaced => {
+                tracing::warn!("{error}; logging to standard error until the file can be opened")
+            }
             Some(error) => tracing::debug!("{error}"),
-            None if was_replaced => tracing::info!("the log goes where it should again"),
+            None if was_replaced => tracing::info!("logging to the configured file again"),
             None => {}
         }
     }

@@ -48,12 +48,12 @@ pub fn raise_file_limit() {
     let Some(soft) = before.current.filter(|soft| *soft < wanted) else { return };
     let raised = Rlimit { current: Some(wanted), maximum: before.maximum };
     match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => tracing::debug!(from = soft, to = wanted, "the limit of open files was raised"),
+        Ok(()) => tracing::debug!(from = soft, to = wanted, "raised the limit of open files"),
         Err(error) => tracing::warn!(
             %error,
             soft,
             hard = wanted,
-            "the limit of open files cannot be raised; set it with ulimit -n or LimitNOFILE"
+            "cannot raise the limit of open files; set it with ulimit -n or LimitNOFILE"
         ),
     }
 }

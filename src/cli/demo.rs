@@ -15,7 +15,7 @@ use crate::supervisor::Source;
 /// What the demo can be told.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// Listen here.
+    /// Address of the Prometheus endpoint.
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
     /// Port of the Prometheus endpoint.
@@ -24,10 +24,10 @@ pub(super) struct Options {
     /// Push OTLP over gRPC to this Collector instead of the demo's own receiver.
     #[arg(long, value_name = "URL")]
     otlp: Option<url::Url>,
-    /// Jobs that ended in the last 24 hours at each server.
+    /// Number of jobs that ended in the last 24 hours on each server.
     #[arg(long, default_value_t = 2_000)]
     jobs: usize,
-    /// Time between two polls, in seconds.
+    /// Polling interval in seconds.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     interval: u64,
 }
@@ -49,7 +49,7 @@ async fn demo(options: Options, log: Log) -> ExitCode {
     ) {
         Ok((paris, tokyo)) => [("paris", paris), ("tokyo", tokyo)],
         Err(error) => {
-            super::complain(&format!("the simulated servers cannot start: {error}\n"));
+            super::complain(&format!("cannot start the simulated servers: {error}\n"));
             return ExitCode::FAILURE;
         }
     };
@@ -58,7 +58,7 @@ async fn demo(options: Options, log: Log) -> ExitCode {
         None => match receiver() {
             Ok(sink) => Some(sink),
             Err(error) => {
-                super::complain(&format!("the OTLP receiver cannot start: {error}\n"));
+                super::complain(&format!("cannot start the OTLP receiver: {error}\n"));
                 return ExitCode::FAILURE;
             }
         },
@@ -76,7 +76,7 @@ async fn demo(options: Options, log: Log) -> ExitCode {
     let serving = serve(Source::Text(config), log, || _ = super::print(&welcome));
     let code = Box::pin(serving).await;
     if code != ExitCode::SUCCESS {
-        super::complain("the demo takes its address from --host and --port\n");
+        super::complain("set the demo's address with --host and --port\n");
     }
     for (_, server) in servers {
         server.stop().await;
@@ -109,14 +109,14 @@ fn receiver() -> std::io::Result<Sink> {
     Sink::start(otlp_sink::Options {
         keep: 1,
         on_export: Some(Box::new(|export: &ExportSummary| {
-            let _ = super::print(&format!("OTLP receiver: {} points arrived\n", export.points));
+            let _ = super::print(&format!("OTLP receiver: received {} points\n", export.points));
         })),
         ..otlp_sink::Options::default()
     })
 }
 
 fn welcome(base: &str, servers: &[(&str, Simulator)], endpoint: &str) -> String {
-    let mut text = String::from("nbu-otel-agent demo: Ctrl-C ends it\n\n");
+    let mut text = String::from("nbu-otel-agent demo (press Ctrl-C to stop)\n\n");
     // Writing to a String cannot fail.
     let _ = writeln!(text, "  metrics    {base}/metrics\n  sites      {base}/");
     for (site, server) in servers {

@@ -14,12 +14,12 @@ const HEAD: &str = "\
 
 <!-- Printed by `nbu-otel-agent docs`; a test keeps it current. Change the declarations instead. -->
 
-Every series of a site carries the label `site`. The OpenTelemetry names go out over OTLP, the
-Prometheus names are on the exposition. What is unknown or stale is absent, never zero. Totals of a
-site start at 0 when the agent starts to poll it, those of the agent when it starts.
+Every metric of a site has the label `site`. OTLP uses the OpenTelemetry names, `/metrics` the
+Prometheus names. Unknown or stale values are absent, never zero. Totals of a site start at 0 when
+the agent first polls it, totals of the agent when it starts.
 ";
 
-/// Which metrics a section has.
+/// Predicate of a section over metrics.
 type Belongs = fn(&Definition) -> bool;
 
 fn metrics() -> String {

@@ -54,10 +54,11 @@ async fn examine(config: &Config) -> ExitCode {
         failures += report.failures;
         doubts += report.doubts;
     }
-    text.push_str(match (failures, doubts) {
-        (0, 0) => "all is well\n",
-        (0, _) => "nothing fails: see the lines that begin with warn\n",
-        _ => "something needs mending: see the lines that begin with FAIL\n",
+    text.push_str(&match (failures, doubts) {
+        (0, 0) => "all checks passed\n".to_owned(),
+        (0, _) => "passed with warnings: see the lines that begin with warn\n".to_owned(),
+        (1, _) => "1 check failed: see the lines that begin with FAIL\n".to_owned(),
+        _ => format!("{failures} checks failed: see the lines that begin with FAIL\n"),
     });
     let printed = super::print(&text);
     if failures == 0 { printed } else { ExitCode::FAILURE }
@@ -114,7 +115,7 @@ async fn steps(
     report: &mut Report,
 ) -> Option<()> {
     if let Some(proxy) = &server.proxy {
-        report.line("-", "network", format!("by way of {}", proxy.described()));
+        report.line("-", "network", format!("through {}", proxy.described()));
     } else {
         network(client, report).await?;
     }
@@ -136,7 +137,9 @@ async fn steps(
     }
     report.ok("ping", format!("answered in {} ms", ping.round_trip.as_millis()));
     let skew = ping.clock_skew().as_secs_f64();
-    let clock = format!("the server's is {skew:+.1} s from ours; windows follow the server's");
+    let clock = format!(
+        "the server's clock is {skew:+.1} s off the agent's; job windows use the server's clock"
+    );
     if skew.abs() > SKEW {
         report.warn("clock", clock);
     } else {
@@ -145,7 +148,7 @@ async fn steps(
     if let (Some(wanted), Some(newest)) = (server.api_version, ping.version)
         && wanted > newest
     {
-        report.fail("version", format!("apiVersion is {wanted}, and the server speaks {newest} at most: leave apiVersion out"));
+        report.fail("version", format!("apiVersion is {wanted}, but the server supports {newest} at most: remove apiVersion"));
         return None;
     }
     let session = client.with_deadline(Instant::now() + server.timeout + GRACE);
@@ -217,7 +220,7 @@ async fn permissions(
         return;
     }
     for name in lacking {
-        report.line("-", &format!("read {name}"), "not supported by this release");
+        report.line("-", &format!("read {name}"), "not supported by this NetBackup release");
     }
     if verdicts.iter().any(|(_, verdict)| verdict.is_ok()) {
         report.ok("key", "accepted");
@@ -232,7 +235,7 @@ async fn permissions(
             Ok(Some(true)) => report.ok(&step, "granted"),
             Ok(_) => report.warn(
                 &step,
-                "the list is empty, and the server does not tell whether it is forbidden",
+                "the list is empty; the server does not say whether a permission is missing",
             ),
             Err(error) => report.fail(&step, error),
         }
@@ -270,12 +273,12 @@ async fn otlp(config: &Config) -> Report {
         match transport.send(signal, empty.into(), Instant::now() + timeout).await {
             Ok(_) => report.ok(&step, format!("{endpoint} accepts")),
             Err(error) if error.kind.is_unsupported() => {
-                unsupported.push((step, format!("{endpoint} does not take it: {error}")));
+                unsupported.push((step, format!("{endpoint} does not accept it: {error}")));
             }
             Err(error) => report.fail(&step, format!("{endpoint}: {error}")),
         }
     }
-    let advice = "where that is right, leave the signal out of opentelemetry.signals";
+    let advice = "if that is intended, leave the signal out of opentelemetry.signals";
     for (step, message) in &unsupported {
         // One of two signals may be left out; a receiver that takes nothing is the wrong one.
         if unsupported.len() < usize::from(otlp.metrics) + usize::from(otlp.traces) {

@@ -19,10 +19,10 @@ const DEFAULT: &str = "http://127.0.0.1:9440";
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct Options {
-    /// Ask the agent that runs with this configuration.
+    /// Check the agent that runs with this configuration file.
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     path: Option<PathBuf>,
-    /// Ask at this address, such as http://127.0.0.1:9440.
+    /// Check the agent at this address, such as http://127.0.0.1:9440.
     #[arg(long, value_name = "URL")]
     url: Option<url::Url>,
 }
@@ -54,7 +54,7 @@ fn base_of(path: &Path) -> String {
         Ok(loaded) => Some(local(&loaded.config.http)),
         Err(errors) => {
             // The agent runs on with what was valid before.
-            super::complain(&format!("the configuration is not valid any more:\n{errors}\n"));
+            super::complain(&format!("the configuration file is no longer valid:\n{errors}\n"));
             errors.endpoint.map(|endpoint| local(&endpoint))
         }
     };
@@ -90,7 +90,7 @@ async fn ask(url: &str) -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            super::complain(&format!("{url} does not answer: {error}\n"));
+            super::complain(&format!("{url} does not respond: {error}\n"));
             ExitCode::FAILURE
         }
     }

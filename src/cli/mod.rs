@@ -23,8 +23,8 @@ use crate::process;
 
 /// OpenTelemetry metrics agent for Veritas/Cohesity NetBackup.
 ///
-/// Polls the REST API of one or many NetBackup primary servers and exports what it sees over OTLP
-/// (pushed to a Collector) and on a Prometheus endpoint (pulled).
+/// Polls the REST API of NetBackup primary servers and exports metrics: at a Prometheus endpoint, and
+/// pushed over OTLP to a Collector.
 #[derive(Debug, Parser)]
 #[command(name = "nbu-otel-agent", version)]
 #[command(override_usage = "\
@@ -32,18 +32,19 @@ nbu-otel-agent [OPTIONS] --config <FILE>
        nbu-otel-agent [OPTIONS] <COMMAND>")]
 #[command(after_help = "\
 EXAMPLES:
-  nbu-otel-agent demo                          two simulated servers, nothing to configure
-  nbu-otel-agent check --config config.yaml    is the file right? what is in force?
-  nbu-otel-agent doctor --config config.yaml   can each server be reached, and what may the key see?
-  nbu-otel-agent --config config.yaml          run
+  nbu-otel-agent demo                          try it with two simulated servers
+  nbu-otel-agent check --config config.yaml    validate the file, print the effective configuration
+  nbu-otel-agent doctor --config config.yaml   test connections, API keys and permissions
+  nbu-otel-agent --config config.yaml          run the agent
 
-SIGNALS: SIGTERM and SIGINT end the agent within 10 s, with a last OTLP export; a second one ends it
-at once. SIGHUP reads the configuration again, as does a save of it; an invalid one changes nothing.
-EXIT CODES: 0 ended as asked; 1 something failed and the log says what; 2 wrong usage.")]
+SIGNALS: SIGTERM and SIGINT shut the agent down within 10 s, with a last OTLP export; a second signal
+exits at once. SIGHUP reloads the configuration, and so does saving the file. If the file is invalid,
+the agent keeps the current configuration.
+EXIT CODES: 0 success or requested shutdown; 1 failure (see the log); 2 wrong usage.")]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// The configuration file (YAML); config.example.yaml documents every key.
+    /// Configuration file (YAML); config.example.yaml documents every key.
     // Not `ConfigFile`: flattened, it would be required, and who names nothing is told of the demo.
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -53,10 +54,10 @@ pub struct Cli {
 
 #[derive(Debug, Clone, Args)]
 struct Verbosity {
-    /// Say more in the log: each request, each collection.
+    /// Log each request and each collection.
     #[arg(short, long, global = true)]
     debug: bool,
-    /// Say everything, bodies of responses included; secrets are redacted.
+    /// Log everything, including response bodies; secrets are redacted.
     #[arg(long, global = true)]
     trace: bool,
 }
@@ -70,26 +71,26 @@ impl Verbosity {
 /// Which configuration.
 #[derive(Debug, Clone, Args)]
 struct ConfigFile {
-    /// The configuration file (YAML); config.example.yaml documents every key.
+    /// Configuration file (YAML); config.example.yaml documents every key.
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     path: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Poll and export until told to stop; the same as naming no command.
+    /// Poll and export until stopped; the default command.
     Run(ConfigFile),
-    /// Validate the configuration: print what is in force, or every error with its line.
+    /// Validate the configuration: print the effective configuration, or every error with its line.
     Check(ConfigFile),
-    /// Try everything that polling needs, for each server, and say what to mend.
+    /// Test connection, TLS, API key and permissions of each server, and the OTLP push.
     Doctor(ConfigFile),
-    /// Poll every server once and print the exposition; fails where a server failed.
+    /// Poll every server once and print the metrics; exits with 1 if a server failed.
     Once(ConfigFile),
-    /// Run against two simulated servers: no NetBackup, no configuration.
+    /// Run with two simulated servers; needs no NetBackup and no configuration.
     Demo(demo::Options),
-    /// Ask a running agent whether it lives; for HEALTHCHECK in a container.
+    /// Check that a running agent responds; for HEALTHCHECK in a container.
     Healthcheck(healthcheck::Options),
-    /// Look at the state directory, or rename or reset the state of a site.
+    /// Inspect the state directory, or rename or reset the state of a site.
     State(state::Options),
     /// Print the reference of all metrics (docs/metrics.md).
     Docs,
@@ -105,7 +106,8 @@ pub fn main() -> ExitCode {
         (Some(command), None) => command,
         (None, Some(path)) => Command::Run(ConfigFile { path }),
         (None, None) => {
-            let hint = "name a configuration with --config FILE, or try the demo";
+            let hint =
+                "pass a configuration with --config FILE, or try the demo: nbu-otel-agent demo";
             return usage(ErrorKind::MissingRequiredArgument, hint);
         }
         (Some(_), Some(_)) => {
@@ -144,7 +146,7 @@ fn print(text: &str) -> ExitCode {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            complain(&format!("standard output cannot be written: {error}\n"));
+            complain(&format!("cannot write to standard output: {error}\n"));
             ExitCode::FAILURE
         }
         _ => ExitCode::SUCCESS,

@@ -56,7 +56,7 @@ fn complaints(snapshots: &[Arc<Snapshot>]) -> String {
     let mut text = String::new();
     for snapshot in snapshots {
         for status in snapshot.collectors.iter().filter(|status| status.ok != Some(true)) {
-            let problem = status.error.as_deref().unwrap_or("did not end in time");
+            let problem = status.error.as_deref().unwrap_or("did not finish in time");
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{}/{}: {problem}", snapshot.site, status.collector);
         }

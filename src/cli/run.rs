@@ -30,7 +30,7 @@ pub(super) async fn serve(source: Source, log: Log, started: impl FnOnce()) -> E
     let signals = match signals {
         Ok(signals) => signals,
         Err(error) => {
-            tracing::error!(%error, "signals cannot be caught");
+            tracing::error!(%error, "cannot install the signal handlers");
             return ExitCode::FAILURE;
         }
     };
@@ -41,10 +41,10 @@ pub(super) async fn serve(source: Source, log: Log, started: impl FnOnce()) -> E
             return ExitCode::SUCCESS;
         }
         // Also where the log is filtered, or goes to a file.
-        super::complain(&format!("nbu-otel-agent does not start:\n{error}\n"));
+        super::complain(&format!("nbu-otel-agent cannot start:\n{error}\n"));
         return if signals.ending().is_cancelled() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "nbu-otel-agent runs");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "nbu-otel-agent started");
     started();
     Box::pin(supervisor.run(signals)).await;
     ExitCode::SUCCESS
@@ -53,7 +53,7 @@ pub(super) async fn serve(source: Source, log: Log, started: impl FnOnce()) -> E
 /// The runtime of every command that does I/O.
 pub(super) fn runtime() -> Result<Runtime, ExitCode> {
     Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        super::complain(&format!("the runtime cannot start: {error}\n"));
+        super::complain(&format!("cannot start the async runtime: {error}\n"));
         ExitCode::FAILURE
     })
 }

@@ -10,17 +10,17 @@ use crate::state::Maintenance;
 /// The commands that look at state and change it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The state directory holds, for each site and server, what was counted: totals that go on after a restart.
-These commands refuse to work while an agent uses it: stop the agent first. `rename` and `reset` only
-say what they would do, until --yes is given.
+The state directory stores the totals of each site and server, so that they continue after a restart.
+Stop the agent first: these commands do not work while an agent uses the directory. `rename` and
+`reset` print what they would do; add --yes to do it.
 
 EXAMPLES:
   nbu-otel-agent state inspect --config config.yaml
   nbu-otel-agent state inspect --directory /var/lib/nbu-otel-agent --json
-  nbu-otel-agent state rename --config config.yaml paris lyon --yes    the site is called lyon from now on
-  nbu-otel-agent state reset --config config.yaml paris --yes          totals of paris begin at 0
+  nbu-otel-agent state rename --config config.yaml paris lyon --yes    move the state of paris to lyon
+  nbu-otel-agent state reset --config config.yaml paris --yes          start the totals of paris at 0
 
-EXIT CODES: 0 done, and every file can be used; 1 something failed, or a file is damaged; 2 wrong usage.")]
+EXIT CODES: 0 success, and every file can be used; 1 failure, or a corrupt file; 2 wrong usage.")]
 pub(super) struct Options {
     #[command(subcommand)]
     command: Command,
@@ -28,39 +28,39 @@ pub(super) struct Options {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Say what each state file holds, and whether it can be used. Changes nothing.
+    /// Print the content of each state file and whether it can be used. Changes nothing.
     Inspect {
         #[command(flatten)]
         place: Place,
-        /// Look at this site alone.
+        /// Only this site.
         #[arg(long, value_name = "NAME")]
         site: Option<String>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Give the state of a site to another name: before the site is renamed in the configuration.
+    /// Rename the state of a site; do this before you rename the site in the configuration.
     Rename {
         #[command(flatten)]
         place: Place,
-        /// The name that the state has.
+        /// Current name of the site.
         from: String,
-        /// The name that it is to have.
+        /// New name of the site.
         to: String,
-        /// Do it.
+        /// Apply the change.
         #[arg(long)]
         yes: bool,
     },
-    /// Set the state of a site aside, so that its totals begin at 0. Nothing is deleted.
+    /// Set the state of a site aside, so that its totals start at 0. Deletes nothing.
     Reset {
         #[command(flatten)]
         place: Place,
-        /// The name of the site.
+        /// Name of the site.
         site: String,
-        /// Reset the state of this server alone, as `inspect` prints it.
+        /// Only the state of this server, as printed by `inspect`.
         #[arg(long, value_name = "URL")]
         server: Option<String>,
-        /// Do it.
+        /// Apply the change.
         #[arg(long)]
         yes: bool,
     },
@@ -70,10 +70,10 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Place {
-    /// The configuration file whose `state.directory` is meant.
+    /// Configuration file that names the state directory (`state.directory`).
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The directory itself.
+    /// The state directory.
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
 }
@@ -87,7 +87,7 @@ impl Place {
         let loaded =
             config::load(&path, &ProcessEnvironment).map_err(|errors| errors.to_string())?;
         loaded.config.state.directory.ok_or_else(|| {
-            format!("{}: state.directory is not set, so that no state is kept", path.display())
+            format!("{}: state.directory is not set, so no state is saved", path.display())
         })
     }
 }
@@ -131,7 +131,7 @@ fn rename(place: Place, from: &str, to: &str, yes: bool) -> Result<ExitCode, Str
             |other: &Report| other.site.as_deref() == Some(to) && other.server == report.server;
         if taken.iter().any(is_same) {
             return Err(format!(
-                "site `{to}` has state of server {} already; reset that first",
+                "site `{to}` already has state for server {}; reset that first",
                 report.server.as_deref().unwrap_or_default()
             ));
         }
@@ -143,11 +143,11 @@ fn rename(place: Place, from: &str, to: &str, yes: bool) -> Result<ExitCode, Str
             let new = directory
                 .rename(&path.join(name), to)
                 .map_err(|error| format!("{name}: {error}"))?;
-            line(&mut text, format_args!("{name} is {} now", new.display()));
+            line(&mut text, format_args!("{name} renamed to {}", new.display()));
         } else {
             line(
                 &mut text,
-                format_args!("{name} would be the state of site `{to}`; --yes does it"),
+                format_args!("{name} would become the state of site `{to}`; add --yes to do it"),
             );
         }
     }
@@ -164,11 +164,13 @@ fn reset(place: Place, site: &str, server: Option<&str>, yes: bool) -> Result<Ex
             let aside = directory
                 .set_aside(&path.join(name))
                 .map_err(|error| format!("{name}: {error}"))?;
-            line(&mut text, format_args!("{name} is {} now", aside.display()));
+            line(&mut text, format_args!("{name} set aside as {}", aside.display()));
         } else {
             line(
                 &mut text,
-                format_args!("{name} would be set aside, and totals begin at 0; --yes does it"),
+                format_args!(
+                    "{name} would be set aside, and totals would start at 0; add --yes to do it"
+                ),
             );
         }
     }
@@ -202,9 +204,7 @@ fn of_site(
     if reports.is_empty() {
         let known = if sites.is_empty() { "none".to_owned() } else { sites.join(", ") };
         let with = server.map(|server| format!(" with server {server}")).unwrap_or_default();
-        return Err(format!(
-            "no state of site `{site}`{with}; the directory has state of: {known}"
-        ));
+        return Err(format!("no state for site `{site}`{with}; sites with state: {known}"));
     }
     Ok(reports)
 }

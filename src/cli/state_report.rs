@@ -53,7 +53,7 @@ pub(super) fn reports(directory: &Maintenance) -> Result<Vec<Report>, String> {
     let files = directory.journals().map_err(|error| error.to_string())?;
     let mut reports: Vec<Report> = files.iter().map(|file| Report::on(directory, file)).collect();
     for (file, intact) in directory.documents().map_err(|error| error.to_string())? {
-        let problem = (!intact).then(|| "it is damaged".to_owned());
+        let problem = (!intact).then(|| "it is corrupt".to_owned());
         reports.push(Report { problem, ..Report::of(&file) });
     }
     Ok(reports)
@@ -107,9 +107,12 @@ impl Report {
             }
         }
         match self.in_force {
-            Some(true) => add("totals", &"go on from here"),
+            Some(true) => add("totals", &"continue from this file"),
             Some(false) if !self.set_aside => {
-                add("totals", &"begin at 0 if this server is polled again: another one was last");
+                add(
+                    "totals",
+                    &"start at 0 if this server is polled again (another server was polled last)",
+                );
             }
             _ => {}
         }
@@ -117,8 +120,8 @@ impl Report {
             content.lines(&mut add);
         }
         if self.cut_bytes > 0 {
-            let cut = format!("{} bytes; made up for from the server", self.cut_bytes);
-            add("last save cut", &cut);
+            let cut = format!("{} bytes; re-read from the server", self.cut_bytes);
+            add("truncated save", &cut);
         }
         add("size", &format_args!("{} bytes", self.bytes));
         text

@@ -46,7 +46,7 @@ static ALERTS_COUNT: Metric<2> = Metric::gauge(
     "nbu.alerts.count",
     "{alert}",
     &["severity", "category"],
-    "Alerts that the server keeps, by severity and category.",
+    "Alerts stored on the server, by severity and category.",
 );
 
 struct Alerts;

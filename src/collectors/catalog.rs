@@ -34,7 +34,7 @@ static IMAGES_COUNT: Metric<2> = Metric::gauge(
     "nbu.catalog.images.count",
     "{image}",
     &["malware_status", "anomaly_status"],
-    "Images of the last 24 hours (the API's own span) by malware and anomaly status. Before NetBackup 10.5 anomaly_status is UNKNOWN.",
+    "Images of the last 24 hours (the API's default) by malware and anomaly status. Before NetBackup 10.5, anomaly_status is UNKNOWN.",
 );
 
 /// Requests at once: other collectors want their turn too.
@@ -164,7 +164,7 @@ impl Collector for Catalog {
 impl Catalog {
     fn note_refusal(&mut self, site: &str, filter: String, error: &Error) {
         if !self.refused.contains(&filter) {
-            tracing::warn!(site, filter, %error, "the server does not count images by this status: it has no series");
+            tracing::warn!(site, filter, %error, "the server does not count images by this status; skipping its series");
             self.refused.insert(filter);
         }
     }

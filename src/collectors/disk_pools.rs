@@ -48,7 +48,7 @@ static VOLUME_COUNT: Metric<3> = Metric::gauge(
     "nbu.disk.pool.volume.count",
     "{volume}",
     &["pool_name", "storage_category", "state"],
-    "Volumes of a disk pool by state (diskVolumes): UP, DOWN and UNKNOWN are there for each pool.",
+    "Volumes of a disk pool by state (diskVolumes); UP, DOWN and UNKNOWN are exported for each pool.",
 );
 
 struct DiskPools;

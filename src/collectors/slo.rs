@@ -32,7 +32,7 @@ static SLO_COUNT: Metric<0> = Metric::gauge(
     "nbu.slo.count",
     "{slo}",
     &[],
-    "Service level objectives (protection plans) that the role of the API key may see.",
+    "Service level objectives (protection plans) visible to the API key's role.",
 );
 
 struct Slo;

@@ -82,25 +82,25 @@ static DISK_BYTES: Metric<3> = Metric::gauge(
     "nbu.disk",
     "By",
     &["name", "type", "size"],
-    "Space of a storage unit: free and used. Tape has none; a cloud unit without limit has no free.",
+    "Free and used space of a storage unit. Absent for tape; no free space for cloud units without a limit.",
 );
 static DISK_CAPACITY: Metric<2> = Metric::gauge(
     "nbu.disk.capacity",
     "By",
     &["name", "type"],
-    "Total capacity of a storage unit. Tape and cloud units without limit have none.",
+    "Total capacity of a storage unit. Absent for tape and for cloud units without a limit.",
 );
 static MAX_CONCURRENT_JOBS: Metric<2> = Metric::gauge(
     "nbu.storage.max_concurrent_jobs",
     "{job}",
     &["name", "type"],
-    "Jobs that a storage unit takes at once. Tape units have drives instead.",
+    "Maximum number of concurrent jobs of a storage unit. Absent for tape units, which are limited by their drives.",
 );
 static MAX_FRAGMENT_SIZE: Metric<2> = Metric::gauge(
     "nbu.storage.max_fragment_size",
     "By",
     &["name", "type"],
-    "Largest fragment that a storage unit writes.",
+    "Maximum fragment size of a storage unit.",
 );
 static INFO: Metric<8> = Metric::gauge(
     "nbu.storage.info",
@@ -115,7 +115,7 @@ static INFO: Metric<8> = Metric::gauge(
         "replication_capable",
         "instant_access",
     ],
-    "1; properties of a storage unit.",
+    "Properties of a storage unit; always 1.",
 );
 
 fn metrics() -> Vec<&'static Definition> {

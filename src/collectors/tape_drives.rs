@@ -53,13 +53,13 @@ static DRIVES_COUNT: Metric<3> = Metric::gauge(
     "nbu.tape.drives.count",
     "{drive}",
     &["drive_type", "robot_type", "status"],
-    "Tape drives by type, kind of robot and driveStatus; each known status is there for the types that occur.",
+    "Tape drives by drive type, robot type and driveStatus; for each type found, all known statuses are exported.",
 );
 static DRIVE_INFO: Metric<5> = Metric::gauge(
     "nbu.tape.drive.info",
     "",
     &["drive_name", "media_server", "drive_type", "robot_number", "status"],
-    "1; properties of a tape drive. The media server of a shared one is <multiple>, the robot number of one that stands alone UNKNOWN.",
+    "Properties of a tape drive; always 1. media_server is <multiple> for a shared drive, robot_number is UNKNOWN for a standalone drive.",
 );
 
 fn metrics() -> Vec<&'static Definition> {

@@ -51,7 +51,7 @@ static MEDIA_COUNT: Metric<3> = Metric::gauge(
     "nbu.tape.media.count",
     "{tape}",
     &["pool", "media_type", "robot_type"],
-    "Tapes by volume pool, media type and kind of robot. A combination that was seen since the agent started stays, at 0 where no tape has it any more. From NetBackup 10.5 on.",
+    "Tapes by volume pool, media type and robot type. Combinations seen since the agent started remain at 0 once no tape has them. NetBackup 10.5 and later.",
 );
 
 /// Remembers the combinations: a scratch pool that runs empty must read 0, not vanish.

@@ -44,7 +44,7 @@ static PARTIALLY_FULL: Metric<2> = Metric::gauge(
     "nbu.tape.pool.partially_full",
     "{tape}",
     &["pool_name", "pool_type"],
-    "Tapes of a volume pool that are partially full (partiallyFullMedia). From NetBackup 10.5 on.",
+    "Partially full tapes of a volume pool (partiallyFullMedia). NetBackup 10.5 and later.",
 );
 
 struct TapePools;

@@ -40,7 +40,7 @@ static HOSTS: Metric<0> = Metric::gauge(
     "nbu.tape.robot.device_hosts",
     "{host}",
     &[],
-    "Hosts that control tape robots. From NetBackup 10.5 on.",
+    "Hosts that control tape robots. NetBackup 10.5 and later.",
 );
 
 struct TapeRobots;

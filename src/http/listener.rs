@@ -109,7 +109,7 @@ impl Bound {
                 Ok(listener) => listeners.push(listener),
                 // The port is ours, so it takes a system without memory. Told by `is_dead`.
                 Err(error) => {
-                    tracing::error!(%error, %address, "cannot listen any longer");
+                    tracing::error!(%error, %address, "the listener failed");
                     listeners.clear();
                 }
             }
@@ -204,10 +204,10 @@ fn first(
     let fail = |source: io::Error| {
         let hint = match source.kind() {
             io::ErrorKind::AddrInUse => {
-                ": another process has the port; stop it or change server.port"
+                ": another process uses the port; stop it or change server.port"
             }
-            io::ErrorKind::PermissionDenied => ": ports below 1024 need a privilege",
-            io::ErrorKind::AddrNotAvailable => ": server.host is no address of this machine",
+            io::ErrorKind::PermissionDenied => ": ports below 1024 require privileges",
+            io::ErrorKind::AddrNotAvailable => ": server.host is not an address of this machine",
             _ => ": server.host must be an address or a name of this machine",
         };
         BindError { address: display(&config.host, config.port), source, hint }

@@ -65,7 +65,7 @@ pub(super) async fn reload(
     headers: HeaderMap,
 ) -> Response {
     if method != Method::POST && method != Method::PUT {
-        let hint = "405: POST reads the configuration anew\n";
+        let hint = "405: use POST to reload the configuration\n";
         let allow = [(header::ALLOW, "POST, PUT")];
         return (StatusCode::METHOD_NOT_ALLOWED, allow, hint).into_response();
     }
@@ -76,10 +76,10 @@ pub(super) async fn reload(
     if let Err(refused) = hosts.check(&uri, &headers) {
         let hint = match refused {
             Refused::Host => {
-                "403: the header Host names another machine; ask by localhost, a loopback address, or \
-                 the name or address in server.host\n"
+                "403: the Host header names another machine; use localhost, a loopback address, \
+                 or the name or address in server.host\n"
             }
-            Refused::Origin => "403: pages of other origins cannot ask for a reload\n",
+            Refused::Origin => "403: reload requests from other origins are not allowed\n",
         };
         return (StatusCode::FORBIDDEN, hint).into_response();
     }
@@ -98,7 +98,7 @@ pub(super) async fn reload(
 async fn ask(
     supervisor: &mpsc::Sender<ReloadRequest>,
 ) -> Result<Result<ReloadAnswer, String>, &'static str> {
-    const ENDING: &str = "503: the agent is ending\n";
+    const ENDING: &str = "503: the agent is shutting down\n";
     let (reply, verdict) = oneshot::channel();
     match timeout(ACCEPT_TIMEOUT, supervisor.send(ReloadRequest { reply })).await {
         Ok(Ok(())) => {}
@@ -108,7 +108,7 @@ async fn ask(
     match timeout(VERDICT_TIMEOUT, verdict).await {
         Ok(Ok(verdict)) => Ok(verdict),
         Ok(Err(_)) => Err(ENDING),
-        Err(_) => Err("503: the reload takes unusually long; its verdict will be in the log\n"),
+        Err(_) => Err("503: the reload is taking unusually long; its result will be in the log\n"),
     }
 }
 
@@ -124,6 +124,6 @@ mod tests {
         let full = ask(&sender).await.unwrap_err();
         assert!(full.contains("waiting"), "{full}");
         drop(requests);
-        assert!(ask(&sender).await.unwrap_err().contains("ending"));
+        assert!(ask(&sender).await.unwrap_err().contains("shutting down"));
     }
 }

@@ -62,7 +62,7 @@ async fn ready(Extract(state): Extract<Arc<State>>) -> Response {
     if state.ready.load(Relaxed) {
         "OK\n".into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "NOT READY: no configuration is in force yet\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "NOT READY: no configuration is loaded yet\n")
             .into_response()
     }
 }
@@ -84,7 +84,7 @@ async fn exposition(
 ) -> Response {
     let path = state.metrics_path.load();
     if uri.path() != path.as_str() {
-        let hint = format!("404: nothing here; the metrics are at {path}\n");
+        let hint = format!("404: not found; the metrics are at {path}\n");
         return (StatusCode::NOT_FOUND, hint).into_response();
     }
     if method != Method::GET && method != Method::HEAD {
@@ -99,7 +99,7 @@ async fn exposition(
     let gzip = accepts_gzip(&headers);
     let renderer = Arc::clone(&state.renderer);
     let Ok(chunks) = tokio::task::spawn_blocking(move || renderer.scrape(gzip)).await else {
-        return (StatusCode::INTERNAL_SERVER_ERROR, "the exposition could not be made\n")
+        return (StatusCode::INTERNAL_SERVER_ERROR, "the metrics page could not be rendered\n")
             .into_response();
     };
     let page = chunks.iter().max_by_key(|chunk| chunk.len());

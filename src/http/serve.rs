@@ -130,7 +130,7 @@ impl Acceptor {
     fn warn(&mut self, error: &io::Error) {
         let errno = Errno::from_io_error(error);
         if !matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) {
-            tracing::debug!(%error, "a connection could not be accepted");
+            tracing::debug!(%error, "cannot accept a connection");
             return;
         }
         // Their descriptors serve who comes next.
@@ -139,9 +139,9 @@ impl Acceptor {
             self.warned = Some(Instant::now());
             tracing::error!(
                 %error,
-                "connections cannot be accepted: raise the limit of open files (LimitNOFILE of the \
-                 unit, ulimit -n), or poll fewer sites; process_open_fds and process_max_fds show \
-                 how many there are"
+                "cannot accept connections: raise the limit of open files (LimitNOFILE in the \
+                 unit, ulimit -n), or poll fewer sites; compare process_open_fds with \
+                 process_max_fds"
             );
         }
     }

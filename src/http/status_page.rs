@@ -24,7 +24,7 @@ pub(super) fn render(state: &State) -> String {
          <style>{STYLE}</style></head><body><h1>nbu-otel-agent {}</h1>\
          <p><a href=\"{path}\">Metrics</a> · <a href=\"/-/healthy\">liveness</a> · \
          <a href=\"/-/ready\">readiness</a> · <a href=\"/health\">NetBackup reachable</a></p>\
-         <p>Configuration in force: <code>{}</code></p>",
+         <p>Configuration: <code>{}</code></p>",
         env!("CARGO_PKG_VERSION"),
         config.sha256.get(..12).unwrap_or("none"),
     );
@@ -34,7 +34,7 @@ pub(super) fn render(state: &State) -> String {
     if let Some(error) = &config.recovery_error {
         let _ = write!(
             page,
-            "<p class=\"bad\">What died cannot be restarted now: {}</p>",
+            "<p class=\"bad\">A background task died and cannot be restarted: {}</p>",
             escape(error)
         );
     }
@@ -64,9 +64,9 @@ fn push(signal: &SignalSnapshot) -> Option<String> {
         .sum();
     (signal.requests > 0).then(|| {
         let last = signal.last_success.map_or_else(
-            || "never arrived".to_owned(),
+            || "no successful export yet".to_owned(),
             |seconds| {
-                format!("last arrived {}", ago(UNIX_EPOCH + Duration::from_secs_f64(seconds)))
+                format!("last success {}", ago(UNIX_EPOCH + Duration::from_secs_f64(seconds)))
             },
         );
         format!("{last}, {failed} exports failed")
@@ -77,11 +77,11 @@ fn site_rows(page: &mut String, snapshot: &Snapshot) {
     for status in &snapshot.collectors {
         let (class, text) = match (status.ok, &status.error) {
             _ if status.supported == Some(false) => {
-                ("", "not supported by this release".to_owned())
+                ("", "not supported by this NetBackup release".to_owned())
             }
             (_, Some(error)) => ("bad", escape(error)),
             (Some(_), None) => ("good", "up".to_owned()),
-            (None, None) => ("", "first poll is under way".to_owned()),
+            (None, None) => ("", "first poll in progress".to_owned()),
         };
         let _ = write!(
             page,

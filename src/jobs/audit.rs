@@ -39,19 +39,19 @@ static DIFFERENCE: Metric<0> = Metric::gauge(
     "nbu.jobs.audit.difference",
     "{job}",
     &[],
-    "Finished jobs that the server listed in the last audit and the ledger does not know. 0 where all is well.",
+    "Finished jobs that the server listed in the last audit but the agent did not count; 0 if none is missing.",
 );
 static PURGED: Metric<0> = Metric::gauge(
     "nbu.jobs.audit.purged",
     "{job}",
     &[],
-    "Jobs that the ledger knows and the server no longer listed in the last audit. No fault: the server purges jobs.",
+    "Jobs that the agent counted and the server no longer listed in the last audit. Normal: the server purges old jobs.",
 );
 static LAST: Metric<0> = Metric::gauge(
     "nbu.jobs.audit.last.timestamp",
     "s",
     &[],
-    "Unix time by the agent's clock at which the last audit of the ledger ended.",
+    "Time at which the last job audit ended, Unix seconds by the agent's clock.",
 );
 
 pub(super) fn definitions() -> [&'static Definition; 3] {

@@ -15,7 +15,7 @@ static JOBS_BYTES: Metric<3> = Metric::gauge(
     "nbu.jobs",
     "By",
     &["action", "policy_type", "status"],
-    "Bytes that the jobs that ended in the window transferred (kilobytesTransferred x 1024). A parent may repeat its children's.",
+    "Bytes transferred by jobs that ended in the window (kilobytesTransferred x 1024). A parent job may include the bytes of its children.",
 );
 static JOBS_COUNT: Metric<3> = Metric::gauge(
     "nbu.jobs.count",
@@ -33,20 +33,20 @@ static JOBS_FILES_COUNT: Metric<2> = Metric::gauge(
     "nbu.jobs.files.count",
     "{file}",
     &["action", "policy_type"],
-    "Files of the jobs that ended in the window (numberOfFiles). A parent may repeat its children's.",
+    "Files of jobs that ended in the window (numberOfFiles). A parent job may include the files of its children.",
 );
 static JOBS_DEDUP_RATIO: Metric<2> = Metric::gauge(
     "nbu.jobs.dedup_ratio",
     "",
     &["action", "policy_type"],
-    "Mean dedupRatio of the jobs that ended in the window, as the API gives it; jobs without one do not count.",
+    "Mean dedupRatio of the jobs that ended in the window and have one, as reported by the API.",
 );
 
 static CLIENT_JOBS_COUNT: Metric<3> = Metric::gauge(
     "nbu.client.jobs.count",
     "{job}",
     &["client", "action", "status"],
-    "Jobs of the client that ended in the window. Off unless collectors.perClient selects the client.",
+    "Jobs of the client that ended in the window. Only for clients that collectors.perClient selects.",
 );
 
 pub(super) fn definitions() -> [&'static Definition; 6] {

@@ -12,37 +12,37 @@ static JOBS_QUEUED_COUNT: Metric<2> = Metric::gauge(
     "nbu.jobs.queued.count",
     "{job}",
     &["action", "reason"],
-    "Jobs in QUEUED by jobQueueReason (its number; 0 is no reason given, explicit where none queues).",
+    "Jobs in state QUEUED by jobQueueReason (a number; 0 is no reason given, and is exported even if no job is queued).",
 );
 static OLDEST_QUEUED: Metric<1> = Metric::gauge(
     "nbu.jobs.oldest_queued.age",
     "s",
     &["action"],
-    "Age of the oldest job in QUEUED, from its startTime by the server's clock; absent where none queues.",
+    "Age of the oldest QUEUED job, from its startTime by the server's clock; absent if no job is queued.",
 );
 static OLDEST_ACTIVE: Metric<1> = Metric::gauge(
     "nbu.jobs.oldest_active.age",
     "s",
     &["action"],
-    "Age of the oldest job in ACTIVE, from its startTime by the server's clock; absent where none runs.",
+    "Age of the oldest ACTIVE job, from its startTime by the server's clock; absent if no job is active.",
 );
 static LONG_RUNNING: Metric<1> = Metric::gauge(
     "nbu.jobs.long_running",
     "{job}",
     &["action"],
-    "Jobs in ACTIVE that began longer ago than collectors.jobs.longRunningAfter.",
+    "ACTIVE jobs that started longer ago than collectors.jobs.longRunningAfter.",
 );
 static ACTIVE_BYTES: Metric<1> = Metric::gauge(
     "nbu.jobs.active",
     "By",
     &["action"],
-    "Bytes that jobs in ACTIVE without children have transferred so far (kilobytesTransferred x 1024).",
+    "Bytes transferred so far by ACTIVE jobs without children (kilobytesTransferred x 1024).",
 );
 static ACTIVE_PERCENT: Metric<1> = Metric::gauge(
     "nbu.jobs.active.percent_complete",
     "",
     &["action"],
-    "Mean percentComplete of the jobs in ACTIVE for which the API gives one, 0 to 100.",
+    "Mean percentComplete of the ACTIVE jobs for which the API reports it, 0 to 100.",
 );
 
 /// Queue reason of a job that names none.

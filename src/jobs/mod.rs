@@ -56,7 +56,7 @@ static JOBS_STATE_COUNT: Metric<2> = Metric::gauge(
     "nbu.jobs.state.count",
     "{job}",
     &["action", "state"],
-    "Jobs by state: DONE counts those that ended in the window, the others those that are live now.",
+    "Jobs by state: DONE counts jobs that ended in the window, all other states count current jobs.",
 );
 
 /// Everything that this module declares.

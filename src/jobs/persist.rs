@@ -75,10 +75,10 @@ pub(super) struct HandedOver {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
     /// They do not fit together.
-    #[error("its records do not fit together")]
+    #[error("its records are inconsistent")]
     CorruptState,
     /// A newer version of the agent wrote one.
-    #[error("it has a record of kind {kind}, version {version}, which this version does not know")]
+    #[error("it has a record of kind {kind}, version {version}, which this agent does not support")]
     Newer {
         /// The kind of the record.
         kind: u8,

@@ -10,37 +10,37 @@ static GAP: Metric<0> = Metric::counter(
     "nbu.jobs.gap",
     "s",
     &[],
-    "Time in which jobs may have ended uncounted: the server had purged them when the agent came back.",
+    "Time span in which jobs may have ended uncounted, because the server purged them while the agent was down.",
 );
 static FILL: Metric<0> = Metric::gauge(
     "nbu.jobs.fill.ratio",
     "",
     &[],
-    "How much of the configured window is read, 0 to 1. Its numbers appear at 1; until then those of the window before go on, if there was one.",
+    "Progress of the backfill of the configured window, 0 to 1. At 1 its numbers are exported; until then those of the previous window, if any.",
 );
 static WINDOW: Metric<0> = Metric::gauge(
     "nbu.jobs.window",
     "s",
     &[],
-    "Length of the window of finished jobs that is configured: the larger of server.scrapingInterval and server.collectionInterval.",
+    "Length of the configured window of finished jobs: the larger of server.scrapingInterval and server.collectionInterval.",
 );
 static WINDOW_INCOMPLETE: Metric<0> = Metric::gauge(
     "nbu.jobs.window.incomplete",
     "s",
     &[],
-    "Time for which the agent has not known every job of the configured window. 0 where it does.",
+    "Time for which the configured window has been incomplete; 0 if it is complete.",
 );
 static WATERMARK: Metric<0> = Metric::gauge(
     "nbu.jobs.watermark.timestamp",
     "s",
     &[],
-    "Unix time by the server's clock before which every change of a job was read.",
+    "All job changes before this time have been read, Unix seconds by the server's clock.",
 );
 static REMEMBERED: Metric<0> = Metric::gauge(
     "nbu.jobs.remembered",
     "{job}",
     &[],
-    "Ended jobs that the ledger remembers, to count each once.",
+    "Finished jobs that the agent remembers so that it counts each one once.",
 );
 
 pub(super) fn definitions() -> Vec<&'static Definition> {

@@ -19,19 +19,19 @@ static COMPLETED: Metric<5> = Metric::counter(
     "nbu.jobs.completed",
     "{job}",
     &["action", "policy_type", "status", "outcome", "role"],
-    "Completions of jobs, each counted once. A job that is resumed completes again. role: parent has children, leaf has none. Combinations of the first window begin at 0.",
+    "Job completions, each counted once. A resumed job completes again. role: parent has child jobs, leaf has none. Label combinations found in the first window start at 0.",
 );
 static OUTCOMES: Metric<2> = Metric::counter(
     "nbu.jobs.outcomes",
     "{job}",
     &["action", "outcome"],
-    "Completions of jobs by outcome: success (status 0), partial (1), cancelled (150), failure (all others). All four from the start.",
+    "Job completions by outcome: success (status 0), partial (1), cancelled (150), failure (any other). All four are exported from the start.",
 );
 static BYTES: Metric<2> = Metric::counter(
     "nbu.jobs.transferred",
     "By",
     &["action", "policy_type"],
-    "Bytes that completed jobs without children transferred (kilobytesTransferred x 1024).",
+    "Bytes transferred by completed jobs without children (kilobytesTransferred x 1024).",
 );
 static FILES: Metric<2> = Metric::counter(
     "nbu.jobs.files",
@@ -43,14 +43,14 @@ static RETRIES: Metric<2> = Metric::counter(
     "nbu.jobs.retries",
     "{retry}",
     &["action", "policy_type"],
-    "Tries of completed jobs beyond the first one, or beyond those of the job's last completion.",
+    "Retries of completed jobs: attempts after the first one, or after those of the job's previous completion.",
 );
 static DURATION: Metric<2> = Metric::histogram(
     "nbu.job.duration",
     "s",
     &BOUNDS,
     &["action", "policy_type"],
-    "endTime less startTime of completed jobs, each counted once.",
+    "Duration of completed jobs (endTime - startTime), each counted once.",
 );
 
 pub(super) fn definitions() -> [&'static Definition; 6] {

@@ -79,15 +79,11 @@ pub(crate) fn certificates(content: &[u8]) -> Result<Vec<CertificateDer<'static>
             &text,
             &[
                 ("PRIVATE KEY", "a private key"),
-                (
-                    "PKCS",
-                    "PKCS7 (openssl \
-             pkcs7 -print_certs -in FILE -out NEW makes PEM of it)",
-                ),
+                ("PKCS", "PKCS7 (convert it with openssl pkcs7 -print_certs -in FILE -out NEW)"),
                 ("X509 CRL", "a revocation list"),
             ],
         );
-        return Err(PemError::new(format!("holds no PEM certificate{holds}")));
+        return Err(PemError::new(format!("contains no PEM certificate{holds}")));
     }
     Ok(found)
 }
@@ -122,8 +118,7 @@ fn block(label: &str, der: &[u8]) -> String {
 /// Reads the first private key of a PEM file: PKCS #8, PKCS #1 or SEC 1, not encrypted.
 pub(crate) fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, PemError> {
     let text = as_text(content)?;
-    let encrypted = "the private key is encrypted, and there is nobody to ask for its password: \
-                     openssl pkey -in FILE -out NEW takes it away (keep the new file to its owner)";
+    let encrypted = "the private key is encrypted, which is not supported: remove its password with openssl pkey -in FILE -out NEW (and let only the owner read the new file)";
     if let Some(at) = text.find("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
         return Err(text.error(at, encrypted));
     }
@@ -131,7 +126,7 @@ pub(crate) fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, PemE
         return Err(text.error(at, encrypted));
     }
     if let Some(at) = text.find("-----BEGIN OPENSSH PRIVATE KEY-----") {
-        let problem = "a key of OpenSSH: ssh-keygen -p -m PKCS8 -f FILE makes PEM of it in place";
+        let problem = "an OpenSSH key: convert it in place with ssh-keygen -p -m PKCS8 -f FILE";
         return Err(text.error(at, problem));
     }
     for (label, kind) in KEYS {
@@ -151,7 +146,7 @@ pub(crate) fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, PemE
         ("PUBLIC KEY", "a public key"),
         ("PRIVATE KEY", "a key of another kind"),
     ];
-    Err(PemError::new(format!("holds no PEM private key{}", holds(&text, &kinds))))
+    Err(PemError::new(format!("contains no PEM private key{}", holds(&text, &kinds))))
 }
 
 /// Names the first of `kinds` that the text holds.
@@ -183,8 +178,7 @@ fn next_block(text: &Text, from: usize) -> Result<Option<Block<'_>>, PemError> {
     let rest = &text.as_str()[from..];
     let start = rest.find(BEGIN).unwrap_or(rest.len());
     if let Some(stray) = stray_mark(text.as_str(), from..from + start) {
-        let problem = "looks like the mark of a certificate, but is not exactly \
-                       -----BEGIN CERTIFICATE----- with an -----END CERTIFICATE----- after it";
+        let problem = "looks like the start of a certificate, but is not exactly -----BEGIN CERTIFICATE----- followed by -----END CERTIFICATE-----";
         return Err(text.error(stray, problem));
     }
     if start == rest.len() {
@@ -192,14 +186,13 @@ fn next_block(text: &Text, from: usize) -> Result<Option<Block<'_>>, PemError> {
     }
     let body_start = start + BEGIN.len();
     let Some(label_length) = rest[body_start..].find(DASHES) else {
-        return Err(text.error(from + start, "the mark -----BEGIN has no end"));
+        return Err(text.error(from + start, "the line that begins with -----BEGIN is incomplete"));
     };
     let label = &rest[body_start..body_start + label_length];
     let is_label = label.len() <= 64 && !label.contains(['\n', '\r']);
     let names_certificate = label.to_ascii_uppercase().contains("CERTIFICATE");
     if !is_label || (names_certificate && !CERTIFICATE.contains(&label)) {
-        let problem = "expected -----BEGIN CERTIFICATE-----: a request (CSR) or another kind of \
-                       certificate is none that can be used here";
+        let problem = "expected -----BEGIN CERTIFICATE-----: certificate requests (CSR) and other kinds of certificates cannot be used here";
         return Err(text.error(from + start, problem));
     }
     let body_start = body_start + label_length + DASHES.len();

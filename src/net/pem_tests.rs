@@ -98,11 +98,11 @@ fn a_file_without_certificates_is_told_what_it_is() {
     for (content, words) in [
         (Vec::new(), "empty"),
         (b" \r\n".to_vec(), "empty"),
-        (b"hello".to_vec(), "holds no PEM certificate"),
+        (b"hello".to_vec(), "contains no PEM certificate"),
         (key.serialize_pem().into_bytes(), "but a private key"),
         (b"-----BEGIN PKCS7-----\nAA==\n-----END PKCS7-----\n".to_vec(), "openssl pkcs7"),
         (der, "openssl x509 -inform der"),
-        (br#"{"errorCode": 8}"#.to_vec(), "JSON document that holds no PEM"),
+        (br#"{"errorCode": 8}"#.to_vec(), "JSON document without PEM"),
         (br#"{"cacert": "#.to_vec(), "not valid JSON"),
     ] {
         let fault = fault(&content);
@@ -141,7 +141,7 @@ fn private_keys_are_read_or_told_apart() {
     let encrypted = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA";
     for (content, words) in [
         (pem("a"), "but a certificate"),
-        ("hello".to_owned(), "holds no PEM private key"),
+        ("hello".to_owned(), "contains no PEM private key"),
         (String::new(), "empty"),
         (key.replace("PRIVATE", "ENCRYPTED PRIVATE"), "openssl pkey"),
         (format!("-----BEGIN RSA PRIVATE KEY-----\n{encrypted}\n-----END"), "openssl pkey"),

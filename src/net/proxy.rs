@@ -87,8 +87,8 @@ impl Proxy {
         let is_affected = url.scheme() == "https" && matches!(url.host(), Some(Host::Ipv6(_)));
         is_affected.then(|| {
             format!(
-                "https to an IPv6 address does not work through {}: give the server's name, or \
-                 name the address in NO_PROXY",
+                "https to an IPv6 address does not work through {}: use the server's name, or add \
+                 the address to NO_PROXY",
                 self.described()
             )
         })

@@ -21,7 +21,8 @@ const P521: &[u8] = &[
 const LONGEST_KEY: usize = 320;
 
 /// Kinds of keys that this TLS (ring) knows.
-pub(crate) const KEY_KINDS: &str = "RSA from 2048 bits on, ECDSA on P-256 or P-384, and Ed25519";
+pub(crate) const KEY_KINDS: &str =
+    "RSA with 2048 bits or more, ECDSA on P-256 or P-384, and Ed25519";
 
 /// A PEM file and where it came from (for messages).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +119,7 @@ pub(crate) fn check_key(key: &PrivateKeyDer<'_>) -> Result<(), String> {
         return Ok(());
     }
     let curve = if has_p521(key.secret_der()) { " on the curve P-521" } else { "" };
-    Err(format!("a key{curve} that cannot be used: {KEY_KINDS} can"))
+    Err(format!("an unsupported key{curve}; supported: {KEY_KINDS}"))
 }
 
 /// Returns true if a certificate or key in DER has a key on the curve P-521: what it signed cannot be

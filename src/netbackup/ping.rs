@@ -58,7 +58,7 @@ impl Session {
             .filter(|ms| PLAUSIBLE.contains(ms))
             .and_then(|ms| Timestamp::from_millisecond(ms).ok())
             .ok_or_else(|| {
-                let detail = "the body is no time in epoch milliseconds";
+                let detail = "the body is not a time in epoch milliseconds";
                 let detail = with_preview(detail, &body, &made_by.redactor);
                 self.client
                     .error(&PING, ErrorKind::Body, detail)

@@ -66,7 +66,7 @@ impl Session {
         let json = serde_json::to_vec(question).map_err(|error| {
             self.client
                 .error(resource, ErrorKind::BadRequest, error.to_string())
-                .with_hint("this is a mistake of the agent: report it")
+                .with_hint("this is a bug in the agent; please report it")
         })?;
         self.body(Call { post: Some(json), ..Call::get(resource, String::new()) }).await
     }

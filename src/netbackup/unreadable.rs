@@ -90,10 +90,11 @@ impl UnreadableRecords {
                 records,
                 id,
                 problem,
-                "the server sent records that cannot be read; they are skipped and counted; report this with the release of NetBackup"
+                "the server sent records that cannot be decoded; they are skipped and counted; \
+                 please report this with the NetBackup release"
             );
         } else {
-            tracing::debug!(site, resource, id, problem, "a record cannot be read");
+            tracing::debug!(site, resource, id, problem, "cannot decode a record");
         }
     }
 

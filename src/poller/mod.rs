@@ -136,7 +136,7 @@ impl Poller {
     pub async fn ended(self) {
         self.cancel();
         if tokio::time::timeout(POLLER_STOP_TIMEOUT, self.task).await.is_err() {
-            tracing::warn!("a poller does not end; it is left behind");
+            tracing::warn!("poller did not stop in time; abandoning it");
         }
     }
 

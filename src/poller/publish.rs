@@ -10,110 +10,110 @@ static UP: Metric<0> = Metric::gauge(
     "nbu.up",
     "",
     &[],
-    "1 where the storage or the jobs of the site were read in the last cycle, 0 where both failed.",
+    "1 if the last cycle read the storage units or the jobs of the site, 0 if both failed.",
 );
 static API_VERSION: Metric<1> = Metric::gauge(
     "nbu.api_version",
     "",
     &["version"],
-    "1; the API version that was negotiated with the server.",
+    "API version negotiated with the server; always 1.",
 );
 static LAST_SCRAPE: Metric<1> = Metric::gauge(
     "nbu.last_scrape.timestamp",
     "s",
     &["source"],
-    "When the storage or the jobs were last read with success, Unix time of the agent.",
+    "Time of the last successful read of the storage units or the jobs, Unix seconds by the agent's clock.",
 );
 static RESPONSE_TIME: Metric<0> = Metric::gauge(
     "nbu.response_time_ms",
     "",
     &[],
-    "Time that the last answer of the API took, in milliseconds.",
+    "Duration of the last API response, in milliseconds.",
 );
 static COLLECTOR_UP: Metric<1> = Metric::gauge(
     "nbu.agent.collector.up",
     "",
     &["collector"],
-    "Whether the last run of the collector succeeded whole.",
+    "1 if the last run of the collector succeeded completely, else 0.",
 );
 static COLLECTOR_DURATION: Metric<1> = Metric::gauge(
     "nbu.agent.collector.duration",
     "s",
     &["collector"],
-    "How long the last run of the collector took.",
+    "Duration of the last run of the collector.",
 );
 static COLLECTOR_RUNS: Metric<2> = Metric::counter(
     "nbu.agent.collector.runs",
     "{run}",
     &["collector", "result"],
-    "Runs of the collector by result: success, failure, skipped (the one before was still running).",
+    "Runs of the collector by result: success, failure, skipped (the previous run was still in progress).",
 );
 static COLLECTOR_ERRORS: Metric<2> = Metric::counter(
     "nbu.agent.collector.errors",
     "{error}",
     &["collector", "kind"],
-    "Errors of the collector by kind, each from its first on (use the runs for rates); docs/operations.md says what each asks for.",
+    "Errors of the collector by kind. A kind appears with its first error, so use nbu_agent_collector_runs_total for rates. Kinds: docs/troubleshooting.md.",
 );
 static COLLECTOR_LAST_SUCCESS: Metric<1> = Metric::gauge(
     "nbu.agent.collector.last_success.timestamp",
     "s",
     &["collector"],
-    "When the collector last succeeded, Unix time; absent where it never did.",
+    "Time of the collector's last success, Unix seconds; absent if it never succeeded.",
 );
 static COLLECTOR_SAMPLES: Metric<1> = Metric::gauge(
     "nbu.agent.collector.samples",
     "{series}",
     &["collector"],
-    "Series that the collector has on show; 0 once they are stale.",
+    "Series that the collector exports; 0 once they are stale.",
 );
 static COLLECTOR_UNREADABLE: Metric<1> = Metric::counter(
     "nbu.agent.collector.unreadable_records",
     "{record}",
     &["collector"],
-    "Records of the server that could not be read and were skipped, each counted once. The log has the first of them.",
+    "Records from the server that could not be decoded and were skipped, each counted once. The log shows the first one.",
 );
 static COLLECTOR_DUPLICATES: Metric<1> = Metric::gauge(
     "nbu.agent.collector.duplicate_series",
     "{series}",
     &["collector"],
-    "Series that the last run produced more than once; one of each is exported.",
+    "Duplicate series of the last run; one of each is exported.",
 );
 static COLLECTOR_PERMITTED: Metric<1> = Metric::gauge(
     "nbu.agent.collector.permitted",
     "",
     &["collector"],
-    "Whether the role of the API key may see what the collector reads; absent while unknown. An empty list of jobs is told from a forbidden one by it.",
+    "1 if the API key's role may read the collector's resource, 0 if not; absent while unknown. Distinguishes an empty job list from a missing permission.",
 );
 static COLLECTOR_SUPPORTED: Metric<1> = Metric::gauge(
     "nbu.agent.collector.supported",
     "",
     &["collector"],
-    "Whether the server's release has what the collector reads; absent while unknown. At 0 the collector has no other series, and is asked again when the version or the configuration changes.",
+    "1 if the NetBackup release has the collector's resource, 0 if not; absent while unknown. At 0 the collector exports nothing else until the version or the configuration changes.",
 );
 static API_REQUESTS: Metric<2> = Metric::counter(
     "nbu.agent.api.requests",
     "{request}",
     &["resource", "status"],
-    "Requests to the NetBackup API by resource and HTTP status, or kind of failure where there was no answer.",
+    "Requests to the NetBackup API by resource and HTTP status, or by kind of failure if there was no response.",
 );
 static API_DURATION: Metric<1> = Metric::histogram(
     "nbu.agent.api.request.duration",
     "s",
     &DURATION_BOUNDS,
     &["resource"],
-    "How long requests to the NetBackup API took, retries counted singly.",
+    "Duration of requests to the NetBackup API; each retry is a request.",
 );
 static API_RETRIES: Metric<0> = Metric::counter(
     "nbu.agent.api.retries",
     "{request}",
     &[],
-    "Requests to the NetBackup API that were sent again.",
+    "Retries of requests to the NetBackup API.",
 );
 static KEY_REFUSED: Metric<0> = Metric::gauge(
     "nbu.agent.api.key_refused",
     "",
     &[],
-    "Whether the server refused the API key for everything, so that it is not presented for a while.",
+    "1 if the server rejected the API key for every resource and the agent waits before it sends the key again, else 0.",
 );
 
 /// Everything that is declared here.

@@ -135,7 +135,7 @@ impl SitePoller {
                 core += usize::from(slot.row.core);
                 if !requested && !slot.continuing {
                     slot.tally.skipped += 1;
-                    tracing::debug!(site = %self.site, collector = slot.row.name, "still running: this cycle is skipped");
+                    tracing::debug!(site = %self.site, collector = slot.row.name, "previous run still in progress; skipping this cycle");
                 }
             } else if slot.is_due(&self.rules, version) && slot.start() {
                 core += usize::from(slot.row.core);
@@ -198,7 +198,8 @@ impl SitePoller {
             self.client.refuse_key(self.key_backoff);
             tracing::warn!(
                 site = %self.site, server = %self.server, seconds = self.key_backoff.as_secs(),
-                "the server refuses the API key for every resource: it is not sent again before this time has passed; replace apiKey, or have it renewed"
+                "the server rejects the API key for every resource; not sending it again until \
+                 this time has passed; replace or renew apiKey"
             );
             self.key_backoff = (self.key_backoff * 2).min(MAX_KEY_BACKOFF);
             for slot in &mut self.slots {
@@ -242,7 +243,7 @@ impl SitePoller {
         for slot in &mut self.slots {
             if slot.expire(&self.rules) {
                 any = true;
-                tracing::warn!(site = %self.site, collector = slot.row.name, "its last samples are stale and no longer exported");
+                tracing::warn!(site = %self.site, collector = slot.row.name, "collector samples expired; no longer exporting them");
             }
         }
         any

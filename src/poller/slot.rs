@@ -169,7 +169,8 @@ impl CollectorSlot {
                 collector = self.row.name,
                 resource = self.row.resource.path,
                 api_version = version,
-                "not supported by this release: not asked again until its version or the configuration changes"
+                "not supported by this NetBackup release; pausing the collector until the version \
+                 or the configuration changes"
             );
         }
         self.shown.clear();
@@ -303,8 +304,8 @@ impl CollectorSlot {
             let (series, ms) = (self.samples(), took.as_millis());
             match was {
                 Some(true) => tracing::debug!(site, collector, series, ms, "collected"),
-                Some(false) => tracing::info!(site, collector, series, ms, "works again"),
-                None => tracing::info!(site, collector, series, ms, "first collection is complete"),
+                Some(false) => tracing::info!(site, collector, series, ms, "collector recovered"),
+                None => tracing::info!(site, collector, series, ms, "first collection complete"),
             }
             return;
         }
@@ -312,9 +313,9 @@ impl CollectorSlot {
         for problem in problems {
             *self.tally.errors.entry(problem.kind()).or_default() += 1;
             if was == Some(false) {
-                tracing::debug!(site, collector, kind = problem.kind(), error = %problem, "still fails");
+                tracing::debug!(site, collector, kind = problem.kind(), error = %problem, "collector still failing");
             } else {
-                tracing::warn!(site, collector, kind = problem.kind(), error = %problem, "fails; its last samples are kept until they are stale");
+                tracing::warn!(site, collector, kind = problem.kind(), error = %problem, "collector failed; exporting its last samples until they are stale");
             }
         }
         let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();

@@ -22,7 +22,7 @@ const DEADLINE_GRACE: Duration = Duration::from_millis(500);
 pub(super) enum Failure {
     /// The server, or the way to it.
     Api(Error),
-    /// The run did not end in time.
+    /// The run did not finish in time.
     Deadline(Duration),
     /// A bug of ours; the site lives on.
     Panic,
@@ -62,13 +62,14 @@ impl std::fmt::Display for Failure {
             Self::Api(error) => error.fmt(f),
             Self::Deadline(limit) => write!(
                 f,
-                "did not end within {} s; the server is slow or hangs: see the requests' durations",
+                "did not finish within {} s: the server is slow or hangs; check the request \
+                 durations",
                 limit.as_secs()
             ),
-            Self::Panic => {
-                f.write_str("a bug in the agent: the log has the place; please report it")
-            }
-            Self::Missing(_) => f.write_str("this release does not have it"),
+            Self::Panic => f.write_str(
+                "a bug in the agent: see the log for the location, and please report it",
+            ),
+            Self::Missing(_) => f.write_str("not available in this NetBackup release"),
         }
     }
 }

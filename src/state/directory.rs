@@ -97,11 +97,12 @@ impl StateDir {
             Ok(Ok(())) => {}
             Ok(Err(problem)) if !problem.is_transient() => return Err(problem.at(&inner.path)),
             Ok(Err(error)) => tracing::error!(
-                %path, %error, "the state directory cannot be opened now: it is tried again, and totals are shown once it is read"
+                %path, %error, "cannot open the state directory; retrying; totals are exported once it is read"
             ),
             Err(_) => tracing::error!(
                 %path, seconds = OPEN_TIMEOUT.as_secs(),
-                "the disk of the state directory does not answer: the agent goes on, and shows totals once it is read"
+                "the disk of the state directory does not respond; continuing; totals are \
+                 exported once it is read"
             ),
         }
         Ok(Self(inner))
@@ -169,7 +170,7 @@ impl StateDir {
             _ => {}
         }
         let path = self.0.path.display();
-        tracing::warn!(%path, "the lock of the state directory was removed or replaced: it is taken again");
+        tracing::warn!(%path, "the lock of the state directory was removed or replaced; acquiring it again");
         let held = HeldLock::acquire(&self.0.path).map_err(io::Error::other)?;
         instance::keep(&self.0.path, &opened.instance_id);
         *lock(&opened.held) = held;
@@ -204,7 +205,7 @@ fn open_until_had(path: &Path, wanted: &Weak<Inner>, sender: &mpsc::Sender<Resul
                     let _ = inner.opened.set(opened);
                 }
                 if sender.send(Ok(())).is_err() {
-                    tracing::info!(path = %path.display(), "the state directory is open now");
+                    tracing::info!(path = %path.display(), "state directory opened after a retry");
                 }
                 return;
             }
@@ -214,7 +215,7 @@ fn open_until_had(path: &Path, wanted: &Weak<Inner>, sender: &mpsc::Sender<Resul
                     && !std::mem::replace(&mut tried, true)
                 {
                     let path = path.display();
-                    tracing::error!(%path, %error, "the state directory cannot be opened: it is tried again");
+                    tracing::error!(%path, %error, "cannot open the state directory; retrying");
                 }
             }
         }

@@ -59,7 +59,7 @@ fn what_is_no_directory_is_told() {
     for path in [file.clone(), file.join("below")] {
         let text = said(&path);
         assert!(text.starts_with(&format!("state.directory {}: ", path.display())), "{text}");
-        assert!(text.contains("not a directory; name one"), "{text}");
+        assert!(text.contains("not a directory; use a directory"), "{text}");
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
 }

@@ -124,7 +124,7 @@ async fn finish<R>(started: &mut Option<Pending<io::Result<R>>>, until: Instant)
 
 /// Returns the error of a disk that did not answer in time.
 pub fn timed_out() -> io::Error {
-    io::Error::new(ErrorKind::TimedOut, "the disk did not answer in time")
+    io::Error::new(ErrorKind::TimedOut, "the disk did not respond in time")
 }
 
 fn load(path: &Path) -> io::Result<Content> {

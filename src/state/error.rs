@@ -17,21 +17,20 @@ pub struct Error {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
     #[error(
-        "another agent uses it{}; end that one, or give this one a directory of its own",
+        "another agent uses it{}; stop that agent, or use another directory",
         by(*.0)
     )]
     Held(Option<u32>),
-    #[error("not a directory; name one, or a place where one can be made")]
+    #[error("not a directory; use a directory, or a path where one can be created")]
     NotADirectory,
     #[error(
-        "permission denied; the user that runs the agent must be able to write there, or to make it"
+        "permission denied; the user that runs the agent must be able to write to it, or to \
+         create it"
     )]
     Denied,
-    #[error(
-        "on a file system that is read-only; name a place that can be written, or mount one there"
-    )]
+    #[error("on a read-only file system; use a writable path, or mount a volume there")]
     ReadOnly,
-    #[error("files cannot be locked there ({0}); name a directory on a local file system")]
+    #[error("files cannot be locked there ({0}); use a directory on a local file system")]
     NoLocks(io::Error),
     #[error("{0}")]
     Other(io::Error),
@@ -99,7 +98,7 @@ mod tests {
             assert!(text.starts_with("state.directory /s: ") && text.contains(hint), "{text}");
         }
         let held = |process| Problem::Held(process).at(Path::new("/s")).to_string();
-        assert!(held(Some(7)).contains("another agent uses it (process 7); end that one"));
-        assert!(held(None).contains("another agent uses it; end that one"));
+        assert!(held(Some(7)).contains("another agent uses it (process 7); stop that agent"));
+        assert!(held(None).contains("another agent uses it; stop that agent"));
     }
 }

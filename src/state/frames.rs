@@ -101,7 +101,7 @@ impl<R: Read> Frames<R> {
         self.reader.read_to_end(&mut bytes)?;
         if has_frame(&bytes) {
             return Err(OpenError::Damaged(format!(
-                "the bytes from {} on changed, and saves follow them",
+                "the bytes from {} on are corrupt, and later saves follow them",
                 self.end
             )));
         }

@@ -20,11 +20,11 @@ pub(super) fn id(directory: &Path) -> String {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) if error.kind() == ErrorKind::InvalidData => {
             let path = path.display();
-            tracing::warn!(%path, %error, "no identity of an agent: a new one is made");
+            tracing::warn!(%path, %error, "the instance ID file has no valid ID; creating a new one");
         }
         Err(error) => {
             let path = path.display();
-            tracing::warn!(%path, %error, "the agent's identity cannot be read: until its end it has another one");
+            tracing::warn!(%path, %error, "cannot read the instance ID; using a temporary one until the agent exits");
             return id;
         }
     }
@@ -37,7 +37,7 @@ pub(super) fn keep(directory: &Path, id: &str) {
     let path = directory.join(FILE);
     if let Err(error) = replace(&path, |out| writeln!(out, "{id}")) {
         let path = path.display();
-        tracing::warn!(%path, %error, "the agent's identity cannot be kept beyond its end");
+        tracing::warn!(%path, %error, "cannot save the instance ID; the agent will have another one after a restart");
     }
 }
 

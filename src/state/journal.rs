@@ -34,20 +34,20 @@ pub enum OpenError {
     Io(#[from] io::Error),
     /// Another version of the agent wrote it.
     #[error(
-        "it has format {0}, and this agent reads format 2: another version of the agent wrote it"
+        "it has format {0}, but this agent reads format 2; another version of the agent wrote it"
     )]
     Version(char),
     /// A newer version of the agent wrote a part of it.
     #[error("a newer version of the agent wrote it: {0}")]
     Newer(String),
     /// It is something else.
-    #[error("it is no state of this agent")]
+    #[error("it is not a state file of this agent")]
     Kind,
     /// It belongs to another site or server.
-    #[error("it is the state of site `{}` with server {}", .0.site, .0.server)]
+    #[error("it belongs to site `{}` and server {}", .0.site, .0.server)]
     Foreign(Header),
     /// Bytes of it changed, or what is in it does not fit together.
-    #[error("it is damaged: {0}")]
+    #[error("it is corrupt: {0}")]
     Damaged(String),
 }
 
@@ -131,9 +131,9 @@ fn read_file(
     let size = file.metadata()?.len();
     let mut reader = Frames::new(file, size)?;
     let damaged = |detail: &str| OpenError::Damaged(detail.to_owned());
-    let header = reader.next()?.ok_or_else(|| damaged("it has no head"))?;
+    let header = reader.next()?.ok_or_else(|| damaged("it has no header"))?;
     let header: Header =
-        serde_json::from_slice(&header).map_err(|_| damaged("its head is not readable"))?;
+        serde_json::from_slice(&header).map_err(|_| damaged("its header cannot be read"))?;
     check(&header)?;
     let mut frames = 0;
     while let Some(frame) = reader.next()? {

@@ -30,7 +30,7 @@ impl HeldLock {
         let file = lock(&path.join(LOCK))?;
         match probe(path).and_then(|()| atomic::remove_leftovers(path)) {
             Err(error) if is_full(&error) => {
-                tracing::warn!(path = %path.display(), %error, "state cannot be written now");
+                tracing::warn!(path = %path.display(), %error, "cannot write to the state directory");
             }
             other => other?,
         }

@@ -69,7 +69,7 @@ impl<R> Pending<R> {
 }
 
 /// The text of a job that panicked.
-const BUG: &str = "a bug in the agent: please report it, with the file and the log";
+const BUG: &str = "a bug in the agent; please report it with the file and the log";
 
 /// Runs `work` on a thread of its own for at most `limit`; `None` if it takes longer, and is left behind.
 pub(super) fn within<R: Send + 'static>(

@@ -109,7 +109,7 @@ async fn serve(name: String, address: Arc<ArcSwapOption<SocketAddr>>) {
         match bind(&name) {
             Ok(listener) => answer(&listener, &address).await,
             Err(error) => {
-                tracing::debug!(%error, "healthcheck cannot be told the address now");
+                tracing::debug!(%error, "cannot record the listening address for healthcheck");
                 sleep(BIND_RETRY_DELAY).await;
             }
         }

@@ -38,7 +38,7 @@ impl Blocking {
     ///
     /// # Errors
     ///
-    /// Where it did not end in time, the process is ending, or `work` panicked.
+    /// Where it did not finish in time, the process is ending, or `work` panicked.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         deadline: Instant,

@@ -62,7 +62,7 @@ impl Supervisor {
         let updated = self.update_sites(&config, &rules, rotated.connections);
         self.put(Arc::new(config));
         updated.await;
-        tracing::warn!(%changes, "connections of sites are changed all the same");
+        tracing::warn!(%changes, "reload rejected; applying only its changed connection settings");
     }
 }
 
@@ -83,7 +83,7 @@ fn rotated(now: &Config, loaded: Loaded) -> Rotated {
                 connections.insert(server.site.clone(), connection);
             }
             // The reload told why, or does so as soon as nothing else keeps it.
-            Err(error) => tracing::debug!(%error, "connection is kept as it is"),
+            Err(error) => tracing::debug!(%error, "keeping the current connection"),
         }
     }
     Rotated { connections, key_files, files: loaded.files }

@@ -13,7 +13,7 @@ pub enum ReloadError {
     #[error(transparent)]
     Prepare(#[from] plan::PrepareError),
     /// The process was told to end meanwhile.
-    #[error("the agent is ending")]
+    #[error("the agent is shutting down")]
     Ending,
 }
 
@@ -31,7 +31,7 @@ impl ReloadError {
     pub(super) fn with_outlook(&self) -> String {
         if self.may_pass() {
             format!(
-                "{self}\nthis cannot be had now; it is tried again until it can, nothing changed"
+                "{self}\nthe current configuration stays; the agent retries until this succeeds"
             )
         } else {
             self.to_string()
@@ -69,23 +69,26 @@ impl Supervisor {
         let (by, result_label) = (trigger.as_str(), verdict.as_str());
         match result {
             Ok(changes) => {
-                tracing::info!(trigger = by, result = result_label, %changes, "configuration");
+                tracing::info!(trigger = by, result = result_label, %changes, "configuration loaded");
             }
             // At the start nothing runs yet, and the command says it.
             Err(_) if self.safe.is_none() => {}
             Err(error) if trigger == Trigger::Retry && error.may_pass() => {
-                tracing::debug!(trigger = by, result = result_label, "tried again later: {error}");
+                tracing::debug!(
+                    trigger = by,
+                    result = result_label,
+                    "configuration still cannot be applied; retrying: {error}"
+                );
             }
             Err(error) if error.may_pass() => tracing::error!(
                 trigger = by,
                 result = result_label,
-                "configuration cannot be put in force now and is tried again; until then \
-                 nothing changed: {error}"
+                "configuration cannot be applied now; keeping the current one and retrying: {error}"
             ),
             Err(error) => tracing::error!(
                 trigger = by,
                 result = result_label,
-                "configuration not taken, nothing changed: {error}"
+                "configuration rejected; keeping the current one: {error}"
             ),
         }
     }

@@ -36,8 +36,9 @@ pub enum PrepareError {
     Otlp(#[from] BuildError),
     /// Something blocks for longer than this.
     #[error(
-        "the reload did not end within {} s and is given up: a file system or the resolver hangs; \
-         check the files that the configuration names, and the name in server.host",
+        "the reload did not finish within {} s and was abandoned: a file system or the name \
+         resolution hangs; check the files that the configuration names, and the host name in \
+         server.host",
         .0.as_secs()
     )]
     Timeout(Duration),
@@ -225,7 +226,7 @@ impl ReloadPlan {
         let Some(path) = wanted else { return Ok(None) };
         match (acquire(path, &self.directories), &self.same_state) {
             (Err(error), Some(same)) => {
-                tracing::warn!("{error}; the one that was opened before is used on");
+                tracing::warn!("{error}; keeping the one that is open");
                 Ok(Some(same.clone()))
             }
             (taken, _) => Ok(Some(taken?)),
@@ -245,7 +246,7 @@ impl ReloadPlan {
         match built.map_err(Into::into) {
             Ok(built) => Ok(Some(built)),
             Err(error) if self.recovers => {
-                tracing::error!("what died cannot be restarted now: {error}");
+                tracing::error!("cannot restart a background task that died; retrying: {error}");
                 Ok(None)
             }
             Err(error) => Err(error),

@@ -59,7 +59,7 @@ impl Supervisor {
                     systemd.ready(&self.status());
                 }
                 Next::End(name) => {
-                    tracing::info!(signal = name, "ending; a second signal ends at once");
+                    tracing::info!(signal = name, "shutting down; a second signal exits at once");
                     break;
                 }
             }
@@ -84,12 +84,12 @@ impl Supervisor {
         self.watcher = None;
         let shutdown = async {
             tokio::select! {
-                () = self.shutdown() => tracing::info!("ended"),
-                () = signals.end_now() => tracing::warn!("ended at once, as a second signal asked"),
+                () = self.shutdown() => tracing::info!("shutdown complete"),
+                () = signals.end_now() => tracing::warn!("exiting at once after a second signal"),
             }
         };
         if tokio::time::timeout(limit, shutdown).await.is_err() {
-            tracing::warn!("ended without waiting for what still hangs");
+            tracing::warn!("shutdown timed out; exiting");
         }
     }
 
@@ -100,8 +100,8 @@ impl Supervisor {
         let hash = state.sha256.get(..12).unwrap_or("none");
         let verdict = match (state.last_ok, state.pending) {
             (true, _) => "",
-            (false, true) => "; the last reload was rejected and is tried again: see the log",
-            (false, false) => "; the last reload was rejected: see the log",
+            (false, true) => "; last reload rejected, retrying: see the log",
+            (false, false) => "; last reload rejected: see the log",
         };
         let unit = if sites == 1 { "site" } else { "sites" };
         format!("{sites} {unit}, configuration {hash}{verdict}")

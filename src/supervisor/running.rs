@@ -111,9 +111,9 @@ impl Running {
             return;
         }
         if let Some(directory) = &state {
-            tracing::info!(directory = %directory.path().display(), "state is kept");
+            tracing::info!(directory = %directory.path().display(), "state directory opened");
         } else {
-            tracing::info!("state is not kept any more");
+            tracing::info!("state directory closed; state is no longer saved");
         }
         if let Some(before) = std::mem::replace(&mut self.state, state) {
             self.states_before.push(before.downgrade());

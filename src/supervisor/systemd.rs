@@ -58,7 +58,7 @@ impl Notifier {
         match thread.spawn(move || send_all(&received)) {
             Ok(_) => Self::sending_to(messages, sd_notify::watchdog_enabled()),
             Err(error) => {
-                tracing::warn!("systemd cannot be notified: no thread can be started: {error}");
+                tracing::warn!("cannot notify systemd: starting a thread failed: {error}");
                 Self { messages: None, watchdog: None }
             }
         }
@@ -134,7 +134,7 @@ fn send_all(messages: &Receiver<Message>) {
             && !std::mem::replace(&mut warned, true)
         {
             tracing::warn!(
-                "systemd cannot be notified: {error}; NOTIFY_SOCKET must be the path of a socket"
+                "cannot notify systemd: {error}; NOTIFY_SOCKET must be the path of a socket"
             );
         }
     }

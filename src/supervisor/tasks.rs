@@ -119,7 +119,7 @@ impl Supervisor {
                 Task::Healthcheck => self.tell_address(),
                 Task::Signals => {
                     if let Err(error) = signals.restart() {
-                        tracing::error!(%error, "signals cannot be caught");
+                        tracing::error!(%error, "cannot install the signal handlers");
                     }
                 }
                 _ => {}

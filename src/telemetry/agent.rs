@@ -15,18 +15,18 @@ static BUILD_INFO: Metric<3> = Metric::gauge(
     "nbu.agent.build_info",
     "",
     &["version", "rustc", "target"],
-    "1; what this agent was built from.",
+    "Version and build of the agent; always 1.",
 )
 .of_agent();
 static EXPORTER_BUILD_INFO: Metric<2> = Metric::gauge(
     "nbu.exporter.build_info",
     "",
     &["version", "goversion"],
-    "1; the name under which nbu_exporter's dashboards look for the build. goversion names the Rust compiler.",
+    "Version of the agent under nbu_exporter's name, for its dashboards; always 1. goversion is the Rust compiler.",
 )
 .of_agent();
 static SITES: Metric<0> =
-    Metric::gauge("nbu.agent.sites", "{site}", &[], "Sites that are polled.").of_agent();
+    Metric::gauge("nbu.agent.sites", "{site}", &[], "Number of polled sites.").of_agent();
 static SCRAPES: Metric<1> = Metric::counter(
     "nbu.agent.scrapes",
     "{scrape}",
@@ -38,140 +38,140 @@ static RENDERS: Metric<0> = Metric::counter(
     "nbu.agent.renders",
     "{render}",
     &[],
-    "Times that the exposition was rendered; scrapes are served from the last one.",
+    "Number of times the metrics page was rendered; scrapes get the last rendered page.",
 )
 .of_agent();
 static RENDER_DURATION: Metric<0> = Metric::gauge(
     "nbu.agent.render.duration",
     "s",
     &[],
-    "How long the last rendering of the exposition took, compression included.",
+    "Duration of the last rendering of the metrics page, including compression.",
 )
 .of_agent();
 static SERIES: Metric<0> = Metric::gauge(
     "nbu.agent.series",
     "{series}",
     &[],
-    "Series of all sites in the last rendering.",
+    "Series of all sites in the last rendered metrics page.",
 )
 .of_agent();
 static DROPPED_SERIES: Metric<1> = Metric::gauge(
     "nbu.agent.cardinality.dropped_series",
     "{series}",
     &["metric"],
-    "Series that metrics.cardinalityLimit keeps from being exported, by metric; a metric that lost none has no series here.",
+    "Series dropped because of metrics.cardinalityLimit, by metric; absent for metrics that lost none.",
 )
 .of_agent();
 static CARDINALITY_LIMIT: Metric<0> = Metric::gauge(
     "nbu.agent.cardinality.limit",
     "{series}",
     &[],
-    "Series that a metric can have over all sites (metrics.cardinalityLimit).",
+    "Maximum number of series of a metric over all sites (metrics.cardinalityLimit).",
 )
 .of_agent();
 static CONFIG_INFO: Metric<1> = Metric::gauge(
     "nbu.agent.config.info",
     "",
     &["sha256"],
-    "1; hash of the configuration that is in force.",
+    "SHA-256 of the current configuration file; always 1.",
 )
 .of_agent();
 static CONFIG_LAST_OK: Metric<0> = Metric::gauge(
     "nbu.agent.config.last_reload_successful",
     "",
     &[],
-    "Whether the last attempt to load the configuration succeeded (the start is one).",
+    "1 if the last attempt to load the configuration succeeded (including the start), else 0.",
 )
 .of_agent();
 static CONFIG_LAST_OK_TIME: Metric<0> = Metric::gauge(
     "nbu.agent.config.last_reload_success.timestamp",
     "s",
     &[],
-    "When a configuration was last loaded with success, Unix time.",
+    "Time when a configuration was last loaded successfully, Unix seconds.",
 )
 .of_agent();
 static CONFIG_RELOADS: Metric<2> = Metric::counter(
     "nbu.agent.config.reloads",
     "{reload}",
     &["trigger", "result"],
-    "Attempts to load the configuration, by trigger and by result (applied, unchanged, rejected).",
+    "Attempts to load the configuration, by trigger and result (applied, unchanged, rejected).",
 )
 .of_agent();
 static CONFIG_PENDING: Metric<0> = Metric::gauge(
     "nbu.agent.config.reload_pending",
     "",
     &[],
-    "1 while a valid configuration cannot be put in force (a port is taken, a file is missing) and is tried again, else 0.",
+    "1 while the agent retries a valid configuration that cannot be applied yet (a port is in use, a file is missing), else 0.",
 )
 .of_agent();
 static LOG_DROPPED: Metric<0> = Metric::counter(
     "nbu.agent.log.lines_dropped",
     "{line}",
     &[],
-    "Lines of the agent's log that were lost: they came faster than they could be written, or could not be written at all.",
+    "Log lines that were lost because they could not be written, or not fast enough.",
 )
 .of_agent();
 static TASK_RESTARTS: Metric<1> = Metric::counter(
     "nbu.agent.task.restarts",
     "{restart}",
     &["task"],
-    "Background tasks of the agent that died and were restarted, by task: a fault in the agent.",
+    "Restarts of background tasks that died, by task; each one is a bug in the agent.",
 )
 .of_agent();
 static OTLP_EXPORTS: Metric<2> = Metric::counter(
     "nbu.agent.otlp.exports",
     "{export}",
     &["signal", "result"],
-    "OTLP exports by signal and result: success, partial, unsupported (the receiver does not take the signal), or the kind of failure.",
+    "OTLP exports by signal and result: success, partial, unsupported (the receiver does not accept the signal), or the kind of failure.",
 )
 .of_agent();
 static OTLP_SUPPORTED: Metric<1> = Metric::gauge(
     "nbu.agent.otlp.signal_supported",
     "",
     &["signal"],
-    "1 once the receiver took the signal; 0 where it answered that it does not take it (UNIMPLEMENTED, 404, 405, 415), and is asked again once an hour.",
+    "1 once the receiver has accepted the signal; 0 if it does not support it (UNIMPLEMENTED, 404, 405, 415, 501), and the agent retries once an hour.",
 )
 .of_agent();
 static OTLP_SAVED: Metric<0> = Metric::gauge(
     "nbu.agent.otlp.state_saved",
     "",
     &[],
-    "1 where increments are on disk before they are pushed; 0 where saving fails, and a restart may count them twice. Only with a state directory and temporality delta or lowmemory.",
+    "1 if increments are saved to disk before they are pushed; 0 if saving fails and a restart may count them twice. Only with a state directory and temporality delta or lowmemory.",
 )
 .of_agent();
 static OTLP_POINTS: Metric<2> = Metric::counter(
     "nbu.agent.otlp.points",
     "{point}",
     &["signal", "result"],
-    "Data points or spans by what became of them: accepted, rejected by the receiver, dropped because an export failed.",
+    "Data points or spans by result: accepted, rejected by the receiver, or dropped because an export failed.",
 )
 .of_agent();
 static OTLP_REQUESTS: Metric<1> = Metric::counter(
     "nbu.agent.otlp.requests",
     "{request}",
     &["signal"],
-    "OTLP requests that were sent, failed tries included.",
+    "OTLP requests sent, including failed attempts.",
 )
 .of_agent();
 static OTLP_BYTES: Metric<1> = Metric::counter(
     "nbu.agent.otlp.sent",
     "By",
     &["signal"],
-    "Size of the OTLP requests that were sent, before compression.",
+    "Size of the OTLP requests sent, before compression.",
 )
 .of_agent();
 static OTLP_LAST_SUCCESS: Metric<1> = Metric::gauge(
     "nbu.agent.otlp.last_success.timestamp",
     "s",
     &["signal"],
-    "When an export of this signal last arrived whole, Unix time.",
+    "Time of the last complete successful export of this signal, Unix seconds.",
 )
 .of_agent();
 static OTLP_DURATION: Metric<1> = Metric::gauge(
     "nbu.agent.otlp.export.duration",
     "s",
     &["signal"],
-    "How long the last export of this signal took, collecting included.",
+    "Duration of the last export of this signal, including collection.",
 )
 .of_agent();
 

@@ -11,11 +11,13 @@ static VIRTUAL: Metric<0> =
 static OPEN_FDS: Metric<0> =
     Metric::gauge("process.open_fds", "{file}", &[], "Open file descriptors.").of_agent();
 static MAX_FDS: Metric<0> =
-    Metric::gauge("process.max_fds", "{file}", &[], "Limit of open file descriptors.").of_agent();
+    Metric::gauge("process.max_fds", "{file}", &[], "Maximum number of open file descriptors.")
+        .of_agent();
 static THREADS: Metric<0> =
     Metric::gauge("process.threads", "{thread}", &[], "Threads of the process.").of_agent();
 static START_TIME: Metric<0> =
-    Metric::gauge("process.start_time", "s", &[], "Start of the process, Unix time.").of_agent();
+    Metric::gauge("process.start_time", "s", &[], "Start time of the process, Unix seconds.")
+        .of_agent();
 
 pub(super) fn definitions() -> [&'static Definition; 7] {
     [

@@ -80,9 +80,9 @@ impl Renderer {
             Some(true) => tracing::warn!(
                 metrics = names.join(", "),
                 limit,
-                "series are dropped: raise metrics.cardinalityLimit or narrow what is collected"
+                "dropping series: raise metrics.cardinalityLimit, or collect less"
             ),
-            Some(false) => tracing::info!("no series are dropped any more"),
+            Some(false) => tracing::info!("no longer dropping series"),
             None => {}
         }
         took

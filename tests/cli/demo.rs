@@ -25,13 +25,13 @@ async fn the_demo_serves_two_sites_and_tells_what_is_pushed() {
                 && page.types().contains_key("nbu_tape_media_count")
         })
         .await;
-    demo.says(" points arrived").await;
+    demo.says("OTLP receiver: received").await;
     let ended = demo.end_by(Signal::INT).await;
     assert!(ended.stdout.contains(&format!("http://127.0.0.1:{port}/metrics")), "{}", ended.all());
     let arrived: Vec<usize> = ended
         .stdout
         .lines()
-        .filter_map(|line| line.strip_prefix("OTLP receiver: ")?.strip_suffix(" points arrived"))
+        .filter_map(|line| line.strip_prefix("OTLP receiver: received ")?.strip_suffix(" points"))
         .map(|points| points.parse().expect("a number"))
         .collect();
     assert!(arrived.iter().any(|points| *points > 0), "{}", ended.all());
@@ -53,7 +53,7 @@ async fn demo_ends_with_its_terminal_unless_nohup() {
         let (desk, port) = (Desk::new(), port());
         let number = port.to_string();
         let mut demo = desk.start_after(prelude, &["demo", "--port", &number, "--jobs", "20"]);
-        demo.says("Ctrl-C ends it").await;
+        demo.says("press Ctrl-C to stop").await;
         demo.signal(Signal::HUP);
         if signal == Signal::TERM {
             // It ignores the one, and ends by the other.

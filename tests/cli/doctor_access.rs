@@ -53,7 +53,7 @@ async fn what_the_release_lacks_is_told_apart_from_what_is_forbidden() {
     assert_fails(&ended, "permission catalog", &["401", "|MANAGE|IMAGES|"]);
     for lacking in ["malware", "tape_media", "tape_robots", "tape_pools"] {
         let said = verdict(&ended, "-", &format!("read {lacking}"));
-        assert_eq!(said, Some("not supported by this release"), "{}", ended.all());
+        assert_eq!(said, Some("not supported by this NetBackup release"), "{}", ended.all());
     }
     for granted in ["slo", "tape_drives", "disk_pools"] {
         assert_eq!(verdict(&ended, "ok", &format!("permission {granted}")), Some("granted"));
@@ -81,11 +81,7 @@ async fn a_version_that_the_server_does_not_take_is_told_with_the_way_out() {
     let more = format!("apiKey: {KEY}, apiVersion: \"14.0\"");
     let ended = doctor(&config().site_at("paris", paris.addr(), &more).yaml()).await;
     assert_eq!(ended.code, Some(1), "{}", ended.all());
-    assert_fails(
-        &ended,
-        "version",
-        &["apiVersion is 14.0", "10.0 at most", "leave apiVersion out"],
-    );
+    assert_fails(&ended, "version", &["apiVersion is 14.0", "10.0 at most", "remove apiVersion"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

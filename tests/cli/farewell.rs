@@ -28,7 +28,7 @@ async fn ends(
     assert!(!jobs.is_empty(), "{}", page.text());
     let ended = agent.end_by(signal).await;
     assert!(ended.stdout.contains(&format!("signal=\"{name}\"")), "{}", ended.all());
-    assert!(ended.stdout.trim_end().ends_with(": ended"), "{}", ended.all());
+    assert!(ended.stdout.trim_end().ends_with(": shutdown complete"), "{}", ended.all());
 }
 
 /// The same beside a site that fails with errors of this kind; once by each signal.
@@ -181,12 +181,12 @@ async fn a_second_signal_after_a_second_ends_it_at_once() {
     let desk = Desk::with(&config.yaml());
     let mut agent = started(&desk, &config).await;
     agent.signal(Signal::TERM);
-    agent.says("a second signal ends at once").await;
+    agent.says("a second signal exits at once").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(agent.is_alive(), "it did not wait for its last export: {}", agent.said());
     let ended = agent.end_by(Signal::INT).await;
-    assert!(ended.stdout.contains("ended at once, as a second signal asked"), "{}", ended.all());
-    assert!(!ended.stdout.trim_end().ends_with(": ended"), "{}", ended.all());
+    assert!(ended.stdout.contains("exiting at once after a second signal"), "{}", ended.all());
+    assert!(!ended.stdout.trim_end().ends_with(": shutdown complete"), "{}", ended.all());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,6 +199,6 @@ async fn the_same_signal_twice_within_a_moment_is_one() {
     let mut agent = started(&desk, &config).await;
     agent.signal(Signal::TERM);
     let ended = agent.end_by(Signal::TERM).await;
-    assert!(ended.stdout.trim_end().ends_with(": ended"), "{}", ended.all());
+    assert!(ended.stdout.trim_end().ends_with(": shutdown complete"), "{}", ended.all());
     assert!(sink.latest().keys().any(|(name, _)| name == "nbu.up"), "no last export");
 }

@@ -10,7 +10,7 @@ async fn a_running_agent_is_healthy_and_a_missing_one_is_not() {
     let desk = Desk::with(&config.yaml());
     let missing = desk.run(&["healthcheck", "--config", "config.yaml"]).await;
     assert_eq!(missing.code, Some(1), "{}", missing.all());
-    assert!(missing.stderr.contains("does not answer"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("does not respond"), "{}", missing.stderr);
     let mut agent = desk.start(&["--config", "config.yaml"]);
     agent.says("listening").await;
     let healthy = desk.run(&["healthcheck", "--config", "config.yaml"]).await;
@@ -21,7 +21,7 @@ async fn a_running_agent_is_healthy_and_a_missing_one_is_not() {
     desk.write("config.yaml", &config.yaml().replace("apiKey", "apiKeey"));
     let healthy = desk.run(&["healthcheck", "--config", "config.yaml"]).await;
     assert_eq!((healthy.code, healthy.stdout.as_str()), (Some(0), "healthy\n"));
-    assert!(healthy.stderr.contains("not valid any more"), "{}", healthy.stderr);
+    assert!(healthy.stderr.contains("no longer valid"), "{}", healthy.stderr);
     agent.end_by(Signal::TERM).await;
 }
 

@@ -52,7 +52,7 @@ async fn a_failing_site_fails_the_command_and_hides_nothing_of_the_other() {
     assert!(ended.stderr.contains("DEBUG"), "{}", ended.stderr);
     for (complaint, hint) in [
         ("tokyo/storage: ", "404 Not Found"),
-        ("tokyo/storage: ", "this release may not have it; check uri too"),
+        ("tokyo/storage: ", "this NetBackup release may not have this resource; check uri, too"),
         ("lima/jobs: ", "check host and port"),
         ("lima/storage: ", "check host and port"),
     ] {

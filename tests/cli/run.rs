@@ -87,9 +87,9 @@ async fn running_out_of_descriptors_is_logged_and_survived() {
     let idle: Vec<TcpStream> = (0..100)
         .map(|_| TcpStream::connect(("127.0.0.1", config.port)).expect("the backlog has room"))
         .collect();
-    agent.says("connections cannot be accepted: raise the limit of open files").await;
+    agent.says("cannot accept connections: raise the limit of open files").await;
     assert_eq!(endpoint.get("/-/healthy").await, "OK\n");
-    let times = agent.said().matches("connections cannot be accepted").count();
+    let times = agent.said().matches("cannot accept connections").count();
     assert_eq!(times, 1, "once a minute");
     drop(idle);
     agent.end_by(Signal::TERM).await;

@@ -74,7 +74,7 @@ async fn inspect_tells_what_each_file_holds_and_changes_nothing() {
     for text in [
         ": intact",
         "  site            rome",
-        "  totals          go on from here",
+        "  totals          continue from this file",
         "  counted         0: ",
     ] {
         assert!(ended.stdout.contains(text), "{text}: {}", ended.stdout);
@@ -90,7 +90,7 @@ async fn state_in_use_is_neither_told_nor_changed() {
     let config = kept(config().site("paris", &paris));
     run_once(&desk, &config, &["paris"]).await;
     let mut agent = desk.start(&["--config", "config.yaml"]);
-    agent.says("state is kept").await;
+    agent.says("state directory opened").await;
     for arguments in [&["inspect"][..], &["rename", "paris", "lyon", "--yes"], &["reset", "paris"]]
     {
         let arguments = [&["state"], arguments, &["--directory", "kept"]].concat();
@@ -112,7 +112,7 @@ async fn renamed_state_goes_on_under_the_new_name() {
     let rename = ["state", "rename", "--config", "config.yaml", "paris", "lyon"];
     let ended = desk.run(&rename).await;
     assert_eq!(ended.code, Some(0), "{}", ended.all());
-    assert!(ended.stdout.contains("--yes does it"), "{}", ended.all());
+    assert!(ended.stdout.contains("add --yes to do it"), "{}", ended.all());
     assert_eq!(content(&desk), before, "it was not told to");
 
     let (_, told) = inspect(&desk).await;
@@ -128,10 +128,10 @@ async fn renamed_state_goes_on_under_the_new_name() {
     // A name that is taken, and one that there is not.
     let taken = desk.run(&["state", "rename", "-c", "config.yaml", "lyon", "lyon", "--yes"]).await;
     assert_eq!(taken.code, Some(1));
-    assert!(taken.stderr.contains("site `lyon` has state of server"), "{}", taken.all());
+    assert!(taken.stderr.contains("site `lyon` already has state for server"), "{}", taken.all());
     let missing = desk.run(&["state", "rename", "-c", "config.yaml", "oslo", "x", "--yes"]).await;
     assert_eq!(missing.code, Some(1));
-    assert!(missing.stderr.contains("no state of site `oslo`"), "{}", missing.all());
+    assert!(missing.stderr.contains("no state for site `oslo`"), "{}", missing.all());
     assert!(missing.stderr.contains("lyon, rome"), "{}", missing.all());
 
     // The agent takes it up.
@@ -180,7 +180,7 @@ async fn damaged_file_is_told_by_the_exit_code() {
     fs::write(&path, bytes).unwrap();
     let ended = desk.run(&["state", "inspect", "--directory", "kept"]).await;
     assert_eq!(ended.code, Some(1), "{}", ended.all());
-    assert!(ended.stdout.contains("cannot be used: it is damaged"), "{}", ended.all());
+    assert!(ended.stdout.contains("cannot be used: it is corrupt"), "{}", ended.all());
     assert!(ended.stdout.contains("  site            paris"), "{}", ended.all());
 }
 
@@ -202,7 +202,7 @@ async fn directory_that_is_missing_or_not_named_is_an_error() {
     assert!(!desk.path("none").exists());
     let help = desk.run(&["state", "--help"]).await;
     for text in
-        ["state rename --config config.yaml paris lyon --yes", "EXIT CODES", "stop the agent first"]
+        ["state rename --config config.yaml paris lyon --yes", "EXIT CODES", "Stop the agent first"]
     {
         assert!(help.stdout.contains(text), "{}", help.stdout);
     }

@@ -274,7 +274,7 @@ async fn a_thousand_reloads_under_scrapes_fail_none_and_leave_nothing_behind() {
         now[2] / 1_048_576.0,
     );
     let ended = agent.end_by(Signal::TERM).await;
-    for word in ["panicked", "a bug", "left behind"] {
+    for word in ["panicked", "a bug", "abandoning"] {
         assert!(!ended.all().contains(word), "{word}");
     }
 }

@@ -74,7 +74,7 @@ async fn pushes(protocol: &str, mutual: bool) {
         desk.write("config.yaml", &base.clone().with(&push(&tls)).yaml());
         let mut agent = desk.start(&["--config", "config.yaml"]);
         agent.says("OTLP metrics push").await;
-        agent.says("fails (").await;
+        agent.says("failed (").await;
         let ended = agent.end_by(Signal::TERM).await;
         assert!(!ended.all().contains("push works"), "{tls:?}: {}", ended.all());
         assert!(of_sites(&collector.page().await).is_empty(), "{tls:?}");

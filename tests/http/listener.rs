@@ -36,7 +36,7 @@ fn here(port: u16) -> SocketAddr {
 fn assert_taken(port: u16) {
     for host in ["0.0.0.0", "127.0.0.1"] {
         let error = Bound::bind(&listen(host, port)).unwrap_err().to_string();
-        assert!(error.contains("another process has the port"), "{host}: {error}");
+        assert!(error.contains("another process uses the port"), "{host}: {error}");
     }
 }
 
@@ -169,7 +169,7 @@ async fn an_address_that_another_process_has_is_refused_beside_the_old_listener(
         let error = Bound::bind_alongside(&listen(host, port), &server.listening())
             .unwrap_err()
             .to_string();
-        assert!(error.contains("another process has the port"), "{error}");
+        assert!(error.contains("another process uses the port"), "{error}");
     }
     assert_taken(port);
     assert!(ask(here(port)).await.unwrap().starts_with("HTTP/1.1 200"));
@@ -228,5 +228,5 @@ async fn port_of_another_process_is_refused_while_one_closes() {
     let own = server.listening();
     server.stop().await;
     let error = Bound::bind_alongside(&listen("127.0.0.1", port), &own).unwrap_err().to_string();
-    assert!(error.contains("another process has the port"), "{error}");
+    assert!(error.contains("another process uses the port"), "{error}");
 }

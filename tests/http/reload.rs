@@ -149,7 +149,7 @@ async fn an_agent_that_ends_says_so() {
     endpoint.requests.close();
     let response = endpoint.request(Method::POST).send().await.unwrap();
     assert_eq!(response.status(), 503, "taken by nobody");
-    assert!(response.text().await.unwrap().contains("ending"));
+    assert!(response.text().await.unwrap().contains("shutting down"));
     endpoint.server.stop().await;
 }
 

@@ -157,7 +157,7 @@ async fn disk_that_hangs_at_the_start_delays_totals_alone() {
     agent.kill().await;
     disk.disturb(&[]);
     agent.start();
-    agent.process().says("does not answer").await;
+    agent.process().says("does not respond").await;
     let ended = agent.process().end_by(Signal::TERM).await;
     assert_eq!(ended.code, Some(0));
 }
@@ -177,7 +177,7 @@ async fn error_while_state_is_read_sets_nothing_aside() {
         agent.start();
         let page = saved_is(&mut agent, 0.0).await;
         assert!(page.of_site(SITE, is_total).is_empty(), "{operation}");
-        agent.process().says("cannot be read now").await;
+        agent.process().says("cannot read the saved job ledger").await;
         disk.heal();
         agent.check().await;
         step(&mut agent).await;

@@ -115,7 +115,7 @@ async fn that_a_filter_is_not_taken_is_said_once() {
         })
         .await;
     let said = agent.said();
-    assert_eq!(said.matches("does not take a filter on lastUpdateTime").count(), 1, "{said}");
+    assert_eq!(said.matches("does not accept a filter on lastUpdateTime").count(), 1, "{said}");
     let refused = simulator.requests().iter().filter(|request| request.status == 400).count();
     assert_eq!(refused, 2, "one may be an accident, and what is refused is not asked at each poll");
 }

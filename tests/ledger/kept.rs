@@ -197,10 +197,10 @@ async fn a_full_disk_is_seen_and_costs_nothing_but_what_a_restart_would_lose() {
     assert_eq!(own(&page, "nbu_agent_state_saved"), Some(0.0));
     let errors = own(&page, "nbu_agent_state_errors_total").unwrap_or_default();
     assert!(errors >= 1.0);
-    agent.process().says("cannot be saved").await;
+    agent.process().says("cannot save the job ledger").await;
 
     fs::remove_file(directory.join("ballast")).unwrap();
-    agent.process().says("is saved again").await;
+    agent.process().says("can be saved again").await;
     agent.simulator.clock().advance(MINUTE);
     agent.check().await;
     let page = agent.whole().await;

@@ -23,8 +23,8 @@ async fn a_body_that_is_no_answer_of_the_api_is_an_error_with_a_preview() {
         (Answer::new(200, json, " \n"), "the body is empty"),
         (Answer::new(204, json, ""), "the body is empty"),
         (Answer::new(200, "text/plain", "PBX hello"), "text/plain, not JSON"),
-        (Answer::new(200, json, "PBX nonsense"), "cannot be read"),
-        (Answer::new(200, json, r#"{"data":["PBX "#), "cannot be read"),
+        (Answer::new(200, json, "PBX nonsense"), "cannot decode the body"),
+        (Answer::new(200, json, r#"{"data":["PBX "#), "cannot decode the body"),
         (Answer::new(200, json, r#"{"data":{"PBX":1}}"#), "not a list"),
         (Answer::new(200, json, r#"["PBX"]"#), "not a JSON object"),
         (Answer::new(200, json, r#"{"PBX":1}"#), "`data` is missing"),
@@ -34,7 +34,7 @@ async fn a_body_that_is_no_answer_of_the_api_is_an_error_with_a_preview() {
             Answer::new(200, json, r#"{"errorCode":8,"errorMessage":"PBX","data":[]}"#),
             "errorCode 8",
         ),
-        (Answer::new(200, json, b"{\"data\":PBX\xff\xfe}".to_vec()), "cannot be read"),
+        (Answer::new(200, json, b"{\"data\":PBX\xff\xfe}".to_vec()), "cannot decode the body"),
     ] {
         let preview = answer.body.windows(3).any(|bytes| bytes == b"PBX");
         let server = Server::api(move |_| answer.clone()).await;
@@ -99,7 +99,7 @@ async fn gzip_is_unpacked_and_garbled_gzip_is_an_error() {
     let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all().sorted("jobId"));
     let error = walk.next_page::<JobRow<'_>>().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Body, "{error}");
-    assert!(error.to_string().contains("not encoded as it says"), "{error}");
+    assert!(error.to_string().contains("does not match its Content-Encoding"), "{error}");
 }
 
 /// Answers each connection once and hangs up: `cut` times in the middle of the body.

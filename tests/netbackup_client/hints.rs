@@ -26,21 +26,21 @@ fn assert_hint(error: &Error, words: &[&str]) {
 
 #[tokio::test]
 async fn each_status_has_a_hint_of_what_to_check() {
-    let busy = ["busy", "lengthen collectionInterval", "lower maxConcurrentRequests"];
-    let broken = ["primary server's log of the web service", "the next poll tries again"];
+    let busy = ["busy", "increase collectionInterval", "lower maxConcurrentRequests"];
+    let broken = ["log of the NetBackup web service", "the next poll retries"];
     let cases: [(u16, &[&str]); 12] = [
         (400, &["NetBackup 10.3 or later"]),
         (401, &["check apiKey"]),
         (403, &["role"]),
-        (404, &["this release may not have it", "check uri"]),
+        (404, &["may not have this resource", "check uri"]),
         (405, &["check apiVersion and uri"]),
-        (407, &["proxyUrl needs credentials"]),
+        (407, &["set proxyUrl with credentials"]),
         (429, &busy),
         (500, &broken),
         (501, &broken),
-        (502, &["check whether the NetBackup web service runs"]),
+        (502, &["check that the NetBackup web service is running"]),
         (503, &busy),
-        (504, &["check whether the NetBackup web service runs"]),
+        (504, &["check that the NetBackup web service is running"]),
     ];
     for (status, words) in cases {
         let error = error_of(Answer::error(status, "no")).await;
@@ -53,10 +53,10 @@ async fn each_status_has_a_hint_of_what_to_check() {
 async fn a_body_that_cannot_be_read_points_at_what_is_between() {
     let cut = error_of(Answer::json(r#"{"data":[{"id":1,"attri"#)).await;
     assert_eq!(cut.kind(), ErrorKind::Body);
-    assert_hint(&cut, &["a proxy or a timeout between here and the server"]);
+    assert_hint(&cut, &["a proxy or a timeout between the agent and the server"]);
     let garbled = error_of(Answer::json("no gzip").with("content-encoding", "gzip")).await;
     assert_eq!(garbled.kind(), ErrorKind::Body);
-    assert_hint(&garbled, &["a proxy or a timeout between here and the server"]);
+    assert_hint(&garbled, &["a proxy or a timeout between the agent and the server"]);
     let html = error_of(Answer::new(200, "text/html", "<html>")).await;
     assert_hint(&html, &["check host, port and uri"]);
 
@@ -79,7 +79,7 @@ async fn a_list_that_does_not_end_has_a_hint() {
         }
     };
     assert_eq!(error.kind(), ErrorKind::Paging, "{error}");
-    assert_hint(&error, &["log of the web service"]);
+    assert_hint(&error, &["log of the NetBackup web service"]);
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_ping_that_is_not_there_points_at_the_address_and_not_at_the_release()
         let error = server.client().ping().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert_hint(&error, &["check uri, host and port: every release has /ping"]);
-        assert!(!error.to_string().contains("may not have it"), "{error}");
+        assert!(!error.to_string().contains("may not have this"), "{error}");
     }
 }
 
@@ -104,7 +104,7 @@ async fn a_server_that_is_too_old_and_a_deadline_have_hints() {
     let session = server.client().with_deadline(deadline);
     let late = session.get(&JOBS, &Query::all()).await.unwrap_err();
     assert_eq!(late.kind(), ErrorKind::Deadline);
-    assert_hint(&late, &["lengthen collectionInterval"]);
+    assert_hint(&late, &["increase collectionInterval"]);
 }
 
 #[tokio::test]
@@ -115,8 +115,8 @@ async fn the_first_steps_of_a_diagnosis_say_what_polling_says() {
     let client = builder(config(&format!("http://{address}"))).build().unwrap();
     let step = client.tcp_connect(address, Duration::from_secs(5)).await.unwrap_err();
     assert_eq!(step.kind(), ErrorKind::Connect);
-    let nothing = "nothing listens there: check host and port, and whether the NetBackup web \
-                   service runs";
+    let nothing =
+        "nothing listens there: check host and port, and that the NetBackup web service is running";
     assert_hint(&step, &[nothing]);
     assert_eq!(step.hint(), client.ping().await.unwrap_err().hint());
 }

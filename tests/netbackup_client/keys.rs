@@ -21,7 +21,7 @@ async fn a_redirect_is_not_followed() {
                 .await;
         let error = server.session().get(&JOBS, &Query::all()).await.unwrap_err();
         assert_eq!((error.kind(), error.status()), (ErrorKind::Redirect, Some(status)));
-        let hint = format!("it leads to http://{}, and is not followed", elsewhere.address);
+        let hint = format!("the redirect to http://{} is not followed", elsewhere.address);
         assert!(error.to_string().contains(&hint), "{error}");
         assert!(!format!("{error} {error:?}").contains(KEY), "{error:?}");
     }

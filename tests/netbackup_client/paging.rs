@@ -75,7 +75,7 @@ async fn a_cursor_that_comes_back_ends_the_walk_with_an_error() {
     let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all());
     let error = drain(&mut walk).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Paging);
-    assert!(error.to_string().contains("a second time"), "{error}");
+    assert!(error.to_string().contains("repeated a cursor"), "{error}");
     assert_eq!(server.calls().len(), 4);
 }
 

@@ -144,7 +144,7 @@ async fn a_certificate_for_another_host_is_an_error_that_says_so() {
     let client = builder(https_config(server.address, Some(&ca))).build().unwrap();
     let error = client.ping().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
-    assert!(error.to_string().contains("certificate's names"), "{error}");
+    assert!(error.to_string().contains("is for other names"), "{error}");
 }
 
 #[tokio::test]
@@ -219,7 +219,7 @@ fn what_is_wrong_with_tls_settings_is_found_before_any_request() {
         (
             with(&|c| c.ca = Some(pem_file("ca.pem", "hello"))),
             "caFile",
-            "ca.pem: holds no PEM certificate",
+            "ca.pem: contains no PEM certificate",
         ),
         (with(&|c| c.ca = Some(pem_file("ca.pem", secret))), "caFile", "but a private key"),
         (
@@ -268,7 +268,7 @@ async fn http_where_https_is_meant_and_the_reverse_are_told_apart_from_outages()
     config.insecure_skip_verify = true;
     let error = builder(config).build().unwrap().ping().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
-    assert!(error.to_string().contains("does not speak TLS"), "{error}");
+    assert!(error.to_string().contains("does not use TLS"), "{error}");
 
     let tls = https(&authority(), "localhost", None).await;
     let error = tls.client().ping().await.unwrap_err();

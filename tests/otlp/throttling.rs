@@ -154,7 +154,7 @@ async fn unsupported_signal_is_told_once_and_fails_nothing() {
         assert_eq!((count(&metrics.exports, "unsupported"), metrics.supported), (1, Some(false)));
         let lines = Logs::lines();
         assert_eq!(lines.len(), 1, "{lines:#?}");
-        assert!(lines[0].contains("asked again once an hour"), "{lines:#?}");
+        assert!(lines[0].contains("retrying once an hour"), "{lines:#?}");
         drop(running);
 
         // A reload may have changed what the receiver takes: it is asked at once.

@@ -97,7 +97,7 @@ async fn material_that_is_not_usable_is_refused_at_once() {
         let mut config = config("https://collector.example.com:4317", protocol);
         config.metrics_to.tls.ca = Some(pem_file("nothing of the kind"));
         let error = Transport::new(&config).err().unwrap().to_string();
-        assert_eq!(error, "TLS: test.pem: holds no PEM certificate");
+        assert_eq!(error, "TLS: test.pem: contains no PEM certificate");
         config.metrics_to.tls.ca = None;
         config.metrics_to.headers =
             vec![("x key".to_owned(), SecretString::from("s3cr3t".to_owned()))];

@@ -50,7 +50,7 @@ async fn a_reload_adds_and_removes_sites_and_a_wrong_file_changes_nothing() {
         assert_eq!(page.value(SUCCESSFUL, &[]), Some(0.0));
         assert!(page.has_label("site", "paris") && page.has_label("site", "tokyo"));
     }
-    agent.says("nothing changed: config.yaml:1:1: nbuservers").await;
+    agent.says("keeping the current one: config.yaml:1:1: nbuservers").await;
 
     reload(&desk, &agent, &one.yaml());
     let page =

@@ -57,7 +57,7 @@ async fn a_second_agent_does_not_start_and_is_told_who_has_the_directory() {
     assert_eq!(ended.code, Some(1), "{}", ended.all());
     let path = desk.path("made/here");
     let expected = format!(
-        "state.directory {}: another agent uses it (process {}); end that one",
+        "state.directory {}: another agent uses it (process {}); stop that agent",
         path.display(),
         agent.id()
     );
@@ -73,7 +73,7 @@ async fn a_second_agent_does_not_start_and_is_told_who_has_the_directory() {
     agent.signal(Signal::KILL);
     agent.end(crate::process::PROMISED_END).await;
     let mut second = desk.start(&["--config", "second.yaml"]);
-    second.says("state is kept").await;
+    second.says("state directory opened").await;
     second.end_by(Signal::TERM).await;
 }
 
@@ -139,7 +139,7 @@ async fn a_reload_moves_to_another_directory_and_back() {
     apply(&desk, &endpoint, &base).await;
     is_released(&desk, "one").await;
     agent.end_by(Signal::TERM).await;
-    assert_eq!(agent.said().matches("state is kept").count(), 3, "{}", agent.said());
+    assert_eq!(agent.said().matches("state directory opened").count(), 3, "{}", agent.said());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,7 +190,7 @@ async fn the_environment_says_where_state_belongs_if_the_file_does_not() {
         desk.start_in(&["--config", "config.yaml"], &[("NBU_STATE_DIRECTORY", path)])
     };
     let mut agent = start(&desk);
-    agent.says("state is kept").await;
+    agent.says("state directory opened").await;
     assert!(Path::new(path).join("instance-id").exists());
     agent.end_by(Signal::TERM).await;
 }

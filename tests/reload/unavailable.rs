@@ -23,10 +23,10 @@ async fn is_put_off(desk: &Desk, endpoint: &Endpoint, config: &Config) -> String
     desk.write("config.yaml", &config.yaml());
     let (status, body) = endpoint.post_reload().await;
     assert_eq!(status, 400, "{body}");
-    assert!(body.contains("tried again"), "{body}");
+    assert!(body.contains("the agent retries"), "{body}");
     let page = endpoint.scrape().await.expect("it serves");
     assert_eq!(state(&page), (Some(0.0), Some(1.0)), "{}", page.text());
-    assert!(endpoint.get("/").await.contains("tried again"));
+    assert!(endpoint.get("/").await.contains("the agent retries"));
     body
 }
 
@@ -40,14 +40,14 @@ async fn port_taken_for_a_while_is_had_without_another_request() {
     let (mut agent, old) = started(&desk, &here).await;
     let taken = TcpListener::bind(("127.0.0.1", there.port)).expect("it is free");
     let body = is_put_off(&desk, &old, &there).await;
-    assert!(body.contains("another process has the port"), "{body}");
+    assert!(body.contains("another process uses the port"), "{body}");
     drop(taken);
     let new = Endpoint::on(there.port);
     let page = new.until(&mut agent, "the new port", |_| true).await;
     assert_eq!(state(&page), (Some(1.0), Some(0.0)), "{}", page.text());
     assert!((reloads(&page, "retry", "applied") - 1.0).abs() < f64::EPSILON, "{}", page.text());
     let said = agent.end_by(Signal::TERM).await.all();
-    assert_eq!(said.matches("cannot be put in force now").count(), 1, "told once: {said}");
+    assert_eq!(said.matches("cannot be applied now").count(), 1, "told once: {said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,9 +177,11 @@ async fn log_that_cannot_be_opened_keeps_no_reload_from_its_work() {
     desk.write("config.yaml", &base.clone().server(server).yaml());
     let (status, body) = endpoint.post_reload().await;
     assert_eq!((status, body.contains("server.collectionInterval")), (200, true), "{body}");
-    agent.says("the log goes to standard error").await;
+    agent.says("logging to standard error").await;
     fs::create_dir(desk.path("missing")).expect("it is made");
-    let taken = || async { desk.read("missing/agent.log").contains("again").then_some(()) };
+    let taken = || async {
+        desk.read("missing/agent.log").contains("to the configured file again").then_some(())
+    };
     eventually("the log file", taken).await;
     agent.end_by(Signal::TERM).await;
     assert!(desk.read("missing/agent.log").contains("SIGTERM"));

@@ -44,7 +44,10 @@ async fn what_came_with_a_later_release_is_not_even_asked_for() {
     assert_eq!(errors(&agent.scrape().await), [""; 0]);
     assert_eq!(agent.get("/-/ready").await.status(), 200);
     let landing = agent.get("/").await.text().await.unwrap();
-    assert_eq!(landing.matches("not supported by this release").count(), SINCE_10_5.len());
+    assert_eq!(
+        landing.matches("not supported by this NetBackup release").count(),
+        SINCE_10_5.len()
+    );
     agent.stop().await;
 }
 

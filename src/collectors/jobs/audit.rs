@@ -29,7 +29,7 @@ pub(super) async fn audit(session: &Session, audit: &mut Audit, ledger: &mut Led
             Ok(Answer::Count(count)) => audit.count(ledger, count),
             Err(error) => {
                 let site = session.client().site();
-                tracing::debug!(site, %error, "the audit of the job ledger is put off");
+                tracing::debug!(site, %error, "job ledger audit postponed");
                 audit.failed();
                 return;
             }
@@ -78,14 +78,15 @@ fn finished(span: Span) -> String {
 
 fn conclude(site: &str, ledger: &mut Ledger, verdict: &Verdict) {
     if verdict.standing.is_empty() {
-        tracing::debug!(site, difference = verdict.difference, "the job ledger was audited");
+        tracing::debug!(site, difference = verdict.difference, "job ledger audited");
         return;
     }
     tracing::warn!(
         site,
         jobs = verdict.difference,
         example = verdict.example,
-        "the job ledger lacks jobs that the server lists, for the second time: that part of the window is read again; please report it with the log around it"
+        "the server lists jobs that the job ledger lacks, for the second time; re-reading that \
+         part of the window; please report this with the surrounding log"
     );
     for span in &verdict.standing {
         ledger.reread(*span);

@@ -196,10 +196,10 @@ impl Backfill {
         let seconds = (seconds * 10.0).round() / 10.0;
         let left: i64 = self.slices.iter().map(|slice| slice.span.to - slice.read).sum();
         if left == 0 {
-            tracing::info!(site, jobs, pages, seconds, "the window of jobs is read");
+            tracing::info!(site, jobs, pages, seconds, "job window backfilled");
         } else {
             let percent = (100.0 - 100.0 * left as f64 / self.length.max(1) as f64).floor();
-            tracing::info!(site, percent, jobs, pages, seconds, "reading the window of jobs");
+            tracing::info!(site, percent, jobs, pages, seconds, "backfilling the job window");
         }
     }
 }

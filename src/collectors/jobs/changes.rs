@@ -71,7 +71,9 @@ impl Changes {
         if self.refused.replace((now, version)).is_none() {
             tracing::warn!(
                 site = session.client().site(),
-                "the server does not take a filter on lastUpdateTime: jobs are asked for by endTime, and one that ends with an end more than ten minutes back is found late; the filter is tried again every hour"
+                "the server does not accept a filter on lastUpdateTime; filtering by endTime \
+                 instead, so a job whose end time is more than ten minutes in the past is found \
+                 late; retrying the filter every hour"
             );
         }
         (ChangeField::End, by_end)

@@ -62,7 +62,7 @@ impl Saved {
 /// If it cannot be read now, or not be set aside.
 pub(super) fn load(files: &mut SiteFiles, empty: Ledger) -> io::Result<Found> {
     let read = catch_unwind(AssertUnwindSafe(|| read(files, empty)));
-    let bug = "reading it is a bug in the agent: please report it, with the file";
+    let bug = "the agent failed to read it, which is a bug: please report it with the file";
     let read = read.unwrap_or_else(|_| Err(OpenError::Damaged(bug.to_owned())));
     let found = match read {
         Err(OpenError::Io(error)) => return Err(error),

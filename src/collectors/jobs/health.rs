@@ -10,19 +10,19 @@ static SAVED: Metric<0> = Metric::gauge(
     "nbu.agent.state.saved",
     "",
     &[],
-    "1 where the totals on show are on disk; 0 where state cannot be read or saved: a restart would go back, and totals are shown once state was read.",
+    "1 if the exported totals are on disk; 0 if state cannot be saved (a restart would return to older totals) or not yet be read (totals are absent until then).",
 );
 static ERRORS: Metric<0> = Metric::counter(
     "nbu.agent.state.errors",
     "{error}",
     &[],
-    "State of jobs that could not be read or saved, or was set aside.",
+    "Errors of reading or saving job state, and state files that were set aside.",
 );
 static SET_ASIDE: Metric<0> = Metric::gauge(
     "nbu.agent.state.set.aside",
     "{file}",
     &[],
-    "State files of the site that were set aside since the agent started: damaged, foreign or unknown ones, or in the way of a ledger in memory.",
+    "State files of the site that were set aside since the agent started, because they were corrupt, of another site, of an unknown version, or replaced by state in memory.",
 );
 static SIZE: Metric<0> =
     Metric::gauge("nbu.agent.state.size", "By", &[], "Size of the site's state on disk.");
@@ -49,18 +49,20 @@ impl Health {
             Found::Ledger { ledger, loaded, totals_go_on } => {
                 self.size = loaded.length;
                 let (jobs, frames) = (ledger.remembered(), loaded.frames);
-                tracing::info!(site, jobs, frames, "the job ledger goes on where it was saved");
+                tracing::info!(site, jobs, frames, "job ledger restored");
                 if loaded.cut > 0 {
                     tracing::warn!(
                         site,
                         bytes = loaded.cut,
-                        "the last save of the job ledger was cut, and is made up for from the server"
+                        "truncated last save of the job ledger dropped; re-reading it from the \
+                         server"
                     );
                 }
                 if !totals_go_on {
                     tracing::info!(
                         site,
-                        "another server was polled for this site meanwhile: its totals begin at 0"
+                        "another server was polled for this site in the meantime; its totals \
+                         start at 0"
                     );
                 }
             }
@@ -69,12 +71,13 @@ impl Health {
                 self.set_aside += 1;
                 tracing::error!(
                     site, state = %path.display(), %error, aside = %aside.display(),
-                    "the saved job ledger cannot be used: it was set aside, and the totals of this site begin at 0"
+                    "cannot use the saved job ledger; it was set aside, and the totals of this \
+                     site start at 0"
                 );
             }
         }
         if std::mem::take(&mut self.unread) {
-            tracing::info!(site, "the state of the job ledger can be read again");
+            tracing::info!(site, "the saved job ledger can be read again");
         }
     }
 
@@ -83,11 +86,12 @@ impl Health {
         self.errors += 1;
         let directory = directory.display();
         if std::mem::replace(&mut self.unread, true) {
-            tracing::debug!(site, %directory, %error, "the state of the job ledger still cannot be read");
+            tracing::debug!(site, %directory, %error, "still cannot read the saved job ledger");
         } else {
             tracing::error!(
                 site, %directory, %error,
-                "the state of the job ledger cannot be read now: totals are not shown before it is; it is tried again at each poll"
+                "cannot read the saved job ledger; totals are not exported until it is read; \
+                 retrying at each poll"
             );
         }
     }
@@ -103,21 +107,22 @@ impl Health {
                     self.errors += 1;
                     tracing::warn!(
                         site, aside = %aside.display(),
-                        "another state file was in the way of the job ledger in memory, and was set aside"
+                        "another file was in place of this job ledger's; it was set aside"
                     );
                 }
                 if std::mem::take(&mut self.unsaved) {
-                    tracing::info!(site, "the job ledger is saved again");
+                    tracing::info!(site, "the job ledger can be saved again");
                 }
             }
             Err(error) => {
                 self.errors += 1;
                 if std::mem::replace(&mut self.unsaved, true) {
-                    tracing::debug!(site, %directory, %error, "the job ledger still cannot be saved");
+                    tracing::debug!(site, %directory, %error, "still cannot save the job ledger");
                 } else {
                     tracing::error!(
                         site, %directory, %error,
-                        "the job ledger cannot be saved: its numbers go on, but a restart would go back to what is on disk; it is tried again at each poll"
+                        "cannot save the job ledger; counting continues, but a restart would \
+                         return to the totals on disk; retrying at each poll"
                     );
                 }
             }
@@ -127,12 +132,12 @@ impl Health {
     /// Notes that the file has to be written as a whole.
     pub(super) fn file_gone(&mut self, site: &str, reason: &str) {
         self.errors += 1;
-        tracing::warn!(site, "the state file {reason} by somebody else: it is written again");
+        tracing::warn!(site, "the state file {reason} by another process; writing it again");
     }
 
     /// Notes that a file that has grown could not be written as a whole; it is appended to.
     pub(super) fn compaction_failed(site: &str, error: &io::Error) {
-        tracing::debug!(site, %error, "the state file cannot be rewritten now, and is appended to");
+        tracing::debug!(site, %error, "cannot rewrite the state file now; appending to it");
     }
 
     pub(super) fn record(&self, samples: &mut Samples, read: bool) {

@@ -45,7 +45,7 @@ pub(super) async fn look_up(session: &Session, ledger: &mut Ledger) {
                 ledger.look_up_failed(question.subject, &question.name);
                 let site = session.client().site();
                 let error = error.map_or_else(|| "no answer in time".into(), |e| e.to_string());
-                tracing::debug!(site, %error, "look-up of a last success beyond the window failed; it is asked again later");
+                tracing::debug!(site, %error, "look-up of a last success before the window failed; retrying later");
             }
         }
     }

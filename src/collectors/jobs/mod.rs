@@ -189,7 +189,8 @@ impl Jobs {
             self.changes.clock_was_set_back();
             tracing::warn!(
                 site,
-                "the server's clock was set back: what changed since the last poll is read with a larger overlap"
+                "the server's clock was set back; reading changes since the last poll with a \
+                 larger overlap"
             );
         }
     }

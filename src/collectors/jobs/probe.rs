@@ -26,7 +26,7 @@ pub(super) async fn probe(session: &Session) -> Result<Option<bool>, Error> {
         Ok(true) => return Ok(Some(true)),
         Ok(false) => {}
         Err(error) => {
-            tracing::debug!(site = session.client().site(), %error, "the list of all jobs does not tell whether jobs may be seen");
+            tracing::debug!(site = session.client().site(), %error, "cannot tell from the list of all jobs whether the API key may read jobs");
             return Ok(None);
         }
     }
@@ -45,7 +45,8 @@ pub(super) async fn count(session: &Session) -> Result<Option<bool>, Error> {
                 Err(_) => return Ok(None),
             }
             let detail = format!(
-                "the list of jobs is empty, and {count} are counted: the role of the key sees none of them"
+                "the job list is empty, but the server counts {count} jobs: the API key's role \
+                 may read none of them"
             );
             return Err(session.forbidden(&JOBS, &detail));
         }
@@ -54,11 +55,12 @@ pub(super) async fn count(session: &Session) -> Result<Option<bool>, Error> {
     match error.kind() {
         ErrorKind::Unauthorized | ErrorKind::Forbidden => Err(session.forbidden(
             &JOBS,
-            "the list of jobs is empty, and counting them is refused: the role of the key lacks the permission",
+            "the job list is empty, and the server refuses to count jobs: the API key's role \
+             lacks the permission",
         )),
         // Read-only proxies and policies may block a POST, and a question that is not needed may fail.
         _ => {
-            tracing::debug!(site = session.client().site(), %error, "counting jobs does not tell whether they may be seen");
+            tracing::debug!(site = session.client().site(), %error, "cannot tell from the job count whether the API key may read jobs");
             Ok(None)
         }
     }

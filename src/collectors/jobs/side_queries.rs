@@ -94,14 +94,11 @@ async fn within(
     match timeout_at(until, question).await {
         Ok(Ok(answer)) => Answer::Is(answer),
         Ok(Err(error)) => {
-            tracing::debug!(site, %error, "a question beside the collection is to be asked again");
+            tracing::debug!(site, %error, "side request failed; retrying later");
             Answer::Owed
         }
         Err(_) => {
-            tracing::debug!(
-                site,
-                "a question beside the collection takes too long, and is to be asked again"
-            );
+            tracing::debug!(site, "side request timed out; retrying later");
             Answer::Owed
         }
     }
@@ -119,7 +116,8 @@ impl Answers {
             tracing::warn!(
                 site,
                 seconds = lost.as_secs(),
-                "a gap: jobs that ended in this time may be uncounted, since the server has purged what ended before; keep the agent's outages shorter than KEEP_JOBS_HOURS"
+                "gap: jobs that ended in this period may be uncounted because the server has \
+                 purged them; keep the agent's downtime shorter than KEEP_JOBS_HOURS"
             );
         }
     }

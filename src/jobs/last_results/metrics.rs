@@ -22,7 +22,7 @@ macro_rules! family {
                 concat!("nbu.", $name, ".last_successful_backup.timestamp"),
                 "s",
                 &[$name],
-                concat!("When the newest BACKUP job of the ", $name, " with status 0 ended, Unix seconds; it is looked for beyond the window, too. Kept while fetching fails. Off unless ", $list, " selects the ", $name, ", like all of this family."),
+                concat!("End time of the last BACKUP job with status 0 of the ", $name, ", Unix seconds; also if older than the window. Kept while polls fail. Like all metrics of this family, only if ", $list, " selects the ", $name, "."),
             ),
             never_succeeded: Metric::gauge(
                 concat!("nbu.", $name, ".never_succeeded"),
@@ -34,37 +34,37 @@ macro_rules! family {
                 concat!("nbu.", $name, ".last_success.timestamp"),
                 "s",
                 &[$name, "action"],
-                concat!("When the newest job of the ", $name, " with status 0 ended, Unix seconds, for each job type that was seen of it: 32 of them, further ones together under OTHER."),
+                concat!("End time of the last job with status 0 of the ", $name, " by job type, Unix seconds. At most 32 job types; further ones are combined as OTHER."),
             ),
             last_failure: Metric::gauge(
                 concat!("nbu.", $name, ".last_failure.timestamp"),
                 "s",
                 &[$name, "action"],
-                concat!("When the newest job of the ", $name, " ended that failed, Unix seconds: any status but 0, 1 (partial success) and 150 (cancelled)."),
+                concat!("End time of the last failed job of the ", $name, ", Unix seconds. Failed means any status except 0, 1 (partial success) and 150 (cancelled)."),
             ),
             last_status: Metric::gauge(
                 concat!("nbu.", $name, ".last_status"),
                 "",
                 &[$name, "action"],
-                concat!("Status of the job of the ", $name, " that ended last. Absent where the server gave none."),
+                concat!("Status of the last finished job of the ", $name, ". Absent if the server reported none."),
             ),
             failures: Metric::gauge(
                 concat!("nbu.", $name, ".consecutive_failures"),
                 "{job}",
                 &[$name, "action"],
-                concat!("Jobs of the ", $name, " without children that failed since the last one with status 0 or 1; cancelled ones count neither way. Of those that the agent saw, 256 at most."),
+                concat!("Failed jobs of the ", $name, " (without child jobs) since the last one with status 0 or 1, as seen by the agent. Cancelled jobs are ignored. At most 256."),
             ),
             last_bytes: Metric::gauge(
                 concat!("nbu.", $name, ".last_transferred"),
                 "By",
                 &[$name, "action"],
-                concat!("kilobytesTransferred x 1024 of the last job of the ", $name, " without children that ended with status 0 or 1."),
+                concat!("Bytes transferred by the last job of the ", $name, " (without child jobs) that ended with status 0 or 1 (kilobytesTransferred x 1024)."),
             ),
             last_duration: Metric::gauge(
                 concat!("nbu.", $name, ".last_duration"),
                 "s",
                 &[$name, "action"],
-                concat!("From start to end of the last job of the ", $name, " without children that ended with status 0 or 1."),
+                concat!("Duration of the last job of the ", $name, " (without child jobs) that ended with status 0 or 1."),
             ),
         }
     };
@@ -77,14 +77,14 @@ pub(super) static LAST_JOB_SUCCESS: Metric<3> = Metric::gauge(
     "nbu.client.last_job_success",
     "s",
     &["client", "policy", "action"],
-    "When the newest job of the client with status 0 ended, Unix seconds, by policy. Of each client the 100 newest.",
+    "End time of the client's last job with status 0 by policy, Unix seconds. At most 100 per client, the newest.",
 );
 
 pub(super) static FOLDED: Metric<1> = Metric::counter(
     "nbu.agent.names_folded",
     "{job}",
     &["label"],
-    "Jobs that ended of clients or policies (label) beyond the limit of names: they count under other, and have no last results.",
+    "Finished jobs of clients or policies (see label) beyond the limit of names; they are counted as other and have no last results.",
 );
 
 /// Everything that is declared here.

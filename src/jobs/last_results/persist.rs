@@ -16,7 +16,7 @@ const FOLDED: &[u8] = b"folded";
 
 /// A record that cannot be read: damaged, or written by another version.
 #[derive(Debug, thiserror::Error)]
-#[error("a record of last jobs cannot be read")]
+#[error("cannot read a record of last results")]
 pub struct Unreadable;
 
 /// The names that differ from the disk.

@@ -56,8 +56,8 @@ pub(super) fn certificate(der: &[u8]) -> Result<&[u8], &'static str> {
         let names_servers = names(SERVER) || names(ANY);
         if note.tag == REJECTED && names_servers || note.tag == SEQUENCE && !names_servers {
             return Err(
-                "a TRUSTED CERTIFICATE that is not trusted for servers; openssl x509 -in FILE \
-                 -out NEW takes the restriction away",
+                "a TRUSTED CERTIFICATE that is not trusted for servers; remove the restriction \
+                 with openssl x509 -in FILE -out NEW",
             );
         }
         notes = note.rest;

@@ -36,8 +36,9 @@ pub(super) fn as_text(content: &[u8]) -> Result<Text, PemError> {
         // The beginning of any certificate, key or PKCS #12 file in DER.
         [0x30, 0x80..=0x84, ..] => {
             return Err(PemError::new(
-                "binary (DER or PKCS #12), not PEM: openssl x509 -inform der -in FILE -out NEW makes \
-                 PEM of a certificate, openssl pkey of a key, openssl pkcs12 of a .p12 or .pfx file",
+                "binary (DER or PKCS #12), not PEM: convert a certificate with openssl x509 \
+                 -inform der -in FILE -out NEW, a key with openssl pkey, a .p12 or .pfx file with \
+                 openssl pkcs12",
             ));
         }
         _ => String::from_utf8_lossy(content).into_owned(),
@@ -68,16 +69,16 @@ fn from_json(text: &str) -> Result<Text, PemError> {
             return Ok(Text { text: text.to_owned(), has_lines: true });
         }
         return Err(PemError::new(
-            "begins like JSON and is not valid JSON; expected PEM, or the answer of \
-             /security/cacert as it came",
+            "starts like JSON but is not valid JSON; expected PEM, or the unchanged response of \
+             /security/cacert",
         ));
     };
     let mut pem = String::new();
     collect(&document, &mut pem);
     if pem.is_empty() {
         return Err(PemError::new(
-            "a JSON document that holds no PEM; expected PEM, or the answer of /security/cacert as \
-             it came",
+            "a JSON document without PEM in it; expected PEM, or the unchanged response of \
+             /security/cacert",
         ));
     }
     Ok(Text { text: pem, has_lines: false })

@@ -61,7 +61,7 @@ pub(crate) fn classify(error: reqwest::Error, phase: Phase, route: &Route) -> Ca
     let hint = if io_kinds(&chain).any(|kind| kind == io::ErrorKind::ConnectionRefused) {
         route.unreachable(REFUSED)
     } else if !route.is_https() {
-        route.unreachable("check host, port and scheme (NetBackup speaks https)")
+        route.unreachable("check host, port and scheme (NetBackup uses https)")
     } else if !error.is_connect() || io_kinds(&chain).any(is_hang_up) {
         route.lost()
     } else {
@@ -91,7 +91,7 @@ fn body_cause(chain: &[&(dyn StdError + 'static)], detail: &str, route: &Route) 
     let garbled = io_kinds(chain)
         .any(|kind| matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput));
     let detail = if garbled {
-        format!("the body is not encoded as it says ({detail})")
+        format!("the body does not match its Content-Encoding ({detail})")
     } else {
         format!("the body was cut off ({detail})")
     };
@@ -144,7 +144,7 @@ fn tls_hint(error: &rustls::Error, peer: &str) -> String {
     match error {
         rustls::Error::InvalidCertificate(problem) => certificate_hint(problem, peer),
         rustls::Error::InvalidMessage(_) => {
-            format!("check scheme and port: what listens there does not speak TLS ({peer})")
+            format!("check scheme and port: {peer} does not use TLS on this port")
         }
         rustls::Error::AlertReceived(
             Alert::CertificateRequired
@@ -154,12 +154,12 @@ fn tls_hint(error: &rustls::Error, peer: &str) -> String {
             | Alert::CertificateExpired
             | Alert::CertificateRevoked
             | Alert::AccessDenied,
-        ) => format!("{peer} does not accept the client certificate: check certFile and keyFile"),
+        ) => format!("{peer} rejects the client certificate: check certFile and keyFile"),
         rustls::Error::AlertReceived(_) => format!(
-            "{peer} ended the TLS handshake: check its TLS versions and ciphers, and the key of its \
-             certificate: {KEY_KINDS} can be used, P-521 cannot"
+            "{peer} aborted the TLS handshake: check its TLS versions, its ciphers and the key of \
+             its certificate (supported: {KEY_KINDS}; not P-521)"
         ),
-        _ => format!("check caFile and the names of the certificate of {peer}"),
+        _ => format!("check caFile, and the host names in the certificate of {peer}"),
     }
 }
 
@@ -168,7 +168,7 @@ fn certificate_hint(problem: &CertificateError, peer: &str) -> String {
     let name = format!("{problem:?}");
     match problem {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("check host: it is none of the certificate's names ({peer})")
+            format!("check host: the certificate of {peer} is for other names")
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             format!("the certificate of {peer} has expired, or this machine's clock is wrong")
@@ -177,18 +177,18 @@ fn certificate_hint(problem: &CertificateError, peer: &str) -> String {
             format!("the certificate of {peer} is not valid yet, or this machine's clock is wrong")
         }
         CertificateError::UnknownIssuer => format!(
-            "check caFile: it must hold the CA that signed the certificate of {peer} (NetBackup \
-             gives its own at /security/cacert); with caFile, no other CA is trusted"
+            "check caFile: it must contain the CA that signed the certificate of {peer} (download \
+             NetBackup's from /security/cacert); with caFile, no other CA is trusted"
         ),
         _ if name.starts_with("UnsupportedSignatureAlgorithm") => format!(
-            "the certificate of {peer}, or a CA above it, has a key that cannot be used: {KEY_KINDS} \
-             can, P-521 cannot"
+            "the certificate of {peer}, or of a CA above it, has an unsupported key (supported: \
+             {KEY_KINDS}; not P-521)"
         ),
         _ if name.contains("CaUsedAsEndEntity") => format!(
-            "the certificate of {peer} is one of a CA (CA:TRUE), which a server must not show: give \
-             it a certificate of its own, signed by that CA, and name the CA in caFile"
+            "the certificate of {peer} is a CA certificate (CA:TRUE), which a server must not \
+             use: install a server certificate signed by that CA, and put the CA into caFile"
         ),
-        _ => format!("check caFile and the names of the certificate of {peer}"),
+        _ => format!("check caFile, and the host names in the certificate of {peer}"),
     }
 }
 
@@ -215,9 +215,9 @@ mod tests {
             signature_algorithm_id: Vec::new(),
             supported_algorithms: Vec::new(),
         };
-        assert!(hint(unsupported).contains("P-521 cannot"));
+        assert!(hint(unsupported).contains("not P-521"));
         let alert = rustls::AlertDescription::HandshakeFailure;
         let ended = tls_hint(&rustls::Error::AlertReceived(alert), "the server");
-        assert!(ended.contains("P-521 cannot"), "{ended}");
+        assert!(ended.contains("not P-521"), "{ended}");
     }
 }

@@ -9,10 +9,10 @@ use crate::netbackup::config::Config;
 type Hint = Cow<'static, str>;
 
 /// What to check when a name does not resolve.
-pub(crate) const DNS: &str = "check host, and the name servers of the machine the agent runs on";
+pub(crate) const DNS: &str = "check host, and the DNS servers of the agent's machine";
 /// What to check when a connection is refused.
 pub(crate) const REFUSED: &str =
-    "nothing listens there: check host and port, and whether the NetBackup web service runs";
+    "nothing listens there: check host and port, and that the NetBackup web service is running";
 /// What to check when a connection does not come about.
 pub(crate) const UNREACHABLE: &str = "check host, port and firewalls";
 
@@ -57,7 +57,8 @@ impl Route {
     pub(crate) fn unreachable(&self, direct: &'static str) -> Hint {
         match &self.proxy {
             Via::Configured(proxy) => format!(
-                "the way leads through the proxy {proxy}: check proxyUrl, and that the proxy can \
+                "the connection goes through the proxy {proxy}: check proxyUrl, and that the \
+                 proxy can \
                  reach the server"
             )
             .into(),
@@ -70,7 +71,7 @@ impl Route {
         match &self.proxy {
             Via::Environment(variable) => format!(
                 "{direct}; {variable} is set in the agent's environment: check that proxy, and that \
-                 it can reach the server, or name the host in NO_PROXY"
+                 it can reach the server, or add the host to NO_PROXY"
             )
             .into(),
             Via::Nothing | Via::Configured(_) => direct.into(),
@@ -85,8 +86,8 @@ impl Route {
             return hint;
         }
         format!(
-            "{hint}; a server that wants a client certificate (mutual TLS) may hang up on one that \
-             shows none: certFile and keyFile set it"
+            "{hint}; if the server requires a client certificate (mutual TLS), set certFile and \
+             keyFile"
         )
         .into()
     }
@@ -95,9 +96,9 @@ impl Route {
     pub(crate) fn slow(&self) -> Hint {
         match &self.proxy {
             Via::Configured(_) => {
-                format!("{}; timeout can be raised", self.unreachable(UNREACHABLE)).into()
+                format!("{}; or increase timeout", self.unreachable(UNREACHABLE)).into()
             }
-            _ => self.beside("the server is slow or unreachable; timeout can be raised"),
+            _ => self.beside("the server is slow or unreachable: check it, or increase timeout"),
         }
     }
 
@@ -109,14 +110,14 @@ impl Route {
                 format!("proxyUrl needs credentials that the proxy {proxy} accepts: {FORM}").into()
             }
             Via::Environment(variable) => format!(
-                "the proxy of {variable} in the agent's environment wants credentials: give them \
-                 there, or in proxyUrl, which needs credentials too: {FORM}"
+                "the proxy in {variable} of the agent's environment requires credentials: add \
+                 them there, or set proxyUrl with credentials: {FORM}"
             )
             .into(),
-            Via::Nothing => {
-                format!("a proxy is on the way: proxyUrl needs credentials that it accepts: {FORM}")
-                    .into()
-            }
+            Via::Nothing => format!(
+                "a proxy in between requires credentials: set proxyUrl with credentials: {FORM}"
+            )
+            .into(),
         }
     }
 
@@ -132,8 +133,8 @@ impl Route {
     /// 502 and 504.
     pub(crate) fn gateway(&self) -> Hint {
         self.unreachable(
-            "what stands before the server got no answer of it: check whether the NetBackup web \
-             service runs",
+            "a gateway in front of the server got no response from it: check that the NetBackup \
+             web service is running",
         )
     }
 
@@ -141,15 +142,18 @@ impl Route {
     pub(crate) fn broken(&self) -> Hint {
         match &self.proxy {
             Via::Configured(proxy) => format!(
-                "check the proxy {proxy} (proxyUrl), and for a timeout between here and the server"
+                "check the proxy {proxy} (proxyUrl), and for timeouts between the agent and the \
+                 server"
             )
             .into(),
             Via::Environment(variable) => format!(
-                "check the proxy of {variable} in the agent's environment, and for a timeout between \
-                 here and the server"
+                "check the proxy in {variable} of the agent's environment, and for timeouts \
+                 between the agent and the server"
             )
             .into(),
-            Via::Nothing => "check for a proxy or a timeout between here and the server".into(),
+            Via::Nothing => {
+                "check for a proxy or a timeout between the agent and the server".into()
+            }
         }
     }
 }

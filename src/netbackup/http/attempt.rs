@@ -26,7 +26,7 @@ const MAX_CAUSE: usize = 500;
 
 /// What to check when a collector ran out of time.
 pub(crate) const DEADLINE_HINT: &str =
-    "the server is slow or has much to tell: lengthen collectionInterval";
+    "the server is slow, or there is a lot of data: increase collectionInterval";
 
 /// A request, ready to be made as often as it takes.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Attempt<'_> {
         let connection = &self.link.connection;
         if self.version.is_some() && connection.key_refused_until().is_some() {
             return Err(self
-                .error(ErrorKind::KeyRefused, "not asked: the server refused the API key lately")
+                .error(ErrorKind::KeyRefused, "not sent: the server rejected the API key recently")
                 .with_hint(
                     "check apiKey: it may be expired or deleted; a changed key is tried at once",
                 ));
@@ -75,7 +75,7 @@ impl Attempt<'_> {
         // Held while the request is in flight and not while anything waits.
         let Ok(Ok(permit)) = timeout_at(self.link.deadline, connection.in_flight.acquire()).await
         else {
-            return Err(self.past_deadline("waiting for another request to end"));
+            return Err(self.past_deadline("while waiting for another request"));
         };
         let (started, clock) = (SystemTime::now(), Instant::now());
         let left = self.link.deadline.saturating_duration_since(clock);
@@ -86,7 +86,7 @@ impl Attempt<'_> {
         let result = match timeout(limit, self.exchange(body)).await {
             Ok(result) => result,
             Err(_) if left <= connection.config.timeout => {
-                Err(self.past_deadline("while the server had not answered"))
+                Err(self.past_deadline("before the server responded"))
             }
             Err(_) => Err(self.timed_out(limit)),
         };
@@ -147,7 +147,7 @@ impl Attempt<'_> {
                 return Err(self
                     .error(ErrorKind::Body, detail)
                     .with_status(head.status)
-                    .with_hint("no answer of the API is that large: check host, port and uri"));
+                    .with_hint("no API response is that large: check host, port and uri"));
             } else {
                 // Enough to say what is wrong.
                 break;
@@ -163,7 +163,7 @@ impl Attempt<'_> {
     }
 
     fn timed_out(&self, limit: Duration) -> Error {
-        self.error(ErrorKind::Timeout, format!("no complete answer within {limit:?}"))
+        self.error(ErrorKind::Timeout, format!("no complete response within {limit:?}"))
             .with_hint(self.link.connection.route.slow())
     }
 

@@ -124,7 +124,11 @@ impl Link<'_> {
             Some(advertised) => self.usable(advertised),
             None => self.probe(None).await?.ok_or_else(|| {
                 self.client
-                    .error(&JOBS, ErrorKind::Version, "406 for every API version from 10.0 to 14.0")
+                    .error(
+                        &JOBS,
+                        ErrorKind::Version,
+                        "the server rejects every API version from 10.0 to 14.0 (status 406)",
+                    )
                     .with_hint("this agent needs NetBackup 10.3 or later")
             }),
         }
@@ -138,8 +142,8 @@ impl Link<'_> {
     ) -> Result<ApiVersion, Error> {
         if self.connection.config.api_version.is_some() {
             return Err(refusal.with_hint(format!(
-                "the server does not take the configured apiVersion {refused}: remove it to have \
-                 the version detected"
+                "the server does not accept the configured apiVersion {refused}: remove \
+                 apiVersion to detect the version"
             )));
         }
         let negotiation = &self.client.0.negotiation;
@@ -155,8 +159,8 @@ impl Link<'_> {
         };
         let result = found.ok_or_else(|| {
             refusal.with_hint(format!(
-                "the server takes neither API version {refused} nor an older one that this agent \
-                 knows"
+                "the server accepts neither API version {refused} nor an older one that this \
+                 agent supports"
             ))
         });
         if result.is_ok() {
@@ -167,7 +171,7 @@ impl Link<'_> {
 
     async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
         timeout_at(self.deadline, self.client.0.negotiation.turn.lock()).await.map_err(|_| {
-            let detail = "the collector's deadline passed while the API version was negotiated";
+            let detail = "the collector's deadline passed during API version negotiation";
             self.client.error(&PING, ErrorKind::Deadline, detail).with_hint(DEADLINE_HINT)
         })
     }
@@ -180,7 +184,8 @@ impl Link<'_> {
     fn usable(&self, advertised: ApiVersion) -> Result<ApiVersion, Error> {
         if advertised < ApiVersion::OLDEST {
             let detail = format!(
-                "API version {advertised} is older than {} (NetBackup 10.3), which this agent needs",
+                "API version {advertised} is older than {} (NetBackup 10.3), the oldest that this \
+                 agent supports",
                 ApiVersion::OLDEST
             );
             return Err(self

@@ -83,7 +83,7 @@ impl<'s> Link<'s> {
                 resource = call.resource.name,
                 reason = error.kind().label(),
                 wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                "trying again"
+                "retrying"
             );
             shared.stats.retried();
             sleep(wait).await;

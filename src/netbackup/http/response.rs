@@ -172,8 +172,8 @@ fn hint(kind: ErrorKind, head: &Head, resource: &Resource, route: &Route) -> Cow
         ErrorKind::Redirect => match &head.location {
             Some(origin) => {
                 return format!(
-                    "it leads to {origin}, and is not followed, since it would carry the key \
-                     there: check scheme, host, port and uri"
+                    "the redirect to {origin} is not followed, because that would send the API \
+                     key there: check scheme, host, port and uri"
                 )
                 .into();
             }
@@ -184,24 +184,28 @@ fn hint(kind: ErrorKind, head: &Head, resource: &Resource, route: &Route) -> Cow
         ErrorKind::NotFound if *resource == PING => {
             "check uri, host and port: every release has /ping"
         }
-        ErrorKind::NotFound => "this release may not have it; check uri too",
+        ErrorKind::NotFound => "this NetBackup release may not have this resource; check uri, too",
         ErrorKind::Version => {
-            "the server, or a proxy before it, does not take this API version or method: check \
-             apiVersion and uri"
+            "the server, or a proxy in front of it, does not accept this API version or method: \
+             check apiVersion and uri"
         }
         ErrorKind::BadRequest if *resource == PING => {
-            "a ping carries no key: something before the server asks for a login; check host, port, \
-             uri and proxyUrl"
+            "a ping needs no API key, so something in front of the server requires a login: check \
+             host, port, uri and proxyUrl"
         }
         ErrorKind::BadRequest => {
-            "this release may not take what the agent asks: check that it is NetBackup 10.3 or later"
+            "this NetBackup release may not support the request: the agent needs NetBackup 10.3 \
+             or later"
         }
         ErrorKind::RateLimited | ErrorKind::Busy => {
-            "the server is busy: lengthen collectionInterval, or lower maxConcurrentRequests"
+            "the server is busy: increase collectionInterval, or lower maxConcurrentRequests"
         }
         ErrorKind::Body => "a proxy or another service may have answered: check host, port and uri",
         // What is left is a status of 500 and its like; other kinds have no answer.
-        _ => "look into the primary server's log of the web service; the next poll tries again",
+        _ => {
+            "check the log of the NetBackup web service on the primary server; the next poll \
+             retries"
+        }
     };
     fixed.into()
 }
@@ -265,7 +269,7 @@ pub(crate) fn not_json(
     body: &[u8],
 ) -> Error {
     let redactor = &made_by.redactor;
-    let problem = format!("the body cannot be read: {}", redactor.line(problem, PREVIEW));
+    let problem = format!("cannot decode the body: {}", redactor.line(problem, PREVIEW));
     let detail = with_preview(&problem, body, redactor);
     Error::new(&client.0.server, resource, ErrorKind::Body, detail)
         .with_status(200)

@@ -53,11 +53,11 @@ pub(crate) fn build(config: &Config) -> Result<reqwest::Client, BuildError> {
             return Err(wrong(config, "host", problem));
         }
         let proxy = reqwest::Proxy::all(proxy.url.expose_secret())
-            .map_err(|_| wrong(config, setting, format!("{} is no address", proxy.display)))?;
+            .map_err(|_| wrong(config, setting, format!("{} is not an address", proxy.display)))?;
         builder = builder.proxy(proxy);
     }
     builder.build().map_err(|error| {
-        wrong(config, "host", format!("no HTTP client can be made ({})", root_cause(&error)))
+        wrong(config, "host", format!("cannot create an HTTP client ({})", root_cause(&error)))
     })
 }
 
@@ -73,8 +73,9 @@ pub(crate) fn authorization(config: &Config) -> Result<HeaderValue, BuildError> 
     if key.is_empty() {
         return Err(wrong(config, "apiKey", "it is empty"));
     }
-    let mut value = HeaderValue::from_str(key)
-        .map_err(|_| wrong(config, "apiKey", "it has characters that a header cannot carry"))?;
+    let mut value = HeaderValue::from_str(key).map_err(|_| {
+        wrong(config, "apiKey", "it contains characters that an HTTP header cannot carry")
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

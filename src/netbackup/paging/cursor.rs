@@ -103,7 +103,7 @@ impl CursorPager {
             // The list may go on unseen: its records may tell where.
             None => match last_cursor(&self.body) {
                 None if fetched.received >= self.pager.limit() as usize => {
-                    let detail = "a full page without meta.pagination: the list may go on";
+                    let detail = "a full page without meta.pagination: the list may be incomplete";
                     return Err(self.pager.error(detail));
                 }
                 next => next.map(Cursor),
@@ -112,7 +112,7 @@ impl CursorPager {
         if let Some(cursor) = &next
             && !self.seen.insert(self.hasher.hash_one(cursor))
         {
-            return Err(self.pager.error("the server gave a cursor a second time"));
+            return Err(self.pager.error("the server repeated a cursor"));
         }
         self.pager.page_read(fetched.received, next.is_some())?;
         self.next = next.map_or(Next::End, Next::After);

@@ -132,8 +132,8 @@ impl Pager {
 
     pub(crate) fn error(&self, detail: impl Into<String>) -> Error {
         self.session.client.error(self.resource, ErrorKind::Paging, detail).with_hint(
-            "look into the primary server's log of the web service, and for a cache between here \
-             and the server",
+            "check the log of the NetBackup web service on the primary server, and for a cache \
+             between the agent and the server",
         )
     }
 }

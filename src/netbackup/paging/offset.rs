@@ -87,7 +87,9 @@ impl OffsetPager {
                     return Ok(None);
                 }
                 Unpaged::Endless => {
-                    return Err(self.pager.error("the server gives the same page for each offset"));
+                    return Err(self
+                        .pager
+                        .error("the server returns the same page for every offset"));
                 }
             }
         } else if self.unpaged.is_some() && rows == 0 {
@@ -176,7 +178,7 @@ fn next_offset(
             // On the last page some answer with the first offset, or with this one.
             Ok(_) if complete || !full => Ok(None),
             Ok(_) => Err("the offset of the next page does not advance"),
-            Err(_) => Err("the offset of the next page is no number"),
+            Err(_) => Err("the offset of the next page is not a number"),
         },
         None if pagination.has_next == Some(true) && rows == 0 => {
             Err("an empty page before the end of the list")

@@ -112,8 +112,8 @@ impl Events {
             Err(fault) => {
                 self.warned = true;
                 tracing::warn!(
-                    "changes of the configuration are noticed by rescans only, every {rescan:?}: \
-                     {fault}"
+                    "cannot watch the configuration files; checking them every {rescan:?} \
+                     instead: {fault}"
                 );
             }
         }
@@ -166,7 +166,7 @@ enum Fault {
     Watches,
     #[error("{0}; if too many are open, raise the limit with sysctl fs.inotify.max_user_instances")]
     Instances(notify::Error),
-    #[error("the directory {} cannot be watched: {error}; may the agent list it?", path.display())]
+    #[error("cannot watch the directory {}: {error}; check that the agent may list it", path.display())]
     Directory { path: PathBuf, error: notify::Error },
 }
 

@@ -229,12 +229,15 @@ impl Task {
                     return Ok(seen);
                 }
                 Ok(Err(_)) => {
-                    tracing::error!("a look at the files of the configuration failed: a bug");
+                    tracing::error!(
+                        "checking the configuration files failed; this is a bug in the agent, \
+                         please report it"
+                    );
                     return Ok(Seen { content: wanted.tried.clone(), incomplete: false });
                 }
                 Err(_) => tracing::warn!(
-                    "reading the files of the configuration takes long: does a file system hang? \
-                     changes are not noticed until it answers"
+                    "reading the configuration files is taking long; changes are not noticed \
+                     until it finishes; check for a file system that hangs"
                 ),
             }
         }

@@ -211,7 +211,9 @@ impl Delta {
                     } else {
                         tracing::warn!(
                             points = request.points,
-                            "OTLP metrics push: the receiver answers a request whose first answer was lost with errors each time; its points go on in later increments, and may be counted twice"
+                            "OTLP metrics push: the receiver keeps failing a request whose first \
+                             response was lost; its points move to later increments and may be \
+                             counted twice"
                         );
                     }
                 }

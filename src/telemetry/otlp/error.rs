@@ -183,7 +183,7 @@ impl SendError {
 
     /// No answer within the deadline.
     pub fn deadline() -> Self {
-        Self::new(Kind::Timeout, true, "no answer within the deadline")
+        Self::new(Kind::Timeout, true, "no response within the deadline")
     }
 }
 

@@ -141,7 +141,7 @@ impl Drop for ExporterHandle {
 }
 
 fn ended() -> ExportError {
-    failure(SendError::new(Kind::Other, false, "the exporter has ended"))
+    failure(SendError::new(Kind::Other, false, "the exporter has stopped"))
 }
 
 fn failure(error: SendError) -> ExportError {

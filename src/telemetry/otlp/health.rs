@@ -74,7 +74,7 @@ impl Health {
         }
         let failures = self.failures;
         let exports = if failures == 1 { "export" } else { "exports" };
-        info!("OTLP {signal} push to {endpoint} works again after {failures} failed {exports}");
+        info!("OTLP {signal} push to {endpoint} recovered after {failures} failed {exports}");
     }
 
     /// Logs what the receiver says: the same at most once an hour, anything else once a minute.
@@ -94,7 +94,8 @@ impl Health {
             );
         } else {
             warn!(
-                "OTLP {signal} push to {endpoint}: the receiver took all {unit} and says: {message}"
+                "OTLP {signal} push to {endpoint}: the receiver accepted all {unit} and reports: \
+                 {message}"
             );
         }
     }
@@ -105,7 +106,8 @@ impl Health {
             let (signal, endpoint) = (self.signal.as_str(), &self.endpoint);
             warn!(
                 kind = error.kind.as_str(),
-                "OTLP {signal} push to {endpoint}: the receiver does not take {signal} ({error}): {}; it is asked again once an hour",
+                "OTLP {signal} push to {endpoint}: the receiver does not accept {signal} \
+                 ({error}): {}; retrying once an hour",
                 hint(error.kind)
             );
         }
@@ -120,7 +122,7 @@ impl Health {
         }
         self.told.push(error.kind);
         let (signal, endpoint) = (self.signal.as_str(), &self.endpoint);
-        let mut line = format!("OTLP {signal} push to {endpoint} fails ({error})");
+        let mut line = format!("OTLP {signal} push to {endpoint} failed ({error})");
         let hint = hint(error.kind);
         if !hint.is_empty() {
             // Writing to a string can't fail.
@@ -131,7 +133,7 @@ impl Health {
             let unit = unit(self.signal);
             let _ = write!(
                 line,
-                "; {unit} of this interval are dropped, the next try is in {}s",
+                "; the {unit} of this interval are dropped; next attempt in {}s",
                 interval.as_secs_f64()
             );
         }
@@ -145,7 +147,8 @@ impl Health {
         }
         let (signal, unit) = (self.signal.as_str(), unit(self.signal));
         warn!(
-            "OTLP {signal} push: {points} {unit} exceed maxRequestBytes ({max_bytes}) alone and are left out"
+            "OTLP {signal} push: dropping {points} {unit}, each larger than maxRequestBytes \
+             ({max_bytes})"
         );
     }
 
@@ -164,34 +167,33 @@ const fn unit(signal: Signal) -> &'static str {
 /// What to look at next.
 const fn hint(kind: Kind) -> &'static str {
     match kind {
-        Kind::Refused => "is the Collector up, and is this its address and port?",
-        Kind::Dns => "is the host name right?",
+        Kind::Refused => "check that the Collector is running, and its address and port",
+        Kind::Dns => "check the host name",
         Kind::Connection => {
-            "is something between here and the Collector cutting connections, is the protocol (gRPC, HTTP) the one that this port speaks, or does the receiver want a client certificate?"
+            "check for a device that cuts connections, that the port expects the configured \
+             protocol (gRPC or HTTP), and whether the receiver requires a client certificate"
         }
-        Kind::Timeout => "is the Collector overloaded or out of reach, or the timeout too short?",
+        Kind::Timeout => {
+            "check whether the Collector is overloaded or unreachable, or increase the timeout"
+        }
         Kind::Tls => {
-            "does the CA given match the certificate and the host name (of the receiver, or of a proxy that is named), and does the receiver want a client certificate?"
+            "check that the configured CA matches the certificate and the host name (of the \
+             receiver, or of the configured proxy), and whether the receiver requires a client \
+             certificate"
         }
         Kind::Unavailable | Kind::ResourceExhausted | Kind::Http5xx => {
-            "the receiver has trouble of its own: see its log"
+            "the receiver reports a problem of its own: check its log"
         }
-        Kind::InvalidArgument | Kind::Http4xx => {
-            "the receiver does not take what it is sent: see its log"
-        }
-        Kind::Unimplemented => {
-            "the receiver does not take this signal; is it the right port, or should the signal be off?"
-        }
-        Kind::Unauthenticated | Kind::PermissionDenied => {
-            "are the headers with the credentials right?"
-        }
-        Kind::TooLarge => "lower maxRequestBytes to what the receiver takes",
-        Kind::Http404 => "is the path right, or should the signal be off?",
-        Kind::HttpRedirect => "redirects are not followed; give the final address",
+        Kind::InvalidArgument | Kind::Http4xx => "the receiver rejects the data: check its log",
+        Kind::Unimplemented => "check the port, or leave the signal out of opentelemetry.signals",
+        Kind::Unauthenticated | Kind::PermissionDenied => "check the headers with the credentials",
+        Kind::TooLarge => "lower maxRequestBytes to the limit of the receiver",
+        Kind::Http404 => "check the path, or leave the signal out of opentelemetry.signals",
+        Kind::HttpRedirect => "redirects are not followed; configure the final address",
         Kind::NotOtlp => {
-            "is this the receiver's own address and path, or does a login page or a proxy answer?"
+            "check the address and path of the receiver; a login page or a proxy may have responded"
         }
         Kind::Other => "",
-        Kind::Collect => "this is a defect of the agent; please report it",
+        Kind::Collect => "this is a bug in the agent; please report it",
     }
 }

@@ -65,7 +65,8 @@ impl Memory {
         }
         tracing::error!(
             %error,
-            "what the OTLP receiver was told cannot be read: increments begin anew, and what was added while the agent was down is not pushed"
+            "cannot read the saved OTLP push state; increments start over, and what was added \
+             while the agent was down is not pushed"
         );
         file.unread = None;
         false
@@ -76,17 +77,17 @@ impl Memory {
             Content::Missing => {}
             Content::SetAside(aside) => tracing::error!(
                 aside = %aside.display(),
-                "what the OTLP receiver was told was damaged on disk, and was set aside: increments begin anew"
+                "the saved OTLP push state was corrupt and was set aside; increments start over"
             ),
             Content::Bytes(bytes) => match Delta::decode(&bytes) {
                 Ok(delta) => {
                     let (series, unsure) = (delta.len(), delta.outbox().len());
-                    tracing::info!(series, unsure, "the OTLP push goes on where it was saved");
+                    tracing::info!(series, unsure, "OTLP push state restored");
                     self.delta = delta;
                 }
                 Err(error) => tracing::error!(
                     %error,
-                    "what the OTLP receiver was told cannot be used: increments begin anew"
+                    "cannot use the saved OTLP push state; increments start over"
                 ),
             },
         }
@@ -119,7 +120,7 @@ impl File {
         match result {
             Ok(()) => {
                 if !std::mem::replace(&mut self.saved, true) {
-                    tracing::info!("what the OTLP receiver was told is saved again");
+                    tracing::info!("the OTLP push state can be saved again");
                 }
             }
             Err(error) => {
@@ -127,7 +128,8 @@ impl File {
                     tracing::error!(
                         %error,
                         directory = %self.document.directory().path().display(),
-                        "what the OTLP receiver was told cannot be {what}: the push goes on, but a restart may count increments twice; it is tried again with each push"
+                        "the OTLP push state cannot be {what}; pushing continues, but a restart \
+                         may count increments twice; retrying with each push"
                     );
                 }
             }

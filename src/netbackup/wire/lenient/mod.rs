@@ -63,7 +63,7 @@ pub fn owned_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<S
 /// A text that is not empty, which a record cannot do without.
 pub fn required_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = owned_text(deserializer)?.filter(|text| !text.is_empty());
-    text.ok_or_else(|| serde::de::Error::custom("not a text"))
+    text.ok_or_else(|| serde::de::Error::custom("not a string"))
 }
 
 /// The id of a record.

@@ -29,7 +29,7 @@ struct SavedRequest {
 pub(in super::super) enum Unreadable {
     #[error("a later version of the agent wrote it")]
     Version,
-    #[error("it does not hold what this agent writes")]
+    #[error("its content is invalid")]
     Content,
 }
 

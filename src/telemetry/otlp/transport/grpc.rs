@@ -70,7 +70,9 @@ impl Client {
 fn channel(config: &SignalConfig, endpoint: &Url) -> Result<Channel, BuildError> {
     let invalid = |reason: String| BuildError::Endpoint { endpoint: display(endpoint), reason };
     if !endpoint.username().is_empty() || endpoint.password().is_some() {
-        return Err(invalid("gRPC has no credentials in the address; set a header".to_owned()));
+        return Err(invalid(
+            "gRPC does not support credentials in the address; set a header".to_owned(),
+        ));
     }
     let builder = Endpoint::from_shared(display(endpoint))
         .map_err(|error| invalid(root_cause(&error)))?
@@ -114,10 +116,10 @@ fn tunnel(proxy: &Proxy, tls: &Tls) -> Result<Tunnel<HttpsConnector<HttpConnecto
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    let mut address = proxy.address().ok_or_else(|| invalid("no address".to_owned()))?;
+    let mut address = proxy.address().ok_or_else(|| invalid("not an address".to_owned()))?;
     // It has user and password in a header.
     let bare = address.set_username("").is_ok() && address.set_password(None).is_ok();
-    let address = address.as_str().parse().map_err(|_| invalid("no address".to_owned()))?;
+    let address = address.as_str().parse().map_err(|_| invalid("not an address".to_owned()))?;
     let tunnel = Tunnel::new(address, HttpsConnector::from((tcp, tls)));
     Ok(match proxy.authorization().filter(|_| bare) {
         Some(authorization) => tunnel.with_auth(authorization),

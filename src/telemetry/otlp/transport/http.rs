@@ -189,7 +189,7 @@ async fn read_accepted(response: Response) -> Result<Accepted, SendError> {
     if is_page || is_other {
         let kind = if kind.is_empty() { "markup" } else { &kind };
         let message = format!(
-            "success with {kind}, which is no OTLP answer: {}",
+            "success with {kind}, which is not an OTLP response: {}",
             String::from_utf8_lossy(&body)
         );
         return Err(SendError::new(Kind::NotOtlp, false, &message));
