@@ -1,8 +1,8 @@
-# The agent (target `agent`, the default) and its NetBackup simulator (target `simulator`): static
-# binaries on an empty image, without a shell, run by a user without a name or a right.
+# The agent (target `agent`, the default) and the NetBackup simulator (target `simulator`): static
+# binaries on an empty image without a shell, running as an unprivileged user.
 #
-# RUST_IMAGE has a Rust toolchain and a C compiler. BINARIES names where the final images take /out
-# from: the stage `build`, or an image with binaries that were built and tested elsewhere.
+# RUST_IMAGE is an image with a Rust toolchain and a C compiler. BINARIES is the stage or image from which
+# /out is copied: the stage `build`, or an image with binaries that were built and tested elsewhere.
 ARG RUST_IMAGE=rust:1.95-slim-bookworm
 ARG BINARIES=build
 

@@ -48,14 +48,14 @@ fn anchors(document: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_alert_has_its_heading_in_the_runbook() {
-    let document = text("docs/operations.md");
+    let document = text("docs/runbook.md");
     let known = anchors(&document);
     let names: BTreeSet<String> = rules::alerts().iter().map(rules::Alert::anchor).collect();
     for name in &names {
-        assert!(known.contains(name), "docs/operations.md has no heading {name}");
+        assert!(known.contains(name), "docs/runbook.md has no heading {name}");
     }
     for anchor in known.iter().filter(|anchor| anchor.starts_with("netbackup")) {
-        assert!(names.contains(anchor), "docs/operations.md explains {anchor}, which is no alert");
+        assert!(names.contains(anchor), "docs/runbook.md explains {anchor}, which is no alert");
     }
 }
 

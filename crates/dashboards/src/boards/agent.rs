@@ -7,7 +7,7 @@ pub(super) fn board() -> Board {
     Board {
         uid: "nbu-agent",
         title: "NetBackup / Agent",
-        description: "The agent itself: what its collectors see, what the API answers, what is in force, and whether the push arrives.",
+        description: "The agent itself: collectors, API requests, configuration, state and OTLP push.",
         variables: Vec::new(),
         rows: vec![
             Row { title: "Now", panels: now() },
@@ -23,19 +23,20 @@ pub(super) fn board() -> Board {
 fn now() -> Vec<Panel> {
     let good = [(None, "red"), (Some(1.0), "green")];
     vec![
-        Panel::stat("Sites", "Sites that are polled.").ask("", m("nbu_agent_sites").now().sum(&[])),
-        Panel::stat("Collectors failing", "Whose last run did not succeed whole.")
+        Panel::stat("Sites", "Number of polled sites.")
+            .ask("", m("nbu_agent_sites").now().sum(&[])),
+        Panel::stat("Collectors failing", "Collectors whose last run did not succeed completely.")
             .steps(&NONE_IS_GOOD)
             .ask("", m("nbu_agent_collector_up").now().short_of(1).sum(&[])),
-        Panel::stat("Configuration", "Whether what was saved last is in force.")
+        Panel::stat("Configuration", "Shows whether the last saved configuration was applied.")
             .steps(&good)
-            .words(&[(1.0, "in force", "green"), (0.0, "rejected", "red")])
+            .words(&[(1.0, "applied", "green"), (0.0, "rejected", "red")])
             .ask("", m("nbu_agent_config_last_reload_successful").now().min(&[])),
-        Panel::stat("Keys refused", "Sites that refuse the API key.")
+        Panel::stat("Keys rejected", "Sites that reject the API key.")
             .steps(&NONE_IS_GOOD)
             .ask("", m("nbu_agent_api_key_refused").now().sum(&[])),
         Panel::stat("Series", "Of all sites.").ask("", m("nbu_agent_series").now().sum(&[])),
-        Panel::stat("Room for series", "Largest number of series that a metric may have.")
+        Panel::stat("Series limit", "Maximum number of series of a metric.")
             .ask("", m("nbu_agent_cardinality_limit").now().min(&[])),
     ]
 }
@@ -44,12 +45,12 @@ fn collectors() -> Vec<Panel> {
     let by = ["site", "collector"];
     let gauge = |name| m(name).now().max(&by);
     vec![
-        Panel::lanes("Collectors", "Whether the last run succeeded whole.")
+        Panel::lanes("Collectors", "1 if the last run succeeded completely, else 0.")
             .words(&[(1.0, "well", "green"), (0.0, "failing", "red")])
             .steps(&[(None, "red"), (Some(1.0), "green")])
             .size(12, 11)
             .ask("{{site}} {{collector}}", m("nbu_agent_collector_up").now().min(&by)),
-        Panel::table("Collectors now", "supported is 0 where the release does not have it, permitted is 0 where the key may not see it.")
+        Panel::table("Collectors now", "supported is 0 if the NetBackup release does not have the resource, permitted is 0 if the key may not read it.")
             .size(12, 11)
             .column("up", Unit::Number, &[(None, "red"), (Some(1.0), "green")], gauge("nbu_agent_collector_up"))
             .column("permitted", Unit::Number, &[(None, "red"), (Some(1.0), "green")], gauge("nbu_agent_collector_permitted"))
@@ -59,13 +60,13 @@ fn collectors() -> Vec<Panel> {
             .column("series", Unit::Short, &[], gauge("nbu_agent_collector_samples"))
             .column("duplicates", Unit::Number, &NONE_IS_BETTER, gauge("nbu_agent_collector_duplicate_series"))
             .column("unreadable", Unit::Short, &NONE_IS_BETTER, m("nbu_agent_collector_unreadable_records_total").total().max(&by)),
-        Panel::lines("Runs", "Runs per minute by result; skipped is one whose predecessor was still running.")
+        Panel::lines("Runs", "Runs per minute by result; skipped means that the previous run was still in progress.")
             .ask("{{result}}", m("nbu_agent_collector_runs_total").rate(SPAN).sum(&["result"]).times(60)),
-        Panel::lines("Time a run takes", "The last run of each collector.")
+        Panel::lines("Duration of runs", "Last run of each collector.")
             .unit(Unit::Seconds)
             .from_zero()
             .ask("{{site}} {{collector}}", gauge("nbu_agent_collector_duration_seconds")),
-        Panel::table("Errors", "Since the agent started, by kind; docs/operations.md says what each asks for.")
+        Panel::table("Errors", "Since the agent started, by kind; see docs/troubleshooting.md.")
             .size(24, 7)
             .column("errors", Unit::Short, &[], m("nbu_agent_collector_errors_total").total().sum(&["site", "collector", "kind"]).sorted()),
     ]
@@ -77,29 +78,26 @@ fn api() -> Vec<Panel> {
     vec![
         Panel::lines(
             "Requests",
-            "Per second, by HTTP status, or kind of failure where nothing answered.",
+            "Per second, by HTTP status, or by kind of failure if there was no response.",
         )
         .unit(Unit::PerSecond)
         .ask("{{site}} {{status}}", requests().per_site(&["status"])),
         Panel::lines("Requests by resource", "Per second.")
             .unit(Unit::PerSecond)
             .ask("{{site}} {{resource}}", requests().per_site(&["resource"])),
-        Panel::lines("Time of requests", "95 of 100 take less.")
+        Panel::lines("Duration of requests", "95th percentile.")
             .unit(Unit::Seconds)
             .from_zero()
             .ask("{{site}} {{resource}}", buckets.sum(&["site", "resource", "le"]).quantile(0.95)),
-        Panel::lines(
-            "Repeated requests",
-            "Requests per second that were sent again, since the first answer was none.",
-        )
-        .unit(Unit::PerSecond)
-        .ask("{{site}}", m("nbu_agent_api_retries_total").rate(SPAN).per_site(&[])),
+        Panel::lines("Retried requests", "Retries per second.")
+            .unit(Unit::PerSecond)
+            .ask("{{site}}", m("nbu_agent_api_retries_total").rate(SPAN).per_site(&[])),
     ]
 }
 
 fn state() -> Vec<Panel> {
     vec![
-        Panel::table("In force", "Hash of the configuration, as sha256sum prints it.")
+        Panel::table("Configuration", "SHA-256 of the configuration, as printed by sha256sum.")
             .size(12, 6)
             .column(
                 "",
@@ -107,13 +105,13 @@ fn state() -> Vec<Panel> {
                 &[],
                 m("nbu_agent_config_info").now().group(&["instance", "sha256"]),
             ),
-        Panel::table("Builds", "What runs.").size(12, 6).column(
+        Panel::table("Builds", "Version of the agent.").size(12, 6).column(
             "",
             Unit::Number,
             &[],
             m("nbu_agent_build_info").now().group(&["instance", "version", "rustc", "target"]),
         ),
-        Panel::table("Reloads", "Since the agent started, by who asked and with what result.")
+        Panel::table("Reloads", "Since the agent started, by trigger and result.")
             .size(12, 7)
             .column(
                 "reloads",
@@ -121,7 +119,7 @@ fn state() -> Vec<Panel> {
                 &[],
                 m("nbu_agent_config_reloads_total").total().sum(&["trigger", "result"]),
             ),
-        Panel::lines("In force since", "Age of the configuration.")
+        Panel::lines("Configuration age", "Time since the configuration was applied.")
             .unit(Unit::Seconds)
             .size(12, 7)
             .ask(
@@ -133,20 +131,23 @@ fn state() -> Vec<Panel> {
             ),
         Panel::lanes(
             "State on disk",
-            "Whether the totals on show are saved; absent without a state directory.",
+            "Shows whether the exported totals are saved; absent without a state directory.",
         )
         .words(&[(1.0, "saved", "green"), (0.0, "not saved", "red")])
         .steps(&[(None, "red"), (Some(1.0), "green")])
         .size(8, 7)
         .ask("{{site}}", m("nbu_agent_state_saved").now().min(&["site"])),
-        Panel::lines("Size of the state", "On disk.")
+        Panel::lines("State size", "On disk.")
             .unit(Unit::Bytes)
             .size(8, 7)
             .ask("{{site}}", m("nbu_agent_state_size_bytes").now().max(&["site"])),
-        Panel::lines("Jobs in the ledger", "Jobs that are remembered, to count each once.")
-            .size(8, 7)
-            .ask("{{site}}", m("nbu_jobs_remembered").now().max(&["site"])),
-        Panel::stat("Errors of the state", "State that could not be saved, or was set aside.")
+        Panel::lines(
+            "Jobs in the ledger",
+            "Finished jobs that the agent remembers so that it counts each one once.",
+        )
+        .size(8, 7)
+        .ask("{{site}}", m("nbu_jobs_remembered").now().max(&["site"])),
+        Panel::stat("State errors", "State that could not be saved or was set aside.")
             .steps(&NONE_IS_GOOD)
             .ask("", m("nbu_agent_state_errors_total").total().sum(&[])),
     ]
@@ -158,20 +159,23 @@ fn exports() -> Vec<Panel> {
             "{{signal}} {{result}}",
             m("nbu_agent_otlp_exports_total").rate(SPAN).sum(&["signal", "result"]).times(60),
         ),
-        Panel::lines("Points", "Data points and spans per second by what became of them.")
+        Panel::lines("Points", "Data points and spans per second by result.")
             .unit(Unit::PerSecond)
             .ask(
                 "{{signal}} {{result}}",
                 m("nbu_agent_otlp_points_total").rate(SPAN).sum(&["signal", "result"]),
             ),
-        Panel::lines("Last push that arrived", "Its age.").unit(Unit::Seconds).size(8, 7).ask(
-            "{{instance}} {{signal}}",
-            m("nbu_agent_otlp_last_success_timestamp_seconds")
-                .now()
-                .age()
-                .max(&["instance", "signal"]),
-        ),
-        Panel::lines("Time a push takes", "Collecting included.")
+        Panel::lines("Last successful push", "Time since then.")
+            .unit(Unit::Seconds)
+            .size(8, 7)
+            .ask(
+                "{{instance}} {{signal}}",
+                m("nbu_agent_otlp_last_success_timestamp_seconds")
+                    .now()
+                    .age()
+                    .max(&["instance", "signal"]),
+            ),
+        Panel::lines("Duration of exports", "Including collection.")
             .unit(Unit::Seconds)
             .size(8, 7)
             .ask(
@@ -182,7 +186,7 @@ fn exports() -> Vec<Panel> {
             .unit(Unit::BytesPerSecond)
             .size(8, 7)
             .ask("{{signal}}", m("nbu_agent_otlp_sent_bytes_total").rate(SPAN).sum(&["signal"])),
-        Panel::lines("Requests of pushes", "Per second, failed tries included.")
+        Panel::lines("OTLP requests", "Per second, including failed attempts.")
             .unit(Unit::PerSecond)
             .size(8, 7)
             .ask("{{signal}}", m("nbu_agent_otlp_requests_total").rate(SPAN).sum(&["signal"])),
@@ -193,7 +197,7 @@ fn exports() -> Vec<Panel> {
                 m("nbu_agent_scrapes_total").rate(SPAN).sum(&["encoding"]).times(60),
             )
             .ask("rendered", m("nbu_agent_renders_total").rate(SPAN).sum(&[]).times(60)),
-        Panel::lines("Time of a rendering", "Of the whole exposition.")
+        Panel::lines("Rendering time", "For the whole metrics page.")
             .unit(Unit::Seconds)
             .size(8, 7)
             .ask("{{instance}}", m("nbu_agent_render_duration_seconds").now().max(&["instance"])),
@@ -212,14 +216,14 @@ fn process() -> Vec<Panel> {
             .from_zero()
             .size(8, 7)
             .ask("{{instance}}", of("process_resident_memory_bytes")),
-        Panel::lines("Open files", "And how many there may be.")
+        Panel::lines("Open files", "With their limit.")
             .size(8, 7)
             .ask("{{instance}}", of("process_open_fds"))
             .ask("{{instance}} limit", of("process_max_fds")),
         Panel::lines("Threads", "Of the process.")
             .size(8, 7)
             .ask("{{instance}}", of("process_threads")),
-        Panel::lines("Up for", "Time since the start.")
+        Panel::lines("Uptime", "Time since the start.")
             .unit(Unit::Seconds)
             .size(8, 7)
             .ask("{{instance}}", m("process_start_time_seconds").now().age().max(&["instance"])),

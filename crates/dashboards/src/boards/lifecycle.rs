@@ -8,7 +8,7 @@ pub(super) fn board() -> Board {
     Board {
         uid: "nbu-lifecycle",
         title: "NetBackup / Clients and policies",
-        description: "When the last good backup of each client and policy was, and how the last one went. Needs the collectors perClient and perPolicy.",
+        description: "Age of the last successful backup of each client and policy, and status of the last one. Needs the collectors perClient and perPolicy.",
         variables: vec![
             Variable {
                 label: "client",
@@ -41,7 +41,7 @@ fn p(name: &'static str) -> Selector {
 
 fn now() -> Vec<Panel> {
     vec![
-        Panel::stat("Clients never backed up", "The server knows no successful backup of them.")
+        Panel::stat("Clients never backed up", "The server has no successful backup of them.")
             .steps(&NONE_IS_GOOD)
             .ask("", c("nbu_client_never_succeeded").now().sum(&[])),
         Panel::stat("Oldest last backup of a client", "Of those that have one.")
@@ -51,14 +51,14 @@ fn now() -> Vec<Panel> {
         Panel::stat("Failures in a row, clients", "The worst client.")
             .steps(&STREAK)
             .ask("", c("nbu_client_consecutive_failures").is("action", "BACKUP").now().max(&[])),
-        Panel::stat("Policies without success", "The server knows no successful backup of them.")
+        Panel::stat("Policies without success", "The server has no successful backup of them.")
             .steps(&NONE_IS_GOOD)
             .ask("", p("nbu_policy_never_succeeded").now().sum(&[])),
         Panel::stat("Oldest last backup of a policy", "Of those that have one.")
             .unit(Unit::Seconds)
             .steps(&AGE)
             .ask("", p("nbu_policy_last_successful_backup_timestamp_seconds").now().age().max(&[])),
-        Panel::stat("Jobs beyond the limit of names", "Jobs of clients or policies that have no metrics of their own, in the time that is shown: raise perClient.limit or perPolicy.limit.")
+        Panel::stat("Jobs beyond the limit of names", "Jobs of clients or policies without metrics of their own, in the selected time range: raise perClient.limit or perPolicy.limit.")
             .steps(&NONE_IS_BETTER)
             .ask("", m("nbu_agent_names_folded_total").increase(RANGE).sum(&[])),
     ]
@@ -68,10 +68,10 @@ fn clients() -> Vec<Panel> {
     let by = ["site", "client"];
     let backup = |name| c(name).is("action", "BACKUP").now().max(&by);
     vec![
-        Panel::table("Clients", "The last backup of each client, and the last good one.")
+        Panel::table("Clients", "Last backup and last successful backup of each client.")
             .size(24, 12)
             .column(
-                "age of the last good backup",
+                "age of the last successful backup",
                 Unit::Seconds,
                 &AGE,
                 c("nbu_client_last_successful_backup_timestamp_seconds").now().age().max(&by),
@@ -109,7 +109,7 @@ fn clients() -> Vec<Panel> {
             ),
         Panel::bars(
             "Oldest last backups of clients",
-            "The twenty clients whose last good backup is oldest.",
+            "The twenty clients with the oldest last successful backup.",
         )
         .unit(Unit::Seconds)
         .steps(&AGE)
@@ -118,27 +118,23 @@ fn clients() -> Vec<Panel> {
             "{{site}} {{client}}",
             c("nbu_client_last_successful_backup_timestamp_seconds").now().age().max(&by).top(20),
         ),
-        Panel::lines(
-            "Size of the last backup",
-            "The twenty largest; a jump down or up wants an explanation.",
-        )
-        .unit(Unit::Bytes)
-        .size(12, 10)
-        .ask("{{site}} {{client}}", backup("nbu_client_last_transferred_bytes").top(20)),
-        Panel::lanes("Failures in a row over time", "Green is none; clients that failed lately.")
+        Panel::lines("Size of the last backup", "The twenty largest. Check sudden changes.")
+            .unit(Unit::Bytes)
+            .size(12, 10)
+            .ask("{{site}} {{client}}", backup("nbu_client_last_transferred_bytes").top(20)),
+        Panel::lanes("Failures in a row over time", "Clients with recent failures; green is none.")
             .steps(&STREAK)
             .size(24, 10)
             .ask("{{site}} {{client}}", backup("nbu_client_consecutive_failures").top(25)),
-        Panel::table("Last success of each kind of job", "By client, policy and type of job.")
-            .column(
-                "age",
-                Unit::Seconds,
-                &AGE,
-                c("nbu_client_last_job_success_seconds")
-                    .now()
-                    .age()
-                    .max(&["site", "client", "policy", "action"]),
-            ),
+        Panel::table("Last success by job type", "By client, policy and job type.").column(
+            "age",
+            Unit::Seconds,
+            &AGE,
+            c("nbu_client_last_job_success_seconds")
+                .now()
+                .age()
+                .max(&["site", "client", "policy", "action"]),
+        ),
     ]
 }
 
@@ -146,10 +142,10 @@ fn policies() -> Vec<Panel> {
     let by = ["site", "policy"];
     let backup = |name| p(name).is("action", "BACKUP").now().max(&by);
     vec![
-        Panel::table("Policies", "The last backup of each policy, and the last good one.")
+        Panel::table("Policies", "Last backup and last successful backup of each policy.")
             .size(24, 12)
             .column(
-                "age of the last good backup",
+                "age of the last successful backup",
                 Unit::Seconds,
                 &AGE,
                 p("nbu_policy_last_successful_backup_timestamp_seconds").now().age().max(&by),
@@ -181,7 +177,7 @@ fn policies() -> Vec<Panel> {
             .column("took", Unit::Seconds, &[], backup("nbu_policy_last_duration_seconds")),
         Panel::lines(
             "Age of the last success",
-            "The twenty policies that wait longest, by type of job.",
+            "The twenty policies with the oldest last success, by job type.",
         )
         .unit(Unit::Seconds)
         .from_zero()
@@ -193,7 +189,7 @@ fn policies() -> Vec<Panel> {
                 .max(&["site", "policy", "action"])
                 .top(20),
         ),
-        Panel::lines("Names beyond the limit", "Jobs per second that count under other.")
+        Panel::lines("Names beyond the limit", "Jobs per second that are counted as other.")
             .unit(Unit::PerSecond)
             .ask(
                 "{{site}} {{label}}",

@@ -8,7 +8,7 @@ pub(super) fn board() -> Board {
     Board {
         uid: "nbu-overview",
         title: "NetBackup / Overview",
-        description: "All sites at one glance: what is wrong, and which dashboard says more.",
+        description: "All sites at a glance, with links to the other dashboards.",
         variables: Vec::new(),
         rows: vec![
             Row { title: "Now", panels: now() },
@@ -21,7 +21,7 @@ pub(super) fn board() -> Board {
 fn now() -> Vec<Panel> {
     let outcomes = |outcome| m("nbu_jobs_outcomes_total").is("outcome", outcome).increase(RANGE);
     vec![
-        Panel::stat("Sites unreachable", "Sites of which neither jobs nor storage can be read.")
+        Panel::stat("Sites unreachable", "Sites of which neither jobs nor storage units can be read.")
             .steps(&NONE_IS_GOOD)
             .ask("", m("nbu_up").now().short_of(1).sum(&[]))
             .leads_to("nbu-sites"),
@@ -33,18 +33,18 @@ fn now() -> Vec<Panel> {
         .steps(&SUCCESS)
         .ask("", m("site:nbu_backup_success:ratio6h").now().min(&[]))
         .leads_to("nbu-jobs"),
-        Panel::stat("Jobs failed", "Jobs that failed in the time that is shown.")
+        Panel::stat("Jobs failed", "Jobs that failed in the selected time range.")
             .steps(&NONE_IS_BETTER)
             .ask("", outcomes("failure").sum(&[]))
             .leads_to("nbu-jobs"),
-        Panel::stat("Jobs active", "Jobs that run now.")
+        Panel::stat("Jobs active", "Jobs that are active now.")
             .ask("", m("nbu_jobs_state_count").is("state", "ACTIVE").now().sum(&[]))
             .leads_to("nbu-jobs"),
-        Panel::stat("Jobs queued", "Jobs that wait now.")
+        Panel::stat("Jobs queued", "Jobs that are queued now.")
             .steps(&[(None, "green"), (Some(50.0), "orange"), (Some(200.0), "red")])
             .ask("", m("nbu_jobs_queued_count").now().sum(&[]))
             .leads_to("nbu-jobs"),
-        Panel::stat("Fullest storage unit", "Used share of the storage unit that has least left.")
+        Panel::stat("Fullest storage unit", "Used share of the storage unit with the least free space.")
             .unit(Unit::Ratio)
             .steps(&FILLED)
             .ask("", m("storage:nbu_disk_used:ratio").now().max(&[]))
@@ -54,12 +54,12 @@ fn now() -> Vec<Panel> {
 
 fn alerts() -> Panel {
     let firing = Selector::every("ALERTS").is("alertstate", "firing").like("site", "$site|");
-    Panel::table(
-        "Alerts",
-        "What fires now; docs/operations.md has a heading for each with what to do.",
+    Panel::table("Alerts", "Alerts that fire now; see docs/runbook.md.").size(8, 10).column(
+        "count",
+        Unit::Number,
+        &[],
+        firing.now().count(&["severity", "alertname", "site"]),
     )
-    .size(8, 10)
-    .column("count", Unit::Number, &[], firing.now().count(&["severity", "alertname", "site"]))
 }
 
 fn table() -> Panel {
@@ -68,7 +68,7 @@ fn table() -> Panel {
     let failed = m("nbu_jobs_outcomes_total").is("outcome", "failure").increase(RANGE);
     Panel::table(
         "Sites",
-        "One line a site. An empty cell is unknown: the collector is off, fails, or the site has nothing of it.",
+        "One row for each site. Empty cells are unknown: the collector is off or fails, or the site has no data.",
     )
     .size(16, 10)
     .column("up", Unit::Number, &[(None, "red"), (Some(1.0), "green")], m("nbu_up").now().min(&["site"]))
@@ -104,17 +104,14 @@ fn course() -> Vec<Panel> {
             "{{outcome}}",
             m("nbu_jobs_outcomes_total").rate(SPAN).sum(&["outcome"]).times(60),
         ),
-        Panel::lines(
-            "Success by site",
-            "Share of the backups of the six hours before that ended well.",
-        )
-        .unit(Unit::Ratio)
-        .range(0.0, 1.0)
-        .ask("{{site}}", m("site:nbu_backup_success:ratio6h").now().min(&["site"])),
-        Panel::stack("Data moved", "Bytes per second of jobs that ended, by site.")
+        Panel::lines("Success by site", "Success rate of the backups of the previous six hours.")
+            .unit(Unit::Ratio)
+            .range(0.0, 1.0)
+            .ask("{{site}}", m("site:nbu_backup_success:ratio6h").now().min(&["site"])),
+        Panel::stack("Data transferred", "Bytes per second of jobs that ended, by site.")
             .unit(Unit::BytesPerSecond)
             .ask("{{site}}", m("nbu_jobs_transferred_bytes_total").rate(SPAN).per_site(&[])),
-        Panel::lines("Space used", "Used share of all storage units of a site together.")
+        Panel::lines("Space used", "Used share of all storage units of a site.")
             .unit(Unit::Ratio)
             .range(0.0, 1.0)
             .ask(

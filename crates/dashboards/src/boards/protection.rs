@@ -8,13 +8,13 @@ pub(super) fn board() -> Board {
     Board {
         uid: "nbu-protection",
         title: "NetBackup / Data protection and security",
-        description: "Malware in backups, anomalies, protection plans, and what NetBackup itself complains about. Needs the collectors malware, catalog, slo and alerts.",
+        description: "Malware in backups, anomalies, protection plans and NetBackup's own alerts. Needs the collectors malware, catalog, slo and alerts.",
         variables: Vec::new(),
         rows: vec![
             Row { title: "Now", panels: now() },
             Row { title: "Malware", panels: malware() },
             Row { title: "Images of the last day", panels: images() },
-            Row { title: "Alerts of NetBackup", panels: alerts() },
+            Row { title: "NetBackup alerts", panels: alerts() },
         ],
     }
 }
@@ -41,7 +41,7 @@ fn now() -> Vec<Panel> {
             .ask("", catalog().is("anomaly_status", "ANOMALOUS").now().sum(&[])),
         Panel::stat(
             "Never scanned",
-            "Share of the images of the last 24 hours that no scan for malware has seen.",
+            "Share of the images of the last 24 hours without a malware scan.",
         )
         .unit(Unit::Ratio)
         .ask(
@@ -52,7 +52,7 @@ fn now() -> Vec<Panel> {
                 .sum(&[])
                 .with("/", catalog().now().sum(&[])),
         ),
-        Panel::stat("Protection plans", "Service level objectives that the key may see.")
+        Panel::stat("Protection plans", "Service level objectives visible to the key.")
             .ask("", m("nbu_slo_count").now().sum(&[])),
         Panel::stat("Errors", "Open alerts of NetBackup with severity ERROR.")
             .steps(&NONE_IS_BETTER)
@@ -80,7 +80,7 @@ fn images() -> Vec<Panel> {
             .ask("{{malware_status}}", catalog().now().sum(&["malware_status"])),
         Panel::stack(
             "Images by anomaly status",
-            "Images of the last 24 hours; before NetBackup 10.5 it is unknown.",
+            "Images of the last 24 hours; UNKNOWN before NetBackup 10.5.",
         )
         .ask("{{anomaly_status}}", catalog().now().sum(&["anomaly_status"])),
         Panel::table("Images", "Images of the last 24 hours by both.").column(
@@ -94,9 +94,9 @@ fn images() -> Vec<Panel> {
 
 fn alerts() -> Vec<Panel> {
     vec![
-        Panel::stack("Alerts by severity", "Alerts that NetBackup has open.")
+        Panel::stack("Alerts by severity", "Open NetBackup alerts.")
             .ask("{{site}} {{severity}}", m("nbu_alerts_count").now().per_site(&["severity"])),
-        Panel::table("Alerts by category", "Alerts that NetBackup has open.").size(12, 8).column(
+        Panel::table("Alerts by category", "Open NetBackup alerts.").size(12, 8).column(
             "alerts",
             Unit::Number,
             &[],

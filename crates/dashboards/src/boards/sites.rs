@@ -7,7 +7,7 @@ pub(super) fn board() -> Board {
     Board {
         uid: "nbu-sites",
         title: "NetBackup / Sites",
-        description: "Sites beside each other: which one is unreachable, slow, behind, or simply different.",
+        description: "Comparison of sites: unreachable, slow, behind, or different.",
         variables: Vec::new(),
         rows: vec![
             Row { title: "Reach", panels: reach() },
@@ -20,17 +20,17 @@ pub(super) fn board() -> Board {
 fn reach() -> Vec<Panel> {
     let p95 = || m("site:nbu_agent_api_request_duration_seconds:p95_10m").now().max(&["site"]);
     vec![
-        Panel::lanes("Reachable", "Whether jobs or storage could be read.")
+        Panel::lanes("Reachable", "1 if jobs or storage units could be read, else 0.")
             .words(&[(1.0, "reachable", "green"), (0.0, "unreachable", "red")])
             .steps(&[(None, "red"), (Some(1.0), "green")])
             .ask("{{site}}", m("nbu_up").now().min(&["site"])),
-        Panel::table("Versions", "The API version that each site speaks.").size(6, 8).column(
+        Panel::table("Versions", "API version of each site.").size(6, 8).column(
             "",
             Unit::Number,
             &[],
             m("nbu_api_version").now().group(&["site", "version"]),
         ),
-        Panel::bars("Age of numbers", "How long ago jobs and storage were last read.")
+        Panel::bars("Age of data", "Time since jobs and storage units were last read.")
             .unit(Unit::Seconds)
             .size(6, 8)
             .steps(&[(None, "green"), (Some(900.0), "orange"), (Some(3600.0), "red")])
@@ -38,11 +38,11 @@ fn reach() -> Vec<Panel> {
                 "{{site}} {{source}}",
                 m("nbu_last_scrape_timestamp_seconds").now().age().max(&["site", "source"]),
             ),
-        Panel::lines("API, 95 of 100 requests", "Time under which 95 of 100 requests stay.")
+        Panel::lines("API, 95th percentile", "Duration of 95 % of the requests.")
             .unit(Unit::Seconds)
             .from_zero()
             .ask("{{site}}", p95()),
-        Panel::lines("API, last answer", "Time that the last answer took.")
+        Panel::lines("API, last response", "Duration of the last response.")
             .unit(Unit::Milliseconds)
             .from_zero()
             .ask("{{site}}", m("nbu_response_time_ms").now().max(&["site"])),
@@ -61,16 +61,13 @@ fn backups() -> Vec<Panel> {
         .ask("{{site}}", m("site:nbu_backup_success:ratio6h").now().min(&["site"])),
         Panel::lines(
             "Behind the median",
-            "How far a site's success is below the median of all sites; below 0 is better than it.",
+            "Success rate below the median of all sites; negative is above it.",
         )
         .unit(Unit::Ratio)
         .ask("{{site}}", m("site:nbu_backup_success:ratio6h_behind").now().max(&["site"])),
-        Panel::lines(
-            "Backups in six hours",
-            "Backups that ended, without those that were cancelled.",
-        )
-        .from_zero()
-        .ask("{{site}}", m("site:nbu_backups_completed:increase6h").now().max(&["site"])),
+        Panel::lines("Backups in six hours", "Backups that ended, without cancelled ones.")
+            .from_zero()
+            .ask("{{site}}", m("site:nbu_backups_completed:increase6h").now().max(&["site"])),
         Panel::lines("Failures", "Failed jobs per minute.").from_zero().ask(
             "{{site}}",
             m("nbu_jobs_outcomes_total")
@@ -79,11 +76,11 @@ fn backups() -> Vec<Panel> {
                 .per_site(&[])
                 .times(60),
         ),
-        Panel::lines("Data moved", "Bytes per second of jobs that ended.")
+        Panel::lines("Data transferred", "Bytes per second of jobs that ended.")
             .unit(Unit::BytesPerSecond)
             .from_zero()
             .ask("{{site}}", m("nbu_jobs_transferred_bytes_total").rate(SPAN).per_site(&[])),
-        Panel::lines("Live jobs", "Jobs that wait or run.").from_zero().ask(
+        Panel::lines("Current jobs", "Queued and active jobs.").from_zero().ask(
             "{{site}} {{state}}",
             m("nbu_jobs_state_count").like("state", "QUEUED|ACTIVE").now().per_site(&["state"]),
         ),
@@ -95,7 +92,7 @@ fn storage() -> Vec<Panel> {
     vec![
         Panel::bars(
             "Fullest unit",
-            "Used share of the storage unit of each site that has least left.",
+            "Used share of each site's storage unit with the least free space.",
         )
         .unit(Unit::Ratio)
         .range(0.0, 1.0)
@@ -107,7 +104,7 @@ fn storage() -> Vec<Panel> {
             .from_zero()
             .size(8, 8)
             .ask("{{site}}", size("used")),
-        Panel::lines("Free bytes", "Of all storage units of a site that have a limit.")
+        Panel::lines("Free bytes", "Of all storage units of a site with a limit.")
             .unit(Unit::Bytes)
             .from_zero()
             .size(8, 8)

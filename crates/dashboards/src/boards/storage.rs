@@ -10,7 +10,7 @@ pub(super) fn board() -> Board {
     Board {
         uid: "nbu-storage",
         title: "NetBackup / Storage",
-        description: "Disk storage: what is full, when the rest will be, which volumes are down.",
+        description: "Disk storage: usage, days to full, and volumes that are down.",
         variables: Vec::new(),
         rows: vec![
             Row { title: "Now", panels: now() },
@@ -23,22 +23,22 @@ pub(super) fn board() -> Board {
 fn now() -> Vec<Panel> {
     let size = |size| m("nbu_disk_bytes").is("size", size).now().sum(&[]);
     vec![
-        Panel::stat("Capacity", "Of all storage units that have one.")
+        Panel::stat("Capacity", "Of all storage units with a capacity.")
             .unit(Unit::Bytes)
             .ask("", m("nbu_disk_capacity_bytes").now().sum(&[])),
         Panel::stat("Used", "Of all storage units, cloud included.")
             .unit(Unit::Bytes)
             .ask("", size("used")),
-        Panel::stat("Free", "Of all storage units that have a limit.")
+        Panel::stat("Free", "Of all storage units with a limit.")
             .unit(Unit::Bytes)
             .ask("", size("free")),
-        Panel::stat("Fullest", "Used share of the storage unit that has least left.")
+        Panel::stat("Fullest", "Used share of the storage unit with the least free space.")
             .unit(Unit::Ratio)
             .steps(&FILLED)
             .ask("", m("storage:nbu_disk_used:ratio").now().max(&[])),
         Panel::stat(
             "Days to full",
-            "Of the storage unit that is full first, at the pace of the last day; 3650 is never.",
+            "Of the storage unit that fills first, at the rate of the last day; 3650 means never.",
         )
         .unit(Unit::Days)
         .steps(&DAYS)
@@ -52,7 +52,7 @@ fn now() -> Vec<Panel> {
 fn units() -> Vec<Panel> {
     let size = |size| m("nbu_disk_bytes").is("size", size).now();
     vec![
-        Panel::table("Storage units", "One line a unit. Tape has no capacities, cloud units without limit have no free space.")
+        Panel::table("Storage units", "One row for each unit. Tape has no capacity, cloud units without a limit have no free space.")
             .column("capacity", Unit::Bytes, &[], m("nbu_disk_capacity_bytes").now().max(&UNIT))
             .column("used", Unit::Bytes, &[], size("used").max(&UNIT))
             .column("free", Unit::Bytes, &[], size("free").max(&UNIT))
@@ -64,20 +64,20 @@ fn units() -> Vec<Panel> {
             .unit(Unit::Ratio)
             .range(0.0, 1.0)
             .ask("{{site}} {{name}}", m("storage:nbu_disk_used:ratio").now().max(&["site", "name"])),
-        Panel::lines("In seven days", "Free space that is left in a week, at the pace of the last day; below 0 is full.")
+        Panel::lines("In seven days", "Free space in a week, at the rate of the last day; below 0 is full.")
             .unit(Unit::Bytes)
             .ask(
                 "{{site}} {{name}}",
                 m("nbu_disk_bytes").is("size", "free").predict("1d", "7 * 86400").max(&["site", "name"]),
             ),
-        Panel::lines("Growth", "How fast each storage unit fills, mean of six hours.")
+        Panel::lines("Growth", "Fill rate of each storage unit, mean of six hours.")
             .unit(Unit::BytesPerSecond)
             .ask("{{site}} {{name}}", m("nbu_disk_bytes").is("size", "used").over("deriv", "6h").max(&["site", "name"])),
-        Panel::bars("Full first", "Days to full, the storage units with least time left.")
+        Panel::bars("Full first", "Days to full of the storage units that fill first.")
             .unit(Unit::Days)
             .steps(&DAYS)
             .ask("{{site}} {{name}}", m("storage:nbu_disk_full:days").now().min(&["site", "name"])),
-        Panel::table("Properties", "What storage units are and can do.")
+        Panel::table("Properties", "Properties of storage units.")
             .column(
                 "",
                 Unit::Number,

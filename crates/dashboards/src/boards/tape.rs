@@ -7,7 +7,7 @@ pub(super) fn board() -> Board {
     Board {
         uid: "nbu-tape",
         title: "NetBackup / Tape",
-        description: "Drives, scratch tapes, volume pools and robots. Needs the collector tape; media, pools and robots are there from NetBackup 10.5 on.",
+        description: "Drives, scratch tapes, volume pools and robots. Needs the collector tape; media, pools and robots need NetBackup 10.5 or later.",
         variables: Vec::new(),
         rows: vec![
             Row { title: "Now", panels: now() },
@@ -22,16 +22,16 @@ const SCRATCH: &str = "(?i:scratch.*)";
 fn now() -> Vec<Panel> {
     let drives = |status| m("nbu_tape_drives_count").is("status", status).now().sum(&[]);
     vec![
-        Panel::stat("Drives up", "Drives that can be used.")
+        Panel::stat("Drives up", "Drives that are UP.")
             .steps(&[(None, "red"), (Some(1.0), "green")])
             .ask("", drives("DRIVE_STATUS_UP")),
         Panel::stat("Drives down", "Drives that NetBackup took out of use.")
             .steps(&NONE_IS_BETTER)
             .ask("", drives("DRIVE_STATUS_DOWN")),
-        Panel::stat("Drives disabled", "Drives that somebody took out of use.")
+        Panel::stat("Drives disabled", "Drives that an administrator took out of use.")
             .steps(&NONE_IS_BETTER)
             .ask("", drives("DRIVE_STATUS_DISABLED")),
-        Panel::stat("Scratch tapes", "Tapes that any pool may take.")
+        Panel::stat("Scratch tapes", "Tapes available to all pools.")
             .steps(&[(None, "red"), (Some(5.0), "orange"), (Some(20.0), "green")])
             .ask("", m("nbu_tape_media_count").like("pool", SCRATCH).now().sum(&[])),
         Panel::stat("Tapes", "All tapes.").ask("", m("nbu_tape_media_count").now().sum(&[])),
@@ -45,7 +45,7 @@ fn drives() -> Vec<Panel> {
     vec![
         Panel::stack("Drives by status", "All drives.")
             .ask("{{status}}", m("nbu_tape_drives_count").now().sum(&["status"])),
-        Panel::lines("Drives up by type", "Share of the drives that can be used.")
+        Panel::lines("Drives up by type", "Share of the drives that are UP.")
             .unit(Unit::Ratio)
             .range(0.0, 1.0)
             .ask(
@@ -58,7 +58,7 @@ fn drives() -> Vec<Panel> {
             ),
         Panel::table(
             "Drives",
-            "Each drive; the media server of one that several share is <multiple>.",
+            "One row for each drive; media_server is <multiple> for shared drives.",
         )
         .column("", Unit::Number, &[], m("nbu_tape_drive_info").now().count(&info)),
     ]
@@ -66,7 +66,7 @@ fn drives() -> Vec<Panel> {
 
 fn media() -> Vec<Panel> {
     vec![
-        Panel::lines("Scratch tapes by type", "What is left for new backups.").from_zero().ask(
+        Panel::lines("Scratch tapes by type", "Tapes left for new backups.").from_zero().ask(
             "{{site}} {{media_type}}",
             m("nbu_tape_media_count").like("pool", SCRATCH).now().per_site(&["media_type"]),
         ),
@@ -81,7 +81,7 @@ fn media() -> Vec<Panel> {
                 .sum(&["site", "pool", "media_type", "robot_type"])
                 .sorted(),
         ),
-        Panel::table("Partially full", "Tapes that can take more: many of them are wasted space.")
+        Panel::table("Partially full", "Tapes with free space; many of them waste space.")
             .size(12, 9)
             .column(
                 "tapes",

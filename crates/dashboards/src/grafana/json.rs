@@ -101,7 +101,7 @@ fn job() -> Value {
     json!({
         "name": "job",
         "label": "Source",
-        "description": "netbackup is the scrape of the agent itself; a Collector has another name. The two have the same series.",
+        "description": "netbackup is the scrape of the agent; a Collector has another name. Both have the same series.",
         "type": "query",
         "datasource": datasource(),
         "query": { "query": query, "refId": "job" },

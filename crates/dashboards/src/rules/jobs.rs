@@ -26,8 +26,8 @@ fn ledger() -> Vec<Alert> {
             // Two audits, an hour apart: the second one has the jobs read again.
             hold: "90m",
             summary: "{{ $labels.site }}: the server lists jobs that the agent has not counted",
-            description: "{{ $value }} finished jobs that two hourly audits found in the server's list are not in the agent's numbers.",
-            runbook: "The agent reads them again each hour by itself; where this lasts, report it with the agent's log.",
+            description: "Two hourly audits found {{ $value }} finished jobs in the server's list that the agent did not count.",
+            runbook: "The agent reads them again each hour. If the alert stays, report it with the agent's log.",
         },
         Alert {
             name: "NetBackupJobsWindowIncomplete",
@@ -35,9 +35,9 @@ fn ledger() -> Vec<Alert> {
             severity: Severity::Warning,
             when: lengths.compared(">", 2),
             hold: "5m",
-            summary: "{{ $labels.site }}: the numbers of finished jobs are missing",
-            description: "The window of jobs is incomplete for {{ $value | humanize }} times its own length, and its numbers are not shown.",
-            runbook: "nbu_agent_collector_up and the agent's log say why the list of jobs cannot be read, or how far it is read.",
+            summary: "{{ $labels.site }}: metrics of finished jobs are missing",
+            description: "The job window has been incomplete for {{ $value | humanize }} times its length, so its metrics are absent.",
+            runbook: "Check nbu_agent_collector_up and the agent's log for the reason, or for the progress of the backfill.",
         },
     ]
 }
@@ -55,7 +55,7 @@ fn outcomes() -> Vec<Alert> {
             hold: "15m",
             summary: "{{ $labels.site }}: too many backups fail",
             description: "Only {{ $value | humanizePercentage }} of the backups of the last six hours succeeded (of ten or more).",
-            runbook: "The dashboard of jobs has the status codes, and which policy types have them.",
+            runbook: "The jobs dashboard shows the status codes by policy type.",
         },
         Alert {
             name: "NetBackupNoSuccess",
@@ -64,8 +64,8 @@ fn outcomes() -> Vec<Alert> {
             when: good.increase("1h").sum(&SITE).compared("==", 0),
             hold: "11h",
             summary: "{{ $labels.site }}: no backup succeeded for twelve hours",
-            description: "Not one backup of the site ended with status 0 or 1: they fail, wait, or are not started.",
-            runbook: "Are jobs queued, failing, or not started at all (nbpem, schedules, windows)?",
+            description: "No backup of the site ended with status 0 or 1: backups fail, are queued, or are not started.",
+            runbook: "Check whether jobs are not started (nbpem, schedules, windows), queued, or failing.",
         },
         Alert {
             name: "NetBackupJobsUncounted",
@@ -74,8 +74,8 @@ fn outcomes() -> Vec<Alert> {
             when: m("nbu_jobs_gap_seconds_total").increase("1h").compared(">", 0),
             hold: "0s",
             summary: "{{ $labels.site }}: jobs may have ended uncounted",
-            description: "The server had purged jobs of {{ $value | humanizeDuration }} before the agent could read them: totals are short by them.",
-            runbook: "Nothing to mend; keep the agent running, or keep jobs for longer on the server.",
+            description: "The server purged jobs of a period of {{ $value | humanizeDuration }} before the agent could read them; they are missing in the totals.",
+            runbook: "No action needed. Keep the agent running, or keep jobs longer on the server.",
         },
     ]
 }
@@ -93,9 +93,9 @@ fn live() -> Vec<Alert> {
                 .max(&by_action)
                 .compared(">", 14_400),
             hold: "15m",
-            summary: "{{ $labels.site }}: jobs of type {{ $labels.action }} wait for hours",
+            summary: "{{ $labels.site }}: jobs of type {{ $labels.action }} have been queued for hours",
             description: "The oldest has been queued for {{ $value | humanizeDuration }}.",
-            runbook: "nbu_jobs_queued_count by reason says what they wait for: drives, media, or a limit of jobs.",
+            runbook: "nbu_jobs_queued_count by reason shows what they wait for: drives, media, or a job limit.",
         },
         Alert {
             name: "NetBackupQueueLong",
@@ -104,8 +104,8 @@ fn live() -> Vec<Alert> {
             when: queued.compared(">", 100),
             hold: "1h",
             summary: "{{ $labels.site }}: the queue is long",
-            description: "{{ $value }} jobs wait, for an hour now.",
-            runbook: "Compare with the storage units' limits of concurrent jobs; raise this threshold where such queues are usual.",
+            description: "{{ $value }} jobs have been queued for an hour.",
+            runbook: "Compare with the concurrent jobs limits of the storage units. Raise this threshold if such queues are normal.",
         },
         Alert {
             name: "NetBackupJobsStuck",
@@ -115,7 +115,7 @@ fn live() -> Vec<Alert> {
             hold: "30m",
             summary: "{{ $labels.site }}: jobs of type {{ $labels.action }} run very long",
             description: "{{ $value }} jobs have been active for longer than collectors.jobs.longRunningAfter.",
-            runbook: "Look whether their bytes still grow; what hangs is cancelled in the web UI.",
+            runbook: "Check whether their bytes still grow; cancel jobs that hang in the web UI.",
         },
     ]
 }
@@ -136,7 +136,7 @@ pub(super) fn names() -> Vec<Alert> {
             hold: "15m",
             summary: "{{ $labels.site }}: no successful backup of {{ $labels.client }} for two days",
             description: "The last one ended {{ $value | humanizeDuration }} ago.",
-            runbook: "See its last status on the dashboard of clients and policies, and whether a policy still has it.",
+            runbook: "Check its last status on the clients and policies dashboard, and whether a policy still contains it.",
         },
         Alert {
             name: "NetBackupClientNeverBackedUp",
@@ -145,8 +145,8 @@ pub(super) fn names() -> Vec<Alert> {
             when: never("nbu_client_never_succeeded"),
             hold: "1h",
             summary: "{{ $labels.site }}: {{ $labels.client }} has no successful backup at all",
-            description: "The server knows no backup of this client that ended with status 0, as far back as it keeps jobs.",
-            runbook: "Is it in a policy, spelt as the server spells it? A name that is not used any more goes out of the allowlist.",
+            description: "The server has no backup of this client with status 0, as far back as it keeps jobs.",
+            runbook: "Check that a policy contains it under this name. Remove names that are no longer used from the allowlist.",
         },
         Alert {
             name: "NetBackupClientFailsRepeatedly",
@@ -154,8 +154,8 @@ pub(super) fn names() -> Vec<Alert> {
             severity: Severity::Warning,
             when: failing("nbu_client_consecutive_failures"),
             hold: "0s",
-            summary: "{{ $labels.site }}: backups of {{ $labels.client }} fail again and again",
-            description: "{{ $value }} in a row.",
+            summary: "{{ $labels.site }}: backups of {{ $labels.client }} fail repeatedly",
+            description: "{{ $value }} failures in a row.",
             runbook: "nbu_client_last_status has the status code; check the client's services, network and disk.",
         },
         Alert {
@@ -166,7 +166,7 @@ pub(super) fn names() -> Vec<Alert> {
             hold: "15m",
             summary: "{{ $labels.site }}: no successful backup of the policy {{ $labels.policy }} for two days",
             description: "The last one ended {{ $value | humanizeDuration }} ago.",
-            runbook: "Is the policy active, and does its schedule have a window? Weekly ones need a threshold of their own.",
+            runbook: "Check that the policy is active and its schedule has a window. Use a longer threshold for weekly policies.",
         },
         Alert {
             name: "NetBackupPolicyNeverSucceeded",
@@ -175,8 +175,8 @@ pub(super) fn names() -> Vec<Alert> {
             when: never("nbu_policy_never_succeeded"),
             hold: "1h",
             summary: "{{ $labels.site }}: the policy {{ $labels.policy }} has no successful backup at all",
-            description: "The server knows no backup of this policy that ended with status 0, as far back as it keeps jobs.",
-            runbook: "Is it new, inactive, or spelt differently? A policy that is not used any more goes out of the allowlist.",
+            description: "The server has no backup of this policy with status 0, as far back as it keeps jobs.",
+            runbook: "Check whether it is new or inactive, and its spelling. Remove policies that are no longer used from the allowlist.",
         },
         Alert {
             name: "NetBackupPolicyFailsRepeatedly",
@@ -184,9 +184,9 @@ pub(super) fn names() -> Vec<Alert> {
             severity: Severity::Warning,
             when: failing("nbu_policy_consecutive_failures"),
             hold: "0s",
-            summary: "{{ $labels.site }}: backups of the policy {{ $labels.policy }} fail again and again",
-            description: "{{ $value }} in a row.",
-            runbook: "One status code for all clients points at storage or the policy itself; different ones at the clients.",
+            summary: "{{ $labels.site }}: backups of the policy {{ $labels.policy }} fail repeatedly",
+            description: "{{ $value }} failures in a row.",
+            runbook: "The same status code for all clients points to storage or the policy; different codes point to the clients.",
         },
     ]
 }

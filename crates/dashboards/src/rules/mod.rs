@@ -52,7 +52,7 @@ impl Severity {
 /// An alert.
 #[derive(Debug)]
 pub struct Alert {
-    /// Its name, and its heading in docs/operations.md.
+    /// Its name, and its heading in docs/runbook.md.
     pub name: &'static str,
     /// The group of rules that it is in.
     pub group: &'static str,
@@ -71,7 +71,7 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// Where docs/operations.md says more.
+    /// Returns the anchor of the alert in docs/runbook.md.
     pub fn anchor(&self) -> String {
         self.name.to_lowercase()
     }

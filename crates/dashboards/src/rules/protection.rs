@@ -20,7 +20,7 @@ pub(super) fn alerts() -> Vec<Alert> {
             hold: "0s",
             summary: "{{ $labels.site }}: malware in backups",
             description: "{{ $value }} infected files in the latest scans.",
-            runbook: "Restore nothing from the images that the web UI lists under malware detection; tell the security team.",
+            runbook: "Do not restore the images that the web UI lists under malware detection. Tell the security team.",
         },
         Alert {
             name: "NetBackupImagesInfected",
@@ -30,7 +30,7 @@ pub(super) fn alerts() -> Vec<Alert> {
             hold: "0s",
             summary: "{{ $labels.site }}: backups of the last day are infected",
             description: "{{ $value }} images of the last 24 hours have malware.",
-            runbook: "Find the last clean image of each client before retention expires it, and hold it.",
+            runbook: "Find the last clean image of each client, and prevent it from expiring.",
         },
         Alert {
             name: "NetBackupImagesAnomalous",
@@ -39,8 +39,8 @@ pub(super) fn alerts() -> Vec<Alert> {
             when: anomalous.sum(&SITE).compared(">", 0),
             hold: "0s",
             summary: "{{ $labels.site }}: anomalies in backups of the last day",
-            description: "{{ $value }} images of the last 24 hours are unlike those before: encryption, or a change that somebody made.",
-            runbook: "Review them in the web UI under anomaly detection; a scan for malware is the next step.",
+            description: "{{ $value }} images of the last 24 hours differ from earlier ones: encryption by an attacker, or an intended change.",
+            runbook: "Review them in the web UI under anomaly detection, then scan them for malware.",
         },
         Alert {
             name: "NetBackupAlertsOpen",
@@ -48,7 +48,7 @@ pub(super) fn alerts() -> Vec<Alert> {
             severity: Severity::Info,
             when: errors.sum(&["job", "site", "category"]).compared(">", 0),
             hold: "15m",
-            summary: "{{ $labels.site }}: NetBackup itself reports errors ({{ $labels.category }})",
+            summary: "{{ $labels.site }}: NetBackup reports errors ({{ $labels.category }})",
             description: "{{ $value }} alerts of severity ERROR.",
             runbook: "Read and close them in the web UI.",
         },

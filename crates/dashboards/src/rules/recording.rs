@@ -20,13 +20,13 @@ pub static RECORDED: &[Recorded] = &[
     Recorded {
         name: "site:nbu_backups_completed:increase6h",
         labels: &SITE,
-        help: "Backups of a site that ended in the last six hours, without those that were cancelled.",
+        help: "Backups of a site that ended in the last six hours, without cancelled ones.",
         query: || completed(COUNTED),
     },
     Recorded {
         name: "site:nbu_backup_success:ratio6h",
         labels: &SITE,
-        help: "Share of the backups of the last six hours that ended with status 0 or 1. Absent where none ended.",
+        help: "Share of the backups of the last six hours that ended with status 0 or 1. Absent if none ended.",
         query: || {
             let some = m("site:nbu_backups_completed:increase6h").now().compared(">", 0);
             completed(GOOD).with("/", some)
@@ -35,7 +35,7 @@ pub static RECORDED: &[Recorded] = &[
     Recorded {
         name: "site:nbu_backup_success:ratio6h_behind",
         labels: &SITE,
-        help: "How far a site's share of successes is below the median of all sites.",
+        help: "Difference between the median success rate of all sites and that of the site.",
         query: || {
             let ratio = || m("site:nbu_backup_success:ratio6h").now();
             let median = ratio().median(&["job"]);
@@ -45,7 +45,7 @@ pub static RECORDED: &[Recorded] = &[
     Recorded {
         name: "storage:nbu_disk_used:ratio",
         labels: &UNIT,
-        help: "Share of a storage unit's capacity that is used.",
+        help: "Used share of a storage unit's capacity.",
         query: || {
             let used = m("nbu_disk_bytes").is("size", "used").now().max(&UNIT);
             used.with("/", capacity().compared(">", 0))
@@ -54,7 +54,7 @@ pub static RECORDED: &[Recorded] = &[
     Recorded {
         name: "storage:nbu_disk_full:days",
         labels: &UNIT,
-        help: "Days until a storage unit is full, as it filled in the last day; 3650 where it does not fill.",
+        help: "Days until a storage unit is full, at the rate of the last day; 3650 if it does not fill.",
         query: || {
             let free = m("nbu_disk_bytes").is("size", "free").now().max(&UNIT);
             let course = m("nbu_disk_bytes").is("size", "free").over("deriv", "1d").max(&UNIT);
@@ -65,7 +65,7 @@ pub static RECORDED: &[Recorded] = &[
     Recorded {
         name: "site:nbu_agent_api_request_duration_seconds:p95_10m",
         labels: &SITE,
-        help: "Time under which 95 of 100 requests to the site's API stay.",
+        help: "95th percentile of the duration of requests to the site's API.",
         query: || {
             let buckets = m("nbu_agent_api_request_duration_seconds_bucket").rate("10m");
             buckets.sum(&["job", "site", "le"]).quantile(0.95)

@@ -18,8 +18,8 @@ pub(super) fn alerts() -> Vec<Alert> {
             when: used().compared(">", 0.9),
             hold: "15m",
             summary: "{{ $labels.site }}: the storage unit {{ $labels.name }} is nearly full",
-            description: "{{ $value | humanizePercentage }} of it are used.",
-            runbook: "Expire images, let duplications to the next tier catch up, or add capacity.",
+            description: "{{ $value | humanizePercentage }} are used.",
+            runbook: "Expire images, let duplications catch up, or add capacity.",
         },
         Alert {
             name: "NetBackupStorageCritical",
@@ -28,8 +28,8 @@ pub(super) fn alerts() -> Vec<Alert> {
             when: used().compared(">", 0.97),
             hold: "5m",
             summary: "{{ $labels.site }}: the storage unit {{ $labels.name }} is full",
-            description: "{{ $value | humanizePercentage }} of it are used: backups to it fail with status 129.",
-            runbook: "Stop what writes to it or point it elsewhere, then expire images and run the cleanup.",
+            description: "{{ $value | humanizePercentage }} are used; backups to it fail with status 129.",
+            runbook: "Point backups to other storage, then expire images and run the cleanup.",
         },
         Alert {
             name: "NetBackupStorageFillsUp",
@@ -38,8 +38,8 @@ pub(super) fn alerts() -> Vec<Alert> {
             when: ahead.compared("<", 0).and(&UNIT, well_filled),
             hold: "6h",
             summary: "{{ $labels.site }}: the storage unit {{ $labels.name }} will be full within a week",
-            description: "More than 60 % of it are used, and at the pace of the last day it is full within seven days.",
-            runbook: "The dashboard of storage has the days to full; find out what grew, and whether retention still fits.",
+            description: "More than 60 % are used, and at the rate of the last day it is full within seven days.",
+            runbook: "The storage dashboard shows the days to full. Find out what grew, and whether the retention still fits.",
         },
         Alert {
             name: "NetBackupDiskVolumeDown",
@@ -48,8 +48,8 @@ pub(super) fn alerts() -> Vec<Alert> {
             when: down.sum(&["job", "site", "pool_name"]).compared(">", 0),
             hold: "15m",
             summary: "{{ $labels.site }}: volumes of the disk pool {{ $labels.pool_name }} are down",
-            description: "{{ $value }} volumes are DOWN: what is on them can be neither written nor restored.",
-            runbook: "Check the storage server and its services, then set the volume up again (nbdevconfig or the web UI).",
+            description: "{{ $value }} volumes are DOWN: backups and restores that use them fail.",
+            runbook: "Check the storage server and its services, then set the volume UP (nbdevconfig or the web UI).",
         },
     ]
 }

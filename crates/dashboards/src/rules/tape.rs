@@ -20,7 +20,7 @@ pub(super) fn alerts() -> Vec<Alert> {
             hold: "15m",
             summary: "{{ $labels.site }}: tape drives of type {{ $labels.drive_type }} are down",
             description: "{{ $value }} drives are DOWN.",
-            runbook: "nbu_tape_drive_info names them and their media servers; look for hardware errors, then set them up.",
+            runbook: "nbu_tape_drive_info names them and their media servers. Check for hardware errors, then set them UP.",
         },
         Alert {
             name: "NetBackupTapeDrivesFew",
@@ -28,9 +28,9 @@ pub(super) fn alerts() -> Vec<Alert> {
             severity: Severity::Critical,
             when: up.with("/", all).compared("<", 0.5),
             hold: "15m",
-            summary: "{{ $labels.site }}: most tape drives of type {{ $labels.drive_type }} cannot be used",
-            description: "Only {{ $value | humanizePercentage }} of them are UP: duplications and restores will queue.",
-            runbook: "Many drives at once point at the library, the fabric or a media server.",
+            summary: "{{ $labels.site }}: most tape drives of type {{ $labels.drive_type }} are not UP",
+            description: "Only {{ $value | humanizePercentage }} of them are UP; duplications and restores will be queued.",
+            runbook: "Many drives at once point to the library, the fabric or a media server.",
         },
         Alert {
             name: "NetBackupScratchLow",
@@ -39,8 +39,8 @@ pub(super) fn alerts() -> Vec<Alert> {
             when: scratch.sum(&["job", "site", "media_type"]).compared("<", 5),
             hold: "30m",
             summary: "{{ $labels.site }}: few scratch tapes of type {{ $labels.media_type }} are left",
-            description: "{{ $value }} are left; without one, writing to tape fails with status 96.",
-            runbook: "Add tapes, or expire and return what is not needed any more.",
+            description: "{{ $value }} are left; without any, writing to tape fails with status 96.",
+            runbook: "Add tapes, or expire images that are no longer needed.",
         },
     ]
 }

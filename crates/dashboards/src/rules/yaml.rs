@@ -28,8 +28,8 @@ pub fn recording_file() -> String {
 /// `deploy/prometheus/rules/alerts.yml`.
 pub fn alerts_file(alerts: &[Alert]) -> String {
     let mut text = format!(
-        "{HEAD}# Each has a heading of its name in docs/operations.md. Thresholds that do not fit are changed\n\
-         # in a copy of this file; collectors that are off have no series, and their alerts never fire.\n\
+        "{HEAD}# docs/runbook.md explains each alert. To change a threshold, change it in a copy of this file.\n\
+         # Collectors that are off have no series, and their alerts never fire.\n\
          groups:\n"
     );
     let mut group = "";
@@ -53,7 +53,7 @@ fn one(text: &mut String, alert: &Alert) {
     if alert.hold != "0s" {
         let _ = writeln!(text, "        for: {}", alert.hold);
     }
-    let runbook = format!("{} See docs/operations.md#{}", alert.runbook, alert.anchor());
+    let runbook = format!("{} See docs/runbook.md#{}", alert.runbook, alert.anchor());
     let _ = write!(
         text,
         "        labels:\n          severity: {}\n        annotations:\n          summary: {}\n          \
