@@ -24,14 +24,14 @@ RUN set -eu; \
     for file in build src/main crates/nbu-sim/src/main benches/render benches/scrape benches/otlp benches/decode benches/ledger tests/e2e/main; do \
       echo 'fn main() {}' >"$file.rs"; \
     done; \
-    cargo build --release --locked --package nbu-otel-agent --package nbu-sim --bins --target "$(rustc -vV | sed -n 's/^host: //p')"; \
+    cargo build --release --locked --no-default-features --package nbu-otel-agent --package nbu-sim --bins --target "$(rustc -vV | sed -n 's/^host: //p')"; \
     rm -r src build.rs benches tests crates/*/src
 COPY . .
 # Cargo judges by the time of files, and a checkout can be older than the stubs were.
 RUN set -eu; \
     target="$(rustc -vV | sed -n 's/^host: //p')"; \
     find src build.rs crates -name '*.rs' -exec touch {} +; \
-    cargo build --release --locked --package nbu-otel-agent --package nbu-sim --bins --target "$target"; \
+    cargo build --release --locked --no-default-features --package nbu-otel-agent --package nbu-sim --bins --target "$target"; \
     mkdir -p /out/bin /out/state /out/certs; \
     cp "target/$target/release/nbu-otel-agent" "target/$target/release/nbu-sim" /out/bin/; \
     cp /etc/ssl/certs/ca-certificates.crt /out/certs/

@@ -1,6 +1,7 @@
 //! The command line: what to do, and with which configuration.
 
 mod check;
+#[cfg(feature = "demo")]
 mod demo;
 mod docs;
 mod doctor;
@@ -21,6 +22,25 @@ use tracing::Level;
 use crate::log::Log;
 use crate::process;
 
+const EXAMPLES: &str = "\
+EXAMPLES:
+  nbu-otel-agent check --config config.yaml    validate the file, print the effective configuration
+  nbu-otel-agent doctor --config config.yaml   test connections, API keys and permissions
+  nbu-otel-agent --config config.yaml          run the agent
+";
+
+const DEMO_EXAMPLE: &str = if cfg!(feature = "demo") {
+    "  nbu-otel-agent demo                          try it with two simulated servers\n"
+} else {
+    ""
+};
+
+const SIGNALS: &str = "
+SIGNALS: SIGTERM and SIGINT shut the agent down within 10 s, with a last OTLP export; a second signal
+exits at once. SIGHUP reloads the configuration, and so does saving the file. If the file is invalid,
+the agent keeps the current configuration.
+EXIT CODES: 0 success or requested shutdown; 1 failure (see the log); 2 wrong usage.";
+
 /// OpenTelemetry metrics agent for Veritas/Cohesity NetBackup.
 ///
 /// Polls the REST API of NetBackup primary servers and exports metrics: at a Prometheus endpoint, and
@@ -30,17 +50,7 @@ use crate::process;
 #[command(override_usage = "\
 nbu-otel-agent [OPTIONS] --config <FILE>
        nbu-otel-agent [OPTIONS] <COMMAND>")]
-#[command(after_help = "\
-EXAMPLES:
-  nbu-otel-agent demo                          try it with two simulated servers
-  nbu-otel-agent check --config config.yaml    validate the file, print the effective configuration
-  nbu-otel-agent doctor --config config.yaml   test connections, API keys and permissions
-  nbu-otel-agent --config config.yaml          run the agent
-
-SIGNALS: SIGTERM and SIGINT shut the agent down within 10 s, with a last OTLP export; a second signal
-exits at once. SIGHUP reloads the configuration, and so does saving the file. If the file is invalid,
-the agent keeps the current configuration.
-EXIT CODES: 0 success or requested shutdown; 1 failure (see the log); 2 wrong usage.")]
+#[command(after_help = format!("{EXAMPLES}{DEMO_EXAMPLE}{SIGNALS}"))]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -87,6 +97,7 @@ enum Command {
     /// Poll every server once and print the metrics; exits with 1 if a server failed.
     Once(ConfigFile),
     /// Run with two simulated servers; needs no NetBackup and no configuration.
+    #[cfg(feature = "demo")]
     Demo(demo::Options),
     /// Check that a running agent responds; for HEALTHCHECK in a container.
     Healthcheck(healthcheck::Options),
@@ -106,9 +117,13 @@ pub fn main() -> ExitCode {
         (Some(command), None) => command,
         (None, Some(path)) => Command::Run(ConfigFile { path }),
         (None, None) => {
-            let hint =
-                "pass a configuration with --config FILE, or try the demo: nbu-otel-agent demo";
-            return usage(ErrorKind::MissingRequiredArgument, hint);
+            let demo = if cfg!(feature = "demo") {
+                ", or try the demo: nbu-otel-agent demo"
+            } else {
+                ""
+            };
+            let hint = format!("pass a configuration with --config FILE{demo}");
+            return usage(ErrorKind::MissingRequiredArgument, &hint);
         }
         (Some(_), Some(_)) => {
             return usage(ErrorKind::ArgumentConflict, "--config FILE goes after the command");
@@ -126,6 +141,7 @@ fn run(command: Command, log: &Log) -> ExitCode {
         Command::Check(config) => check::run(&config.path),
         Command::Doctor(config) => doctor::run(&config.path),
         Command::Once(config) => once::run(&config.path),
+        #[cfg(feature = "demo")]
         Command::Demo(options) => demo::run(options, log.clone()),
         Command::Healthcheck(options) => healthcheck::run(options),
         Command::State(options) => state::run(options),
