@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::ledger::{Ledger, Span};
+use super::keys::Job;
+use super::ledger::{AHEAD, Ledger, Span};
 
 /// An outage that is longer than this is checked against what the server still has.
 const LONG_OUTAGE: i64 = 3_600_000;
@@ -11,14 +12,28 @@ impl Ledger {
     /// Notes since when no poll was complete, where that is long ago. A clock that is set forward
     /// between two complete polls is no outage.
     pub(super) fn note_outage(&mut self) {
-        let position = &mut self.position;
+        let position = &self.position;
         let read = position.current_at.unwrap_or(position.began).max(position.watermark);
         let from = read.max(position.gap_until);
         if !self.interrupted || position.now - read <= LONG_OUTAGE || from >= position.now {
             return;
         }
-        let from = position.outage.map_or(from, |outage| outage.from);
-        position.outage = Some(Span { from, to: position.now });
+        if position.outage.is_none() && self.ends_tell_no_purge(from) {
+            return;
+        }
+        let from = self.position.outage.map_or(from, |outage| outage.from);
+        self.position.outage = Some(Span { from, to: self.position.now });
+    }
+
+    /// Returns true where the end of the oldest job would tell nothing of an outage that began at `from`:
+    /// the clock was set back, so that jobs from before it end in the future, and no success is known that
+    /// ended earlier and could have been purged.
+    fn ends_tell_no_purge(&self, from: i64) -> bool {
+        let succeeded = |job: &&Job| {
+            self.classes.get(job.class).is_some_and(|labels| labels.status == Some(0))
+        };
+        let in_future = self.keys.ended(self.position.now + AHEAD, i64::MAX).next().is_some();
+        in_future && !self.keys.ended(i64::MIN, from).any(|job| succeeded(&job))
     }
 
     /// Returns whether the server is to be asked for the oldest job that it still has.

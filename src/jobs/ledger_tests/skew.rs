@@ -49,6 +49,26 @@ fn a_clock_that_was_set_back_makes_no_gap_while_polls_fail() {
 }
 
 #[test]
+fn outage_after_a_clock_that_was_set_back_by_days_is_no_gap() {
+    for known in [false, true] {
+        let mut ledger = ledger_at_100();
+        let now = later(&mut ledger, 10);
+        ledger.changed(&row(101, now));
+        ledger.caught_up(UPDATE);
+        ledger.begin(now - 96 * HOUR, Duration::from_secs(60));
+        ledger.caught_up(UPDATE);
+        if known {
+            ledger.changed(&row(102, ledger.position.now));
+            ledger.caught_up(UPDATE);
+        }
+        ledger.interrupt();
+        later(&mut ledger, 8 * 60);
+        // Nothing that ended before the outage could have been purged, unless it is known.
+        assert_eq!(ledger.lacks_oldest(), known);
+    }
+}
+
+#[test]
 fn an_end_in_the_future_counts_and_tells_no_duration() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 10);
