@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::keys::Job;
-use super::ledger::{AHEAD, Ledger, Span};
+use super::finished::FinishedJob;
+use super::last_results::AHEAD;
+use super::ledger::{Ledger, Span};
 
 /// An outage that is longer than this is checked against what the server still has.
 const LONG_OUTAGE: i64 = 3_600_000;
@@ -29,11 +30,11 @@ impl Ledger {
     /// the clock was set back, so that jobs from before it end in the future, and no success is known that
     /// ended earlier and could have been purged.
     fn ends_tell_no_purge(&self, from: i64) -> bool {
-        let succeeded = |job: &&Job| {
-            self.classes.get(job.class).is_some_and(|labels| labels.status == Some(0))
+        let succeeded = |job: &FinishedJob| {
+            self.label_sets.get(job.label_set).is_some_and(|labels| labels.status == Some(0))
         };
-        let in_future = self.keys.ended(self.position.now + AHEAD, i64::MAX).next().is_some();
-        in_future && !self.keys.ended(i64::MIN, from).any(|job| succeeded(&job))
+        let in_future = self.finished.ended(self.position.now + AHEAD, i64::MAX).next().is_some();
+        in_future && !self.finished.ended(i64::MIN, from).any(succeeded)
     }
 
     /// Returns whether the server is to be asked for the oldest job that it still has.

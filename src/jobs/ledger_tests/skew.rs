@@ -53,18 +53,18 @@ fn outage_after_a_clock_that_was_set_back_by_days_is_no_gap() {
     for known in [false, true] {
         let mut ledger = ledger_at_100();
         let now = later(&mut ledger, 10);
-        ledger.changed(&row(101, now));
-        ledger.caught_up(UPDATE);
+        ledger.apply_changed(&row(101, now));
+        ledger.finish_walk(UPDATE);
         ledger.begin(now - 96 * HOUR, Duration::from_secs(60));
-        ledger.caught_up(UPDATE);
+        ledger.finish_walk(UPDATE);
         if known {
-            ledger.changed(&row(102, ledger.position.now));
-            ledger.caught_up(UPDATE);
+            ledger.apply_changed(&row(102, ledger.position.now));
+            ledger.finish_walk(UPDATE);
         }
         ledger.interrupt();
         later(&mut ledger, 8 * 60);
         // Nothing that ended before the outage could have been purged, unless it is known.
-        assert_eq!(ledger.lacks_oldest(), known);
+        assert_eq!(ledger.lacks_oldest_job(), known);
     }
 }
 
