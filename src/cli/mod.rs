@@ -117,11 +117,8 @@ pub fn main() -> ExitCode {
         (Some(command), None) => command,
         (None, Some(path)) => Command::Run(ConfigFile { path }),
         (None, None) => {
-            let demo = if cfg!(feature = "demo") {
-                ", or try the demo: nbu-otel-agent demo"
-            } else {
-                ""
-            };
+            let demo =
+                if cfg!(feature = "demo") { ", or try the demo: nbu-otel-agent demo" } else { "" };
             let hint = format!("pass a configuration with --config FILE{demo}");
             return usage(ErrorKind::MissingRequiredArgument, &hint);
         }

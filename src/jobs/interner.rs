@@ -11,7 +11,7 @@ pub(super) struct NameId(pub(super) u32);
 /// The numbers that a state file may have: no more names than that fit into memory beside their jobs.
 const MOST: u32 = 1 << 24;
 
-/// Interner that are never too many.
+/// Names that are never too many.
 const GROWTH: usize = 1024;
 
 /// Interner and their numbers.
@@ -23,7 +23,7 @@ pub(super) struct Interner {
     free: Vec<u32>,
     /// Numbers that were given again since [`Interner::take_reused`].
     reused: BTreeSet<NameId>,
-    /// Interner that were in use when the others were forgotten last.
+    /// Names that were in use when the others were forgotten last.
     kept: usize,
 }
 

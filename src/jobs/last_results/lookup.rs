@@ -9,7 +9,7 @@ use super::{LastResults, Subject, last_result};
 /// An answer that found nothing is asked for again after this time, ms.
 const ASK_AGAIN: i64 = 86_400_000;
 
-/// Interner that failed before, in one round.
+/// Names that failed before, in one round.
 const RETRIES: usize = 4;
 
 /// The longest pause after a failure, in rounds.

@@ -28,7 +28,7 @@ macro_rules! family {
                 concat!("nbu.", $name, ".never_succeeded"),
                 "",
                 &[$name],
-                concat!("1 where the server has no BACKUP job of the ", $name, " with status 0, as far as it keeps jobs; 0 where one is known. Absent until the server has told; what was not found is asked for again after a day. Interner that ", $list, ".allowlist spells out have it though no job of theirs was seen."),
+                concat!("1 if the server has no BACKUP job with status 0 of the ", $name, " among the jobs that it keeps, 0 if it has one; absent until that is known, and checked again daily. Also exported for names listed in ", $list, ".allowlist of which no job was seen."),
             ),
             last_success: Metric::gauge(
                 concat!("nbu.", $name, ".last_success.timestamp"),

@@ -82,7 +82,7 @@ impl Subject {
 pub struct LastResults {
     subject: Subject,
     filter: NameFilter,
-    /// Interner that the rules spell out and that have their place, whether seen or not: as they are
+    /// Names that the rules spell out and that have their place, whether seen or not: as they are
     /// compared, and as they are spelt.
     reserved: BTreeMap<Box<str>, Box<str>>,
     /// How many other names have room.
@@ -98,7 +98,7 @@ pub struct LastResults {
     changed: BTreeSet<Box<str>>,
     folded_changed: bool,
     present: Present,
-    /// Interner of which the server could not be asked.
+    /// Names of which the server could not be asked.
     failed: BTreeMap<Box<str>, Retry>,
     /// How often names to look up were asked for.
     rounds: u64,
@@ -208,7 +208,7 @@ impl LastResults {
     }
 
     /// Takes other rules. What is still selected, and has room, keeps all that is known of it; the
-    /// rest is dropped. Interner that are new are unknown until [`refill`](Self::refill).
+    /// rest is dropped. Names that are new are unknown until [`refill`](Self::refill).
     pub fn reconfigure(&mut self, rules: &NameFilterConfig) {
         self.filter = NameFilter::new(self.subject, rules);
         self.reserve(rules);

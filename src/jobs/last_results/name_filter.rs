@@ -11,14 +11,14 @@ use crate::jobs::NameFilterConfig;
 /// Rules for names, ready to be asked.
 ///
 /// Clients are hosts, whose names have no case: `WEB*` admits `web1`, and both spellings of a client
-/// are one. Interner of policies do: `Daily` and `daily` are two policies. Only ASCII letters have case
+/// are one. Names of policies do: `Daily` and `daily` are two policies. Only ASCII letters have case
 /// here, as in host names.
 #[derive(Debug, Clone)]
 pub struct NameFilter {
     subject: Subject,
     allowed: List,
     denied: List,
-    /// Interner that are spelt out and not denied: as they are compared, and as they are spelt.
+    /// Names that are spelt out and not denied: as they are compared, and as they are spelt.
     literals: BTreeMap<Box<str>, Box<str>>,
 }
 
