@@ -1,4 +1,4 @@
-//! What one server looked like, immutable, and the store of the latest of each site.
+//! Snapshots: immutable views of one server each, and the store of the latest one of each site.
 //!
 //! A site has one writer, its poller. The supervisor alone says which sites there are. Readers
 //! (renderer, OTLP source, readiness, status page) take `Arc`s and hold no lock while they work.
@@ -15,30 +15,39 @@ use crate::metric::Family;
 /// Samples that one collector (or the poller itself) contributed.
 #[derive(Debug, Clone)]
 pub struct Part {
-    /// Which collector.
+    /// Name of the collector.
     pub collector: &'static str,
     /// Sorted, free of duplicates. Shared, since most parts outlive many snapshots.
     pub families: Arc<Vec<Family>>,
-    /// Since when the totals among them count: the start time of their OTLP points.
+    /// Start of the totals among them: the start time of their OTLP points.
     pub origin: SystemTime,
 }
 
-/// How one collector of a site fares, for people.
-#[derive(Debug, Clone, Default)]
+/// State of a collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CollectorState {
+    /// No run has ended yet.
+    Pending,
+    /// The last run succeeded.
+    Up,
+    /// The last run failed, with this error.
+    Failing(String),
+    /// The server's release lacks the resource.
+    Unsupported,
+}
+
+/// Status of one collector of a site, for people.
+#[derive(Debug, Clone)]
 pub struct CollectorStatus {
     /// Name in the table of collectors.
     pub collector: &'static str,
-    /// Outcome of the last attempt; none before the first one ended.
-    pub ok: Option<bool>,
-    /// Whether the server's release has what it reads; none while unknown.
-    pub supported: Option<bool>,
-    /// When it last succeeded.
+    /// Its state.
+    pub state: CollectorState,
+    /// Time of the last success.
     pub last_success: Option<SystemTime>,
-    /// What went wrong last, while it fails.
-    pub error: Option<String>,
 }
 
-/// What one site looked like at one instant.
+/// State of one site at one instant.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// The site's name.
@@ -56,7 +65,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// A site that was not polled yet.
+    /// Returns the snapshot of a site that was not polled yet.
     pub fn unpolled(site: &str, server: &str) -> Self {
         Self {
             site: Arc::from(site),
@@ -68,10 +77,10 @@ impl Snapshot {
         }
     }
 
-    /// Whether each enabled collector ended at least one attempt, or has nothing to attempt.
+    /// Returns whether each enabled collector ended at least one run, or has no resource to read.
     pub fn is_settled(&self) -> bool {
-        let settled = |c: &CollectorStatus| c.ok.is_some() || c.supported == Some(false);
-        !self.collectors.is_empty() && self.collectors.iter().all(settled)
+        !self.collectors.is_empty()
+            && self.collectors.iter().all(|status| status.state != CollectorState::Pending)
     }
 }
 
@@ -92,12 +101,12 @@ impl Default for Store {
 }
 
 impl Store {
-    /// An empty store.
+    /// Returns an empty store.
     pub fn new() -> Arc<Self> {
         Arc::new(Self::default())
     }
 
-    /// A publisher for a site and what the supervisor puts into the map of sites.
+    /// Returns a publisher for a site, and the receiver for the map of sites.
     pub fn publisher(&self, first: Snapshot) -> (Publisher, watch::Receiver<Arc<Snapshot>>) {
         let (latest, receiver) = watch::channel(Arc::new(first));
         (Publisher { latest, changed: Arc::clone(&self.changed) }, receiver)
@@ -110,12 +119,12 @@ impl Store {
         self.notify();
     }
 
-    /// The latest snapshot of each site, by name.
+    /// Returns the latest snapshot of each site, by name.
     pub fn snapshots(&self) -> Vec<Arc<Snapshot>> {
         self.sites.load().values().map(|latest| Arc::clone(&latest.borrow())).collect()
     }
 
-    /// Changes whenever a snapshot was published or the sites changed.
+    /// Returns a receiver that is notified of each publication and each change of the sites.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::run::{end, runtime};
 use crate::config::ProcessEnvironment;
-use crate::snapshot::{Snapshot, Store};
+use crate::snapshot::{CollectorState, Snapshot, Store};
 use crate::supervisor::{Source, Supervisor, Trigger};
 
 pub(super) fn run(path: &Path) -> ExitCode {
@@ -51,12 +51,16 @@ async fn settle(store: &Store) {
     }
 }
 
-/// One line for each collector that did not succeed.
+/// Returns a line for each collector that failed. A resource that the release lacks is no failure.
 fn complaints(snapshots: &[Arc<Snapshot>]) -> String {
     let mut text = String::new();
     for snapshot in snapshots {
-        for status in snapshot.collectors.iter().filter(|status| status.ok != Some(true)) {
-            let problem = status.error.as_deref().unwrap_or("did not finish in time");
+        for status in &snapshot.collectors {
+            let problem = match &status.state {
+                CollectorState::Up | CollectorState::Unsupported => continue,
+                CollectorState::Failing(error) => error.as_str(),
+                CollectorState::Pending => "did not finish in time",
+            };
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{}/{}: {problem}", snapshot.site, status.collector);
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::State;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{CollectorState, Snapshot};
 use crate::telemetry::otlp::stats::SignalSnapshot;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:64rem;\
@@ -75,13 +75,11 @@ fn push(signal: &SignalSnapshot) -> Option<String> {
 
 fn site_rows(page: &mut String, snapshot: &Snapshot) {
     for status in &snapshot.collectors {
-        let (class, text) = match (status.ok, &status.error) {
-            _ if status.supported == Some(false) => {
-                ("", "not supported by this NetBackup release".to_owned())
-            }
-            (_, Some(error)) => ("bad", escape(error)),
-            (Some(_), None) => ("good", "up".to_owned()),
-            (None, None) => ("", "first poll in progress".to_owned()),
+        let (class, text) = match &status.state {
+            CollectorState::Unsupported => ("", "not supported by this NetBackup release".to_owned()),
+            CollectorState::Failing(error) => ("bad", escape(error)),
+            CollectorState::Up => ("good", "up".to_owned()),
+            CollectorState::Pending => ("", "first poll in progress".to_owned()),
         };
         let _ = write!(
             page,

@@ -1,9 +1,14 @@
-//! What the agent knows about a site and about its own work there. These persist through failures
-//! of the site, and vanish with it.
+//! The metrics of a site and of the agent's work there, and the snapshot that holds them. They persist
+//! through failures of the site, and vanish with it.
 
-use super::site::SitePoller;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::slot::CollectorSlot;
 use crate::metric::{Definition, Distribution, Metric, Samples};
+use crate::netbackup::Client;
 use crate::netbackup::stats::DURATION_BOUNDS;
+use crate::snapshot::{Part, Snapshot};
 use crate::telemetry::agent::unix_seconds;
 
 static UP: Metric<0> = Metric::gauge(
@@ -116,7 +121,7 @@ static KEY_REFUSED: Metric<0> = Metric::gauge(
     "1 if the server rejected the API key for every resource and the agent waits before it sends the key again, else 0.",
 );
 
-/// Everything that is declared here.
+/// Returns the metrics that are declared here.
 pub fn definitions() -> Vec<&'static Definition> {
     vec![
         UP.definition(),
@@ -140,61 +145,99 @@ pub fn definitions() -> Vec<&'static Definition> {
     ]
 }
 
-pub(super) fn record(poller: &SitePoller, samples: &mut Samples) {
-    if let Some(up) = poller.up.value() {
+/// State of a site at the moment of a publication.
+pub(super) struct SiteView<'s> {
+    pub(super) site: &'s Arc<str>,
+    pub(super) server: &'s Arc<str>,
+    pub(super) client: &'s Client,
+    pub(super) slots: &'s [CollectorSlot],
+    pub(super) up: Option<bool>,
+    /// The version and the response time of the server are too old to be exported.
+    pub(super) stale: bool,
+    /// Start of the totals of the site.
+    pub(super) origin: SystemTime,
+}
+
+/// Returns the snapshot of a site.
+pub(super) fn snapshot(view: &SiteView<'_>) -> Snapshot {
+    let mut samples = Samples::new();
+    record_site(view, &mut samples);
+    let mut parts = vec![Part {
+        collector: "site",
+        families: Arc::new(samples.finish().0),
+        origin: view.origin,
+    }];
+    for slot in view.slots {
+        parts.extend(slot.exported.parts().map(|part| Part {
+            collector: slot.row.name,
+            families: Arc::clone(&part.families),
+            origin: part.origin.unwrap_or(view.origin),
+        }));
+    }
+    Snapshot {
+        site: Arc::clone(view.site),
+        server: Arc::clone(view.server),
+        parts,
+        up: view.up,
+        api_version: view.client.version().map(|version| version.to_string()),
+        collectors: view.slots.iter().map(CollectorSlot::status).collect(),
+    }
+}
+
+fn record_site(view: &SiteView<'_>, samples: &mut Samples) {
+    if let Some(up) = view.up {
         samples.record(&UP, [], flag(up));
     }
-    if let Some(version) = poller.client.version().filter(|_| !poller.is_stale()) {
+    if let Some(version) = view.client.version().filter(|_| !view.stale) {
         samples.record(&API_VERSION, [&version.to_string()], 1.0);
     }
-    record_slots(poller, samples);
-    record_requests(poller, samples);
+    for slot in view.slots {
+        if let Some(supported) = slot.supported() {
+            samples.record(&COLLECTOR_SUPPORTED, [slot.row.name], flag(supported));
+        }
+        if !slot.is_unsupported() {
+            record_collector(slot, view.client, samples);
+        }
+    }
+    record_requests(view, samples);
 }
 
-fn record_slots(poller: &SitePoller, samples: &mut Samples) {
-    for slot in &poller.slots {
-        let name = [slot.row.name];
-        let tally = &slot.tally;
-        if let Some(supported) = slot.status.supported {
-            samples.record(&COLLECTOR_SUPPORTED, name, flag(supported));
+fn record_collector(slot: &CollectorSlot, client: &Client, samples: &mut Samples) {
+    let name = [slot.row.name];
+    let tally = &slot.health.tally;
+    if let Some(up) = slot.health.up() {
+        samples.record(&COLLECTOR_UP, name, flag(up));
+    }
+    if let Some(time) = slot.health.last_success {
+        samples.record(&COLLECTOR_LAST_SUCCESS, name, unix_seconds(time));
+        if slot.row.core {
+            samples.record(&LAST_SCRAPE, name, unix_seconds(time));
         }
-        if slot.is_unsupported() {
-            continue;
-        }
-        if let Some(ok) = slot.status.ok {
-            samples.record(&COLLECTOR_UP, name, flag(ok));
-        }
-        if let Some(time) = slot.status.last_success {
-            samples.record(&COLLECTOR_LAST_SUCCESS, name, unix_seconds(time));
-            if slot.row.core {
-                samples.record(&LAST_SCRAPE, name, unix_seconds(time));
-            }
-        }
-        if let Some(duration) = tally.duration {
-            samples.record(&COLLECTOR_DURATION, name, duration.as_secs_f64());
-        }
-        // Complete from the start: a counter that is born at 1 hides its first failure.
-        let runs =
-            [("success", tally.succeeded), ("failure", tally.failed), ("skipped", tally.skipped)];
-        for (result, count) in runs {
-            samples.record(&COLLECTOR_RUNS, [slot.row.name, result], count as f64);
-        }
-        for (kind, count) in &tally.errors {
-            samples.record(&COLLECTOR_ERRORS, [slot.row.name, kind], *count as f64);
-        }
-        samples.record(&COLLECTOR_SAMPLES, name, slot.samples() as f64);
-        let unreadable = poller.client.unreadable(slot.row.resource);
-        samples.record(&COLLECTOR_UNREADABLE, name, unreadable as f64);
-        samples.record(&COLLECTOR_DUPLICATES, name, tally.duplicates as f64);
-        if let Some(permitted) = tally.permitted {
-            samples.record(&COLLECTOR_PERMITTED, name, flag(permitted));
-        }
+    }
+    if let Some(duration) = tally.duration {
+        samples.record(&COLLECTOR_DURATION, name, duration.as_secs_f64());
+    }
+    // Complete from the start: a counter that is born at 1 hides its first failure.
+    let runs =
+        [("success", tally.succeeded), ("failure", tally.failed), ("skipped", tally.skipped)];
+    for (result, count) in runs {
+        samples.record(&COLLECTOR_RUNS, [slot.row.name, result], count as f64);
+    }
+    for (kind, count) in &tally.errors {
+        samples.record(&COLLECTOR_ERRORS, [slot.row.name, kind], *count as f64);
+    }
+    samples.record(&COLLECTOR_SAMPLES, name, slot.exported.series() as f64);
+    let unreadable = client.unreadable(slot.row.resource);
+    samples.record(&COLLECTOR_UNREADABLE, name, unreadable as f64);
+    samples.record(&COLLECTOR_DUPLICATES, name, tally.duplicates as f64);
+    if let Some(permitted) = tally.permitted {
+        samples.record(&COLLECTOR_PERMITTED, name, flag(permitted));
     }
 }
 
-fn record_requests(poller: &SitePoller, samples: &mut Samples) {
-    let stats = poller.client.stats();
-    if let Some(ms) = stats.last_response_ms.filter(|_| !poller.is_stale()) {
+fn record_requests(view: &SiteView<'_>, samples: &mut Samples) {
+    let stats = view.client.stats();
+    if let Some(ms) = stats.last_response_ms.filter(|_| !view.stale) {
         samples.record(&RESPONSE_TIME, [], ms);
     }
     for ((resource, outcome), count) in &stats.requests {
@@ -205,7 +248,7 @@ fn record_requests(poller: &SitePoller, samples: &mut Samples) {
         samples.distribution(&API_DURATION, [resource], value);
     }
     samples.record(&API_RETRIES, [], stats.retries as f64);
-    samples.record(&KEY_REFUSED, [], flag(poller.client.key_refused_until().is_some()));
+    samples.record(&KEY_REFUSED, [], flag(view.client.key_refused_until().is_some()));
 }
 
 fn flag(value: bool) -> f64 {

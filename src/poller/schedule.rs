@@ -1,4 +1,4 @@
-//! When the next cycle of a site starts.
+//! The starts of a site's cycles.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ impl Schedule {
         self.next
     }
 
-    /// The next cycle starts now: plans the one after it. What is too late already is skipped.
+    /// Starts the next cycle and plans the one after it. Cycles that are too late already are skipped.
     pub(super) fn advance(&mut self) {
         self.share = if self.spread { 0.5 + fastrand::f64() / 2.0 } else { 1.0 };
         self.spread = false;
@@ -41,7 +41,7 @@ impl Schedule {
         }
     }
 
-    /// Plans the next cycle anew, from the start of the last one; not before `earliest`.
+    /// Plans the next cycle again, from the start of the last one; not before `earliest`.
     pub(super) fn reschedule(&mut self, interval: Duration, earliest: Instant) {
         self.interval = interval;
         if let Some(last) = self.last {
@@ -56,7 +56,7 @@ impl Schedule {
         }
     }
 
-    /// The next cycle starts at `at`, if it does not sooner.
+    /// Starts the next cycle at `at`, unless it is planned earlier.
     pub(super) fn run_no_later_than(&mut self, at: Instant) {
         self.requested = Some(self.requested.map_or(at, |before| before.min(at)));
         if at < self.next {

@@ -1,4 +1,5 @@
-//! The poller of one site: starts cycles, takes the results of the workers, and publishes snapshots.
+//! The poller of one site: starts cycles, takes the results of the workers, applies updates, and
+//! publishes snapshots.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,54 +9,56 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::publish::{self, SiteView};
 use super::schedule::Schedule;
-use super::slot::{CollectorSlot, RunResultPolicy};
+use super::settings::{Rules, Setup, Update};
+use super::slot::{CollectorSlot, RunEnd};
 use super::up::Up;
-use super::worker::{self, Context, Failure, Outcome};
-use super::{Rules, Setup, Update, publish};
+use super::worker::{self, RunReport, WorkerContext};
 use crate::collectors::Row;
-use crate::metric::Samples;
-use crate::netbackup::Client;
-use crate::snapshot::{Part, Publisher, Snapshot};
+use crate::netbackup::{Client, Connection};
+use crate::snapshot::Publisher;
 use crate::telemetry::traces::Tracer;
 
-/// A key that every collector saw refused is not presented again for this long at first.
-pub(super) const MIN_KEY_BACKOFF: Duration = Duration::from_secs(60);
+/// First time for which a key that every collector saw rejected is not sent; each further one is
+/// twice as long.
+const MIN_KEY_BACKOFF: Duration = Duration::from_secs(60);
 
-/// ... and for this long at most.
 const MAX_KEY_BACKOFF: Duration = Duration::from_secs(3600);
 
-pub(super) struct SitePoller {
-    pub(super) client: Client,
-    pub(super) rules: Rules,
-    pub(super) table: &'static [Row],
+struct SitePoller {
+    client: Client,
+    rules: Rules,
+    table: &'static [Row],
     /// In the order of the table.
-    pub(super) slots: Vec<CollectorSlot>,
+    slots: Vec<CollectorSlot>,
+    /// Number of slots that were opened so far.
     opened: u64,
-    pub(super) up: Up,
-    pub(super) schedule: Schedule,
-    /// An update, and not the clock, wants the next cycle.
-    pub(super) requested: bool,
-    pub(super) key_backoff: Duration,
-    /// How long a run may take, for the workers.
-    pub(super) limit: watch::Sender<Duration>,
+    up: Up,
+    schedule: Schedule,
+    /// The next cycle was requested by an update.
+    requested: bool,
+    key_backoff: Duration,
+    /// Deadline of a run, for the workers.
+    deadline: watch::Sender<Duration>,
     tracer: Tracer,
-    outcomes: mpsc::Sender<Outcome>,
+    reports: mpsc::Sender<RunReport>,
     workers: JoinSet<()>,
+    /// Start of the totals of the site.
     origin: SystemTime,
     publisher: Publisher,
     site: Arc<str>,
     server: Arc<str>,
 }
 
-/// Polls until told to stop. Workers end with the poller.
+/// Polls until `stop`. Workers end with the poller.
 pub(super) async fn run(
     setup: Setup,
     publisher: Publisher,
     mut updates: mpsc::UnboundedReceiver<(Update, oneshot::Sender<()>)>,
     stop: CancellationToken,
 ) {
-    let (sender, mut outcomes) = mpsc::channel(16);
+    let (sender, mut reports) = mpsc::channel(16);
     let mut poller = SitePoller::new(setup, publisher, sender);
     poller.publish();
     loop {
@@ -67,9 +70,12 @@ pub(super) async fn run(
                 // The receiver may be gone: nobody has to wait for it.
                 let _ = done.send(());
             }
-            Some(outcome) = outcomes.recv() => poller.take(outcome),
+            Some(report) = reports.recv() => poller.end_run(report),
             () = sleep_until(poller.schedule.next()) => poller.begin_cycle(),
-            () = sleep_until(poller.next_expiry()) => poller.expire(),
+            () = sleep_until(poller.next_expiry()) => {
+                poller.drop_stale();
+                poller.publish();
+            }
         }
     }
     // Requests in flight are dropped here, not when their timeouts end.
@@ -77,48 +83,46 @@ pub(super) async fn run(
 }
 
 impl SitePoller {
-    fn new(setup: Setup, publisher: Publisher, outcomes: mpsc::Sender<Outcome>) -> Self {
+    fn new(setup: Setup, publisher: Publisher, reports: mpsc::Sender<RunReport>) -> Self {
         let Setup { client, rules, table, tracer, first_delay } = setup;
+        let first = Instant::now() + first_delay;
         let mut poller = Self {
             site: Arc::from(client.site()),
             server: Arc::from(client.base()),
             slots: Vec::new(),
             opened: 0,
             up: Up::default(),
-            schedule: Schedule::new(Instant::now() + first_delay, rules.polling.interval),
+            schedule: Schedule::new(first, rules.polling.interval),
             requested: false,
             key_backoff: MIN_KEY_BACKOFF,
-            limit: watch::Sender::new(rules.polling.deadline()),
+            deadline: watch::Sender::new(rules.polling.deadline()),
             workers: JoinSet::new(),
             origin: SystemTime::now(),
             client,
             rules,
             table,
             tracer,
-            outcomes,
+            reports,
             publisher,
         };
-        let enabled = table.iter().filter(|row| (row.enabled)(&poller.rules.collectors));
-        for row in enabled.collect::<Vec<_>>() {
-            let slot = poller.open(row);
-            poller.slots.push(slot);
-        }
+        let rules = poller.rules.clone();
+        poller.arrange_slots(&rules, first);
         poller
     }
 
     /// Makes a collector and its worker.
-    pub(super) fn open(&mut self, row: &'static Row) -> CollectorSlot {
+    fn open(&mut self, row: &'static Row) -> CollectorSlot {
         // Those of collectors that were switched off.
         while self.workers.try_join_next().is_some() {}
         self.opened += 1;
         let (start, starts) = mpsc::channel(1);
-        let context = Context {
+        let context = WorkerContext {
             slot: self.opened,
             row,
             client: self.client.clone(),
-            limit: self.limit.subscribe(),
+            deadline: self.deadline.subscribe(),
             tracer: self.tracer.clone(),
-            outcomes: self.outcomes.clone(),
+            reports: self.reports.clone(),
         };
         let collector = (row.build)(&self.rules.settings());
         self.workers.spawn(worker::run(context, collector, starts));
@@ -128,72 +132,40 @@ impl SitePoller {
     fn begin_cycle(&mut self) {
         self.schedule.advance();
         let requested = std::mem::take(&mut self.requested);
-        let mut core = 0;
         let version = self.client.version();
+        let mut core = 0;
         for slot in &mut self.slots {
-            if slot.is_running() {
-                core += usize::from(slot.row.core);
-                if !requested && !slot.continuing {
-                    slot.tally.skipped += 1;
-                    tracing::debug!(site = %self.site, collector = slot.row.name, "previous run still in progress; skipping this cycle");
-                }
-            } else if slot.is_due(&self.rules, version) && slot.start() {
-                core += usize::from(slot.row.core);
-            }
+            let runs = slot.begin_cycle(&self.site, &self.rules, version, requested);
+            core += usize::from(runs && slot.row.core);
         }
         self.up.begin(core);
     }
 
-    fn take(&mut self, outcome: Outcome) {
-        let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == outcome.slot) else {
+    fn end_run(&mut self, report: RunReport) {
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == report.slot) else {
             // Its collector was switched off meanwhile.
             return;
         };
-        let policy = slot.end_run();
-        let (Some(result), true) = (outcome.result, policy != RunResultPolicy::Discard) else {
-            slot.start();
-            return;
-        };
-        let version = self.client.version();
-        let missing =
-            matches!(result, Err(Failure::Missing(_))) && policy == RunResultPolicy::Accept;
-        if missing && slot.mark_unsupported(&self.site, version) {
-            self.back_off_rejected_key();
-            self.publish();
-            return;
-        }
-        let (problems, unfinished) = match result {
-            Ok(collected) => {
-                let unfinished = collected.unfinished;
-                (slot.accept(collected, version), unfinished)
+        match slot.end_run(&self.site, report, self.client.version()) {
+            RunEnd::Discarded => return,
+            RunEnd::Continued => {}
+            RunEnd::Unsupported => self.back_off_rejected_key(),
+            RunEnd::Completed { ok } => {
+                if slot.row.core {
+                    self.up.end(ok);
+                }
+                self.back_off_rejected_key();
             }
-            Err(Failure::Missing(Some(error))) => (vec![Failure::Api(error)], false),
-            Err(failure) => (vec![failure], false),
-        };
-        if problems.is_empty() && unfinished {
-            // To all others it is the same run still.
-            slot.continuing = slot.start();
-            self.publish();
-            return;
-        }
-        if policy == RunResultPolicy::IgnoreFailure && !problems.is_empty() {
-            slot.start();
-        } else {
-            slot.note(&self.site, &problems, outcome.ended, outcome.took);
-            if slot.row.core {
-                self.up.end(problems.is_empty());
-            }
-            self.back_off_rejected_key();
         }
         self.publish();
     }
 
-    /// When every collector sees 401, it is the key that is refused, not a permission.
+    /// Pauses the key if every collector got 401: then the key is rejected, and no permission missing.
     fn back_off_rejected_key(&mut self) {
-        if self.slots.iter().any(|slot| slot.status.ok == Some(true)) {
+        if self.slots.iter().any(|slot| slot.health.up() == Some(true)) {
             self.key_backoff = MIN_KEY_BACKOFF;
-        } else if self.slots.iter().any(|slot| slot.unauthorized)
-            && self.slots.iter().all(|slot| slot.unauthorized || slot.is_unsupported())
+        } else if self.slots.iter().any(|slot| slot.health.unauthorized)
+            && self.slots.iter().all(|slot| slot.health.unauthorized || slot.is_unsupported())
         {
             self.client.refuse_key(self.key_backoff);
             tracing::warn!(
@@ -203,28 +175,109 @@ impl SitePoller {
             );
             self.key_backoff = (self.key_backoff * 2).min(MAX_KEY_BACKOFF);
             for slot in &mut self.slots {
-                slot.unauthorized = false;
-                // It is the key: of permissions nothing is known.
-                slot.tally.permitted = None;
+                slot.health.unauthorized = false;
+                // It is the key: nothing is known of permissions.
+                slot.health.tally.permitted = None;
             }
         }
     }
 
-    /// Returns whether what is known of the server itself is too old to be shown.
-    pub(super) fn is_stale(&self) -> bool {
+    /// Puts an update in force and publishes. The parts that do not change are left alone, and no
+    /// count, memory or sample is lost.
+    async fn apply(&mut self, update: Update) {
+        let at = Instant::now() + update.delay;
+        let before = std::mem::replace(&mut self.rules, update.rules);
+        if let Some(connection) = update.connection {
+            self.reconnect(connection, at).await;
+        }
+        if before.polling != self.rules.polling {
+            self.reschedule(&before, at);
+        }
+        self.arrange_slots(&before, at);
+        self.recheck_unsupported(at);
+        self.drop_stale();
+        self.publish();
+    }
+
+    /// Replaces the connection; runs under way go on over the new one. Everything is read at once,
+    /// also cached resources: another key may see something else.
+    async fn reconnect(&mut self, connection: Connection, at: Instant) {
+        self.client.replace(connection).await;
+        if self.client.key_refused_until().is_none() {
+            self.key_backoff = MIN_KEY_BACKOFF;
+        }
+        for slot in &mut self.slots {
+            slot.ignore_failure();
+            slot.mark_due();
+            slot.health.unauthorized = false;
+        }
+        self.request_cycle(at);
+    }
+
+    fn reschedule(&mut self, before: &Rules, at: Instant) {
+        let (old, new) = (&before.polling, &self.rules.polling);
+        if old.deadline() != new.deadline() {
+            self.deadline.send_replace(new.deadline());
+            self.slots.iter_mut().for_each(CollectorSlot::ignore_failure);
+        }
+        self.slots.iter_mut().for_each(CollectorSlot::keep_until_next_run);
+        if old.interval != new.interval {
+            self.schedule.reschedule(new.interval, at);
+        }
+    }
+
+    /// Keeps the slots of collectors that stay enabled, opens those of new ones, which start at once,
+    /// and closes the others.
+    fn arrange_slots(&mut self, before: &Rules, at: Instant) {
+        let mut previous = std::mem::take(&mut self.slots);
+        let (table, enabled) = (self.table, Arc::clone(&self.rules.collectors));
+        for row in table.iter().filter(|row| (row.enabled)(&enabled)) {
+            let place = previous.iter().position(|slot| slot.row.name == row.name);
+            let slot = if let Some(place) = place {
+                let mut slot = previous.swap_remove(place);
+                if !(row.same)(&before.settings(), &self.rules.settings()) {
+                    slot.reconfigure(&self.rules);
+                    self.request_cycle(at);
+                }
+                slot
+            } else {
+                self.request_cycle(at);
+                self.open(row)
+            };
+            self.slots.push(slot);
+        }
+        previous.into_iter().for_each(CollectorSlot::close);
+    }
+
+    /// Asks again for resources that the release lacks: whoever changed the site may have updated it.
+    fn recheck_unsupported(&mut self, at: Instant) {
+        let unsupported = self.slots.iter_mut().filter(|slot| slot.is_unsupported());
+        if unsupported.map(CollectorSlot::mark_due).count() > 0 {
+            self.request_cycle(at);
+        }
+    }
+
+    /// Requests a cycle at `at`, unless one comes before.
+    fn request_cycle(&mut self, at: Instant) {
+        self.requested = true;
+        self.schedule.run_no_later_than(at);
+    }
+
+    /// Returns whether version and response time of the server are stale.
+    fn is_stale(&self) -> bool {
         match self.server_expiry() {
             Some(expiry) => expiry <= Instant::now(),
             None => self.up.value() == Some(false),
         }
     }
 
-    /// Returns when what is known of the server itself is too old, if it ever answered.
+    /// Returns when version and response time of the server are stale, if it ever answered.
     fn server_expiry(&self) -> Option<Instant> {
         Some(self.client.last_success()? + self.rules.polling.stale_after)
     }
 
     fn next_expiry(&self) -> Instant {
-        // Far away where nothing is shown: Instant has no "never".
+        // Instant has no "never".
         let now = Instant::now();
         let never = now + Duration::from_secs(86_400);
         let next = self.slots.iter().filter_map(|slot| slot.next_expiry(&self.rules)).min();
@@ -232,45 +285,23 @@ impl SitePoller {
         next.into_iter().chain(server).min().unwrap_or(never)
     }
 
-    fn expire(&mut self) {
-        self.drop_stale();
-        self.publish();
-    }
-
-    /// Whether anything was stale.
-    pub(super) fn drop_stale(&mut self) -> bool {
-        let mut any = false;
+    fn drop_stale(&mut self) {
         for slot in &mut self.slots {
             if slot.expire(&self.rules) {
-                any = true;
                 tracing::warn!(site = %self.site, collector = slot.row.name, "collector samples expired; no longer exporting them");
             }
         }
-        any
     }
 
-    pub(super) fn publish(&self) {
-        let mut samples = Samples::new();
-        publish::record(self, &mut samples);
-        let mut parts = vec![Part {
-            collector: "site",
-            families: Arc::new(samples.finish().0),
-            origin: self.origin,
-        }];
-        for slot in &self.slots {
-            parts.extend(slot.shown().map(|shown| Part {
-                collector: slot.row.name,
-                families: Arc::clone(&shown.families),
-                origin: shown.origin.unwrap_or(self.origin),
-            }));
-        }
-        self.publisher.publish(Snapshot {
-            site: Arc::clone(&self.site),
-            server: Arc::clone(&self.server),
-            parts,
+    fn publish(&self) {
+        self.publisher.publish(publish::snapshot(&SiteView {
+            site: &self.site,
+            server: &self.server,
+            client: &self.client,
+            slots: &self.slots,
             up: self.up.value(),
-            api_version: self.client.version().map(|version| version.to_string()),
-            collectors: self.slots.iter().map(|slot| slot.status.clone()).collect(),
-        });
+            stale: self.is_stale(),
+            origin: self.origin,
+        }));
     }
 }

@@ -1,167 +1,190 @@
-//! One collector of a site: its run, its samples, its counts.
+//! One collector of a site: its run, its support by the server, its health and its counts.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Rules;
-use super::worker::{Failure, Start};
-use crate::collectors::{Cadence, Collected, Part, Row};
-use crate::metric::Family;
-use crate::netbackup::{ApiVersion, ErrorKind};
-use crate::snapshot::CollectorStatus;
+use super::exported::Exported;
+use super::health::Health;
+use super::settings::Rules;
+use super::worker::{Failure, RunReport, Start};
+use crate::collectors::{Cadence, Collected, Row};
+use crate::netbackup::ApiVersion;
+use crate::snapshot::{CollectorState, CollectorStatus};
 
-/// Samples of one part of a collector, and when they were collected.
-pub(super) struct Shown {
-    pub(super) families: Arc<Vec<Family>>,
-    /// Since when totals among them count, where they remember it themselves.
-    pub(super) origin: Option<SystemTime>,
-    collected: Instant,
-}
-
-/// What becomes of a run that is under way.
+/// Use of the result of a run that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum RunResultPolicy {
-    /// What it brings is taken.
+enum RunResultPolicy {
     Accept,
-    /// An update met it. A failure says nothing of what holds now: it is not counted, and the run is
-    /// repeated.
+    /// An update met the run. A failure says nothing about the new settings: it is not counted, and
+    /// the run is repeated.
     IgnoreFailure,
-    /// The settings of its collector changed: it was cancelled, and is repeated whatever it brings.
+    /// The settings of the collector changed: the run was cancelled, and is repeated in any case.
     Discard,
 }
 
-struct Run {
-    cancel: CancellationToken,
-    policy: RunResultPolicy,
+/// Run of a collector.
+enum Run {
+    Idle,
+    Running {
+        cancel: CancellationToken,
+        on_result: RunResultPolicy,
+        /// It goes on where the run before stopped (a backfill step): it is not late.
+        continuing: bool,
+    },
 }
 
-/// One collector.
+/// Support of a resource by the server's release, with the API version for which it was checked;
+/// without one it is checked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Support {
+    Unknown,
+    Yes(Option<ApiVersion>),
+    No(Option<ApiVersion>),
+}
+
+/// Effect of a run that ended on its site.
+pub(super) enum RunEnd {
+    /// None: the run is repeated.
+    Discarded,
+    /// Samples may have changed; another run is under way, and counts.
+    Continued,
+    /// The release lacks the resource: the collector exports nothing.
+    Unsupported,
+    /// The run was counted; `ok` if all parts succeeded.
+    Completed { ok: bool },
+}
+
+/// Collector of a site.
 pub(super) struct CollectorSlot {
-    /// Tells it from one of the same name that was switched off.
+    /// Tells the slot from one of the same name that was switched off.
     pub(super) id: u64,
     pub(super) row: &'static Row,
     start: mpsc::Sender<Start>,
-    run: Option<Run>,
-    /// The run goes on where one before stopped: it polls, and is not late.
-    pub(super) continuing: bool,
-    /// Settings that the collector is to hear of before its next run.
+    run: Run,
+    support: Support,
+    /// Settings for the collector's next run.
     pending_settings: Option<Rules>,
-    /// When the last run ended, if it succeeded whole: what failed is due at once.
+    /// End of the last run, if it succeeded completely: a collector that failed is due at once.
     last_success_at: Option<Instant>,
-    shown: BTreeMap<&'static str, Shown>,
-    /// Whether the samples are kept however old, until a run that is due has ended.
-    hold_expiry: bool,
-    pub(super) status: CollectorStatus,
-    pub(super) tally: Tally,
-    pub(super) unauthorized: bool,
-    /// The API version of which `status.supported` was learnt.
-    support_checked_for: Option<ApiVersion>,
-}
-
-/// Numbers of one collector, kept through its failures.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) duration: Option<Duration>,
-    pub(super) succeeded: u64,
-    pub(super) failed: u64,
-    pub(super) skipped: u64,
-    pub(super) errors: BTreeMap<&'static str, u64>,
-    pub(super) duplicates: usize,
-    pub(super) permitted: Option<bool>,
+    pub(super) exported: Exported,
+    pub(super) health: Health,
 }
 
 impl CollectorSlot {
-    /// One that did not run yet, and whose worker listens to `start`.
+    /// Returns a slot that has not run yet, and whose worker listens to `start`.
     pub(super) fn new(id: u64, row: &'static Row, start: mpsc::Sender<Start>) -> Self {
         Self {
             id,
             row,
             start,
-            run: None,
-            continuing: false,
+            run: Run::Idle,
+            support: Support::Unknown,
             pending_settings: None,
             last_success_at: None,
-            shown: BTreeMap::new(),
-            hold_expiry: false,
-            status: CollectorStatus { collector: row.name, ..CollectorStatus::default() },
-            tally: Tally::default(),
-            unauthorized: false,
-            support_checked_for: None,
+            exported: Exported::default(),
+            health: Health::default(),
         }
     }
 
-    pub(super) fn is_running(&self) -> bool {
-        self.run.is_some()
+    /// Starts a run if one is due in a cycle that starts now. Returns whether a run is under way.
+    /// One of an earlier cycle counts as skipped, unless an update `requested` the cycle.
+    pub(super) fn begin_cycle(
+        &mut self,
+        site: &str,
+        rules: &Rules,
+        version: Option<ApiVersion>,
+        requested: bool,
+    ) -> bool {
+        match &self.run {
+            Run::Idle => self.is_due(rules, version) && self.start(false),
+            Run::Running { continuing, .. } => {
+                if !requested && !continuing {
+                    self.health.tally.skipped += 1;
+                    let collector = self.row.name;
+                    tracing::debug!(
+                        site,
+                        collector,
+                        "previous run still in progress; skipping this cycle"
+                    );
+                }
+                true
+            }
+        }
     }
 
-    /// Whether a cycle that starts now takes it along. What the server does not have is asked for
-    /// again only when it speaks another version.
-    pub(super) fn is_due(&self, rules: &Rules, version: Option<ApiVersion>) -> bool {
-        if self.is_unsupported() && version.is_some() && self.support_checked_for == version {
+    /// Returns whether the collector is due in a cycle that starts now. A resource that the release
+    /// lacks is asked for again only when the server speaks another version.
+    fn is_due(&self, rules: &Rules, version: Option<ApiVersion>) -> bool {
+        if version.is_some() && self.support == Support::No(version) {
             return false;
         }
         let soon = Instant::now() + rules.polling.interval / 2;
         self.last_success_at.is_none_or(|since| since + self.pause(rules) <= soon)
     }
 
-    /// Starts a run; whether it did.
-    pub(super) fn start(&mut self) -> bool {
+    /// Starts a run. Returns `false` if the worker is gone.
+    fn start(&mut self, continuing: bool) -> bool {
         let cancel = CancellationToken::new();
         let start = Start { cancel: cancel.clone(), settings: self.pending_settings.clone() };
         let started = self.start.try_send(start).is_ok();
         if started {
             self.pending_settings = None;
-            self.run = Some(Run { cancel, policy: RunResultPolicy::Accept });
+            self.run = Run::Running { cancel, on_result: RunResultPolicy::Accept, continuing };
         }
         started
     }
 
-    /// The run ended.
-    pub(super) fn end_run(&mut self) -> RunResultPolicy {
-        self.continuing = false;
-        self.run.take().map_or(RunResultPolicy::Discard, |run| run.policy)
-    }
-
-    /// The run under way, if any, is not to be held responsible for a failure.
-    pub(super) fn ignore_failure(&mut self) {
-        if let Some(run) = &mut self.run {
-            run.policy = run.policy.max(RunResultPolicy::IgnoreFailure);
+    /// Applies the result of a run. The server speaks `version`.
+    pub(super) fn end_run(
+        &mut self,
+        site: &str,
+        mut report: RunReport,
+        version: Option<ApiVersion>,
+    ) -> RunEnd {
+        let policy = match std::mem::replace(&mut self.run, Run::Idle) {
+            Run::Running { on_result, .. } => on_result,
+            Run::Idle => RunResultPolicy::Discard,
+        };
+        let (problems, unfinished) = match (policy, report.result.take()) {
+            (RunResultPolicy::Discard, _) | (_, None) => {
+                self.start(false);
+                return RunEnd::Discarded;
+            }
+            // If this very version had the resource before, something else is wrong.
+            (RunResultPolicy::Accept, Some(Err(Failure::Missing(_))))
+                if self.support != Support::Yes(version) =>
+            {
+                self.mark_unsupported(site, version);
+                return RunEnd::Unsupported;
+            }
+            (_, Some(Ok(collected))) => {
+                let unfinished = collected.unfinished;
+                (self.accept(collected, version), unfinished)
+            }
+            (_, Some(Err(Failure::Missing(Some(error))))) => (vec![Failure::Api(error)], false),
+            (_, Some(Err(failure))) => (vec![failure], false),
+        };
+        let ok = problems.is_empty();
+        if ok && unfinished {
+            self.start(true);
+            return RunEnd::Continued;
         }
-    }
-
-    /// The collector has other settings from its next run on, which is due. What it shows stays on
-    /// show until then.
-    pub(super) fn reconfigure(&mut self, rules: &Rules) {
-        self.pending_settings = Some(rules.clone());
-        self.mark_due();
-        if let Some(run) = &mut self.run {
-            run.policy = RunResultPolicy::Discard;
-            run.cancel.cancel();
+        if !ok && policy == RunResultPolicy::IgnoreFailure {
+            self.start(false);
+            return RunEnd::Continued;
         }
+        self.exported.release_expiry();
+        self.last_success_at = ok.then(Instant::now);
+        let series = self.exported.series();
+        self.health.note(site, self.row.name, &report, &problems, series);
+        RunEnd::Completed { ok }
     }
 
-    /// Asked again at the next cycle, whatever its cadence, and whether or not the server had it.
-    pub(super) fn mark_due(&mut self) {
-        self.last_success_at = None;
-        self.support_checked_for = None;
-    }
-
-    /// Whether the server is known not to have what the collector reads.
-    pub(super) fn is_unsupported(&self) -> bool {
-        self.status.supported == Some(false)
-    }
-
-    /// The server does not have it: what was shown of it is gone, and nothing is counted. False where
-    /// the server did have it in this very version, so that something else is wrong.
-    pub(super) fn mark_unsupported(&mut self, site: &str, version: Option<ApiVersion>) -> bool {
-        if self.status.supported == Some(true) && self.support_checked_for == version {
-            return false;
-        }
+    /// Drops everything that was exported, and counts nothing.
+    fn mark_unsupported(&mut self, site: &str, version: Option<ApiVersion>) {
         if !self.is_unsupported() {
             let version = version.map(|known| known.to_string()).unwrap_or_default();
             tracing::info!(
@@ -173,29 +196,69 @@ impl CollectorSlot {
                  or the configuration changes"
             );
         }
-        self.shown.clear();
-        self.unauthorized = false;
+        self.exported = Exported::default();
+        self.support = Support::No(version);
+        self.health.reset();
         self.last_success_at = None;
-        self.support_checked_for = version;
-        self.status = CollectorStatus {
-            collector: self.row.name,
-            supported: Some(false),
-            ..CollectorStatus::default()
-        };
-        true
     }
 
-    /// The collector is switched off.
-    pub(super) fn close(self) {
-        if let Some(run) = &self.run {
-            run.cancel.cancel();
+    /// Takes the parts that succeeded. Returns the failures of the others.
+    fn accept(&mut self, collected: Collected, version: Option<ApiVersion>) -> Vec<Failure> {
+        if collected.permitted.is_some() {
+            self.health.tally.permitted = collected.permitted;
+        }
+        let (errors, duplicates) = self.exported.replace(collected.parts);
+        self.health.tally.duplicates = duplicates;
+        if errors.is_empty() {
+            self.support = Support::Yes(version);
+        }
+        let mut problems: Vec<Failure> = errors.into_iter().map(Failure::Api).collect();
+        // Parts that fail for one reason are one problem.
+        problems.dedup_by_key(|problem| problem.cause());
+        problems
+    }
+
+    /// Ignores a failure of the run under way, if there is one.
+    pub(super) fn ignore_failure(&mut self) {
+        if let Run::Running { on_result, .. } = &mut self.run {
+            *on_result = RunResultPolicy::IgnoreFailure.max(*on_result);
         }
     }
 
-    /// The samples of a collector that works are not stale for a change of the rules alone: it was
-    /// not due before.
+    /// Gives the collector other settings from its next run on, which is due. Its samples are
+    /// exported until then.
+    pub(super) fn reconfigure(&mut self, rules: &Rules) {
+        self.pending_settings = Some(rules.clone());
+        self.mark_due();
+        if let Run::Running { cancel, on_result, .. } = &mut self.run {
+            *on_result = RunResultPolicy::Discard;
+            cancel.cancel();
+        }
+    }
+
+    /// Makes the collector due at the next cycle, at any cadence, and even if the release lacks its
+    /// resource.
+    pub(super) fn mark_due(&mut self) {
+        self.last_success_at = None;
+        match &mut self.support {
+            Support::Unknown => {}
+            Support::Yes(version) | Support::No(version) => *version = None,
+        }
+    }
+
+    /// Stops the collector for good.
+    pub(super) fn close(self) {
+        if let Run::Running { cancel, .. } = &self.run {
+            cancel.cancel();
+        }
+    }
+
+    /// Keeps the samples of a healthy collector until its next run: changed intervals must not
+    /// expire them retroactively.
     pub(super) fn keep_until_next_run(&mut self) {
-        self.hold_expiry = self.status.ok == Some(true);
+        if self.health.up() == Some(true) {
+            self.exported.hold_expiry();
+        }
     }
 
     fn pause(&self, rules: &Rules) -> Duration {
@@ -205,120 +268,45 @@ impl CollectorSlot {
         }
     }
 
-    /// The age at which its samples are too old to be shown. What is asked for seldom must not be
-    /// stale before it is asked for again.
+    /// Returns the age at which samples are stale. Those of a slow cadence must not be stale before
+    /// the next run.
     fn stale_after(&self, rules: &Rules) -> Duration {
         let polling = &rules.polling;
         polling.stale_after.max(self.pause(rules) + 2 * polling.interval)
     }
 
-    /// When the next of its samples are too old; `None` where none will be.
+    /// Returns when the next samples are stale, if any will be.
     pub(super) fn next_expiry(&self, rules: &Rules) -> Option<Instant> {
-        let oldest = self.shown.values().map(|shown| shown.collected).min();
-        oldest.filter(|_| !self.hold_expiry).map(|collected| collected + self.stale_after(rules))
+        self.exported.next_expiry(self.stale_after(rules))
     }
 
-    /// Drops what is too old; whether there was any.
+    /// Drops stale samples. Returns whether there were any.
     pub(super) fn expire(&mut self, rules: &Rules) -> bool {
-        let (now, age, before) = (Instant::now(), self.stale_after(rules), self.shown.len());
-        if !self.hold_expiry {
-            self.shown.retain(|_, shown| shown.collected + age > now);
-        }
-        self.shown.len() < before
+        self.exported.expire(self.stale_after(rules))
     }
 
-    /// What it has on show.
-    pub(super) fn shown(&self) -> impl Iterator<Item = &Shown> {
-        self.shown.values()
+    /// Returns whether the server's release has the resource; `None` while unknown.
+    pub(super) fn supported(&self) -> Option<bool> {
+        match self.support {
+            Support::Unknown => None,
+            Support::Yes(_) => Some(true),
+            Support::No(_) => Some(false),
+        }
     }
 
-    /// How many series it shows.
-    pub(super) fn samples(&self) -> usize {
-        self.shown().flat_map(|shown| shown.families.iter()).map(|f| f.points.len()).sum()
+    /// Returns whether the server's release is known to lack the resource.
+    pub(super) fn is_unsupported(&self) -> bool {
+        self.supported() == Some(false)
     }
 
-    /// Takes the parts that succeeded; returns what did not. The server speaks `version`.
-    pub(super) fn accept(
-        &mut self,
-        collected: Collected,
-        version: Option<ApiVersion>,
-    ) -> Vec<Failure> {
-        let mut problems = Vec::new();
-        if collected.permitted.is_some() {
-            self.tally.permitted = collected.permitted;
-        }
-        self.shown.retain(|part, _| collected.parts.iter().any(|(named, _)| named == part));
-        let mut duplicates = 0;
-        let failed = collected.parts.iter().any(|(_, part)| matches!(part, Part::Failed(_)));
-        if !failed {
-            self.status.supported = Some(true);
-            self.support_checked_for = version;
-        }
-        for (name, part) in collected.parts {
-            let (samples, origin) = match part {
-                Part::Fresh(samples) => (samples, None),
-                Part::Totals(samples, origin) => (samples, Some(origin)),
-                Part::Failed(error) => {
-                    problems.push(Failure::Api(error));
-                    continue;
-                }
-                Part::Kept => continue,
-            };
-            let (families, dropped) = samples.finish();
-            duplicates += dropped;
-            // What did not change is not rendered anew.
-            let same = self.shown.remove(name).filter(|shown| *shown.families == families);
-            let families = same.map_or_else(|| Arc::new(families), |shown| shown.families);
-            self.shown.insert(name, Shown { families, origin, collected: Instant::now() });
-        }
-        self.tally.duplicates = duplicates;
-        // Parts that fail for one reason are one problem.
-        problems.dedup_by_key(|problem| problem.cause());
-        problems
-    }
-
-    /// Counts a run and logs where its state changed.
-    pub(super) fn note(
-        &mut self,
-        site: &str,
-        problems: &[Failure],
-        ended: SystemTime,
-        took: Duration,
-    ) {
-        let collector = self.row.name;
-        let was = self.status.ok;
-        self.unauthorized = problems.iter().any(|problem| {
-            matches!(problem, Failure::Api(error) if error.kind() == ErrorKind::Unauthorized)
-        });
-        if problems.iter().any(Failure::is_permission) {
-            self.tally.permitted = Some(false);
-        }
-        self.status.ok = Some(problems.is_empty());
-        self.last_success_at = problems.is_empty().then(Instant::now);
-        self.hold_expiry = false;
-        self.tally.duration = Some(took);
-        if problems.is_empty() {
-            self.tally.succeeded += 1;
-            self.status.last_success = Some(ended);
-            self.status.error = None;
-            let (series, ms) = (self.samples(), took.as_millis());
-            match was {
-                Some(true) => tracing::debug!(site, collector, series, ms, "collected"),
-                Some(false) => tracing::info!(site, collector, series, ms, "collector recovered"),
-                None => tracing::info!(site, collector, series, ms, "first collection complete"),
-            }
-            return;
-        }
-        self.tally.failed += 1;
-        for problem in problems {
-            *self.tally.errors.entry(problem.kind()).or_default() += 1;
-            if was == Some(false) {
-                tracing::debug!(site, collector, kind = problem.kind(), error = %problem, "collector still failing");
-            } else {
-                tracing::warn!(site, collector, kind = problem.kind(), error = %problem, "collector failed; exporting its last samples until they are stale");
-            }
-        }
-        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        self.status.error = Some(texts.join("; "));
+    /// Returns the entry for the status page.
+    pub(super) fn status(&self) -> CollectorStatus {
+        let state = if self.is_unsupported() {
+            CollectorState::Unsupported
+        } else {
+            self.health.state.clone()
+        };
+        let last_success = self.health.last_success;
+        CollectorStatus { collector: self.row.name, state, last_success }
     }
 }

@@ -1,5 +1,5 @@
-//! Spans of polls and of their requests, where tracing is on. The client knows nothing of them: it
-//! tells an observer of each request, and the observer finds the poll's span in its task.
+//! Spans of polls and of their requests. The client only calls an observer for each request; the
+//! observer finds the poll's span in its task.
 
 use std::sync::Arc;
 

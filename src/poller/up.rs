@@ -1,6 +1,6 @@
-//! `nbu_up`: whether storage or jobs succeeded in the last cycle.
+//! `nbu_up`: success of storage or jobs in the last cycle.
 
-/// Outcomes of the core collectors in the present cycle.
+/// Results of the core collectors in the current cycle.
 #[derive(Debug, Default)]
 pub(super) struct Up {
     pending: usize,
@@ -9,8 +9,8 @@ pub(super) struct Up {
 }
 
 impl Up {
-    /// A cycle starts in which this many core collectors run, those that still run from an older one
-    /// among them. A cycle in which none runs (all are cached) changes nothing.
+    /// Begins a cycle with this many core collectors under way, including those of an earlier cycle.
+    /// A cycle without any (all are cached) changes nothing.
     pub(super) fn begin(&mut self, running: usize) {
         if running > 0 {
             self.pending = running;
@@ -18,8 +18,8 @@ impl Up {
         }
     }
 
-    /// A core collector ended. One success makes the site up at once; it is down when the last one of
-    /// the cycle failed and none succeeded.
+    /// Ends the run of a core collector. One success makes the site up at once; it is down when the
+    /// last one of the cycle failed and none succeeded.
     pub(super) fn end(&mut self, ok: bool) {
         self.pending = self.pending.saturating_sub(1);
         self.succeeded |= ok;
@@ -30,7 +30,7 @@ impl Up {
         }
     }
 
-    /// Unknown before the first cycle ended.
+    /// Returns the value; `None` before the first cycle ended.
     pub(super) fn value(&self) -> Option<bool> {
         self.known
     }

@@ -8,16 +8,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::Rules;
+use super::settings::Rules;
 use super::spans::traced;
 use crate::collectors::{Collected, Collector, Row};
 use crate::netbackup::{ApiVersion, Client, Error, ErrorKind, Session};
 use crate::telemetry::traces::Tracer;
 
-/// What a run may take beyond the deadline of its requests.
+/// Time that a run may take beyond the deadline of its requests.
 const DEADLINE_GRACE: Duration = Duration::from_millis(500);
 
-/// Why a run brought nothing.
+/// Reason for which a run has no result.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The server, or the way to it.
@@ -32,12 +32,12 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// Whether the role of the key, or the key itself, is why.
+    /// Returns whether the cause is the role of the key, or the key itself.
     pub(super) fn is_permission(&self) -> bool {
         matches!(self, Self::Api(error) if error.is_denial())
     }
 
-    /// What tells one problem from another; texts differ by what a body began with.
+    /// Returns the identity of a problem. Texts do not serve: they quote the beginning of a body.
     pub(super) fn cause(&self) -> (&'static str, Option<&'static str>, Option<u16>) {
         match self {
             Self::Api(error) => (self.kind(), Some(error.resource().name), error.status()),
@@ -45,7 +45,7 @@ impl Failure {
         }
     }
 
-    /// The label of its kind.
+    /// Returns the label of its kind.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Api(error) => error.kind().label(),
@@ -60,11 +60,11 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Api(error) => error.fmt(f),
-            Self::Deadline(limit) => write!(
+            Self::Deadline(deadline) => write!(
                 f,
                 "did not finish within {} s: the server is slow or hangs; check the request \
                  durations",
-                limit.as_secs()
+                deadline.as_secs()
             ),
             Self::Panic => f.write_str(
                 "a bug in the agent: see the log for the location, and please report it",
@@ -74,68 +74,68 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// How one run ended.
+/// Report of a run that ended.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(super) struct RunReport {
     /// Slot of the collector.
     pub(super) slot: u64,
-    /// When it ended.
+    /// Time of its end.
     pub(super) ended: SystemTime,
-    /// How long it ran.
+    /// Duration.
     pub(super) took: Duration,
-    /// What it brought; `None` where it was cancelled.
+    /// Its result; `None` if it was cancelled.
     pub(super) result: Option<Result<Collected, Failure>>,
 }
 
-/// Asks for a run.
+/// Request for a run.
 #[derive(Debug)]
 pub(super) struct Start {
     /// Ends it before its time.
     pub(super) cancel: CancellationToken,
-    /// Settings that the collector has not heard of.
+    /// New settings for the collector.
     pub(super) settings: Option<Rules>,
 }
 
-/// What a worker needs beside its collector.
-pub(super) struct Context {
+/// Parts of a worker beside its collector.
+pub(super) struct WorkerContext {
     pub(super) slot: u64,
     pub(super) row: &'static Row,
     pub(super) client: Client,
-    /// How long a run may take, by the settings in force.
-    pub(super) limit: watch::Receiver<Duration>,
+    /// Deadline of a run by the current settings.
+    pub(super) deadline: watch::Receiver<Duration>,
     pub(super) tracer: Tracer,
-    pub(super) outcomes: mpsc::Sender<Outcome>,
+    pub(super) reports: mpsc::Sender<RunReport>,
 }
 
 /// Runs the collector at each start that comes, until the site poller is gone.
 pub(super) async fn run(
-    mut context: Context,
+    mut context: WorkerContext,
     mut collector: Box<dyn Collector>,
     mut starts: mpsc::Receiver<Start>,
 ) {
     while let Some(start) = starts.recv().await {
         let started = Instant::now();
         let result = attempt(&mut context, collector.as_mut(), started, start).await;
-        let outcome = Outcome {
+        let report = RunReport {
             slot: context.slot,
             ended: SystemTime::now(),
             took: started.elapsed(),
             result,
         };
-        if context.outcomes.send(outcome).await.is_err() {
+        if context.reports.send(report).await.is_err() {
             return;
         }
     }
 }
 
 async fn attempt(
-    context: &mut Context,
+    context: &mut WorkerContext,
     collector: &mut dyn Collector,
     started: Instant,
     start: Start,
 ) -> Option<Result<Collected, Failure>> {
-    let Context { row, client, limit, tracer, .. } = context;
-    let session = client.with_deadline(started + *limit.borrow());
+    let WorkerContext { row, client, deadline, tracer, .. } = context;
+    let session = client.with_deadline(started + *deadline.borrow());
     let collect = AssertUnwindSafe(async {
         if let Some(rules) = &start.settings {
             collector.reconfigure(&rules.settings());
@@ -158,8 +158,8 @@ async fn attempt(
                 Ok(result) => result,
             }),
             // The session keeps the deadline, so that a run ends with what it has; this is for a
-            // collector that waits for anything else, and for a limit that is shorter now.
-            most = overdue(started, limit) => Some(Err(Failure::Deadline(most))),
+            // collector that waits for anything else, and for a deadline that is shorter now.
+            most = overdue(started, deadline) => Some(Err(Failure::Deadline(most))),
         }
     };
     let kind = |result: &Option<Result<Collected, Failure>>| {
@@ -169,7 +169,7 @@ async fn attempt(
     traced(tracer, client.site(), row.name, run, kind).await
 }
 
-/// Whether the server's version is known to lack the resource.
+/// Returns whether the server's version is known to lack the resource.
 async fn is_too_old(since: Option<ApiVersion>, session: &Session) -> Result<bool, Failure> {
     match since {
         Some(since) => Ok(session.version().await.map_err(Failure::Api)? < since),
@@ -177,20 +177,20 @@ async fn is_too_old(since: Option<ApiVersion>, session: &Session) -> Result<bool
     }
 }
 
-/// A 404 of a server that answers otherwise is a release that lacks the resource. Every release has
+/// Classifies the error of a run. A 404 of a server that answers otherwise is a release that lacks the resource. Every release has
 /// the core ones, and the ping: where they are missing, the address is wrong or the server starts.
 async fn classify_error(row: &Row, session: &Session, error: Error) -> Failure {
     let missing = !row.core && error.kind() == ErrorKind::NotFound && session.ping().await.is_ok();
     if missing { Failure::Missing(Some(error)) } else { Failure::Api(error) }
 }
 
-/// Ends when the run has taken longer than it may, and says how long that is.
-async fn overdue(started: Instant, limit: &mut watch::Receiver<Duration>) -> Duration {
+/// Waits until the run exceeds its deadline, and returns the deadline.
+async fn overdue(started: Instant, deadline: &mut watch::Receiver<Duration>) -> Duration {
     loop {
-        let most = *limit.borrow_and_update();
+        let most = *deadline.borrow_and_update();
         tokio::select! {
             () = sleep_until(started + most + DEADLINE_GRACE) => return most,
-            Ok(()) = limit.changed() => {}
+            Ok(()) = deadline.changed() => {}
         }
     }
 }

@@ -1,0 +1,103 @@
+//! The health of a collector: the state after its last run, and its counts.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use super::worker::{Failure, RunReport};
+use crate::netbackup::ErrorKind;
+use crate::snapshot::CollectorState;
+
+/// Health of a collector.
+pub(super) struct Health {
+    /// `Pending`, `Up` or `Failing`.
+    pub(super) state: CollectorState,
+    /// The last run got 401, and that was not put down to the key yet.
+    pub(super) unauthorized: bool,
+    pub(super) last_success: Option<SystemTime>,
+    pub(super) tally: Tally,
+}
+
+/// Counts of a collector, kept through its failures.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) duration: Option<Duration>,
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+    pub(super) skipped: u64,
+    pub(super) errors: BTreeMap<&'static str, u64>,
+    pub(super) duplicates: usize,
+    pub(super) permitted: Option<bool>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            state: CollectorState::Pending,
+            unauthorized: false,
+            last_success: None,
+            tally: Tally::default(),
+        }
+    }
+}
+
+impl Health {
+    /// Counts a run, and logs a change of the state.
+    pub(super) fn note(
+        &mut self,
+        site: &str,
+        collector: &str,
+        report: &RunReport,
+        problems: &[Failure],
+        series: usize,
+    ) {
+        self.tally.duration = Some(report.took);
+        self.unauthorized = problems.iter().any(|problem| {
+            matches!(problem, Failure::Api(error) if error.kind() == ErrorKind::Unauthorized)
+        });
+        if !problems.is_empty() {
+            self.note_failure(site, collector, problems);
+            return;
+        }
+        self.tally.succeeded += 1;
+        self.last_success = Some(report.ended);
+        let ms = report.took.as_millis();
+        match std::mem::replace(&mut self.state, CollectorState::Up) {
+            CollectorState::Up => tracing::debug!(site, collector, series, ms, "collected"),
+            CollectorState::Failing(_) => {
+                tracing::info!(site, collector, series, ms, "collector recovered");
+            }
+            _ => tracing::info!(site, collector, series, ms, "first collection complete"),
+        }
+    }
+
+    fn note_failure(&mut self, site: &str, collector: &str, problems: &[Failure]) {
+        self.tally.failed += 1;
+        if problems.iter().any(Failure::is_permission) {
+            self.tally.permitted = Some(false);
+        }
+        for problem in problems {
+            *self.tally.errors.entry(problem.kind()).or_default() += 1;
+            if self.up() == Some(false) {
+                tracing::debug!(site, collector, kind = problem.kind(), error = %problem, "collector still failing");
+            } else {
+                tracing::warn!(site, collector, kind = problem.kind(), error = %problem, "collector failed; exporting its last samples until they are stale");
+            }
+        }
+        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        self.state = CollectorState::Failing(texts.join("; "));
+    }
+
+    /// Forgets everything but the counts.
+    pub(super) fn reset(&mut self) {
+        *self = Self { tally: std::mem::take(&mut self.tally), ..Self::default() };
+    }
+
+    /// Returns whether the last run succeeded; `None` before the first one.
+    pub(super) fn up(&self) -> Option<bool> {
+        match self.state {
+            CollectorState::Up => Some(true),
+            CollectorState::Failing(_) => Some(false),
+            CollectorState::Pending | CollectorState::Unsupported => None,
+        }
+    }
+}
