@@ -15,6 +15,7 @@
 //!
 //! [`net`] is the ground floor of what goes over the network: TLS material, proxies, retries, redaction.
 //! [`process`] sets up the process: panics in the log, room for files.
+//! [`reload`] has the requests to reload the configuration, and their verdicts.
 //!
 //! [`state`] is what outlives the process, where the configuration names a directory for it.
 //!
@@ -32,6 +33,7 @@ pub mod net;
 pub mod netbackup;
 pub mod poller;
 pub mod process;
+pub mod reload;
 pub mod snapshot;
 pub mod state;
 pub mod supervisor;

@@ -13,7 +13,8 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use nbu_otel_agent::http::{Config, ReloadRequest, State};
+use nbu_otel_agent::http::{Config, State};
+use nbu_otel_agent::reload::ReloadRequest;
 use nbu_otel_agent::snapshot::Store;
 use nbu_otel_agent::telemetry::agent::AgentState;
 use nbu_otel_agent::telemetry::otlp::stats::OtlpStats;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// A module and the modules of ours that it may use beside itself; `config` types of others are
 /// written `module::config`.
-const RULES: [(&str, &[&str]); 14] = [
+const RULES: [(&str, &[&str]); 15] = [
     ("metric", &[]),
     ("net", &[]),
     ("netbackup", &["net"]),
@@ -17,12 +17,13 @@ const RULES: [(&str, &[&str]); 14] = [
     ("snapshot", &["metric"]),
     ("state", &[]),
     ("poller", &["collectors", "netbackup", "snapshot", "metric", "state", "telemetry"]),
-    ("telemetry", &["metric", "snapshot", "net", "state"]),
+    ("telemetry", &["metric", "snapshot", "net", "state", "reload"]),
     ("catalog", &["collectors", "poller", "telemetry", "metric"]),
     ("config", &["collectors", "http", "net", "netbackup", "poller", "state", "telemetry"]),
     ("log", &["config::logging"]),
     ("process", &["net"]),
-    ("http", &["snapshot", "telemetry", "process"]),
+    ("reload", &[]),
+    ("http", &["snapshot", "telemetry", "process", "reload"]),
 ];
 
 fn root() -> PathBuf {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::run::{end, runtime};
 use crate::config::ProcessEnvironment;
+use crate::reload::Trigger;
 use crate::snapshot::{CollectorState, Snapshot, Store};
-use crate::supervisor::{Source, Supervisor, Trigger};
+use crate::supervisor::{Source, Supervisor};
 
 pub(super) fn run(path: &Path) -> ExitCode {
     match runtime() {

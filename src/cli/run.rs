@@ -9,7 +9,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::config::ProcessEnvironment;
 use crate::log::Log;
-use crate::supervisor::{ReloadError, Signals, Source, Supervisor, Trigger};
+use crate::reload::Trigger;
+use crate::supervisor::{ReloadError, Signals, Source, Supervisor};
 
 pub(super) fn run(path: PathBuf, log: Log) -> ExitCode {
     let runtime = match runtime() {

@@ -18,8 +18,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 pub use self::listener::{BindError, Bound, Listening, Server};
-pub use self::reload::{ReloadAnswer, ReloadRequest, ReloadResult};
 
+use crate::reload::ReloadRequest;
 use crate::snapshot::Store;
 use crate::telemetry::agent::AgentState;
 use crate::telemetry::renderer::Renderer;

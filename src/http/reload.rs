@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::State;
 use super::origin::Refused;
 use super::routes::Endpoint;
+use crate::reload::{ReloadAnswer, ReloadRequest};
 
 /// How long the supervisor may take to accept the request: it may be busy with another.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,33 +29,6 @@ const TOO_MANY: &str = "503: too many reloads are waiting; try again later\n";
 
 pub(super) fn places() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(MAX_WAITING))
-}
-
-/// A request to read the configuration anew, on its way to the supervisor.
-#[derive(Debug)]
-pub struct ReloadRequest {
-    /// Takes the verdict: what changed, or why nothing did. The client may be gone by then; the
-    /// reload is done all the same.
-    pub reply: oneshot::Sender<Result<ReloadAnswer, String>>,
-}
-
-/// What a reload did.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct ReloadAnswer {
-    /// Whether anything changed.
-    pub result: ReloadResult,
-    /// What changed, as JSON has it; no secret is in it.
-    pub changes: serde_json::Value,
-}
-
-/// Verdicts on a configuration that is valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ReloadResult {
-    /// It is in force now.
-    Applied,
-    /// It was in force already.
-    Unchanged,
 }
 
 pub(super) async fn reload(

@@ -9,10 +9,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::ReloadError;
-use super::plan::PrepareError;
+use super::error::{PrepareError, ReloadError};
 
-/// How long reading and preparing a configuration may take. Longer than a resolver takes to give up
+/// Time for reading and preparing a configuration. Longer than a resolver takes to give up
 /// (30 s for three servers), less than what `POST /-/reload` waits and `TimeoutStartSec` allows.
 pub(super) const RELOAD_TIMEOUT: Duration = Duration::from_secs(50);
 
@@ -22,11 +21,13 @@ pub(super) const RELOAD_TIMEOUT: Duration = Duration::from_secs(50);
 pub(super) struct Blocking {
     turn: Arc<Mutex<()>>,
     limit: Duration,
+    ending: CancellationToken,
 }
 
 impl Blocking {
-    pub(super) fn new(limit: Duration) -> Self {
-        Self { turn: Arc::default(), limit }
+    /// Returns a place for work that ends after `limit`, or once `ending` is cancelled.
+    pub(super) fn new(limit: Duration, ending: CancellationToken) -> Self {
+        Self { turn: Arc::default(), limit, ending }
     }
 
     /// Returns when a reload that begins now is given up.
@@ -34,15 +35,14 @@ impl Blocking {
         Instant::now() + self.limit
     }
 
-    /// Runs `work` until it ends, `deadline` passes, or `ending` is cancelled.
+    /// Runs `work` until it ends, `deadline` passes, or the process is ending.
     ///
     /// # Errors
     ///
-    /// Where it did not finish in time, the process is ending, or `work` panicked.
+    /// If it did not finish in time, the process is ending, or `work` panicked.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         deadline: Instant,
-        ending: &CancellationToken,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ReloadError> {
         let turn = Arc::clone(&self.turn);
@@ -56,7 +56,7 @@ impl Blocking {
         };
         tokio::select! {
             biased;
-            () = ending.cancelled() => Err(ReloadError::Ending),
+            () = self.ending.cancelled() => Err(ReloadError::Ending),
             done = timeout_at(deadline, work) => match done {
                 Ok(Ok(done)) => Ok(done),
                 // It panicked, which is a bug, or the runtime ends.
@@ -79,23 +79,23 @@ mod tests {
     #[tokio::test]
     async fn work_beyond_its_deadline_is_given_up_and_waited_for_by_the_next() {
         let (release, hangs) = channel::<()>();
-        let (blocking, ending) = (Blocking::new(SHORT), CancellationToken::new());
-        let hung = blocking.run(blocking.deadline(), &ending, move || hangs.recv()).await;
+        let blocking = Blocking::new(SHORT, CancellationToken::new());
+        let hung = blocking.run(blocking.deadline(), move || hangs.recv()).await;
         let error = hung.unwrap_err().to_string();
         assert!(error.contains("hangs") && error.contains("server.host"), "{error}");
-        let next = blocking.run(blocking.deadline(), &ending, || 1).await;
+        let next = blocking.run(blocking.deadline(), || 1).await;
         assert!(next.is_err(), "two of them ran at once");
         release.send(()).unwrap();
         let blocking = Blocking { limit: LONG, ..blocking };
-        assert_eq!(blocking.run(blocking.deadline(), &ending, || 2).await.unwrap(), 2);
+        assert_eq!(blocking.run(blocking.deadline(), || 2).await.unwrap(), 2);
     }
 
     #[tokio::test]
     async fn work_that_hangs_does_not_delay_the_end() {
         let (_release, hangs) = channel::<()>();
-        let (blocking, ending) = (Blocking::new(LONG), CancellationToken::new());
-        ending.cancel();
-        let hung = blocking.run(blocking.deadline(), &ending, move || hangs.recv()).await;
+        let blocking = Blocking::new(LONG, CancellationToken::new());
+        blocking.ending.cancel();
+        let hung = blocking.run(blocking.deadline(), move || hangs.recv()).await;
         assert!(matches!(hung, Err(ReloadError::Ending)));
     }
 }

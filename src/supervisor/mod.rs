@@ -8,10 +8,11 @@ mod address;
 mod blocking;
 mod commit;
 mod credentials;
-mod outcome;
-mod plan;
+mod error;
+mod pipeline;
+mod prepare;
+mod reloader;
 mod requests;
-mod resources;
 mod retry;
 mod run;
 mod running;
@@ -23,289 +24,190 @@ mod tasks;
 mod tests;
 mod watch;
 
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, Diff, Environment, Files, Kept, Loaded, SafeConfig};
+use crate::config::{Config, Diff, Environment, Files};
 use crate::http;
 use crate::log::Log;
+use crate::reload::Trigger;
 use crate::snapshot::Store;
 use crate::telemetry::agent::AgentState;
 use crate::telemetry::otlp::stats::OtlpStats;
 use crate::telemetry::renderer::Renderer;
 
 pub use address::address_in_force;
-pub use outcome::ReloadError;
-pub use requests::{Trigger, Verdict};
+pub use error::ReloadError;
+pub use reloader::Source;
 pub use signals::{Signal, Signals};
 
 use address::AddressServer;
 use blocking::{Blocking, RELOAD_TIMEOUT};
+use reloader::Reloader;
 use requests::{Inbox, Senders};
 use retry::Retry;
-use running::Running;
+use running::{Running, Services};
 use tasks::{Restarts, Task};
 use watch::Watcher;
 
-/// How often files are compared where no configuration says so.
+/// Time between two comparisons of files, before a configuration is in force.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
-
-/// How long the log may take to be opened.
-const LOG_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Where the configuration comes from.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// A file, read anew at each reload.
-    File(PathBuf),
-    /// A text that does not change, for the demo and the tests.
-    Text(String),
-}
-
-impl Source {
-    fn load(&self, environment: &dyn Environment) -> Result<Loaded, config::Errors> {
-        match self {
-            Self::File(path) => config::load(path, environment),
-            Self::Text(text) => {
-                config::from_text(text, std::path::Path::new("built-in"), environment)
-            }
-        }
-    }
-}
 
 /// Starts, changes and stops everything.
 pub struct Supervisor {
-    source: Source,
-    environment: Arc<dyn Environment + Send + Sync>,
-    log: Option<Log>,
-    store: Arc<Store>,
-    agent: Arc<AgentState>,
-    renderer: Arc<Renderer>,
-    state: Arc<http::State>,
-    safe: Option<SafeConfig>,
-    running: Running,
+    reloader: Reloader,
     inbox: Inbox,
     senders: Senders,
-    /// What the last attempt to load the configuration read.
-    last_read: Files,
-    /// The last configuration that was valid.
-    last_valid: Option<Arc<Kept>>,
-    /// The next attempt to put a valid configuration in force.
-    retry: Retry,
     restarts: Restarts,
     address: Option<AddressServer>,
     watcher: Option<Watcher>,
-    /// The process was told to end: no reload is begun or waited for.
-    ending: CancellationToken,
     stop: CancellationToken,
     rendering: JoinHandle<()>,
-    blocking: Blocking,
-    /// Whether it listens and pushes, or polls only.
-    serves: bool,
 }
 
 impl Supervisor {
-    /// A supervisor that runs nothing yet. Needs a runtime. Without a log, the configuration's
-    /// settings of the log are left alone.
+    /// Returns a supervisor that runs nothing yet. Needs a runtime. Without a log, the
+    /// configuration's settings of the log are ignored.
     pub fn new(
         source: Source,
         environment: Arc<dyn Environment + Send + Sync>,
         log: Option<Log>,
     ) -> Self {
-        let store = Store::new();
-        let agent = AgentState::new(Arc::new(OtlpStats::default()));
-        agent.update_config(|state| {
-            // Complete from the start, so that the first of its kind shows in a rate.
-            for trigger in Trigger::ALL {
-                let verdicts =
-                    Verdict::ALL.map(|verdict| ((trigger.as_str(), verdict.as_str()), 0));
-                state.reloads.extend(verdicts);
-            }
-        });
-        agent.supervise(Task::ALL.map(Task::as_str), crate::log::dropped_lines);
-        let renderer = Renderer::new(Arc::clone(&store), Arc::clone(&agent));
-        let stop = CancellationToken::new();
-        let rendering = tasks::render(&renderer, &store, &stop);
         let (senders, inbox) = Inbox::new();
-        let state = Arc::new(http::State {
-            renderer: Arc::clone(&renderer),
-            store: Arc::clone(&store),
-            agent: Arc::clone(&agent),
-            metrics_path: arc_swap::ArcSwap::from_pointee(String::new()),
-            ready: std::sync::atomic::AtomicBool::new(false),
-            reload: senders.http.clone(),
-            lifecycle: std::sync::atomic::AtomicBool::new(false),
-        });
-        Self {
+        let services = services(&senders);
+        let stop = CancellationToken::new();
+        let rendering = tasks::render(&services.renderer, &services.store, &stop);
+        let reloader = Reloader {
             source,
             environment,
             log,
-            store,
-            agent,
-            renderer,
-            state,
-            safe: None,
+            services,
             running: Running::default(),
-            inbox,
-            senders,
+            retry: Retry::default(),
+            blocking: Blocking::new(RELOAD_TIMEOUT, CancellationToken::new()),
+            serves: true,
             last_read: Files::new(),
             last_valid: None,
-            retry: Retry::default(),
+        };
+        Self {
+            reloader,
+            inbox,
+            senders,
             restarts: Restarts::default(),
             address: None,
             watcher: None,
-            ending: CancellationToken::new(),
             stop,
             rendering,
-            blocking: Blocking::new(RELOAD_TIMEOUT),
-            serves: true,
         }
     }
 
-    /// The same, but it neither listens nor pushes: for commands that poll and print.
+    /// Returns the same supervisor, but it neither listens nor pushes: for commands that poll and
+    /// print.
     #[must_use]
     pub fn polling_only(mut self) -> Self {
-        self.serves = false;
+        self.reloader.serves = false;
         self
     }
 
-    /// The same, and a reload that hangs (in a resolver, in a file system) is given up once these
-    /// signals ask for the end.
+    /// Returns the same supervisor, but these signals abandon a reload that hangs (in a resolver, in
+    /// a file system).
     #[must_use]
     pub fn with_shutdown(mut self, signals: &Signals) -> Self {
-        self.ending = signals.ending();
+        self.reloader.blocking = Blocking::new(RELOAD_TIMEOUT, signals.ending());
         self
     }
 
-    /// Reads the configuration and puts it in force; the first time, that is the start. Returns what
-    /// it changed. What was cached from a server that changed is not served any more when it returns.
+    /// Reads the configuration and puts it in force; the first time, that is the start. Returns the
+    /// changes. Samples of a server that is gone are no longer served when it returns.
     ///
     /// # Errors
     ///
-    /// Where the configuration is wrong or cannot be put in force. What ran before runs on.
+    /// If the configuration is invalid or cannot be put in force. Nothing changes then.
     pub async fn reload(&mut self, trigger: Trigger) -> Result<Diff, ReloadError> {
-        let result = self.try_reload(trigger).await;
-        if matches!(result, Err(ReloadError::Ending)) {
-            return result;
+        let result = self.reloader.reload(trigger).await;
+        if result.is_ok() {
+            self.publish_address();
         }
-        self.plan_retry(trigger, &result);
-        self.watch();
-        self.log_verdict(trigger, &result);
+        self.update_watcher();
         result
     }
 
-    async fn try_reload(&mut self, trigger: Trigger) -> Result<Diff, ReloadError> {
-        let deadline = self.blocking.deadline();
-        let recovers = trigger == Trigger::Recovery;
-        let loaded = match self.config() {
-            // What is in force is put right, whatever the files say by now.
-            Some(config) if recovers => self.reuse_current(&config),
-            _ => self.load(deadline).await?,
+    /// Tells `healthcheck` the address of the endpoint.
+    fn publish_address(&mut self) {
+        let (Source::File(path), true) = (&self.reloader.source, self.reloader.serves) else {
+            return;
         };
-        let diff = config::diff(self.config().as_deref(), &loaded.config);
-        let valid = self.config().is_some().then(|| loaded.clone());
-        let plan = self.plan(loaded, recovers);
-        let built = self.blocking.run(deadline, &self.ending, move || plan.build()).await;
-        match built.and_then(|built| Ok(built?)) {
-            Ok(prepared) => Box::pin(self.commit(prepared, trigger, Verdict::of(&diff))).await,
-            Err(error) => {
-                if !recovers && valid.is_some() {
-                    Box::pin(self.take_credentials(valid, deadline)).await;
-                }
-                return Err(error);
-            }
+        if self.address.as_ref().is_none_or(AddressServer::is_dead) {
+            self.address = Some(AddressServer::spawn(path));
         }
-        Ok(diff)
-    }
-
-    /// Reads the configuration, and notes what was read.
-    async fn load(&mut self, deadline: Instant) -> Result<Loaded, ReloadError> {
-        let (source, environment) = (self.source.clone(), Arc::clone(&self.environment));
-        let read = move || source.load(environment.as_ref());
-        match self.blocking.run(deadline, &self.ending, read).await? {
-            Ok(loaded) => {
-                self.last_read = loaded.watched();
-                self.last_valid = Some(Arc::clone(&loaded.kept));
-                Ok(loaded)
-            }
-            Err(errors) => {
-                self.last_read = errors.watched();
-                Box::pin(self.take_credentials(None, deadline)).await;
-                Err(errors.into())
-            }
+        if let Some(server) = &self.address {
+            server.set(self.reloader.running.address());
         }
     }
 
-    /// The configuration in force, as if it was read again.
-    fn reuse_current(&self, config: &Config) -> Loaded {
-        Loaded {
-            config: config.clone(),
-            warnings: Vec::new(),
-            sha256: self.agent.config().sha256,
-            files: self.last_read.clone(),
-            places: config::Files::new(),
-            kept: self.last_valid.clone().unwrap_or_default(),
-        }
-    }
-
-    /// Starts to watch the files of the configuration, where it comes from files.
+    /// Starts to watch the files of the configuration, if it comes from files.
     fn start_watcher(&mut self) {
-        if let Source::File(_) = self.source {
+        if let Source::File(_) = self.reloader.source {
             self.watcher = Some(Watcher::spawn(self.senders.watch.clone()));
-            self.watch();
-        }
-    }
-
-    /// Opens the log anew, at the place that is in force. Bounded: a file system may hang.
-    async fn reopen_log(&self) {
-        let (Some(log), Some(config)) = (&self.log, self.config()) else { return };
-        let destination = config.log.destination.clone();
-        let open = move || crate::log::open(&destination);
-        let deadline = Instant::now() + LOG_TIMEOUT;
-        if let Ok(opened) = self.blocking.run(deadline, &self.ending, open).await {
-            log.redirect(opened);
+            self.update_watcher();
         }
     }
 
     /// Tells the watcher which files were read last.
-    fn watch(&self) {
+    fn update_watcher(&self) {
         if let Some(watcher) = &self.watcher {
             let every = self.config().map_or(CHECK_INTERVAL, |config| config.check_interval);
-            watcher.set(self.last_read.clone(), every);
+            watcher.set(self.reloader.last_read.clone(), every);
         }
     }
 
-    /// The configuration in force, once there is one.
+    /// Returns the configuration in force, once there is one.
     pub fn config(&self) -> Option<Arc<Config>> {
-        self.safe.as_ref().map(SafeConfig::get)
+        self.reloader.running.config()
     }
 
-    /// What the sites look like.
+    /// Returns the store of snapshots.
     pub fn store(&self) -> &Arc<Store> {
-        &self.store
+        &self.reloader.services.store
     }
 
-    /// Makes the exposition.
+    /// Returns the renderer of the exposition.
     pub fn renderer(&self) -> &Arc<Renderer> {
-        &self.renderer
+        &self.reloader.services.renderer
     }
 
-    /// The address of the endpoint, once it is bound.
+    /// Returns the address of the endpoint, once it is bound.
     pub fn address(&self) -> Option<std::net::SocketAddr> {
-        self.running.address()
+        self.reloader.running.address()
     }
 
     /// Stops everything: pollers first, then a last OTLP export, then the endpoint.
     pub async fn shutdown(mut self) {
-        self.state.ready.store(false, Relaxed);
-        self.running.stop().await;
+        self.reloader.services.http.ready.store(false, Relaxed);
+        self.reloader.running.stop().await;
         self.stop.cancel();
         let _ = self.rendering.await;
     }
+}
+
+fn services(senders: &Senders) -> Services {
+    let store = Store::new();
+    let agent = AgentState::new(Arc::new(OtlpStats::default()));
+    agent.supervise(Task::ALL.map(Task::as_str), crate::log::dropped_lines);
+    let renderer = Renderer::new(Arc::clone(&store), Arc::clone(&agent));
+    let http = Arc::new(http::State {
+        renderer: Arc::clone(&renderer),
+        store: Arc::clone(&store),
+        agent: Arc::clone(&agent),
+        metrics_path: arc_swap::ArcSwap::from_pointee(String::new()),
+        ready: AtomicBool::new(false),
+        reload: senders.http.clone(),
+        lifecycle: AtomicBool::new(false),
+    });
+    Services { store, agent, renderer, http }
 }

@@ -1,4 +1,4 @@
-//! What runs, and how it compares with what a configuration wants.
+//! The parts that run, and their comparison with a configuration.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,40 +7,51 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Config, SafeConfig};
 use crate::http::{self, Listening};
 use crate::netbackup;
 use crate::poller::Poller;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Store};
 use crate::state::{StateDir, WeakStateDir};
+use crate::telemetry::agent::AgentState;
 use crate::telemetry::otlp::ExporterHandle;
+use crate::telemetry::renderer::Renderer;
 use crate::telemetry::traces::{Tracer, Tracing};
 
-/// How long the last OTLP export may take at a stop or a change.
+/// Time for the last OTLP export at a stop or a change.
 pub(super) const FINAL_EXPORT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// One site that is polled.
+/// Parts of the agent that live as long as the process, shared by the others.
+#[derive(Clone)]
+pub(super) struct Services {
+    pub(super) store: Arc<Store>,
+    pub(super) agent: Arc<AgentState>,
+    pub(super) renderer: Arc<Renderer>,
+    pub(super) http: Arc<http::State>,
+}
+
+/// Site that is polled.
 pub(super) struct Site {
     pub(super) config: netbackup::Config,
     pub(super) poller: Poller,
     pub(super) latest: watch::Receiver<Arc<Snapshot>>,
 }
 
-/// How a server that is wanted is polled.
+/// Change of a site that a configuration asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SiteChange {
-    /// With just these settings.
+    /// The site is polled with the same settings.
     Unchanged,
-    /// The same server, with other settings.
+    /// The server is the same, with other settings.
     Reconnect,
-    /// Not at all: the site is new, its server is another one, or its poller ended.
+    /// The site is new, its server is another one, or its poller died.
     Replace,
 }
 
-/// Everything that runs.
+/// Parts that run, and the configuration in force.
 #[derive(Default)]
 pub(super) struct Running {
-    pub(super) config: Option<Arc<Config>>,
+    config: Option<SafeConfig>,
     pub(super) sites: BTreeMap<Arc<str>, Site>,
     pub(super) server: Option<(http::Server, SocketAddr)>,
     /// Listeners of earlier endpoints, for as long as they may be open.
@@ -48,14 +59,27 @@ pub(super) struct Running {
     pub(super) otlp: Option<ExporterHandle>,
     pub(super) tracing: Option<Tracing>,
     pub(super) tracer: Tracer,
-    /// Where state is kept, if anywhere.
+    /// The state directory, if there is one.
     pub(super) state: Option<StateDir>,
-    /// Where it was kept, for as long as something may not have let go of it.
+    /// Previously used state directories whose locks may still be held.
     pub(super) states_before: Vec<WeakStateDir>,
 }
 
 impl Running {
-    /// The endpoint's listeners, where it has some, and those that are still closing.
+    /// Returns the configuration in force, once there is one.
+    pub(super) fn config(&self) -> Option<Arc<Config>> {
+        self.config.as_ref().map(SafeConfig::get)
+    }
+
+    /// Puts a configuration in force.
+    pub(super) fn set_config(&mut self, config: Arc<Config>) {
+        match &self.config {
+            Some(safe) => drop(safe.swap(config)),
+            None => self.config = Some(SafeConfig::new(config)),
+        }
+    }
+
+    /// Returns the endpoint's listeners, if it has some, and those that are still closing.
     pub(super) fn listening(&self) -> Option<Listening> {
         let (server, _) = self.server.as_ref()?;
         let mut all = self.closing.clone();
@@ -63,7 +87,7 @@ impl Running {
         Some(all)
     }
 
-    /// Puts another endpoint in the place of the one that serves, which ends.
+    /// Replaces the endpoint; the old one stops.
     pub(super) fn replace_server(&mut self, server: http::Server, address: SocketAddr) {
         if let Some((old, _)) = self.server.replace((server, address)) {
             // Its port may be wanted again before it is closed.
@@ -72,22 +96,23 @@ impl Running {
         }
     }
 
+    /// Returns the address of the endpoint, once it is bound.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         self.server.as_ref().map(|(_, address)| *address)
     }
 
-    /// Whether the endpoint listens where this configuration wants it.
+    /// Returns whether the endpoint listens at the address of this configuration.
     pub(super) fn listens_at(&self, wanted: &http::Config) -> bool {
         self.server.as_ref().is_some_and(|(server, _)| !server.is_dead())
-            && self.config.as_ref().is_some_and(|config| config.http.same_address(wanted))
+            && self.config().is_some_and(|config| config.http.same_address(wanted))
     }
 
-    /// Whether the push is as this configuration wants it.
+    /// Returns whether the OTLP push is as this configuration wants it.
     pub(super) fn pushes_like(&self, wanted: &Config) -> bool {
         let dead = self.otlp.as_ref().is_some_and(ExporterHandle::is_dead)
             || self.tracing.as_ref().is_some_and(Tracing::is_dead);
         !dead
-            && self.config.as_ref().is_some_and(|config| {
+            && self.config().is_some_and(|config| {
                 config.metrics == wanted.metrics
                 // They make the identity of this agent.
                 && config.http.same_address(&wanted.http)
@@ -99,13 +124,13 @@ impl Running {
             })
     }
 
-    /// The directories that this process has taken.
+    /// Returns the state directories that this process has locked.
     pub(super) fn directories(&self) -> Vec<StateDir> {
         let before = self.states_before.iter().filter_map(WeakStateDir::upgrade);
         self.state.iter().cloned().chain(before).collect()
     }
 
-    /// State is kept there from now on.
+    /// Keeps state in this directory from now on.
     pub(super) fn keep_state(&mut self, state: Option<StateDir>) {
         if self.state == state {
             return;
@@ -121,7 +146,7 @@ impl Running {
         self.states_before.retain(|earlier| earlier.upgrade().is_some());
     }
 
-    /// Whether and how this server is polled.
+    /// Returns the change of a site whose server is to be polled with these settings.
     pub(super) fn site_change(&self, server: &netbackup::Config) -> SiteChange {
         match self.sites.get(server.site.as_str()) {
             Some(site) if site.poller.is_dead() => SiteChange::Replace,
@@ -131,30 +156,25 @@ impl Running {
         }
     }
 
-    /// Stops everything: pollers first, so that the last export is the last word.
+    /// Stops all parts: pollers first, so that the last export has their last samples.
     pub(super) async fn stop(&mut self) {
         end(std::mem::take(&mut self.sites).into_values().collect()).await;
-        let otlp = self.otlp.take();
+        let (otlp, tracing) = (self.otlp.take(), self.tracing.take());
         let push = async {
             if let Some(otlp) = otlp {
-                // How it went is logged and counted by the exporter.
+                // The exporter logs and counts the result.
                 let _ = otlp.shutdown(FINAL_EXPORT_TIMEOUT).await;
             }
         };
-        let tracing = self.tracing.take();
         let trace = async {
             if let Some(tracing) = tracing {
                 tracing.shutdown(FINAL_EXPORT_TIMEOUT).await;
             }
         };
-        let server = self.server.take();
-        let serve = async {
-            if let Some((server, _)) = server {
-                server.stop().await;
-            }
-        };
         tokio::join!(push, trace);
-        serve.await;
+        if let Some((server, _)) = self.server.take() {
+            server.stop().await;
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Background tasks that must run: those that died are restarted, with a growing pause, and counted.
+//! Kinds of background tasks, and the growing delays between restarts of those that die.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,14 +8,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Supervisor;
-use super::address::AddressServer;
-use super::signals::Signals;
-use super::watch::Watcher;
 use crate::snapshot::Store;
-use crate::telemetry::otlp::ExporterHandle;
 use crate::telemetry::renderer::Renderer;
-use crate::telemetry::traces::Tracing;
 
 /// The pause after the first restart; each further one is twice as long.
 const FIRST_RESTART_DELAY: Duration = Duration::from_secs(10);
@@ -23,7 +17,7 @@ const FIRST_RESTART_DELAY: Duration = Duration::from_secs(10);
 /// The longest pause.
 const MAX_RESTART_DELAY: Duration = Duration::from_secs(300);
 
-/// A task that ran for so long is well again.
+/// A task that ran for this long counts as stable again.
 const STABLE_AFTER: Duration = Duration::from_secs(600);
 
 /// A kind of background task.
@@ -64,20 +58,15 @@ impl Task {
             Self::Watcher => "watcher",
         }
     }
-
-    /// Returns whether a reload of what is in force restarts it.
-    const fn is_of_configuration(self) -> bool {
-        matches!(self, Self::Endpoint | Self::Otlp | Self::Poller | Self::Traces)
-    }
 }
 
-/// When each kind of task was restarted last, and when it may be next.
+/// The last restart of each kind of task, and the delay until the next one.
 #[derive(Debug, Default)]
 pub(super) struct Restarts(BTreeMap<Task, (Instant, Duration)>);
 
 impl Restarts {
-    /// Returns whether a dead task may be restarted now; then it is taken to be.
-    fn allow(&mut self, task: Task) -> bool {
+    /// Returns whether a dead task may be restarted now, and notes the restart if so.
+    pub(super) fn allow(&mut self, task: Task) -> bool {
         let now = Instant::now();
         let pause = match self.0.get(&task) {
             Some((last, pause)) if now < *last + *pause => return false,
@@ -91,57 +80,13 @@ impl Restarts {
     }
 }
 
-/// Starts to render, from what is known now on.
+/// Starts to render the snapshots of the store.
 pub(super) fn render(
     renderer: &Arc<Renderer>,
     store: &Store,
     stop: &CancellationToken,
 ) -> JoinHandle<()> {
     tokio::spawn(Arc::clone(renderer).run(store.subscribe(), stop.clone()))
-}
-
-impl Supervisor {
-    /// Restarts what died and is known to the supervisor alone. Returns whether the configuration in
-    /// force has to be put right, too.
-    pub(super) fn restart_dead_tasks(&mut self, signals: &mut Signals) -> bool {
-        let mut of_configuration = false;
-        for task in Task::ALL {
-            if !self.is_dead(task, signals) || !self.restarts.allow(task) {
-                continue;
-            }
-            self.agent.count_restart(task.as_str());
-            tracing::error!(task = task.as_str(), "background task died; restarting it");
-            match task {
-                Task::Renderer => {
-                    self.rendering = render(&self.renderer, &self.store, &self.stop);
-                }
-                Task::Watcher => self.start_watcher(),
-                Task::Healthcheck => self.tell_address(),
-                Task::Signals => {
-                    if let Err(error) = signals.restart() {
-                        tracing::error!(%error, "cannot install the signal handlers");
-                    }
-                }
-                _ => {}
-            }
-            of_configuration |= task.is_of_configuration();
-        }
-        of_configuration
-    }
-
-    fn is_dead(&self, task: Task, signals: &Signals) -> bool {
-        let running = &self.running;
-        match task {
-            Task::Endpoint => running.server.as_ref().is_some_and(|(server, _)| server.is_dead()),
-            Task::Healthcheck => self.address.as_ref().is_some_and(AddressServer::is_dead),
-            Task::Otlp => running.otlp.as_ref().is_some_and(ExporterHandle::is_dead),
-            Task::Poller => running.sites.values().any(|site| site.poller.is_dead()),
-            Task::Renderer => self.rendering.is_finished() && !self.stop.is_cancelled(),
-            Task::Signals => signals.is_dead(),
-            Task::Traces => running.tracing.as_ref().is_some_and(Tracing::is_dead),
-            Task::Watcher => self.watcher.as_ref().is_some_and(Watcher::is_dead),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::error::{PrepareError, ReloadError};
 use super::signals::Signals;
-use super::{Source, Supervisor, Trigger};
+use super::{Source, Supervisor};
+use crate::reload::Trigger;
 
 /// A supervisor with a configuration in force that polls nobody who is there.
 async fn supervisor(place: &tempfile::TempDir) -> Supervisor {
@@ -84,13 +86,13 @@ async fn failed_recovery_is_forgotten_once_one_succeeds() {
         let name = "nbu_agent_config_last_reload_successful ";
         page.lines().find_map(|line| line.strip_prefix(name)?.parse::<f64>().ok())
     };
-    let failed = Err(super::ReloadError::Prepare(super::plan::PrepareError::Bug(String::new())));
-    supervisor.plan_retry(Trigger::Recovery, &failed);
+    let failed = Err(ReloadError::Prepare(PrepareError::Bug(String::new())));
+    supervisor.reloader.plan_retry(Trigger::Recovery, &failed);
     assert_eq!(successful(&supervisor), Some(0.0));
     supervisor.reload(Trigger::Recovery).await.unwrap();
     assert_eq!(successful(&supervisor), Some(1.0));
     // A file that was rejected stays so, whatever is put right meanwhile.
-    supervisor.plan_retry(Trigger::Watch, &failed);
+    supervisor.reloader.plan_retry(Trigger::Watch, &failed);
     supervisor.reload(Trigger::Recovery).await.unwrap();
     assert_eq!(successful(&supervisor), Some(0.0));
     supervisor.reload(Trigger::Watch).await.unwrap();
@@ -102,13 +104,13 @@ async fn failed_recovery_is_forgotten_once_one_succeeds() {
 async fn recovery_restarts_what_it_can_though_a_port_is_taken() {
     let place = tempfile::tempdir().unwrap();
     let mut supervisor = supervisor(&place).await;
-    let (server, address) = supervisor.running.server.take().unwrap();
+    let (server, address) = supervisor.reloader.running.server.take().unwrap();
     server.stop().await;
     let taken = std::net::TcpListener::bind(address).unwrap();
-    supervisor.running.sites["a"].poller.cancel();
-    wait("the end of the poller", || supervisor.running.sites["a"].poller.is_dead()).await;
+    supervisor.reloader.running.sites["a"].poller.cancel();
+    wait("the end of the poller", || supervisor.reloader.running.sites["a"].poller.is_dead()).await;
     supervisor.reload(Trigger::Recovery).await.unwrap();
-    assert!(!supervisor.running.sites["a"].poller.is_dead());
+    assert!(!supervisor.reloader.running.sites["a"].poller.is_dead());
     assert_eq!(supervisor.address(), None);
     drop(taken);
     supervisor.reload(Trigger::Recovery).await.unwrap();

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::frame::Dropped;
 use super::otlp::stats::OtlpStats;
 use crate::metric::{Definition, Metric, Samples};
+use crate::reload::{Trigger, Verdict};
 use crate::snapshot::Part;
 
 static BUILD_INFO: Metric<3> = Metric::gauge(
@@ -207,30 +208,23 @@ pub fn definitions() -> Vec<&'static Definition> {
     all
 }
 
-/// How the configuration fares.
+/// State of the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigState {
-    /// Hash of what is in force, hex; empty before the first success.
+    /// Hash of the configuration in force, hex; empty before the first success.
     pub sha256: String,
-    /// Whether the last attempt succeeded.
+    /// The last attempt succeeded.
     pub last_ok: bool,
-    /// When an attempt last succeeded.
+    /// Time of the last success.
     pub last_success: Option<SystemTime>,
-    /// What was wrong with the last attempt, where it failed.
+    /// Error of the last attempt, if it failed.
     pub last_error: Option<String>,
-    /// Whether that is valid and tried again.
+    /// The last attempt is retried: its configuration is valid.
     pub pending: bool,
-    /// Why what died could not be restarted.
+    /// Error of the last attempt to restart tasks that died, if it failed.
     pub recovery_error: Option<String>,
-    /// Attempts by trigger and result.
-    pub reloads: BTreeMap<(&'static str, &'static str), u64>,
-}
-
-impl ConfigState {
-    /// Counts an attempt.
-    pub fn count(&mut self, trigger: &'static str, result: &'static str) {
-        *self.reloads.entry((trigger, result)).or_default() += 1;
-    }
+    /// Attempts by trigger and verdict.
+    pub reloads: BTreeMap<(Trigger, Verdict), u64>,
 }
 
 /// The process's own numbers. Writers are many and brief; nothing here waits.
@@ -286,9 +280,38 @@ impl AgentState {
         self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes the configuration's state.
-    pub fn update_config(&self, change: impl FnOnce(&mut ConfigState)) {
+    fn update_config(&self, change: impl FnOnce(&mut ConfigState)) {
         change(&mut self.config.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Notes that the configuration with this hash is in force.
+    pub fn note_reload(&self, trigger: Trigger, verdict: Verdict, sha256: String) {
+        self.update_config(|state| {
+            *state.reloads.entry((trigger, verdict)).or_default() += 1;
+            state.recovery_error = None;
+            // A recovery says nothing about the files.
+            if trigger != Trigger::Recovery {
+                state.sha256 = sha256;
+                state.last_ok = true;
+                state.last_error = None;
+                state.pending = false;
+                state.last_success = Some(SystemTime::now());
+            }
+        });
+    }
+
+    /// Notes that a configuration could not be put in force; `pending` if it is retried.
+    pub fn note_rejection(&self, trigger: Trigger, error: String, pending: bool) {
+        self.update_config(|state| {
+            *state.reloads.entry((trigger, Verdict::Rejected)).or_default() += 1;
+            if trigger == Trigger::Recovery {
+                state.recovery_error = Some(error);
+            } else {
+                state.last_ok = false;
+                state.pending = pending;
+                state.last_error = Some(error);
+            }
+        });
     }
 
     /// Names the tasks whose restarts are counted, and who counts the lines that the log lost.
@@ -299,6 +322,12 @@ impl AgentState {
     ) {
         let mut restarts = self.restarts.lock().unwrap_or_else(PoisonError::into_inner);
         restarts.extend(tasks.into_iter().map(|task| (task, 0)));
+        // Complete from the start, so that the first of its kind shows in a rate.
+        self.update_config(|state| {
+            for trigger in Trigger::ALL {
+                state.reloads.extend(Verdict::ALL.map(|verdict| ((trigger, verdict), 0)));
+            }
+        });
         let _ = self.dropped_lines.set(dropped_lines);
     }
 
@@ -356,7 +385,7 @@ impl AgentState {
             samples.record(&CONFIG_INFO, [&config.sha256], 1.0);
         }
         for ((trigger, result), count) in &config.reloads {
-            samples.record(&CONFIG_RELOADS, [trigger, result], *count as f64);
+            samples.record(&CONFIG_RELOADS, [trigger.as_str(), result.as_str()], *count as f64);
         }
     }
 

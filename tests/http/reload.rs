@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use nbu_otel_agent::http::{Bound, ReloadAnswer, ReloadRequest, ReloadResult, Server, State};
+use nbu_otel_agent::http::{Bound, Server, State};
+use nbu_otel_agent::reload::{ReloadAnswer, ReloadRequest, Verdict};
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
@@ -43,10 +44,10 @@ impl Endpoint {
 async fn the_verdict_of_the_supervisor_is_the_answer() {
     let mut endpoint = serve();
     let applied = ReloadAnswer {
-        result: ReloadResult::Applied,
+        result: Verdict::Applied,
         changes: json!([{"site": "paris", "change": "added"}]),
     };
-    let unchanged = ReloadAnswer { result: ReloadResult::Unchanged, changes: json!([]) };
+    let unchanged = ReloadAnswer { result: Verdict::Unchanged, changes: json!([]) };
     for (method, verdict, status, body) in [
         (
             Method::POST,

@@ -22,7 +22,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nbu_otel_agent::config::Diff;
-use nbu_otel_agent::supervisor::{Source, Supervisor, Trigger};
+use nbu_otel_agent::reload::Trigger;
+use nbu_otel_agent::supervisor::{Source, Supervisor};
 use nbu_sim::{Clock, Settings, Simulator};
 use sha2::Digest as _;
 

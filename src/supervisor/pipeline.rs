@@ -1,0 +1,74 @@
+//! The OTLP push, prepared or started, and the resource that it tells of.
+
+use std::sync::Arc;
+
+use super::running::Services;
+use crate::config::Config;
+use crate::http;
+use crate::state::StateDir;
+use crate::telemetry::otlp::resource::{ResourceAttributes, instance_id};
+use crate::telemetry::otlp::{BuildError, Exporter, ExporterHandle, Transport};
+use crate::telemetry::source::Source;
+use crate::telemetry::traces::Tracing;
+
+/// OTLP push that can be started; without a transport it is the end of the push.
+pub(super) struct OtlpPipeline {
+    transport: Option<Arc<Transport>>,
+}
+
+impl OtlpPipeline {
+    /// Builds the transport, if the configuration has one.
+    ///
+    /// # Errors
+    ///
+    /// If its TLS material cannot be loaded.
+    pub(super) fn new(config: &Config) -> Result<Self, BuildError> {
+        let transport = config.otlp.as_ref().map(Transport::new).transpose()?;
+        Ok(Self { transport: transport.map(Arc::new) })
+    }
+
+    /// Starts to push metrics and traces.
+    pub(super) fn start(
+        self,
+        services: &Services,
+        config: &Config,
+        state: Option<&StateDir>,
+    ) -> (Option<ExporterHandle>, Option<Tracing>) {
+        let (Some(transport), Some(otlp)) = (self.transport, &config.otlp) else {
+            return (None, None);
+        };
+        let resource = resource(config, state);
+        let stats = Arc::clone(services.agent.otlp());
+        let tracing = Tracing::new(otlp, &resource, Arc::clone(&transport), Arc::clone(&stats));
+        let exporter = otlp.metrics.then(|| {
+            let source = Source::new(
+                Arc::clone(&services.store),
+                Arc::clone(&services.agent),
+                config.metrics.cardinality_limit,
+            );
+            Exporter::spawn(otlp, transport, &resource, Arc::new(source), stats, state)
+        });
+        (exporter, tracing)
+    }
+}
+
+/// Returns the resource of everything that is exported. `service.instance.id` is stable across
+/// restarts: the state directory keeps it. Without one it follows from host name and listen address,
+/// of which two agents cannot share both.
+fn resource(config: &Config, state: Option<&StateDir>) -> ResourceAttributes {
+    let host = host_name();
+    let id = match state.and_then(StateDir::instance_id) {
+        Some(id) => id.to_owned(),
+        None => instance_id(&host, &http::display(&config.http.host, config.http.port)),
+    };
+    let configured = config.otlp.as_ref().map_or(&[][..], |otlp| &otlp.resource_attributes);
+    ResourceAttributes::new(&host, &id, configured)
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = name.or_else(|| std::env::var("HOSTNAME").ok());
+    name.map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}

@@ -1,0 +1,189 @@
+//! Prepare: the part of a reload that can fail. Nothing that runs is touched.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::error::PrepareError;
+use super::pipeline::OtlpPipeline;
+use super::running::{Running, SiteChange};
+use crate::config::logging::Destination;
+use crate::config::{Config, Diagnostic, Loaded};
+use crate::http::{Bound, Listening};
+use crate::log::{Log, OpenError, Opened};
+use crate::netbackup::{Client, Connection};
+use crate::poller::RequestSpans;
+use crate::state::{self, StateDir};
+
+/// A configuration with everything that it needs and that does not run yet.
+pub(super) struct PreparedReload {
+    pub(super) config: Config,
+    pub(super) warnings: Vec<Diagnostic>,
+    pub(super) sha256: String,
+    /// The log, if it had to be opened.
+    pub(super) log: Option<Result<Opened, OpenError>>,
+    /// The state directory: the one in use, or a new one.
+    pub(super) state: Option<StateDir>,
+    pub(super) listener: Option<Bound>,
+    /// Clients of the sites that are new, or whose server is another one.
+    pub(super) clients: Vec<Client>,
+    /// New connections of sites whose server stays, by site.
+    pub(super) connections: BTreeMap<String, Connection>,
+    /// The OTLP push, if it is new or changed.
+    pub(super) push: Option<OtlpPipeline>,
+}
+
+/// A valid configuration and the list of parts that differ from what is running.
+pub(super) struct ReloadPlan {
+    loaded: Loaded,
+    /// Where the log has to be opened.
+    log: Option<Destination>,
+    /// Dead tasks are restarted: one part that cannot be had must not keep the others from it.
+    recovers: bool,
+    /// The state directory in use, if the configuration wants the same.
+    same_state: Option<StateDir>,
+    /// Listen, push and open the state directory; false for one-shot commands, which must not lock it.
+    serves: bool,
+    /// The directories that this process has locked, the one in use first.
+    directories: Vec<StateDir>,
+    /// The instance id of the current push.
+    identity: Option<String>,
+    listener_change: ListenerChange,
+    /// In the order of the configuration.
+    site_changes: Vec<SiteChange>,
+    push: bool,
+}
+
+/// Change of the endpoint's listener.
+enum ListenerChange {
+    /// The listener is right as it is, or not wanted.
+    Keep,
+    Bind,
+    /// Bind another address while these listeners still serve.
+    BindAlongside(Listening),
+}
+
+impl ReloadPlan {
+    /// Compares a configuration with what runs.
+    pub(super) fn new(
+        loaded: Loaded,
+        running: &Running,
+        log: Option<&Log>,
+        serves: bool,
+        recovers: bool,
+    ) -> Self {
+        let (config, before) = (&loaded.config, running.config());
+        let listener_change = match running.listening() {
+            _ if running.listens_at(&config.http) || !serves => ListenerChange::Keep,
+            Some(old) => ListenerChange::BindAlongside(old),
+            None => ListenerChange::Bind,
+        };
+        let wanted = &config.log.destination;
+        let opens_log = |log: &&Log| {
+            log.is_replaced()
+                || before.as_ref().is_none_or(|before| before.log.destination != *wanted)
+        };
+        let same_state = before.as_ref().is_some_and(|before| before.state == config.state);
+        Self {
+            log: log.filter(opens_log).map(|_| wanted.clone()),
+            recovers,
+            same_state: running.state.clone().filter(|_| same_state),
+            serves,
+            directories: running.directories(),
+            identity: identity(running.state.as_ref()),
+            listener_change,
+            site_changes: config.servers.iter().map(|s| running.site_change(s)).collect(),
+            push: serves && !running.pushes_like(config),
+            loaded,
+        }
+    }
+
+    /// Builds the parts. Blocks: it resolves names and reads the system's trust store.
+    ///
+    /// # Errors
+    ///
+    /// If a port, a file, or TLS material cannot be had.
+    pub(super) fn build(self) -> Result<PreparedReload, PrepareError> {
+        let config = &self.loaded.config;
+        let log = self.log.as_ref().map(crate::log::open);
+        // Before the port: of two agents with one configuration, this names the other.
+        let state = self.state_directory()?;
+        let listener = match &self.listener_change {
+            ListenerChange::Keep => None,
+            ListenerChange::Bind => self.tolerated(Bound::bind(&config.http))?,
+            ListenerChange::BindAlongside(old) => {
+                self.tolerated(Bound::bind_alongside(&config.http, old))?
+            }
+        };
+        let mut clients = Vec::new();
+        let mut connections = BTreeMap::new();
+        for (server, change) in config.servers.iter().zip(&self.site_changes) {
+            match change {
+                SiteChange::Unchanged => {}
+                SiteChange::Reconnect => {
+                    let connection = self.tolerated(Connection::new(server.clone()))?;
+                    connections.extend(connection.map(|new| (server.site.clone(), new)));
+                }
+                SiteChange::Replace => {
+                    let client = Client::builder(server.clone()).observer(Arc::new(RequestSpans));
+                    clients.extend(self.tolerated(client.build())?);
+                }
+            }
+        }
+        let is_another = self.serves && identity(state.as_ref()) != self.identity;
+        let push =
+            if self.push || is_another { self.tolerated(OtlpPipeline::new(config))? } else { None };
+        let Loaded { config, warnings, sha256, .. } = self.loaded;
+        Ok(PreparedReload {
+            config,
+            warnings,
+            sha256,
+            log,
+            state,
+            listener,
+            clients,
+            connections,
+            push,
+        })
+    }
+
+    /// Opens the state directory. The one in use is kept if it cannot be opened again.
+    fn state_directory(&self) -> Result<Option<StateDir>, PrepareError> {
+        let wanted = self.loaded.config.state.directory.as_deref().filter(|_| self.serves);
+        let Some(path) = wanted else { return Ok(None) };
+        match (acquire(path, &self.directories), &self.same_state) {
+            (Err(error), Some(same)) => {
+                tracing::warn!("{error}; keeping the one that is open");
+                Ok(Some(same.clone()))
+            }
+            (acquired, _) => Ok(Some(acquired?)),
+        }
+    }
+
+    /// Returns nothing for a part that cannot be had if dead tasks are restarted.
+    fn tolerated<T, E: Into<PrepareError>>(
+        &self,
+        built: Result<T, E>,
+    ) -> Result<Option<T>, PrepareError> {
+        match built.map_err(Into::into) {
+            Ok(built) => Ok(Some(built)),
+            Err(error) if self.recovers => {
+                tracing::error!("cannot restart a background task that died; retrying: {error}");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Returns the directory at `path`, which may be one of those that are `locked` already.
+fn acquire(path: &Path, locked: &[StateDir]) -> Result<StateDir, state::Error> {
+    match locked.iter().find(|directory| directory.is(path)) {
+        Some(directory) => Ok(directory.clone()),
+        None => StateDir::open(path),
+    }
+}
+
+fn identity(state: Option<&StateDir>) -> Option<String> {
+    state.and_then(StateDir::instance_id).map(str::to_owned)
+}
