@@ -1,5 +1,5 @@
-//! The agent's own log: where it goes, how it looks, how much it says. All of it can change while
-//! the agent runs.
+//! The agent's own log: its destination, format and level, all of which can change while the agent
+//! runs.
 //!
 //! Lines are written by a thread of their own, from a bounded queue: a terminal that is stopped or a
 //! disk that hangs costs lines, never a poll or the end of the process. Lines that are lost are
@@ -34,7 +34,7 @@ pub struct OpenError {
 /// The log of this process, once it is started.
 static LOG: OnceLock<Log> = OnceLock::new();
 
-/// A place for log lines that is open.
+/// Open destination of log lines.
 #[derive(Debug)]
 pub struct Opened(Sink);
 
@@ -49,7 +49,7 @@ enum Sink {
 ///
 /// # Errors
 ///
-/// Where the file can be neither opened nor made.
+/// If the file can be neither opened nor made.
 pub fn open(destination: &Destination) -> Result<Opened, OpenError> {
     match destination {
         Destination::Stdout => Ok(Opened(Sink::Stdout)),
@@ -110,13 +110,13 @@ impl Log {
         .clone()
     }
 
-    /// Applies settings. What could not be opened is replaced by standard error.
+    /// Applies settings. Standard error replaces a destination that could not be opened.
     pub fn apply(&self, config: &Config, opened: Result<Opened, OpenError>) {
         self.apply_format(config);
         self.redirect(opened);
     }
 
-    /// Applies what needs nothing to be opened.
+    /// Applies level and format, which need nothing to be opened.
     pub fn apply_format(&self, config: &Config) {
         let level = self.verbosity.map_or(config.level, |verbosity| verbosity.max(config.level));
         // Fails only where the subscriber is gone, and then there is nobody to tell.
@@ -124,7 +124,7 @@ impl Log {
         let _ = self.filter.reload(filter(level));
     }
 
-    /// Writes to another place from now on: to standard error where it could not be opened.
+    /// Writes to another destination from now on; to standard error if it could not be opened.
     pub fn redirect(&self, opened: Result<Opened, OpenError>) {
         let failure = match opened {
             Ok(opened) => {
@@ -152,7 +152,7 @@ impl Log {
         self.replaced.load(Relaxed)
     }
 
-    /// Writes what is still queued; what is logged later is lost. For the end of the process.
+    /// Writes the queued lines; later lines are lost. For the end of the process.
     pub fn finish(&self) {
         drop(self.guard.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
@@ -166,8 +166,8 @@ fn layer(writer: &NonBlocking, format: Format) -> AnyLayer {
     }
 }
 
-/// The level is ours; libraries speak only where more is asked for, since what they have to say at
-/// each request is in our own lines, once. `RUST_LOG` replaces both.
+/// Returns the filter for a level. Libraries log only above it: their lines about each request are in
+/// our own lines, once. `RUST_LOG` replaces both.
 fn filter(level: Level) -> EnvFilter {
     let libraries = if level >= Level::DEBUG { "warn" } else { "off" };
     let default = format!("{libraries},nbu_otel_agent={level},nbu_sim={level}");
@@ -175,7 +175,7 @@ fn filter(level: Level) -> EnvFilter {
     wanted.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(default))
 }
 
-/// Writes to whatever the sink is when a line is written.
+/// Writer to the current sink.
 struct Writer {
     sink: Arc<ArcSwap<Sink>>,
     unwritten: Arc<AtomicU64>,
@@ -183,11 +183,7 @@ struct Writer {
 
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.sink.load().as_ref() {
-            Sink::Stdout => io::stdout().write(bytes),
-            Sink::Stderr => io::stderr().write(bytes),
-            Sink::File(file) => (&*file).write(bytes),
-        }
+        self.write_all(bytes).map(|()| bytes.len())
     }
 
     /// Writes one line. The thread that calls this forgets a failure.

@@ -1,5 +1,4 @@
-//! What the agent sets up for its process before anything else: a place for panics in its log, and
-//! room for its files and sockets.
+//! Setup of the process: panics go to the log, and the limit of open files is raised.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;
@@ -8,14 +7,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::net::text::one_line;
 
-/// As many open files are enough for any number of sites.
+/// Open files that are enough for any number of sites.
 const MAX_OPEN_FILES: u64 = 1 << 20;
 
 /// Longest message of a panic that is logged.
 const MAX_MESSAGE: usize = 1_024;
 
-/// Sends panics to the log: each once, with its place, whichever thread it is on. The task or request
-/// that panicked ends; whether it is started again is up to who started it.
+/// Sends panics to the log: each once, with its place, on any thread. The task or request that
+/// panicked ends; its owner decides whether to restart it.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(log_panic));
 }

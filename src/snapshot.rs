@@ -60,7 +60,7 @@ pub struct Snapshot {
     pub up: Option<bool>,
     /// Negotiated API version, as text.
     pub api_version: Option<String>,
-    /// One entry a collector that is enabled.
+    /// Status of each enabled collector.
     pub collectors: Vec<CollectorStatus>,
 }
 
@@ -142,7 +142,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Makes this the site's latest snapshot.
+    /// Replaces the site's latest snapshot.
     pub fn publish(&self, snapshot: Snapshot) {
         self.latest.send_replace(Arc::new(snapshot));
         self.changed.send_modify(|count| *count += 1);

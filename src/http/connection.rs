@@ -1,4 +1,4 @@
-//! One connection: a socket that reports what happens on it, and HTTP over it.
+//! A connection: a socket that reports its activity, and HTTP over it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -23,7 +23,7 @@ use super::connections::{Connection, Entry, Scrape};
 /// Largest head of a request.
 const MAX_HEAD: usize = 16 << 10;
 
-/// How long a client that was connected before the listener closed may take for its first byte.
+/// Time for the first byte of a client that was connected before the listener closed.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves a connection until it ends, takes too long, or gives up its place. After `stop` it ends
@@ -69,7 +69,8 @@ async fn serve_http(
         .half_close(true)
         .serve_connection(TokioIo::new(socket), service);
     let mut served = std::pin::pin!(served);
-    // How a connection ends is its client's affair. What it sent is read before it is shut down.
+    // A request that was sent is read before the connection is shut down; hyper-util's
+    // GracefulShutdown shuts it down first. Errors are the client's affair.
     tokio::select! {
         biased;
         _ = served.as_mut() => return,
@@ -78,8 +79,8 @@ async fn serve_http(
     let _ = served.await;
 }
 
-/// Waits until a client sends something; returns `false` where the listener closed and it did not. A
-/// connection that is shut down before is closed without an answer, though its request may be on the
+/// Waits until a client sends something. Returns `false` if the listener closed and it did not. HTTP
+/// closes a connection that is shut down earlier without an answer, though its request may be on the
 /// way.
 async fn first_byte(stream: &TcpStream, stop: &CancellationToken) -> bool {
     let ended = async {

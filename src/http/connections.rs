@@ -1,5 +1,5 @@
-//! The connections of an endpoint: what each of them does, and which is closed where it takes too
-//! long or others need its place.
+//! The connections of an endpoint: the activity of each, and the choice of those that are closed
+//! because they take too long or others need their place.
 //!
 //! A connection waits (it is idle, or sends the head of a request), or it is answered. The path of a
 //! request is not known before its head is read, and health checks may share an address with

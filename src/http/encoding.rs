@@ -31,7 +31,7 @@ fn weight(parameters: &str) -> u16 {
     weight.map_or(1_000, |(_, value)| thousandths(value.trim()).unwrap_or(0))
 }
 
-/// `0`, `1`, and up to three decimals.
+/// Parses `0` or `1` with up to three decimals.
 fn thousandths(value: &str) -> Option<u16> {
     let (whole, decimals) = value.split_once('.').unwrap_or((value, ""));
     if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,5 +1,5 @@
-//! Listeners: bound while preparing, served at the commit, and taken over where the old endpoint has
-//! what the new one needs.
+//! Listeners: bound while preparing, served at the commit, and taken over from the old endpoint if it
+//! has the same port.
 //!
 //! A port can be bound at another address of the machine while the old listener still has it only
 //! where both share it (SO_REUSEPORT). They do so from the binding to the listening, not longer. A
@@ -16,16 +16,17 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::config::{Config, display};
 use super::origin::Hosts;
 use super::serve::{self, BACKLOG};
-use super::{Config, State, display};
+use super::state::State;
 
-/// How long a listener of this process takes to close at most, once nothing holds it.
+/// Longest time that a listener of this process takes to close, once nothing holds it.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
 type Listeners = Arc<Vec<TcpListener>>;
 
-/// The address cannot be listened on.
+/// Failure to listen on an address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}{hint}")]
 pub struct BindError {
@@ -34,8 +35,8 @@ pub struct BindError {
     hint: &'static str,
 }
 
-/// An address that is ours but not served yet. Connections to it wait in its backlog, or, where an old
-/// endpoint serves it still, go there.
+/// Address that is bound but not served yet. Connections wait in its backlog, or go to the old
+/// endpoint while that still serves the address.
 #[derive(Debug)]
 pub struct Bound {
     hosts: Hosts,
@@ -46,8 +47,8 @@ pub struct Bound {
 struct Sockets {
     address: SocketAddr,
     listeners: Vec<TcpListener>,
-    /// Bound beside an old listener. It would take connections from that one if it listened, and they
-    /// would be lost if it came to nothing.
+    /// Bound beside an old listener, and not listening yet: it would take connections from that one,
+    /// which are lost if the reload fails.
     beside: Option<Beside>,
 }
 
@@ -62,13 +63,13 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// Where the name has no address, the port is taken or not permitted.
+    /// If the name has no address, or the port is taken or not permitted.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
         first(config, Sockets::plain)
     }
 
-    /// Binds the address of `config` while the listeners of `own` go on, which may have the same port,
-    /// at this address or another. Where this comes to nothing, they are as before. Blocks as
+    /// Binds the address of `config` while the listeners of `own` still serve, which may have the same
+    /// port, at this address or another. If this fails, they are as before. Blocks as
     /// [`Bound::bind`] does.
     ///
     /// # Errors
@@ -96,7 +97,7 @@ impl Bound {
         })
     }
 
-    /// The address that is listened on.
+    /// Returns the address.
     pub fn address(&self) -> SocketAddr {
         self.sockets.address
     }
@@ -107,7 +108,7 @@ impl Bound {
         if let Some(beside) = beside {
             match beside.listen() {
                 Ok(listener) => listeners.push(listener),
-                // The port is ours, so it takes a system without memory. Told by `is_dead`.
+                // The port is ours, so the system is out of memory. `is_dead` reports it.
                 Err(error) => {
                     tracing::error!(%error, %address, "the listener failed");
                     listeners.clear();
@@ -131,7 +132,7 @@ impl Sockets {
         Ok(Self { address, listeners: vec![listener], beside: None })
     }
 
-    /// With what `old` has of the port; none where it has nothing of it.
+    /// Takes over the listeners that `old` has on the port. Returns `None` if it has none there.
     fn taking_over(address: SocketAddr, old: &[Listeners]) -> io::Result<Option<Self>> {
         let mut listeners = Vec::new();
         let mut same_port = false;
@@ -196,7 +197,7 @@ impl Drop for Shared {
     }
 }
 
-/// The first address of the host that can be had.
+/// Binds the first address of the host that can be had.
 fn first(
     config: &Config,
     bind: impl Fn(SocketAddr) -> io::Result<Sockets>,
@@ -228,13 +229,13 @@ fn first(
 
 fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A restart must not wait for connections in TIME_WAIT; a second agent still fails.
+    // A restart must not wait for connections in TIME_WAIT; a second agent still fails to bind.
     socket.set_reuseaddr(true)?;
     Ok(socket)
 }
 
-/// Whether who listens at `new` also takes what is sent to `old`. `::` takes IPv4, too, where it is
-/// not kept from it; then it does not collide with an address of IPv4 in the first place.
+/// Returns whether a listener at `new` also receives connections to `old`. `::` receives IPv4, too,
+/// unless the system forbids it; then it does not collide with an address of IPv4 in the first place.
 fn covers(new: SocketAddr, old: SocketAddr) -> bool {
     let everything = match new.ip() {
         IpAddr::V4(ip) => ip.is_unspecified() && old.is_ipv4(),
@@ -243,25 +244,25 @@ fn covers(new: SocketAddr, old: SocketAddr) -> bool {
     new.port() == old.port() && (everything || new.ip() == old.ip())
 }
 
-/// A second handle on the same socket.
+/// Returns a second handle on the same socket.
 fn duplicate(listener: &TcpListener) -> io::Result<TcpListener> {
     let handle = listener.as_fd().try_clone_to_owned()?;
     TcpListener::from_std(std::net::TcpListener::from(handle))
 }
 
-/// The listeners of one [`Server`] or of several, for as long as they serve, their end included.
+/// Listeners of one [`Server`] or of several, until they are closed.
 #[derive(Debug, Clone, Default)]
 pub struct Listening(Vec<Weak<Vec<TcpListener>>>);
 
 impl Listening {
-    /// Adds those of another server, and forgets those that are closed.
+    /// Adds the listeners of another server, and drops those that are closed.
     pub fn add(&mut self, other: Self) {
         self.0.extend(other.0);
         self.0.retain(|listeners| listeners.strong_count() > 0);
     }
 }
 
-/// A listener that is served.
+/// Endpoint that serves its listeners.
 #[derive(Debug)]
 pub struct Server {
     stop: CancellationToken,
@@ -271,12 +272,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// What a new listener needs to know of this one, see [`Bound::bind_alongside`].
+    /// Returns the listeners, for [`Bound::bind_alongside`].
     pub fn listening(&self) -> Listening {
         Listening(vec![Weak::clone(&self.listeners)])
     }
 
-    /// Whether it ended without being stopped.
+    /// Returns whether it ended without being stopped.
     pub fn is_dead(&self) -> bool {
         self.task.is_finished()
     }
@@ -284,7 +285,7 @@ impl Server {
     /// Closes the listener, lets requests in flight end for a short while, then drops them.
     pub async fn stop(self) {
         self.stop.cancel();
-        // A panic in it was told by the runtime's hook.
+        // The panic hook has logged a panic in it.
         let _ = self.task.await;
     }
 }

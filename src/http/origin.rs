@@ -1,8 +1,7 @@
-//! Requests that change something come from this machine's people and programs, not from a page that
-//! a browser happens to show.
+//! Protection of requests that change something against pages of other origins in a browser.
 //!
-//! A page cannot choose the header Host: it is the name in its address. A name of somebody else that
-//! resolves to this machine (DNS rebinding) is told by it, and by nothing else.
+//! A page cannot choose the header Host: it is the name in its address. Only that header reveals a
+//! foreign name that resolves to this machine (DNS rebinding).
 
 use std::net::IpAddr;
 
@@ -15,7 +14,7 @@ pub(super) struct Hosts {
     configured: Name,
 }
 
-/// Why a request is refused.
+/// Reason for which a request is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// It is for a host that is not this one.
@@ -31,16 +30,16 @@ enum Name {
 }
 
 impl Hosts {
-    /// Returns those of an endpoint that listens at `host`, a name or an address.
+    /// Returns the names of an endpoint that listens at `host`, a name or an address.
     pub(super) fn new(host: &str) -> Self {
         Self { configured: Name::new(host) }
     }
 
-    /// Checks who asks.
+    /// Checks the host and the origin of a request.
     ///
     /// # Errors
     ///
-    /// Where the request is for another host, or of another origin.
+    /// If the request is for another host, or of another origin.
     pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
         let mut sites = headers.get_all("sec-fetch-site").iter();
         let own_site = |site: &axum::http::HeaderValue| {
@@ -75,8 +74,8 @@ impl Hosts {
         let name = Name::new(host.host());
         match &self.configured {
             _ if name.is_loopback() || name == self.configured => true,
-            // Whoever listens everywhere is known by names that the agent does not know. An address
-            // cannot be rebound, and a program other than a browser chooses its target itself.
+            // An endpoint at all addresses has names that the agent does not know. An address cannot
+            // be rebound, and a program other than a browser chooses its target itself.
             Name::Address(ip) if ip.is_unspecified() => {
                 matches!(name, Name::Address(_)) || !is_browser
             }
@@ -102,7 +101,7 @@ impl Name {
     }
 }
 
-/// A host with or without a port.
+/// Parses a host with or without a port.
 fn authority(text: &str) -> Option<Authority> {
     text.trim().parse::<Authority>().ok().filter(|it| !it.host().is_empty() && !text.contains('@'))
 }

@@ -1,4 +1,4 @@
-//! POST /-/reload: asks the supervisor to read the configuration anew, and answers with its verdict.
+//! POST /-/reload: asks the supervisor to reload the configuration, and answers with its verdict.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,15 +11,14 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::State;
 use super::origin::Refused;
-use super::routes::Endpoint;
+use super::state::{Endpoint, State};
 use crate::reload::{ReloadAnswer, ReloadRequest};
 
-/// How long the supervisor may take to accept the request: it may be busy with another.
+/// Time for the supervisor to accept the request; it may be busy with another.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long it may take for the verdict. What hangs longer is a file system or a resolver.
+/// Time for the verdict. A reload that takes longer waits for a file system or a resolver that hangs.
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Requests that wait for a verdict; more are refused, so that they leave connections to others.
@@ -67,8 +66,8 @@ pub(super) async fn reload(
     }
 }
 
-/// The supervisor's verdict, or why there is none. What was handed over is done even where the client
-/// goes away and this future with it.
+/// Returns the supervisor's verdict, or the response if there is none. An accepted request is served
+/// even if the client goes away, and this future with it.
 async fn ask(
     supervisor: &mpsc::Sender<ReloadRequest>,
 ) -> Result<Result<ReloadAnswer, String>, &'static str> {

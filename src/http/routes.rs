@@ -1,4 +1,4 @@
-//! The routes. Only the exposition's path is a setting, so it is matched at each request.
+//! The routes. Only the path of the exposition is a setting, so it is matched at each request.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -6,34 +6,18 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRef, State as Extract};
+use axum::extract::State as Extract;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
-use tokio::sync::Semaphore;
 
 use super::connections::{Connections, Scrape};
 use super::encoding::accepts_gzip;
 use super::origin::Hosts;
 use super::scrapes::Scrapes;
-use super::{State, reload, status_page};
+use super::state::{Endpoint, State};
+use super::{reload, status_page};
 use crate::telemetry::exposition::{CONTENT_TYPE, Chunks};
-
-/// What the handlers of one listener read.
-#[derive(Debug, Clone)]
-pub(super) struct Endpoint {
-    state: Arc<State>,
-    pub(super) hosts: Arc<Hosts>,
-    /// Places of requests for a reload that wait for their verdict.
-    pub(super) reloads: Arc<Semaphore>,
-    scrapes: Arc<Scrapes>,
-}
-
-impl FromRef<Endpoint> for Arc<State> {
-    fn from_ref(endpoint: &Endpoint) -> Self {
-        Self::clone(&endpoint.state)
-    }
-}
 
 pub(super) fn router(state: Arc<State>, hosts: Hosts, connections: Arc<Connections>) -> Router {
     let (hosts, scrapes) = (Arc::new(hosts), Arc::new(Scrapes::new(connections)));
@@ -52,12 +36,12 @@ async fn landing(Extract(state): Extract<Arc<State>>) -> Response {
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
 }
 
-/// Liveness: the process answers. Never depends on NetBackup.
+/// Answers the liveness probe. Never depends on NetBackup.
 async fn healthy() -> &'static str {
     "OK\n"
 }
 
-/// Readiness: a configuration is in force and this listener is up. Never depends on NetBackup.
+/// Answers the readiness probe: a configuration is in force. Never depends on NetBackup.
 async fn ready(Extract(state): Extract<Arc<State>>) -> Response {
     if state.ready.load(Relaxed) {
         "OK\n".into_response()
@@ -67,7 +51,7 @@ async fn ready(Extract(state): Extract<Arc<State>>) -> Response {
     }
 }
 
-/// The old exporter's health: whether any NetBackup API answers.
+/// Answers the health check of nbu_exporter: any NetBackup API responds.
 async fn health(Extract(state): Extract<Arc<State>>) -> Response {
     if state.store.snapshots().iter().any(|snapshot| snapshot.up == Some(true)) {
         "OK".into_response()
@@ -105,7 +89,7 @@ async fn exposition(
     let page = chunks.iter().max_by_key(|chunk| chunk.len());
     let page = page.map_or((0, 0), |chunk| (chunk.as_ptr().addr(), chunk.len()));
     let mut response = page_response(chunks, gzip);
-    // The connection has it until the page is sent.
+    // The connection keeps it until the page is sent.
     response.extensions_mut().insert(Arc::new(Scrape { _place: place, page }));
     response
 }

@@ -1,4 +1,4 @@
-//! Scrapes in flight: so many at once, since each of them keeps a page in memory until it is sent.
+//! Scrapes in flight. They are bounded, since each of them keeps a page in memory until it is sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ const MAX_IN_FLIGHT: usize = 40;
 /// Scrapes that wait; more are refused, so that they leave connections to others.
 const MAX_QUEUED: usize = 200;
 
-/// Longest wait for a place, within a scraper's own patience of 10 s.
+/// Longest wait for a place, within a scraper's own timeout of 10 s.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a scrape that waits looks for one that stalls.
+/// Time between two attempts of a waiting scrape to close one that stalls.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// The places of scrapes at one endpoint.
@@ -34,8 +34,8 @@ impl Scrapes {
         Self { places, queue: Semaphore::new(MAX_QUEUED), connections }
     }
 
-    /// Waits for a place, and takes that of a client that does not read. Returns nothing where too
-    /// many wait or none becomes free.
+    /// Waits for a place, and takes that of a client that does not read. Returns `None` if too many
+    /// wait or none becomes free.
     pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Some(place);

@@ -18,13 +18,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::connections::{Connections, MAX_CONNECTIONS};
 use super::origin::Hosts;
-use super::{State, connection, routes};
+use super::state::State;
+use super::{connection, routes};
 use crate::process;
 
-/// How often connections are looked at that take too long.
+/// Time between two checks for connections that take too long.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long requests in flight may take once the listener closes.
+/// Time for requests in flight once the listener closes.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Delay after an accept that failed: the next one would fail too.
@@ -33,14 +34,14 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Connections that are closed where descriptors run out.
 const ROOM_AT_ONCE: usize = 8;
 
-/// How often the log says that connections cannot be accepted.
+/// Time between two log lines about connections that cannot be accepted.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Connections that wait to be accepted.
 pub(super) const BACKLOG: u32 = 1024;
 
-/// How long connections are accepted once another listener has taken over: who is about to be
-/// connected here gets an answer here.
+/// Time for which connections are still accepted after another listener has taken over: a client that
+/// is about to be connected here is answered here.
 const HANDOVER_ACCEPT_TIME: Duration = Duration::from_millis(50);
 
 /// Serves until `stop`, then lets requests in flight end for a short while.
@@ -113,7 +114,7 @@ impl Acceptor {
         }
     }
 
-    /// Waits for a place, and closes what others can best do without.
+    /// Waits for a place, and closes the connections that are needed least.
     async fn place(&self) -> Option<OwnedSemaphorePermit> {
         loop {
             if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
@@ -133,7 +134,7 @@ impl Acceptor {
             tracing::debug!(%error, "cannot accept a connection");
             return;
         }
-        // Their descriptors serve who comes next.
+        // Their descriptors serve the next connections.
         (0..ROOM_AT_ONCE).for_each(|_| self.list.make_room());
         if self.warned.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL) {
             self.warned = Some(Instant::now());
@@ -146,10 +147,10 @@ impl Acceptor {
         }
     }
 
-    /// Accepts what waits, without waiting itself: it would be reset with the listener.
+    /// Accepts the connections in the backlog, which would be reset with the listener.
     fn drain(&mut self, listeners: &[TcpListener]) {
         for listener in listeners {
-            // The system is asked itself: the runtime may not have heard of the latest yet.
+            // By the system call: the runtime may not know of the latest yet.
             for _ in 0..BACKLOG {
                 let (socket, peer) = match SockRef::from(listener).accept() {
                     Ok(accepted) => accepted,
@@ -177,7 +178,7 @@ impl Acceptor {
     }
 }
 
-/// The next connection to any of them.
+/// Waits for the next connection to any of the listeners.
 async fn next(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
     poll_fn(|context| {
         for listener in listeners {

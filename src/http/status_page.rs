@@ -1,9 +1,9 @@
-//! The landing page: for people who ask "is it running, and what is wrong".
+//! The landing page: the state of the agent, its sites and its push, for people.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::State;
+use super::state::State;
 use crate::snapshot::{CollectorState, Snapshot};
 use crate::telemetry::otlp::stats::SignalSnapshot;
 
@@ -54,7 +54,7 @@ pub(super) fn render(state: &State) -> String {
     page
 }
 
-/// How the push of a signal fares; nothing where it was never tried.
+/// Returns the state of the push of a signal, if it was tried.
 fn push(signal: &SignalSnapshot) -> Option<String> {
     let failed: u64 = signal
         .exports

@@ -1,4 +1,4 @@
-//! One server: schedule, collect, publish.
+//! The poller of a server: schedule, collect, publish.
 //!
 //! A site is one poller task and one worker task per collector. The poller owns what the site looks
 //! like and publishes whenever a worker ends; a worker owns its collector and its deadline, so a slow

@@ -72,8 +72,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// One that has had two cycles, the last one planned for the instant that is returned; the next
-    /// one comes a whole interval later.
+    /// Returns a schedule after two cycles, and the planned start of the last one; the next one comes
+    /// a whole interval later.
     async fn settled(interval: Duration) -> (Schedule, Instant) {
         let mut schedule = Schedule::new(Instant::now(), interval);
         schedule.advance();

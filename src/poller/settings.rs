@@ -32,9 +32,9 @@ impl Config {
 /// Rules for one site: when it is polled, and what is collected there.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// When to poll.
+    /// Times of polling.
     pub polling: Config,
-    /// What is collected.
+    /// Collectors and their settings.
     pub collectors: Arc<collectors::Config>,
     /// The state directory, if there is one.
     pub state: Option<StateDir>,

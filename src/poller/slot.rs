@@ -1,4 +1,4 @@
-//! One collector of a site: its run, its support by the server, its health and its counts.
+//! The slot of a collector at a site: its run, the release's support for it, and its samples.
 
 use std::time::Duration;
 
@@ -89,8 +89,8 @@ impl CollectorSlot {
         }
     }
 
-    /// Starts a run if one is due in a cycle that starts now. Returns whether a run is under way.
-    /// One of an earlier cycle counts as skipped, unless an update `requested` the cycle.
+    /// Starts a run if the collector is due in a cycle that starts now. Returns whether a run is under
+    /// way. A run of an earlier cycle counts as skipped, unless an update `requested` the cycle.
     pub(super) fn begin_cycle(
         &mut self,
         site: &str,

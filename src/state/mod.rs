@@ -1,5 +1,5 @@
-//! What survives a restart: the state directory, and journals in it (docs/adr/0011-state.md). Knows
-//! nothing of what is kept.
+//! The state directory, which survives a restart, and the journals in it (docs/adr/0011-state.md).
+//! Independent of their content.
 
 mod atomic;
 mod directory;

@@ -150,7 +150,7 @@ mod tests {
         SiteFiles::claim(directory, header).await
     }
 
-    /// Loads, and saves as the ledger does. Returns whether totals go on.
+    /// Loads and saves as the ledger does. Returns whether totals go on.
     async fn run(directory: &StateDir, site: &str, server: &str) -> Option<bool> {
         let mut files = files(directory, site, server).await;
         let resumed = files.load(|_| Ok(())).unwrap();

@@ -1,6 +1,6 @@
-//! Tells `healthcheck` where the endpoint of this agent is, whatever its configuration file says by
-//! now: over a socket in Linux's abstract namespace, which needs no file, has a name that follows
-//! from the path of the configuration, and is gone with the process.
+//! The address of the endpoint for `healthcheck`, even if the configuration file changed since: over a
+//! socket in Linux's abstract namespace, which needs no file, has a name derived from the path of the
+//! configuration, and is gone with the process.
 
 use std::fmt::Write as _;
 use std::io::{self, Read as _};
@@ -17,13 +17,13 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// How long the other side may take.
+/// Time for one exchange.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Pause before the name is tried again, which an agent that is ending may still have.
+/// Delay before the name is bound again; an agent that is shutting down may still have it.
 const BIND_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// The answer to `healthcheck`. Dropping it ends it.
+/// Server of the address. Dropping it ends it.
 pub(super) struct AddressServer {
     address: Arc<ArcSwapOption<SocketAddr>>,
     task: JoinHandle<()>,
@@ -37,7 +37,7 @@ impl AddressServer {
         Self { address, task }
     }
 
-    /// Sets the address that is told.
+    /// Sets the address.
     pub(super) fn set(&self, address: Option<SocketAddr>) {
         self.address.store(address.map(Arc::new));
     }
@@ -60,7 +60,7 @@ impl Drop for AddressServer {
     }
 }
 
-/// Asks the agent that runs with the configuration at `path` where it listens. `None` where none
+/// Asks the agent that runs with the configuration at `path` for its address. Returns `None` if none
 /// runs, or it is another user's. Blocks for a second at most.
 pub fn address_in_force(path: &Path) -> Option<SocketAddr> {
     ask(&name(path)).ok().flatten()
@@ -81,7 +81,7 @@ fn ask(name: &str) -> io::Result<Option<SocketAddr>> {
 }
 
 /// Returns the name for a configuration. Containers can share this namespace and have the same
-/// paths, so that of the processes counts too.
+/// paths, so the namespace of the processes is part of it.
 fn name(path: &Path) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     // Not the file's own: a link to it may be swapped.

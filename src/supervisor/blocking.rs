@@ -1,5 +1,4 @@
-//! The part of a reload that may block for ever, in a resolver or in a file system: bounded, and one
-//! at a time.
+//! Blocking work of a reload, bounded and one at a time: a resolver or a file system may hang.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +14,8 @@ use super::error::{PrepareError, ReloadError};
 /// (30 s for three servers), less than what `POST /-/reload` waits and `TimeoutStartSec` allows.
 pub(super) const RELOAD_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// Work on blocking threads. It cannot be cancelled: what is given up goes on behind, and the next
-/// work waits for it, so that no more than one thread is ever lost.
+/// Work on blocking threads. It cannot be cancelled: abandoned work goes on, and the next work waits
+/// for it, so that at most one thread is lost.
 #[derive(Debug)]
 pub(super) struct Blocking {
     turn: Arc<Mutex<()>>,
@@ -30,7 +29,7 @@ impl Blocking {
         Self { turn: Arc::default(), limit, ending }
     }
 
-    /// Returns when a reload that begins now is given up.
+    /// Returns the deadline of a reload that begins now.
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.limit
     }

@@ -36,7 +36,7 @@ pub(super) struct PreparedReload {
 /// A valid configuration and the list of parts that differ from what is running.
 pub(super) struct ReloadPlan {
     loaded: Loaded,
-    /// Where the log has to be opened.
+    /// Destination of the log, if it has to be opened.
     log: Option<Destination>,
     /// Dead tasks are restarted: one part that cannot be had must not keep the others from it.
     recovers: bool,

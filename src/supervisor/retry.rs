@@ -1,4 +1,4 @@
-//! When a valid configuration that cannot be put in force is tried again.
+//! The retry of a valid configuration that cannot be put in force.
 
 use std::future::pending;
 use std::time::Duration;
@@ -11,7 +11,7 @@ const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// The longest wait: a reload reads some files and binds a port, so it may be frequent.
 const MAX_DELAY: Duration = Duration::from_secs(10);
 
-/// The time of the next attempt, if there is to be one.
+/// Time of the next attempt, if one is planned.
 #[derive(Debug, Default)]
 pub(super) struct Retry {
     next: Option<(Instant, Duration)>,
@@ -24,7 +24,7 @@ impl Retry {
         self.next = Some((Instant::now() + delay, delay));
     }
 
-    /// Plans none.
+    /// Cancels the planned attempt.
     pub(super) fn cancel(&mut self) {
         self.next = None;
     }

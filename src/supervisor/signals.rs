@@ -8,21 +8,21 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Signals within this time are one request: what sends the first one to the process and to its
-/// group (`timeout`, some shells) means it once.
+/// Signals within this time are one request: `timeout` and some shells send one to the process and
+/// to its group.
 const SIGNAL_DEBOUNCE: Duration = Duration::from_millis(500);
 
-/// When the process ends whatever hangs: SIGTERM promises 10 s.
+/// Time until the process exits, whatever hangs: SIGTERM promises 10 s.
 const FORCED_EXIT_DELAY: Duration = Duration::from_secs(9);
 
-/// What a signal asks for.
+/// Request by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// SIGHUP.
     Reload,
     /// SIGTERM, SIGINT, or a SIGHUP that means the end, by name.
     End(&'static str),
-    /// One of them again.
+    /// A second request for the end.
     EndNow,
 }
 
@@ -30,7 +30,7 @@ pub enum Signal {
 #[derive(Debug)]
 pub struct Signals {
     received: mpsc::UnboundedReceiver<Signal>,
-    /// What was taken out of turn.
+    /// A signal that was received out of turn.
     taken: Option<Signal>,
     ending: CancellationToken,
     forwarding: JoinHandle<()>,
@@ -42,13 +42,13 @@ impl Signals {
     ///
     /// # Errors
     ///
-    /// Where the system does not let them be caught.
+    /// If the system does not let them be caught.
     pub fn install() -> io::Result<Self> {
         Self::with(Hangup::Reloads, CancellationToken::new())
     }
 
-    /// Catches the signals from now on. SIGHUP asks for the end: the terminal is gone, and there is
-    /// no file to read again. `nohup` is respected.
+    /// Catches the signals from now on. SIGHUP asks for the end, since the terminal is gone and there
+    /// is no file to read again. `nohup` is respected.
     ///
     /// # Errors
     ///
@@ -83,17 +83,17 @@ impl Signals {
         self.forwarding.abort();
     }
 
-    /// Receives them anew.
+    /// Receives them again, after the task died.
     ///
     /// # Errors
     ///
-    /// Where the system does not let them be caught.
+    /// If the system does not let them be caught.
     pub(super) fn restart(&mut self) -> io::Result<()> {
         *self = Self::with(self.on_hangup, self.ending.clone())?;
         Ok(())
     }
 
-    /// The next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {
         if let Some(signal) = self.taken.take() {
             return signal;
@@ -117,12 +117,12 @@ impl Signals {
         any
     }
 
-    /// The next one that asks to end at once.
+    /// Waits for a second request for the end.
     pub async fn end_now(&mut self) {
         while self.next().await != Signal::EndNow {}
     }
 
-    /// Cancelled once the process was asked to end.
+    /// Returns a token that is cancelled once the process was asked to end.
     pub fn ending(&self) -> CancellationToken {
         self.ending.clone()
     }
@@ -143,7 +143,7 @@ struct Streams {
     terminate: Stream,
 }
 
-/// Hands signals on, in a task of its own: whatever the supervisor waits for, the end is under way.
+/// Forwards signals in a task of its own, so that the end begins even if the supervisor is busy.
 async fn forward(
     mut streams: Streams,
     sender: mpsc::UnboundedSender<Signal>,

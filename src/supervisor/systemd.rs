@@ -15,17 +15,17 @@ use crate::config::Environment;
 /// Messages that wait for a socket that is full; further ones are dropped.
 const MAX_WAITING: usize = 64;
 
-/// How long a reload is given signs of life. Longer than [`super::RELOAD_TIMEOUT`], which ends all
-/// that may hang for a good reason: what takes longer is a fault in the agent, and systemd restarts it.
+/// Time for which the watchdog is fed during a reload. Longer than [`super::RELOAD_TIMEOUT`]: a reload
+/// that takes longer is a fault in the agent, and systemd restarts it.
 const MAX_SUPERVISED_TIME: Duration = Duration::from_secs(80);
 
-/// Tells systemd what state this process is in.
+/// Sender of the process's state to systemd.
 pub(super) struct Notifier {
     messages: Option<SyncSender<Message>>,
     watchdog: Option<Interval>,
 }
 
-/// States that systemd is told of.
+/// Message to systemd.
 #[derive(Debug, PartialEq, Eq)]
 enum Message {
     Ready(String),
@@ -48,7 +48,7 @@ impl Message {
 }
 
 impl Notifier {
-    /// Returns one that follows `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`. Needs a runtime.
+    /// Returns a notifier that follows `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`. Needs a runtime.
     pub(super) fn new(environment: &dyn Environment) -> Self {
         if environment.get("NOTIFY_SOCKET").is_none_or(|name| name.is_empty()) {
             return Self { messages: None, watchdog: None };
@@ -74,28 +74,28 @@ impl Notifier {
         Self { messages: Some(messages), watchdog }
     }
 
-    /// Says that a configuration is in force: after the start, and at the end of each reload,
-    /// whatever its result. `status` is what `systemctl status` shows.
+    /// Reports that a configuration is in force: after the start, and at the end of each reload,
+    /// whatever its result. `systemctl status` shows `status`.
     pub(super) fn ready(&self, status: &str) {
         // The protocol is one of lines.
         self.send(Message::Ready(status.replace(char::is_control, " ")));
     }
 
-    /// Says that a reload begins. All requests that it serves must have been taken before: systemd
-    /// does not hear of one that is taken later, and waits for it.
+    /// Reports that a reload begins. All requests that it serves must have been taken before: systemd
+    /// waits for the report of one that comes later.
     pub(super) fn reloading(&self) {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
-        self.send(Message::Reloading(micros));
+        if let Ok(NotifyState::MonotonicUsec(now)) = NotifyState::monotonic_usec_now() {
+            self.send(Message::Reloading(now));
+        }
     }
 
-    /// Says that the process ends.
+    /// Reports that the process is shutting down.
     pub(super) fn stopping(&self) {
         self.send(Message::Stopping);
     }
 
-    /// Waits until a sign of life is due and gives it. For a branch of the loop that it stands for:
-    /// a loop that does not come back to it is restarted. Without a watchdog it waits for ever.
+    /// Waits until the watchdog must be fed, and feeds it. Polled by the supervisor's loop: systemd
+    /// restarts an agent whose loop is stuck. Without a watchdog it waits for ever.
     pub(super) async fn watchdog(&mut self) {
         match &mut self.watchdog {
             Some(ticks) => drop(ticks.tick().await),
@@ -104,7 +104,7 @@ impl Notifier {
         self.send(Message::Watchdog);
     }
 
-    /// Runs a reload to its end, and gives signs of life meanwhile for as long as one may take.
+    /// Runs a reload to its end, and feeds the watchdog meanwhile for as long as a reload may take.
     pub(super) async fn watchdog_during<T>(&mut self, reload: impl Future<Output = T>) -> T {
         let mut reload = std::pin::pin!(reload);
         let signs = async {

@@ -8,7 +8,7 @@ use super::signals::Signals;
 use super::{Source, Supervisor};
 use crate::reload::Trigger;
 
-/// A supervisor with a configuration in force that polls nobody who is there.
+/// Returns a supervisor with a configuration in force whose server does not exist.
 async fn supervisor(place: &tempfile::TempDir) -> Supervisor {
     let path = place.path().join("config.yaml");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

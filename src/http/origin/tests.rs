@@ -1,4 +1,4 @@
-//! Who may ask for a reload.
+//! Tests of the origins that may request a reload.
 
 use super::*;
 

@@ -20,11 +20,11 @@ pub(super) struct Found {
     /// The files themselves and the symlinks on the way to them, by those paths: what else changes in
     /// the directories (a log, state) is no business of a watch.
     pub(super) entries: BTreeSet<PathBuf>,
-    /// Whether one is missing.
+    /// A directory is missing.
     pub(super) incomplete: bool,
 }
 
-/// The directories of these files.
+/// Returns the directories of these files.
 pub(super) fn of<'p>(files: impl Iterator<Item = &'p PathBuf>) -> Found {
     let wanted: BTreeSet<PathBuf> = files.flat_map(|file| on_the_way(file)).collect();
     // One directory may have several paths (bind mounts), and can have one watch only.

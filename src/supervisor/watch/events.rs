@@ -16,9 +16,9 @@ use super::directories::{Found, Identity};
 pub(super) struct Events {
     shared: Arc<Shared>,
     watcher: Option<RecommendedWatcher>,
-    /// Whether events are wanted at all.
+    /// Events are wanted at all.
     wanted: bool,
-    /// Whether the log was told that something cannot be watched.
+    /// A directory that cannot be watched was logged.
     warned: bool,
 }
 
@@ -77,12 +77,12 @@ fn is_reading(kind: EventKind) -> bool {
 }
 
 impl Events {
-    /// No watches yet.
+    /// Returns events without watches yet.
     pub(super) fn new() -> Self {
         Self { wanted: true, ..Self::none() }
     }
 
-    /// No events, ever.
+    /// Returns a stand-in that never has events.
     pub(super) fn none() -> Self {
         let shared = Shared {
             happened: watch::Sender::new(Instant::now()),
@@ -92,7 +92,7 @@ impl Events {
         Self { shared: Arc::new(shared), watcher: None, wanted: false, warned: false }
     }
 
-    /// When the last event was.
+    /// Returns a receiver of the time of the last event.
     pub(super) fn happened(&self) -> watch::Receiver<Instant> {
         self.shared.happened.subscribe()
     }
@@ -171,7 +171,7 @@ enum Fault {
 }
 
 impl Fault {
-    /// `None` where the directory is gone: the next look finds that.
+    /// Returns `None` if the directory is gone: the next check finds that.
     fn of(path: &Path, error: notify::Error) -> Option<Self> {
         let gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
         match &error.kind {

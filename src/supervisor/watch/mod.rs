@@ -30,7 +30,7 @@ const LONGEST_DEBOUNCE: Duration = Duration::from_secs(1);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 const LONGEST_BETWEEN_LOOKS: Duration = Duration::from_millis(400);
 
-/// How often it looks while a directory is missing: there is nothing then that would tell.
+/// Time between two checks while a directory is missing: it has no events.
 const MISSING: Duration = Duration::from_secs(1);
 
 /// No rescan is more frequent, whatever is asked for.
@@ -39,7 +39,7 @@ const SHORTEST_RESCAN: Duration = Duration::from_millis(100);
 /// A look that takes longer is worth a line in the log.
 const SLOW: Duration = Duration::from_secs(10);
 
-/// The watch. Dropping it ends it, even while a file system hangs.
+/// Watcher of the configuration's files. Dropping it ends it, even while a file system hangs.
 pub(in crate::supervisor) struct Watcher {
     wanted: watch::Sender<Arc<Wanted>>,
     task: JoinHandle<()>,
@@ -80,8 +80,8 @@ impl Watcher {
         self.task.abort();
     }
 
-    /// Says what was tried, after each attempt to load, whether it was taken or not. `rescan` is how
-    /// often it looks without an event, for file systems that have none.
+    /// Sets the files of the last attempt to load, whether it was accepted or not. `rescan` is the time
+    /// between two checks without an event, for file systems that have none.
     pub(in crate::supervisor) fn set(&self, tried: Files, rescan: Duration) {
         let rescan = rescan.max(SHORTEST_RESCAN);
         self.wanted.send_replace(Arc::new(Wanted { tried, rescan }));
@@ -91,25 +91,25 @@ impl Watcher {
 /// The watch was dropped, or nobody receives its messages any more.
 struct Ended;
 
-/// What a look found.
+/// Result of one check.
 struct Seen {
     content: Files,
-    /// Whether a directory is missing.
+    /// A directory is missing.
     incomplete: bool,
 }
 
-/// What the last message was about.
+/// Last message.
 struct Sent {
     content: Files,
     at: Instant,
-    /// What it was compared with: the last attempt until then.
+    /// The files that it was compared with: those of the last attempt until then.
     wanted: Arc<Wanted>,
 }
 
 struct Task {
     changed: mpsc::Sender<()>,
     asked: watch::Receiver<Arc<Wanted>>,
-    /// When the last event was.
+    /// Time of the last event.
     happened: watch::Receiver<Instant>,
     /// Absent while a look has them.
     events: Option<Events>,

@@ -13,7 +13,7 @@ use super::events::Events;
 use super::{Files, LONGEST_DEBOUNCE, QUIET, Watcher, directories};
 
 /// Bound of everything that is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longer than a watch takes from an event to its message.
 const A_WHILE: Duration = Duration::from_millis(300);
@@ -31,7 +31,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// A watch of `config.yaml`, which holds `old`, and of `.env`, which is not there.
+    /// Starts to watch `config.yaml`, which holds `old`, and `.env`, which does not exist.
     async fn start() -> Self {
         let mut scene = Self::with(Events::new(), NO_RESCAN);
         scene.write("config.yaml", "old");
@@ -62,7 +62,7 @@ impl Scene {
         self.is_silent().await;
     }
 
-    /// What the supervisor does when it is told: tries what is there, and says what it tried.
+    /// Loads the files as the supervisor does, and tells the watcher which ones were read.
     fn load(&self) {
         let look = |path: &PathBuf| (path.clone(), crate::config::look(path));
         self.watcher.set(self.watched.iter().map(look).collect(), self.rescan);
@@ -70,7 +70,7 @@ impl Scene {
 
     async fn is_told(&mut self) -> Duration {
         let start = Instant::now();
-        timeout(PATIENCE, self.changed.recv()).await.expect("a message in time").unwrap();
+        timeout(EVENT_TIMEOUT, self.changed.recv()).await.expect("a message in time").unwrap();
         start.elapsed()
     }
 
@@ -79,7 +79,7 @@ impl Scene {
         assert!(told.is_err(), "told of what was tried");
     }
 
-    /// One message, and no second one after what it told of was tried.
+    /// Waits for one message; asserts that no second one comes after the files were read.
     async fn is_told_once(&mut self) {
         self.is_told().await;
         self.load();
@@ -203,7 +203,7 @@ async fn a_directory_that_is_made_again_is_watched_again() {
         scene.write("conf/config.yaml", &format!("made again, {round}"));
         scene.is_told_once().await;
         scene.write("conf/config.yaml", &format!("written in place, {round}"));
-        assert!(scene.is_told().await < PATIENCE / 2);
+        assert!(scene.is_told().await < EVENT_TIMEOUT / 2);
         scene.load();
     }
     // At once, so that the inode is likely to be the same.
@@ -289,10 +289,10 @@ async fn log_line_beside_the_configuration_is_no_event() {
         happened.borrow().duration_since(before)
     );
     fs::write(&config, "new").unwrap();
-    timeout(PATIENCE, happened.changed()).await.expect("an event").unwrap();
+    timeout(EVENT_TIMEOUT, happened.changed()).await.expect("an event").unwrap();
     happened.borrow_and_update();
     fs::write(place.path().join(".env"), "A=1").unwrap();
-    timeout(PATIENCE, happened.changed()).await.expect("an event").unwrap();
+    timeout(EVENT_TIMEOUT, happened.changed()).await.expect("an event").unwrap();
 }
 
 #[tokio::test]
@@ -347,7 +347,7 @@ async fn a_pipe_is_never_read() {
     assert!(status.success());
     let known = Files::from([(scene.at("pipe"), None), (scene.at("config.yaml"), None)]);
     scene.watcher.set(known, NO_RESCAN);
-    assert!(scene.is_told().await < PATIENCE, "config.yaml is there");
+    assert!(scene.is_told().await < EVENT_TIMEOUT, "config.yaml is there");
     scene.watcher.set(Files::from([(scene.at("pipe"), None)]), NO_RESCAN);
     scene.is_silent().await;
 }
@@ -356,11 +356,11 @@ async fn a_pipe_is_never_read() {
 async fn a_watch_that_is_dropped_ends() {
     let mut scene = Scene::start().await;
     drop(scene.watcher);
-    let end = timeout(PATIENCE, scene.changed.recv()).await.expect("it ends");
+    let end = timeout(EVENT_TIMEOUT, scene.changed.recv()).await.expect("it ends");
     assert_eq!(end, None);
 }
 
-/// How many inotify watches of this process are on a directory.
+/// Counts the inotify watches of this process on a directory.
 fn kernel_watches(directory: &Path) -> usize {
     let inode = format!("ino:{:x} ", fs::metadata(directory).unwrap().ino());
     let mut count = 0;
@@ -410,7 +410,7 @@ async fn a_thousand_attempts_in_a_row_leave_one_watch() {
     drop(scene.watcher);
     let start = Instant::now();
     while kernel_watches(&directory) > 0 {
-        assert!(start.elapsed() < PATIENCE, "the watch outlives who wanted it");
+        assert!(start.elapsed() < EVENT_TIMEOUT, "the watch outlives who wanted it");
         sleep(Duration::from_millis(10)).await;
     }
 }
