@@ -82,7 +82,7 @@ pub struct Log {
     /// Standard error stands in for a file that could not be opened.
     replaced: Arc<AtomicBool>,
     writer: NonBlocking,
-    /// Writes what is queued when it is dropped; gives up after a second.
+    /// Writes the queued lines when it is dropped; gives up after a second.
     guard: Arc<Mutex<Option<WorkerGuard>>>,
     format: reload::Handle<AnyLayer, Registry>,
     filter: reload::Handle<EnvFilter, Formatted>,

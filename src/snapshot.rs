@@ -112,8 +112,8 @@ impl Store {
         (Publisher { latest, changed: Arc::clone(&self.changed) }, receiver)
     }
 
-    /// Replaces the map of sites. The supervisor alone calls this; what is not in the map is served
-    /// to nobody from here on, whatever its poller still publishes.
+    /// Replaces the map of sites. Only the supervisor calls this; sites that are not in the map are no
+    /// longer served, whatever their pollers still publish.
     pub fn set_sites(&self, sites: Sites) {
         self.sites.store(Arc::new(sites));
         self.notify();
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_poller_whose_site_is_gone_publishes_to_nobody() {
+    fn poller_of_removed_site_publishes_to_nobody() {
         let store = Store::new();
         let (publisher, receiver) = store.publisher(Snapshot::unpolled("paris", "https://nbu"));
         store.set_sites(BTreeMap::from([(Arc::from("paris"), receiver)]));

@@ -25,7 +25,7 @@ fn ask(stream: &mut TcpStream, request: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_end_does_not_wait_for_clients_that_never_finish_a_request() {
+async fn shutdown_does_not_wait_for_unfinished_requests() {
     let simulator = simulate(world(1)).await;
     let agent = Agent::start(&Config::new().site("paris", &simulator)).await;
     agent.first_samples("paris").await;
@@ -39,7 +39,7 @@ async fn the_end_does_not_wait_for_clients_that_never_finish_a_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn some_clients_that_never_finish_a_request_do_not_keep_others_from_scraping() {
+async fn unfinished_requests_do_not_block_scrapes() {
     let simulator = simulate(world(1)).await;
     let agent = Agent::start(&Config::new().site("paris", &simulator)).await;
     agent.first_samples("paris").await;

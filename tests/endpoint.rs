@@ -10,7 +10,7 @@ use nbu_otel_agent::http::{Bound, Config as Listen};
 use support::{Agent, Config, free_port, simulate, world};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_listens_and_is_ready_before_the_first_poll_ends() {
+async fn endpoint_is_ready_before_the_first_poll_ends() {
     let simulator = simulate(world(1)).await;
     simulator.faults().add(nbu_sim::Fault::on("/").hang());
     let agent = Agent::start(&Config::new().site("paris", &simulator)).await;
@@ -54,7 +54,7 @@ async fn routes_answer_as_documented() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_exposition_is_compressed_for_those_who_take_it() {
+async fn exposition_is_compressed_if_accepted() {
     let simulator = simulate(world(1)).await;
     let agent = Agent::start(&Config::new().site("paris", &simulator)).await;
     let plain = agent.first_samples("paris").await;
@@ -73,7 +73,7 @@ async fn the_exposition_is_compressed_for_those_who_take_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_path_is_a_setting() {
+async fn path_of_the_exposition_is_a_setting() {
     let simulator = simulate(world(1)).await;
     let config = Config::new().server("uri: /probe/nbu").site("paris", &simulator);
     let agent = Agent::start(&config).await;
@@ -88,7 +88,7 @@ fn listen_at(host: &str) -> Listen {
 }
 
 #[tokio::test]
-async fn a_taken_address_is_a_clear_error() {
+async fn taken_address_is_a_clear_error() {
     let config = listen_at("127.0.0.1");
     let _first = Bound::bind(&config).unwrap();
     let error = Bound::bind(&config).unwrap_err().to_string();
@@ -97,7 +97,7 @@ async fn a_taken_address_is_a_clear_error() {
 }
 
 #[tokio::test]
-async fn ipv6_is_listened_on() {
+async fn endpoint_listens_on_ipv6() {
     let config = listen_at("::1");
     let bound = Bound::bind(&config).unwrap();
     assert!(bound.address().is_ipv6());

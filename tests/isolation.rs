@@ -42,7 +42,7 @@ fn dead_address() -> SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_healthy_site_is_complete_at_once_whatever_the_others_do() {
+async fn healthy_site_is_complete_at_once_beside_failing_ones() {
     let healthy = simulate(world(1)).await;
     let mut others: Vec<Simulator> = Vec::new();
     let mut config = Config::new().site("healthy", &healthy);
@@ -67,7 +67,7 @@ async fn a_healthy_site_is_complete_at_once_whatever_the_others_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_misbehaviour_is_an_error_of_its_kind_and_never_a_number() {
+async fn misbehaviour_is_an_error_of_its_kind_never_a_number() {
     let expected = [
         ("closes", "jobs", "connect"),
         ("broken", "jobs", "server_error"),
@@ -116,7 +116,7 @@ async fn every_misbehaviour_is_an_error_of_its_kind_and_never_a_number() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_walks_for_live_and_for_finished_jobs_fail_separately() {
+async fn live_and_finished_job_walks_fail_separately() {
     let simulator = simulate(world(9)).await;
     // The third request for jobs and later: by then the live jobs, of one page, are read.
     simulator.faults().add(Fault::on("/admin/jobs").from_page(2).status(500));
@@ -134,7 +134,7 @@ async fn the_walks_for_live_and_for_finished_jobs_fail_separately() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failing_collector_keeps_its_samples_until_they_are_stale() {
+async fn failing_collector_keeps_samples_until_stale() {
     let simulator = simulate(world(9)).await;
     let config = Config::new()
         .server("collectionInterval: 150ms, cacheTTL: 150ms, staleAfter: 2s, scrapingInterval: 24h")
@@ -166,7 +166,7 @@ async fn a_failing_collector_keeps_its_samples_until_they_are_stale() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forbidden_list_of_jobs_is_told_from_an_empty_one() {
+async fn forbidden_job_list_is_distinguished_from_an_empty_one() {
     let simulator = simulate(world(9)).await;
     simulator.set_permissions(Permissions { jobs: false, job_counts: false, ..Permissions::ALL });
     let config = Config::new()
@@ -190,7 +190,7 @@ async fn a_forbidden_list_of_jobs_is_told_from_an_empty_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_everything_refuses_is_not_presented_again() {
+async fn key_rejected_everywhere_is_not_sent_again() {
     let simulator = simulate(world(9)).await;
     simulator.set_api_key("another");
     let config = Config::new()
@@ -214,7 +214,7 @@ async fn a_key_that_everything_refuses_is_not_presented_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_that_cannot_be_read_are_counted_and_the_rest_lives() {
+async fn unreadable_records_are_counted_and_skipped() {
     let simulator = simulate(world(9)).await;
     simulator.faults().add(Fault::on("/admin/jobs").garbage_record());
     simulator.faults().add(Fault::on("/storage").null_attributes());
@@ -231,7 +231,7 @@ async fn records_that_cannot_be_read_are_counted_and_the_rest_lives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_two_pages_show_is_counted_once() {
+async fn job_on_two_pages_is_counted_once() {
     let simulator = simulate(world(9)).await;
     simulator.faults().add(Fault::on("/admin/jobs").duplicate_rows());
     simulator.faults().add(Fault::on("/storage").duplicate_rows());
@@ -246,7 +246,7 @@ async fn a_job_that_two_pages_show_is_counted_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_state_is_carried_as_it_is() {
+async fn unknown_state_is_exported_as_is() {
     let simulator = simulate(world(9)).await;
     simulator.faults().add(Fault::on("/admin/jobs").unknown_enum());
     let agent = Agent::start(&Config::new().site("paris", &simulator)).await;
@@ -258,7 +258,7 @@ async fn an_unknown_state_is_carried_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_sites_beside_one_that_hangs_are_all_polled() {
+async fn hundred_sites_are_polled_beside_one_that_hangs() {
     let simulator = simulate(Settings { jobs_in_history: 50, ..world(4) }).await;
     let hanging = simulate(world(5)).await;
     hanging.faults().add(Fault::on("/").hang());
@@ -276,7 +276,7 @@ async fn a_hundred_sites_beside_one_that_hangs_are_all_polled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_upgraded_is_spoken_to_in_its_new_version() {
+async fn upgraded_server_gets_its_new_version() {
     let simulator = simulate(Settings { release: nbu_sim::Release::R10_3, ..world(9) }).await;
     let config = Config::new()
         .server("collectionInterval: 150ms, cacheTTL: 150ms, scrapingInterval: 24h")

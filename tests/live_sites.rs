@@ -55,7 +55,7 @@ fn walk(simulator: &Simulator) -> Vec<nbu_sim::RequestLog> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_rotated_during_a_walk_is_taken_up_at_its_next_page() {
+async fn key_rotated_during_walk_is_used_from_next_page() {
     let simulator = simulate(Settings { jobs_in_history: 3000, ..world(3) }).await;
     // Each slice of the window comes to its fifth page and no further.
     simulator.faults().add(Fault::on("/admin/jobs").from_page(5).hang());
@@ -89,7 +89,7 @@ async fn a_key_rotated_during_a_walk_is_taken_up_at_its_next_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hanging_server_is_well_at_once_with_its_new_settings() {
+async fn hanging_server_recovers_at_once_with_new_settings() {
     let simulator = simulate(world(3)).await;
     simulator.faults().add(Fault::on("/").hang());
     let slow = "apiKey: nbu-sim-key, timeout: 50s";
@@ -109,7 +109,7 @@ async fn a_hanging_server_is_well_at_once_with_its_new_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_put_right_is_tried_at_once_whatever_the_interval() {
+async fn corrected_key_is_used_at_once_at_any_interval() {
     let simulator = simulate(world(3)).await;
     let wrong = Config::new().site_at("paris", simulator.addr(), "apiKey: wrong");
     let mut agent = Agent::start(&wrong).await;
@@ -131,7 +131,7 @@ async fn a_key_that_is_put_right_is_tried_at_once_whatever_the_interval() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_put_right_together_with_an_interval_is_used_at_once() {
+async fn key_corrected_with_an_interval_is_used_at_once() {
     let simulator = simulate(world(3)).await;
     let wrong = Config::new().site_at("paris", simulator.addr(), "apiKey: wrong");
     let mut agent = Agent::start(&wrong).await;
@@ -146,7 +146,7 @@ async fn a_key_that_is_put_right_together_with_an_interval_is_used_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_interval_holds_at_once_and_loses_nothing() {
+async fn changed_interval_applies_at_once_and_loses_nothing() {
     let simulator = simulate(world(3)).await;
     let slow = Config::new().site("paris", &simulator);
     let fast = slow.clone().server("scrapingInterval: 24h, collectionInterval: 200ms");
@@ -170,7 +170,7 @@ async fn another_interval_holds_at_once_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_window_and_other_names_show_the_truth_of_now_and_the_counters_go_on() {
+async fn changed_window_and_names_apply_and_counters_continue() {
     let simulator = simulate(world(3)).await;
     let config = Config::new().site("paris", &simulator);
     let mut agent = Agent::start(&config).await;
@@ -202,7 +202,7 @@ async fn another_window_and_other_names_show_the_truth_of_now_and_the_counters_g
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_with_an_old_window_is_cancelled_and_not_counted() {
+async fn run_with_old_window_is_cancelled_and_not_counted() {
     let simulator = simulate(world(3)).await;
     simulator.faults().add(Fault::on("/admin/jobs").from_page(2).hang());
     let config = Config::new().site("paris", &simulator);
@@ -221,7 +221,7 @@ async fn a_run_with_an_old_window_is_cancelled_and_not_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn samples_of_a_failing_collector_are_as_stale_as_the_new_settings_say() {
+async fn new_staleness_applies_to_samples_of_failing_collector() {
     let simulator = simulate(world(3)).await;
     let server = |stale| {
         format!(
@@ -243,7 +243,7 @@ async fn samples_of_a_failing_collector_are_as_stale_as_the_new_settings_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_moved_site_shows_nothing_of_the_old_server() {
+async fn moved_site_exports_nothing_of_the_old_server() {
     let old = simulate(world(3)).await;
     let new = simulate(Settings { name: "moved.example.com".to_owned(), ..world(4) }).await;
     // The old server holds the agent up where it can.
@@ -272,7 +272,7 @@ async fn a_moved_site_shows_nothing_of_the_old_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_site_that_did_not_change_is_not_disturbed() {
+async fn unchanged_site_is_not_disturbed() {
     let (paris, tokyo) = (simulate(world(3)).await, simulate(world(4)).await);
     let config = Config::new().site("tokyo", &tokyo);
     let mut agent = Agent::start(&config.clone().site("paris", &paris)).await;

@@ -176,7 +176,7 @@ fn succeeded(times: f64) -> BTreeMap<String, f64> {
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
-async fn a_collector_that_is_switched_on_runs_at_once_and_the_others_are_not_asked() {
+async fn enabled_collector_runs_at_once_and_others_do_not() {
     let site = Site::start(rules(HOUR, false));
     site.shows("steady", "test.runs", 1.0).await;
     site.shows("windowed", "test.runs", 1.0).await;
@@ -194,7 +194,7 @@ async fn a_collector_that_is_switched_on_runs_at_once_and_the_others_are_not_ask
 }
 
 #[tokio::test]
-async fn a_collector_that_is_switched_off_is_gone_when_the_update_is_in_force() {
+async fn disabled_collector_is_gone_once_update_is_in_force() {
     let site = Site::start(rules(HOUR, true));
     site.shows("optional", "test.runs", 1.0).await;
     site.update(rules(HOUR, false)).await;
@@ -209,7 +209,7 @@ async fn a_collector_that_is_switched_off_is_gone_when_the_update_is_in_force() 
 }
 
 #[tokio::test]
-async fn a_collector_whose_settings_changed_hears_of_it_and_keeps_what_it_remembers() {
+async fn reconfigured_collector_keeps_its_memory() {
     let site = Site::start(rules(HOUR, false));
     site.shows("windowed", "test.window", 3600.0).await;
     site.shows("steady", "test.runs", 1.0).await;
@@ -225,7 +225,7 @@ async fn a_collector_whose_settings_changed_hears_of_it_and_keeps_what_it_rememb
 }
 
 #[tokio::test]
-async fn a_run_with_settings_that_changed_is_cancelled_and_repeated_and_not_counted() {
+async fn run_with_changed_settings_is_cancelled_and_repeated_uncounted() {
     let site = Site::start(rules(HOUR, false));
     site.shows("windowed", "test.window", 3600.0).await;
     site.update(rules(ENDLESS, false)).await;
@@ -236,7 +236,7 @@ async fn a_run_with_settings_that_changed_is_cancelled_and_repeated_and_not_coun
 }
 
 #[tokio::test]
-async fn a_run_that_does_not_end_is_left_when_its_collector_is_switched_off() {
+async fn endless_run_is_dropped_when_collector_is_disabled() {
     let site = Site::start(rules(ENDLESS, true));
     site.shows("steady", "test.runs", 1.0).await;
     site.update(rules(ENDLESS, false)).await;
@@ -247,7 +247,7 @@ async fn a_run_that_does_not_end_is_left_when_its_collector_is_switched_off() {
 }
 
 #[tokio::test]
-async fn an_update_of_a_poller_that_ended_is_no_error() {
+async fn update_of_ended_poller_is_no_error() {
     let site = Site::start(rules(HOUR, false));
     site.poller.cancel();
     eventually("it ended", || async { site.poller.is_dead().then_some(()) }).await;
@@ -256,7 +256,7 @@ async fn an_update_of_a_poller_that_ended_is_no_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_is_limited_by_the_settings_in_force_and_runs_again_where_they_changed() {
+async fn run_deadline_follows_settings_and_changed_run_repeats() {
     let long = rules(ENDLESS, false);
     let site = Site::start(long.clone());
     site.shows("steady", "test.runs", 1.0).await;

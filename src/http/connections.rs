@@ -61,7 +61,7 @@ pub(super) struct Connection {
 struct Activity {
     phase: Phase,
     since: Instant,
-    /// Since when the client takes nothing of what is to be sent.
+    /// Start of the time in which the client takes nothing of the response.
     stalled: Option<Instant>,
     scrape: Option<Arc<Scrape>>,
 }
@@ -122,7 +122,7 @@ impl Connection {
         }
     }
 
-    /// Notes whether the client took some of what is to be sent.
+    /// Notes if the client took some bytes of the response.
     pub(super) fn wrote(&self, some: bool) {
         let mut activity = self.activity();
         activity.stalled =

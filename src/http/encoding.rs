@@ -2,8 +2,8 @@
 
 use axum::http::{HeaderMap, header};
 
-/// Returns whether a response is compressed: gzip is accepted, and identity not preferred. Who accepts
-/// neither gets identity: the numbers matter more than the form.
+/// Returns whether a response is compressed: gzip is accepted, and identity not preferred. A client that
+/// accepts neither gets identity: the numbers matter more than the form.
 pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut any, mut identity) = (None, None, None);
     for field in headers.get_all(header::ACCEPT_ENCODING) {
@@ -16,7 +16,7 @@ pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
                 _ => continue,
             };
             let weight = weight(parameters);
-            // Said twice, the cautious one counts.
+            // Of a coding that is named twice, the lower weight counts.
             *slot = Some(slot.map_or(weight, |before: u16| before.min(weight)));
         }
     }
@@ -24,7 +24,7 @@ pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     gzip > 0 && gzip >= identity.unwrap_or(0)
 }
 
-/// Returns the weight in thousandths: 1 where there is none, 0 where it is none.
+/// Returns the weight in thousandths: 1 if there is none, 0 if it is invalid.
 fn weight(parameters: &str) -> u16 {
     let mut pairs = parameters.split(';').filter_map(|parameter| parameter.split_once('='));
     let weight = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gzip_is_sent_to_those_who_accept_it() {
+    fn gzip_is_used_if_accepted() {
         let cases = [
             ("gzip", true),
             ("GZip", true),
@@ -87,14 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn weights_that_are_none_refuse_gzip() {
+    fn invalid_weights_refuse_gzip() {
         for weight in ["x", "", "-1", "2", "1.001", "0.0001", "inf", "nan", "1e0", "+1", "\"1\""] {
             assert!(!accepts_gzip(&headers(&[&format!("gzip;q={weight}")])), "{weight}");
         }
     }
 
     #[test]
-    fn fields_of_one_name_are_one_list() {
+    fn repeated_accept_encoding_fields_are_one_list() {
         assert!(accepts_gzip(&headers(&["deflate", "gzip"])));
         assert!(!accepts_gzip(&headers(&["*", "gzip;q=0"])));
     }

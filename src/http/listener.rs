@@ -141,7 +141,7 @@ impl Sockets {
             let at = listener.local_addr()?;
             same_port |= at.port() == address.port();
             is_there |= at == address;
-            // To close it and bind anew would lose who connects in between.
+            // Closing and binding again would lose connections in between.
             let is_new = |taken: &TcpListener| taken.local_addr().ok() != Some(at);
             if covers(address, at) && listeners.iter().all(is_new) {
                 listeners.push(duplicate(listener)?);

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_supervisor_that_takes_or_answers_nothing_is_not_waited_for_without_end() {
+    async fn reload_request_times_out_without_acceptance_or_verdict() {
         let (sender, requests) = mpsc::channel(1);
         let unanswered = ask(&sender).await.unwrap_err();
         assert!(unanswered.contains("unusually long"), "{unanswered}");

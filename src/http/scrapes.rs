@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn scrapes_beyond_the_limit_wait_for_a_place_and_give_up() {
+    async fn scrape_beyond_limit_waits_then_times_out() {
         let scrapes = Scrapes::new(Arc::default());
         let mut places = Vec::new();
         for _ in 0..MAX_IN_FLIGHT {

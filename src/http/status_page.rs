@@ -76,7 +76,9 @@ fn push(signal: &SignalSnapshot) -> Option<String> {
 fn site_rows(page: &mut String, snapshot: &Snapshot) {
     for status in &snapshot.collectors {
         let (class, text) = match &status.state {
-            CollectorState::Unsupported => ("", "not supported by this NetBackup release".to_owned()),
+            CollectorState::Unsupported => {
+                ("", "not supported by this NetBackup release".to_owned())
+            }
             CollectorState::Failing(error) => ("bad", escape(error)),
             CollectorState::Up => ("good", "up".to_owned()),
             CollectorState::Pending => ("", "first poll in progress".to_owned()),

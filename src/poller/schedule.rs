@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_gap_is_a_share_of_the_interval_and_the_others_are_whole() {
+    async fn only_first_gap_is_a_share_of_the_interval() {
         let start = Instant::now();
         let mut schedule = Schedule::new(start, 100 * SECOND);
         schedule.advance();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn cycles_that_are_too_late_are_skipped() {
+    async fn late_cycles_are_skipped() {
         let (mut schedule, last) = settled(100 * SECOND).await;
         tokio::time::sleep(350 * SECOND).await;
         schedule.advance();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn another_interval_counts_from_the_start_of_the_last_cycle() {
+    async fn changed_interval_counts_from_last_cycle_start() {
         let (mut schedule, last) = settled(100 * SECOND).await;
         let now = last + 30 * SECOND;
         schedule.reschedule(600 * SECOND, now);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_cycle_that_is_asked_for_comes_no_later_than_planned() {
+    async fn requested_cycle_starts_no_later_than_planned() {
         let (mut schedule, last) = settled(100 * SECOND).await;
         schedule.run_no_later_than(last + 200 * SECOND);
         assert_eq!(schedule.next(), last + 100 * SECOND);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_asked_for_is_not_put_off_by_another_interval() {
+    async fn changed_interval_does_not_delay_requested_cycle() {
         let (mut schedule, second) = settled(100 * SECOND).await;
         let soon = second + SECOND;
         schedule.run_no_later_than(soon);

@@ -249,7 +249,7 @@ impl SitePoller {
         previous.into_iter().for_each(CollectorSlot::close);
     }
 
-    /// Asks again for resources that the release lacks: whoever changed the site may have updated it.
+    /// Reprobes unsupported collectors: the site may have been updated before its reload.
     fn recheck_unsupported(&mut self, at: Instant) {
         let unsupported = self.slots.iter_mut().filter(|slot| slot.is_unsupported());
         if unsupported.map(CollectorSlot::mark_due).count() > 0 {

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_success_of_a_cycle_is_enough() {
+    fn one_success_in_a_cycle_makes_site_up() {
         let mut up = Up::default();
         up.begin(2);
         assert_eq!(up.value(), None);
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_in_which_all_failed_is_down_until_one_succeeds() {
+    fn site_is_down_after_failed_cycle_until_success() {
         let mut up = Up::default();
         up.begin(2);
         up.end(false);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cached_collector_does_not_keep_a_dead_site_up() {
+    fn cached_collector_does_not_keep_dead_site_up() {
         let mut up = Up::default();
         up.begin(2);
         up.end(true);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_success_does_not_flap() {
+    fn slow_success_does_not_flap() {
         let mut up = Up::default();
         up.begin(2);
         up.end(true);

@@ -15,7 +15,7 @@ const TEMPORARY: &str = ".new";
 pub(super) struct FileId(u64, u64);
 
 impl FileId {
-    /// Returns the identity of what is at `path` now.
+    /// Returns the identity of the file at `path` now.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         fs::metadata(path).map(|found| Self(found.dev(), found.ino()))
     }
@@ -80,7 +80,7 @@ fn temporary_name(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Removes what a crash left half written. Only whoever holds the directory may call it.
+/// Removes files that a crash left half written. Only the holder of the directory's lock may call it.
 pub(super) fn remove_leftovers(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

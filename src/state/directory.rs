@@ -1,4 +1,4 @@
-//! The directory: made, locked, and shared out file by file.
+//! The state directory: created, locked, and its files claimed one by one.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -11,8 +11,8 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::atomic::FileId;
 use super::error::{Error, Problem};
+use super::frames::Header;
 use super::instance;
-use super::journal::Header;
 use super::lock::{HeldLock, LOCK};
 use super::worker::within;
 
@@ -25,10 +25,10 @@ const COMPARE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause between two attempts to open a directory that could not be had in time.
 const OPEN_RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// A directory that is this process's alone. Clones share it; it is released with the last of them.
+/// Directory that this process has locked. Clones share it; the last one releases it.
 ///
-/// If the disk does not answer in time, it is opened in the background, and its files cannot be had until
-/// then.
+/// If the disk does not respond in time, it is opened in the background, and its files cannot be claimed
+/// until then.
 #[derive(Debug, Clone)]
 pub struct StateDir(Arc<Inner>);
 
@@ -52,14 +52,14 @@ struct Opened {
     held: Mutex<HeldLock>,
 }
 
-/// The right to be the only one in this process that reads and writes a file. Keeps the directory locked.
+/// Exclusive right in this process to read and write a file. Keeps the directory locked.
 #[derive(Debug)]
 pub(super) struct Claim {
     directory: StateDir,
     _alone: OwnedMutexGuard<()>,
 }
 
-/// Compares identity: two directories at the same place are not equal.
+/// Compares handles: two directories opened at the same path are not equal.
 impl PartialEq for StateDir {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -159,8 +159,8 @@ impl StateDir {
         self.0.opened.get().is_some()
     }
 
-    /// Makes sure that the lock which this process holds is the one in the directory: whoever removes it,
-    /// or the whole directory, would let a second agent in. Blocks.
+    /// Makes sure that the lock of this process is the one in the directory: removing it, or the whole
+    /// directory, would let a second agent in. Blocks.
     pub(super) fn check_lock(&self) -> io::Result<()> {
         let opened = self.0.opened.get().ok_or_else(not_open)?;
         let known = lock(&opened.held).lock;
@@ -192,15 +192,15 @@ impl WeakStateDir {
     }
 }
 
-/// Opens a directory; tells `sender` how each attempt ended, and goes on until somebody has it or nobody
-/// wants it any more.
+/// Opens a directory, and reports the result of each attempt to `sender`. Retries until it succeeds or all
+/// handles are gone.
 #[allow(clippy::disallowed_methods, reason = "it sleeps on a thread of its own")]
 fn open_until_had(path: &Path, wanted: &Weak<Inner>, sender: &mpsc::Sender<Result<(), Problem>>) {
     let mut tried = false;
     while wanted.strong_count() > 0 {
         match Opened::acquire(path) {
             Ok(opened) => {
-                // Dropped, and with it the lock, where nobody wants it.
+                // Without a handle it is dropped, and with it the lock.
                 if let Some(inner) = wanted.upgrade() {
                     let _ = inner.opened.set(opened);
                 }
@@ -232,7 +232,7 @@ pub(super) fn not_open() -> io::Error {
     io::Error::new(ErrorKind::TimedOut, "the state directory is not open yet")
 }
 
-/// Locks for the time of a look-up: nobody holds it over I/O.
+/// Locks for the time of a look-up, never over I/O.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

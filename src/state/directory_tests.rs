@@ -11,7 +11,7 @@ fn said(path: &Path) -> String {
 }
 
 #[test]
-fn one_that_is_missing_is_made_for_its_owner_alone() {
+fn missing_directory_is_created_for_its_owner_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a/b");
     let directory = StateDir::open(&path).unwrap();
@@ -24,7 +24,7 @@ fn one_that_is_missing_is_made_for_its_owner_alone() {
 }
 
 #[test]
-fn it_is_taken_until_the_last_clone_is_gone() {
+fn directory_is_locked_until_last_clone_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let first = StateDir::open(folder.path()).unwrap();
     let clone = first.clone();
@@ -41,7 +41,7 @@ fn it_is_taken_until_the_last_clone_is_gone() {
 }
 
 #[test]
-fn a_process_that_did_not_say_who_it_is_holds_it_all_the_same() {
+fn lock_without_process_id_still_holds() {
     let folder = tempfile::tempdir().unwrap();
     let file = File::create(folder.path().join(LOCK)).unwrap();
     file.lock().unwrap();
@@ -52,7 +52,7 @@ fn a_process_that_did_not_say_who_it_is_holds_it_all_the_same() {
 }
 
 #[test]
-fn what_is_no_directory_is_told() {
+fn path_that_is_no_directory_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "kept").unwrap();
@@ -65,7 +65,7 @@ fn what_is_no_directory_is_told() {
 }
 
 #[test]
-fn it_is_itself_by_every_path_until_it_is_made_anew() {
+fn directory_matches_every_path_until_recreated() {
     let folder = tempfile::tempdir().unwrap();
     let (path, link) = (folder.path().join("real"), folder.path().join("link"));
     let directory = StateDir::open(&path).unwrap();
@@ -79,9 +79,9 @@ fn it_is_itself_by_every_path_until_it_is_made_anew() {
 }
 
 #[test]
-fn one_that_cannot_be_written_is_told() {
+fn unwritable_directory_is_an_error() {
     if rustix::process::geteuid().is_root() {
-        // Nothing is forbidden to root; `each_says_the_path_and_what_to_do` has the words.
+        // Nothing is forbidden to root; `errors_name_the_path_and_the_remedy` has the words.
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -91,7 +91,7 @@ fn one_that_cannot_be_written_is_told() {
 }
 
 #[test]
-fn lock_that_is_removed_is_taken_again_before_a_write() {
+fn removed_lock_is_reacquired_before_a_write() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kept");
     let directory = StateDir::open(&path).unwrap();
@@ -108,7 +108,7 @@ fn lock_that_is_removed_is_taken_again_before_a_write() {
 }
 
 #[test]
-fn lock_that_another_agent_took_meanwhile_is_not_overridden() {
+fn lock_of_another_agent_is_not_overridden() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kept");
     let directory = StateDir::open(&path).unwrap();

@@ -1,4 +1,4 @@
-//! A small file that is replaced as a whole: for what is saved all at once and does not grow.
+//! A document: a small file that is replaced as a whole.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -113,7 +113,7 @@ impl Document {
     }
 }
 
-/// Waits for what was started, until the deadline; what is not done by then stays started.
+/// Waits for the work that was started, until the deadline; unfinished work goes on.
 async fn finish<R>(started: &mut Option<Pending<io::Result<R>>>, until: Instant) -> io::Result<R> {
     let Some(pending) = started else { return Err(timed_out()) };
     let left = until.saturating_duration_since(Instant::now());
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn content_that_was_saved_is_loaded_by_the_next_owner() {
+    async fn saved_content_is_loaded_by_the_next_owner() {
         let (_folder, directory) = directory();
         let mut first = Document::new(&directory, "a");
         assert_eq!(first.load().await.unwrap(), Content::Missing);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn file_that_is_damaged_anywhere_is_set_aside() {
+    async fn corrupt_file_is_set_aside() {
         let (folder, directory) = directory();
         Document::new(&directory, "a").save(b"content".to_vec()).await.unwrap();
         let path = folder.path().join("a.saved");
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn file_that_cannot_be_read_is_an_error_and_stays() {
+    async fn unreadable_file_is_an_error_and_stays() {
         let (folder, directory) = directory();
         let path = folder.path().join("a.saved");
         fs::create_dir(&path).unwrap();

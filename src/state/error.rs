@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_says_the_path_and_what_to_do() {
+    fn errors_name_the_path_and_the_remedy() {
         for (kind, hint) in [
             (ErrorKind::PermissionDenied, "the user that runs the agent"),
             (ErrorKind::ReadOnlyFilesystem, "read-only"),

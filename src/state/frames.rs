@@ -1,12 +1,12 @@
 //! The format of a journal: a magic text, then frames. Each frame is a head (length, number, checksum of the
-//! payload, checksum of the head) and a payload. The head has a checksum of its own, so that a length that
-//! changed is told from a file that was cut.
+//! payload, checksum of the head) and a payload. The head has a checksum of its own, which distinguishes a
+//! length that changed from a file that was cut.
 
 use std::io::{self, BufReader, ErrorKind, Read};
 
-use super::OpenError;
+use serde::{Deserialize, Serialize};
 
-/// The beginning of a file; the digit is the version of the frames. What is in them has versions of its own.
+/// The beginning of a file; the digit is the version of the frames. Their payloads have versions of their own.
 pub(super) const MAGIC: &[u8; 16] = b"nbu-agent-state2";
 
 /// The part of it that names the kind of file, before the version.
@@ -14,6 +14,40 @@ const KIND_LEN: usize = 15;
 
 /// The size of the head of a frame.
 pub(super) const HEADER_LEN: usize = 16;
+
+/// First frame of a file: the owner of the state in it. More fields may come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The name of the site.
+    pub site: String,
+    /// The identity of its server.
+    pub server: String,
+}
+
+/// Reason for which a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be opened or read now. All other reasons are lasting.
+    #[error("it cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// Another version of the agent wrote it.
+    #[error(
+        "it has format {0}, but this agent reads format 2; another version of the agent wrote it"
+    )]
+    Version(char),
+    /// A newer version of the agent wrote a part of it.
+    #[error("a newer version of the agent wrote it: {0}")]
+    Newer(String),
+    /// It is something else.
+    #[error("it is not a state file of this agent")]
+    Kind,
+    /// It belongs to another site or server.
+    #[error("it belongs to site `{}` and server {}", .0.site, .0.server)]
+    Foreign(Header),
+    /// Bytes of it changed, or its parts do not fit together.
+    #[error("it is corrupt: {0}")]
+    Damaged(String),
+}
 
 /// Returns a payload with its head before it.
 pub(super) fn frame(number: u32, payload: &[u8]) -> io::Result<Vec<u8>> {
@@ -75,7 +109,7 @@ impl<R: Read> Frames<R> {
         }
     }
 
-    /// Returns the payload of the next frame; `None` at the end of the file, or of what was saved.
+    /// Returns the payload of the next frame; `None` at the end of the file, or of the complete saves.
     ///
     /// # Errors
     ///

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_made_once() {
+    fn instance_id_is_created_once() {
         let directory = tempfile::tempdir().unwrap();
         let first = id(directory.path());
         assert!(Uuid::parse_str(&first).is_ok());
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_identity_is_made_anew() {
+    fn invalid_instance_id_is_replaced() {
         let directory = tempfile::tempdir().unwrap();
         for content in [&b""[..], b"x\n", b"\xff", b"6f0f9a35-2b9e-4c6b-9e43"] {
             fs::write(directory.path().join(FILE), content).unwrap();
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_cannot_be_kept_is_had_all_the_same() {
+    fn instance_id_exists_even_if_it_cannot_be_saved() {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join(FILE)).unwrap();
         assert!(Uuid::parse_str(&id(directory.path())).is_ok());

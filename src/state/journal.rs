@@ -1,55 +1,19 @@
-//! A file of frames that grows. A frame that was appended is a transaction; a rewrite replaces all of them at
-//! once. Everything here blocks: it belongs on the thread that owns the file.
+//! A journal: a file of frames that grows. Each appended frame is a transaction; a rewrite replaces all of
+//! them at once. Everything here blocks: it runs on the thread that owns the file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::atomic::{self, FileId};
-use super::frames::{Frames, MAGIC, frame};
+use super::frames::{Frames, Header, MAGIC, OpenError, frame};
 
-/// A file is rewritten when what was appended is more than this many times what was written last.
+/// A file is rewritten when the appended bytes are more than this many times the bytes of the last rewrite.
 const GROWTH: u64 = 3;
 
 /// The growth that is always allowed, bytes.
 const ALWAYS: u64 = 1 << 20;
-
-/// The first frame of a file: whose state it holds. More fields may come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
-    /// The name of the site.
-    pub site: String,
-    /// The identity of its server.
-    pub server: String,
-}
-
-/// The reason why a file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// It cannot be opened or read now. All others are lasting.
-    #[error("it cannot be read: {0}")]
-    Io(#[from] io::Error),
-    /// Another version of the agent wrote it.
-    #[error(
-        "it has format {0}, but this agent reads format 2; another version of the agent wrote it"
-    )]
-    Version(char),
-    /// A newer version of the agent wrote a part of it.
-    #[error("a newer version of the agent wrote it: {0}")]
-    Newer(String),
-    /// It is something else.
-    #[error("it is not a state file of this agent")]
-    Kind,
-    /// It belongs to another site or server.
-    #[error("it belongs to site `{}` and server {}", .0.site, .0.server)]
-    Foreign(Header),
-    /// Bytes of it changed, or what is in it does not fit together.
-    #[error("it is corrupt: {0}")]
-    Damaged(String),
-}
 
 /// The reason why nothing was appended.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +29,7 @@ pub enum AppendError {
 /// The result of reading a file to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
-    /// Whose it is.
+    /// Its site and server.
     pub header: Header,
     /// Frames that were read, without the header.
     pub frames: usize,
@@ -191,7 +155,7 @@ impl Journal {
         self.open.is_some()
     }
 
-    /// Returns whether the file has grown too far beyond what it holds.
+    /// Returns whether the file has grown too far beyond its last rewrite.
     pub fn has_grown(&self) -> bool {
         self.length() > self.allowed
     }
@@ -249,7 +213,7 @@ impl Journal {
         }
     }
 
-    /// Sets aside what is in the place of the file and is not this journal's.
+    /// Sets aside a file at this path that is not this journal's.
     fn clear_place(&self) -> io::Result<Option<PathBuf>> {
         let found = match FileId::at(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -292,7 +256,7 @@ impl Open {
         let written = self.file.write_all_at(&frame, self.length);
         if let Err(error) = written.and_then(|()| self.file.sync_data()) {
             // Not acknowledged, so the next start should not find it. If this fails too, the next append
-            // does it; a start that finds the frame finds what is true.
+            // does it; the frame is true if a start finds it.
             let _ = self.file.set_len(self.length);
             return Err(error.into());
         }

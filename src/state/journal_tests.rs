@@ -1,4 +1,4 @@
-//! Journals: what is read back, what is told from what, and what a full or meddled disk leaves.
+//! Tests of journals: reading back, telling faults apart, full disks and files that were changed.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -207,7 +207,7 @@ fn file_that_was_not_opened_is_never_overwritten() {
 }
 
 #[test]
-fn file_that_cannot_be_written_is_read_and_appended_to_later() {
+fn unwritable_journal_is_read_and_appended_later() {
     if rustix::process::geteuid().is_root() {
         // Nothing is forbidden to root.
         return;

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::atomic::{self, sync_parent};
 use super::document;
 use super::error::{Error, Problem};
-use super::journal::{Header, Journal, OpenError, read};
+use super::frames::{Header, OpenError};
+use super::journal::{Journal, read};
 use super::lock::{HeldLock, LOCK, holder};
 use super::site::{read_mark, write_mark};
 use super::site_file::{mark_name, site_name};
@@ -39,7 +40,7 @@ pub struct StateFile {
 }
 
 impl Maintenance {
-    /// Opens a directory to look at it. Changes nothing, not even the lock file.
+    /// Opens a directory for reading. Changes nothing, not even the lock file.
     ///
     /// # Errors
     ///
@@ -123,7 +124,7 @@ impl Maintenance {
         }
         let header = Header { site: to.to_owned(), server };
         Journal::new(new.clone(), header.clone()).rewrite(frames.into_iter())?;
-        // In this order: what is interrupted leaves two files, of which each is right.
+        // In this order: an interruption leaves two files, each of which is right.
         if self.last_server(&site).as_ref() == Some(&header.server) {
             write_mark(&self.path.join(mark_name(to)), &header)?;
             fs::remove_file(self.path.join(mark_name(&site)))?;

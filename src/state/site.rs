@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::atomic;
 use super::directory::{Claim, StateDir};
-use super::journal::{AppendError, Header, Journal, Loaded, OpenError};
+use super::frames::{Header, OpenError};
+use super::journal::{AppendError, Journal, Loaded};
 
 /// The files of one site, on the thread that owns them. Everything but [`SiteFiles::claim`] blocks.
 #[derive(Debug)]
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn totals_go_on_from_the_last_server_alone() {
+    async fn totals_continue_from_last_server_only() {
         let folder = tempfile::tempdir().unwrap();
         // Each in a process of its own, and all in one.
         for restart in [true, false] {
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn server_that_was_shown_but_never_saved_was_in_force() {
+    async fn server_exported_but_never_saved_was_in_force() {
         let folder = tempfile::tempdir().unwrap();
         let directory = StateDir::open(folder.path()).unwrap();
         run(&directory, "x", A).await;
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn mark_that_is_damaged_lets_no_totals_go_on() {
+    async fn corrupt_mark_resets_totals() {
         let folder = tempfile::tempdir().unwrap();
         let directory = StateDir::open(folder.path()).unwrap();
         run(&directory, "x", A).await;

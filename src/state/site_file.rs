@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
-use super::StateDir;
+use super::directory::StateDir;
 
 /// The characters of a site's name that are in the name of its file, so that people find it.
 const READABLE: usize = 60;

@@ -1,4 +1,4 @@
-//! A thread of its own for each open file: whoever waits for a disk that hangs is that thread, never a
+//! A thread of its own for each open file: only that thread waits for a disk that hangs, never a
 //! thread of the runtime. It is left behind when the process ends.
 
 use std::io;
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn job_that_panics_ends_with_an_error_and_no_other_does() {
+    async fn panicking_job_fails_alone() {
         let worker = Worker::spawn("test", 7).unwrap();
         let mut broken = worker.start(|_: &mut i32| panic!("as the test wants"));
         assert!(broken.wait(LONG).await.unwrap().is_err());
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_takes_too_long_is_left_behind() {
+    fn work_beyond_its_timeout_is_abandoned() {
         let (_release, released) = mpsc::channel::<()>();
         assert!(within(Duration::from_millis(5), move || released.recv()).is_none());
         assert_eq!(within(LONG, || 7), Some(7));

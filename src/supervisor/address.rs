@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn address_in_force_is_told_by_any_path_to_the_file() {
+    async fn address_is_found_by_any_path_to_the_file() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("config.yaml");
         assert_eq!(told(&path).await, None);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn name_in_use_is_taken_once_it_is_free() {
+    async fn name_in_use_is_bound_once_free() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("config.yaml");
         let taken = bind(&name(&path)).unwrap();

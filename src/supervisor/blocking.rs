@@ -76,7 +76,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(30);
 
     #[tokio::test]
-    async fn work_beyond_its_deadline_is_given_up_and_waited_for_by_the_next() {
+    async fn work_beyond_deadline_is_abandoned_and_blocks_the_next() {
         let (release, hangs) = channel::<()>();
         let blocking = Blocking::new(SHORT, CancellationToken::new());
         let hung = blocking.run(blocking.deadline(), move || hangs.recv()).await;

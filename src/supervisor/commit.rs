@@ -1,4 +1,4 @@
-//! Commit: what runs is changed to what was prepared. Nothing here can fail.
+//! Commit: replaces the parts that run by the prepared ones. Nothing here can fail.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

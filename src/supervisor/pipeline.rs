@@ -1,4 +1,4 @@
-//! The OTLP push, prepared or started, and the resource that it tells of.
+//! The OTLP push, prepared or started, and its resource.
 
 use std::sync::Arc;
 

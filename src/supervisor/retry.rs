@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn waits_double_up_to_a_bound_and_begin_anew() {
+    async fn retry_delays_double_to_a_bound_and_reset() {
         let mut retry = Retry::default();
         let start = Instant::now();
         for expected in [1, 3, 7, 15, 25, 35] {

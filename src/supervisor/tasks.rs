@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn restarts_pause_longer_each_time_until_task_is_well() {
+    async fn restart_delays_grow_until_task_is_stable() {
         let mut restarts = Restarts::default();
         assert!(restarts.allow(Task::Renderer));
         for pause in [10, 20, 40, 80, 160, 300, 300] {

@@ -131,7 +131,7 @@ async fn unfinished_heads_do_not_keep_others_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heads_up_to_16_kib_are_read_and_longer_ones_refused() {
+async fn request_heads_beyond_16_kib_are_refused() {
     let endpoint = Endpoint::start();
     for (length, status) in [(16 << 10, "200"), ((16 << 10) + 1, "431"), (400_000, "431")] {
         let (start, end) = ("GET /-/healthy HTTP/1.1\r\nconnection: close\r\nx: ", "\r\n\r\n");
@@ -197,7 +197,7 @@ async fn pipelined_requests_are_all_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn body_that_never_ends_does_not_hold_the_answer() {
+async fn endless_request_body_does_not_delay_the_response() {
     let endpoint = Endpoint::start();
     endpoint.state.lifecycle.store(false, std::sync::atomic::Ordering::Relaxed);
     let mut stream = endpoint.connect().await;
@@ -220,7 +220,7 @@ async fn reloads_without_a_verdict_do_not_keep_others_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn end_does_not_wait_for_a_crowd() {
+async fn shutdown_does_not_wait_for_a_crowd() {
     let endpoint = Endpoint::start();
     endpoint.render(1.0).await;
     let mut crowd = endpoint.crowd(100, b"").await;

@@ -99,7 +99,7 @@ async fn change(old: Server, host: &str, port: u16, state: &Arc<State>) -> Serve
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_scrape_fails_while_the_host_changes_on_the_same_port() {
+async fn scrapes_succeed_while_host_changes_on_same_port() {
     let port = free_port();
     let (state, _requests) = state();
     let mut server = Bound::bind(&listen("127.0.0.1", port)).unwrap().serve(Arc::clone(&state));
@@ -131,7 +131,7 @@ async fn all_of_ipv6_takes_over_from_ipv4_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_agent_on_the_port_fails_before_and_after_a_change() {
+async fn second_agent_on_the_port_fails_before_and_after_change() {
     let port = free_port();
     let (state, _requests) = state();
     let mut server = Bound::bind(&listen("127.0.0.1", port)).unwrap().serve(Arc::clone(&state));
@@ -145,7 +145,7 @@ async fn a_second_agent_on_the_port_fails_before_and_after_a_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_comes_to_nothing_leaves_the_old_listener_as_it_was() {
+async fn failed_change_leaves_the_old_listener_alone() {
     let port = free_port();
     let (state, _requests) = state();
     for (host, other) in [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")] {
@@ -160,7 +160,7 @@ async fn a_change_that_comes_to_nothing_leaves_the_old_listener_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_another_process_has_is_refused_beside_the_old_listener() {
+async fn address_of_another_process_is_refused_beside_old_listener() {
     let port = free_port();
     let (state, _requests) = state();
     let server = Bound::bind(&listen("127.0.0.1", port)).unwrap().serve(Arc::clone(&state));
@@ -177,7 +177,7 @@ async fn an_address_that_another_process_has_is_refused_beside_the_old_listener(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_connected_when_the_listener_closes_is_served() {
+async fn connections_open_when_listener_closes_are_served() {
     let port = free_port();
     let (state, _requests) = state();
     let server = Bound::bind(&listen("127.0.0.1", port)).unwrap().serve(Arc::clone(&state));
@@ -197,7 +197,7 @@ async fn who_is_connected_when_the_listener_closes_is_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn port_that_is_still_closing_is_taken_back() {
+async fn port_still_closing_is_bound_again() {
     let (first, second) = (free_port(), free_port());
     let mut own = nbu_otel_agent::http::Listening::default();
     let (state, _requests) = state();

@@ -41,7 +41,7 @@ impl Endpoint {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_verdict_of_the_supervisor_is_the_answer() {
+async fn reload_answers_with_the_verdict() {
     let mut endpoint = serve();
     let applied = ReloadAnswer {
         result: Verdict::Applied,
@@ -81,7 +81,7 @@ async fn the_verdict_of_the_supervisor_is_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_methods_are_told_which_ones_there_are() {
+async fn other_methods_get_405_with_allow() {
     let endpoint = serve();
     for method in [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS] {
         let response = endpoint.request(method).send().await.unwrap();
@@ -93,7 +93,7 @@ async fn other_methods_are_told_which_ones_there_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_served_only_while_the_configuration_says_so() {
+async fn reload_is_served_only_while_lifecycle_is_enabled() {
     let mut endpoint = serve();
     endpoint.state.lifecycle.store(false, Relaxed);
     let response = endpoint.request(Method::POST).send().await.unwrap();
@@ -108,7 +108,7 @@ async fn it_is_served_only_while_the_configuration_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_other_origins_cannot_ask() {
+async fn pages_of_other_origins_cannot_reload() {
     let mut endpoint = serve();
     let own = endpoint.url.strip_suffix("/-/reload").unwrap().to_owned();
     for fields in [
@@ -141,7 +141,7 @@ async fn pages_of_other_origins_cannot_ask() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_ends_says_so() {
+async fn reload_during_shutdown_gets_503() {
     let mut endpoint = serve();
     let request = endpoint.request(Method::POST).send();
     let gives_up = async { drop(endpoint.requests.recv().await) };
@@ -155,7 +155,7 @@ async fn an_agent_that_ends_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_goes_away_has_asked_all_the_same() {
+async fn reload_is_done_even_if_client_disconnects() {
     let mut endpoint = serve();
     let address = endpoint.url.trim_start_matches("http://").trim_end_matches("/-/reload");
     let mut client = tokio::net::TcpStream::connect(address).await.unwrap();

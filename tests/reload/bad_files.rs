@@ -21,7 +21,7 @@ const CASES: [(&str, &str, &[&str]); 12] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_bad_file_is_refused_by_its_place_and_changes_nothing() {
+async fn bad_file_is_rejected_with_its_position_and_changes_nothing() {
     let paris = simulate(world(1)).await;
     let base = config().site("paris", &paris);
     let desk = Desk::with(&base.yaml());

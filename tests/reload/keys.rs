@@ -27,7 +27,7 @@ async fn apply(desk: &Desk, endpoint: &Endpoint, config: &Config) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_endpoint_moves_to_another_host_path_and_port_without_a_failed_scrape() {
+async fn endpoint_moves_without_a_failed_scrape() {
     let paris = simulate(world(1)).await;
     let base = config().site("paris", &paris);
     let desk = Desk::new();
@@ -78,7 +78,7 @@ async fn log_file_level_and_format_change_with_the_next_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_push_moves_with_a_last_export_and_a_removed_site_is_in_none_that_follows() {
+async fn push_moves_after_final_export_without_removed_sites() {
     let (paris, tokyo) = (simulate(world(1)).await, simulate(world(2)).await);
     let sink = || Sink::start(Options { keep: 200, ..Options::default() }).expect("a receiver");
     let (first, second) = (sink(), sink());
@@ -126,7 +126,7 @@ fn shows(sink: &Sink, site: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_limit_of_series_holds_from_the_reload_on() {
+async fn series_limit_applies_from_the_reload_on() {
     let paris = simulate(world(1)).await;
     let base = config().site("paris", &paris);
     let desk = Desk::new();

@@ -125,34 +125,34 @@ async fn is_one_reload(first: fn(&Path, &str), save: fn(&Path, &str)) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_in_place_is_one_reload() {
+async fn write_in_place_is_one_reload() {
     is_one_reload(in_place, in_place).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_and_a_rename_are_one_reload() {
+async fn write_and_rename_are_one_reload() {
     is_one_reload(in_place, write_and_rename).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_and_a_write_are_one_reload() {
+async fn backup_and_write_are_one_reload() {
     is_one_reload(in_place, move_away_and_write).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_write_is_one_reload_of_the_whole() {
+async fn slow_write_is_one_reload_of_the_whole_file() {
     is_one_reload(in_place, truncate_and_write_slowly).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_swap_of_kubernetes_is_one_reload() {
+async fn kubernetes_swap_is_one_reload() {
     is_one_reload(swap_the_data, swap_the_data).await;
 }
 
 /// While the directory is missing there is nothing to load; whether that is tried depends on when the
 /// agent looks.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_that_is_made_anew_is_watched_again() {
+async fn recreated_directory_is_watched_again() {
     let mut scene = Scene::start(in_place).await;
     for number in 1..=2 {
         scene.takes(number, make_the_directory_anew).await;

@@ -22,7 +22,7 @@ fn reload(desk: &Desk, agent: &Process, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_adds_and_removes_sites_and_a_wrong_file_changes_nothing() {
+async fn reload_adds_and_removes_sites_wrong_file_changes_nothing() {
     let (paris, tokyo) = (simulate(world(1)).await, simulate(world(2)).await);
     let one = config().site("paris", &paris);
     let both = one.clone().site("tokyo", &tokyo);
@@ -63,7 +63,7 @@ async fn a_reload_adds_and_removes_sites_and_a_wrong_file_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_moves_the_endpoint_and_a_port_that_is_taken_leaves_it() {
+async fn reload_moves_endpoint_unless_port_is_taken() {
     let paris = simulate(world(1)).await;
     let here = config().site("paris", &paris);
     let mut there = here.clone();

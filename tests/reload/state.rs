@@ -45,7 +45,7 @@ async fn exported_id(sink: &Sink) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_agent_does_not_start_and_is_told_who_has_the_directory() {
+async fn second_agent_fails_and_names_the_holder_of_the_directory() {
     let paris = simulate(world(1)).await;
     let base = config().site("paris", &paris);
     let desk = Desk::new();
@@ -78,7 +78,7 @@ async fn a_second_agent_does_not_start_and_is_told_who_has_the_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_that_look_on_make_no_directory() {
+async fn read_only_commands_create_no_directory() {
     let paris = simulate(world(1)).await;
     let desk = Desk::with(&kept_at(&config().site("paris", &paris), "kept").yaml());
     for command in ["check", "once", "doctor"] {
@@ -89,7 +89,7 @@ async fn commands_that_look_on_make_no_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_directory_ends_the_start_and_is_refused_by_a_reload() {
+async fn invalid_state_directory_fails_start_and_reload() {
     let paris = simulate(world(1)).await;
     let base = config().site("paris", &paris);
     let desk = Desk::new();
@@ -120,7 +120,7 @@ async fn what_is_no_directory_ends_the_start_and_is_refused_by_a_reload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_moves_to_another_directory_and_back() {
+async fn reload_moves_state_to_another_directory_and_back() {
     let paris = simulate(world(1)).await;
     let base = config().site("paris", &paris);
     let desk = Desk::new();
@@ -143,7 +143,7 @@ async fn a_reload_moves_to_another_directory_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_identity_is_that_of_the_directory() {
+async fn instance_id_belongs_to_the_directory() {
     let paris = simulate(world(1)).await;
     let sink = Sink::start(Options::default()).expect("a receiver");
     let push = format!(
@@ -181,7 +181,7 @@ async fn exported_since(sink: &Sink, before: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_environment_says_where_state_belongs_if_the_file_does_not() {
+async fn environment_names_state_directory_if_file_does_not() {
     let paris = simulate(world(1)).await;
     let desk = Desk::with(&config().site("paris", &paris).yaml());
     let path = desk.path("from-environment");

@@ -41,7 +41,7 @@ impl Systemd {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn systemd_hears_of_the_start_of_each_reload_and_of_the_end() {
+async fn systemd_is_notified_of_start_reloads_and_stop() {
     let mut systemd = Systemd::start(&[]).await;
     let ready = systemd.hears();
     assert!(ready.starts_with("READY=1\nSTATUS=1 site, configuration "), "{ready}");
@@ -60,7 +60,7 @@ async fn systemd_hears_of_the_start_of_each_reload_and_of_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watchdog_gets_its_signs_of_life() {
+async fn watchdog_is_fed() {
     let mut systemd = Systemd::start(&[("WATCHDOG_USEC", "400000")]).await;
     let mut signs = 0;
     while signs < 3 {

@@ -17,7 +17,7 @@ fn attempts(page: &Page) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_save_is_a_reload_and_a_site_that_it_adds_is_polled_at_once() {
+async fn save_reloads_and_polls_added_site_at_once() {
     let (paris, tokyo) = (simulate(world(1)).await, simulate(world(2)).await);
     let one = config().site("paris", &paris);
     let desk = Desk::new();
@@ -30,7 +30,7 @@ async fn a_save_is_a_reload_and_a_site_that_it_adds_is_polled_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_post_answers_with_what_changed_or_with_the_line_that_is_wrong() {
+async fn post_answers_with_changes_or_the_wrong_line() {
     let paris = simulate(world(1)).await;
     let base = config().site("paris", &paris);
     let desk = Desk::new();
@@ -65,7 +65,7 @@ async fn a_post_answers_with_what_changed_or_with_the_line_that_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_file_and_an_environment_file_are_watched_too() {
+async fn key_file_and_environment_file_are_watched() {
     let key = |key: &str| Settings { api_key: key.to_owned(), ..world(1) };
     let (paris, tokyo) = (simulate(key("the-key-of-paris")).await, simulate(key("tokyo")).await);
     let base = config().site_at("paris", paris.addr(), "apiKeyFile: paris.key").site_at(
@@ -91,7 +91,7 @@ async fn a_key_file_and_an_environment_file_are_watched_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rotated_key_is_used_at_once_and_the_old_one_never_again() {
+async fn rotated_key_replaces_the_old_one_at_once() {
     let paris = simulate(Settings { api_key: "the-new-key".to_owned(), ..world(1) }).await;
     let base = config()
         .server("scrapingInterval: 24h, collectionInterval: 500ms, cacheTTL: 500ms")
@@ -114,7 +114,7 @@ async fn a_rotated_key_is_used_at_once_and_the_old_one_never_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_a_save_and_a_post_at_once_end_in_the_right_state() {
+async fn concurrent_signal_save_and_post_end_in_right_state() {
     let (paris, tokyo) = (simulate(world(1)).await, simulate(world(2)).await);
     let base = config().site("paris", &paris);
     let desk = Desk::new();
@@ -137,7 +137,7 @@ fn catches_hangup(agent: &Process) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_during_the_start_neither_kills_nor_is_lost() {
+async fn signal_during_start_neither_kills_nor_is_lost() {
     let paris = simulate(world(1)).await;
     let base = config().site("paris", &paris);
     let desk = Desk::with(&base.yaml());

@@ -31,7 +31,7 @@ async fn is_put_off(desk: &Desk, endpoint: &Endpoint, config: &Config) -> String
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn port_taken_for_a_while_is_had_without_another_request() {
+async fn port_taken_for_a_while_is_bound_without_another_request() {
     let paris = simulate(world(1)).await;
     let here = config().site("paris", &paris);
     let mut there = here.clone();
@@ -51,7 +51,7 @@ async fn port_taken_for_a_while_is_had_without_another_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn invalid_file_is_not_tried_again() {
+async fn invalid_file_is_not_retried() {
     let paris = simulate(world(1)).await;
     let base = config().site("paris", &paris);
     let desk = Desk::new();
@@ -75,7 +75,7 @@ async fn invalid_file_is_not_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn locked_state_directory_is_taken_once_it_is_free() {
+async fn locked_state_directory_is_acquired_once_free() {
     let paris = simulate(world(1)).await;
     let base = config().site("paris", &paris);
     let desk = Desk::new();
@@ -94,7 +94,7 @@ async fn locked_state_directory_is_taken_once_it_is_free() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn missing_key_file_is_read_once_it_is_there() {
+async fn missing_key_file_is_read_once_it_exists() {
     let (paris, tokyo) = (simulate(world(1)).await, simulate(world(2)).await);
     let base = config().site("paris", &paris);
     let desk = Desk::new();
@@ -141,7 +141,7 @@ impl Rotation {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rotated_key_is_taken_though_a_port_is_taken() {
+async fn rotated_key_applies_though_a_port_is_taken() {
     let rotation = Rotation::start().await;
     let mut there = rotation.base.clone();
     there.port = port();
@@ -151,7 +151,7 @@ async fn rotated_key_is_taken_though_a_port_is_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rotated_key_is_taken_though_the_file_is_broken() {
+async fn rotated_key_applies_though_the_file_is_broken() {
     let rotation = Rotation::start().await;
     rotation.desk.write("config.yaml", "nbuservers: [\n");
     assert_eq!(rotation.endpoint.post_reload().await.0, 400);
@@ -159,7 +159,7 @@ async fn rotated_key_is_taken_though_the_file_is_broken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rotated_key_is_taken_though_a_file_of_another_site_is_missing() {
+async fn rotated_key_applies_though_another_sites_file_is_missing() {
     let rotation = Rotation::start().await;
     let tokyo = simulate(world(2)).await;
     let both = rotation.base.clone().site_at("tokyo", tokyo.addr(), "apiKeyFile: nowhere");
@@ -168,7 +168,7 @@ async fn rotated_key_is_taken_though_a_file_of_another_site_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn log_that_cannot_be_opened_keeps_no_reload_from_its_work() {
+async fn unopenable_log_does_not_fail_a_reload() {
     let paris = simulate(world(1)).await;
     let base = config().site("paris", &paris);
     let desk = Desk::new();
@@ -188,7 +188,7 @@ async fn log_that_cannot_be_opened_keeps_no_reload_from_its_work() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ports_there_and_back_again_at_once_are_no_conflict() {
+async fn moving_ports_back_and_forth_is_no_conflict() {
     let paris = simulate(world(1)).await;
     let here = config().site("paris", &paris);
     let mut there = here.clone();

@@ -50,7 +50,7 @@ async fn head_has_ten_seconds_whatever_the_idle_time_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn idle_time_begins_anew_after_each_response() {
+async fn idle_time_restarts_after_each_response() {
     let list = list();
     let entry = list.add(address(1));
     for _ in 0..3 {
@@ -69,7 +69,7 @@ async fn idle_time_begins_anew_after_each_response() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn room_is_made_by_whoever_waits_longest() {
+async fn longest_waiting_connection_is_closed_to_make_room() {
     let list = list();
     let mut entries = Vec::new();
     for last in 0..4 {
@@ -115,7 +115,7 @@ async fn address_with_too_many_waiting_connections_loses_its_oldest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn client_that_takes_nothing_is_closed_and_a_slow_one_is_not() {
+async fn client_that_reads_nothing_is_closed_slow_client_is_kept() {
     let list = list();
     let (stalled, slow) = (list.add(address(1)), list.add(address(1)));
     for entry in [&stalled, &slow] {
@@ -170,7 +170,7 @@ async fn pages_that_slow_clients_keep_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn page_that_did_not_change_is_no_reason_to_close() {
+async fn unchanged_page_closes_no_connection() {
     let list = list();
     let entries: Vec<Entry> = (0..40).map(|_| list.add(address(1))).collect();
     for entry in &entries {

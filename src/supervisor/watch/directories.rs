@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_symlinks_has_an_end() {
+    fn circle_of_symlinks_ends() {
         let place = tempfile::tempdir().unwrap();
         symlink("b", place.path().join("a")).unwrap();
         symlink("a", place.path().join("b")).unwrap();

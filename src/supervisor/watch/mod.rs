@@ -1,8 +1,8 @@
 //! Watches the configuration file and every file that it names.
 //!
-//! Events and a slow rescan only make it look; whether something changed is decided by content. What
-//! it compares with is what was tried last, not what is in force: a file that was refused is not
-//! tried again until it changes, and one that was broken and is restored is.
+//! Events and a slow rescan only trigger a check; the content decides if something changed. The check
+//! compares with the files of the last attempt, not with those in force: a rejected file is not loaded
+//! again until it changes, and a broken file that is restored is.
 
 mod directories;
 mod events;
@@ -20,53 +20,53 @@ use crate::config::{self, Files};
 
 use events::Events;
 
-/// It looks when the directories were quiet for so long,
-const QUIET: Duration = Duration::from_millis(100);
+/// Quiet time of the directories before a check.
+const QUIET_PERIOD: Duration = Duration::from_millis(100);
 
-/// or, if they never are, so long after the first event.
-const LONGEST_DEBOUNCE: Duration = Duration::from_secs(1);
+/// Longest time from the first event to a check, if the directories are never quiet.
+const MAX_DEBOUNCE: Duration = Duration::from_secs(1);
 
-/// Two looks this far apart that agree make a file stable. Where they differ, the next is later.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
-const LONGEST_BETWEEN_LOOKS: Duration = Duration::from_millis(400);
+/// Time between two checks that must agree before a change is reported. If they differ, the next one
+/// is later.
+const STABILITY_DELAY: Duration = Duration::from_millis(50);
+const MAX_STABILITY_DELAY: Duration = Duration::from_millis(400);
 
 /// Time between two checks while a directory is missing: it has no events.
-const MISSING: Duration = Duration::from_secs(1);
+const MISSING_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// No rescan is more frequent, whatever is asked for.
-const SHORTEST_RESCAN: Duration = Duration::from_millis(100);
+/// Shortest time between two rescans.
+const MIN_RESCAN_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A look that takes longer is worth a line in the log.
-const SLOW: Duration = Duration::from_secs(10);
+/// Duration of a check that is logged.
+const SLOW_CHECK: Duration = Duration::from_secs(10);
 
 /// Watcher of the configuration's files. Dropping it ends it, even while a file system hangs.
 pub(in crate::supervisor) struct Watcher {
-    wanted: watch::Sender<Arc<Wanted>>,
+    baseline: watch::Sender<Arc<Baseline>>,
     task: JoinHandle<()>,
 }
 
-struct Wanted {
-    tried: Files,
+struct Baseline {
+    last_read: Files,
     rescan: Duration,
 }
 
 impl Watcher {
     /// Starts a watch that knows no files yet. Needs a runtime.
     ///
-    /// One message goes into `changed` when the files differ from what was tried, and are stable. It
-    /// stands for everything up to the moment when it is received: who merges messages must take
-    /// them out before reading the files, not after. Where the channel is full, the message that
-    /// waits in it does.
+    /// Sends a message into `changed` when the files differ from those that were read last, and are
+    /// stable. It covers all changes until it is received: a receiver that coalesces messages must
+    /// take them before it reads the files, not after. A message that waits in the channel is enough.
     pub(in crate::supervisor) fn spawn(changed: mpsc::Sender<()>) -> Self {
         Self::with(changed, Events::new())
     }
 
     fn with(changed: mpsc::Sender<()>, events: Events) -> Self {
-        let nothing = Wanted { tried: Files::new(), rescan: Duration::MAX };
-        let (wanted, asked) = watch::channel(Arc::new(nothing));
+        let nothing = Baseline { last_read: Files::new(), rescan: Duration::MAX };
+        let (baseline, baselines) = watch::channel(Arc::new(nothing));
         let happened = events.happened();
-        let task = Task { changed, asked, happened, events: Some(events), sent: None };
-        Self { wanted, task: tokio::spawn(task.run()) }
+        let task = Task { changed, baselines, happened, events: Some(events), reported: None };
+        Self { baseline, task: tokio::spawn(task.run()) }
     }
 
     /// Returns whether it ended.
@@ -82,9 +82,9 @@ impl Watcher {
 
     /// Sets the files of the last attempt to load, whether it was accepted or not. `rescan` is the time
     /// between two checks without an event, for file systems that have none.
-    pub(in crate::supervisor) fn set(&self, tried: Files, rescan: Duration) {
-        let rescan = rescan.max(SHORTEST_RESCAN);
-        self.wanted.send_replace(Arc::new(Wanted { tried, rescan }));
+    pub(in crate::supervisor) fn set(&self, last_read: Files, rescan: Duration) {
+        let rescan = rescan.max(MIN_RESCAN_INTERVAL);
+        self.baseline.send_replace(Arc::new(Baseline { last_read, rescan }));
     }
 }
 
@@ -92,37 +92,37 @@ impl Watcher {
 struct Ended;
 
 /// Result of one check.
-struct Seen {
+struct CheckResult {
     content: Files,
     /// A directory is missing.
     incomplete: bool,
 }
 
 /// Last message.
-struct Sent {
+struct Report {
     content: Files,
     at: Instant,
     /// The files that it was compared with: those of the last attempt until then.
-    wanted: Arc<Wanted>,
+    baseline: Arc<Baseline>,
 }
 
 struct Task {
     changed: mpsc::Sender<()>,
-    asked: watch::Receiver<Arc<Wanted>>,
+    baselines: watch::Receiver<Arc<Baseline>>,
     /// Time of the last event.
     happened: watch::Receiver<Instant>,
-    /// Absent while a look has them.
+    /// Absent during a check, which owns them.
     events: Option<Events>,
-    sent: Option<Sent>,
+    reported: Option<Report>,
 }
 
 impl Task {
     async fn run(mut self) {
-        if self.asked.changed().await.is_err() {
+        if self.baselines.changed().await.is_err() {
             return;
         }
-        let mut gap = BETWEEN_LOOKS;
-        while let Ok(incomplete) = self.settle(gap).await {
+        let mut gap = STABILITY_DELAY;
+        while let Ok(incomplete) = self.check_until_stable(gap).await {
             match self.reason(incomplete).await {
                 Ok(next) => gap = next,
                 Err(Ended) => return,
@@ -130,110 +130,115 @@ impl Task {
         }
     }
 
-    /// Waits until there is a reason to look; says how far apart the looks must be.
+    /// Waits until a check is due. Returns the time between the two checks that must agree.
     async fn reason(&mut self, incomplete: bool) -> Result<Duration, Ended> {
-        let rescan = self.asked.borrow().rescan;
-        let pause = if incomplete { rescan.min(MISSING) } else { rescan };
+        let rescan = self.baselines.borrow().rescan;
+        let pause = if incomplete { rescan.min(MISSING_CHECK_INTERVAL) } else { rescan };
         tokio::select! {
-            asked = self.asked.changed() => {
-                asked.map_err(|_| Ended)?;
-                Ok(BETWEEN_LOOKS)
+            changed = self.baselines.changed() => {
+                changed.map_err(|_| Ended)?;
+                Ok(STABILITY_DELAY)
             }
             Ok(()) = self.happened.changed() => Ok(self.debounce().await),
-            () = sleep(pause) => Ok(BETWEEN_LOOKS),
+            () = sleep(pause) => Ok(STABILITY_DELAY),
             () = self.changed.closed() => Err(Ended),
         }
     }
 
-    /// Waits for quiet. Where there is none, the looks must be as far apart as the quiet would be
-    /// long: whoever writes slowly shall not be caught between two writes.
+    /// Waits for quiet. Without it, the checks must be as far apart as the quiet time is long, so that
+    /// both of them do not fall between two slow writes.
     async fn debounce(&mut self) -> Duration {
-        let limit = Instant::now() + LONGEST_DEBOUNCE;
+        let limit = Instant::now() + MAX_DEBOUNCE;
         loop {
-            let due = *self.happened.borrow_and_update() + QUIET;
+            let due = *self.happened.borrow_and_update() + QUIET_PERIOD;
             if Instant::now() >= due {
-                return BETWEEN_LOOKS;
+                return STABILITY_DELAY;
             }
             sleep_until(due.min(limit)).await;
             if due >= limit {
-                return QUIET;
+                return QUIET_PERIOD;
             }
         }
     }
 
-    /// Looks until two looks agree, and tells of what differs from what was tried. Says whether a
-    /// directory is missing.
-    async fn settle(&mut self, mut gap: Duration) -> Result<bool, Ended> {
-        let wanted = Arc::clone(&self.asked.borrow_and_update());
-        let mut before: Option<Seen> = None;
+    /// Checks until two checks agree, and reports files that differ from those that were read last.
+    /// Returns whether a directory is missing.
+    async fn check_until_stable(&mut self, mut gap: Duration) -> Result<bool, Ended> {
+        let baseline = Arc::clone(&self.baselines.borrow_and_update());
+        let mut before: Option<CheckResult> = None;
         loop {
-            let seen = self.look(&wanted).await?;
-            if self.asked.has_changed().map_err(|_| Ended)? {
-                // Compared with what is past, it would be told of twice.
-                return Ok(seen.incomplete);
+            let found = self.check(&baseline).await?;
+            if self.baselines.has_changed().map_err(|_| Ended)? {
+                // Compared with an older attempt, the change would be reported twice.
+                return Ok(found.incomplete);
             }
-            if seen.content == wanted.tried {
-                self.sent = None;
-                return Ok(seen.incomplete);
+            if found.content == baseline.last_read {
+                self.reported = None;
+                return Ok(found.incomplete);
             }
-            if before.is_some_and(|before| before.content == seen.content) {
-                self.tell(seen.content, wanted)?;
-                return Ok(seen.incomplete);
+            if before.is_some_and(|before| before.content == found.content) {
+                self.report(found.content, baseline)?;
+                return Ok(found.incomplete);
             }
-            before = Some(seen);
+            before = Some(found);
             sleep(gap).await;
-            gap = (gap * 2).min(LONGEST_BETWEEN_LOOKS);
+            gap = (gap * 2).min(MAX_STABILITY_DELAY);
         }
     }
 
-    /// Sends a message, unless it was sent. Should an attempt not have taken what was seen, it is
-    /// told of again, but no faster than by the rescan: two sides that cannot agree on a file must
-    /// not end in a storm of reloads.
-    fn tell(&mut self, content: Files, wanted: Arc<Wanted>) -> Result<(), Ended> {
-        if let Some(sent) = &self.sent
-            && sent.content == content
-            && (Arc::ptr_eq(&sent.wanted, &wanted) || sent.at.elapsed() < wanted.rescan)
+    /// Sends a message, unless this content was reported. If the next attempt reads other content, it is
+    /// reported again, but at most once a rescan: a disagreement about a file must not end in a storm
+    /// of reloads.
+    fn report(&mut self, content: Files, baseline: Arc<Baseline>) -> Result<(), Ended> {
+        if let Some(reported) = &self.reported
+            && reported.content == content
+            && (Arc::ptr_eq(&reported.baseline, &baseline)
+                || reported.at.elapsed() < baseline.rescan)
         {
             return Ok(());
         }
-        self.sent = Some(Sent { content, at: Instant::now(), wanted });
+        self.reported = Some(Report { content, at: Instant::now(), baseline });
         match self.changed.try_send(()) {
             Ok(()) | Err(mpsc::error::TrySendError::Full(())) => Ok(()),
             Err(mpsc::error::TrySendError::Closed(())) => Err(Ended),
         }
     }
 
-    /// Looks once, on a blocking thread. One look at a time: a file system that hangs costs one
+    /// Checks once, on a blocking thread. One check at a time: a file system that hangs costs one
     /// thread, and a reload would hang in it as well.
-    async fn look(&mut self, wanted: &Arc<Wanted>) -> Result<Seen, Ended> {
+    async fn check(&mut self, baseline: &Arc<Baseline>) -> Result<CheckResult, Ended> {
         let mut events = self.events.take().unwrap_or_else(Events::none);
-        let job = Arc::clone(wanted);
-        let mut look = tokio::task::spawn_blocking(move || {
-            let found = directories::of(job.tried.keys());
+        let job = Arc::clone(baseline);
+        let mut check = tokio::task::spawn_blocking(move || {
+            let directories = directories::of(job.last_read.keys());
             // First the watches, then the content: what changes in between makes an event.
-            events.watch(&found, job.rescan);
-            let content = job.tried.keys().map(|path| (path.clone(), config::look(path))).collect();
-            (events, Seen { content, incomplete: found.incomplete })
+            events.watch(&directories, job.rescan);
+            let content =
+                job.last_read.keys().map(|path| (path.clone(), config::look(path))).collect();
+            (events, CheckResult { content, incomplete: directories.incomplete })
         });
-        let mut asked = self.asked.clone();
-        let ended = async move { while asked.changed().await.is_ok() {} };
+        let mut baselines = self.baselines.clone();
+        let ended = async move { while baselines.changed().await.is_ok() {} };
         tokio::pin!(ended);
         loop {
-            let looked = tokio::select! {
-                looked = timeout(SLOW, &mut look) => looked,
+            let checked = tokio::select! {
+                checked = timeout(SLOW_CHECK, &mut check) => checked,
                 () = &mut ended => return Err(Ended),
             };
-            match looked {
-                Ok(Ok((events, seen))) => {
+            match checked {
+                Ok(Ok((events, found))) => {
                     self.events = Some(events);
-                    return Ok(seen);
+                    return Ok(found);
                 }
                 Ok(Err(_)) => {
                     tracing::error!(
                         "checking the configuration files failed; this is a bug in the agent, \
                          please report it"
                     );
-                    return Ok(Seen { content: wanted.tried.clone(), incomplete: false });
+                    return Ok(CheckResult {
+                        content: baseline.last_read.clone(),
+                        incomplete: false,
+                    });
                 }
                 Err(_) => tracing::warn!(
                     "reading the configuration files is taking long; changes are not noticed \

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::events::Events;
-use super::{Files, LONGEST_DEBOUNCE, QUIET, Watcher, directories};
+use super::{Files, MAX_DEBOUNCE, QUIET_PERIOD, Watcher, directories};
 
 /// Bound of everything that is waited for.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -88,7 +88,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn a_file_written_in_place_is_noticed() {
+async fn file_written_in_place_is_noticed() {
     let mut scene = Scene::start().await;
     scene.write("config.yaml", "new");
     scene.is_told_once().await;
@@ -97,7 +97,7 @@ async fn a_file_written_in_place_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_file_renamed_over_it_is_noticed() {
+async fn file_renamed_over_it_is_noticed() {
     let mut scene = Scene::start().await;
     for text in ["new", "newer"] {
         scene.write("config.yaml~", text);
@@ -108,7 +108,7 @@ async fn a_file_renamed_over_it_is_noticed() {
 
 /// vim moves the old file away and writes a new one.
 #[tokio::test]
-async fn a_file_moved_away_and_written_anew_is_noticed() {
+async fn file_moved_away_and_recreated_is_noticed() {
     let mut scene = Scene::start().await;
     for text in ["new", "newer"] {
         fs::rename(scene.at("config.yaml"), scene.at("config.yaml~")).unwrap();
@@ -118,12 +118,12 @@ async fn a_file_moved_away_and_written_anew_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_slow_write_is_told_of_when_it_is_complete() {
+async fn slow_write_is_reported_once_complete() {
     let mut scene = Scene::start().await;
     let mut file = File::create(scene.at("config.yaml")).unwrap();
-    let mut pace = interval(QUIET / 4);
+    let mut pace = interval(QUIET_PERIOD / 4);
     let start = Instant::now();
-    while start.elapsed() < LONGEST_DEBOUNCE + A_WHILE {
+    while start.elapsed() < MAX_DEBOUNCE + A_WHILE {
         pace.tick().await;
         file.write_all(b"line\n").unwrap();
     }
@@ -132,7 +132,7 @@ async fn a_slow_write_is_told_of_when_it_is_complete() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_removed_and_comes_back_is_noticed_both_times() {
+async fn removal_and_return_of_a_file_are_both_noticed() {
     let mut scene = Scene::start().await;
     fs::remove_file(scene.at("config.yaml")).unwrap();
     scene.is_told_once().await;
@@ -141,7 +141,7 @@ async fn a_file_that_is_removed_and_comes_back_is_noticed_both_times() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_missing_is_noticed_when_it_is_made() {
+async fn missing_file_is_noticed_once_created() {
     let mut scene = Scene::start().await;
     scene.write(".env", "A=1");
     scene.is_told_once().await;
@@ -149,7 +149,7 @@ async fn a_file_that_was_missing_is_noticed_when_it_is_made() {
 
 /// As Kubernetes mounts a ConfigMap or a Secret: the files stay links, `..data` is renamed.
 #[tokio::test]
-async fn a_swap_of_the_data_link_is_noticed() {
+async fn swap_of_the_data_link_is_noticed() {
     let mut scene = Scene::with(Events::new(), NO_RESCAN);
     let swap = |scene: &Scene, version: &str| {
         fs::create_dir(scene.at(version)).unwrap();
@@ -170,7 +170,7 @@ async fn a_swap_of_the_data_link_is_noticed() {
 }
 
 #[tokio::test]
-async fn the_target_of_a_symlink_and_the_link_itself_are_noticed() {
+async fn changes_of_symlink_and_of_its_target_are_noticed() {
     let mut scene = Scene::with(Events::new(), NO_RESCAN);
     for name in ["a", "b", "etc"] {
         fs::create_dir(scene.at(name)).unwrap();
@@ -191,7 +191,7 @@ async fn the_target_of_a_symlink_and_the_link_itself_are_noticed() {
 }
 
 #[tokio::test]
-async fn a_directory_that_is_made_again_is_watched_again() {
+async fn recreated_directory_is_watched_again() {
     let mut scene = Scene::with(Events::new(), NO_RESCAN);
     fs::create_dir(scene.at("conf")).unwrap();
     scene.write("conf/config.yaml", "old");
@@ -216,7 +216,7 @@ async fn a_directory_that_is_made_again_is_watched_again() {
 }
 
 #[tokio::test]
-async fn a_directory_that_is_moved_and_replaced_is_watched_again() {
+async fn moved_and_replaced_directory_is_watched_again() {
     let mut scene = Scene::with(Events::new(), NO_RESCAN);
     for name in ["conf", "next"] {
         fs::create_dir(scene.at(name)).unwrap();
@@ -245,12 +245,12 @@ async fn without_events_the_rescan_notices() {
 }
 
 #[tokio::test]
-async fn writes_that_never_end_beside_it_do_not_starve_it() {
+async fn endless_writes_beside_the_file_do_not_delay_it() {
     let mut scene = Scene::start().await;
     let noise = scene.at("noise.log");
     let writer = tokio::spawn(async move {
         let mut file = File::create(noise).unwrap();
-        let mut pace = interval(QUIET / 10);
+        let mut pace = interval(QUIET_PERIOD / 10);
         loop {
             pace.tick().await;
             file.write_all(b"noise\n").unwrap();
@@ -259,7 +259,7 @@ async fn writes_that_never_end_beside_it_do_not_starve_it() {
     for text in ["new", "newer"] {
         scene.write("config.yaml", text);
         let waited = scene.is_told().await;
-        assert!(waited < LONGEST_DEBOUNCE * 3, "{waited:?}");
+        assert!(waited < MAX_DEBOUNCE * 3, "{waited:?}");
         scene.load();
         scene.is_silent().await;
     }
@@ -268,7 +268,7 @@ async fn writes_that_never_end_beside_it_do_not_starve_it() {
 }
 
 #[tokio::test]
-async fn log_line_beside_the_configuration_is_no_event() {
+async fn log_line_beside_configuration_is_no_event() {
     let place = tempfile::tempdir().unwrap();
     let [config, log] = ["config.yaml", "agent.log"].map(|name| place.path().join(name));
     fs::write(&config, "old").unwrap();
@@ -296,7 +296,7 @@ async fn log_line_beside_the_configuration_is_no_event() {
 }
 
 #[tokio::test]
-async fn what_was_refused_is_not_told_again_and_what_is_restored_is() {
+async fn rejected_file_is_reported_once_restored_file_again() {
     let mut scene = Scene::start().await;
     scene.write("config.yaml", "broken");
     scene.is_told_once().await;
@@ -307,7 +307,7 @@ async fn what_was_refused_is_not_told_again_and_what_is_restored_is() {
 }
 
 #[tokio::test]
-async fn what_was_told_is_not_told_again_before_it_is_tried() {
+async fn reported_change_is_not_repeated_before_the_next_attempt() {
     let mut scene = Scene::start().await;
     scene.write("config.yaml", "new");
     scene.is_told().await;
@@ -319,7 +319,7 @@ async fn what_was_told_is_not_told_again_before_it_is_tried() {
 
 /// Two sides that cannot agree on a file make a reload at each rescan, not a storm of them.
 #[tokio::test]
-async fn what_an_attempt_did_not_take_is_told_again_at_a_rescan() {
+async fn change_missed_by_an_attempt_is_reported_at_rescan() {
     let mut scene = Scene::start().await;
     scene.rescan = A_WHILE * 2;
     let stale: Files = scene.watched.iter().map(|path| (path.clone(), Some([0; 32]))).collect();
@@ -331,7 +331,7 @@ async fn what_an_attempt_did_not_take_is_told_again_at_a_rescan() {
 }
 
 #[tokio::test]
-async fn what_changes_between_the_attempt_and_the_watch_is_noticed() {
+async fn change_between_attempt_and_watch_is_noticed() {
     let mut scene = Scene::with(Events::new(), NO_RESCAN);
     scene.write("config.yaml", "old");
     scene.watched = vec![scene.at("config.yaml")];
@@ -341,7 +341,7 @@ async fn what_changes_between_the_attempt_and_the_watch_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_pipe_is_never_read() {
+async fn pipe_is_never_read() {
     let mut scene = Scene::start().await;
     let status = std::process::Command::new("mkfifo").arg(scene.at("pipe")).status().unwrap();
     assert!(status.success());
@@ -353,7 +353,7 @@ async fn a_pipe_is_never_read() {
 }
 
 #[tokio::test]
-async fn a_watch_that_is_dropped_ends() {
+async fn dropped_watcher_ends() {
     let mut scene = Scene::start().await;
     drop(scene.watcher);
     let end = timeout(EVENT_TIMEOUT, scene.changed.recv()).await.expect("it ends");
@@ -376,7 +376,7 @@ fn open_files() -> usize {
 }
 
 #[test]
-fn a_thousand_looks_leave_nothing_behind() {
+fn thousand_checks_leak_nothing() {
     let place = tempfile::tempdir().unwrap();
     let [kept, first, second] = ["kept", "first", "second"].map(|name| place.path().join(name));
     for directory in [&kept, &first, &second] {
@@ -395,7 +395,7 @@ fn a_thousand_looks_leave_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_thousand_attempts_in_a_row_leave_one_watch() {
+async fn thousand_attempts_leave_one_watch() {
     let mut scene = Scene::start().await;
     let before = open_files();
     for _ in 0..1_000 {
