@@ -27,7 +27,10 @@ bench:
 
 # The reference of all metrics.
 docs:
-    cargo run --quiet -- docs > docs/metrics.md
+    cargo run --quiet -- docs metrics > docs/metrics.md
+    cargo run --quiet -- docs config > docs/configuration.md
+    cargo run --quiet -- docs example > config.example.yaml
+    cargo run --quiet -- docs schema > config.schema.json
 
 # Dashboards and rules.
 dashboards:

@@ -12,9 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use criterion::{Criterion, criterion_group, criterion_main};
-use nbu_otel_agent::http::{Bound, Config, Server, State};
+use nbu_otel_agent::http::{Bound, Config, Server, Settings, State};
 use nbu_otel_agent::telemetry::agent::AgentState;
 use nbu_otel_agent::telemetry::otlp::OtlpStats;
 use nbu_otel_agent::telemetry::renderer::Renderer;
@@ -26,6 +25,16 @@ const SERIES: usize = 15_600;
 
 const SCRAPES: usize = 1_000;
 
+#[derive(Debug)]
+struct Fixed;
+
+impl Settings for Fixed {
+    fn endpoint(&self) -> Option<Config> {
+        let (host, metrics_path) = ("127.0.0.1".to_owned(), "/metrics".to_owned());
+        Some(Config { host, port: 1, metrics_path, lifecycle: false })
+    }
+}
+
 fn serve(runtime: &Runtime) -> (Server, u16) {
     let store = store(&snapshots(SERIES));
     let agent = AgentState::new(Arc::new(OtlpStats::default()));
@@ -36,10 +45,9 @@ fn serve(runtime: &Runtime) -> (Server, u16) {
         renderer,
         store,
         agent,
-        metrics_path: ArcSwap::from_pointee("/metrics".to_owned()),
+        settings: Arc::new(Fixed),
         ready: AtomicBool::new(true),
         reload,
-        lifecycle: AtomicBool::new(false),
     });
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = free.local_addr().unwrap().port();

@@ -12,6 +12,8 @@ mod errors;
 mod files;
 #[path = "config/opentelemetry.rs"]
 mod opentelemetry;
+#[path = "config/schema.rs"]
+mod schema;
 #[path = "config/secrets.rs"]
 mod secrets;
 #[path = "config/valid.rs"]
@@ -21,12 +23,17 @@ use std::path::Path;
 
 use nbu_otel_agent::config::{Errors, Loaded, from_text};
 
-/// Loads text as `config.yaml` with these variables and no others.
+/// Loads text as `config.yaml` with these variables and no others. Whatever is valid is so by the JSON
+/// Schema, too.
 fn load_with(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Errors> {
     let env = |name: &str| {
         variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
     };
-    from_text(text, Path::new("config.yaml"), &env)
+    let loaded = from_text(text, Path::new("config.yaml"), &env);
+    if loaded.is_ok() {
+        schema::accepts(text);
+    }
+    loaded
 }
 
 fn load(text: &str) -> Result<Loaded, Errors> {

@@ -12,8 +12,9 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
-use nbu_otel_agent::http::{Config, State};
+use nbu_otel_agent::http::{Config, Settings, State};
 use nbu_otel_agent::reload::ReloadRequest;
 use nbu_otel_agent::snapshot::Store;
 use nbu_otel_agent::telemetry::agent::AgentState;
@@ -23,6 +24,22 @@ use tokio::sync::mpsc;
 
 /// What the handlers read, and what they ask of a supervisor.
 fn state() -> (Arc<State>, mpsc::Receiver<ReloadRequest>) {
+    state_with(Arc::default())
+}
+
+/// The settings in force.
+#[derive(Debug, Default)]
+struct Switch {
+    reloads_are_off: AtomicBool,
+}
+
+impl Settings for Switch {
+    fn endpoint(&self) -> Option<Config> {
+        Some(Config { lifecycle: !self.reloads_are_off.load(Relaxed), ..listen("127.0.0.1", 1) })
+    }
+}
+
+fn state_with(settings: Arc<Switch>) -> (Arc<State>, mpsc::Receiver<ReloadRequest>) {
     let (reload, requests) = mpsc::channel(4);
     let store = Store::new();
     let agent = AgentState::new(Arc::new(OtlpStats::default()));
@@ -30,10 +47,9 @@ fn state() -> (Arc<State>, mpsc::Receiver<ReloadRequest>) {
         renderer: Renderer::new(Arc::clone(&store), Arc::clone(&agent)),
         store,
         agent,
-        metrics_path: arc_swap::ArcSwap::from_pointee("/metrics".to_owned()),
+        settings: settings as Arc<dyn Settings>,
         ready: AtomicBool::new(true),
         reload,
-        lifecycle: AtomicBool::new(true),
     };
     (Arc::new(state), requests)
 }

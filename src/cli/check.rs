@@ -1,4 +1,4 @@
-//! `check`: what the configuration says, or everything that is wrong with it.
+//! `check`: the configuration in force, or every error of it.
 
 use std::path::Path;
 use std::process::ExitCode;

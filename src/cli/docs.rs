@@ -1,12 +1,32 @@
-//! `docs`: the reference of all metrics, printed from the table that makes them.
+//! `docs`: references, printed from the tables and types that they describe.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use crate::config;
 use crate::metric::{Definition, Kind, Scope};
 
-pub(super) fn run() -> ExitCode {
-    super::print(&metrics())
+/// The documents that can be printed.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub(super) enum Document {
+    /// docs/metrics.md: all metrics.
+    #[default]
+    Metrics,
+    /// docs/configuration.md: all settings.
+    Config,
+    /// config.example.yaml: all settings with their defaults, to begin with.
+    Example,
+    /// config.schema.json: the JSON Schema of the configuration, for editors.
+    Schema,
+}
+
+pub(super) fn run(document: Document) -> ExitCode {
+    super::print(&match document {
+        Document::Metrics => metrics(),
+        Document::Config => config::reference(),
+        Document::Example => config::example(),
+        Document::Schema => config::json_schema(),
+    })
 }
 
 const HEAD: &str = "\
@@ -73,12 +93,16 @@ fn row(page: &mut String, definition: &Definition) {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_page_in_the_tree_is_current() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
-        let page = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(
-            page == super::metrics(),
-            "docs/metrics.md is not what the table prints: run `cargo run -- docs > docs/metrics.md`"
-        );
+    fn documents_in_the_tree_are_current() {
+        for (file, printed, name) in [
+            ("docs/metrics.md", super::metrics(), "metrics"),
+            ("docs/configuration.md", crate::config::reference(), "config"),
+            ("config.example.yaml", crate::config::example(), "example"),
+            ("config.schema.json", crate::config::json_schema(), "schema"),
+        ] {
+            let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+            let kept = std::fs::read_to_string(path).unwrap_or_default();
+            assert!(kept == printed, "run `cargo run -- docs {name} > {file}`");
+        }
     }
 }

@@ -103,8 +103,11 @@ enum Command {
     Healthcheck(healthcheck::Options),
     /// Inspect the state directory, or rename or reset the state of a site.
     State(state::Options),
-    /// Print the reference of all metrics (docs/metrics.md).
-    Docs,
+    /// Print a reference: of all metrics, of the configuration, an example of it, its JSON Schema.
+    Docs {
+        #[arg(value_enum, default_value_t)]
+        document: docs::Document,
+    },
 }
 
 /// Does what the command line says. Ends the process's life with the code it returns.
@@ -142,7 +145,7 @@ fn run(command: Command, log: &Log) -> ExitCode {
         Command::Demo(options) => demo::run(options, log.clone()),
         Command::Healthcheck(options) => healthcheck::run(options),
         Command::State(options) => state::run(options),
-        Command::Docs => docs::run(),
+        Command::Docs { document } => docs::run(document),
     }
 }
 

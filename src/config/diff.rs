@@ -1,4 +1,4 @@
-//! What a reload changes, key by key: ordinary values as they were and are, of secrets and contents
+//! Changes by a reload, key by key: ordinary values before and after; of secrets and contents
 //! only that they differ.
 
 use std::collections::HashMap;
@@ -7,10 +7,10 @@ use std::fmt;
 use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 
 use super::Config;
-use super::content::Digest;
-use super::outline::{Entry, REDACTED, Value, outline};
+use super::entries::{Entry, REDACTED, Value};
+use super::fingerprint::Digest;
 
-/// What differs between two configurations that are valid. It holds no secret.
+/// Difference between two valid configurations. It contains no secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diff {
     /// Sites that came, went or changed.
@@ -19,15 +19,15 @@ pub struct Diff {
     pub keys: Vec<KeyChange>,
 }
 
-/// What became of a site.
+/// Change of a site.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SiteChange {
     /// Its name.
     pub site: String,
-    /// What happened to it.
+    /// Kind of change.
     pub change: Change,
-    /// Whether it is now another server: what was cached from the old one says nothing about it.
+    /// It is now another server: cached data of the old one says nothing about it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub server_changed: bool,
     /// Of a site that changed, the keys that did.
@@ -35,12 +35,12 @@ pub struct SiteChange {
     pub keys: Vec<KeyChange>,
 }
 
-/// What became of a key.
+/// Change of a key.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct KeyChange {
     /// As people write it, such as `server.port` or `nbuservers[paris].port`.
     pub key: String,
-    /// What happened to it.
+    /// Kind of change.
     pub change: Change,
     /// The value before, where there was one that can be shown.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,63 +76,80 @@ impl fmt::Display for Change {
     }
 }
 
-/// What `now` changes of `before`. Where there was nothing before, all sites are added and no keys
+/// Compares two configurations. Where there was nothing before, all sites are added and no keys
 /// are listed: every one of them would be.
 pub fn diff(before: Option<&Config>, now: &Config) -> Diff {
-    let (sites, entries) = parted(outline(now));
+    let (sites, values) = divide(now);
     let Some(before) = before else {
         let sites = sites.into_iter().map(|(site, _)| added_or_removed(site, Change::Added));
         return Diff { sites: sites.collect(), keys: Vec::new() };
     };
-    let (old_sites, old_entries) = parted(outline(before));
-    let mut old_sites: HashMap<_, _> = old_sites.into_iter().collect();
+    let (mut old_sites, old_values) = divide(before);
     let mut changes = Vec::new();
-    for (site, entries) in sites {
-        let Some(old) = old_sites.remove(&site) else {
+    for (site, values) in sites {
+        let Some(at) = old_sites.iter().position(|(old, _)| *old == site) else {
             changes.push(added_or_removed(site, Change::Added));
             continue;
         };
-        let keys = compare(&format!("nbuservers[{site}]"), &old, &entries);
+        let keys = compare(old_sites.remove(at).1, values);
         if !keys.is_empty() {
-            let server_changed = server_changed(before, now, &site);
+            let server_changed = server_changed(before, now, site);
+            let site = site.to_owned();
             changes.push(SiteChange { site, change: Change::Changed, server_changed, keys });
         }
     }
     // In the order of the old file.
-    let gone = before.servers.iter().filter(|server| old_sites.contains_key(&server.site));
-    changes.extend(gone.map(|server| added_or_removed(server.site.clone(), Change::Removed)));
-    Diff { sites: changes, keys: compare("", &old_entries, &entries) }
+    let removed = old_sites.into_iter().map(|(site, _)| added_or_removed(site, Change::Removed));
+    changes.extend(removed);
+    Diff { sites: changes, keys: compare(old_values, values) }
 }
 
 impl Diff {
-    /// Whether nothing changed.
+    /// Returns true if nothing changed.
     pub fn is_empty(&self) -> bool {
         self.sites.is_empty() && self.keys.is_empty()
     }
 
-    /// All keys that changed, those of sites first.
+    /// Returns all keys that changed, those of sites first.
     pub fn all_keys(&self) -> impl Iterator<Item = &KeyChange> {
         self.sites.iter().flat_map(|site| &site.keys).chain(&self.keys)
     }
 }
 
-type Sites = Vec<(String, Vec<Entry>)>;
+/// Values by the paths of their keys, in order.
+type Values<'e> = Vec<(String, &'e Value)>;
 
-/// The sites, which are told apart by name, and the rest.
-fn parted(entries: Vec<Entry>) -> (Sites, Vec<Entry>) {
-    let mut sites = Sites::new();
+/// Divides the values into those of each site, which are told apart by name, and the rest.
+fn divide(config: &Config) -> (Vec<(&str, Values<'_>)>, Values<'_>) {
+    let mut sites: Vec<(&str, Values<'_>)> = Vec::new();
     let mut rest = Vec::new();
-    for entry in entries {
-        match entry.value {
-            Value::Sites(of_file) => sites.extend(of_file),
-            value => rest.push(Entry { key: entry.key, value }),
+    for Entry { site, key, value } in &config.entries.0 {
+        let Some(site) = site else {
+            add(key.clone(), value, &mut rest);
+            continue;
+        };
+        if sites.last().is_none_or(|(last, _)| last != site) {
+            sites.push((site, Vec::new()));
+        }
+        if let Some((_, values)) = sites.last_mut() {
+            add(format!("nbuservers[{site}].{key}"), value, values);
         }
     }
     (sites, rest)
 }
 
-fn added_or_removed(site: String, change: Change) -> SiteChange {
-    SiteChange { site, change, server_changed: false, keys: Vec::new() }
+/// Adds a value, or each of the pairs that it consists of.
+fn add<'e>(path: String, value: &'e Value, values: &mut Values<'e>) {
+    match value {
+        Value::Pairs(pairs) => {
+            values.extend(pairs.iter().map(|(key, value)| (format!("{path}.{key}"), value)));
+        }
+        value => values.push((path, value)),
+    }
+}
+
+fn added_or_removed(site: &str, change: Change) -> SiteChange {
+    SiteChange { site: site.to_owned(), change, server_changed: false, keys: Vec::new() }
 }
 
 fn server_changed(before: &Config, now: &Config, site: &str) -> bool {
@@ -141,34 +158,20 @@ fn server_changed(before: &Config, now: &Config, site: &str) -> bool {
     old.zip(new).is_some_and(|(old, new)| !old.same_server(new))
 }
 
-fn compare(path: &str, before: &[Entry], now: &[Entry]) -> Vec<KeyChange> {
-    let was = leaves(path, before);
+fn compare(before: Values<'_>, now: Values<'_>) -> Vec<KeyChange> {
     let mut gone: HashMap<&str, &Value> =
-        was.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+        before.iter().map(|(key, value)| (key.as_str(), *value)).collect();
     let mut changes = Vec::new();
-    for (key, value) in leaves(path, now) {
+    for (key, value) in now {
         let old = gone.remove(key.as_str());
         changes.extend(key_change(key, old, Some(value)));
     }
-    let gone = was.iter().filter(|(key, _)| gone.contains_key(key.as_str()));
+    let gone = before.iter().filter(|(key, _)| gone.contains_key(key.as_str()));
     changes.extend(gone.filter_map(|(key, value)| key_change(key.clone(), Some(value), None)));
     changes
 }
 
-/// The values below these entries, by the paths of their keys.
-fn leaves<'e>(path: &str, entries: &'e [Entry]) -> Vec<(String, &'e Value)> {
-    let mut found = Vec::new();
-    for Entry { key, value } in entries {
-        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        match value {
-            Value::Section(entries) | Value::Pairs(entries) => found.extend(leaves(&path, entries)),
-            value => found.push((path, value)),
-        }
-    }
-    found
-}
-
-/// What became of a key, if anything did.
+/// Returns the change of a key, if there is one.
 fn key_change(key: String, old: Option<&Value>, new: Option<&Value>) -> Option<KeyChange> {
     let (before, now) = (old.and_then(Value::shown), new.and_then(Value::shown));
     let change = match (old, new) {
@@ -188,7 +191,7 @@ fn key_change(key: String, old: Option<&Value>, new: Option<&Value>) -> Option<K
 }
 
 impl Value {
-    /// The value as people may see it; none where there is nothing to see.
+    /// Returns the visible value, if there is one.
     fn shown(&self) -> Option<String> {
         match self {
             Self::Secret(text, _) if text == REDACTED => None,
@@ -196,11 +199,11 @@ impl Value {
                 Some(text.clone())
             }
             Self::Texts(texts) => Some(format!("[{}]", texts.join(", "))),
-            Self::Section(_) | Self::Pairs(_) | Self::Sites(_) => None,
+            Self::Pairs(_) => None,
         }
     }
 
-    /// The digest of what nobody may see.
+    /// Returns the digest of the hidden value.
     fn behind(&self) -> Option<&Digest> {
         match self {
             Self::Secret(_, digest) | Self::File(_, digest) => Some(digest),
@@ -209,10 +212,10 @@ impl Value {
     }
 }
 
-/// How many changes a log line names.
+/// Number of changes that a log line names.
 const NAMED: usize = 10;
 
-/// How much of a key or a value a log line shows, characters.
+/// Longest key or value in a log line, characters.
 const SHOWN: usize = 80;
 
 /// One line, bounded.
@@ -244,7 +247,7 @@ impl fmt::Display for KeyChange {
     }
 }
 
-/// Text without line breaks and other controls, cut.
+/// Returns text without line breaks and other controls, cut.
 fn line(text: &str) -> String {
     let mut out = String::new();
     for (at, c) in text.chars().enumerate() {

@@ -4,12 +4,34 @@
 use std::fmt::Write as _;
 
 use super::Config;
-use super::outline::{Entry, Value, outline};
+use super::entries::{Entry, Value};
 
 /// Writes the configuration as YAML; no secret is in it.
 pub fn effective(config: &Config) -> String {
     let mut out = Yaml::default();
-    out.entries(&outline(config));
+    let mut site = None;
+    let mut sections: Vec<&str> = Vec::new();
+    for Entry { site: of, key, value } in &config.entries.0 {
+        if of.as_ref() != site {
+            if site.is_none() {
+                out.indent = 0;
+                out.line("nbuservers:");
+            }
+            (out.indent, out.item) = if of.is_some() { (4, true) } else { (0, false) };
+            site = of.as_ref();
+            sections.clear();
+        }
+        let path: Vec<_> = key.split('.').collect();
+        let Some((name, around)) = path.split_last() else { continue };
+        let same = sections.iter().zip(around).take_while(|(a, b)| a == b).count();
+        out.indent -= 2 * (sections.len() - same);
+        for section in around.get(same..).unwrap_or_default() {
+            out.line(&format!("{section}:"));
+            out.indent += 2;
+        }
+        sections = around.to_vec();
+        out.entry(name, value);
+    }
     out.text
 }
 
@@ -23,50 +45,27 @@ struct Yaml {
 }
 
 impl Yaml {
-    fn entries(&mut self, entries: &[Entry]) {
-        for Entry { key, value } in entries {
-            self.entry(key, value);
-        }
-    }
-
     fn entry(&mut self, key: &str, value: &Value) {
         match value {
-            Value::Plain(word) => self.scalar(key, word),
+            Value::Plain(word) => self.line(&format!("{key}: {word}")),
             Value::Text(text) | Value::Secret(text, _) | Value::File(text, _) => {
-                self.scalar(key, &quote(text));
+                self.line(&format!("{key}: {}", quote(text)));
             }
             Value::Texts(texts) => {
                 let texts: Vec<_> = texts.iter().map(|text| quote(text)).collect();
-                self.scalar(key, &format!("[{}]", texts.join(", ")));
+                self.line(&format!("{key}: [{}]", texts.join(", ")));
             }
-            Value::Section(entries) | Value::Pairs(entries) if entries.is_empty() => {
-                self.scalar(key, "{}");
-            }
-            Value::Section(entries) => self.nested(key, 2, |out| out.entries(entries)),
-            Value::Pairs(entries) => self.nested(key, 2, |out| {
-                for Entry { key, value } in entries {
+            Value::Pairs(pairs) if pairs.is_empty() => self.line(&format!("{key}: {{}}")),
+            Value::Pairs(pairs) => {
+                self.line(&format!("{key}:"));
+                self.indent += 2;
+                for (key, value) in pairs {
                     // A dollar sign means something in values only.
-                    out.entry(&quote(key).replace("$$", "$"), value);
+                    self.entry(&quote(key).replace("$$", "$"), value);
                 }
-            }),
-            Value::Sites(sites) => self.nested(key, 4, |out| {
-                for (_, entries) in sites {
-                    out.item = true;
-                    out.entries(entries);
-                }
-            }),
+                self.indent -= 2;
+            }
         }
-    }
-
-    fn nested(&mut self, key: &str, by: usize, body: impl FnOnce(&mut Self)) {
-        self.line(&format!("{key}:"));
-        self.indent += by;
-        body(self);
-        self.indent -= by;
-    }
-
-    fn scalar(&mut self, key: &str, value: &str) {
-        self.line(&format!("{key}: {value}"));
     }
 
     fn line(&mut self, content: &str) {
@@ -77,7 +76,7 @@ impl Yaml {
     }
 }
 
-/// A double-quoted scalar that is read back as `text`, dollar signs included.
+/// Returns a double-quoted scalar that is read back as `text`, dollar signs included.
 fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {

@@ -4,17 +4,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::content::{self, Contents, Files, Kept, digest, hexadecimal};
-use super::context::Context;
-use super::diagnostics::{Cause, Diagnostic, Errors, Position, sort};
-use super::dotenv::Dotenv;
-use super::env::{self, Environment, Layered};
-use super::{Loaded, parse};
+use super::fingerprint::{self, Contents, Fingerprints, Kept, digest, hexadecimal};
+use super::yaml::context::Context;
+use super::yaml::diagnostics::{Cause, Diagnostic, Errors, Position, sort};
+use super::yaml::dotenv::Dotenv;
+use super::yaml::env::{self, Environment, Layered};
+use super::yaml::expand::{self, Faults};
+use super::yaml::tree::{self, Document, Value};
+use super::{Config, Loaded, schema};
 
 /// Time between the two looks at a file.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// When a file that changes all the time is taken as it is.
+/// Longest wait for files that keep changing; then they are taken as they are.
 const LONGEST_READING: Duration = Duration::from_secs(1);
 
 /// Reads the configuration at `path`, with `.env` beside it.
@@ -55,7 +57,7 @@ fn settled(read: impl Fn() -> Result<Loaded, Errors>) -> Result<Loaded, Errors> 
             Err(errors) => &errors.files,
         };
         std::thread::sleep(BETWEEN_LOOKS);
-        if content::unchanged(files) || started.elapsed() >= LONGEST_READING {
+        if fingerprint::all_match(files) || started.elapsed() >= LONGEST_READING {
             return verdict;
         }
     }
@@ -67,12 +69,12 @@ fn load_once(path: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
     match text(path, &mut found.files) {
         Ok(text) => {
             for path in [path, &env::dotenv_path(path)] {
-                if content::is_writable_by_all(path) {
+                if fingerprint::is_writable_by_all(path) {
                     let message = "everybody can write the file; chmod o-w it";
                     found.warnings.push(fault(path, None, message.to_owned()));
                 }
             }
-            found.is_readable = content::is_readable_by_all(path);
+            found.is_readable = fingerprint::is_readable_by_all(path);
             build(&text, path, &Layered { real: env, dotenv }, found)
         }
         Err(fault) => Err(Errors {
@@ -90,14 +92,14 @@ pub fn from_text(text: &str, origin: &Path, env: &dyn Environment) -> Result<Loa
     build(text, origin, env, Found::default())
 }
 
-/// What was found on the way to the text.
+/// Findings before the text is parsed.
 #[derive(Default)]
 struct Found<'f> {
-    files: Files,
+    files: Fingerprints,
     contents: Contents,
     fallback: Option<&'f Contents>,
     warnings: Vec<Diagnostic>,
-    /// Whether everybody can read the file that may hold keys.
+    /// Everybody can read the file that may hold keys.
     is_readable: bool,
 }
 
@@ -123,7 +125,7 @@ fn build(
     }
     let mut errors = context.errors.into_inner();
     let mut warnings = context.warnings.into_inner();
-    let (files, places) = (context.files.into_inner(), context.places.into_inner());
+    let (files, places) = (context.files.into_inner(), context.system.into_inner());
     let contents = context.contents.into_inner();
     sort(&mut errors);
     sort(&mut warnings);
@@ -140,15 +142,15 @@ fn build(
     }
 }
 
-/// The variables of the `.env` file beside the configuration at `config`; none without one.
+/// Reads the variables of the `.env` file beside the configuration at `config`; none without one.
 fn variables(config: &Path, found: &mut Found<'_>) -> Dotenv {
     let path = env::dotenv_path(config);
     if !path.is_file() {
-        content::note(&path, None, &mut found.files);
+        fingerprint::note(&path, None, &mut found.files);
         return Dotenv::default();
     }
     let before = found.fallback.and_then(|contents| contents.get(&path));
-    match (content::read_noted(&path, &mut found.files), before) {
+    match (fingerprint::read_noted(&path, &mut found.files), before) {
         (Ok(content), _) => {
             let dotenv = Dotenv::parse(&path, &content);
             found.contents.insert(path, content);
@@ -163,9 +165,9 @@ fn variables(config: &Path, found: &mut Found<'_>) -> Dotenv {
     }
 }
 
-/// The text of the configuration file.
-fn text(path: &Path, files: &mut Files) -> Result<String, Diagnostic> {
-    let content = content::read_noted(path, files).map_err(|error| unreadable(path, &error))?;
+/// Reads the text of the configuration file.
+fn text(path: &Path, files: &mut Fingerprints) -> Result<String, Diagnostic> {
+    let content = fingerprint::read_noted(path, files).map_err(|error| unreadable(path, &error))?;
     if content.starts_with(b"\xFF\xFE") || content.starts_with(b"\xFE\xFF") {
         return Err(fault(path, None, "the file is UTF-16; save it as UTF-8".to_owned()));
     }
@@ -180,11 +182,37 @@ fn text(path: &Path, files: &mut Files) -> Result<String, Diagnostic> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
-    let cause = if content::is_misfit(error) { Cause::Invalid } else { Cause::Unavailable };
+    let cause = if fingerprint::is_misfit(error) { Cause::Invalid } else { Cause::Unavailable };
     Diagnostic { cause, ..fault(path, None, format!("cannot read the file: {error}")) }
 }
 
 fn fault(path: &Path, position: Option<Position>, message: String) -> Diagnostic {
     let origin = path.display().to_string();
     Diagnostic { origin, position, path: String::new(), message, cause: Cause::Invalid }
+}
+
+/// Reads the configuration in `text`; errors are in the context.
+fn parse<'c>(text: &str, context: &'c Context<'c>) -> Option<Config> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let Document { root, problems } = match tree::parse(text) {
+        Ok(document) => document,
+        Err(problem) => {
+            context.problem(problem);
+            return None;
+        }
+    };
+    let Some(mut root) = root.filter(|root| !root.is_null()) else {
+        context.file_error("the file is empty; it takes at least nbuservers");
+        return None;
+    };
+    let mut faults = Faults::default();
+    expand::expand(&mut root, context.env, &mut faults);
+    faults.diagnostics.drain(..).for_each(|fault| context.push(fault));
+    problems.into_iter().chain(faults.into_problems()).for_each(|problem| context.problem(problem));
+    if !matches!(root.value, Value::Map(_)) {
+        let message = "expected a mapping of sections (server, nbuservers, ...)";
+        context.error(root.position, "", message);
+        return None;
+    }
+    schema::read(context, root)
 }

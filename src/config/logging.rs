@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Where the log goes and how it looks.
+/// Destination, format and level of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// stdout or a file.
@@ -13,7 +13,7 @@ pub struct Config {
     pub level: tracing::Level,
 }
 
-/// Where log lines go.
+/// Destination of log lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// Standard output.
@@ -22,11 +22,11 @@ pub enum Destination {
     File(PathBuf),
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// A JSON object on each line.
     Json,
 }

@@ -1,29 +1,35 @@
-//! The configuration in force, for whoever wants to look.
+//! The holder of the configuration in force.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Config;
+use crate::http;
 
-/// The configuration in force. The supervisor swaps it; everybody else takes a handle on it. The
-/// lock is held only for as long as it takes to copy a pointer.
-#[derive(Debug)]
-pub struct SafeConfig(RwLock<Arc<Config>>);
+/// The configuration in force. The supervisor swaps it; everybody else takes a handle on it. A configuration is
+/// validated before it gets here, and the lock is held for as long as it takes to copy a pointer.
+#[derive(Debug, Default)]
+pub struct SafeConfig(RwLock<Option<Arc<Config>>>);
 
 impl SafeConfig {
-    /// Starts with `config`.
+    /// Holds `config` from the start.
     pub fn new(config: Arc<Config>) -> Self {
-        Self(RwLock::new(config))
+        Self(RwLock::new(Some(config)))
     }
 
-    /// The configuration in force now. A later swap does not change what was handed out.
-    pub fn get(&self) -> Arc<Config> {
+    /// Returns the configuration in force, once there is one. A later swap does not change what was handed out.
+    pub fn get(&self) -> Option<Arc<Config>> {
         // A panic elsewhere cannot have left half a pointer behind: go on with what is there.
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts `config` in force and returns the one that was.
-    pub fn swap(&self, config: Arc<Config>) -> Arc<Config> {
-        let mut guard = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut guard, config)
+    /// Puts `config` in force and returns the one before it.
+    pub fn swap(&self, config: Arc<Config>) -> Option<Arc<Config>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).replace(config)
+    }
+}
+
+impl http::Settings for SafeConfig {
+    fn endpoint(&self) -> Option<http::Config> {
+        self.get().map(|config| config.http.clone())
     }
 }

@@ -20,6 +20,12 @@ impl Config {
     }
 }
 
+/// Access to the settings in force.
+pub trait Settings: std::fmt::Debug + Send + Sync {
+    /// Returns the settings of the endpoint, once there are some.
+    fn endpoint(&self) -> Option<Config>;
+}
+
 /// Paths that the endpoint serves beside the exposition; `server.uri` can be none of them.
 pub const RESERVED_PATHS: [&str; 5] = ["/", "/health", "/-/healthy", "/-/ready", "/-/reload"];
 

@@ -13,6 +13,6 @@ mod serve;
 mod state;
 mod status_page;
 
-pub use config::{Config, RESERVED_PATHS, display};
+pub use config::{Config, RESERVED_PATHS, Settings, display};
 pub use listener::{BindError, Bound, Listening, Server};
 pub use state::State;

@@ -1,7 +1,6 @@
 //! POST /-/reload: asks the supervisor to reload the configuration, and answers with its verdict.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::Json;
@@ -42,7 +41,7 @@ pub(super) async fn reload(
         let allow = [(header::ALLOW, "POST, PUT")];
         return (StatusCode::METHOD_NOT_ALLOWED, allow, hint).into_response();
     }
-    if !state.lifecycle.load(Relaxed) {
+    if !state.serves_reloads() {
         let hint = "403: reloads over HTTP are off; set server.lifecycle: true, or send SIGHUP\n";
         return (StatusCode::FORBIDDEN, hint).into_response();
     }

@@ -66,8 +66,8 @@ async fn exposition(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let path = state.metrics_path.load();
-    if uri.path() != path.as_str() {
+    let path = state.metrics_path();
+    if uri.path() != path {
         let hint = format!("404: not found; the metrics are at {path}\n");
         return (StatusCode::NOT_FOUND, hint).into_response();
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use arc_swap::ArcSwap;
 use axum::extract::FromRef;
 use tokio::sync::{Semaphore, mpsc};
 
+use super::config::Settings;
 use super::origin::Hosts;
 use super::scrapes::Scrapes;
 use crate::reload::ReloadRequest;
@@ -23,14 +23,24 @@ pub struct State {
     pub store: Arc<Store>,
     /// State of the process.
     pub agent: Arc<AgentState>,
-    /// Path of the exposition; changes without a new listener.
-    pub metrics_path: ArcSwap<String>,
+    /// The settings in force; they change without a new listener.
+    pub settings: Arc<dyn Settings>,
     /// A configuration is in force.
     pub ready: AtomicBool,
     /// Requests to reload the configuration.
     pub reload: mpsc::Sender<ReloadRequest>,
-    /// Such requests are accepted; changes without a new listener.
-    pub lifecycle: AtomicBool,
+}
+
+impl State {
+    /// Returns the path of the exposition; empty until there is a configuration.
+    pub(super) fn metrics_path(&self) -> String {
+        self.settings.endpoint().map_or_else(String::new, |endpoint| endpoint.metrics_path)
+    }
+
+    /// Returns whether POST /-/reload is served.
+    pub(super) fn serves_reloads(&self) -> bool {
+        self.settings.endpoint().is_some_and(|endpoint| endpoint.lifecycle)
+    }
 }
 
 /// State of the handlers of one listener.

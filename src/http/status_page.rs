@@ -15,7 +15,7 @@ a{color:#8bf}}";
 
 pub(super) fn render(state: &State) -> String {
     let mut page = String::new();
-    let path = escape(&state.metrics_path.load());
+    let path = escape(&state.metrics_path());
     let config = state.agent.config();
     // Writing to a String cannot fail.
     let _ = write!(

@@ -38,8 +38,6 @@ pub(super) async fn commit(
     sites::replace(running, &services.store, &config, prepared.state, clients, connections).await;
     services.renderer.set_limit(config.metrics.cardinality_limit);
     services.agent.set_extent(running.sites.len(), config.metrics.cardinality_limit);
-    services.http.metrics_path.store(Arc::new(config.http.metrics_path.clone()));
-    services.http.lifecycle.store(config.http.lifecycle, Relaxed);
     running.set_config(Arc::clone(&config));
     // Before the endpoint serves for the first time.
     services.agent.note_reload(trigger, verdict, prepared.sha256);

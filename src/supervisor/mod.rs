@@ -32,7 +32,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Diff, Environment, Files};
+use crate::config::{Config, Diff, Environment, Fingerprints};
 use crate::http;
 use crate::log::Log;
 use crate::reload::Trigger;
@@ -79,7 +79,8 @@ impl Supervisor {
         log: Option<Log>,
     ) -> Self {
         let (senders, inbox) = Inbox::new();
-        let services = services(&senders);
+        let running = Running::default();
+        let services = services(&senders, running.safe_config());
         let stop = CancellationToken::new();
         let rendering = tasks::render(&services.renderer, &services.store, &stop);
         let reloader = Reloader {
@@ -87,11 +88,11 @@ impl Supervisor {
             environment,
             log,
             services,
-            running: Running::default(),
+            running,
             retry: Retry::default(),
             blocking: Blocking::new(RELOAD_TIMEOUT, CancellationToken::new()),
             serves: true,
-            last_read: Files::new(),
+            last_read: Fingerprints::new(),
             last_valid: None,
         };
         Self {
@@ -195,7 +196,7 @@ impl Supervisor {
     }
 }
 
-fn services(senders: &Senders) -> Services {
+fn services(senders: &Senders, settings: Arc<dyn http::Settings>) -> Services {
     let store = Store::new();
     let agent = AgentState::new(Arc::new(OtlpStats::default()));
     agent.supervise(Task::ALL.map(Task::as_str), crate::log::dropped_lines);
@@ -204,10 +205,9 @@ fn services(senders: &Senders) -> Services {
         renderer: Arc::clone(&renderer),
         store: Arc::clone(&store),
         agent: Arc::clone(&agent),
-        metrics_path: arc_swap::ArcSwap::from_pointee(String::new()),
+        settings,
         ready: AtomicBool::new(false),
         reload: senders.http.clone(),
-        lifecycle: AtomicBool::new(false),
     });
     Services { store, agent, renderer, http }
 }

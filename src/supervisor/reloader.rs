@@ -11,7 +11,7 @@ use super::prepare::ReloadPlan;
 use super::retry::Retry;
 use super::running::{Running, Services};
 use super::{commit, credentials};
-use crate::config::{self, Config, Diff, Environment, Files, Kept, Loaded};
+use crate::config::{self, Config, Diff, Environment, Fingerprints, Kept, Loaded};
 use crate::log::Log;
 use crate::reload::{Trigger, Verdict};
 
@@ -46,7 +46,7 @@ pub(super) struct Reloader {
     /// Listen and push, or poll only.
     pub(super) serves: bool,
     /// The files that the last attempt read.
-    pub(super) last_read: Files,
+    pub(super) last_read: Fingerprints,
     /// The last configuration that was valid.
     pub(super) last_valid: Option<Arc<Kept>>,
 }
@@ -120,7 +120,7 @@ impl Reloader {
             warnings: Vec::new(),
             sha256: self.services.agent.config().sha256,
             files: self.last_read.clone(),
-            places: Files::new(),
+            places: Fingerprints::new(),
             kept: self.last_valid.clone().unwrap_or_default(),
         }
     }

@@ -51,7 +51,7 @@ pub(super) enum SiteChange {
 /// Parts that run, and the configuration in force.
 #[derive(Default)]
 pub(super) struct Running {
-    config: Option<SafeConfig>,
+    config: Arc<SafeConfig>,
     pub(super) sites: BTreeMap<Arc<str>, Site>,
     pub(super) server: Option<(http::Server, SocketAddr)>,
     /// Listeners of earlier endpoints, for as long as they may be open.
@@ -68,15 +68,17 @@ pub(super) struct Running {
 impl Running {
     /// Returns the configuration in force, once there is one.
     pub(super) fn config(&self) -> Option<Arc<Config>> {
-        self.config.as_ref().map(SafeConfig::get)
+        self.config.get()
     }
 
     /// Puts a configuration in force.
     pub(super) fn set_config(&mut self, config: Arc<Config>) {
-        match &self.config {
-            Some(safe) => drop(safe.swap(config)),
-            None => self.config = Some(SafeConfig::new(config)),
-        }
+        self.config.swap(config);
+    }
+
+    /// Returns the holder of the configuration in force.
+    pub(super) fn safe_config(&self) -> Arc<SafeConfig> {
+        Arc::clone(&self.config)
     }
 
     /// Returns the endpoint's listeners, if it has some, and those that are still closing.

@@ -94,9 +94,9 @@ fn a_handle_on_the_configuration_outlives_a_swap() {
     let one = load(&with_server("")).unwrap().config;
     let two = load("nbuserver: {host: other, apiKey: k}").unwrap().config;
     let safe = SafeConfig::new(one.into());
-    let handle = safe.get();
-    let old = safe.swap(two.into());
+    let handle = safe.get().unwrap();
+    let old = safe.swap(two.into()).unwrap();
     assert_eq!(handle.servers[0].site, "a");
     assert!(std::sync::Arc::ptr_eq(&handle, &old));
-    assert_eq!(safe.get().servers[0].site, "other");
+    assert_eq!(safe.get().unwrap().servers[0].site, "other");
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nbu_otel_agent::config::{Environment, Loaded, from_text, load, look, unchanged};
+use nbu_otel_agent::config::{
+    Environment, Loaded, all_match, effective, fingerprint, from_text, load,
+};
 use secrecy::ExposeSecret as _;
 
 use super::with_server;
@@ -58,7 +60,8 @@ fn files_are_read_and_listed() {
     let [a, b] = &loaded.config.servers[..] else { panic!("two servers") };
     assert_eq!(a.api_key.expose_secret(), "key-of-a");
     assert_eq!(b.api_key.expose_secret(), "key-of-b");
-    assert_eq!(loaded.config.key_files["a"], dir.path().join("key"));
+    let key_file = format!("apiKeyFile: {:?}", dir.path().join("key"));
+    assert!(effective(&loaded.config).contains(&key_file));
     let mut names: Vec<_> =
         loaded.files.keys().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
     names.sort_unstable();
@@ -218,7 +221,7 @@ fn each_file_is_noted_as_it_was_read() {
     let loaded = with_files(dir.path());
     let path = |name: &str| dir.path().join(name);
     for name in ["config.yaml", ".env", "key", "ca.pem", "cert.pem", "key.pem"] {
-        assert_eq!(loaded.files[&path(name)], look(&path(name)), "{name}");
+        assert_eq!(loaded.files[&path(name)], fingerprint(&path(name)), "{name}");
         assert!(loaded.files[&path(name)].is_some(), "{name}");
     }
     let digest = loaded.files[&path("config.yaml")].unwrap();
@@ -227,9 +230,9 @@ fn each_file_is_noted_as_it_was_read() {
     let elsewhere = std::env::current_dir().unwrap().join(".env");
     assert!(!loaded.files.contains_key(&elsewhere), "the working directory is anybody's");
     assert!(loaded.files.keys().all(|path| path.is_absolute()));
-    assert!(unchanged(&loaded.files));
+    assert!(all_match(&loaded.files));
     fs::write(path("key"), "another").unwrap();
-    assert!(!unchanged(&loaded.files));
+    assert!(!all_match(&loaded.files));
 }
 
 #[test]
@@ -239,9 +242,9 @@ fn a_dotenv_that_would_count_is_noted_before_it_is_there() {
     fs::write(&path, with_server("    domain: ${LATER:-x}\n")).unwrap();
     let loaded = load(&path, &nothing).unwrap();
     assert_eq!(loaded.files[&dir.path().join(".env")], None);
-    assert!(unchanged(&loaded.files));
+    assert!(all_match(&loaded.files));
     fs::write(dir.path().join(".env"), "LATER=y\n").unwrap();
-    assert!(!unchanged(&loaded.files), "its coming is a change");
+    assert!(!all_match(&loaded.files), "its coming is a change");
 }
 
 #[test]
@@ -261,7 +264,7 @@ fn a_file_that_changes_while_it_is_read_is_read_anew() {
     fs::write(&path, text("old")).unwrap();
     let loaded = load(&path, &saving).unwrap();
     assert_eq!(loaded.config.servers[0].site, "new");
-    assert_eq!(loaded.files[&path], look(&path));
+    assert_eq!(loaded.files[&path], fingerprint(&path));
     // The same for what is wrong: half a file is no verdict on the whole.
     reads.set(0);
     fs::write(&path, format!("{}nonsense: 1\n", text("half"))).unwrap();

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::support::process::port as free_port;
 use crate::support::{PATIENCE, eventually};
-use crate::{listen, state};
+use crate::{Switch, listen, state_with};
 
 static GAUGE: Metric<1> = Metric::gauge("crowd.gauge", "", &["name"], "A gauge of the test.");
 
@@ -21,17 +21,19 @@ static GAUGE: Metric<1> = Metric::gauge("crowd.gauge", "", &["name"], "A gauge o
 struct Endpoint {
     server: Server,
     state: Arc<State>,
+    settings: Arc<Switch>,
     address: SocketAddr,
 }
 
 impl Endpoint {
     fn start() -> Self {
-        let (state, requests) = state();
+        let settings = Arc::<Switch>::default();
+        let (state, requests) = state_with(Arc::clone(&settings));
         // Nobody reloads; who asks waits.
         std::mem::forget(requests);
         let bound = Bound::bind(&listen("127.0.0.1", free_port())).unwrap();
         let address = bound.address();
-        Self { server: bound.serve(Arc::clone(&state)), state, address }
+        Self { server: bound.serve(Arc::clone(&state)), state, settings, address }
     }
 
     /// Renders a page of some 2.5 MB, another one each time.
@@ -199,7 +201,7 @@ async fn pipelined_requests_are_all_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn endless_request_body_does_not_delay_the_response() {
     let endpoint = Endpoint::start();
-    endpoint.state.lifecycle.store(false, std::sync::atomic::Ordering::Relaxed);
+    endpoint.settings.reloads_are_off.store(true, std::sync::atomic::Ordering::Relaxed);
     let mut stream = endpoint.connect().await;
     let head =
         b"POST /-/reload HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use nbu_otel_agent::http::{Bound, Server, State};
+use nbu_otel_agent::http::{Bound, Server};
 use nbu_otel_agent::reload::{ReloadAnswer, ReloadRequest, Verdict};
 use reqwest::Method;
 use serde_json::json;
@@ -11,20 +11,21 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
 use crate::support::{PATIENCE, free_port, http_client};
-use crate::{listen, state};
+use crate::{Switch, listen, state_with};
 
 struct Endpoint {
     server: Server,
-    state: Arc<State>,
+    settings: Arc<Switch>,
     requests: mpsc::Receiver<ReloadRequest>,
     url: String,
 }
 
 fn serve() -> Endpoint {
-    let (state, requests) = state();
+    let settings = Arc::<Switch>::default();
+    let (state, requests) = state_with(Arc::clone(&settings));
     let bound = Bound::bind(&listen("127.0.0.1", free_port())).unwrap();
     let url = format!("http://{}/-/reload", bound.address());
-    Endpoint { server: bound.serve(Arc::clone(&state)), state, requests, url }
+    Endpoint { server: bound.serve(state), settings, requests, url }
 }
 
 impl Endpoint {
@@ -95,12 +96,12 @@ async fn other_methods_get_405_with_allow() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reload_is_served_only_while_lifecycle_is_enabled() {
     let mut endpoint = serve();
-    endpoint.state.lifecycle.store(false, Relaxed);
+    endpoint.settings.reloads_are_off.store(true, Relaxed);
     let response = endpoint.request(Method::POST).send().await.unwrap();
     assert_eq!(response.status(), 403);
     assert!(response.text().await.unwrap().contains("server.lifecycle"));
     assert_eq!(endpoint.requests.len(), 0);
-    endpoint.state.lifecycle.store(true, Relaxed);
+    endpoint.settings.reloads_are_off.store(false, Relaxed);
     let request = endpoint.request(Method::POST).send();
     let (response, ()) = tokio::join!(request, endpoint.answer(Err("wrong".into())));
     assert_eq!(response.unwrap().status(), 400, "a change needs no new listener");

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::config::{self, Files};
+use crate::config::{self, Fingerprints};
 
 use events::Events;
 
@@ -47,7 +47,7 @@ pub(in crate::supervisor) struct Watcher {
 }
 
 struct Baseline {
-    last_read: Files,
+    last_read: Fingerprints,
     rescan: Duration,
 }
 
@@ -62,7 +62,7 @@ impl Watcher {
     }
 
     fn with(changed: mpsc::Sender<()>, events: Events) -> Self {
-        let nothing = Baseline { last_read: Files::new(), rescan: Duration::MAX };
+        let nothing = Baseline { last_read: Fingerprints::new(), rescan: Duration::MAX };
         let (baseline, baselines) = watch::channel(Arc::new(nothing));
         let happened = events.happened();
         let task = Task { changed, baselines, happened, events: Some(events), reported: None };
@@ -82,7 +82,7 @@ impl Watcher {
 
     /// Sets the files of the last attempt to load, whether it was accepted or not. `rescan` is the time
     /// between two checks without an event, for file systems that have none.
-    pub(in crate::supervisor) fn set(&self, last_read: Files, rescan: Duration) {
+    pub(in crate::supervisor) fn set(&self, last_read: Fingerprints, rescan: Duration) {
         let rescan = rescan.max(MIN_RESCAN_INTERVAL);
         self.baseline.send_replace(Arc::new(Baseline { last_read, rescan }));
     }
@@ -93,14 +93,14 @@ struct Ended;
 
 /// Result of one check.
 struct CheckResult {
-    content: Files,
+    content: Fingerprints,
     /// A directory is missing.
     incomplete: bool,
 }
 
 /// Last message.
 struct Report {
-    content: Files,
+    content: Fingerprints,
     at: Instant,
     /// The files that it was compared with: those of the last attempt until then.
     baseline: Arc<Baseline>,
@@ -189,7 +189,7 @@ impl Task {
     /// Sends a message, unless this content was reported. If the next attempt reads other content, it is
     /// reported again, but at most once a rescan: a disagreement about a file must not end in a storm
     /// of reloads.
-    fn report(&mut self, content: Files, baseline: Arc<Baseline>) -> Result<(), Ended> {
+    fn report(&mut self, content: Fingerprints, baseline: Arc<Baseline>) -> Result<(), Ended> {
         if let Some(reported) = &self.reported
             && reported.content == content
             && (Arc::ptr_eq(&reported.baseline, &baseline)
@@ -213,8 +213,11 @@ impl Task {
             let directories = directories::of(job.last_read.keys());
             // First the watches, then the content: what changes in between makes an event.
             events.watch(&directories, job.rescan);
-            let content =
-                job.last_read.keys().map(|path| (path.clone(), config::look(path))).collect();
+            let content = job
+                .last_read
+                .keys()
+                .map(|path| (path.clone(), config::fingerprint(path)))
+                .collect();
             (events, CheckResult { content, incomplete: directories.incomplete })
         });
         let mut baselines = self.baselines.clone();

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::events::Events;
-use super::{Files, MAX_DEBOUNCE, QUIET_PERIOD, Watcher, directories};
+use super::{Fingerprints, MAX_DEBOUNCE, QUIET_PERIOD, Watcher, directories};
 
 /// Bound of everything that is waited for.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -64,7 +64,7 @@ impl Scene {
 
     /// Loads the files as the supervisor does, and tells the watcher which ones were read.
     fn load(&self) {
-        let look = |path: &PathBuf| (path.clone(), crate::config::look(path));
+        let look = |path: &PathBuf| (path.clone(), crate::config::fingerprint(path));
         self.watcher.set(self.watched.iter().map(look).collect(), self.rescan);
     }
 
@@ -322,7 +322,8 @@ async fn reported_change_is_not_repeated_before_the_next_attempt() {
 async fn change_missed_by_an_attempt_is_reported_at_rescan() {
     let mut scene = Scene::start().await;
     scene.rescan = A_WHILE * 2;
-    let stale: Files = scene.watched.iter().map(|path| (path.clone(), Some([0; 32]))).collect();
+    let stale: Fingerprints =
+        scene.watched.iter().map(|path| (path.clone(), Some([0; 32]))).collect();
     scene.watcher.set(stale.clone(), scene.rescan);
     scene.is_told().await;
     scene.watcher.set(stale, scene.rescan);
@@ -345,10 +346,10 @@ async fn pipe_is_never_read() {
     let mut scene = Scene::start().await;
     let status = std::process::Command::new("mkfifo").arg(scene.at("pipe")).status().unwrap();
     assert!(status.success());
-    let known = Files::from([(scene.at("pipe"), None), (scene.at("config.yaml"), None)]);
+    let known = Fingerprints::from([(scene.at("pipe"), None), (scene.at("config.yaml"), None)]);
     scene.watcher.set(known, NO_RESCAN);
     assert!(scene.is_told().await < EVENT_TIMEOUT, "config.yaml is there");
-    scene.watcher.set(Files::from([(scene.at("pipe"), None)]), NO_RESCAN);
+    scene.watcher.set(Fingerprints::from([(scene.at("pipe"), None)]), NO_RESCAN);
     scene.is_silent().await;
 }
 

@@ -1,10 +1,10 @@
-//! What is wrong with a configuration, and where. Messages name keys, never values: a value, or the
+//! Errors of a configuration, with their positions. Messages name keys, never values: a value, or the
 //! line that holds it, may be a secret.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use super::content::Files;
+use crate::config::fingerprint::{Fingerprints, joined};
 use crate::http;
 
 /// A place in a file, both counted from 1.
@@ -16,18 +16,23 @@ pub struct Position {
     pub column: usize,
 }
 
-/// One thing to put right.
+impl Position {
+    /// The beginning of a file.
+    pub(crate) const START: Self = Self { line: 1, column: 1 };
+}
+
+/// An error or a warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// The file, or `environment`.
     pub origin: String,
-    /// Where in the file.
+    /// Position in the file.
     pub position: Option<Position>,
     /// The key, such as `nbuservers[1].port`, or the name of a variable; may be empty.
     pub path: String,
-    /// What was expected.
+    /// Text for people; it says what was expected.
     pub message: String,
-    /// Whether it has to be changed, or may mend itself.
+    /// Kind of fault.
     pub cause: Cause,
 }
 
@@ -60,9 +65,9 @@ pub struct Errors {
     /// At least one.
     pub diagnostics: Vec<Diagnostic>,
     /// Every file that was read or should have been, so that a watcher sees it being put right.
-    pub files: Files,
-    /// What of the system the configuration depends on: where its CA certificates are.
-    pub places: Box<Files>,
+    pub files: Fingerprints,
+    /// Parts of the system that the configuration depends on: the places of its CA certificates.
+    pub places: Box<Fingerprints>,
     /// The endpoint as the file has it, where it can be read so far: who asks a running agent for its
     /// health must not take a bad file for a bad agent.
     pub endpoint: Option<http::Config>,
@@ -75,8 +80,8 @@ impl Errors {
     }
 
     /// Returns all that must be the same for the errors to be the same.
-    pub fn watched(&self) -> Files {
-        super::watched(&self.files, &self.places)
+    pub fn watched(&self) -> Fingerprints {
+        joined(&self.files, &self.places)
     }
 }
 
@@ -85,18 +90,18 @@ fn lines(diagnostics: &[Diagnostic]) -> String {
 }
 
 /// Sorts by place; what has none (the environment) comes last.
-pub(super) fn sort(diagnostics: &mut [Diagnostic]) {
+pub(crate) fn sort(diagnostics: &mut [Diagnostic]) {
     diagnostics.sort_by_key(|found| (found.position.is_none(), found.position));
 }
 
 /// A fault at a place, before it is known which file it is in.
-pub(super) struct Problem {
-    pub(super) position: Position,
-    pub(super) message: Cow<'static, str>,
+pub(crate) struct Problem {
+    pub(crate) position: Position,
+    pub(crate) message: Cow<'static, str>,
 }
 
-/// The candidate that `name` most probably stands for, if any is near.
-pub(super) fn nearest<'c>(
+/// Returns the candidate that `name` most probably stands for, if any is near.
+pub(crate) fn nearest<'c>(
     name: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {
@@ -109,10 +114,10 @@ pub(super) fn nearest<'c>(
         .map(|(_, candidate)| candidate)
 }
 
-/// The name of a key in quotes, where it can be shown. A slip can make a key of what was meant as a
+/// Returns the name of a key in quotes, where it can be shown. A slip can make a key of what was meant as a
 /// value (`{apiKey: abc,def}` has the key `def`), so a name is not shown that looks like a credential
 /// (digits, signs, long) or has no value.
-pub(super) fn quoted(name: &str, is_near: bool, is_bare: bool) -> String {
+pub(crate) fn quoted(name: &str, is_near: bool, is_bare: bool) -> String {
     let plain = !is_bare
         && name.len() <= 32
         && name.starts_with(|c: char| c.is_ascii_alphabetic())

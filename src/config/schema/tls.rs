@@ -1,14 +1,17 @@
 //! Files that the configuration names: keys, CAs, certificates. Each is noted, so that a watcher
 //! can see it change. Messages name the path and the reason, never content.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use super::content;
-use super::reader::Section;
-use super::setting::{Setting, Source};
-use super::values::{header_secret, text};
+use super::kinds::Text;
+use crate::config::entries::Value;
+use crate::config::fingerprint::{self, digest};
+use crate::config::yaml::context::Context;
+use crate::config::yaml::key::Key;
+use crate::config::yaml::lookup::{Setting, Source};
+use crate::config::yaml::values::{header_secret, text};
 use crate::net::pem;
 use crate::net::roots::{self, SystemRoots};
 use crate::net::tls::{Identity, KEY_KINDS, PemFile, check_key, has_p521};
@@ -25,14 +28,14 @@ impl<'c> Named<'c> {
     fn read(setting: Setting<'c, String>) -> Option<Self> {
         let source = setting.source.clone();
         let context = source.context;
-        let given = setting.option()?;
+        let given = setting.given()?;
         let path = match &source.variable {
             Some(_) => PathBuf::from(given),
             None => context.base.join(given),
         };
         match context.read(&path) {
             Ok(bytes) => {
-                if content::is_writable_by_all(&path) {
+                if fingerprint::is_writable_by_all(&path) {
                     let message = "everybody can write the file that it names; chmod o-w it";
                     source.warn(message);
                 }
@@ -44,7 +47,7 @@ impl<'c> Named<'c> {
             }
             Err(error) => {
                 let message = format!("cannot read the file {}: {error}", path.display());
-                if content::is_misfit(&error) {
+                if fingerprint::is_misfit(&error) {
                     source.error(&message);
                 } else {
                     source.unavailable(&message);
@@ -59,7 +62,7 @@ impl<'c> Named<'c> {
     }
 }
 
-/// The API key in a file, with space around it removed.
+/// Reads the API key in a file, with space around it removed.
 pub(super) fn api_key(setting: Setting<'_, String>) -> Option<(SecretString, PathBuf)> {
     let file = Named::read(setting)?;
     let fault = match std::str::from_utf8(&file.bytes) {
@@ -80,7 +83,7 @@ pub(super) fn system_roots(ca: &Source<'_>) -> SystemRoots {
     let context = ca.context;
     let roots = context.system_roots.get_or_init(|| {
         for place in roots::places() {
-            content::note_place(&place, &mut context.places.borrow_mut());
+            fingerprint::note_place(&place, &mut context.system.borrow_mut());
         }
         SystemRoots::read()
     });
@@ -93,7 +96,44 @@ pub(super) fn system_roots(ca: &Source<'_>) -> SystemRoots {
     roots.clone()
 }
 
-/// `caFile`, `certFile` and `keyFile` of a section, not yet read.
+/// `caFile`, `certFile` and `keyFile` of a section.
+#[derive(Clone, Copy)]
+pub(super) struct TlsKeys {
+    pub(super) ca: Key<Text>,
+    pub(super) certificate: Key<Text>,
+    pub(super) key: Key<Text>,
+}
+
+impl TlsKeys {
+    /// Reads the keys, not yet the files.
+    pub(super) fn get<'c>(&self, context: &'c Context<'c>) -> TlsSettings<'c> {
+        let [ca, certificate, key] =
+            [self.ca, self.certificate, self.key].map(|key| key.get(context));
+        TlsSettings { ca, certificate, key }
+    }
+
+    /// Shows the files that are in force.
+    pub(super) fn show(
+        &self,
+        context: &Context<'_>,
+        ca: Option<&PemFile>,
+        identity: Option<&Identity>,
+    ) {
+        let show = |key: Key<Text>, path: &Path, content: &[u8]| {
+            let path = path.to_string_lossy().into_owned();
+            key.show_as(context, Value::File(path, digest(content)));
+        };
+        if let Some(ca) = ca {
+            show(self.ca, &ca.path, &ca.pem);
+        }
+        if let Some(Identity { certificate, key_path, key }) = identity {
+            show(self.certificate, &certificate.path, &certificate.pem);
+            show(self.key, key_path, key.expose_secret().as_bytes());
+        }
+    }
+}
+
+/// Settings of the three keys; the files are not yet read.
 #[derive(Clone)]
 pub(super) struct TlsSettings<'c> {
     ca: Setting<'c, String>,
@@ -102,15 +142,7 @@ pub(super) struct TlsSettings<'c> {
 }
 
 impl<'c> TlsSettings<'c> {
-    pub(super) fn of(section: &mut Section<'c>) -> Self {
-        Self {
-            ca: section.get("caFile", text),
-            certificate: section.get("certFile", text),
-            key: section.get("keyFile", text),
-        }
-    }
-
-    /// Takes what is absent from the same keys of another section.
+    /// Falls back to the same keys of another section.
     pub(super) fn or_settings(self, other: &Self) -> Self {
         Self {
             ca: self.ca.or_setting(&other.ca),
@@ -119,7 +151,7 @@ impl<'c> TlsSettings<'c> {
         }
     }
 
-    /// Takes what is absent from variables, if those count; `names` has them for the end of a name.
+    /// Falls back to variables, if those count; `names` has them for the end of a name.
     pub(super) fn or_variables(self, counts: bool, names: impl Fn(&str) -> [String; 2]) -> Self {
         Self {
             ca: self.ca.or_variables(counts, &names("CERTIFICATE"), text),

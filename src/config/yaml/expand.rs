@@ -7,18 +7,18 @@ use super::diagnostics::{Cause, Diagnostic, Position, Problem};
 use super::env::Environment;
 use super::tree::{Node, Value};
 
-/// What expansion found wrong.
+/// Faults of an expansion.
 #[derive(Default)]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     missing: BTreeMap<String, Vec<Position>>,
     malformed: Vec<Problem>,
-    /// What is wrong with variables where they are defined.
-    pub(super) diagnostics: Vec<Diagnostic>,
+    /// Faults of variables where they are defined.
+    pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
 impl Faults {
-    /// One problem that names every missing variable, and one for each malformed reference.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
+    /// Returns a problem that names every missing variable, and one for each malformed reference.
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
         let mut problems = self.malformed;
         if let Some(position) = self.missing.values().flatten().min().copied() {
             let noun = if self.missing.len() == 1 { "variable" } else { "variables" };
@@ -40,7 +40,7 @@ fn named(name: &str, at: &[Position]) -> String {
 }
 
 /// Expands every scalar value below `node`; keys stay as they are.
-pub(super) fn expand(node: &mut Node, env: &dyn Environment, faults: &mut Faults) {
+pub(crate) fn expand(node: &mut Node, env: &dyn Environment, faults: &mut Faults) {
     match &mut node.value {
         Value::Text { text, .. } => {
             if text.contains('$') {
@@ -57,7 +57,7 @@ pub(super) fn expand(node: &mut Node, env: &dyn Environment, faults: &mut Faults
                 expand(&mut entry.value, env, faults);
             }
         }
-        Value::Null | Value::Broken => {}
+        Value::Null | Value::Unresolved => {}
     }
 }
 
@@ -69,15 +69,15 @@ fn expanded(text: &str, at: Position, env: &dyn Environment, faults: &mut Faults
                 let positions = faults.missing.entry(name).or_default();
                 positions.push(at);
             }
-            Value::Broken
+            Value::Unresolved
         }
         Err(Fault::Variable(fault)) => {
             faults.diagnostics.push(*fault);
-            Value::Broken
+            Value::Unresolved
         }
         Err(Fault::Malformed(message)) => {
             faults.malformed.push(Problem { position: at, message: message.into() });
-            Value::Broken
+            Value::Unresolved
         }
     }
 }
@@ -91,9 +91,9 @@ enum Fault {
 }
 
 /// A reference without its end.
-pub(in crate::config) const OPEN: &str = "\"${\" without \"}\"; write $$ for a dollar sign";
+pub(crate) const OPEN: &str = "\"${\" without \"}\"; write $$ for a dollar sign";
 
-/// The text with its references replaced, and whether there was none.
+/// Returns the text with its references replaced, and true if there was none.
 fn substitute(text: &str, env: &dyn Environment) -> Result<(String, bool), Fault> {
     let mut out = String::with_capacity(text.len());
     let mut missing = Vec::new();
@@ -121,8 +121,8 @@ fn substitute(text: &str, env: &dyn Environment) -> Result<(String, bool), Fault
     if missing.is_empty() { Ok((out, literal)) } else { Err(Fault::Missing(missing)) }
 }
 
-/// Parts what stands between the braces of a reference into its name and default.
-pub(in crate::config) fn reference(inner: &str) -> Result<(&str, Option<&str>), &'static str> {
+/// Splits the text between the braces of a reference into its name and default.
+pub(crate) fn reference(inner: &str) -> Result<(&str, Option<&str>), &'static str> {
     let (name, default) = match inner.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inner, None),
@@ -138,7 +138,7 @@ pub(in crate::config) fn reference(inner: &str) -> Result<(&str, Option<&str>), 
     Ok((name, default))
 }
 
-/// The value of `NAME` or `NAME:-default`, or the name that is not set.
+/// Returns the value of `NAME` or `NAME:-default`, or the name that is not set.
 fn lookup(inner: &str, env: &dyn Environment) -> Result<Result<String, String>, Fault> {
     let (name, default) = reference(inner).map_err(Fault::Malformed)?;
     let value = env.get(name);

@@ -1,4 +1,4 @@
-//! Where OTLP goes: `endpoint`, `insecure`, and one endpoint for each signal where they differ.
+//! Endpoints of OTLP: `endpoint`, `insecure`, and one endpoint for each signal where they differ.
 
 use opentelemetry_otlp::{
     OTEL_EXPORTER_OTLP_ENDPOINT as GENERAL, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT as METRICS,
@@ -6,9 +6,11 @@ use opentelemetry_otlp::{
 };
 use url::Url;
 
-use super::reader::Section;
-use super::setting::{Found, Setting};
-use super::values::{Parsed, boolean, bracketed, host, port};
+use super::kinds::{free_text, kinds, text};
+use super::opentelemetry::OpenTelemetry;
+use crate::config::yaml::context::Context;
+use crate::config::yaml::lookup::{Lookup, Setting};
+use crate::config::yaml::values::{Parsed, boolean, bracketed, host, port};
 use crate::telemetry::otlp::config::Protocol;
 
 /// Variables that name an endpoint.
@@ -17,7 +19,7 @@ pub(super) const VARIABLES: [&str; 3] = [GENERAL, METRICS, TRACES];
 /// Paths of the two signals over HTTP.
 pub(super) const PATHS: [&str; 2] = ["/v1/metrics", "/v1/traces"];
 
-/// When the path of a signal is appended.
+/// Rule for appending the path of a signal.
 #[derive(Clone, Copy)]
 enum Append {
     /// The file's `endpoint`: where it has no path of its own.
@@ -28,9 +30,16 @@ enum Append {
 
 /// An endpoint as it is given: with a scheme, or without.
 #[derive(Clone)]
-enum Address {
+pub(crate) enum Address {
     Url(Url),
     HostAndPort(String),
+}
+
+kinds! {
+    /// `host:port` or a URL.
+    EndpointAddress: Address, parse, |value: &Address| {
+        text(value.url(false).map_or_else(String::new, Into::into))
+    }, free_text();
 }
 
 impl Address {
@@ -45,7 +54,7 @@ impl Address {
     }
 }
 
-/// What is said about endpoints.
+/// Settings of the endpoints.
 pub(super) struct Endpoints<'c> {
     insecure: Setting<'c, bool>,
     general: Setting<'c, Address>,
@@ -55,36 +64,43 @@ pub(super) struct Endpoints<'c> {
 }
 
 impl<'c> Endpoints<'c> {
-    pub(super) fn of(section: &mut Section<'c>, on: bool) -> Self {
-        let insecure = section.get("insecure", boolean);
-        let said = matches!(insecure.found, Found::Given(true));
+    /// Reads the keys and, where the push is on, their variables.
+    pub(super) fn get(context: &'c Context<'c>, section: &OpenTelemetry, on: bool) -> Self {
+        let insecure = section.insecure.get(context);
+        let said = matches!(insecure.found, Lookup::Valid(true));
         let in_file = |text: &str| contradiction(text, said).and_then(|()| parse(text));
-        let general = section.get("endpoint", in_file);
+        let general = section.endpoint.get_as(context, in_file);
         // A variable is below every key of the file, be the variable the more specific one.
         let below = on && general.is_absent();
         let own = [
-            section.get("metricsEndpoint", in_file).or_variable(below, METRICS, parse),
-            section.get("tracesEndpoint", in_file).or_variable(below, TRACES, parse),
+            section.metrics_endpoint.get_as(context, in_file).or_variable(below, METRICS, parse),
+            section.traces_endpoint.get_as(context, in_file).or_variable(below, TRACES, parse),
         ];
         let append = if below { Append::Always } else { Append::WherePathIsEmpty };
         let general = general.or_variable(below, GENERAL, parse);
         Self { insecure, general, own, append }
     }
 
-    /// The endpoint of one signal, by its place; `insecure` are the variables that say whether one
+    /// Reports that an endpoint cannot be reached.
+    pub(super) fn unreachable(&self, problem: &str) {
+        self.general.source.section_error(problem);
+    }
+
+    /// Returns the endpoint of one signal, by its place; `insecure` are the variables that say whether one
     /// without a scheme is plain text. `None` where it is missing or wrong.
     pub(super) fn url(&self, place: usize, protocol: Protocol, insecure: &[String]) -> Option<Url> {
-        let insecure = self.insecure.clone().or_variables(true, insecure, boolean).or(false);
+        let insecure =
+            self.insecure.clone().or_variables(true, insecure, boolean).given().unwrap_or_default();
         let own = self.own.get(place)?;
         if !own.is_absent() {
-            return own.clone().option()?.url(insecure);
+            return own.clone().given()?.url(insecure);
         }
-        let general = self.general.clone().option()?.url(insecure)?;
+        let general = self.general.clone().given()?.url(insecure)?;
         Some(appended(general, protocol, self.append, PATHS.get(place)?))
     }
 }
 
-/// Looks at the endpoint that pushed signals without one of their own use.
+/// Checks the endpoint that pushed signals without one of their own use.
 pub(super) fn shared_endpoint(
     endpoints: &Endpoints<'_>,
     pushed: [bool; 2],
@@ -98,12 +114,12 @@ pub(super) fn shared_endpoint(
         .map(|(_, protocol)| protocol)
         .collect();
     match &endpoints.general.found {
-        Found::Absent if !shared.is_empty() => {
+        Lookup::Absent if !shared.is_empty() => {
             let message = "required where OTLP is pushed, as host:port or a URL (or \
                            OTEL_EXPORTER_OTLP_ENDPOINT)";
             endpoints.general.source.error(message);
         }
-        Found::Given(Address::Url(url))
+        Lookup::Valid(Address::Url(url))
             if shared == [Protocol::HttpProtobuf; 2]
                 && matches!(endpoints.append, Append::WherePathIsEmpty)
                 && url.path() != "/" =>

@@ -1,4 +1,4 @@
-//! Files that make up a configuration, as they were read: regular files only, bounded, each with the
+//! Fingerprints that make up a configuration, as they were read: regular files only, bounded, each with the
 //! hash of its bytes, so that somebody can see later whether one differs.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 pub type Digest = [u8; 32];
 
 /// Absolute paths with the digest of what was read there; none where nothing could be read.
-pub type Files = BTreeMap<PathBuf, Option<Digest>>;
+pub type Fingerprints = BTreeMap<PathBuf, Option<Digest>>;
 
 /// Absolute paths with what was read there. No `Debug`: it holds secrets.
 pub(super) type Contents = BTreeMap<PathBuf, Vec<u8>>;
@@ -37,12 +37,12 @@ impl std::fmt::Debug for Kept {
 /// No file of a configuration is larger.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// The digest of these bytes.
+/// Returns the digest of these bytes.
 pub(super) fn digest(bytes: &[u8]) -> Digest {
     Sha256::digest(bytes).into()
 }
 
-/// A digest as `sha256sum` prints it.
+/// Returns a digest as `sha256sum` prints it.
 pub(super) fn hexadecimal(digest: &Digest) -> String {
     digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
         // Writing to a string cannot fail.
@@ -53,7 +53,7 @@ pub(super) fn hexadecimal(digest: &Digest) -> String {
 
 /// Returns the digest of what would be read at `path` now: of a file its content, of a directory the
 /// names and times of its files; none where nothing can be read. Blocks as long as the file system.
-pub fn look(path: &Path) -> Option<Digest> {
+pub fn fingerprint(path: &Path) -> Option<Digest> {
     read(path).ok().map(|bytes| digest(&bytes)).or_else(|| listing(path))
 }
 
@@ -71,28 +71,33 @@ fn listing(path: &Path) -> Option<Digest> {
     Some(hash.finalize().into())
 }
 
-/// Whether all files are still as they were read. Blocks as long as the file system.
-pub fn unchanged(files: &Files) -> bool {
-    files.iter().all(|(path, seen)| look(path) == *seen)
+/// Returns true if all files are still as they were read. Blocks as long as the file system.
+pub fn all_match(files: &Fingerprints) -> bool {
+    files.iter().all(|(path, seen)| fingerprint(path) == *seen)
 }
 
 /// Reads a whole file and notes what was seen of it. Of a file that is read twice the first content
 /// counts: where the second differs, a later look does too.
-pub(super) fn read_noted(path: &Path, files: &mut Files) -> io::Result<Vec<u8>> {
+pub(super) fn read_noted(path: &Path, files: &mut Fingerprints) -> io::Result<Vec<u8>> {
     let content = read(path);
     note(path, content.as_deref().ok(), files);
     content
 }
 
 /// Notes what was seen at `path`.
-pub(super) fn note(path: &Path, content: Option<&[u8]>, files: &mut Files) {
+pub(super) fn note(path: &Path, content: Option<&[u8]>, files: &mut Fingerprints) {
     let seen = content.map(digest).or_else(|| listing(path));
     files.entry(absolute(path)).or_insert(seen);
 }
 
 /// Notes what is at `path` now, a file or a directory.
-pub(super) fn note_place(path: &Path, files: &mut Files) {
-    files.entry(absolute(path)).or_insert_with(|| look(path));
+pub(super) fn note_place(path: &Path, files: &mut Fingerprints) {
+    files.entry(absolute(path)).or_insert_with(|| fingerprint(path));
+}
+
+/// Returns both together.
+pub(super) fn joined(one: &Fingerprints, other: &Fingerprints) -> Fingerprints {
+    one.iter().chain(other).map(|(path, seen)| (path.clone(), *seen)).collect()
 }
 
 fn absolute(path: &Path) -> PathBuf {

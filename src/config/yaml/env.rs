@@ -8,7 +8,7 @@ use super::dotenv::Dotenv;
 
 /// Looks up environment variables. Closures are environments, so tests need not touch the process.
 pub trait Environment {
-    /// The value of a variable, if it is set.
+    /// Returns the value of a variable, if it is set.
     fn get(&self, name: &str) -> Option<String>;
 
     /// Returns what keeps a variable from having a value, where it is named somewhere and has none.
@@ -34,9 +34,9 @@ impl Environment for ProcessEnvironment {
 }
 
 /// `.env` below the real environment. No `Debug`: it holds secrets.
-pub(super) struct Layered<'e> {
-    pub(super) real: &'e dyn Environment,
-    pub(super) dotenv: Dotenv,
+pub(crate) struct Layered<'e> {
+    pub(crate) real: &'e dyn Environment,
+    pub(crate) dotenv: Dotenv,
 }
 
 impl Environment for Layered<'_> {
@@ -56,7 +56,7 @@ impl Environment for Layered<'_> {
 }
 
 /// Returns where `.env` may be: beside the configuration. The working directory is anybody's.
-pub(super) fn dotenv_path(config: &Path) -> PathBuf {
+pub(crate) fn dotenv_path(config: &Path) -> PathBuf {
     config.with_file_name(".env")
 }
 

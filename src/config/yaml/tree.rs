@@ -15,40 +15,51 @@ use super::syntax;
 const MAX_DEPTH: usize = 32;
 /// Bytes that the tree may weigh once aliases are expanded.
 const MAX_WEIGHT: usize = 32 << 20;
-/// What a node weighs beside its text.
+/// Weight of a node beside its text.
 const NODE_WEIGHT: usize = 64;
 
 /// A value and its place. No `Debug`: it may hold secrets.
 #[derive(Clone)]
-pub(super) struct Node {
-    pub(super) value: Value,
-    pub(super) position: Position,
+pub(crate) struct Node {
+    pub(crate) value: Value,
+    pub(crate) position: Position,
 }
 
 impl Node {
-    /// Whether there is nothing at all.
-    pub(super) fn is_null(&self) -> bool {
+    /// Returns true if there is nothing at all.
+    pub(crate) fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
     }
 
-    /// Whether it is as good as absent. Empty text is: Go took it for the default, templates write
+    /// Returns true if it counts as absent. Empty text does: Go took it for the default, templates write
     /// it, and what is required still complains.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         match &self.value {
             Value::Null => true,
             Value::Text { text, .. } => text.trim().is_empty(),
-            Value::Broken | Value::List(_) | Value::Map(_) => false,
+            Value::Unresolved | Value::List(_) | Value::Map(_) => false,
         }
     }
 }
 
-/// What a value is.
+impl Node {
+    /// Calls `note` with the position of each text below that is spelt out in the file and not empty.
+    pub(crate) fn literals(&self, note: &mut impl FnMut(Position)) {
+        match &self.value {
+            Value::Text { literal: true, .. } if !self.is_empty() => note(self.position),
+            Value::Map(entries) => entries.iter().for_each(|entry| entry.value.literals(note)),
+            _ => {}
+        }
+    }
+}
+
+/// The value of a node.
 #[derive(Clone)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// Nothing, `~` or `null`: as if the key were absent.
     Null,
     /// A scalar whose expansion failed; that was reported, so nobody need complain again.
-    Broken,
+    Unresolved,
     Text {
         text: String,
         /// Spelt out in the file: no variable was inserted.
@@ -60,20 +71,20 @@ pub(super) enum Value {
 
 /// A key with its value.
 #[derive(Clone)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) position: Position,
-    pub(super) value: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) position: Position,
+    pub(crate) value: Node,
 }
 
 /// A document: its root, if there is any, and the faults that did not stop the parser.
-pub(super) struct Document {
-    pub(super) root: Option<Node>,
-    pub(super) problems: Vec<Problem>,
+pub(crate) struct Document {
+    pub(crate) root: Option<Node>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 /// Parses one document.
-pub(super) fn parse(text: &str) -> Result<Document, Problem> {
+pub(crate) fn parse(text: &str) -> Result<Document, Problem> {
     let mut options = Options::default();
     options.set_emit_comments(false);
     options.flow_nesting_limit = MAX_DEPTH;
@@ -267,7 +278,7 @@ impl<'t> Builder<'t> {
         Ok((Value::Map(mapping.finish()), height))
     }
 
-    /// `<<: *defaults`: what the mapping itself does not say. Go's YAML has it, so files use it.
+    /// Merges `<<: *defaults` below the keys of the mapping. Go's YAML has it, so files use it.
     fn merge(&mut self, value: Node, merged: &mut Vec<Entry>) {
         match value.value {
             Value::Map(entries) => merged.extend(entries),
@@ -312,7 +323,7 @@ fn key_text(key: Value) -> Option<String> {
     match key {
         Value::Text { text, .. } => Some(text),
         Value::Null => Some("null".to_owned()),
-        Value::Broken | Value::List(_) | Value::Map(_) => None,
+        Value::Unresolved | Value::List(_) | Value::Map(_) => None,
     }
 }
 

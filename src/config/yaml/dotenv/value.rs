@@ -1,6 +1,6 @@
 //! The value of a variable: bare, in quotes, with references.
 
-use crate::config::expand;
+use crate::config::yaml::expand;
 
 const MALFORMED: &str = "expected NAME=value; quote values with spaces";
 const OPEN_QUOTE: &str = "a quote is not closed";

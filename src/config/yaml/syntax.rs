@@ -1,18 +1,18 @@
-//! What is wrong with the YAML, in words of ours. The parser's own may quote the source.
+//! Syntax errors in words of ours. The parser's own may quote the source.
 
 use serde_yaml::granit_parser::{ErrorKind, ScanError};
 
 const TAB: &str = "a tab in the indentation; YAML indents with spaces only";
 
-/// Says what the parser stumbled over, without any of the text.
-pub(super) fn describe(error: &ScanError, text: &str) -> &'static str {
+/// Describes an error of the parser without any of the text.
+pub(crate) fn describe(error: &ScanError, text: &str) -> &'static str {
     if tab_indents(text, error.marker().line()) {
         return TAB;
     }
     kind(error.kind())
 }
 
-/// Whether a tab is part of the indentation where the parser stopped. It often stops one line on.
+/// Returns true if a tab is part of the indentation where the parser stopped, often one line on.
 fn tab_indents(text: &str, line: usize) -> bool {
     text.lines().skip(line.saturating_sub(2)).take(2).any(|line| {
         let indent = line.len() - line.trim_start_matches([' ', '\t']).len();

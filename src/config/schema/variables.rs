@@ -3,13 +3,15 @@
 
 use secrecy::SecretString;
 
-use super::context::Context;
-use super::reader::Section;
-use super::values::{Parsed, any, header_secret};
+use super::kinds::{AnyText, Secret, text};
+use crate::config::entries::Value;
+use crate::config::yaml::context::Context;
+use crate::config::yaml::key::{Key, Pairs};
+use crate::config::yaml::values::{Parsed, any, header_secret};
 
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
-/// A variable that is no stand-in for a key of its own.
+/// Returns the value of a variable that does not stand in for a key.
 pub(super) fn value<T>(
     context: &Context<'_>,
     name: &str,
@@ -24,7 +26,7 @@ pub(super) fn value<T>(
     }
 }
 
-/// Whether `OTEL_METRICS_EXPORTER` or its like leaves OTLP in; it does when it is not set.
+/// Returns true if `OTEL_METRICS_EXPORTER` or its like leaves OTLP in, as it does when it is not set.
 pub(super) fn exporter_is_otlp(context: &Context<'_>, name: &str) -> bool {
     let parse = |text: &str| {
         let mut otlp = false;
@@ -59,11 +61,14 @@ pub(super) fn headers_of_environment(
 }
 
 /// Reads `headers` of a section.
-pub(super) fn headers(section: &mut Section<'_>) -> Vec<(String, SecretString)> {
-    let context = section.context;
-    let path = section.path_of("headers");
+pub(super) fn headers<'c>(
+    context: &'c Context<'c>,
+    key: Key<Pairs<Secret>>,
+) -> Vec<(String, SecretString)> {
+    let setting = key.get(context);
+    let path = setting.source.path.clone();
     let mut headers: Vec<(String, SecretString)> = Vec::new();
-    for pair in section.secret_pairs("headers", header_secret) {
+    for pair in setting.given().unwrap_or_default() {
         let Some(name) = header_name(&pair.name) else {
             context.error(pair.position, &path, "expected the name of an HTTP header");
             continue;
@@ -78,7 +83,7 @@ pub(super) fn headers(section: &mut Section<'_>) -> Vec<(String, SecretString)> 
 }
 
 /// Merges headers by name; of equal names the last one holds.
-pub(super) fn merged(all: [&Vec<(String, SecretString)>; 3]) -> Vec<(String, SecretString)> {
+pub(super) fn merged(all: [&[(String, SecretString)]; 3]) -> Vec<(String, SecretString)> {
     let mut headers = Vec::new();
     for (name, value) in all.into_iter().flatten() {
         put(&mut headers, name.clone(), value.clone());
@@ -95,8 +100,11 @@ fn header_name(name: &str) -> Option<String> {
 }
 
 /// `resourceAttributes`.
-pub(super) fn resource_attributes(section: &mut Section<'_>, on: bool) -> Vec<(String, String)> {
-    let context = section.context;
+pub(super) fn resource_attributes<'c>(
+    context: &'c Context<'c>,
+    key: Key<Pairs<AnyText>>,
+    on: bool,
+) -> Vec<(String, String)> {
     let mut attributes = Vec::new();
     if on {
         for (name, text) in attributes_of_environment(context) {
@@ -106,13 +114,16 @@ pub(super) fn resource_attributes(section: &mut Section<'_>, on: bool) -> Vec<(S
             put(&mut attributes, "service.name".to_owned(), service);
         }
     }
-    let path = section.path_of("resourceAttributes");
-    for pair in section.pairs("resourceAttributes", any) {
+    let setting = key.get(context);
+    let path = setting.source.path.clone();
+    for pair in setting.given().unwrap_or_default() {
         if pair.name.trim().is_empty() {
             context.error(pair.position, &path, "expected a name for the attribute");
         }
         put(&mut attributes, pair.name, pair.value);
     }
+    let shown = attributes.iter().map(|(name, value)| (name.clone(), text(value)));
+    key.show_as(context, Value::Pairs(shown.collect()));
     attributes
 }
 

@@ -10,24 +10,24 @@ use secrecy::SecretString;
 use super::diagnostics::nearest;
 
 /// A value, or what was expected instead.
-pub(super) type Parsed<T> = Result<T, Cow<'static, str>>;
+pub(crate) type Parsed<T> = Result<T, Cow<'static, str>>;
 
-/// Anything.
+/// Parses anything.
 #[expect(clippy::unnecessary_wraps, reason = "parsers have one shape")]
-pub(super) fn any(text: &str) -> Parsed<String> {
+pub(crate) fn any(text: &str) -> Parsed<String> {
     Ok(text.to_owned())
 }
 
-/// Text that is not empty; space around it does not count.
-pub(super) fn text(text: &str) -> Parsed<String> {
+/// Parses text that is not empty; space around it does not count.
+pub(crate) fn text(text: &str) -> Parsed<String> {
     match text.trim() {
         "" => Err("must not be empty".into()),
         text => Ok(text.to_owned()),
     }
 }
 
-/// As Go and YAML 1.1 spell it.
-pub(super) fn boolean(text: &str) -> Parsed<bool> {
+/// Parses true or false as Go and YAML 1.1 spell it.
+pub(crate) fn boolean(text: &str) -> Parsed<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
         "false" | "f" | "no" | "n" | "off" | "0" => Ok(false),
@@ -35,16 +35,16 @@ pub(super) fn boolean(text: &str) -> Parsed<bool> {
     }
 }
 
-/// A TCP port.
-pub(super) fn port(text: &str) -> Parsed<u16> {
+/// Parses a TCP port.
+pub(crate) fn port(text: &str) -> Parsed<u16> {
     match digits(text.trim()) {
         Some(port @ 1..) => Ok(port),
         _ => Err("expected a port from 1 to 65535".into()),
     }
 }
 
-/// A whole number within bounds.
-pub(super) fn number(min: usize, max: usize) -> impl Fn(&str) -> Parsed<usize> {
+/// Returns a parser of whole numbers within bounds.
+pub(crate) fn number(min: usize, max: usize) -> impl Fn(&str) -> Parsed<usize> {
     move |text| {
         digits(text.trim())
             .filter(|number| (min..=max).contains(number))
@@ -52,16 +52,16 @@ pub(super) fn number(min: usize, max: usize) -> impl Fn(&str) -> Parsed<usize> {
     }
 }
 
-/// A share, 0.0 to 1.0.
-pub(super) fn ratio(text: &str) -> Parsed<f64> {
+/// Parses a share, 0.0 to 1.0.
+pub(crate) fn ratio(text: &str) -> Parsed<f64> {
     match text.trim().parse::<f64>() {
         Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
         _ => Err("expected a number from 0.0 to 1.0".into()),
     }
 }
 
-/// One of several words, whatever their case.
-pub(super) fn choice<T: Copy + 'static>(
+/// Returns a parser of words, whatever their case.
+pub(crate) fn choice<T: Copy + 'static>(
     choices: &'static [(&'static str, T)],
 ) -> impl Fn(&str) -> Parsed<T> {
     move |text| {
@@ -78,8 +78,8 @@ pub(super) fn choice<T: Copy + 'static>(
     }
 }
 
-/// A name or an address; IPv6 with or without brackets, returned without.
-pub(super) fn host(text: &str) -> Parsed<String> {
+/// Parses a name or an address; IPv6 with or without brackets, returned without.
+pub(crate) fn host(text: &str) -> Parsed<String> {
     let text = text.trim();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let is_name = || {
@@ -100,21 +100,21 @@ pub(super) fn host(text: &str) -> Parsed<String> {
     }
 }
 
-/// Whether a host is this machine alone: what is sent there stays here, and only from here comes what
+/// Returns true if a host is this machine alone: what is sent there stays here, and only from here comes what
 /// is received.
-pub(super) fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_matches(['[', ']']);
     bare.eq_ignore_ascii_case("localhost")
         || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-/// A host as it stands in a URL.
-pub(super) fn bracketed(host: &str) -> Cow<'_, str> {
+/// Returns a host as it stands in a URL.
+pub(crate) fn bracketed(host: &str) -> Cow<'_, str> {
     if host.contains(':') { format!("[{host}]").into() } else { host.into() }
 }
 
-/// Text fit for an HTTP header, and secret.
-pub(super) fn header_secret(text: &str) -> Parsed<SecretString> {
+/// Parses text fit for an HTTP header, and secret.
+pub(crate) fn header_secret(text: &str) -> Parsed<SecretString> {
     let text = text.trim();
     if text.is_empty() {
         Err("must not be empty".into())
@@ -128,8 +128,8 @@ pub(super) fn header_secret(text: &str) -> Parsed<SecretString> {
 /// The longest duration: what adds up to more is a slip, and would overflow clocks.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// A Go duration of at least a millisecond.
-pub(super) fn duration(text: &str) -> Parsed<Duration> {
+/// Parses a Go duration of at least a millisecond.
+pub(crate) fn duration(text: &str) -> Parsed<Duration> {
     let text = text.trim();
     if text.parse::<f64>().is_ok_and(|number| number != 0.0) {
         return Err("expected a duration with a unit, such as 90s or 1h30m; add a unit".into());
@@ -149,8 +149,8 @@ pub(super) fn duration(text: &str) -> Parsed<Duration> {
 /// The shortest time between two rounds of work. What is shorter is a slip, and would do nothing else.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The time between two rounds of work.
-pub(super) fn interval(text: &str) -> Parsed<Duration> {
+/// Parses the time between two rounds of work.
+pub(crate) fn interval(text: &str) -> Parsed<Duration> {
     match duration(text)? {
         short if short < SHORTEST_INTERVAL => {
             Err("too short; expected a duration of at least 10ms, such as 60s".into())
@@ -159,16 +159,16 @@ pub(super) fn interval(text: &str) -> Parsed<Duration> {
     }
 }
 
-/// Milliseconds, as the OpenTelemetry variables count.
-pub(super) fn milliseconds(text: &str) -> Parsed<Duration> {
+/// Parses milliseconds, as the OpenTelemetry variables count.
+pub(crate) fn milliseconds(text: &str) -> Parsed<Duration> {
     match digits::<u64>(text.trim()).map(Duration::from_millis) {
         Some(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
         _ => Err("expected milliseconds, a whole number above 0".into()),
     }
 }
 
-/// The same for the time between two rounds of work.
-pub(super) fn milliseconds_of_interval(text: &str) -> Parsed<Duration> {
+/// Parses milliseconds between two rounds of work.
+pub(crate) fn milliseconds_of_interval(text: &str) -> Parsed<Duration> {
     match milliseconds(text)? {
         short if short < SHORTEST_INTERVAL => {
             Err("too short; expected at least 10 milliseconds, such as 60000".into())
@@ -177,7 +177,7 @@ pub(super) fn milliseconds_of_interval(text: &str) -> Parsed<Duration> {
     }
 }
 
-/// `time.ParseDuration` of Go: any number of decimal numbers, each with a unit. jiff's friendly
+/// Parses as `time.ParseDuration` of Go does: any number of decimal numbers, each with a unit. jiff's friendly
 /// format is no superset: it wants units in order, once each, and a fraction only in the last.
 /// A negative duration is given as zero; both are out of bounds here.
 fn go_duration(text: &str) -> Option<Duration> {
@@ -211,8 +211,8 @@ fn go_duration(text: &str) -> Option<Duration> {
     Some(if negative { Duration::ZERO } else { duration })
 }
 
-/// A duration as Go would write it, without the zero parts.
-pub(super) fn format_duration(duration: Duration) -> String {
+/// Returns a duration as Go would write it, without the zero parts.
+pub(crate) fn format_duration(duration: Duration) -> String {
     if duration.subsec_nanos() != 0 {
         return match duration.as_nanos() {
             n if n % 1_000_000 == 0 => format!("{}ms", n / 1_000_000),
@@ -226,7 +226,7 @@ pub(super) fn format_duration(duration: Duration) -> String {
     if parts.is_empty() { "0s".to_owned() } else { parts.concat() }
 }
 
-/// Digits only: no sign, no underscore, no hexadecimal.
+/// Parses digits only: no sign, no underscore, no hexadecimal.
 fn digits<T: FromStr>(text: &str) -> Option<T> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }

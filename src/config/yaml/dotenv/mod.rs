@@ -18,7 +18,7 @@ use value::{Piece, value};
 
 /// The variables of a `.env` file. No `Debug`: it holds secrets.
 #[derive(Default)]
-pub(super) struct Dotenv {
+pub(crate) struct Dotenv {
     path: PathBuf,
     entries: BTreeMap<String, Entry>,
     /// Why the file could not be read, where it is there.
@@ -32,7 +32,7 @@ struct Entry {
 
 impl Dotenv {
     /// Reads the lines of a file. Of several with a name the first counts.
-    pub(super) fn parse(path: &Path, content: &[u8]) -> Self {
+    pub(crate) fn parse(path: &Path, content: &[u8]) -> Self {
         let content = content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content);
         let text = String::from_utf8_lossy(content).replace("\r\n", "\n");
         let mut entries = BTreeMap::new();
@@ -72,14 +72,14 @@ impl Dotenv {
     }
 
     /// Returns a file that is there and cannot be read: it may hold any variable.
-    pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+    pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
         let unreadable = Some(error.to_string());
         Self { path: path.to_owned(), entries: BTreeMap::new(), unreadable }
     }
 
     /// Returns the value of a variable, if the file has it, or what is wrong with it. What the value
     /// refers to is looked up in `real` first.
-    pub(super) fn get(
+    pub(crate) fn get(
         &self,
         name: &str,
         real: &dyn Environment,
@@ -88,14 +88,14 @@ impl Dotenv {
     }
 
     /// Returns a warning where the file cannot be read.
-    pub(super) fn warning(&self) -> Option<Diagnostic> {
+    pub(crate) fn warning(&self) -> Option<Diagnostic> {
         let error = self.unreadable.as_ref()?;
         let message = format!("cannot read the file, so its variables are not set: {error}");
         Some(self.diagnostic(None, "", message, Cause::Unavailable))
     }
 
     /// Returns why a variable that is not set anywhere may be in this file all the same.
-    pub(super) fn missing(&self, name: &str) -> Option<Diagnostic> {
+    pub(crate) fn missing(&self, name: &str) -> Option<Diagnostic> {
         let error = self.unreadable.as_ref()?;
         let message = format!("not set, and the file cannot be read: {error}");
         Some(self.diagnostic(None, name, message, Cause::Unavailable))

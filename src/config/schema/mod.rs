@@ -1,0 +1,174 @@
+//! The schema of the file: one struct a section, one field a setting. A field's doc comment is its
+//! documentation, and what `schemars(extend(...))` adds to it:
+//!
+//! - `default`: taken where the key is absent.
+//! - `x-default`: the default in words, where it is no constant.
+//! - `examples`: a value for the example, where there is no default.
+//! - `x-change`: the effect of a change.
+//! - `x-variable`: variables of the environment that stand in for the key; `{}` is the signal.
+//!
+//! `config.schema.json`, `config.example.yaml` and `docs/configuration.md` are printed from it.
+
+mod collectors;
+mod endpoint;
+mod kinds;
+mod nbuservers;
+mod opentelemetry;
+mod server;
+mod signal;
+mod tls;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::Config;
+use super::entries::Entries;
+use super::yaml::context::{Context, Place};
+use super::yaml::key::Key;
+use super::yaml::section;
+use super::yaml::tree::Node;
+use super::yaml::values::text;
+use crate::telemetry;
+use kinds::{Number, Text};
+
+/// A configuration file.
+#[derive(Deserialize, JsonSchema)]
+struct File {
+    /// The Prometheus endpoint, the log, and the times between polls.
+    server: server::Server,
+    /// The primary servers; at least one must be enabled.
+    nbuservers: Vec<nbuservers::Server>,
+    /// The old form for a single server, with the keys of an entry of `nbuservers`. Its `site` is its `host` unless
+    /// it has one. Not beside `nbuservers`.
+    #[schemars(extend("deprecated" = true))]
+    nbuserver: nbuservers::Server,
+    /// Collectors beside jobs and storage, which always run. All of them are off by default.
+    collectors: collectors::Collectors,
+    /// Limits of the export.
+    metrics: Metrics,
+    /// State that survives a restart: the agent's identity, totals, last results, and increments that were pushed.
+    state: State,
+    /// The OTLP push. An `OTEL_*` variable stands in for a key that is absent, as long as the push is enabled; a
+    /// key of the file always wins.
+    opentelemetry: opentelemetry::OpenTelemetry,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Metrics {
+    /// Series of one metric over all sites, 1 to 10000000. Series beyond it are dropped and counted.
+    #[schemars(extend("default" = 200_000, "x-change" = "at once"))]
+    cardinality_limit: Key<Number<1, 10_000_000>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct State {
+    /// Directory of the state; it is created if it is missing. The agent locks it: each agent needs a directory of its
+    /// own, on a local file system. Relative to the directory of the configuration file. Without a directory, counters
+    /// start at zero after a restart. The systemd unit and docker-compose.yml set `NBU_STATE_DIRECTORY`, which stands
+    /// in for an absent key.
+    #[schemars(extend(
+        "x-default" = "none; `NBU_STATE_DIRECTORY`",
+        "examples" = ["/var/lib/nbu-otel-agent"],
+        "x-change" = "at once"
+    ))]
+    directory: Key<Text>,
+}
+
+/// Variable in place of `state.directory`, so that an installation can say where state belongs.
+const STATE_VARIABLE: &str = "NBU_STATE_DIRECTORY";
+
+/// Reads the configuration; errors are in the context.
+pub(super) fn read<'c>(context: &'c Context<'c>, root: Node) -> Option<Config> {
+    let file: File = section::read(context, root, &SCHEMA)?;
+    let server = server::read(context, &file.server);
+    let servers = nbuservers::read(context, &file);
+    let collectors = collectors::read(context, &file.collectors);
+    let limit = file.metrics.cardinality_limit.get(context).value();
+    let state = crate::state::Config { directory: directory(context, &file.state) };
+    let otlp = opentelemetry::read(context, &file.opentelemetry);
+    let server::Settings { http, check_interval, log, polling } = server?;
+    Some(Config {
+        http,
+        check_interval,
+        log,
+        polling,
+        collectors: collectors?,
+        metrics: telemetry::Config { cardinality_limit: limit? },
+        state,
+        otlp,
+        entries: Entries(context.entries(&servers.sites)),
+        servers: servers.enabled,
+    })
+}
+
+/// Returns the directory of the state. Whoever runs the agent sees if it can be used.
+fn directory<'c>(context: &'c Context<'c>, state: &State) -> Option<PathBuf> {
+    let setting = state.directory.get(context).or_variable(true, STATE_VARIABLE, text);
+    let is_variable = setting.source.variable.is_some();
+    let Some(given) = setting.given() else {
+        context.show_empty("state");
+        return None;
+    };
+    let path = if is_variable { PathBuf::from(given) } else { context.base.join(given) };
+    state.directory.show(context, &path.to_string_lossy().into_owned());
+    Some(path)
+}
+
+/// The JSON Schema of the file.
+static SCHEMA: LazyLock<Json> = LazyLock::new(|| {
+    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
+    let generator = settings.with_transform(Shape).into_generator();
+    let mut schema = generator.into_root_schema_for::<File>().to_value();
+    schema["title"] = json!("Configuration of nbu-otel-agent");
+    schema["properties"]["nbuservers"]["items"]["required"] = json!(["site", "host"]);
+    schema
+});
+
+/// Adjusts schemas of structs: all keys are optional, none is unknown, and null is as good as absent.
+#[derive(Clone)]
+struct Shape;
+
+impl Transform for Shape {
+    fn transform(&mut self, schema: &mut schemars::Schema) {
+        transform_subschemas(self, schema);
+        schema.remove("required");
+        let kind = schema.get("type").and_then(Json::as_str).unwrap_or_default().to_owned();
+        if kind == "object" {
+            schema.insert("additionalProperties".to_owned(), json!(false));
+        }
+        if kind == "object" || kind == "array" {
+            schema.insert("type".to_owned(), json!([kind, "null"]));
+        }
+        if let Some(text) = schema.get("description").and_then(Json::as_str) {
+            let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            schema.insert("description".to_owned(), line.into());
+        }
+    }
+}
+
+/// Returns the JSON Schema of the file.
+pub(super) fn schema() -> &'static Json {
+    &SCHEMA
+}
+
+/// Returns the keys and sections of the schema in its order, with their schemas; an item of a list is `[]`.
+pub(super) fn places() -> Vec<(String, &'static Json)> {
+    let env = |_: &str| None;
+    let context = Context::new(String::new(), PathBuf::new(), &env);
+    let one_server = super::yaml::tree::parse("nbuservers: [{}]").ok().and_then(|it| it.root);
+    let _: Option<File> = one_server.and_then(|root| section::read(&context, root, &SCHEMA));
+    let named = |place: Place| (place.path.replace("[0]", "[]"), place.schema);
+    context.places.into_inner().into_iter().skip(1).map(named).collect()
+}
+
+/// Sites of the servers that are polled, by the paths of their sections.
+type Sites = BTreeMap<String, String>;
