@@ -8,12 +8,12 @@ ARG BINARIES=build
 
 FROM ${RUST_IMAGE} AS build
 WORKDIR /src
-# Static, C library included: there is no other in the final image. glibc 2.34 and later resolve names
-# without loading anything.
+# Link everything statically, including the C library: the final image has none. glibc 2.34 and later
+# resolve names without loading a library.
 ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_TERM_COLOR=never \
     CARGO_PROFILE_RELEASE_DEBUG=none CARGO_PROFILE_RELEASE_STRIP=debuginfo
-# The dependencies, in a layer that only a change of the manifests makes anew: built under stubs of
-# our own code.
+# Build the dependencies with stubs of our own code, in a layer that is rebuilt only if the manifests
+# change.
 COPY Cargo.toml Cargo.lock ./
 COPY crates/dashboards/Cargo.toml crates/dashboards/
 COPY crates/nbu-sim/Cargo.toml crates/nbu-sim/
@@ -27,7 +27,7 @@ RUN set -eu; \
     cargo build --release --locked --no-default-features --package nbu-otel-agent --package nbu-sim --bins --target "$(rustc -vV | sed -n 's/^host: //p')"; \
     rm -r src build.rs benches tests crates/*/src
 COPY . .
-# Cargo judges by the time of files, and a checkout can be older than the stubs were.
+# Cargo compares file times, and a checkout can be older than the stubs.
 RUN set -eu; \
     target="$(rustc -vV | sed -n 's/^host: //p')"; \
     find src build.rs crates -name '*.rs' -exec touch {} +; \
@@ -39,7 +39,7 @@ RUN set -eu; \
 FROM ${BINARIES} AS binaries
 
 FROM scratch AS base
-# The public certificate authorities, for OTLP back ends with https.
+# Public certificate authorities, for OTLP back ends with https.
 COPY --from=binaries /out/certs/ca-certificates.crt /etc/ssl/certs/
 USER 65532:65532
 ARG VERSION=unknown
@@ -62,7 +62,7 @@ FROM base AS agent
 LABEL org.opencontainers.image.title="nbu-otel-agent" \
       org.opencontainers.image.description="OpenTelemetry metrics agent for Veritas/Cohesity NetBackup"
 COPY --from=binaries /out/bin/nbu-otel-agent /usr/bin/
-# A volume that is mounted here takes its owner from it.
+# A volume mounted here gets the owner of this directory.
 COPY --from=binaries --chown=65532:65532 /out/state /var/lib/nbu-otel-agent
 WORKDIR /etc/nbu-otel-agent
 EXPOSE 9440

@@ -15,29 +15,29 @@ use tokio::net::TcpStream;
 /// A simulator that answers later than this is not well.
 const HEALTHCHECK_PATIENCE: Duration = Duration::from_secs(3);
 
-/// A NetBackup primary server to develop and test against: the REST API over HTTP, on a made-up world of
-/// jobs and storage units that goes on as time passes. The same seed gives the same world.
+/// Simulated NetBackup primary server for development and tests: the REST API over HTTP, with generated
+/// jobs and storage units that change as time passes. The same seed generates the same data.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Address to listen on; port 0 takes a free one
+    /// Address to listen on; port 0 selects a free port
     #[arg(long, default_value = "127.0.0.1:1556")]
     listen: SocketAddr,
-    /// Seed of the world
+    /// Seed of the generated data
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// NetBackup release whose API is spoken: 10.3, 10.5, 11.0 or 11.2
+    /// NetBackup release to simulate: 10.3, 10.5, 11.0 or 11.2
     #[arg(long, default_value = "11.0")]
     release: Release,
-    /// Jobs that ended within the last day
+    /// Number of jobs that ended within the last day
     #[arg(long, default_value_t = 2_000)]
     jobs: usize,
-    /// New jobs an hour [default: a twenty-fourth of --jobs]
+    /// New jobs per hour [default: --jobs divided by 24]
     #[arg(long)]
     jobs_per_hour: Option<f64>,
-    /// Jobs that wait or run at any time, roughly
+    /// Approximate number of queued and active jobs
     #[arg(long, default_value_t = 40)]
     live: usize,
     /// Storage units
@@ -49,7 +49,7 @@ struct Args {
     /// Results of malware scans
     #[arg(long, default_value_t = 20)]
     scans: usize,
-    /// Images in the catalogue; two thirds are of the last 24 hours
+    /// Images in the catalog; two thirds are from the last 24 hours
     #[arg(long, default_value_t = 60)]
     images: usize,
     /// Service level objectives
@@ -61,30 +61,30 @@ struct Args {
     /// Tapes
     #[arg(long, default_value_t = 40)]
     tapes: usize,
-    /// The key that clients send in the Authorization header
+    /// API key that clients must send in the Authorization header
     #[arg(long, default_value = "nbu-sim-key")]
     api_key: String,
-    /// Host name that the server gives itself
+    /// Host name of the simulated server
     #[arg(long, default_value = "primary.example.com")]
     name: String,
-    /// How much the server's clock is ahead of this host's, in seconds; may be negative
+    /// Seconds by which the server's clock is ahead of this host's; may be negative
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     skew: i64,
-    /// Serve https, with a certificate of a CA that is made at the start and written to this file
+    /// Serve https with a certificate of a new CA, which is written to this file
     #[arg(long, value_name = "CA_FILE")]
     tls: Option<std::path::PathBuf>,
     #[arg(long = "fault", value_name = "PATH=KIND", help = fault_help())]
     faults: Vec<Fault>,
-    /// A permission that the key is without: jobs, job-counts, storage or others. Repeatable
+    /// Permission that the key lacks: jobs, job-counts, storage or others. Repeatable
     #[arg(long = "deny", value_name = "PERMISSION")]
     denied: Vec<Denial>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Ask a simulator on this host whether it serves (not https); for HEALTHCHECK in a container
+    /// Check that a simulator on this host responds (not https); for HEALTHCHECK in a container
     Healthcheck {
-        /// Where it listens
+        /// Address of the simulator
         #[arg(long, default_value = "127.0.0.1:1556")]
         address: SocketAddr,
     },
@@ -92,22 +92,22 @@ enum Command {
 
 fn fault_help() -> String {
     format!(
-        "What goes wrong with requests of this path (below /netbackup) and those under it; / is \
-         all of them. Repeatable. Kinds: {FAULT_KINDS}"
+        "Fault of requests to this path (below /netbackup) and the paths under it; / is all paths. \
+         Repeatable. Kinds: {FAULT_KINDS}"
     )
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  nbu-sim                                     a small server on port 1556
-  nbu-sim --jobs 100000 --live 500            a busy one
-  nbu-sim --release 10.3 --seed 7             an old one, another world
+  nbu-sim                                     small server on port 1556
+  nbu-sim --jobs 100000 --live 500            busy server
+  nbu-sim --release 10.3 --seed 7             old release, other data
   nbu-sim --tls ca.pem                        https; trust ca.pem
-  nbu-sim --fault /admin/jobs=status:503      jobs are always busy
+  nbu-sim --fault /admin/jobs=status:503      /admin/jobs always returns 503
   nbu-sim --fault /=latency:800 --deny storage
-                                              slow, and the key sees no storage
+                                              slow, without permission for storage
 
-Ask it:
+Send requests:
   curl http://127.0.0.1:1556/netbackup/ping
   curl -g -H 'Authorization: nbu-sim-key' \\
        -H 'Accept: application/vnd.netbackup+json;version=13.0' \\
@@ -144,10 +144,10 @@ async fn healthcheck(address: SocketAddr) -> io::Result<()> {
     let answer = tokio::time::timeout(HEALTHCHECK_PATIENCE, ping)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-        .map_err(|error| io::Error::other(format!("{address} does not answer: {error}")))?;
+        .map_err(|error| io::Error::other(format!("{address} does not respond: {error}")))?;
     if &answer != b"HTTP/1.1 200" {
         let status = String::from_utf8_lossy(&answer).into_owned();
-        return Err(io::Error::other(format!("{address} answers {status}")));
+        return Err(io::Error::other(format!("{address} returned {status}")));
     }
     writeln!(io::stdout(), "healthy")
 }

@@ -24,5 +24,5 @@ async fn its_healthcheck_tells_one_that_serves_from_one_that_does_not() {
     let gone = healthcheck(address.clone()).await;
     let said = String::from_utf8_lossy(&gone.stderr);
     assert_eq!(gone.status.code(), Some(1), "{said}");
-    assert!(said.contains(&address) && said.contains("does not answer"), "{said}");
+    assert!(said.contains(&address) && said.contains("does not respond"), "{said}");
 }
