@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
+use super::collector::{Cadence, Collected, Collector, Row, same};
 use super::counts::{Counts, Seen, label};
-use super::{Cadence, Collected, Collector, Row};
 use crate::metric::{Definition, Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
@@ -17,7 +17,7 @@ pub(super) const ROW: Row = Row {
     metrics: || vec![ALERTS_COUNT.definition()] as Vec<&'static Definition>,
     enabled: |config| config.alerts,
     build: |_| Box::new(Alerts),
-    same: |_, _| true,
+    same: same::<()>,
 };
 
 static ALERTS: Resource = Resource {

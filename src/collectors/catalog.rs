@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use serde::de::IgnoredAny;
 
-use super::{Cadence, Collected, Collector, Part, Row};
+use super::collector::{Cadence, Collected, Collector, Part, Row, same};
 use crate::metric::{Definition, Metric, Samples, UNKNOWN};
 use crate::netbackup::wire::Id;
 use crate::netbackup::{ApiVersion, Error, ErrorKind, OffsetPager, Query, Resource, Session};
@@ -20,7 +20,7 @@ pub(super) const ROW: Row = Row {
     metrics,
     enabled: |config| config.catalog,
     build: |_| Box::new(Catalog::default()),
-    same: |_, _| true,
+    same: same::<()>,
 };
 
 static IMAGES: Resource = Resource {

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::collector::{Cadence, Collected, Collector, Row, same};
 use super::counts::{Counts, Seen, label};
-use super::{Cadence, Collected, Collector, Row};
 use crate::metric::{Definition, Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
@@ -18,7 +18,7 @@ pub(super) const ROW: Row = Row {
     metrics: || vec![VOLUME_COUNT.definition()] as Vec<&'static Definition>,
     enabled: |config| config.tape,
     build: |_| Box::new(DiskPools),
-    same: |_, _| true,
+    same: same::<()>,
 };
 
 static DISK_POOLS: Resource = Resource {

@@ -4,8 +4,8 @@
 use async_trait::async_trait;
 use serde::de::IgnoredAny;
 
+use super::collector::{Cadence, Collected, Collector, Row, same};
 use super::counts::Seen;
-use super::{Cadence, Collected, Collector, Row};
 use crate::metric::{Definition, Metric, Samples};
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
 
@@ -17,7 +17,7 @@ pub(super) const ROW: Row = Row {
     metrics: || vec![SLO_COUNT.definition()] as Vec<&'static Definition>,
     enabled: |config| config.slo,
     build: |_| Box::new(Slo),
-    same: |_, _| true,
+    same: same::<()>,
 };
 
 /// Its answers have no word on paging: a page that is not full is the last one.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::{Cadence, Collected, Collector, Row};
+use super::collector::{Cadence, Collected, Collector, Row, same};
 use crate::metric::{Definition, Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
@@ -16,7 +16,7 @@ pub(super) const ROW: Row = Row {
     metrics,
     enabled: |_| true,
     build: |_| Box::new(Storage),
-    same: |_, _| true,
+    same: same::<()>,
 };
 
 static STORAGE_UNITS: Resource = Resource {

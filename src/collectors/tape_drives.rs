@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
+use super::collector::{Cadence, Collected, Collector, Row, same};
 use super::counts::{Counts, label};
-use super::{Cadence, Collected, Collector, Row};
 use crate::metric::{Definition, Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
@@ -17,7 +17,7 @@ pub(super) const ROW: Row = Row {
     metrics,
     enabled: |config| config.tape,
     build: |_| Box::new(TapeDrives),
-    same: |_, _| true,
+    same: same::<()>,
 };
 
 static DRIVES: Resource = Resource {

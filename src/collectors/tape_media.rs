@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
+use super::collector::{Cadence, Collected, Collector, Row, same};
 use super::counts::{Counts, Seen, label};
-use super::{Cadence, Collected, Collector, Row};
 use crate::metric::{Definition, Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{ApiVersion, CursorPager, Error, Query, Resource, Session};
@@ -17,7 +17,7 @@ pub(super) const ROW: Row = Row {
     metrics: || vec![MEDIA_COUNT.definition()] as Vec<&'static Definition>,
     enabled: |config| config.tape,
     build: |_| Box::new(TapeMedia::default()),
-    same: |_, _| true,
+    same: same::<()>,
 };
 
 static TAPE_MEDIA: Resource = Resource {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::{Cadence, Collected, Collector, Row};
+use super::collector::{Cadence, Collected, Collector, Row, same};
 use crate::metric::{Definition, Metric, Samples};
 use crate::netbackup::lenient;
 use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
@@ -18,7 +18,7 @@ pub(super) const ROW: Row = Row {
     metrics: || vec![HOSTS.definition()] as Vec<&'static Definition>,
     enabled: |config| config.tape,
     build: |_| Box::new(TapeRobots),
-    same: |_, _| true,
+    same: same::<()>,
 };
 
 /// One document: it does not page.
