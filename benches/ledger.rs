@@ -30,12 +30,10 @@ fn row(id: i64, end: i64, state: &'static str) -> JobRow<'static> {
     let pick = |many: usize| usize::try_from(id).unwrap_or(0) % many;
     JobRow {
         job_id: id,
-        parent_job_id: Some(0),
         job_type: Some(Cow::Borrowed(TYPES[pick(6)])),
         policy_type: Some(Cow::Borrowed(POLICY_TYPES[pick(8)])),
         policy_name: Some(Cow::Owned(format!("policy-{}", pick(500)))),
         client_name: Some(Cow::Owned(format!("client-{}.example.com", pick(5_000)))),
-        schedule_name: None,
         state: Some(Cow::Borrowed(state)),
         status: Some(STATUSES[pick(8)]),
         try_count: Some(1),
@@ -45,9 +43,7 @@ fn row(id: i64, end: i64, state: &'static str) -> JobRow<'static> {
         start_time: Some(end - 600_000),
         end_time: (state == "DONE").then_some(end),
         last_update_time: Some(end),
-        active_try_start_time: None,
         child_count: Some(0),
-        job_path: None,
         job_queue_reason: None,
         percent_complete: Some(50),
     }

@@ -133,10 +133,10 @@ impl Content {
         let [success, partial, cancelled, failure] = summary.outcomes;
         Self {
             totals_since: system_time(summary.origin),
-            saved_at: summary.written.map(system_time),
+            saved_at: summary.saved_at.map(system_time),
             read_up_to: time(summary.watermark),
             complete_from: time(summary.horizon),
-            ended_jobs: summary.ended_jobs,
+            ended_jobs: summary.finished_jobs,
             unfinished_jobs: summary.unfinished_jobs,
             completions: summary.outcomes.iter().sum(),
             success,

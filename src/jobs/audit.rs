@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, SystemTime};
 
-use super::Ledger;
-use super::ledger::Span;
+use super::ledger::Ledger;
+use super::time::Span;
 use crate::metric::{Definition, Metric, Samples};
 
 /// Time between two audits, and after one that failed.
@@ -20,7 +20,7 @@ const SETTLED: i64 = 600_000;
 const SLICES: i64 = 6;
 
 /// Rows of one page.
-pub const PAGE: usize = 100;
+pub(crate) const PAGE: usize = 100;
 
 /// The share of a slice by which the page moves from one audit to the next: multiples of the golden
 /// ratio never come back to the same place, and cover the slice evenly.
@@ -58,62 +58,62 @@ pub(super) fn definitions() -> [&'static Definition; 3] {
     [DIFFERENCE.definition(), PURGED.definition(), LAST.definition()]
 }
 
-/// A question of an audit.
+/// A query of an audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
+pub(crate) enum AuditQuery {
     /// The first page of the finished jobs that ended in this span, by the time of their end.
-    Page(PageQuestion),
+    Page(PageQuery),
     /// How many finished jobs ended in a span: a hint where to look.
-    Count(CountQuestion),
+    Count(CountQuery),
 }
 
 /// A count of the finished jobs that ended in `(from, to]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CountQuestion {
+pub(crate) struct CountQuery {
     /// `(from, to]`.
-    pub span: Span,
+    pub(crate) span: Span,
     /// The span after it, and the server's count of both together.
     rest: Option<(Span, usize)>,
 }
 
 /// A page to be read, and the span to be read again where it lacks jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PageQuestion {
+pub(crate) struct PageQuery {
     /// `(from, to]`.
-    pub span: Span,
+    pub(crate) span: Span,
     backfill: Span,
 }
 
 /// A finished job as the server lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// Its number.
-    pub id: i64,
+    pub(crate) id: i64,
     /// Its end.
-    pub end: i64,
+    pub(crate) end: i64,
     /// Its last change.
-    pub changed: i64,
+    pub(crate) changed: i64,
 }
 
 /// What an audit that ended came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub(crate) struct AuditResult {
     /// Jobs that are listed and not known.
-    pub difference: usize,
+    pub(crate) difference: usize,
     /// The number of one of them.
-    pub example: Option<i64>,
+    pub(crate) example: Option<i64>,
     /// Spans that lacked jobs in the audit before, too.
-    pub standing: Vec<Span>,
+    pub(crate) standing: Vec<Span>,
 }
 
 /// One pass over the window.
 #[derive(Debug)]
 struct Pass {
     now: i64,
-    questions: VecDeque<Question>,
+    queries: VecDeque<AuditQuery>,
     counts: u32,
-    postponed: Option<Question>,
-    missing: BTreeMap<i64, PageQuestion>,
+    postponed: Option<AuditQuery>,
+    missing: BTreeMap<i64, PageQuery>,
     listed: BTreeSet<i64>,
     purged: BTreeSet<i64>,
 }
@@ -121,26 +121,26 @@ struct Pass {
 impl Pass {
     /// Looks closer at a span of which the server has `count` jobs.
     fn narrow(&mut self, ledger: &Ledger, span: Span, count: usize) {
-        let known = ledger.ended_count(span);
+        let known = known_in(ledger, span);
         if count <= known {
             return;
         }
         let middle =
-            ledger.median_end(span).filter(|middle| span.from < *middle && *middle < span.to);
-        let question = match middle.filter(|_| known > SMALL && self.counts < MAX_COUNTS) {
-            None => Question::Page(PageQuestion { span, backfill: span }),
+            median_end(ledger, span).filter(|middle| span.from < *middle && *middle < span.to);
+        let query = match middle.filter(|_| known > SMALL && self.counts < MAX_COUNTS) {
+            None => AuditQuery::Page(PageQuery { span, backfill: span }),
             Some(middle) => {
                 let (first, rest) = (Span { to: middle, ..span }, Span { from: middle, ..span });
-                Question::Count(CountQuestion { span: first, rest: Some((rest, count)) })
+                AuditQuery::Count(CountQuery { span: first, rest: Some((rest, count)) })
             }
         };
-        self.questions.push_front(question);
+        self.queries.push_front(query);
     }
 }
 
 /// Returns a page of each slice of a window, at a place that moves from pass to pass, but never so far
 /// that less than half a page of known jobs would follow.
-fn sample(ledger: &Ledger, window: Span, pass: u32) -> impl Iterator<Item = Question> {
+fn sample(ledger: &Ledger, window: Span, pass: u32) -> impl Iterator<Item = AuditQuery> {
     let length = (window.to - window.from) / SLICES;
     // In whole thousandths of the slice.
     let place = Duration::from_secs_f64((f64::from(pass) * STEP).fract()).subsec_millis();
@@ -149,14 +149,14 @@ fn sample(ledger: &Ledger, window: Span, pass: u32) -> impl Iterator<Item = Ques
         let from = window.from + length * slice;
         let to = if slice + 1 == SLICES { window.to } else { from + length };
         let slice = Span { from, to };
-        let span = Span { from: (from + shift).min(ledger.last_page(slice)), to };
-        Question::Page(PageQuestion { span, backfill: slice })
+        let span = Span { from: (from + shift).min(last_page(ledger, slice)), to };
+        AuditQuery::Page(PageQuery { span, backfill: slice })
     })
 }
 
 /// The audits of one ledger.
 #[derive(Debug, Default)]
-pub struct Audit {
+pub(crate) struct Audit {
     /// When the next one is due; `None` at once.
     due: Option<i64>,
     /// When the last one began or failed: a clock that is set back makes one due.
@@ -167,42 +167,42 @@ pub struct Audit {
     /// with rights on single objects may count more than it lists, for ever.
     counts_agree: bool,
     /// Jobs that the last audit missed.
-    missing: BTreeMap<i64, PageQuestion>,
+    missing: BTreeMap<i64, PageQuery>,
     result: Option<(usize, usize, SystemTime)>,
 }
 
 impl Audit {
     /// Makes an audit due at once: a backfill ended.
-    pub fn request(&mut self) {
+    pub(crate) fn request(&mut self) {
         self.due = None;
     }
 
-    /// Returns the next question, if an audit is under way or due.
-    pub fn next(&mut self, ledger: &Ledger) -> Option<Question> {
-        let now = ledger.position.now;
+    /// Returns the next query, if an audit is under way or due.
+    pub(crate) fn next(&mut self, ledger: &Ledger) -> Option<AuditQuery> {
+        let now = ledger.now();
         if self.running.is_none() {
             let due = self.due.is_none_or(|due| due <= now || now < self.since);
             let window = ledger.audited(now - SETTLED).filter(|_| due)?;
             self.running = Some(self.begin(ledger, window, now));
             self.since = now;
         }
-        self.running.as_ref()?.questions.front().copied()
+        self.running.as_ref()?.queries.front().copied()
     }
 
     fn begin(&mut self, ledger: &Ledger, window: Span, now: i64) -> Pass {
         self.passes = self.passes.wrapping_add(1);
-        let mut questions: VecDeque<Question> = sample(ledger, window, self.passes).collect();
-        let mut again: Vec<PageQuestion> = Vec::new();
-        for question in self.missing.values() {
-            if !again.contains(question) {
-                again.push(*question);
+        let mut queries: VecDeque<AuditQuery> = sample(ledger, window, self.passes).collect();
+        let mut again: Vec<PageQuery> = Vec::new();
+        for query in self.missing.values() {
+            if !again.contains(query) {
+                again.push(*query);
             }
         }
-        questions.extend(again.into_iter().map(Question::Page));
-        questions.push_back(Question::Count(CountQuestion { span: window, rest: None }));
+        queries.extend(again.into_iter().map(AuditQuery::Page));
+        queries.push_back(AuditQuery::Count(CountQuery { span: window, rest: None }));
         Pass {
             now,
-            questions,
+            queries,
             counts: 0,
             postponed: None,
             missing: BTreeMap::new(),
@@ -211,86 +211,85 @@ impl Audit {
         }
     }
 
-    /// Gives the audit up until later: a question failed.
-    pub fn failed(&mut self) {
+    /// Gives the audit up until later: a query failed.
+    pub(crate) fn failed(&mut self) {
         if let Some(pass) = self.running.take() {
             self.due = Some(pass.now + RETRY_INTERVAL);
         }
     }
 
-    /// Leaves the question to the next cycle, or gives the audit up where it was left before.
-    pub fn postpone(&mut self) {
+    /// Leaves the query to the next cycle, or gives the audit up where it was left before.
+    pub(crate) fn postpone(&mut self) {
         let Some(pass) = &mut self.running else { return };
-        let question = pass.questions.front().copied();
-        if pass.postponed == question {
+        let query = pass.queries.front().copied();
+        if pass.postponed == query {
             self.failed();
         } else {
-            pass.postponed = question;
+            pass.postponed = query;
         }
     }
 
     /// Compares a page with the ledger. `whole` where the span has no further rows.
-    pub fn page(&mut self, ledger: &Ledger, rows: &[Listed], whole: bool) {
+    pub(crate) fn page(&mut self, ledger: &Ledger, rows: &[Listed], whole: bool) {
         let Some(pass) = &mut self.running else { return };
-        let Some(Question::Page(question)) = pass.questions.pop_front() else { return };
+        let Some(AuditQuery::Page(query)) = pass.queries.pop_front() else { return };
         let settled = |row: &&Listed| row.end.max(row.changed) <= pass.now - SETTLED;
         let missing = rows.iter().filter(settled).filter(|row| !ledger.knows(row.id));
-        pass.missing.extend(missing.map(|row| (row.id, question)));
+        pass.missing.extend(missing.map(|row| (row.id, query)));
         pass.listed.extend(rows.iter().map(|row| row.id));
         let last = rows.iter().map(|row| row.end).max();
-        let to =
-            if whole { question.span.to } else { last.map_or(question.span.from, |end| end - 1) };
-        let compared = Span { from: question.span.from + PRECISION, to: to - PRECISION };
-        pass.purged.extend(ledger.ended_in(compared));
+        let to = if whole { query.span.to } else { last.map_or(query.span.from, |end| end - 1) };
+        let compared = Span { from: query.span.from + PRECISION, to: to - PRECISION };
+        pass.purged.extend(ledger.finished().ids_in(compared));
     }
 
     /// Takes a count of finished jobs, or that none can be had. Where the server has more than the
     /// ledger, the span is halved until a page of it can be read.
-    pub fn count(&mut self, ledger: &Ledger, count: Option<usize>) {
+    pub(crate) fn count(&mut self, ledger: &Ledger, count: Option<usize>) {
         let Some(pass) = &mut self.running else { return };
-        let Some(Question::Count(question)) = pass.questions.pop_front() else { return };
+        let Some(AuditQuery::Count(query)) = pass.queries.pop_front() else { return };
         let Some(count) = count else { return };
-        let known = ledger.ended_count(question.span);
-        if question.rest.is_none() && count == known && pass.missing.is_empty() {
+        let known = known_in(ledger, query.span);
+        if query.rest.is_none() && count == known && pass.missing.is_empty() {
             self.counts_agree = true;
         }
         if !self.counts_agree {
             return;
         }
         pass.counts += 1;
-        match question.rest {
-            _ if count > known => pass.narrow(ledger, question.span, count),
+        match query.rest {
+            _ if count > known => pass.narrow(ledger, query.span, count),
             Some((rest, both)) => pass.narrow(ledger, rest, both.saturating_sub(count)),
             None => {}
         }
     }
 
-    /// Ends the audit where every question was answered; `at` is the time by the agent's clock.
-    pub fn finish(&mut self, ledger: &Ledger, at: SystemTime) -> Option<Verdict> {
-        let pass = self.running.take_if(|pass| pass.questions.is_empty())?;
+    /// Ends the audit where every query was answered; `at` is the time by the agent's clock.
+    pub(crate) fn finish(&mut self, ledger: &Ledger, at: SystemTime) -> Option<AuditResult> {
+        let pass = self.running.take_if(|pass| pass.queries.is_empty())?;
         // What the ledger learnt while the audit went on is no difference.
         let mut missing = pass.missing;
         missing.retain(|id, _| !ledger.knows(*id));
         let mut standing: Vec<Span> = Vec::new();
-        for (id, question) in &missing {
-            if self.missing.contains_key(id) && !standing.contains(&question.backfill) {
-                standing.push(question.backfill);
+        for (id, query) in &missing {
+            if self.missing.contains_key(id) && !standing.contains(&query.backfill) {
+                standing.push(query.backfill);
             }
         }
         let purged = pass.purged.difference(&pass.listed).count();
-        let verdict = Verdict {
+        let result = AuditResult {
             difference: missing.len(),
             example: missing.keys().next().copied(),
             standing,
         };
         self.missing = missing;
-        self.result = Some((verdict.difference, purged, at));
+        self.result = Some((result.difference, purged, at));
         self.due = Some(pass.now + INTERVAL);
-        Some(verdict)
+        Some(result)
     }
 
     /// Records the result of the last audit; nothing before the first.
-    pub fn record(&self, samples: &mut Samples) {
+    pub(crate) fn record(&self, samples: &mut Samples) {
         let Some((difference, purged, at)) = self.result else { return };
         samples.record(&DIFFERENCE, [], difference as f64);
         samples.record(&PURGED, [], purged as f64);
@@ -299,44 +298,22 @@ impl Audit {
     }
 }
 
-impl Ledger {
-    /// Returns the span that an audit covers: what of the window ended by `until`, where the window is
-    /// complete.
-    fn audited(&self, until: i64) -> Option<Span> {
-        let span = Span { from: self.window.from, to: until.min(self.window.to) };
-        (self.is_whole() && self.fill_from.is_none() && span.from < span.to).then_some(span)
-    }
+/// Returns the number of jobs that ended in a span and are not live again.
+fn known_in(ledger: &Ledger, span: Span) -> usize {
+    ledger.finished().ids_in(span).count()
+}
 
-    /// Returns the jobs that ended in `(from, to]` and are not live again.
-    fn ended_in(&self, span: Span) -> impl Iterator<Item = i64> {
-        self.finished.ended(span.from, span.to).filter(|job| !job.resumed).map(|job| job.id)
-    }
+/// Returns the end that has half of the span's jobs up to it.
+fn median_end(ledger: &Ledger, span: Span) -> Option<i64> {
+    ledger.finished().nth_end(span, |count| count.checked_sub(1).map(|last| last / 2))
+}
 
-    fn ended_count(&self, span: Span) -> usize {
-        self.ended_in(span).count()
-    }
-
-    /// Returns the end that has half of the span's jobs up to it.
-    fn median_end(&self, span: Span) -> Option<i64> {
-        self.nth_end(span, |count| count.checked_sub(1).map(|last| last / 2))
-    }
-
-    /// Returns the time in the span after which half a page of its jobs ended; its beginning, where it has
-    /// no more than a page.
-    fn last_page(&self, span: Span) -> i64 {
-        let rank = |count: usize| (count > PAGE).then(|| count - PAGE / 2 - 1);
-        self.nth_end(span, rank).unwrap_or(span.from)
-    }
-
-    /// Returns the end at a rank among those in the span, which is chosen by how many there are.
-    fn nth_end(&self, span: Span, rank: impl Fn(usize) -> Option<usize>) -> Option<i64> {
-        let mut ends: Vec<i64> =
-            self.finished.ended(span.from, span.to).map(|job| job.end).collect();
-        let rank = rank(ends.len())?;
-        Some(*ends.select_nth_unstable(rank).1)
-    }
+/// Returns the time in the span after which half a page of its jobs ended; its beginning, if it has no
+/// more than a page.
+fn last_page(ledger: &Ledger, span: Span) -> i64 {
+    let rank = |count: usize| (count > PAGE).then(|| count - PAGE / 2 - 1);
+    ledger.finished().nth_end(span, rank).unwrap_or(span.from)
 }
 
 #[cfg(test)]
-#[path = "audit_tests.rs"]
 mod tests;

@@ -1,37 +1,33 @@
-//! One completion of a job, and what it came to.
+//! Completions of jobs, and their outcome.
 
-/// A job became DONE. Times are the server's, Unix ms.
+/// A job that became DONE. Times are the server's, Unix ms.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Completion<'a> {
+pub(super) struct Completion<'a> {
     /// jobId.
-    pub job_id: i64,
-    /// try: how many there were.
-    pub tries: i64,
-    /// startTime, where the server gave one.
-    pub start: Option<i64>,
+    pub(super) job_id: i64,
+    /// try: the number of tries.
+    pub(super) tries: i64,
+    /// startTime, if the server gave one.
+    pub(super) start: Option<i64>,
     /// endTime.
-    pub end: i64,
+    pub(super) end: i64,
     /// jobType, as the API spells it.
-    pub job_type: &'a str,
-    /// policyType, as the API spells it.
-    pub policy_type: &'a str,
-    /// status; unknown where the server gave none.
-    pub status: Option<i64>,
+    pub(super) job_type: &'a str,
+    /// status, if the server gave one.
+    pub(super) status: Option<i64>,
     /// It has no children: bytes are counted on those (docs/netbackup-api.md#jobs-parents).
-    pub leaf: bool,
+    pub(super) leaf: bool,
     /// kilobytesTransferred, of 1024 bytes.
-    pub kilobytes: i64,
-    /// numberOfFiles.
-    pub files: i64,
-    /// clientName; empty where there is none.
-    pub client: &'a str,
-    /// policyName; empty where there is none.
-    pub policy: &'a str,
+    pub(super) kilobytes: i64,
+    /// clientName; empty if there is none.
+    pub(super) client: &'a str,
+    /// policyName; empty if there is none.
+    pub(super) policy: &'a str,
 }
 
-/// What a status says in a word (docs/netbackup-api.md#jobs-status).
+/// The meaning of a status (docs/netbackup-api.md#jobs-status).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Status 0.
     Success,
     /// Status 1: some of it was not done.
@@ -43,11 +39,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Success, Self::Partial, Self::Cancelled, Self::Failure];
+    /// All outcomes.
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Success, Self::Partial, Self::Cancelled, Self::Failure];
 
-    /// The outcome of a status.
-    pub const fn of(status: Option<i64>) -> Self {
+    /// Returns the outcome of a status.
+    pub(super) const fn of(status: Option<i64>) -> Self {
         match status {
             Some(0) => Self::Success,
             Some(1) => Self::Partial,
@@ -56,8 +53,8 @@ impl Outcome {
         }
     }
 
-    /// The value of the label `outcome`.
-    pub const fn label(self) -> &'static str {
+    /// Returns the value of the label `outcome`.
+    pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Success => "success",
             Self::Partial => "partial",
@@ -67,7 +64,7 @@ impl Outcome {
     }
 }
 
-/// The value of the label `role`.
+/// Returns the value of the label `role`.
 pub(super) const fn role(leaf: bool) -> &'static str {
     if leaf { "leaf" } else { "parent" }
 }

@@ -1,5 +1,5 @@
-//! The jobs that ended, each with its last completion: what tells a new completion from one that was
-//! counted. Some 80 bytes a job.
+//! The finished jobs, each with its last completion, which tells a new completion from one that was
+//! counted. A job takes 72 bytes, about 80 with the index.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
@@ -7,29 +7,30 @@ use std::hash::BuildHasher as _;
 
 use super::interner::NameId;
 use super::label_sets::LabelSetId;
+use super::time::Span;
 use hashbrown::HashTable;
 
 /// The last completion of a job. Times are the server's, Unix ms.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct FinishedJob {
     pub(super) id: i64,
-    /// 0 where the server gave none.
+    /// 0 if the server gave none.
     pub(super) start: i64,
     pub(super) end: i64,
     pub(super) kilobytes: i64,
     pub(super) files: i64,
-    /// Not finite where there is none; equal to itself, so no NaN.
+    /// Infinite if there is none: equal to itself, unlike NaN.
     pub(super) dedup: f64,
     pub(super) tries: u16,
     pub(super) label_set: LabelSetId,
     pub(super) client: NameId,
     pub(super) policy: NameId,
     pub(super) leaf: bool,
-    /// It was seen unfinished since, and counts among the live jobs.
+    /// It was seen live again, and counts among the live jobs.
     pub(super) resumed: bool,
 }
 
-/// Jobs a chunk: memory grows by this, not by doubling.
+/// Jobs per chunk: memory grows by this, not by doubling.
 const CHUNK: usize = 4096;
 
 /// No further job.
@@ -45,7 +46,7 @@ struct Slot {
     previous: u32,
 }
 
-/// The keys. Jobs are found by their id, and by the time of their end.
+/// Finished jobs, found by their number and by the time of their end.
 #[derive(Debug, Default)]
 pub(super) struct FinishedJobs {
     chunks: Vec<Vec<Slot>>,
@@ -85,7 +86,7 @@ impl FinishedJobs {
         }
     }
 
-    /// Takes a completion in, in place of an older one of the same job.
+    /// Inserts a job, in place of an older completion of it.
     pub(super) fn insert(&mut self, job: FinishedJob) {
         self.remove(job.id);
         let minute = job.end.div_euclid(MINUTE);
@@ -138,7 +139,7 @@ impl FinishedJobs {
         Some(job)
     }
 
-    /// The jobs that ended in `(after, until]`, by minute; within one in no order.
+    /// Returns the jobs that ended in `(after, until]`, by minute; within one in no order.
     pub(super) fn ended(&self, after: i64, until: i64) -> impl Iterator<Item = &FinishedJob> {
         let minutes =
             after.div_euclid(MINUTE)..=until.div_euclid(MINUTE).max(after.div_euclid(MINUTE));
@@ -148,7 +149,7 @@ impl FinishedJobs {
             .filter(move |job| after < job.end && job.end <= until)
     }
 
-    /// All jobs, by minute of their end.
+    /// Returns all jobs, by minute of their end.
     pub(super) fn iter(&self) -> impl Iterator<Item = &FinishedJob> {
         self.minutes.values().flat_map(|first| self.chain(*first))
     }
@@ -162,5 +163,17 @@ impl FinishedJobs {
     pub(super) fn drop_until(&mut self, horizon: i64) -> Vec<FinishedJob> {
         let ids: Vec<i64> = self.ended(i64::MIN / 2, horizon).map(|job| job.id).collect();
         ids.into_iter().filter_map(|id| self.remove(id)).collect()
+    }
+
+    /// Returns the numbers of the jobs that ended in a span and are not live again.
+    pub(super) fn ids_in(&self, span: Span) -> impl Iterator<Item = i64> {
+        self.ended(span.from, span.to).filter(|job| !job.resumed).map(|job| job.id)
+    }
+
+    /// Returns the end at a rank among those in the span; the number of those tells the rank.
+    pub(super) fn nth_end(&self, span: Span, rank: impl Fn(usize) -> Option<usize>) -> Option<i64> {
+        let mut ends: Vec<i64> = self.ended(span.from, span.to).map(|job| job.end).collect();
+        let rank = rank(ends.len())?;
+        Some(*ends.select_nth_unstable(rank).1)
     }
 }

@@ -1,4 +1,4 @@
-//! Interner seen in job rows, each stored once and known by a number. A name that nothing refers to any more is
+//! Names seen in job rows, each stored once and known by a number. A name that nothing refers to any more is
 //! forgotten, and its number given to another one: clients and policies come and go for years.
 
 use std::collections::{BTreeSet, HashMap};
@@ -11,10 +11,10 @@ pub(super) struct NameId(pub(super) u32);
 /// The numbers that a state file may have: no more names than that fit into memory beside their jobs.
 const MOST: u32 = 1 << 24;
 
-/// Names that are never too many.
+/// A number of names that is never too large.
 const GROWTH: usize = 1024;
 
-/// Interner and their numbers.
+/// Names and their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Interner {
     numbers: HashMap<Arc<str>, u32>,

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::{Actions, BACKUP, DONE, JOBS_STATE_COUNT, STATES};
+use super::actions::{Actions, BACKUP};
+use super::row::{self, DONE, JOBS_STATE_COUNT, STATES};
 use crate::metric::{Definition, Metric, Samples};
 use crate::netbackup::wire::jobs::JobRow;
 
@@ -75,40 +76,35 @@ pub(super) struct LiveJob {
     percent: Option<i64>,
 }
 
-/// The live jobs of one sweep. A job is counted once, in the state in which it was met last.
+/// The live jobs of one cycle. A job is counted once, in the state in which it was listed last.
 #[derive(Debug, Default)]
 pub struct Live {
     jobs: HashMap<i64, LiveJob>,
 }
 
 impl Live {
-    /// Takes one row in; a job that ended since is passed over.
-    pub fn add(&mut self, row: &JobRow<'_>) {
-        let state = super::name_or_unknown(row.state.as_deref());
+    /// Adds a row; one of a job that ended since is skipped.
+    pub fn add(&mut self, listed: &JobRow<'_>) {
+        let state = row::name_or_unknown(listed.state.as_deref());
         if state == DONE {
-            self.jobs.remove(&row.job_id);
+            self.jobs.remove(&listed.job_id);
             return;
         }
         let job = LiveJob {
-            job_type: super::name_or_unknown(row.job_type.as_deref()).into(),
+            job_type: row::name_or_unknown(listed.job_type.as_deref()).into(),
             state: state.into(),
-            reason: row.job_queue_reason.unwrap_or(NO_REASON),
-            tries: super::tries(row),
-            start: row.start_time,
-            kilobytes: row.kilobytes_transferred.unwrap_or(0).max(0),
-            leaf: super::is_leaf(row),
-            percent: row.percent_complete.filter(|percent| (0..=100).contains(percent)),
+            reason: listed.job_queue_reason.unwrap_or(NO_REASON),
+            tries: row::tries(listed),
+            start: listed.start_time,
+            kilobytes: listed.kilobytes_transferred.unwrap_or(0).max(0),
+            leaf: row::is_leaf(listed),
+            percent: listed.percent_complete.filter(|percent| (0..=100).contains(percent)),
         };
-        self.jobs.insert(row.job_id, job);
+        self.jobs.insert(listed.job_id, job);
     }
 
-    /// Whether no job is live.
-    pub fn is_empty(&self) -> bool {
-        self.jobs.is_empty()
-    }
-
-    /// How many are.
-    pub fn len(&self) -> usize {
+    /// Returns the number of live jobs.
+    pub(crate) fn len(&self) -> usize {
         self.jobs.len()
     }
 
@@ -120,12 +116,12 @@ impl Live {
         self.jobs.remove(&id);
     }
 
-    /// The actions that were seen.
+    /// Returns the actions of the live jobs.
     pub(super) fn actions(&self, actions: &Actions) -> BTreeSet<String> {
         self.jobs.values().map(|job| actions.of(&job.job_type).to_owned()).collect()
     }
 
-    /// The sweep's numbers at `now` (the server's, Unix ms), with explicit zeros for each of `known`.
+    /// Returns the samples at `now` (the server's, Unix ms), with explicit zeros for the `known` actions.
     pub(super) fn samples(
         &self,
         actions: &Actions,
@@ -166,7 +162,7 @@ impl Live {
     }
 }
 
-/// What the live jobs of one action come to.
+/// Sums over the live jobs of one action.
 #[derive(Debug, Default)]
 struct Work {
     oldest_queued: Option<i64>,

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use super::BACKUP;
-use super::completion::Outcome;
+use super::actions::BACKUP;
+use super::completion::{Outcome, role};
 use super::finished::FinishedJob;
-use super::interner::NameId;
-use super::label_sets::{LabelResolver, LabelSetId};
+use super::label_sets::{LabelResolver, LabelSetId, TypePair};
+use super::row;
+use super::time::{from_unix_ms, to_unix_ms};
 use crate::metric::{Definition, Distribution, Metric, Samples};
 
 /// Upper bounds of the histogram, seconds (those of nbu_exporter).
@@ -64,7 +65,7 @@ pub(super) fn definitions() -> [&'static Definition; 6] {
     ]
 }
 
-/// Totals of one label_set of jobs.
+/// Totals of one label set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Total {
     pub(super) parents: u64,
@@ -77,25 +78,28 @@ pub(super) struct Total {
     pub(super) leaf_seen: bool,
 }
 
-/// Whose durations one distribution holds: job type and policy type.
-pub(super) type Pair = (NameId, NameId);
-
-/// Everything that is counted.
+/// The totals of a site.
 #[derive(Debug)]
 pub(super) struct Totals {
-    /// Since when they count.
-    pub(super) origin: SystemTime,
+    /// The moment at which they began, in whole ms, as it is saved.
+    origin: SystemTime,
     by_label_set: BTreeMap<LabelSetId, Total>,
-    durations: BTreeMap<Pair, Distribution>,
+    durations: BTreeMap<TypePair, Distribution>,
 }
 
 impl Totals {
+    /// Creates totals that begin at `origin`.
     pub(super) fn new(origin: SystemTime) -> Self {
+        let origin = from_unix_ms(to_unix_ms(origin));
         Self { origin, by_label_set: BTreeMap::new(), durations: BTreeMap::new() }
     }
 
-    /// A label_set of the first window: its combinations are there, at zero.
-    pub(super) fn seen(&mut self, label_set: LabelSetId, pair: Pair, leaf: bool) -> bool {
+    pub(super) fn origin(&self) -> SystemTime {
+        self.origin
+    }
+
+    /// Exports a label set of the first window at zero. Returns whether it was not exported before.
+    pub(super) fn note_seen(&mut self, label_set: LabelSetId, pair: TypePair, leaf: bool) -> bool {
         let total = self.by_label_set.entry(label_set).or_default();
         let seen = if leaf { &mut total.leaf_seen } else { &mut total.parent_seen };
         let new = !std::mem::replace(seen, true);
@@ -105,7 +109,7 @@ impl Totals {
 
     /// Counts a completion; `retries` are those since the job's last one. An end after `latest` lies in
     /// the future, and tells no duration.
-    pub(super) fn count(&mut self, job: &FinishedJob, pair: Pair, retries: u64, latest: i64) {
+    pub(super) fn count(&mut self, job: &FinishedJob, pair: TypePair, retries: u64, latest: i64) {
         let total = self.by_label_set.entry(job.label_set).or_default();
         total.retries += retries;
         if job.leaf {
@@ -122,30 +126,34 @@ impl Totals {
         }
     }
 
-    pub(super) fn total(&self, label_set: LabelSetId) -> Option<&Total> {
+    pub(super) fn get(&self, label_set: LabelSetId) -> Option<&Total> {
         self.by_label_set.get(&label_set)
     }
 
-    pub(super) fn durations(&self, pair: Pair) -> Option<&Distribution> {
+    pub(super) fn durations(&self, pair: TypePair) -> Option<&Distribution> {
         self.durations.get(&pair)
     }
 
-    pub(super) fn label_sets(&self) -> impl Iterator<Item = LabelSetId> {
-        self.by_label_set.keys().copied()
+    pub(super) fn iter(&self) -> impl Iterator<Item = (LabelSetId, &Total)> {
+        self.by_label_set.iter().map(|(label_set, total)| (*label_set, total))
     }
 
-    pub(super) fn pairs(&self) -> impl Iterator<Item = Pair> {
+    pub(super) fn pairs(&self) -> impl Iterator<Item = TypePair> {
         self.durations.keys().copied()
     }
 
-    pub(super) fn restore_total(&mut self, label_set: LabelSetId, total: Total) {
+    pub(super) fn restore_origin(&mut self, origin: SystemTime) {
+        self.origin = origin;
+    }
+
+    pub(super) fn restore(&mut self, label_set: LabelSetId, total: Total) {
         self.by_label_set.insert(label_set, total);
     }
 
-    /// Takes counts over these bounds back; returns whether they fit to each other.
+    /// Restores counts over these bounds; returns whether they fit to each other.
     pub(super) fn restore_durations(
         &mut self,
-        pair: Pair,
+        pair: TypePair,
         bounds: &[f64],
         durations: Distribution,
     ) -> bool {
@@ -156,7 +164,7 @@ impl Totals {
         fits
     }
 
-    /// The totals, with all outcomes for each of `known` and each that is counted.
+    /// Returns the samples, with all outcomes for each of the `known` actions and each that is counted.
     pub(super) fn samples(&self, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
         let mut samples = Samples::new();
         let mut completed: BTreeMap<(&str, &str, Option<i64>, bool), u64> = BTreeMap::new();
@@ -182,8 +190,8 @@ impl Totals {
             volume[2] += total.retries;
         }
         for ((action, policy_type, status, leaf), jobs) in completed {
-            let status_text = super::status_label(status);
-            let role = super::completion::role(leaf);
+            let status_text = row::status_label(status);
+            let role = role(leaf);
             let labels = [action, policy_type, &status_text, Outcome::of(status).label(), role];
             samples.record(&COMPLETED, labels, jobs as f64);
         }
@@ -232,6 +240,7 @@ fn positive(value: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::interner::NameId;
 
     #[test]
     fn histogram_with_other_bounds_goes_on_in_todays_buckets() {

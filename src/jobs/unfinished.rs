@@ -1,84 +1,114 @@
-//! Jobs that were seen unfinished, and when they are forgotten.
+//! Jobs that are remembered although none of the finished jobs tells their present state.
 
-use super::ledger::Ledger;
-use super::live::Live;
+use std::collections::HashMap;
 
 const HOUR: i64 = 3_600_000;
 
-/// A job that was seen unfinished, or tried several times, and then not at all is forgotten after this
-/// time.
-const FORGET: i64 = 7 * 24 * HOUR;
+/// A job that was not seen for so long is forgotten, ms.
+const FORGET_AFTER: i64 = 7 * 24 * HOUR;
 
-/// A job that is remembered although no key tells of its present state.
+/// A job that was seen unfinished, or whose last completion is no longer remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UnfinishedJob {
-    /// Tries up to its last completion, 1 where there was none.
+    /// Tries up to its last completion, 1 if there was none.
     pub(super) tries: u16,
-    /// When it was seen last, by the server's clock, to the hour: so that it is seldom saved.
+    /// The server's time at which it was seen last, to the hour: so that it is seldom saved.
     pub(super) seen: i64,
-    /// It ended, and its key was pruned: only a later try is another completion. Otherwise it was
-    /// seen unfinished.
+    /// It ended, and was removed from the finished jobs: only a later try is another completion.
     pub(super) ended: bool,
 }
 
-impl Ledger {
-    /// Takes a whole sweep of the live jobs in, after the finished ones of the same cycle.
-    pub fn apply_live(&mut self, mut live: Live) {
-        let now = self.position.now;
-        let seen = now - now.rem_euclid(HOUR);
-        let mut ended = Vec::new();
-        for (id, job) in live.iter() {
-            self.position.met_id = self.position.met_id.max(id);
-            let key = self.finished.get(id).copied();
-            if key.is_some_and(|key| self.touched.contains(&id) && key.tries >= job.tries) {
-                // It ended after the sweep had met it.
-                ended.push(id);
-                continue;
-            }
-            if let Some(key) = key.filter(|key| !key.resumed) {
-                if self.is_shown(&key) {
-                    self.gauges.take(&key);
-                }
-                self.finished.set_resumed(id, true);
-                self.changes.job(id);
-            }
-            let before = self.unfinished.get(&id).copied();
-            let tries = before.map_or(key.map_or(1, |key| key.tries), |known| known.tries);
-            let known = UnfinishedJob { tries, seen, ended: false };
-            if before != Some(known) {
-                self.unfinished.insert(id, known);
-                self.changes.unfinished(id);
-            }
+impl UnfinishedJob {
+    /// Returns whether a row with so many tries is a new completion.
+    pub(super) fn completes(&self, tries: u16) -> bool {
+        !self.ended || tries > self.tries
+    }
+}
+
+/// The unfinished jobs of a site, by number.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct UnfinishedJobs(HashMap<i64, UnfinishedJob>);
+
+impl UnfinishedJobs {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn get(&self, id: i64) -> Option<&UnfinishedJob> {
+        self.0.get(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &UnfinishedJob)> {
+        self.0.iter().map(|(id, job)| (*id, job))
+    }
+
+    /// Records that a job is live at `now`; `tries` are those up to its last completion, if it is new
+    /// here. Returns whether anything changed.
+    pub(super) fn see(&mut self, id: i64, tries: u16, now: i64) -> bool {
+        let before = self.0.get(&id).copied();
+        let tries = before.map_or(tries, |before| before.tries);
+        let job = UnfinishedJob { tries, seen: now - now.rem_euclid(HOUR), ended: false };
+        let changed = before != Some(job);
+        if changed {
+            self.0.insert(id, job);
         }
-        for id in ended {
-            live.remove(id);
+        changed
+    }
+
+    /// Remembers the tries of a job that is removed from the finished ones. Returns whether it was not
+    /// here already, as one that was resumed is.
+    pub(super) fn remember_tries(&mut self, id: i64, tries: u16, now: i64) -> bool {
+        let new = !self.0.contains_key(&id);
+        if new {
+            self.0.insert(id, UnfinishedJob { tries, seen: now, ended: true });
         }
-        self.live = Some(live);
-        self.forget_unfinished();
+        new
     }
 
-    /// Drops what was seen last a long time before this sweep.
-    fn forget_unfinished(&mut self) {
-        let now = self.position.now;
-        self.unfinished.retain(|id, known| {
-            let keep = now - known.seen < FORGET;
-            if !keep {
-                self.changes.unfinished(*id);
-            }
-            keep
-        });
+    /// Removes a job; returns whether it was here.
+    pub(super) fn remove(&mut self, id: i64) -> bool {
+        self.0.remove(&id).is_some()
     }
 
-    /// Returns whether the server ever listed a job.
-    pub fn has_met_jobs(&self) -> bool {
-        self.position.met_id > 0 || self.position.highest_id > Some(0) || self.label_sets.len() > 0
+    /// Forgets the jobs that were not seen for long, and returns their numbers.
+    pub(super) fn forget_old(&mut self, now: i64) -> Vec<i64> {
+        let is_old = |job: &mut UnfinishedJob| now - job.seen >= FORGET_AFTER;
+        self.0.extract_if(|_, job| is_old(job)).map(|(id, _)| id).collect()
     }
 
-    /// Returns whether jobs were listed so lately that a list without any hides them.
-    pub fn expects_jobs(&self) -> bool {
-        let lately = self.position.now - 2 * HOUR;
-        let is_live = |known: &UnfinishedJob| !known.ended && known.seen > lately;
-        self.finished.ended(self.window.from, self.window.to).next().is_some()
-            || self.unfinished.values().any(is_live)
+    /// Returns whether a job was live within the last two hours.
+    pub(super) fn any_live_lately(&self, now: i64) -> bool {
+        self.0.values().any(|job| !job.ended && job.seen > now - 2 * HOUR)
+    }
+
+    pub(super) fn restore(&mut self, id: i64, job: UnfinishedJob) {
+        self.0.insert(id, job);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn job_keeps_its_tries_and_changes_once_an_hour() {
+        let mut jobs = UnfinishedJobs::default();
+        assert!(jobs.remember_tries(1, 3, 10 * HOUR));
+        assert!(!jobs.get(1).unwrap().completes(3) && jobs.get(1).unwrap().completes(4));
+        assert!(jobs.see(1, 1, 10 * HOUR), "it is live again");
+        assert!(!jobs.see(1, 1, 10 * HOUR + 1), "the same hour");
+        assert!(!jobs.remember_tries(1, 1, 10 * HOUR), "it is here");
+        assert_eq!(jobs.get(1).map(|job| job.tries), Some(3));
+        assert!(jobs.any_live_lately(11 * HOUR) && !jobs.any_live_lately(13 * HOUR));
+    }
+
+    #[test]
+    fn job_is_forgotten_a_week_after_it_was_seen() {
+        let mut jobs = UnfinishedJobs::default();
+        jobs.see(1, 1, HOUR);
+        jobs.see(2, 1, 2 * HOUR);
+        assert_eq!(jobs.forget_old(HOUR + FORGET_AFTER - 1), Vec::<i64>::new());
+        assert_eq!(jobs.forget_old(HOUR + FORGET_AFTER), [1]);
+        assert!(jobs.remove(2) && !jobs.remove(1));
     }
 }

@@ -1,12 +1,12 @@
-//! Asks what an audit of the ledger wants to know. Optional in every respect: a question that fails ends
-//! the audit until later, and nothing else.
+//! Runs the queries of an audit of the ledger. They are optional: one that fails ends the audit until
+//! later, and nothing else.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::walks;
-use crate::jobs::audit::{Audit, CountQuestion, Listed, PageQuestion, Question, Verdict};
+use super::queries;
+use crate::jobs::audit::{Audit, AuditQuery, AuditResult, CountQuery, Listed, PageQuery};
 use crate::jobs::{ChangeField, Ledger, Span};
 use crate::netbackup::wire::jobs::{JOBS, JobRow};
 use crate::netbackup::{CursorPager, Error, Query, Session};
@@ -18,9 +18,9 @@ const AUDIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// what it lacked twice.
 pub(super) async fn audit(session: &Session, audit: &mut Audit, ledger: &mut Ledger) {
     let until = Instant::now() + AUDIT_TIMEOUT;
-    while let Some(question) = audit.next(ledger) {
-        let Ok(answered) = tokio::time::timeout_at(until, ask(session, question)).await else {
-            // A question that takes longer than all of the time would never be answered.
+    while let Some(query) = audit.next(ledger) {
+        let Ok(answered) = tokio::time::timeout_at(until, ask(session, query)).await else {
+            // A query that takes longer than all of the time would never be answered.
             audit.postpone();
             return;
         };
@@ -34,8 +34,8 @@ pub(super) async fn audit(session: &Session, audit: &mut Audit, ledger: &mut Led
                 return;
             }
         }
-        if let Some(verdict) = audit.finish(ledger, SystemTime::now()) {
-            conclude(session.client().site(), ledger, &verdict);
+        if let Some(result) = audit.finish(ledger, SystemTime::now()) {
+            conclude(session.client().site(), ledger, &result);
         }
     }
 }
@@ -45,15 +45,15 @@ enum Answer {
     Count(Option<usize>),
 }
 
-async fn ask(session: &Session, question: Question) -> Result<Answer, Error> {
-    match question {
-        Question::Page(question) => page(session, question).await,
-        Question::Count(question) => Ok(Answer::Count(count(session, question).await)),
+async fn ask(session: &Session, query: AuditQuery) -> Result<Answer, Error> {
+    match query {
+        AuditQuery::Page(query) => page(session, query).await,
+        AuditQuery::Count(query) => Ok(Answer::Count(count(session, query).await)),
     }
 }
 
-async fn page(session: &Session, question: PageQuestion) -> Result<Answer, Error> {
-    let query = Query::filtered(finished(question.span)).sorted(ChangeField::End.property());
+async fn page(session: &Session, query: PageQuery) -> Result<Answer, Error> {
+    let query = Query::filtered(finished(query.span)).sorted(ChangeField::End.property());
     let mut walk = CursorPager::new(session, &JOBS, &query);
     let mut rows = Vec::new();
     if let Some(page) = walk.next_page::<JobRow<'_>>().await? {
@@ -66,29 +66,29 @@ async fn page(session: &Session, question: PageQuestion) -> Result<Answer, Error
     Ok(Answer::Page(rows, walk.is_done()))
 }
 
-/// Returns the server's count; `None` where it has none: the question is a POST, which a proxy may block.
-async fn count(session: &Session, question: CountQuestion) -> Option<usize> {
-    let count = session.job_count(&finished(question.span)).await.ok()?;
+/// Returns the server's count; `None` where it has none: the query is a POST, which a proxy may block.
+async fn count(session: &Session, query: CountQuery) -> Option<usize> {
+    let count = session.job_count(&finished(query.span)).await.ok()?;
     usize::try_from(count).ok()
 }
 
 fn finished(span: Span) -> String {
-    walks::finished(ChangeField::End, ("gt", span.from), Some(("le", span.to)))
+    queries::finished(ChangeField::End, ("gt", span.from), Some(("le", span.to)))
 }
 
-fn conclude(site: &str, ledger: &mut Ledger, verdict: &Verdict) {
-    if verdict.standing.is_empty() {
-        tracing::debug!(site, difference = verdict.difference, "job ledger audited");
+fn conclude(site: &str, ledger: &mut Ledger, result: &AuditResult) {
+    if result.standing.is_empty() {
+        tracing::debug!(site, difference = result.difference, "job ledger audited");
         return;
     }
     tracing::warn!(
         site,
-        jobs = verdict.difference,
-        example = verdict.example,
+        jobs = result.difference,
+        example = result.example,
         "the server lists jobs that the job ledger lacks, for the second time; re-reading that \
          part of the window; please report this with the surrounding log"
     );
-    for span in &verdict.standing {
+    for span in &result.standing {
         ledger.reread(*span);
     }
 }

@@ -1,14 +1,13 @@
-//! The backfill: spans of endTime are read in slices, newest first and some beside each other, in
-//! steps, so that live numbers go on and progress is seen.
+//! The backfill: reads spans of endTime in slices, newest first and concurrently, in steps, so that live
+//! jobs are exported meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-use super::walks::{
-    AGAIN, Bookmark, FinishedWalk, SharedLedger, TimeBudget, WalkSummary, finished,
-};
+use super::queries::finished;
+use super::walks::{AGAIN, Bookmark, FinishedWalk, SharedLedger, TimeBudget, WalkSummary};
 use crate::jobs::{ChangeField, Span};
 use crate::netbackup::{Error, Session};
 
@@ -23,7 +22,7 @@ const MOST_SLICES: i64 = 4;
 #[derive(Debug)]
 struct Slice {
     span: Span,
-    /// Up to where it is read.
+    /// Everything before it is read.
     read: i64,
     place: Option<Bookmark>,
 }
@@ -31,25 +30,25 @@ struct Slice {
 /// Spans that are being read.
 #[derive(Debug)]
 pub(super) struct Backfill {
-    /// What the ledger lacks, newest first.
+    /// Slices before the horizon, newest first.
     slices: Vec<Slice>,
-    /// What is to be read again although the ledger has it.
+    /// Slices to be read again.
     again: Vec<Slice>,
-    /// The length of what the ledger lacked when this began, ms.
+    /// The length of the span before the horizon when the backfill began, ms.
     length: i64,
     started: Instant,
     rows: usize,
     pages: u32,
 }
 
-/// What one step came to.
+/// Result of one step.
 #[derive(Debug, Default)]
 pub(super) struct BackfillStep {
-    /// Why it did not go on.
+    /// The error that ended it.
     pub(super) error: Option<Error>,
     pub(super) rows: usize,
     pub(super) pages: u32,
-    /// More is to be read, and going on at once makes progress.
+    /// There is more to read, and another step at once makes progress.
     pub(super) unfinished: bool,
 }
 
@@ -104,7 +103,7 @@ impl Backfill {
         Self { slices, again, length: 0, started: Instant::now(), rows: 0, pages: 0 }
     }
 
-    /// Takes the span that the ledger lacks by now; what was read of it before stays so.
+    /// Sets the span to be read by now; what was read of it stays read.
     pub(super) fn aim(&mut self, span: Option<Span>) {
         let Some(span) = span else {
             self.slices.clear();
@@ -120,12 +119,12 @@ impl Backfill {
         self.length = self.length.max(span.to - span.from);
     }
 
-    /// Takes a span that is to be read again.
+    /// Adds a span to be read again.
     pub(super) fn add(&mut self, span: Span) {
         self.again.extend(slices(span));
     }
 
-    /// Forgets all that was read and not handed on: it may have been hidden.
+    /// Discards all that was read and not covered: jobs may have been hidden.
     pub(super) fn discard(&mut self) {
         self.slices.clear();
         for slice in &mut self.again {
@@ -137,19 +136,19 @@ impl Backfill {
         self.slices.is_empty() && self.again.is_empty()
     }
 
-    /// Returns how much is read of what was not handed on yet, ms.
+    /// Returns the length of what was read and is not covered yet, ms.
     pub(super) fn ahead(&self) -> i64 {
         self.slices.iter().map(|slice| slice.read - slice.span.from).sum()
     }
 
-    /// Hands on what is read: the end after which nothing is lacking any more, if it moved.
+    /// Removes the newest slices that are read. Returns the new horizon, if it moved.
     pub(super) fn take_covered(&mut self) -> Option<i64> {
         self.again.retain(|slice| !slice.is_read());
         let read = self.slices.iter().take_while(|slice| slice.is_read()).count();
         self.slices.drain(..read).next_back().map(|slice| slice.span.from)
     }
 
-    /// Reads on for a while.
+    /// Reads on until the budget is spent.
     pub(super) async fn step(
         &mut self,
         session: &Session,
@@ -183,11 +182,11 @@ impl Backfill {
         self.pages += step.pages;
         let left = self.slices.iter().chain(&self.again).any(|slice| !slice.is_read());
         step.unfinished = left && !any_failed && !restarted;
-        self.tell(session.client().site());
+        self.log_progress(session.client().site());
         step
     }
 
-    fn tell(&self, site: &str) {
+    fn log_progress(&self, site: &str) {
         if self.slices.is_empty() {
             return;
         }

@@ -1,40 +1,39 @@
-//! The finished jobs that changed: by lastUpdateTime, and by endTime where the server does not take
-//! that.
+//! The incremental and late walks over the finished jobs that changed: by lastUpdateTime, or by endTime
+//! if the server refuses that filter.
 
-use super::walks::{
-    AGAIN, Bookmark, FinishedWalk, SharedLedger, TimeBudget, WalkSummary, finished,
-};
+use super::queries::finished;
+use super::walks::{AGAIN, Bookmark, FinishedWalk, SharedLedger, TimeBudget, WalkSummary};
 use crate::jobs::{ChangeField, Span};
 use crate::netbackup::{ApiVersion, Session};
 
-/// Pages that a look for late rows may take in one cycle.
+/// Pages that a late walk may read in one cycle.
 const LATE_PAGES: u32 = 50;
 
-/// A filter that was refused is tried again after this time of the server, ms.
+/// The server's time after which a refused filter is tried again, ms.
 const REFUSED_FOR: i64 = 3_600_000;
 
-/// How far beyond the server's present time a change may lie that was made since, ms.
+/// Time by which changes made during a cycle may be later than its beginning, ms.
 const AHEAD: i64 = 60_000;
 
-/// How changes are asked for, from one cycle to the next.
+/// State of the walks, from one cycle to the next.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// When the server refused the filter on lastUpdateTime, and the version that it spoke.
+    /// The time at which the server refused the filter on lastUpdateTime, and its version.
     refused: Option<(i64, Option<ApiVersion>)>,
     changed: Option<Bookmark>,
     late: Option<(i64, Bookmark)>,
-    /// Up to here changes bear times in the future, and are read already: the clock was set back.
+    /// The newest time in the future up to which changes were read: the clock was set back.
     read_ahead: Option<i64>,
 }
 
 impl Changes {
-    /// Takes note that the server's clock was set back: changes may bear any time in its future.
-    pub(super) fn clock_was_set_back(&mut self) {
+    /// Records that the server's clock was set back: changes may bear any time in its future.
+    pub(super) fn expect_future_times(&mut self) {
         self.read_ahead = None;
         self.changed = None;
     }
 
-    /// Reads what changed up to `now`. Returns by which property.
+    /// Reads the changes up to `now`. Returns the field by which they were read.
     pub(super) async fn read(
         &mut self,
         session: &Session,
@@ -107,7 +106,7 @@ impl Changes {
         walked
     }
 
-    /// Reads what changed in a span that was read before, but may show only now.
+    /// Reads a span again, for rows that became visible late.
     pub(super) async fn read_late(
         &mut self,
         session: &Session,

@@ -1,5 +1,5 @@
-//! One cycle: the questions of it beside each other, so that none waits for another's failure, and what
-//! is made of the answers.
+//! One cycle: its queries run concurrently, so that none waits for another's failure; then the answers are
+//! applied.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,17 +8,17 @@ use tokio::time::Instant;
 
 use super::backfill::BackfillStep;
 use super::side_queries::{Answers, Lacking};
-use super::walks::{self, SharedLedger, TimeBudget, WalkSummary};
-use super::{Jobs, audit, lookup, probe};
-use crate::collectors::{Collected, Part};
+use super::walks::{SharedLedger, TimeBudget, WalkSummary};
+use super::{Jobs, audit, lookup, probe, queries};
+use crate::collectors::collector::{Collected, Part};
 use crate::jobs::{ChangeField, Ledger, Live};
 use crate::metric::Samples;
 use crate::netbackup::{Error, Query, Session};
 
-/// How long a step of the backfill takes where all else works: the next one follows at once.
+/// The length of a step of the backfill if all else works: the next one follows at once.
 const STEP: Duration = Duration::from_secs(5);
 
-/// What a cycle asked for and got.
+/// The results of the queries of a cycle.
 struct Fetched {
     live: Result<Live, Error>,
     field: ChangeField,
@@ -38,14 +38,14 @@ impl Fetched {
         self.changed.is_unfinished() || self.filled.unfinished
     }
 
-    /// Returns whether an answer says that there is no job.
+    /// Returns whether the server lists no job at all.
     fn claims_emptiness(&self) -> bool {
         self.rows() == 0 && (self.live.is_ok() || self.changed.complete)
     }
 }
 
 impl Jobs {
-    /// Asks, counts, saves. An error means that nothing at all can be said.
+    /// Runs the queries, applies the rows and saves. An error means that nothing at all is known.
     pub(super) async fn cycle(&mut self, session: &Session) -> Result<Collected, Error> {
         // A proof that comes after an empty answer says nothing of it: the permission may be new.
         let mut proven = std::mem::take(&mut self.proven);
@@ -53,7 +53,7 @@ impl Jobs {
             let any = Query::all().limited(1);
             proven = probe::any(session, &any).await.unwrap_or_default();
         }
-        let fetched = self.fetch(session).await;
+        let fetched = self.fetch_changes(session).await;
         let mut collected =
             Collected { unfinished: fetched.is_unfinished(), ..Collected::default() };
         if fetched.rows() > 0 {
@@ -82,7 +82,7 @@ impl Jobs {
         Ok(collected)
     }
 
-    async fn fetch(&mut self, session: &Session) -> Fetched {
+    async fn fetch_changes(&mut self, session: &Session) -> Fetched {
         let empty = || Fetched {
             live: Ok(Live::default()),
             field: ChangeField::LastUpdate,
@@ -103,7 +103,7 @@ impl Jobs {
         let (begun, left) =
             (Instant::now(), session.deadline().saturating_duration_since(Instant::now()));
         let live = async {
-            let live = walks::live(session).await;
+            let live = queries::live(session).await;
             failing.fetch_or(live.is_err(), Ordering::Relaxed);
             live
         };
@@ -129,12 +129,12 @@ impl Jobs {
         Fetched { live, field, changed, late, filled, answers }
     }
 
-    /// Returns whether an empty list that nothing proves to be allowed is what a quiet server shows.
+    /// Returns whether an empty list whose permission is unproved is that of a quiet server.
     fn trusts_emptiness(&self) -> bool {
         self.ledger.as_ref().is_some_and(|ledger| ledger.has_met_jobs() && !ledger.expects_jobs())
     }
 
-    /// Adds what is known where nothing tells an empty list from a forbidden one.
+    /// Adds the parts of a cycle in which nothing tells an empty list from a forbidden one.
     fn add_unknown(&mut self, collected: &mut Collected) {
         self.backfill.discard();
         // Going on at once would read the same.
@@ -146,7 +146,7 @@ impl Jobs {
         self.add_kept(collected);
     }
 
-    /// Takes note of what was read. Returns why the live jobs, and the finished ones, are not known.
+    /// Applies what was read. Returns the errors of the live jobs and of the finished ones.
     fn apply(
         &mut self,
         session: &Session,
@@ -159,7 +159,7 @@ impl Jobs {
         let live = live.map(|live| ledger.apply_live(live)).err();
         // An empty list that may be forbidden does not prove that all was read.
         if trusted {
-            answers.tell(ledger, session.client().site());
+            answers.apply(ledger, session.client().site());
             if let (true, Some(span)) = (late.complete, ledger.late_walk()) {
                 ledger.advance_late_walk(span.to);
             }
@@ -174,7 +174,7 @@ impl Jobs {
             self.backfill.discard();
         }
         // Beyond the window it is nice to have.
-        let fill_error = filled.error.filter(|_| !ledger.has_backfilled_window());
+        let fill_error = filled.error.filter(|_| !ledger.cancel_backfill_beyond_window());
         // The numbers are whole as far as is known; that these failed is said all the same.
         collected.parts.extend(late.error.map(|error| ("late", Part::Failed(error))));
         collected.parts.extend(fill_error.map(|error| ("backfill", Part::Failed(error))));

@@ -31,7 +31,7 @@ pub(super) fn definitions() -> [&'static Definition; 4] {
     [SAVED.definition(), ERRORS.definition(), SET_ASIDE.definition(), SIZE.definition()]
 }
 
-/// The state of the state: how reading and saving went.
+/// Results of reading and saving.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     unsaved: bool,

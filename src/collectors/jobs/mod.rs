@@ -1,7 +1,6 @@
-//! Jobs: those that ended, each counted once, and those that are live
-//! (docs/netbackup-api.md#jobs-changes; docs/adr/0010-job-ledger.md). `cycle` asks by `changes`,
-//! `backfill` and `side_queries`, all of which walk lists by `walks`; the ledger counts, `store` keeps it
-//! on disk.
+//! Jobs: finished ones, each counted once, and live ones (docs/netbackup-api.md#jobs-changes;
+//! docs/adr/0010-job-ledger.md). `cycle` runs the incremental and late walks of `changes`, the
+//! `backfill` and the `side_queries`; the ledger counts, `store` keeps it on disk.
 
 mod audit;
 mod backfill;
@@ -11,6 +10,7 @@ mod disk;
 mod health;
 mod lookup;
 mod probe;
+mod queries;
 mod side_queries;
 mod store;
 mod walks;
@@ -24,9 +24,11 @@ use self::backfill::Backfill;
 use self::changes::Changes;
 use self::side_queries::SideQueries;
 use self::store::Store;
-use super::{Cadence, Collected, Collector, Part, Row, Settings};
+use super::collector::{
+    Cadence, Collected, Collector, CollectorSettings, Part, Row, Settings, same,
+};
 use crate::jobs::audit::Audit;
-use crate::jobs::{Actions, Ledger};
+use crate::jobs::{Actions, Ledger, NameFilterConfig};
 use crate::metric::{Definition, Samples};
 use crate::netbackup::wire::jobs::JOBS;
 use crate::netbackup::{Error, Query, Resource, Session};
@@ -39,20 +41,9 @@ pub(super) const ROW: Row = Row {
     core: true,
     metrics,
     enabled: |_| true,
-    build: |settings| Box::new(Jobs::new(settings)),
-    same: |one, other| {
-        let (mine, theirs) = (one.collectors, other.collectors);
-        one.window == other.window
-            && mine.action_names == theirs.action_names
-            && mine.long_running_after == theirs.long_running_after
-            && mine.per_client == theirs.per_client
-            && mine.per_policy == theirs.per_policy
-            && one.state == other.state
-    },
+    build: |settings| Box::new(Jobs::new(JobSettings::of(settings))),
+    same: same::<JobSettings>,
 };
-
-/// Jobs that have not ended.
-const LIVE: &str = "state ne 'DONE'";
 
 /// A time without a poll after which the server may have purged jobs that nobody read.
 const NO_POLL: Duration = Duration::from_secs(3600);
@@ -63,18 +54,50 @@ fn metrics() -> Vec<&'static Definition> {
     all
 }
 
-struct Jobs {
+/// The settings that the collector depends on.
+#[derive(Debug, Clone, PartialEq)]
+struct JobSettings {
     window: Duration,
-    collectors: super::Config,
     actions: Actions,
+    long_running_after: Duration,
+    per_client: NameFilterConfig,
+    per_policy: NameFilterConfig,
+    /// The directory that keeps the ledger.
+    state: Option<StateDir>,
+}
+
+impl CollectorSettings for JobSettings {
+    fn of(all: &Settings<'_>) -> Self {
+        let config = all.collectors;
+        Self {
+            window: all.window,
+            actions: Actions::new(&config.action_names),
+            long_running_after: config.long_running_after,
+            per_client: config.per_client.clone(),
+            per_policy: config.per_policy.clone(),
+            state: all.state.cloned(),
+        }
+    }
+}
+
+impl JobSettings {
+    /// Creates an empty ledger that begins at `now`, the server's time.
+    fn new_ledger(&self, now: i64) -> Ledger {
+        let mut ledger = Ledger::new(now, self.window, SystemTime::now());
+        ledger.select(&self.per_client, &self.per_policy);
+        ledger
+    }
+}
+
+struct Jobs {
+    settings: JobSettings,
     ledger: Option<Ledger>,
     changes: Changes,
     backfill: Backfill,
     side_queries: SideQueries,
-    /// The last cycle proved that the role of the key may see jobs. Without such a proof an empty answer
-    /// may be a forbidden one.
+    /// The last cycle proved that the key's role may see jobs. Otherwise an empty answer may be a
+    /// forbidden one.
     proven: bool,
-    directory: Option<StateDir>,
     store: Option<Store>,
     audit: Audit,
     /// When the last cycle began, by our clocks: the one that never jumps, and the one that goes on
@@ -100,20 +123,17 @@ impl Collector for Jobs {
     }
 
     fn reconfigure(&mut self, settings: &Settings<'_>) {
-        self.window = settings.window;
-        self.directory = settings.state.cloned();
-        self.actions = Actions::new(&settings.collectors.action_names);
-        let before = std::mem::replace(&mut self.collectors, settings.collectors.clone());
+        let before = std::mem::replace(&mut self.settings, JobSettings::of(settings));
+        let now = &self.settings;
         if let Some(ledger) = &mut self.ledger {
-            ledger.set_window(settings.window);
-            let now = &self.collectors;
+            ledger.set_window(now.window);
             if (&before.per_client, &before.per_policy) != (&now.per_client, &now.per_policy) {
                 ledger.select(&now.per_client, &now.per_policy);
             }
         }
     }
 
-    /// One job that is seen is proof; an empty list proves nothing.
+    /// Returns whether the role may see jobs. One job is proof; an empty list proves nothing.
     async fn permitted(
         &mut self,
         session: &Session,
@@ -129,31 +149,29 @@ impl Collector for Jobs {
 }
 
 impl Jobs {
-    fn new(settings: &Settings<'_>) -> Self {
+    fn new(settings: JobSettings) -> Self {
         Self {
-            window: settings.window,
-            actions: Actions::new(&settings.collectors.action_names),
-            collectors: settings.collectors.clone(),
+            settings,
             ledger: None,
             changes: Changes::default(),
             backfill: Backfill::new(),
             side_queries: SideQueries::default(),
             proven: false,
-            directory: settings.state.cloned(),
             store: None,
             audit: Audit::default(),
             began: None,
         }
     }
 
-    /// Takes up what is on disk, before anything is asked: the totals of before go on, whether the
-    /// server answers or not. If it cannot be read now, a ledger without totals stands in for it.
+    /// Loads the ledger from disk before anything is asked: its totals continue, whether the server
+    /// answers or not. If it cannot be read now, a ledger without totals stands in for it.
     async fn restore(&mut self, session: &Session) {
         let (site, server) = (session.client().site(), session.client().base());
-        if self.store.as_ref().map(Store::directory) != self.directory.as_ref() {
+        let settings = &self.settings;
+        if self.store.as_ref().map(Store::directory) != settings.state.as_ref() {
             let is_stand_in = self.store.as_ref().is_some_and(|store| !store.is_read());
             let resumes = self.ledger.is_none() || is_stand_in;
-            let directory = self.directory.as_ref();
+            let directory = settings.state.as_ref();
             self.store = directory.map(|directory| Store::new(directory, site, server, resumes));
             if let Some(ledger) = &mut self.ledger {
                 ledger.mark_all_dirty();
@@ -161,21 +179,21 @@ impl Jobs {
         }
         let Some(store) = &mut self.store else { return };
         // The time is the saved one, once it is read.
-        let empty = || new_ledger(0, self.window, &self.collectors);
-        if let Some(mut ledger) = store.load(empty).await {
-            ledger.set_window(self.window);
-            ledger.select(&self.collectors.per_client, &self.collectors.per_policy);
-            self.ledger = Some(ledger);
-            (self.changes, self.backfill, self.side_queries) =
-                (Changes::default(), Backfill::new(), SideQueries::default());
-            (self.audit, self.began) = (Audit::default(), None);
+        if let Some(mut ledger) = store.load(|| settings.new_ledger(0)).await {
+            ledger.set_window(settings.window);
+            ledger.select(&settings.per_client, &settings.per_policy);
+            *self = Self {
+                ledger: Some(ledger),
+                proven: self.proven,
+                store: self.store.take(),
+                ..Self::new(self.settings.clone())
+            };
         }
     }
 
     fn begin(&mut self, session: &Session, now: i64) {
         let site = session.client().site();
-        let empty = || new_ledger(now, self.window, &self.collectors);
-        let ledger = self.ledger.get_or_insert_with(empty);
+        let ledger = self.ledger.get_or_insert_with(|| self.settings.new_ledger(now));
         let last = self.began.replace((Instant::now(), SystemTime::now()));
         let passed = match last {
             Some((began, _)) => began.elapsed(),
@@ -186,7 +204,7 @@ impl Jobs {
             ledger.interrupt();
         }
         if ledger.begin(now, passed) {
-            self.changes.clock_was_set_back();
+            self.changes.expect_future_times();
             tracing::warn!(
                 site,
                 "the server's clock was set back; reading changes since the last poll with a \
@@ -201,7 +219,8 @@ impl Jobs {
         }
     }
 
-    /// Returns what goes on where a cycle failed altogether: what is known by heart.
+    /// Returns the parts of a cycle in which the server is unreachable: totals and last results are
+    /// exported from memory.
     fn unreachable(&mut self, error: Error) -> Result<Collected, Error> {
         let Some(ledger) = &mut self.ledger else { return Err(error) };
         ledger.interrupt();
@@ -214,29 +233,30 @@ impl Jobs {
 
     fn add_parts(&self, collected: &mut Collected, live: Option<Error>, finished: Option<Error>) {
         let Some(ledger) = &self.ledger else { return };
+        let settings = &self.settings;
         let fresh = |samples: Option<Samples>| samples.map_or(Part::Kept, Part::Fresh);
-        let samples = || ledger.live_samples(&self.actions, self.collectors.long_running_after);
+        let samples = || ledger.live_samples(&settings.actions, settings.long_running_after);
         let live = live.map_or_else(|| fresh(samples()), Part::Failed);
-        let samples = || ledger.window_samples(&self.actions);
+        let samples = || ledger.window_samples(&settings.actions);
         let finished = finished.map_or_else(|| fresh(samples()), Part::Failed);
         collected.parts.extend([("live", live), ("finished", finished)]);
         self.add_kept(collected);
     }
 
-    /// Adds what does not depend on whether the server answers.
+    /// Adds the parts that do not depend on the server.
     fn add_kept(&self, collected: &mut Collected) {
         let Some(ledger) = &self.ledger else { return };
         if let Some(store) = self.store.as_ref().filter(|store| !store.is_read()) {
-            // Others of before will be shown: these would be a reset, and its end a jump.
+            // The saved totals will be exported: these would be a reset, and its end a jump.
             let mut own = Samples::new();
             store.record(&mut own);
             collected.parts.push(("ledger", Part::Fresh(own)));
             return;
         }
-        if let Some((samples, origin)) = ledger.total_samples(&self.actions) {
+        if let Some((samples, origin)) = ledger.total_samples(&self.settings.actions) {
             collected.parts.push(("totals", Part::Totals(samples, origin)));
         }
-        if let Some((samples, origin)) = ledger.last_samples(&self.actions) {
+        if let Some((samples, origin)) = ledger.last_samples(&self.settings.actions) {
             collected.parts.push(("names", Part::Totals(samples, origin)));
         }
         let mut own = ledger.own_samples(self.backfill.ahead());
@@ -246,10 +266,4 @@ impl Jobs {
         }
         collected.parts.push(("ledger", Part::Fresh(own)));
     }
-}
-
-fn new_ledger(now: i64, window: Duration, collectors: &super::Config) -> Ledger {
-    let mut ledger = Ledger::new(now, window, SystemTime::now());
-    ledger.select(&collectors.per_client, &collectors.per_policy);
-    ledger
 }

@@ -2,7 +2,7 @@
 
 use serde::de::IgnoredAny;
 
-use super::LIVE;
+use super::queries::LIVE;
 use crate::netbackup::wire::jobs::JOBS;
 use crate::netbackup::{Error, ErrorKind, Query, Session};
 

@@ -1,39 +1,39 @@
-//! Questions beside the collection, which must neither fail nor delay it: what is not answered is asked
-//! again.
+//! Queries beside the collection, which neither fail nor delay it: those that are not answered are
+//! repeated, less and less often.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::walks;
+use super::queries;
 use crate::jobs::Ledger;
 use crate::netbackup::{Error, Session};
 
-/// How long all of them may take in one cycle.
+/// The limit of all queries of one cycle.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The most cycles that questions rest after one that was not answered.
-const MOST_REST: u32 = 63;
+/// The longest pause after a query that was not answered, cycles.
+const MAX_PAUSE: u32 = 63;
 
-/// When questions are asked again.
+/// The pause before queries are repeated.
 #[derive(Debug, Default)]
 pub(super) struct SideQueries {
     failures: u32,
     /// Cycles to go.
-    rest: u32,
+    pause: u32,
 }
 
-/// What the server answered.
+/// The server's answer.
 #[derive(Debug, Clone, Copy, Default)]
 enum Answer {
-    /// Nothing, or it was not asked.
+    /// None, or it was not asked.
     #[default]
     Owed,
     /// The value of a job, if it lists any.
     Is(Option<i64>),
 }
 
-/// What the server answered to all questions.
+/// The server's answers.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     /// The highest number of a job that it lists.
@@ -42,7 +42,7 @@ pub(super) struct Answers {
     oldest: Answer,
 }
 
-/// What a ledger is to be told.
+/// The answers that a ledger lacks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lacking {
     highest_id: bool,
@@ -56,24 +56,24 @@ impl Lacking {
 }
 
 impl SideQueries {
-    /// Asks for what the ledger lacks, unless it was not answered lately.
+    /// Asks for what the ledger lacks, except in the pause after a failure.
     pub(super) async fn ask(&mut self, session: &Session, lacking: Lacking) -> Answers {
         let mut answers = Answers::default();
         if !lacking.highest_id && !lacking.oldest {
             return answers;
         }
-        if self.rest > 0 {
-            self.rest -= 1;
+        if self.pause > 0 {
+            self.pause -= 1;
             return answers;
         }
         let left = session.deadline().saturating_duration_since(Instant::now());
         let until = Instant::now() + TIMEOUT.min(left / 2);
         let site = session.client().site();
         if lacking.highest_id {
-            answers.highest_id = within(until, site, walks::highest_id(session)).await;
+            answers.highest_id = within(until, site, queries::highest_id(session)).await;
         }
         if lacking.oldest {
-            answers.oldest = within(until, site, walks::oldest_success(session)).await;
+            answers.oldest = within(until, site, queries::oldest_success(session)).await;
         }
         let owes = |lacks: bool, answer| lacks && matches!(answer, Answer::Owed);
         let answered =
@@ -81,7 +81,7 @@ impl SideQueries {
         self.failures = if answered { 0 } else { self.failures.saturating_add(1) };
         // The first time, it is asked again in the next cycle.
         let doubled = 1_u32.checked_shl(self.failures.saturating_sub(1)).unwrap_or(u32::MAX);
-        self.rest = (doubled - 1).min(MOST_REST);
+        self.pause = (doubled - 1).min(MAX_PAUSE);
         answers
     }
 }
@@ -89,9 +89,9 @@ impl SideQueries {
 async fn within(
     until: Instant,
     site: &str,
-    question: impl Future<Output = Result<Option<i64>, Error>>,
+    query: impl Future<Output = Result<Option<i64>, Error>>,
 ) -> Answer {
-    match timeout_at(until, question).await {
+    match timeout_at(until, query).await {
         Ok(Ok(answer)) => Answer::Is(answer),
         Ok(Err(error)) => {
             tracing::debug!(site, %error, "side request failed; retrying later");
@@ -105,8 +105,8 @@ async fn within(
 }
 
 impl Answers {
-    /// Tells the ledger. An empty list counts where it is known not to be a forbidden one.
-    pub(super) fn tell(self, ledger: &mut Ledger, site: &str) {
+    /// Applies the answers to the ledger, if empty lists are known not to be forbidden ones.
+    pub(super) fn apply(self, ledger: &mut Ledger, site: &str) {
         if let Answer::Is(id) = self.highest_id {
             ledger.learn_highest_id(id.unwrap_or(0));
         }

@@ -1,5 +1,5 @@
-//! The ledger on disk: loaded before its totals are shown, saved before its numbers are. A disk that does not
-//! answer in time stops neither: what was started is looked at again at the next poll.
+//! The ledger on disk: loaded before its totals are exported, saved before its samples are. A disk that does not
+//! answer in time delays neither: what was started is checked again at the next poll.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -49,7 +49,8 @@ impl Store {
         &self.directory
     }
 
-    /// Returns whether it is known what was saved before: only then totals can be shown and saved.
+    /// Returns whether the saved ledger was read, or is not wanted: only then totals can be exported and
+    /// saved.
     pub(super) fn is_read(&self) -> bool {
         self.read
     }
@@ -84,7 +85,7 @@ impl Store {
         take(&mut self.loading, DISK_TIMEOUT).await
     }
 
-    /// Saves what changed. If that fails, or takes too long, the numbers are shown all the same, and the next
+    /// Saves the changes. If that fails, or takes too long, the samples are exported all the same, and the next
     /// poll tries again.
     pub(super) async fn save(&mut self, ledger: &mut Ledger) {
         if !self.read {

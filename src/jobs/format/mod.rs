@@ -5,13 +5,27 @@ mod v1;
 
 use serde::{Deserialize, Serialize};
 
-use super::persist::RestoreError;
-
 pub(super) use v1::{
     DurationsV1, JobV1, LabelsV1, LastV1, NameV1, ProgressV1, TotalV1, UnfinishedV1,
 };
 
-/// A resolver that does not know a kind from here on, or its version, may pass it over.
+/// The reason why the records of a state file cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RestoreError {
+    /// They do not fit together.
+    #[error("its records are inconsistent")]
+    CorruptState,
+    /// A newer version of the agent wrote one.
+    #[error("it has a record of kind {kind}, version {version}, which this agent does not support")]
+    Newer {
+        /// The kind of the record.
+        kind: u8,
+        /// The version of that kind.
+        version: u8,
+    },
+}
+
+/// A reader that does not know a kind from here on, or its version, may pass it over.
 const OPTIONAL: u8 = 128;
 
 /// A record of the present versions: older ones are converted when they are read.

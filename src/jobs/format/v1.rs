@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::jobs::finished::FinishedJob;
 use crate::jobs::interner::NameId;
 use crate::jobs::label_sets::{LabelSet, LabelSetId};
-use crate::jobs::ledger::{Position, Span};
+use crate::jobs::progress::SavedProgress;
+use crate::jobs::time::Span;
 use crate::jobs::totals::Total;
 use crate::jobs::unfinished::UnfinishedJob;
 
@@ -22,7 +23,8 @@ pub(in crate::jobs) struct ProgressV1 {
     current_at: Option<i64>,
     horizon: i64,
     late: Option<SpanV1>,
-    in_force: Option<i64>,
+    /// The length of the window in force, ms.
+    pub(in crate::jobs) in_force: Option<i64>,
     highest_id: Option<i64>,
     gap: i64,
     gap_until: i64,
@@ -116,41 +118,41 @@ pub(in crate::jobs) struct LastV1<'a> {
 }
 
 impl ProgressV1 {
-    pub(in crate::jobs) fn new(position: Position, origin: i64, written: i64) -> Self {
+    pub(in crate::jobs) fn new(
+        progress: SavedProgress,
+        in_force: Option<i64>,
+        origin: i64,
+        written: i64,
+    ) -> Self {
         Self {
-            now: position.now,
-            began: position.began,
-            watermark: position.watermark,
-            by_end_since: position.by_end_since,
-            current_at: position.current_at,
-            horizon: position.horizon,
-            late: position.late.map(SpanV1::from),
-            in_force: position.in_force,
-            // As the next cycle would begin with it.
-            highest_id: position.highest_id.map(|id| id.max(position.met_id)),
-            gap: position.gap,
-            gap_until: position.gap_until,
-            outage: position.outage.map(SpanV1::from),
+            now: progress.now,
+            began: progress.began,
+            watermark: progress.watermark,
+            by_end_since: progress.by_end_since,
+            current_at: progress.current_at,
+            horizon: progress.horizon,
+            late: progress.late_walk.map(SpanV1::from),
+            in_force,
+            highest_id: progress.highest_id,
+            gap: progress.gap,
+            gap_until: progress.gap_until,
+            outage: progress.outage.map(SpanV1::from),
             origin,
             written,
         }
     }
 
-    pub(in crate::jobs) fn position(&self) -> Position {
+    pub(in crate::jobs) fn progress(&self) -> SavedProgress {
         let span = |span: &SpanV1| Span { from: span.from, to: span.to };
-        Position {
+        SavedProgress {
             now: self.now,
             began: self.began,
             watermark: self.watermark,
             by_end_since: self.by_end_since,
             current_at: self.current_at,
             horizon: self.horizon,
-            // A start takes a look for late rows whenever the last one was.
-            late_at: None,
-            late: self.late.as_ref().map(span),
-            in_force: self.in_force,
+            late_walk: self.late.as_ref().map(span),
             highest_id: self.highest_id,
-            met_id: self.highest_id.unwrap_or(0),
             gap: self.gap,
             gap_until: self.gap_until,
             outage: self.outage.as_ref().map(span),

@@ -1,16 +1,15 @@
-//! What is known of the last jobs of one name and one type. Two of these put together are what one
-//! would be that had seen the jobs of both, in any order: everything is a maximum, or a set.
+//! The last results of one name and one job type. Two of them merge into what one would be that had
+//! seen the jobs of both, in any order: everything is a maximum, or a set.
 
 use std::collections::BTreeSet;
 
-use crate::jobs::{Completion, Outcome};
+use crate::jobs::completion::{Completion, Outcome};
 
-/// How many consecutive failures are told apart: a bound on memory that keeps the count exact below it,
-/// in whatever order jobs come.
+/// Consecutive failures that are counted: a bound on memory, below which the count is exact in whatever
+/// order jobs come.
 pub(super) const MOST_FAILURES: usize = 256;
 
-/// Where a completion stands among others: by the end of the job, and where two ended at once, by its
-/// number.
+/// Order of completions: by the end of the job, and if two ended at once, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Completed {
     pub(super) end: i64,
@@ -27,19 +26,19 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// What it moved.
+    /// Returns the bytes that it moved.
     pub(super) fn bytes(&self) -> Option<f64> {
         (self.kilobytes >= 0).then_some(self.kilobytes as f64 * 1024.0)
     }
 
-    /// How long it took, seconds.
+    /// Returns its duration, seconds.
     pub(super) fn duration(&self) -> Option<f64> {
         let took = self.at.end.checked_sub(self.start?)?;
         (took >= 0).then_some(took as f64 / 1000.0)
     }
 }
 
-/// The last jobs.
+/// Last results of one type.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct LastResult {
     /// Newest end of a job with status 0.
@@ -55,7 +54,7 @@ pub(super) struct LastResult {
 }
 
 impl LastResult {
-    /// What one job tells.
+    /// Returns the results after one job.
     pub(super) fn of(job: &Completion<'_>) -> Self {
         let outcome = Outcome::of(job.status);
         let end_if = |wanted| (outcome == wanted).then_some(job.end);
@@ -79,7 +78,7 @@ impl LastResult {
         last
     }
 
-    /// Takes in what another one knows; whether that was news.
+    /// Merges with other results. Returns whether anything changed.
     pub(super) fn merge(&mut self, other: &Self) -> bool {
         let mut news = raise(&mut self.success, other.success)
             | raise(&mut self.failure, other.failure)
@@ -102,7 +101,7 @@ impl LastResult {
         news
     }
 
-    /// Drops what ended after `limit`; whether there was any.
+    /// Drops what ended after `limit`. Returns whether there was any.
     pub(super) fn drop_after(&mut self, limit: i64) -> bool {
         let before = self.failures.len();
         self.failures.retain(|at| at.end <= limit);
@@ -119,18 +118,18 @@ impl LastResult {
         self.ended.map(|(at, _)| at.end)
     }
 
-    /// How many jobs without children failed since the last that was done.
+    /// Returns the number of jobs without children that failed since the last that was done.
     pub(super) fn consecutive_failures(&self) -> usize {
         self.failures.len()
     }
 
-    /// Status of the job that ended last.
+    /// Returns the status of the job that ended last.
     pub(super) fn status(&self) -> Option<i64> {
         self.ended.and_then(|(_, status)| status)
     }
 }
 
-/// Raises a maximum; whether it was raised.
+/// Raises a maximum. Returns whether it was raised.
 pub(super) fn raise<T: Ord + Copy>(known: &mut Option<T>, new: Option<T>) -> bool {
     let news = new > *known;
     if news {

@@ -1,13 +1,8 @@
-//! Which names the server is to be asked for, and what it answered: the newest successful backup of a
-//! name of which none was seen.
+//! Names for which the server is asked for the newest successful backup, since none was seen.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use super::name_results::{Lookup, NameResults};
-use super::{LastResults, Subject, last_result};
-
-/// An answer that found nothing is asked for again after this time, ms.
-const ASK_AGAIN: i64 = 86_400_000;
+use super::subject::Subject;
 
 /// Names that failed before, in one round.
 const RETRIES: usize = 4;
@@ -15,12 +10,12 @@ const RETRIES: usize = 4;
 /// The longest pause after a failure, in rounds.
 const LONGEST_PAUSE: u64 = 16;
 
-/// A name that the server is to be asked for.
+/// A name to be looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
-    /// What the name belongs to.
+pub struct LookupQuery {
+    /// The kind of the name.
     pub subject: Subject,
-    /// How the rules spell it, or how it was seen first.
+    /// The name as the configuration spells it, or as it was seen first.
     pub name: String,
     /// The spellings to ask for, the most likely one first.
     pub spellings: Vec<String>,
@@ -32,8 +27,8 @@ pub struct Question {
 
 /// The server's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// The newest successful backup ended then, Unix ms.
+pub enum LookupAnswer {
+    /// The end of the newest successful backup, Unix ms.
     Found(i64),
     /// There is none.
     None,
@@ -41,118 +36,68 @@ pub enum Answer {
     Unknown,
 }
 
-/// A name of which the server could not be asked.
+/// A name for which the server could not be asked.
 #[derive(Debug, Default)]
-pub(super) struct Retry {
-    failures: u32,
-    /// The round of the last failure.
-    last: u64,
+struct Failure {
+    count: u32,
+    /// The round of the last one.
+    round: u64,
 }
 
-impl Retry {
+impl Failure {
     fn is_due(&self, round: u64) -> bool {
-        let pause = 1_u64.checked_shl(self.failures.saturating_sub(1)).unwrap_or(LONGEST_PAUSE);
-        round >= self.last.saturating_add(pause.min(LONGEST_PAUSE))
+        let pause = 1_u64.checked_shl(self.count.saturating_sub(1)).unwrap_or(LONGEST_PAUSE);
+        round >= self.round.saturating_add(pause.min(LONGEST_PAUSE))
     }
 }
 
-impl LastResults {
-    /// Returns the names of which it is not known whether they ever had a successful backup, and that
-    /// are due: those that the rules spell out, others that were seen, then those that failed before,
-    /// the latest failure last. At most so many.
-    pub fn to_look_up(&mut self, most: usize) -> Vec<Question> {
-        self.rounds += 1;
-        let now = self.present.now();
-        let is_due = |entry: &NameResults| {
-            let again =
-                |lookup: Lookup| now.saturating_sub(lookup.at) >= ASK_AGAIN || lookup.at > now;
-            entry.backup.is_none() && entry.lookup.is_none_or(again)
-        };
-        let reserved = self.reserved.keys().filter(|key| self.entries.get(*key).is_none_or(is_due));
-        let others = self
-            .entries
-            .iter()
-            .filter(|(key, entry)| !self.reserved.contains_key(*key) && is_due(entry));
-        let due = reserved.chain(others.map(|(key, _)| key));
+/// The order of look-ups, and the names that failed, by key.
+#[derive(Debug, Default)]
+pub(super) struct LookupQueue {
+    failures: BTreeMap<Box<str>, Failure>,
+    round: u64,
+}
+
+impl LookupQueue {
+    /// Begins a round, and returns at most `limit` of the names that are due: first those that did not
+    /// fail, then those that did, the latest failure last. The flag tells the latter.
+    pub(super) fn next<'k>(
+        &mut self,
+        due: impl Iterator<Item = &'k str>,
+        limit: usize,
+    ) -> Vec<(&'k str, bool)> {
+        self.round += 1;
         let (mut fresh, mut retried) = (Vec::new(), Vec::new());
         for key in due {
-            match self.failed.get(key) {
-                None if fresh.len() < most => fresh.push(key.clone()),
-                Some(retry) if retry.is_due(self.rounds) => retried.push((retry.last, key.clone())),
+            match self.failures.get(key) {
+                None if fresh.len() < limit => fresh.push(key),
+                Some(failure) if failure.is_due(self.round) => retried.push((failure.round, key)),
                 _ => {}
             }
-            if fresh.len() >= most && self.failed.is_empty() {
+            if fresh.len() >= limit && self.failures.is_empty() {
                 break;
             }
         }
-        retried.sort();
-        retried.truncate(RETRIES.min(most));
-        fresh.truncate(most - retried.len());
+        retried.sort_unstable();
+        retried.truncate(RETRIES.min(limit));
+        fresh.truncate(limit - retried.len());
         let fresh = fresh.into_iter().map(|key| (key, false));
-        let keys = fresh.chain(retried.into_iter().map(|(_, key)| (key, true)));
-        keys.map(|(key, retried)| self.question(&key, retried)).collect()
+        fresh.chain(retried.into_iter().map(|(_, key)| (key, true))).collect()
     }
 
-    fn question(&self, key: &str, retried: bool) -> Question {
-        let entry = self.entries.get(key);
-        let label = entry.map(|entry| &entry.label).or_else(|| self.reserved.get(key));
-        let name = label.map_or(key, AsRef::as_ref);
-        let seen = entry.filter(|entry| entry.newest().is_some());
-        let mut spellings: Vec<String> = Vec::new();
-        let mut add = |spelling: &str| {
-            if !spellings.iter().any(|known| known == spelling) {
-                spellings.push(spelling.to_owned());
-            }
-        };
-        // Spelt as the server does: its filter may mind the case of a host's name.
-        seen.into_iter().flat_map(|entry| &entry.spellings).for_each(|spelling| add(spelling));
-        add(name);
-        if self.subject == Subject::Client && seen.is_none() {
-            add(&name.to_ascii_lowercase());
-            add(&name.to_ascii_uppercase());
-        }
-        let (subject, until) = (self.subject, self.present.limit());
-        Question { subject, name: name.to_owned(), spellings, retried, until }
+    /// Records that the server could not be asked for a name: others go first from here on.
+    pub(super) fn note_failure(&mut self, key: &str) {
+        let failure = self.failures.entry(key.into()).or_default();
+        *failure = Failure { count: failure.count.saturating_add(1), round: self.round };
     }
 
-    /// Takes the server's answer for `name`. One for a name that lost its place meanwhile is dropped.
-    pub fn looked_up(&mut self, name: &str, answer: Answer) {
-        let key = self.subject.key(name).into_owned();
-        self.failed.remove(key.as_str());
-        let wanted =
-            self.reserved.contains_key(key.as_str()) || self.entries.contains_key(key.as_str());
-        if !wanted || !self.filter.admits_key(&key) {
-            return;
-        }
-        let (at, limit) = (self.present.now(), self.present.limit());
-        let Some(entry) = self.entry(&key, name) else { return };
-        let before = (entry.backup, entry.lookup);
-        match answer {
-            Answer::Found(end) if end <= limit => {
-                last_result::raise(&mut entry.backup, Some(end));
-                entry.lookup = None;
-            }
-            Answer::Found(_) | Answer::Unknown => entry.lookup = Some(Lookup { at, none: false }),
-            Answer::None => entry.lookup = Some(Lookup { at, none: true }),
-        }
-        if before != (entry.backup, entry.lookup) {
-            self.changed.insert(key.into());
-        }
+    /// Forgets the failures of a name.
+    pub(super) fn forget(&mut self, key: &str) {
+        self.failures.remove(key);
     }
 
-    /// The server could not be asked for `name`: others go first from here on.
-    pub fn look_up_failed(&mut self, name: &str) {
-        let key = self.subject.key(name).into_owned();
-        if self.reserved.contains_key(key.as_str()) || self.entries.contains_key(key.as_str()) {
-            let retry = self.failed.entry(key.into()).or_default();
-            *retry = Retry { failures: retry.failures.saturating_add(1), last: self.rounds };
-        }
-    }
-
-    /// Forgets failures of names that have no place any more.
-    pub(super) fn prune_failed(&mut self) {
-        let places: BTreeSet<&str> =
-            self.entries.keys().chain(self.reserved.keys()).map(AsRef::as_ref).collect();
-        self.failed.retain(|key, _| places.contains(key.as_ref()));
+    /// Forgets the failures of names that have no place any more.
+    pub(super) fn retain(&mut self, has_place: impl Fn(&str) -> bool) {
+        self.failures.retain(|key, _| has_place(key));
     }
 }

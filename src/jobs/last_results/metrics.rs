@@ -1,4 +1,4 @@
-//! What is exported of clients and of policies: the same two families, declared once.
+//! The metrics of clients and of policies: two families of the same form, declared once.
 
 use crate::metric::{Definition, Metric};
 
@@ -14,7 +14,7 @@ pub(super) struct Metrics {
     pub(super) last_duration: Metric<2>,
 }
 
-/// Declares a family. Interner and helps of metrics are constants, so they are put together here.
+/// Declares a family. Names and helps of metrics are constants, so they are put together here.
 macro_rules! family {
     ($name:literal, $list:literal) => {
         Metrics {
@@ -87,7 +87,7 @@ pub(super) static FOLDED: Metric<1> = Metric::counter(
     "Finished jobs of clients or policies (see label) beyond the limit of names; they are counted as other and have no last results.",
 );
 
-/// Everything that is declared here.
+/// Returns all metrics of last results.
 pub(in crate::jobs) fn definitions() -> Vec<&'static Definition> {
     let mut all = vec![LAST_JOB_SUCCESS.definition()];
     all.extend(CLIENT.definitions());

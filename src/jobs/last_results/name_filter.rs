@@ -1,17 +1,16 @@
-//! Which names are selected.
+//! The choice of names that have series of their own.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 use wildmatch::WildMatch;
 
-use super::Subject;
-use crate::jobs::NameFilterConfig;
+use super::subject::Subject;
+use crate::jobs::name_filter::NameFilterConfig;
 
-/// Rules for names, ready to be asked.
+/// A compiled allowlist and denylist.
 ///
 /// Clients are hosts, whose names have no case: `WEB*` admits `web1`, and both spellings of a client
-/// are one. Names of policies do: `Daily` and `daily` are two policies. Only ASCII letters have case
+/// are one. Names of policies have: `Daily` and `daily` are two policies. Only ASCII letters have case
 /// here, as in host names.
 #[derive(Debug, Clone)]
 pub struct NameFilter {
@@ -22,7 +21,7 @@ pub struct NameFilter {
     literals: BTreeMap<Box<str>, Box<str>>,
 }
 
-/// One list of the rules.
+/// One of the two lists.
 #[derive(Debug, Clone, Default)]
 struct List {
     exact: HashSet<Box<str>>,
@@ -47,20 +46,8 @@ fn is_glob(entry: &str) -> bool {
     entry.contains(['*', '?'])
 }
 
-impl Subject {
-    /// A name as it is compared.
-    pub(super) fn key(self, name: &str) -> Cow<'_, str> {
-        match self {
-            Self::Client if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-                name.to_ascii_lowercase().into()
-            }
-            Self::Client | Self::Policy => name.into(),
-        }
-    }
-}
-
 impl NameFilter {
-    /// What the rules select; nothing where they are not enabled.
+    /// Compiles a configuration; one that is not enabled selects nothing.
     pub fn new(subject: Subject, rules: &NameFilterConfig) -> Self {
         let nobody = NameFilterConfig::default();
         let rules = if rules.enabled { rules } else { &nobody };
@@ -76,7 +63,7 @@ impl NameFilter {
         Self { subject, allowed, denied, literals }
     }
 
-    /// Whether this name is selected: allowed and not denied. What has no name never is.
+    /// Returns whether a name is selected: allowed and not denied. An empty one never is.
     pub fn admits(&self, name: &str) -> bool {
         self.admits_key(&self.subject.key(name))
     }
@@ -85,12 +72,12 @@ impl NameFilter {
         !key.is_empty() && self.allowed.has(key) && !self.denied.has(key)
     }
 
-    /// The names that are spelt out in the list of those allowed, and not denied; each once.
+    /// Returns the names that are spelt out in the allowlist and not denied, each once.
     pub fn literals(&self) -> impl Iterator<Item = &str> {
         self.literals.values().map(AsRef::as_ref)
     }
 
-    /// The same, each with the form in which it is compared.
+    /// Returns the same, each with its key: the form in which it is compared.
     pub(super) fn keyed_literals(&self) -> impl Iterator<Item = (&str, &str)> {
         self.literals.iter().map(|(key, spelt)| (key.as_ref(), spelt.as_ref()))
     }
@@ -183,7 +170,7 @@ mod tests {
         assert_eq!(literals(Subject::Policy), ["B", "a", "b", "d"]);
     }
 
-    /// What a glob means, by definition.
+    /// Matches by the definition of a glob.
     fn matches(glob: &[char], name: &[char]) -> bool {
         match (glob, name) {
             ([], []) => true,

@@ -1,27 +1,32 @@
-//! One name, and what is known of its jobs.
+//! The results of one name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::last_result::{LastResult, raise};
-use crate::jobs::{BACKUP, Completion, Outcome};
+use super::lookup::LookupAnswer;
+use crate::jobs::actions::BACKUP;
+use crate::jobs::completion::{Completion, Outcome};
 use crate::metric::UNKNOWN;
 
-/// How many job types of one name are told apart. The API knows 43; one client or policy has a few.
+/// Job types of one name that are told apart. The API knows 43; one client or policy has a few.
 pub(super) const MOST_TYPES: usize = 32;
 
-/// What stands for the types beyond.
+/// An answer to a look-up that found nothing is old after this time, ms.
+const ASK_AGAIN: i64 = 86_400_000;
+
+/// The type of jobs of further types.
 const OTHER_TYPE: &str = "OTHER";
 
-/// How many pairs of policy and job type of one client have a last success of their own.
+/// Pairs of policy and job type of one client that have a last success of their own.
 pub(super) const MOST_PAIRS: usize = 100;
 
-/// How many spellings of one name are told apart.
+/// Spellings of one name that are remembered.
 const MOST_SPELLINGS: usize = 8;
 
 /// An answer of the server that subject no backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lookup {
-    /// When it was given, by the server's clock.
+    /// The server's time of the answer.
     pub(super) at: i64,
     /// There is none; otherwise the server could not tell.
     pub(super) none: bool,
@@ -30,12 +35,12 @@ pub(super) struct Lookup {
 /// A policy, and a job type.
 type Pair = (Box<str>, Box<str>);
 
-/// What is known of one name.
+/// Results of one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct NameResults {
     /// The value of the label.
     pub(super) label: Box<str>,
-    /// When it came among the others; not for the disk.
+    /// Its place in the order in which names came; not saved.
     pub(super) order: u64,
     /// Newest end of a BACKUP with status 0.
     pub(super) backup: Option<i64>,
@@ -60,12 +65,36 @@ impl NameResults {
         if self.backup.is_some() { Some(true) } else { none.then_some(false) }
     }
 
+    /// Returns whether the newest backup is to be looked up: none is known, and the last answer that
+    /// found none is old.
+    pub(super) fn is_lookup_due(&self, now: i64) -> bool {
+        let is_old = |lookup: Lookup| now.saturating_sub(lookup.at) >= ASK_AGAIN || lookup.at > now;
+        self.backup.is_none() && self.lookup.is_none_or(is_old)
+    }
+
+    /// Applies the server's answer at `now`; an end after `limit` is in the future. Returns whether
+    /// anything changed.
+    pub(super) fn apply_lookup(&mut self, answer: LookupAnswer, now: i64, limit: i64) -> bool {
+        let before = (self.backup, self.lookup);
+        match answer {
+            LookupAnswer::Found(end) if end <= limit => {
+                raise(&mut self.backup, Some(end));
+                self.lookup = None;
+            }
+            LookupAnswer::None => self.lookup = Some(Lookup { at: now, none: true }),
+            LookupAnswer::Found(_) | LookupAnswer::Unknown => {
+                self.lookup = Some(Lookup { at: now, none: false });
+            }
+        }
+        before != (self.backup, self.lookup)
+    }
+
     /// Returns when the newest of its jobs ended.
     pub(super) fn newest(&self) -> Option<i64> {
         self.types.values().filter_map(LastResult::end).chain(self.backup).max()
     }
 
-    /// Takes one job whose name is spelt `name`; whether it was news.
+    /// Adds a completion whose name is spelt `name`. Returns whether anything changed.
     pub(super) fn add(&mut self, job: &Completion<'_>, name: &str, with_pairs: bool) -> bool {
         self.add_job(job, with_pairs) | self.add_spelling(name)
     }
@@ -102,7 +131,7 @@ impl NameResults {
         news
     }
 
-    /// Drops what ended after `limit`; whether there was any.
+    /// Drops what ended after `limit`. Returns whether there was any.
     pub(super) fn drop_after(&mut self, limit: i64) -> bool {
         let mut dropped = self.backup.take_if(|end| *end > limit).is_some();
         let pairs = self.pairs.len();

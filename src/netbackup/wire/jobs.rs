@@ -17,9 +17,6 @@ pub struct JobRow<'a> {
     /// Unique until the catalogue is reset.
     #[serde(deserialize_with = "lenient::required_integer")]
     pub job_id: i64,
-    /// 0 or the job's own id for a root.
-    #[serde(default, deserialize_with = "lenient::integer")]
-    pub parent_job_id: Option<i64>,
     /// `BACKUP`, `RESTORE` and so on.
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub job_type: Text<'a>,
@@ -32,9 +29,6 @@ pub struct JobRow<'a> {
     /// The client's name.
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub client_name: Text<'a>,
-    /// The schedule's name.
-    #[serde(borrow, default, deserialize_with = "lenient::text")]
-    pub schedule_name: Text<'a>,
     /// `QUEUED`, `ACTIVE`, `REQUEUED`, `DONE`, `SUSPENDED`, `INCOMPLETE`.
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub state: Text<'a>,
@@ -62,15 +56,9 @@ pub struct JobRow<'a> {
     /// Unix ms.
     #[serde(default, deserialize_with = "lenient::timestamp")]
     pub last_update_time: Option<i64>,
-    /// Unix ms; start of the present try.
-    #[serde(default, deserialize_with = "lenient::timestamp")]
-    pub active_try_start_time: Option<i64>,
     /// Direct children; may lag.
     #[serde(default, deserialize_with = "lenient::integer")]
     pub child_count: Option<i64>,
-    /// `grand.parent.job`; without a dot for a root.
-    #[serde(borrow, default, deserialize_with = "lenient::text")]
-    pub job_path: Text<'a>,
     /// Code 1 to 31, or -99.
     #[serde(default, deserialize_with = "lenient::integer")]
     pub job_queue_reason: Option<i64>,
@@ -92,7 +80,7 @@ mod tests {
             "startTime":"2018-06-25T19:00:32.000Z","endTime":"1970-01-01T00:00:00.000Z","x":[{}]}"#,
         )
         .unwrap();
-        assert_eq!((row.job_id, row.parent_job_id, row.try_count), (8414, Some(8413), Some(2)));
+        assert_eq!((row.job_id, row.try_count), (8414, Some(2)));
         assert_eq!(row.policy_type, Some(Cow::Borrowed("NEWER_THAN_US")));
         assert!(matches!(row.state, Some(Cow::Borrowed("DONE"))));
         assert_eq!(row.kilobytes_transferred, Some(5_368_709_120));

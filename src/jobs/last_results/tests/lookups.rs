@@ -1,7 +1,8 @@
 //! Which names are asked for, and when again.
 
 use super::{asked, assert_value, clients, job, rules};
-use crate::jobs::last_results::{Answer, Completion, LastResults, Subject};
+use crate::jobs::completion::Completion;
+use crate::jobs::last_results::{LastResults, LookupAnswer, Subject};
 
 const DAY: i64 = 86_400_000;
 
@@ -21,9 +22,9 @@ fn names_that_fail_go_behind_the_others() {
     for _ in 0..20 {
         for name in asked(&mut last_results, 20) {
             if name.ends_with('0') {
-                last_results.look_up_failed(&name);
+                last_results.note_failed_lookup(&name);
             } else {
-                last_results.looked_up(&name, Answer::Found(1));
+                last_results.apply_lookup(&name, LookupAnswer::Found(1));
                 answered.push(name);
             }
         }
@@ -38,11 +39,11 @@ fn a_name_that_always_fails_is_asked_ever_more_seldom() {
     for round in 0..64 {
         if !asked(&mut last_results, 20).is_empty() {
             rounds.push(round);
-            last_results.look_up_failed("n00");
+            last_results.note_failed_lookup("n00");
         }
     }
     assert_eq!(rounds, [0, 1, 3, 7, 15, 31, 47, 63]);
-    last_results.looked_up("n00", Answer::Found(1));
+    last_results.apply_lookup("n00", LookupAnswer::Found(1));
     assert_eq!(asked(&mut last_results, 20), [""; 0]);
 }
 
@@ -51,25 +52,25 @@ fn few_of_those_that_failed_are_asked_in_one_round() {
     let mut last_results = unseen(40);
     for _ in 0..2 {
         for name in asked(&mut last_results, 20) {
-            last_results.look_up_failed(&name);
+            last_results.note_failed_lookup(&name);
         }
     }
-    let questions = last_results.to_look_up(20);
+    let questions = last_results.next_lookups(20);
     assert!(questions.iter().filter(|question| question.retried).count() <= 4);
     assert!(!questions.is_empty());
 }
 
 #[test]
 fn what_was_not_found_is_asked_again_after_a_day() {
-    for (answer, never) in [(Answer::None, Some(1.0)), (Answer::Unknown, None)] {
+    for (answer, never) in [(LookupAnswer::None, Some(1.0)), (LookupAnswer::Unknown, None)] {
         let mut last_results = unseen(1);
-        last_results.looked_up("n00", answer);
+        last_results.apply_lookup("n00", answer);
         assert_value(&last_results, "nbu_client_never_succeeded n00", never);
         last_results.set_now(DAY - 1);
         assert_eq!(asked(&mut last_results, 9), [""; 0], "{answer:?}");
         last_results.set_now(DAY);
         assert_eq!(asked(&mut last_results, 9), ["n00"], "{answer:?}");
-        last_results.looked_up("n00", Answer::Found(5000));
+        last_results.apply_lookup("n00", LookupAnswer::Found(5000));
         assert_value(&last_results, "nbu_client_never_succeeded n00", 0.0);
         last_results.set_now(9 * DAY);
         assert_eq!(asked(&mut last_results, 9), [""; 0]);
@@ -80,7 +81,7 @@ fn what_was_not_found_is_asked_again_after_a_day() {
 fn an_answer_of_a_later_time_is_asked_for_again() {
     let mut last_results = unseen(1);
     last_results.set_now(DAY);
-    last_results.looked_up("n00", Answer::None);
+    last_results.apply_lookup("n00", LookupAnswer::None);
     last_results.set_now(DAY / 2);
     assert_eq!(asked(&mut last_results, 9), ["n00"], "the server's clock was set back");
 }
@@ -88,9 +89,9 @@ fn an_answer_of_a_later_time_is_asked_for_again() {
 #[test]
 fn when_it_was_answered_outlives_a_restart() {
     let mut last_results = unseen(2);
-    last_results.looked_up("n00", Answer::None);
+    last_results.apply_lookup("n00", LookupAnswer::None);
     last_results.set_now(DAY / 2);
-    last_results.looked_up("n01", Answer::Unknown);
+    last_results.apply_lookup("n01", LookupAnswer::Unknown);
     let mut again = unseen(2);
     for (key, value) in last_results.all_records() {
         again.restore(&key, &value).unwrap();
@@ -103,7 +104,8 @@ fn when_it_was_answered_outlives_a_restart() {
 
 #[test]
 fn the_spelling_of_the_server_is_asked_for() {
-    let spellings = |last_results: &mut LastResults| last_results.to_look_up(9).remove(0).spellings;
+    let spellings =
+        |last_results: &mut LastResults| last_results.next_lookups(9).remove(0).spellings;
     let failed = Completion { client: "client1", ..job(1, 1000, 6) };
     let mut last_results = clients(&["CLIENT1"], &[failed]);
     assert_eq!(spellings(&mut last_results), ["client1", "CLIENT1"]);
@@ -128,7 +130,7 @@ fn the_spelling_of_the_server_is_asked_for() {
 fn an_answer_for_a_name_that_lost_its_place_is_dropped() {
     let seen = Completion { client: "seen", ..job(1, 1000, 6) };
     let mut last_results = clients(&["*"], &[seen]);
-    last_results.looked_up("stranger", Answer::Found(1000));
-    assert_eq!(last_results.slot("stranger"), Some("stranger"));
+    last_results.apply_lookup("stranger", LookupAnswer::Found(1000));
+    assert_eq!(last_results.label("stranger"), Some("stranger"));
     assert_eq!(last_results.all_records().count(), 1);
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{asked, assert_value, clients, job, of, rules, series};
-use crate::jobs::NameFilterConfig;
-use crate::jobs::last_results::{AHEAD, Answer, Completion, LastResults, Subject};
+use crate::jobs::completion::Completion;
+use crate::jobs::last_results::{AHEAD, LastResults, LookupAnswer, Subject};
+use crate::jobs::name_filter::NameFilterConfig;
 
 const HOUR: i64 = 3_600_000;
 
@@ -28,7 +29,7 @@ fn an_end_in_the_future_hides_no_present_result() {
     assert_value(&last_results, "nbu_client_last_status c BACKUP", 0.0);
     last_results.record(&job(7, HOUR + AHEAD + 1, 6));
     assert_value(&last_results, "nbu_client_last_status c BACKUP", 0.0);
-    last_results.looked_up("c", Answer::Found(5 * HOUR));
+    last_results.apply_lookup("c", LookupAnswer::Found(5 * HOUR));
     let newest = [("c".to_owned(), 3660.0)];
     assert_eq!(of(&last_results, "nbu_client_last_successful_backup_timestamp_seconds "), newest);
 }
@@ -44,7 +45,7 @@ fn stored_results_of_the_future_are_dropped_and_the_rest_stays() {
     last_results.set_now(2 * HOUR);
     assert!(last_results.drop_future());
     assert!(!last_results.drop_future());
-    last_results.refill(results.into_iter());
+    last_results.fill(results.into_iter());
     let right = clients(&["c"], &results[..1]);
     assert_eq!(series(&last_results), series(&right));
     assert_eq!(asked(&mut last_results, 9), ["c"]);
@@ -69,14 +70,14 @@ fn clients_that_are_gone_leave_their_place() {
     for (client, end) in [("kept", 1), ("a", 2), ("b", 3)] {
         last_results.record(&Completion { client, ..job(1, end, 6) });
     }
-    assert_eq!(last_results.slot("new"), Some("other"));
+    assert_eq!(last_results.label("new"), Some("other"));
     last_results.drain_changes();
     last_results.set_now(24 * HOUR + 1);
     assert_eq!(clients_of(&last_results).len(), 3);
     last_results.set_now(24 * HOUR + 2);
     assert_eq!(clients_of(&last_results), ["b BACKUP", "kept BACKUP"]);
     assert_eq!(last_results.drain_changes(), [(b"na".to_vec(), None)], "nor is it on the disk");
-    assert_eq!(last_results.slot("new"), Some("new"));
+    assert_eq!(last_results.label("new"), Some("new"));
     last_results.record(&Completion { client: "b", ..job(2, 24 * HOUR, 6) });
     last_results.record(&Completion { client: "a", ..job(3, 24 * HOUR, 6) });
     last_results.set_now(48 * HOUR - 1);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::{clients, job, of, rules, series};
-use crate::jobs::last_results::{Completion, LastResults, Subject};
+use crate::jobs::completion::Completion;
+use crate::jobs::last_results::{LastResults, Subject};
 
 /// Jobs of a few clients, policies and types, some of them at once.
 fn any_jobs() -> impl Strategy<Value = Vec<Completion<'static>>> {
@@ -63,7 +64,7 @@ proptest! {
         prop_assert_eq!(series(&one), series(&other));
         prop_assert!(one.all_records().eq(other.all_records()));
         other.drain_changes();
-        other.refill(jobs.iter().copied());
+        other.fill(jobs.iter().copied());
         prop_assert_eq!(other.drain_changes(), []);
     }
 
@@ -89,7 +90,7 @@ proptest! {
             last_results.record(job);
             if n == jobs.len() / 2 {
                 last_results.reconfigure(&rules(other, 2));
-                last_results.refill(jobs[..=n].iter().copied());
+                last_results.fill(jobs[..=n].iter().copied());
             }
             if at.contains(&n) || n + 1 == jobs.len() {
                 for (key, value) in last_results.drain_changes() {

@@ -2,6 +2,11 @@
 
 use super::*;
 
+/// Returns the part of the window that is covered.
+fn fill_ratio(ledger: &Ledger) -> f64 {
+    ledger.window.fill_ratio(&ledger.progress, 0)
+}
+
 fn minutes(minutes: i64) -> Duration {
     Duration::from_secs(60 * minutes.unsigned_abs())
 }
@@ -30,10 +35,10 @@ fn a_window_is_whole_once_the_walk_covers_its_length() {
     // Neither the fill nor the walk gets anywhere for longer than the window.
     later(&mut ledger, 14);
     assert!(ledger.next_backfill().is_none(), "time covered what was lacking");
-    assert_eq!((shows(&ledger), ledger.fill_ratio(0)), (None, 0.0));
+    assert_eq!((shows(&ledger), fill_ratio(&ledger)), (None, 0.0));
     ledger.apply_changed(&row(1, NOON + 12 * MINUTE));
     ledger.finish_walk(UPDATE);
-    assert_eq!((shows(&ledger), ledger.fill_ratio(0)), (Some(1), 1.0));
+    assert_eq!((shows(&ledger), fill_ratio(&ledger)), (Some(1), 1.0));
     assert_eq!(counted(&ledger)[0], 1, "it ended after the ledger began");
 }
 
@@ -45,7 +50,7 @@ fn a_walk_that_never_ended_makes_no_window_whole() {
     ledger.advance_watermark(UPDATE, NOON + 30 * MINUTE);
     assert_eq!(shows(&ledger), None);
     assert!(ledger.total_samples(&Actions::default()).is_none());
-    assert!(ledger.fill_ratio(0) < 1.0);
+    assert!(fill_ratio(&ledger) < 1.0);
 }
 
 #[test]
@@ -82,10 +87,10 @@ fn a_longer_window_comes_into_force_by_time_alone() {
     ledger.set_window(minutes(150));
     later(&mut ledger, 20);
     ledger.finish_walk(UPDATE);
-    assert_eq!(ledger.position.in_force, Some(HOUR));
+    assert_eq!(ledger.window.in_force(), Some(HOUR));
     later(&mut ledger, 10);
     ledger.finish_walk(UPDATE);
-    assert_eq!(ledger.position.in_force, Some(150 * MINUTE));
+    assert_eq!(ledger.window.in_force(), Some(150 * MINUTE));
     assert!(ledger.is_whole());
 }
 

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::jobs::{ChangeField, DONE};
+use crate::jobs::ChangeField;
+use crate::jobs::row::DONE;
 use crate::metric::Value;
 use crate::netbackup::wire::jobs::JobRow;
 
@@ -29,20 +30,16 @@ fn row(id: i64, end: i64) -> JobRow<'static> {
         state: Some(Cow::Borrowed(DONE)),
         end_time: Some(end),
         last_update_time: Some(end),
-        parent_job_id: None,
         policy_type: None,
         policy_name: None,
         client_name: None,
-        schedule_name: None,
         status: Some(0),
         try_count: Some(1),
         kilobytes_transferred: None,
         number_of_files: None,
         dedup_ratio: None,
         start_time: None,
-        active_try_start_time: None,
         child_count: None,
-        job_path: None,
         job_queue_reason: None,
         percent_complete: None,
     }
@@ -74,22 +71,22 @@ fn ledger(jobs: impl IntoIterator<Item = Listed>) -> Ledger {
 struct Server {
     jobs: Vec<Listed>,
     counted_beyond: usize,
-    questions: usize,
+    queries: usize,
 }
 
 impl Server {
     fn new(jobs: Vec<Listed>) -> Self {
-        Self { jobs, counted_beyond: 0, questions: 0 }
+        Self { jobs, counted_beyond: 0, queries: 0 }
     }
 
     /// Answers an audit from its beginning to its end.
-    fn audit(&mut self, audit: &mut Audit, ledger: &mut Ledger, now: i64) -> Option<Verdict> {
+    fn audit(&mut self, audit: &mut Audit, ledger: &mut Ledger, now: i64) -> Option<AuditResult> {
         ledger.begin(now, Duration::ZERO);
         ledger.finish_walk(ChangeField::LastUpdate);
-        while let Some(question) = audit.next(ledger) {
-            self.questions += 1;
-            match question {
-                Question::Page(page) => {
+        while let Some(query) = audit.next(ledger) {
+            self.queries += 1;
+            match query {
+                AuditQuery::Page(page) => {
                     let inside =
                         |job: &&Listed| page.span.from < job.end && job.end <= page.span.to;
                     let mut rows: Vec<Listed> = self.jobs.iter().filter(inside).copied().collect();
@@ -98,22 +95,22 @@ impl Server {
                     rows.truncate(PAGE);
                     audit.page(ledger, &rows, whole);
                 }
-                Question::Count(count) => {
+                AuditQuery::Count(count) => {
                     let inside =
                         |job: &&Listed| count.span.from < job.end && job.end <= count.span.to;
                     let listed = self.jobs.iter().filter(inside).count();
                     audit.count(ledger, Some(listed + self.counted_beyond));
                 }
             }
-            if let Some(verdict) = audit.finish(ledger, ended_at()) {
-                return Some(verdict);
+            if let Some(result) = audit.finish(ledger, ended_at()) {
+                return Some(result);
             }
         }
         None
     }
 }
 
-fn next_at(audit: &mut Audit, ledger: &mut Ledger, now: i64) -> Option<Question> {
+fn next_at(audit: &mut Audit, ledger: &mut Ledger, now: i64) -> Option<AuditQuery> {
     ledger.begin(now, Duration::ZERO);
     ledger.finish_walk(ChangeField::LastUpdate);
     audit.next(ledger)
@@ -135,9 +132,9 @@ fn complete_ledger_shows_no_difference_for_a_few_questions() {
     let mut server = Server::new(listed());
     let (mut ledger, mut audit) = (ledger(listed()), Audit::default());
     assert_eq!(recorded(&audit, "nbu_jobs_audit_difference"), None);
-    let verdict = server.audit(&mut audit, &mut ledger, NOON).expect("an audit");
-    assert_eq!((verdict.difference, verdict.standing), (0, vec![]));
-    assert_eq!(server.questions, 7);
+    let result = server.audit(&mut audit, &mut ledger, NOON).expect("an audit");
+    assert_eq!((result.difference, result.standing), (0, vec![]));
+    assert_eq!(server.queries, 7);
     assert_eq!(recorded(&audit, "nbu_jobs_audit_difference"), Some(0.0));
     assert_eq!(recorded(&audit, "nbu_jobs_audit_purged"), Some(0.0));
     assert_eq!(recorded(&audit, "nbu_jobs_audit_last_timestamp_seconds"), Some(2e9));
@@ -151,9 +148,9 @@ fn pages_of_every_audit_are_at_least_half_full() {
     let ledger = ledger(listed());
     let window = ledger.audited(NOON).expect("a window");
     for pass in 0..100 {
-        for question in sample(&ledger, window, pass) {
-            let Question::Page(page) = question else { panic!("a count") };
-            assert!(ledger.ended_count(page.span) >= PAGE / 2, "pass {pass}: {page:?}");
+        for query in sample(&ledger, window, pass) {
+            let AuditQuery::Page(page) = query else { panic!("a count") };
+            assert!(known_in(&ledger, page.span) >= PAGE / 2, "pass {pass}: {page:?}");
         }
     }
 }
@@ -183,11 +180,11 @@ fn single_lost_job_is_found_by_count_once_counts_agreed() {
     let mut ledger = ledger(listed().into_iter().filter(|job| job.id != 700));
     for (audits, standing) in [(1, false), (2, true)] {
         let now = NOON + audits * HOUR;
-        let verdict = server.audit(&mut audit, &mut ledger, now).expect("an audit");
-        assert_eq!((verdict.difference, verdict.example), (1, Some(700)));
-        assert_eq!(!verdict.standing.is_empty(), standing);
+        let result = server.audit(&mut audit, &mut ledger, now).expect("an audit");
+        assert_eq!((result.difference, result.example), (1, Some(700)));
+        assert_eq!(!result.standing.is_empty(), standing);
     }
-    assert!(server.questions <= 7 + 2 * (7 + 10), "{} questions", server.questions);
+    assert!(server.queries <= 7 + 2 * (7 + 10), "{} queries", server.queries);
 }
 
 #[test]
@@ -195,11 +192,10 @@ fn count_that_never_agreed_is_no_difference() {
     let mut server = Server { counted_beyond: 500, ..Server::new(listed()) };
     let (mut ledger, mut audit) = (ledger(listed()), Audit::default());
     for audits in 0..3 {
-        let verdict =
-            server.audit(&mut audit, &mut ledger, NOON + audits * HOUR).expect("an audit");
-        assert_eq!(verdict.difference, 0);
+        let result = server.audit(&mut audit, &mut ledger, NOON + audits * HOUR).expect("an audit");
+        assert_eq!(result.difference, 0);
     }
-    assert_eq!(server.questions, 3 * 7);
+    assert_eq!(server.queries, 3 * 7);
 }
 
 #[test]
@@ -207,8 +203,8 @@ fn purged_jobs_are_counted_apart() {
     let purged = |job: &Listed| job.end < NOON - 12 * HOUR;
     let mut server = Server::new(listed().into_iter().filter(|job| !purged(job)).collect());
     let (mut ledger, mut audit) = (ledger(listed()), Audit::default());
-    let verdict = server.audit(&mut audit, &mut ledger, NOON).expect("an audit");
-    assert_eq!(verdict.difference, 0);
+    let result = server.audit(&mut audit, &mut ledger, NOON).expect("an audit");
+    assert_eq!(result.difference, 0);
     assert!(recorded(&audit, "nbu_jobs_audit_purged") >= Some(200.0));
 }
 
@@ -220,8 +216,8 @@ fn row_that_changed_lately_is_no_difference() {
         job.id += 10_000;
         job.changed = NOON - 9 * MINUTE;
     }
-    let verdict = Server::new(jobs).audit(&mut audit, &mut ledger, NOON).expect("an audit");
-    assert_eq!(verdict.difference, 0);
+    let result = Server::new(jobs).audit(&mut audit, &mut ledger, NOON).expect("an audit");
+    assert_eq!(result.difference, 0);
 }
 
 #[test]
@@ -247,7 +243,7 @@ fn many_jobs_of_one_instant_end_the_search_by_count() {
     let mut audit = Audit::default();
     server.audit(&mut audit, &mut ledger(all.clone()), NOON).expect("an audit");
     let mut lacking = ledger(all.into_iter().filter(|job| job.id != 1));
-    let verdict = server.audit(&mut audit, &mut lacking, NOON + HOUR).expect("an audit");
-    assert_eq!(verdict.example, Some(1));
-    assert!(server.questions < 40, "{} questions", server.questions);
+    let result = server.audit(&mut audit, &mut lacking, NOON + HOUR).expect("an audit");
+    assert_eq!(result.example, Some(1));
+    assert!(server.queries < 40, "{} queries", server.queries);
 }

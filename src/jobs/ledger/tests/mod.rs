@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use super::{Ledger, Position, Span};
+use super::Ledger;
 use crate::jobs::live::Live;
-use crate::jobs::{Actions, ChangeField, DONE};
+use crate::jobs::row::DONE;
+use crate::jobs::time::Span;
+use crate::jobs::{Actions, ChangeField};
 use crate::metric::{Family, Value};
 use crate::netbackup::wire::jobs::JobRow;
 
@@ -20,12 +22,10 @@ const UPDATE: ChangeField = ChangeField::LastUpdate;
 fn row(id: i64, end: i64) -> JobRow<'static> {
     JobRow {
         job_id: id,
-        parent_job_id: Some(0),
         job_type: Some(Cow::Borrowed("BACKUP")),
         policy_type: Some(Cow::Borrowed("STANDARD")),
         policy_name: Some(Cow::Borrowed("nightly")),
         client_name: Some(Cow::Borrowed("db1")),
-        schedule_name: None,
         state: Some(Cow::Borrowed(DONE)),
         status: Some(0),
         try_count: Some(1),
@@ -35,9 +35,7 @@ fn row(id: i64, end: i64) -> JobRow<'static> {
         start_time: Some(end - 5 * MINUTE),
         end_time: Some(end),
         last_update_time: Some(end),
-        active_try_start_time: None,
         child_count: Some(0),
-        job_path: None,
         job_queue_reason: None,
         percent_complete: None,
     }
@@ -79,7 +77,7 @@ fn fill(ledger: &mut Ledger) {
 
 /// Begins a cycle so much later.
 fn later(ledger: &mut Ledger, minutes: i64) -> i64 {
-    let now = ledger.position.now + minutes * MINUTE;
+    let now = ledger.now() + minutes * MINUTE;
     ledger.begin(now, Duration::ZERO);
     now
 }
@@ -300,9 +298,9 @@ fn the_watermark_never_passes_the_servers_time() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
     ledger.advance_watermark(UPDATE, now + HOUR);
-    assert_eq!(ledger.position.watermark, now);
+    assert_eq!(ledger.progress.watermark(), now);
     ledger.begin(now - HOUR, Duration::ZERO);
-    assert!(ledger.position.watermark <= now - HOUR);
+    assert!(ledger.progress.watermark() <= now - HOUR);
 }
 
 #[test]
@@ -384,10 +382,8 @@ fn a_ledger_is_what_its_records_say() {
         let mut copy = restored(log.iter().cloned());
         assert_eq!(counted(&copy), counted(ledger));
         assert_eq!(copy.remembered(), ledger.remembered());
-        assert_eq!(
-            copy.position,
-            Position { late_at: None, met_id: copy.position.met_id, ..ledger.position }
-        );
+        assert_eq!(copy.progress.snapshot(), ledger.progress.snapshot());
+        assert_eq!(copy.window.in_force(), ledger.window.in_force());
         assert_eq!(copy.unfinished, ledger.unfinished);
         assert_eq!(in_window(&mut copy), in_window(ledger));
     };
@@ -462,7 +458,7 @@ fn totals_that_restart_count_what_comes_and_remember_what_was() {
     let origin = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
     copy.restart_totals(origin);
     assert!(!copy.knows_what_changed(), "all of it has to be written");
-    assert_eq!(copy.totals.origin, origin);
+    assert_eq!(copy.totals.origin(), origin);
     assert_eq!(counted(&copy)[0], 0);
     copy.apply_changed(&row(2, now - 9000));
     copy.apply_changed(&row(4, now - 1000));
@@ -489,11 +485,8 @@ fn records_that_do_not_fit_together_are_refused() {
     assert!(empty.finish_restore().is_err(), "no position");
 }
 
-#[path = "ledger_tests/recovery.rs"]
 mod recovery;
 
-#[path = "ledger_tests/restart.rs"]
 mod restart;
 
-#[path = "ledger_tests/skew.rs"]
 mod skew;

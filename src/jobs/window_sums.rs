@@ -1,14 +1,14 @@
-//! The numbers of a window, kept by adding the jobs that enter it and taking away those that leave:
-//! in integers, so that nothing drifts.
+//! Sums over the jobs in a window, kept by adding the jobs that enter it and subtracting those that
+//! leave: in integers, so that nothing drifts.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
 
+use super::actions::BACKUP;
 use super::finished::FinishedJob;
 use super::interner::NameId;
 use super::label_sets::{LabelResolver, LabelSetId};
 use super::last_results::LastResults;
-use super::{BACKUP, DONE, JOBS_STATE_COUNT};
+use super::row::{self, DONE, JOBS_STATE_COUNT};
 use crate::metric::{Definition, Metric, Samples};
 
 static JOBS_BYTES: Metric<3> = Metric::gauge(
@@ -60,32 +60,10 @@ pub(super) fn definitions() -> [&'static Definition; 6] {
     ]
 }
 
-/// A span of the server's time, without its beginning and with its end: `(from, to]`, Unix ms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// The instant before the window.
-    pub from: i64,
-    /// The last instant of the window: the server's time at the poll.
-    pub to: i64,
-}
-
-impl Window {
-    /// The window of this length that ends at `to`.
-    pub fn ending(to: i64, length: Duration) -> Self {
-        let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
-        Self { from: to.saturating_sub(length), to }
-    }
-
-    /// Whether an instant lies in it.
-    pub fn holds(self, time: i64) -> bool {
-        self.from < time && time <= self.to
-    }
-}
-
 /// Parts of one of a ratio: 2^60, more than a double can tell apart.
 const PARTS: f64 = 1_152_921_504_606_846_976.0;
 
-/// Sums over the jobs of one label_set.
+/// Sums over the jobs of one label set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Sum {
     jobs: i64,
@@ -127,16 +105,16 @@ fn parts(ratio: f64) -> i128 {
     (ratio.clamp(-1e9, 1e9) * PARTS).round() as i128
 }
 
-/// The sums of the jobs in a window.
+/// Sums over the jobs in a window.
 #[derive(Debug, Default)]
-pub(super) struct Gauges {
+pub(super) struct WindowSums {
     sums: Vec<Sum>,
-    /// Jobs by client, where that is wanted.
+    /// Jobs by client, if clients are told apart.
     clients: Option<HashMap<(NameId, LabelSetId), i64>>,
 }
 
-impl Gauges {
-    /// Nothing added yet; `by_client` is whether clients are told apart.
+impl WindowSums {
+    /// Creates empty sums, with or without clients told apart.
     pub(super) fn new(by_client: bool) -> Self {
         Self { sums: Vec::new(), clients: by_client.then(HashMap::new) }
     }
@@ -145,8 +123,8 @@ impl Gauges {
         self.change(job, 1);
     }
 
-    /// A job that was added before leaves.
-    pub(super) fn take(&mut self, job: &FinishedJob) {
+    /// Subtracts a job that was added before.
+    pub(super) fn subtract(&mut self, job: &FinishedJob) {
         self.change(job, -1);
     }
 
@@ -169,18 +147,18 @@ impl Gauges {
         &mut self.sums[place]
     }
 
-    /// The sums of label_sets that have jobs.
+    /// Returns the sums of label sets that have jobs.
     fn present(&self) -> impl Iterator<Item = (LabelSetId, &Sum)> {
         (0..).map(LabelSetId).zip(&self.sums).filter(|(_, sum)| sum.jobs > 0)
     }
 
-    /// The actions of the jobs in the window.
+    /// Returns the actions of the jobs in the window.
     pub(super) fn actions(&self, resolver: LabelResolver<'_>) -> BTreeSet<String> {
         let labels = self.present().filter_map(|(label_set, _)| resolver.labels(label_set));
         labels.map(|(action, ..)| action.to_owned()).collect()
     }
 
-    /// The window's numbers, with an explicit zero of jobs that are done for each of `known`.
+    /// Returns the samples, with an explicit zero of jobs in DONE for the `known` actions.
     pub(super) fn samples(&self, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
         let mut samples = Samples::new();
         let mut full: BTreeMap<(&str, &str, Option<i64>), Sum> = BTreeMap::new();
@@ -196,7 +174,7 @@ impl Gauges {
             *by_action.entry(action).or_default() += sum.jobs;
         }
         for ((action, policy_type, status), sum) in full {
-            let labels = [action, policy_type, &super::status_label(status)];
+            let labels = [action, policy_type, &row::status_label(status)];
             samples.record(&JOBS_COUNT, labels, sum.jobs as f64);
             samples.record(&JOBS_BYTES, labels, sum.kilobytes as f64 * 1024.0);
         }
@@ -205,7 +183,7 @@ impl Gauges {
             samples.record(&JOBS_DEDUP_RATIO, [action, policy_type], sum.mean_dedup());
         }
         for ((action, status), jobs) in by_status {
-            samples.record(&STATUS_COUNT, [action, &super::status_label(status)], jobs as f64);
+            samples.record(&STATUS_COUNT, [action, &row::status_label(status)], jobs as f64);
         }
         for (action, jobs) in by_action {
             samples.record(&JOBS_STATE_COUNT, [action, DONE], jobs as f64);
@@ -213,7 +191,7 @@ impl Gauges {
         samples
     }
 
-    /// The jobs of the clients that `last_results` selects.
+    /// Adds the jobs of the clients that have last results.
     pub(super) fn client_samples(
         &self,
         resolver: LabelResolver<'_>,
@@ -222,14 +200,14 @@ impl Gauges {
     ) {
         let mut counts: BTreeMap<(&str, &str, Option<i64>), i64> = BTreeMap::new();
         for ((client, label_set), jobs) in self.clients.iter().flatten() {
-            let client = last_results.slot(resolver.names.get(*client));
+            let client = last_results.label(resolver.names.get(*client));
             if let (Some(client), Some((action, _, status))) = (client, resolver.labels(*label_set))
             {
                 *counts.entry((client, action, status)).or_default() += jobs;
             }
         }
         for ((client, action, status), jobs) in counts {
-            let labels = [client, action, &super::status_label(status)];
+            let labels = [client, action, &row::status_label(status)];
             samples.record(&CLIENT_JOBS_COUNT, labels, jobs as f64);
         }
     }

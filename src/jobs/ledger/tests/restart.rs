@@ -32,7 +32,7 @@ fn window(rng: &mut Rng) -> Duration {
 
 /// One cycle; what is random in it comes from `rng`.
 fn cycle(ledger: &mut Ledger, rng: &mut Rng, now: i64) {
-    let shown = ledger.position.now;
+    let shown = ledger.now();
     ledger.begin(now, Duration::from_millis((now - shown).max(0).unsigned_abs()));
     if rng.bool()
         && let Some(span) = ledger.next_backfill()
@@ -136,10 +136,10 @@ fn names_of_jobs_that_are_gone_are_forgotten_on_disk_too() {
         ledger.finish_walk(UPDATE);
         log.push(ledger.changed_records(SystemTime::UNIX_EPOCH));
         ledger.mark_saved();
-        most = most.max(ledger.names.len());
+        most = most.max(ledger.dictionary.names().len());
     }
     assert!(most < 2000, "{most} numbers for the names of 6,000 machines");
-    let mut again = Ledger::new(0, ledger.wanted, SystemTime::now());
+    let mut again = Ledger::new(0, ledger.window.configured(), SystemTime::now());
     for records in &log {
         again.restore(records).unwrap();
     }
@@ -147,8 +147,11 @@ fn names_of_jobs_that_are_gone_are_forgotten_on_disk_too() {
     assert_eq!(again.finished.len(), ledger.finished.len());
     for job in ledger.finished.iter() {
         let found = again.finished.get(job.id).expect("the job");
-        assert_eq!(again.names.get(found.client), ledger.names.get(job.client));
-        assert_eq!(again.names.get(found.policy), "nightly");
+        assert_eq!(
+            again.dictionary.names().get(found.client),
+            ledger.dictionary.names().get(job.client)
+        );
+        assert_eq!(again.dictionary.names().get(found.policy), "nightly");
     }
     assert_eq!(counted(&again), counted(&ledger));
 }

@@ -8,8 +8,20 @@ use std::collections::BTreeMap;
 
 use super::last_result::MOST_FAILURES;
 use super::name_results::{MOST_PAIRS, MOST_TYPES};
+use super::results::Change;
 use super::*;
+use crate::jobs::completion::Completion;
+use crate::jobs::name_filter::NameFilterConfig;
 use crate::metric::{Samples, Value};
+
+impl LastResults {
+    /// Returns the records that changed, as if they were written at once.
+    fn drain_changes(&mut self) -> Vec<Change> {
+        let changes = self.changed_records().collect();
+        self.hand_over();
+        changes
+    }
+}
 
 /// A leaf BACKUP of client `c` and policy `p` that took ten seconds and moved 2 KiB.
 fn job(job_id: i64, end: i64, status: i64) -> Completion<'static> {
@@ -19,11 +31,9 @@ fn job(job_id: i64, end: i64, status: i64) -> Completion<'static> {
         start: Some(end - 10_000),
         end,
         job_type: "BACKUP",
-        policy_type: "STANDARD",
         status: Some(status),
         leaf: true,
         kilobytes: 2,
-        files: 1,
         client: "c",
         policy: "p",
     }
@@ -80,7 +90,7 @@ fn of(last_results: &LastResults, begin: &str) -> Vec<(String, f64)> {
 
 /// The names that are to be asked for, so many at most.
 fn asked(last_results: &mut LastResults, most: usize) -> Vec<String> {
-    last_results.to_look_up(most).into_iter().map(|question| question.name).collect()
+    last_results.next_lookups(most).into_iter().map(|question| question.name).collect()
 }
 
 #[track_caller]
@@ -243,16 +253,16 @@ fn a_client_has_one_name_however_it_is_spelt() {
     let mut last_results =
         clients(&["Web", "*"], &[Completion { client: "web", ..job(1, 1000, 0) }, other]);
     assert_eq!(of(&last_results, "nbu_client_last_status "), [("Web BACKUP".to_owned(), 6.0)]);
-    assert_eq!(["web", "wEB"].map(|name| last_results.slot(name)), [Some("Web"); 2]);
+    assert_eq!(["web", "wEB"].map(|name| last_results.label(name)), [Some("Web"); 2]);
     // One that is not spelt out is called what it was called first.
     for client in ["Db", "DB", "db"] {
         last_results.record(&Completion { client, ..job(1, 1000, 0) });
-        assert_eq!(last_results.slot(client), Some("Db"));
+        assert_eq!(last_results.label(client), Some("Db"));
     }
     let mut policies = LastResults::new(Subject::Policy, &rules(&["*"], 10));
     for policy in ["Db", "DB", "db"] {
         policies.record(&Completion { policy, ..job(1, 1000, 0) });
-        assert_eq!(policies.slot(policy), Some(policy));
+        assert_eq!(policies.label(policy), Some(policy));
     }
 }
 
@@ -260,13 +270,13 @@ fn a_client_has_one_name_however_it_is_spelt() {
 fn names_beyond_the_limit_are_folded_and_counted() {
     let mut last_results = LastResults::new(Subject::Client, &rules(&["z", "y", "*"], 3));
     assert_eq!(
-        (last_results.slot("a"), last_results.slot("z"), last_results.slot("")),
+        (last_results.label("a"), last_results.label("z"), last_results.label("")),
         (Some("a"), Some("z"), None)
     );
     for (id, client) in (0..).zip(["a", "b", "a", "b", "y", "z", ""]) {
         last_results.record(&Completion { client, ..job(id, 1000, 0) });
     }
-    let slots = ["a", "b", "other", "y", "z", ""].map(|name| last_results.slot(name));
+    let slots = ["a", "b", "other", "y", "z", ""].map(|name| last_results.label(name));
     let expected = [Some("a"), Some("other"), Some("other"), Some("y"), Some("z"), None];
     assert_eq!(slots, expected);
     assert_value(&last_results, "nbu_agent_names_folded_total client", 2.0);
@@ -274,7 +284,7 @@ fn names_beyond_the_limit_are_folded_and_counted() {
     // The rules themselves may name more than there is room for.
     let mut last_results = LastResults::new(Subject::Client, &rules(&["x", "y", "z"], 2));
     assert_eq!(
-        ["x", "y", "z"].map(|n| last_results.slot(n)),
+        ["x", "y", "z"].map(|n| last_results.label(n)),
         [Some("x"), Some("y"), Some("other")]
     );
     assert_eq!(asked(&mut last_results, 9), ["x", "y"]);
@@ -287,10 +297,10 @@ fn a_name_that_is_spelt_out_is_looked_up_once() {
     assert_eq!(asked(&mut last_results, 1), ["a"]);
     assert_eq!(asked(&mut last_results, 9), ["a", "b"]);
     assert_eq!(of(&last_results, "nbu_client_never_succeeded "), [("c".to_owned(), 0.0)]);
-    last_results.looked_up("a", Answer::None);
-    last_results.looked_up("b", Answer::Found(5000));
-    last_results.looked_up("c", Answer::Found(9000));
-    last_results.looked_up("stranger", Answer::Found(5000));
+    last_results.apply_lookup("a", LookupAnswer::None);
+    last_results.apply_lookup("b", LookupAnswer::Found(5000));
+    last_results.apply_lookup("c", LookupAnswer::Found(9000));
+    last_results.apply_lookup("stranger", LookupAnswer::Found(5000));
     assert_eq!(asked(&mut last_results, 9), [""; 0]);
     let never = [("a", 1.0), ("b", 0.0), ("c", 0.0)].map(|(name, v)| (name.to_owned(), v));
     assert_eq!(of(&last_results, "nbu_client_never_succeeded "), never);
@@ -306,7 +316,7 @@ fn a_name_that_was_seen_without_a_backup_is_looked_up_after_those_that_are_spelt
     let mut last_results = clients(&["z", "*"], &[seen]);
     assert_eq!(asked(&mut last_results, 9), ["z", "a"]);
     assert_value(&last_results, "nbu_client_never_succeeded a", None);
-    last_results.looked_up("a", Answer::None);
+    last_results.apply_lookup("a", LookupAnswer::None);
     assert_eq!(asked(&mut last_results, 9), ["z"]);
     assert_value(&last_results, "nbu_client_never_succeeded a", 1.0);
 }
@@ -345,14 +355,14 @@ fn other_rules_keep_what_is_still_selected() {
         of(last_results, "nbu_client_never_succeeded ").into_iter().map(|(name, _)| name).collect()
     };
     let mut last_results = clients(&["a", "b"], &jobs);
-    last_results.looked_up("a", Answer::None);
+    last_results.apply_lookup("a", LookupAnswer::None);
     last_results.reconfigure(&rules(&["B", "c", "d"], 2));
     assert_eq!(known(&last_results), ["B"]);
-    last_results.refill(jobs.iter().copied());
+    last_results.fill(jobs.iter().copied());
     assert_eq!(known(&last_results), ["B", "c"]);
     assert_value(&last_results, "nbu_client_last_successful_backup_timestamp_seconds c", 3.0);
     assert_value(&last_results, "nbu_agent_names_folded_total client", 0.0);
-    assert_eq!(last_results.slot("d"), Some("other"));
+    assert_eq!(last_results.label("d"), Some("other"));
     // Where there is less room, those that came first stay.
     let mut last_results = clients(&["*"], &[jobs[3], jobs[0], jobs[2]]);
     last_results.drain_changes();
@@ -360,20 +370,20 @@ fn other_rules_keep_what_is_still_selected() {
     assert_eq!(known(&last_results), ["a", "d"]);
     assert_eq!(last_results.drain_changes(), [(b"nc".to_vec(), None)], "nor is it on the disk");
     last_results.reconfigure(&NameFilterConfig::default());
-    assert_eq!((known(&last_results).len(), last_results.slot("a")), (0, None));
+    assert_eq!((known(&last_results).len(), last_results.label("a")), (0, None));
 }
 
 #[test]
 fn records_come_back_as_they_were() {
     let mut last_results =
         clients(&["*"], &[job(1, 1000, 0), Completion { client: "x", ..job(2, 2000, 6) }]);
-    last_results.looked_up("x", Answer::None);
+    last_results.apply_lookup("x", LookupAnswer::None);
     let records: Vec<_> = last_results.all_records().collect();
     assert_eq!(last_results.drain_changes().len(), 2);
     assert_eq!(last_results.drain_changes(), []);
     // The same again is no news.
     last_results.record(&job(1, 1000, 0));
-    last_results.looked_up("x", Answer::None);
+    last_results.apply_lookup("x", LookupAnswer::None);
     assert_eq!(last_results.drain_changes(), []);
     let mut again = clients(&["*"], &[]);
     for (key, value) in &records {

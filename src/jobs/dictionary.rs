@@ -1,0 +1,133 @@
+//! Dictionary encoding of finished jobs: each name and each label set is stored once, and jobs refer
+//! to it by a number.
+
+use std::collections::BTreeSet;
+
+use super::actions::Actions;
+use super::completion::Completion;
+use super::finished::FinishedJob;
+use super::interner::{Interner, NameId};
+use super::label_sets::{LabelResolver, LabelSet, LabelSetId, LabelSets, TypePair};
+use super::row;
+use crate::netbackup::wire::jobs::JobRow;
+
+/// The names and label sets of a ledger's jobs.
+#[derive(Debug, Default)]
+pub(super) struct Dictionary {
+    names: Interner,
+    label_sets: LabelSets,
+}
+
+impl Dictionary {
+    pub(super) fn names(&self) -> &Interner {
+        &self.names
+    }
+
+    pub(super) fn label_sets(&self) -> &LabelSets {
+        &self.label_sets
+    }
+
+    /// Encodes the row of a job that ended at `end`.
+    pub(super) fn encode(&mut self, row: &JobRow<'_>, end: i64) -> FinishedJob {
+        let label_set = LabelSet {
+            job_type: self.names.intern(row::name_or_unknown(row.job_type.as_deref())),
+            policy_type: self.names.intern(row::name_or_unknown(row.policy_type.as_deref())),
+            status: row.status,
+        };
+        FinishedJob {
+            id: row.job_id,
+            start: row.start_time.unwrap_or(0),
+            end,
+            // A negative size is a mistake of the server, and would reduce the sums.
+            kilobytes: row.kilobytes_transferred.unwrap_or(0).max(0),
+            files: row.number_of_files.unwrap_or(0).max(0),
+            dedup: row.dedup_ratio.unwrap_or(f64::INFINITY),
+            tries: row::tries(row),
+            label_set: self.label_sets.intern(label_set),
+            client: self.names.intern(row.client_name.as_deref().unwrap_or_default()),
+            policy: self.names.intern(row.policy_name.as_deref().unwrap_or_default()),
+            leaf: row::is_leaf(row),
+            resumed: false,
+        }
+    }
+
+    /// Decodes a job to its last completion.
+    pub(super) fn completion(&self, job: &FinishedJob) -> Option<Completion<'_>> {
+        let labels = self.label_sets.get(job.label_set)?;
+        Some(Completion {
+            job_id: job.id,
+            tries: i64::from(job.tries),
+            start: Some(job.start).filter(|start| *start != 0),
+            end: job.end,
+            job_type: self.names.get(labels.job_type),
+            status: labels.status,
+            leaf: job.leaf,
+            kilobytes: job.kilobytes,
+            client: self.names.get(job.client),
+            policy: self.names.get(job.policy),
+        })
+    }
+
+    /// Decodes jobs to their last completions.
+    pub(super) fn completions<'d>(
+        &'d self,
+        jobs: impl Iterator<Item = &'d FinishedJob>,
+    ) -> impl Iterator<Item = Completion<'d>> {
+        jobs.filter_map(|job| self.completion(job))
+    }
+
+    /// Returns the job type and the policy type of a label set.
+    pub(super) fn pair(&self, label_set: LabelSetId) -> Option<TypePair> {
+        let labels = self.label_sets.get(label_set)?;
+        Some((labels.job_type, labels.policy_type))
+    }
+
+    /// Returns a resolver from label set numbers to label values.
+    pub(super) fn resolver<'l>(&'l self, actions: &'l Actions) -> LabelResolver<'l> {
+        LabelResolver { names: &self.names, label_sets: &self.label_sets, actions }
+    }
+
+    /// Returns whether [`Self::forget_unused`] is worth its time.
+    pub(super) fn has_grown(&self) -> bool {
+        self.names.has_grown()
+    }
+
+    /// Forgets the names to which no job and no label set refers any more.
+    pub(super) fn forget_unused<'j>(&mut self, jobs: impl Iterator<Item = &'j FinishedJob>) {
+        let mut used = vec![false; self.names.len()];
+        let labels = self.label_sets.since(0).flat_map(|(_, of)| [of.job_type, of.policy_type]);
+        for name in labels.chain(jobs.flat_map(|job| [job.client, job.policy])) {
+            if let Some(used) = used.get_mut(name.0 as usize) {
+                *used = true;
+            }
+        }
+        self.names.keep(&used);
+    }
+
+    /// Returns the name numbers that were given again since the last call.
+    pub(super) fn take_reused(&mut self) -> BTreeSet<NameId> {
+        self.names.take_reused()
+    }
+
+    /// Restores a saved name; returns whether it is valid.
+    pub(super) fn restore_name(&mut self, id: NameId, text: &str) -> bool {
+        self.names.restore(id, text)
+    }
+
+    /// Restores a saved label set; returns whether it is valid.
+    pub(super) fn restore_label_set(&mut self, id: LabelSetId, labels: LabelSet) -> bool {
+        self.has_pair((labels.job_type, labels.policy_type)) && self.label_sets.intern(labels) == id
+    }
+
+    /// Returns whether both names of a pair are known.
+    pub(super) fn has_pair(&self, pair: TypePair) -> bool {
+        self.names.has(pair.0) && self.names.has(pair.1)
+    }
+
+    /// Returns whether everything that a job refers to is known.
+    pub(super) fn has_names_of(&self, job: &FinishedJob) -> bool {
+        self.label_sets.get(job.label_set).is_some()
+            && self.names.has(job.client)
+            && self.names.has(job.policy)
+    }
+}

@@ -1,0 +1,59 @@
+//! The two kinds of names that have last results.
+
+use std::borrow::Cow;
+
+use crate::jobs::completion::Completion;
+
+/// The kind of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Clients, which are hosts: their names have no case.
+    Client,
+    /// Policies.
+    Policy,
+}
+
+impl Subject {
+    /// Returns the number on disk.
+    pub(in crate::jobs) const fn number(self) -> u8 {
+        match self {
+            Self::Client => 0,
+            Self::Policy => 1,
+        }
+    }
+
+    /// Returns the subject with this number on disk.
+    pub(in crate::jobs) const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Client),
+            1 => Some(Self::Policy),
+            _ => None,
+        }
+    }
+
+    /// Returns the label that holds the name.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Policy => "policy",
+        }
+    }
+
+    /// Returns the name in a completion.
+    pub(super) const fn of<'a>(self, job: &Completion<'a>) -> &'a str {
+        match self {
+            Self::Client => job.client,
+            Self::Policy => job.policy,
+        }
+    }
+
+    /// Returns the form in which names are compared.
+    pub(super) fn key(self, name: &str) -> Cow<'_, str> {
+        match self {
+            Self::Client if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                name.to_ascii_lowercase().into()
+            }
+            Self::Client | Self::Policy => name.into(),
+        }
+    }
+}

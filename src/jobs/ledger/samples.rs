@@ -1,0 +1,153 @@
+//! The samples of a ledger, and its summary.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use super::Ledger;
+use crate::jobs::actions::Actions;
+use crate::jobs::completion::Outcome;
+use crate::jobs::last_results::Subject;
+use crate::metric::{Definition, Metric, Samples};
+
+static GAP: Metric<0> = Metric::counter(
+    "nbu.jobs.gap",
+    "s",
+    &[],
+    "Time span in which jobs may have ended uncounted, because the server purged them while the agent was down.",
+);
+static FILL: Metric<0> = Metric::gauge(
+    "nbu.jobs.fill.ratio",
+    "",
+    &[],
+    "Progress of the backfill of the configured window, 0 to 1. At 1 its numbers are exported; until then those of the previous window, if any.",
+);
+static WINDOW: Metric<0> = Metric::gauge(
+    "nbu.jobs.window",
+    "s",
+    &[],
+    "Length of the configured window of finished jobs: the larger of server.scrapingInterval and server.collectionInterval.",
+);
+static WINDOW_INCOMPLETE: Metric<0> = Metric::gauge(
+    "nbu.jobs.window.incomplete",
+    "s",
+    &[],
+    "Time for which the configured window has been incomplete; 0 if it is complete.",
+);
+static WATERMARK: Metric<0> = Metric::gauge(
+    "nbu.jobs.watermark.timestamp",
+    "s",
+    &[],
+    "All job changes before this time have been read, Unix seconds by the server's clock.",
+);
+static REMEMBERED: Metric<0> = Metric::gauge(
+    "nbu.jobs.remembered",
+    "{job}",
+    &[],
+    "Finished jobs that the agent remembers so that it counts each one once.",
+);
+
+/// Returns the metrics of a ledger about itself.
+pub(in crate::jobs) fn definitions() -> [&'static Definition; 6] {
+    [&GAP, &FILL, &WINDOW, &WINDOW_INCOMPLETE, &WATERMARK, &REMEMBERED].map(Metric::definition)
+}
+
+/// A ledger in a few numbers, for a person who looks at its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Summary {
+    /// The beginning of the totals.
+    pub(crate) origin: SystemTime,
+    /// The time of the last save.
+    pub(crate) saved_at: Option<SystemTime>,
+    /// Every change before it was read; the server's time, Unix ms.
+    pub(crate) watermark: i64,
+    /// Every completion after it is known; the server's time, Unix ms.
+    pub(crate) horizon: i64,
+    /// Finished jobs that are remembered.
+    pub(crate) finished_jobs: usize,
+    /// Unfinished jobs.
+    pub(crate) unfinished_jobs: usize,
+    /// Completions that were counted, in the order of [`Outcome::ALL`].
+    pub(crate) outcomes: [u64; 4],
+}
+
+impl Ledger {
+    /// Returns the samples of the live jobs; `None` before they were listed.
+    pub fn live_samples(&self, actions: &Actions, long_running_after: Duration) -> Option<Samples> {
+        let known = self.known_actions(actions);
+        let live = self.live.as_ref()?;
+        Some(live.samples(actions, &known, self.progress.now(), long_running_after))
+    }
+
+    /// Returns the samples of the window; `None` while it is not whole.
+    pub fn window_samples(&self, actions: &Actions) -> Option<Samples> {
+        if !self.is_whole() {
+            return None;
+        }
+        let resolver = self.dictionary.resolver(actions);
+        let sums = self.window.sums();
+        let mut samples = sums.samples(resolver, &self.known_actions(actions));
+        if let Some(clients) = self.last_results.of(Subject::Client) {
+            sums.client_samples(resolver, clients, &mut samples);
+        }
+        Some(samples)
+    }
+
+    /// Returns the totals and their origin; `None` before the first window is whole.
+    pub fn total_samples(&self, actions: &Actions) -> Option<(Samples, SystemTime)> {
+        self.window.in_force()?;
+        let known = self.known_actions(actions);
+        let mut samples = self.totals.samples(self.dictionary.resolver(actions), &known);
+        samples.record(&GAP, [], self.progress.gap().total() as f64 / 1000.0);
+        Some((samples, self.totals.origin()))
+    }
+
+    /// Returns the last results of clients and policies, and the origin of the counters among them;
+    /// `None` before the first window is whole.
+    pub(crate) fn last_samples(&self, actions: &Actions) -> Option<(Samples, SystemTime)> {
+        self.window.in_force()?;
+        let samples = self.last_results.samples(actions);
+        (!samples.is_empty()).then_some((samples, self.totals.origin()))
+    }
+
+    /// Returns the samples about the ledger itself; `ahead` ms of the window were read beyond the
+    /// horizon.
+    pub(crate) fn own_samples(&self, ahead: i64) -> Samples {
+        let (window, progress) = (&self.window, &self.progress);
+        let mut samples = Samples::new();
+        samples.record(&FILL, [], window.fill_ratio(progress, ahead));
+        samples.record(&WINDOW, [], window.configured().as_secs_f64());
+        samples.record(&WINDOW_INCOMPLETE, [], window.incomplete_for(progress).as_secs_f64());
+        samples.record(&WATERMARK, [], progress.watermark() as f64 / 1000.0);
+        samples.record(&REMEMBERED, [], self.finished.len() as f64);
+        samples
+    }
+
+    /// Returns the actions that have explicit zeros: those of the window and of the live jobs.
+    fn known_actions(&self, actions: &Actions) -> BTreeSet<String> {
+        let mut all = self.window.sums().actions(self.dictionary.resolver(actions));
+        all.extend(self.live.iter().flat_map(|live| live.actions(actions)));
+        all
+    }
+
+    /// Returns the ledger in a few numbers.
+    pub(crate) fn summary(&self) -> Summary {
+        let label_sets = self.dictionary.label_sets();
+        let mut outcomes = [0; 4];
+        for (id, total) in self.totals.iter() {
+            let outcome = label_sets.get(id).map(|labels| Outcome::of(labels.status));
+            let place = Outcome::ALL.iter().position(|one| Some(*one) == outcome);
+            if let Some(count) = place.and_then(|place| outcomes.get_mut(place)) {
+                *count += total.parents + total.leaves;
+            }
+        }
+        Summary {
+            origin: self.totals.origin(),
+            saved_at: self.saved_at,
+            watermark: self.progress.watermark(),
+            horizon: self.progress.horizon(),
+            finished_jobs: self.finished.len(),
+            unfinished_jobs: self.unfinished.len(),
+            outcomes,
+        }
+    }
+}

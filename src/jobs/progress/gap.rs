@@ -1,0 +1,131 @@
+//! Gaps: after an outage of more than an hour, the server may have purged jobs that nobody read.
+
+use std::time::Duration;
+
+use crate::jobs::time::Span;
+
+/// A longer outage is checked against the oldest job that the server still has, ms.
+const LONG_OUTAGE: i64 = 3_600_000;
+
+/// Outages and the gaps that they left. Times are the server's, Unix ms.
+#[derive(Debug)]
+pub(in crate::jobs) struct Gap {
+    /// The length of all gaps.
+    total: i64,
+    /// The end of the last gap.
+    until: i64,
+    /// An outage that was not checked yet.
+    outage: Option<Span>,
+    /// No poll was complete since a poll failed, or since the start.
+    interrupted: bool,
+}
+
+impl Default for Gap {
+    fn default() -> Self {
+        Self::restore(0, i64::MIN, None)
+    }
+}
+
+impl Gap {
+    /// Restores what was saved; a restart is an interruption.
+    pub(super) fn restore(total: i64, until: i64, outage: Option<Span>) -> Self {
+        Self { total, until, outage, interrupted: true }
+    }
+
+    /// Returns the length of all gaps, ms.
+    pub(in crate::jobs) fn total(&self) -> i64 {
+        self.total
+    }
+
+    pub(super) fn known_until(&self) -> i64 {
+        self.until
+    }
+
+    pub(super) fn outage(&self) -> Option<Span> {
+        self.outage
+    }
+
+    /// Counts gaps from 0 again.
+    pub(in crate::jobs) fn reset_total(&mut self) {
+        self.total = 0;
+    }
+
+    /// Records that a poll failed, or that a long time passed without one.
+    pub(in crate::jobs) fn interrupt(&mut self) {
+        self.interrupted = true;
+    }
+
+    /// Records a complete poll.
+    pub(super) fn end_interruption(&mut self) {
+        self.interrupted = false;
+    }
+
+    /// Adapts to a server clock that was set back to `now`.
+    pub(super) fn set_back(&mut self, now: i64) {
+        self.until = self.until.min(now);
+        self.outage = self.outage.filter(|outage| outage.to <= now);
+    }
+
+    /// Records an outage if everything was `read` long ago. A clock that is set forward between two
+    /// complete polls is no outage.
+    pub(super) fn note_outage(&mut self, now: i64, read: i64) {
+        let from = read.max(self.until);
+        if !self.interrupted || now - read <= LONG_OUTAGE || from >= now {
+            return;
+        }
+        let from = self.outage.map_or(from, |outage| outage.from);
+        self.outage = Some(Span { from, to: now });
+    }
+
+    /// Returns whether the oldest job of the server is needed to check an outage.
+    pub(in crate::jobs) fn lacks_oldest_job(&self) -> bool {
+        self.outage.is_some()
+    }
+
+    /// Checks an outage against the end of the oldest finished job that the server still has, and
+    /// records what was lost. Returns its length.
+    pub(in crate::jobs) fn record(&mut self, oldest: Option<i64>) -> Duration {
+        let Some(outage) = self.outage.take() else { return Duration::ZERO };
+        // What was purged after the outage had been read.
+        let lost_until = oldest.unwrap_or(outage.from).min(outage.to);
+        let lost = lost_until - outage.from;
+        if lost <= 0 {
+            return Duration::ZERO;
+        }
+        self.total = self.total.saturating_add(lost);
+        self.until = lost_until;
+        Duration::from_millis(lost.unsigned_abs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    #[test]
+    fn outage_without_interruption_is_a_clock_set_forward() {
+        let mut gap = Gap::default();
+        gap.end_interruption();
+        gap.note_outage(10 * HOUR, HOUR);
+        assert!(!gap.lacks_oldest_job());
+        gap.interrupt();
+        gap.note_outage(10 * HOUR, 9 * HOUR);
+        assert!(!gap.lacks_oldest_job(), "an hour is no long outage");
+        gap.note_outage(10 * HOUR, HOUR);
+        assert!(gap.lacks_oldest_job());
+    }
+
+    #[test]
+    fn gap_counts_each_lost_time_once() {
+        let mut gap = Gap::default();
+        gap.note_outage(10 * HOUR, HOUR);
+        assert_eq!(gap.record(Some(4 * HOUR)), Duration::from_secs(3 * 3600));
+        gap.note_outage(10 * HOUR, HOUR);
+        assert_eq!(gap.record(Some(4 * HOUR)), Duration::ZERO);
+        gap.note_outage(10 * HOUR, HOUR);
+        assert_eq!(gap.record(Some(5 * HOUR)), Duration::from_secs(3600));
+        assert_eq!(gap.total(), 4 * HOUR);
+    }
+}

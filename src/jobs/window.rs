@@ -1,0 +1,185 @@
+//! The window of the gauges: its length, its place, and the sums over the jobs that ended in it.
+
+use std::time::{Duration, Instant};
+
+use super::finished::{FinishedJob, FinishedJobs};
+use super::progress::{Progress, SLACK};
+use super::time::{Span, ms};
+use super::window_sums::WindowSums;
+
+/// The window of one site.
+#[derive(Debug)]
+pub(super) struct Window {
+    /// The configured length.
+    configured: Duration,
+    /// The length in force, ms; `None` before the first window was complete.
+    in_force: Option<i64>,
+    /// The span of the sums.
+    span: Span,
+    sums: WindowSums,
+    /// The moment since which the configured window is not complete.
+    incomplete_since: Option<Instant>,
+}
+
+impl Window {
+    /// Begins with an empty window that ends at `now`.
+    pub(super) fn new(now: i64, configured: Duration) -> Self {
+        Self {
+            configured,
+            in_force: None,
+            span: Span { from: now, to: now },
+            sums: WindowSums::default(),
+            incomplete_since: Some(Instant::now()),
+        }
+    }
+
+    pub(super) fn configured(&self) -> Duration {
+        self.configured
+    }
+
+    /// Sets the configured length. It is put in force when it is complete, or at the next cycle if it is
+    /// shorter.
+    pub(super) fn configure(&mut self, length: Duration) {
+        self.configured = length;
+    }
+
+    /// Returns the length in force, ms.
+    pub(super) fn in_force(&self) -> Option<i64> {
+        self.in_force
+    }
+
+    pub(super) fn restore(&mut self, in_force: Option<i64>) {
+        self.in_force = in_force;
+    }
+
+    pub(super) fn span(&self) -> Span {
+        self.span
+    }
+
+    pub(super) fn sums(&self) -> &WindowSums {
+        &self.sums
+    }
+
+    /// Moves the window to the present cycle.
+    pub(super) fn begin_cycle(
+        &mut self,
+        progress: &Progress,
+        finished: &FinishedJobs,
+        began: Instant,
+    ) {
+        let configured = ms(self.configured);
+        self.in_force = self.in_force.map(|length| length.min(configured));
+        self.shift(progress, finished);
+        let since = self.incomplete_since.or(Some(began));
+        self.incomplete_since = since.filter(|_| !self.is_complete(progress));
+    }
+
+    /// Moves the span of the sums to its place now; its ends may move either way.
+    fn shift(&mut self, progress: &Progress, finished: &FinishedJobs) {
+        let (old, new) = (self.span, self.place(progress));
+        self.span = new;
+        let first = Span { from: old.from.min(new.from), to: old.from.max(new.from) };
+        let second = Span { from: old.to.min(new.to), to: old.to.max(new.to) };
+        // If the window jumped, the two overlap.
+        let rest = finished.ended(second.from, second.to).filter(|job| !first.contains(job.end));
+        let jobs = finished.ended(first.from, first.to).chain(rest);
+        for job in jobs.filter(|job| !job.resumed) {
+            match (old.contains(job.end), new.contains(job.end)) {
+                (false, true) => self.sums.add(job),
+                (true, false) => self.sums.subtract(job),
+                _ => {}
+            }
+        }
+    }
+
+    /// Sums up the finished jobs from scratch.
+    pub(super) fn rebuild(
+        &mut self,
+        progress: &Progress,
+        finished: &FinishedJobs,
+        by_client: bool,
+    ) {
+        self.sums = WindowSums::new(by_client);
+        self.span = self.place(progress);
+        let jobs = finished.ended(self.span.from, self.span.to);
+        jobs.filter(|job| !job.resumed).for_each(|job| self.sums.add(job));
+    }
+
+    /// Puts the configured length in force if it is complete.
+    pub(super) fn settle(&mut self, progress: &Progress, finished: &FinishedJobs) {
+        let configured = ms(self.configured);
+        let complete = progress.is_current() && progress.covers(configured);
+        if complete && self.in_force != Some(configured) {
+            self.in_force = Some(configured);
+            self.shift(progress, finished);
+        }
+    }
+
+    /// Adds a finished job, if it is in the window.
+    pub(super) fn enter(&mut self, job: &FinishedJob) {
+        if self.shows(job) {
+            self.sums.add(job);
+        }
+    }
+
+    /// Subtracts a finished job that changes, if it is in the window.
+    pub(super) fn leave(&mut self, job: &FinishedJob) {
+        if self.shows(job) {
+            self.sums.subtract(job);
+        }
+    }
+
+    /// Returns whether the sums include a job.
+    pub(super) fn shows(&self, job: &FinishedJob) -> bool {
+        !job.resumed && self.span.contains(job.end)
+    }
+
+    /// Returns whether the sums are those of the present cycle, with every job of the length in force.
+    pub(super) fn is_whole(&self, progress: &Progress) -> bool {
+        progress.is_current() && self.in_force.is_some_and(|length| progress.covers(length))
+    }
+
+    /// Returns whether the configured length is in force and covered.
+    fn is_complete(&self, progress: &Progress) -> bool {
+        let configured = ms(self.configured);
+        self.in_force == Some(configured) && progress.covers(configured)
+    }
+
+    /// Returns the part of the configured window that is covered, 0 to 1; `ahead` ms were read beyond
+    /// the horizon.
+    pub(super) fn fill_ratio(&self, progress: &Progress, ahead: i64) -> f64 {
+        if self.is_complete(progress) {
+            return 1.0;
+        }
+        // Late changes are not read before the walk has caught up.
+        let covered = progress.watermark().saturating_sub(progress.horizon());
+        let configured = ms(self.configured).max(1);
+        (covered.saturating_add(ahead) as f64 / configured as f64).clamp(0.0, 0.999)
+    }
+
+    /// Returns the time for which the configured window has not been complete.
+    pub(super) fn incomplete_for(&self, progress: &Progress) -> Duration {
+        let since = self.incomplete_since.filter(|_| !self.is_complete(progress));
+        since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Returns the end up to which no finished job is needed for any window.
+    pub(super) fn oldest_needed(&self, progress: &Progress) -> i64 {
+        let length = self.length().max(ms(self.configured));
+        progress.start_of(length).saturating_sub(SLACK)
+    }
+
+    /// Returns the start of the configured window.
+    pub(super) fn start(&self, progress: &Progress) -> i64 {
+        progress.start_of(ms(self.configured))
+    }
+
+    /// Returns the length of the sums' span, ms.
+    fn length(&self) -> i64 {
+        self.in_force.unwrap_or(ms(self.configured))
+    }
+
+    fn place(&self, progress: &Progress) -> Span {
+        Span { from: progress.start_of(self.length()), to: progress.now() }
+    }
+}
