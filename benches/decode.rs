@@ -58,7 +58,7 @@ struct FloorJob<'a> {
     percent_complete: i64,
 }
 
-/// One page of 100 finished jobs over HTTP.
+/// A page of 100 finished jobs over HTTP.
 fn page() -> Vec<u8> {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {

@@ -47,7 +47,7 @@ fn metrics() -> Vec<&'static Definition> {
 /// A status of an image: its label, and the value that the filter wants.
 type Status = (&'static str, &'static str);
 
-/// What a release can be asked for.
+/// The filters that a release supports.
 #[derive(Debug)]
 struct Dialect {
     malware_attribute: &'static str,
@@ -106,7 +106,7 @@ impl Dialect {
     }
 }
 
-/// A series to be: malware status, anomaly status, and the count, if the server told it.
+/// A series: malware status, anomaly status, and the count, if the server answered it.
 type Cell = (&'static str, &'static str, Option<i64>);
 
 #[derive(Default)]
@@ -115,7 +115,7 @@ struct Catalog {
     refused: BTreeSet<String>,
 }
 
-/// What was told of one malware status, and what was refused.
+/// The counts of one malware status, and those that were refused.
 #[derive(Default)]
 struct Told {
     cells: Vec<Cell>,
@@ -239,7 +239,7 @@ impl Told {
     }
 }
 
-/// How many images a filter selects; `None` where the answer does not say.
+/// Returns the number of images that a filter selects; `None` if the answer does not tell.
 async fn count(session: &Session, filter: String) -> Result<Option<i64>, Error> {
     let mut walk = OffsetPager::new(session, &IMAGES, &Query::filtered(filter).limited(1));
     let page = walk.next_page::<IgnoredAny>().await?;

@@ -18,7 +18,7 @@ pub enum Cadence {
     Slow,
 }
 
-/// One resource: the row of the table.
+/// A resource and its collector: a row of the table.
 pub struct Row {
     /// Name in labels, logs and the log line of an error.
     pub name: &'static str,

@@ -7,19 +7,19 @@ use crate::metric::{Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::Text;
 use crate::netbackup::wire::Id;
 
-/// What stands for the values that are beyond [`MOST`].
+/// The label of values beyond [`MOST`].
 const OTHER: &str = "OTHER";
 
 /// Combinations of labels that one collector tells apart. Values that the agent does not know are
 /// carried as they come; a server that makes up a new one for each row must not flood the metrics.
 const MOST: usize = 10_000;
 
-/// A label for a value that may be missing.
+/// Returns the label of a value that may be missing.
 pub(super) fn label<'a>(value: &'a Text<'_>) -> &'a str {
     value.as_deref().map(str::trim).filter(|text| !text.is_empty()).unwrap_or(UNKNOWN)
 }
 
-/// How often each combination of labels came.
+/// Counts by combination of labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Counts<const N: usize>(BTreeMap<[Box<str>; N], u64>);
 
@@ -40,7 +40,7 @@ impl<const N: usize> Counts<N> {
         self.place(labels);
     }
 
-    /// Begins anew: what was counted is expected.
+    /// Sets all counts to 0, and keeps their combinations.
     pub(super) fn reset(&mut self) {
         self.0.values_mut().for_each(|count| *count = 0);
     }
@@ -67,7 +67,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Whether it is met for the first time; one without an id always is.
+    /// Returns whether an id is met for the first time; an empty one always is.
     pub(super) fn is_new(&mut self, id: &Id<'_>) -> bool {
         *id == Id::Missing || self.ids.insert(self.hasher.hash_one(id))
     }

@@ -74,7 +74,7 @@ impl Collector for DiskPools {
     }
 }
 
-/// A pool whose volumes the server does not tell has no series.
+/// Counts the volumes of a pool. One whose volumes the server does not list has no series.
 fn fold(name: &str, pool: &PoolRow<'_>, counts: &mut Counts<3>) {
     let Some(volumes) = pool.disk_volumes.as_array() else { return };
     let category = label(&pool.storage_category);

@@ -1,4 +1,4 @@
-//! The one table of NetBackup resources. One file a resource, one row each.
+//! The table of NetBackup resources: a file and a row for each.
 
 mod alerts;
 mod catalog;

@@ -61,19 +61,19 @@ struct StorageUnit<'a> {
     /// Mebibytes.
     #[serde(deserialize_with = "lenient::integer")]
     max_fragment_size_megabytes: Option<i64>,
-    /// Whether it is in a cloud.
+    /// It is in a cloud.
     #[serde(rename = "isCloudSTU", deserialize_with = "lenient::boolean")]
     is_cloud: Option<bool>,
-    /// Whether it can hold write-once copies.
+    /// It can hold write-once copies.
     #[serde(deserialize_with = "lenient::boolean")]
     worm_capable: Option<bool>,
-    /// Whether it is asked to.
+    /// It is configured to.
     #[serde(deserialize_with = "lenient::boolean")]
     use_worm: Option<bool>,
-    /// Whether it can replicate.
+    /// It can replicate.
     #[serde(deserialize_with = "lenient::boolean")]
     replication_capable: Option<bool>,
-    /// Whether instant access is enabled.
+    /// Instant access is enabled.
     #[serde(deserialize_with = "lenient::boolean")]
     instant_access_enabled: Option<bool>,
 }
@@ -192,7 +192,7 @@ fn record<const N: usize>(
     }
 }
 
-/// Whether the unit is on tape, however its type is spelled.
+/// Returns whether the unit is on tape, however its type is spelled.
 fn is_tape(row: &StorageUnit<'_>) -> bool {
     [&row.storage_category, &row.storage_type, &row.storage_server_type]
         .into_iter()
@@ -200,7 +200,7 @@ fn is_tape(row: &StorageUnit<'_>) -> bool {
         .any(|text| text.to_ascii_lowercase().contains("tape"))
 }
 
-/// A size or a limit, unless it says "unknown": the largest integer or a negative one.
+/// Returns a size or a limit, unless it is unknown: the largest integer or a negative one.
 fn known(value: Option<i64>) -> Option<f64> {
     value.filter(|number| (0..i64::MAX).contains(number)).map(|number| number as f64)
 }

@@ -39,7 +39,7 @@ struct TapeRow<'a> {
     robot: Option<Robot<'a>>,
 }
 
-/// What holds it.
+/// The robot that holds it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Robot<'a> {

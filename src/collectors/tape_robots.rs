@@ -21,7 +21,7 @@ pub(super) const ROW: Row = Row {
     same: same::<()>,
 };
 
-/// One document: it does not page.
+/// A single document: it does not page.
 static ROBOT_HOSTS: Resource = Resource {
     name: "robots_device_hosts",
     path: "/storage/robots-device-hosts",

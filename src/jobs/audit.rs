@@ -1,6 +1,7 @@
-//! The audit of a ledger: pages of the server's list of finished jobs, compared with the jobs that the
-//! ledger remembers. It finds what any rule of the ledger lost. Pure: it says what to ask, and takes the
-//! answers; `collectors/jobs/audit.rs` asks. Times are the server's, Unix ms.
+//! The audit of a ledger (docs/adr/0016-audit.md): compares pages of the server's list of finished jobs
+//! with the jobs that the ledger remembers, and so finds what any rule of the ledger lost. Pure: it
+//! returns queries and takes their answers; `collectors/jobs/audit.rs` runs them. Times are the server's,
+//! Unix ms.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, SystemTime};
@@ -32,7 +33,7 @@ const MAX_COUNTS: u32 = 20;
 /// A part of the window with at most this many jobs is read instead of being halved again.
 const SMALL: usize = PAGE / 2;
 
-/// What filters of the server may be imprecise by.
+/// Imprecision of the server's filters, ms.
 const PRECISION: i64 = 1_000;
 
 static DIFFERENCE: Metric<0> = Metric::gauge(
@@ -63,7 +64,7 @@ pub(super) fn definitions() -> [&'static Definition; 3] {
 pub(crate) enum AuditQuery {
     /// The first page of the finished jobs that ended in this span, by the time of their end.
     Page(PageQuery),
-    /// How many finished jobs ended in a span: a hint where to look.
+    /// The number of finished jobs that ended in a span.
     Count(CountQuery),
 }
 
@@ -95,7 +96,7 @@ pub(crate) struct Listed {
     pub(crate) changed: i64,
 }
 
-/// What an audit that ended came to.
+/// The result of an audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AuditResult {
     /// Jobs that are listed and not known.
@@ -106,7 +107,7 @@ pub(crate) struct AuditResult {
     pub(crate) standing: Vec<Span>,
 }
 
-/// One pass over the window.
+/// A pass over the window.
 #[derive(Debug)]
 struct Pass {
     now: i64,
@@ -157,9 +158,9 @@ fn sample(ledger: &Ledger, window: Span, pass: u32) -> impl Iterator<Item = Audi
 /// The audits of one ledger.
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
-    /// When the next one is due; `None` at once.
+    /// The time at which the next one is due; `None` at once.
     due: Option<i64>,
-    /// When the last one began or failed: a clock that is set back makes one due.
+    /// The time at which the last one began or failed: a clock that is set back makes one due.
     since: i64,
     passes: u32,
     running: Option<Pass>,

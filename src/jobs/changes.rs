@@ -1,5 +1,5 @@
-//! What of a ledger is not saved yet: changes since the last save, and changes that were handed over to
-//! be written.
+//! The unsaved part of a ledger: changes since the last save, and changes that were handed over to be
+//! written.
 
 use std::collections::{BTreeSet, HashSet};
 

@@ -1,28 +1,28 @@
-//! Which clients or policies have metrics of their own: what the configuration says.
+//! The configured choice of clients or policies that have metrics of their own.
 
 use std::time::Duration;
 
-/// Rules for names.
+/// Choice of names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameFilterConfig {
     /// Off by default.
     pub enabled: bool,
-    /// Who is admitted: exact names, or globs where an entry has `*` or `?`. Sorted, each once; an
-    /// empty list admits nobody.
+    /// Names that are selected: exact names, or globs if an entry has `*` or `?`. Sorted, each once; an
+    /// empty list selects nothing.
     pub allowlist: Vec<String>,
-    /// Who is not, whatever `allowlist` says. Of the same form.
+    /// Names that are not, even if `allowlist` matches. Of the same form.
     pub denylist: Vec<String>,
-    /// How many names have series of their own at one site.
+    /// Names of one site that have series of their own, at most.
     pub limit: usize,
-    /// How long after its last job a name that is not spelt out loses its place; never without.
+    /// The time after its last job at which a name that is not spelt out loses its place; `None` is never.
     pub forget_after: Option<Duration>,
 }
 
 impl NameFilterConfig {
-    /// The limit where the configuration names none.
+    /// The default of `limit`.
     pub const LIMIT: usize = 1000;
 
-    /// Time to forget where the configuration gives none: a quarter of a year, so that a missed monthly
+    /// The default of `forget_after`: a quarter of a year, so that a missed monthly
     /// or quarterly backup is alerted on for weeks before the name is taken for gone.
     pub const FORGET_AFTER: Duration = Duration::from_secs(90 * 86_400);
 }

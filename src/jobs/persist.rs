@@ -18,7 +18,7 @@ use super::unfinished::UnfinishedJobs;
 /// The approximate size of a part of all records, bytes.
 const PART: usize = 256 * 1024;
 
-/// What is saved of a ledger.
+/// The saved parts of a ledger.
 pub(super) struct Snapshot<'l> {
     pub(super) progress: ProgressV1,
     pub(super) dictionary: &'l Dictionary,

@@ -3,7 +3,7 @@
 use crate::metric::{Metric, UNKNOWN};
 use crate::netbackup::wire::jobs::JobRow;
 
-/// States of a job (docs/netbackup-api.md#job-fields). A closed set: each is exported, zero or not.
+/// States of a job (docs/netbackup-api.md#jobs-states). A closed set: each is exported, zero or not.
 pub(super) const STATES: [&str; 6] =
     ["QUEUED", "ACTIVE", "REQUEUED", "DONE", "SUSPENDED", "INCOMPLETE"];
 
@@ -35,7 +35,7 @@ pub(super) fn tries(row: &JobRow<'_>) -> u16 {
 }
 
 /// Returns whether a job has no children. Bytes and files of a parent may repeat its children's
-/// (docs/netbackup-api.md#job-fields).
+/// (docs/netbackup-api.md#jobs-parents).
 pub(super) fn is_leaf(row: &JobRow<'_>) -> bool {
     row.child_count.unwrap_or(0) <= 0
 }

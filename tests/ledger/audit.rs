@@ -1,4 +1,4 @@
-//! The hourly audit: what a lying list hid from the ledger is found, counted once, and said.
+//! The hourly audit: jobs that the list had hidden from the ledger are found, counted once, and logged.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::{eventually, world};
 
 const WINDOW: Duration = Duration::from_secs(8 * 3600);
 
-/// What a list says that has no rows.
+/// The body of a list without rows.
 const EMPTY: &str = r#"{"data":[],"meta":{"pagination":{"limit":100}},"links":{}}"#;
 
 /// Lets time pass and a whole poll end; what it shows is not held against anything.
@@ -75,7 +75,7 @@ async fn jobs_hidden_by_the_server_are_found_and_counted_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refused_audit_stops_nothing_and_is_tried_again() {
+async fn refused_audit_stops_nothing_and_is_retried() {
     let settings = Settings { jobs_per_hour: 60.0, ..world(22) };
     let mut scene = Scene::start(settings, WINDOW).await;
     // The audit alone asks for ends in a span below the present; the backfill is over.

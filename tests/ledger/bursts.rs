@@ -18,7 +18,7 @@ fn late_looks(simulator: &Simulator) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_for_late_rows_ends_behind_thousands_of_one_second() {
+async fn late_walk_ends_despite_thousands_in_one_second() {
     let mut scene = Scene::start(empty(111), HOUR).await;
     let burst = Batch::of(5_300).running_for(Duration::from_secs(20));
     scene.simulator.submit(&burst);
@@ -35,7 +35,7 @@ async fn a_look_for_late_rows_ends_behind_thousands_of_one_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_backfill_of_jobs_with_one_end_makes_progress() {
+async fn slow_backfill_of_jobs_with_one_end_progresses() {
     let simulator = simulate(empty(112)).await;
     simulator.submit(&Batch::of(1_200).running_for(Duration::from_secs(30)));
     simulator.clock().advance(10 * MINUTE);

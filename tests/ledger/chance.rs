@@ -29,7 +29,7 @@ fn temper(rng: &mut Rng, seed: u64) -> Settings {
     }
 }
 
-/// One that strikes at least once an hour of any server's life.
+/// Returns one that strikes at least once an hour of any server's life.
 fn fault(rng: &mut Rng) -> Fault {
     let on = Fault::on("/admin/jobs").from_page(rng.u32(1..3));
     let on = match rng.u32(0..3) {

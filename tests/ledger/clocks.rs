@@ -14,7 +14,7 @@ fn busy(seed: u64) -> Settings {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_an_hour_off_counts_as_well_as_another() {
+async fn clock_an_hour_off_counts_all_jobs() {
     for skew in [-HOUR_MS, HOUR_MS] {
         let clock = Clock::manual(NOON).with_skew_ms(skew);
         let settings = Settings { clock, ..busy(31) };
@@ -27,7 +27,7 @@ async fn a_clock_that_is_an_hour_off_counts_as_well_as_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_set_forward_and_back_loses_and_doubles_nothing() {
+async fn clock_set_forward_and_back_counts_each_job_once() {
     let mut scene = Scene::start(busy(32), 3 * HOUR).await;
     let hours = [1.0, 0.0, -1.0, 0.0, 0.5, -0.5, 0.0];
     #[allow(clippy::cast_possible_truncation, reason = "whole milliseconds")]
@@ -42,7 +42,7 @@ async fn a_clock_that_is_set_forward_and_back_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_set_back_by_seconds_loses_nothing() {
+async fn clock_set_back_by_seconds_loses_nothing() {
     let mut scene = Scene::start(busy(33), 3 * HOUR).await;
     for step in 1..=8 {
         scene.simulator.clock().set_skew_ms(-20_000 * step);
@@ -53,7 +53,7 @@ async fn a_clock_that_is_set_back_by_seconds_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_set_back_beyond_what_is_remembered_has_its_window_read_again() {
+async fn clock_set_back_beyond_horizon_has_window_reread() {
     let mut scene = Scene::start(busy(34), 3 * HOUR).await;
     scene.step(30 * MINUTE).await;
     scene.simulator.clock().set_skew_ms(-5 * HOUR_MS);
@@ -66,7 +66,7 @@ async fn a_clock_that_is_set_back_beyond_what_is_remembered_has_its_window_read_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ended_in_the_future_of_a_clock_that_was_set_back_before_the_start_is_not_new() {
+async fn end_in_future_before_first_walk_is_not_counted() {
     let settings = busy(35);
     settings.clock.set_skew_ms(-HOUR_MS);
     let scene = Scene::start_unread(settings, 3 * HOUR).await;

@@ -95,7 +95,7 @@ async fn numbers_go_on_while_the_disk_hangs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sites_on_a_disk_that_hangs_block_no_endpoint() {
+async fn hanging_disk_blocks_no_endpoint() {
     let simulator = simulate(busy(182)).await;
     let sites = ["a", "b", "c", "d", "e", "f", "g", "h"];
     let config = sites.iter().fold(Config::new(), |config, site| config.site(site, &simulator));
@@ -129,7 +129,7 @@ async fn sites_on_a_disk_that_hangs_block_no_endpoint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn disk_that_hangs_at_the_start_delays_totals_alone() {
+async fn hanging_disk_at_start_delays_only_totals() {
     let (mut agent, disk) = agent(183).await;
     agent.start();
     agent.check().await;
@@ -239,7 +239,7 @@ async fn intact_file_is_appended_to_after_a_full_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn state_that_somebody_removes_or_replaces_is_written_again() {
+async fn removed_or_replaced_state_is_written_again() {
     let (mut agent, _disk) = agent(187).await;
     agent.start();
     agent.check().await;
@@ -265,7 +265,7 @@ async fn state_that_somebody_removes_or_replaces_is_written_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn site_that_returns_while_its_file_is_written_loses_nothing() {
+async fn site_readded_during_a_save_loses_nothing() {
     let (mut agent, disk) = agent(188).await;
     let with = agent.desk.read("config.yaml");
     let without = with.replace(&format!("\"{SITE}\""), "\"elsewhere\"");

@@ -45,7 +45,7 @@ async fn a_busy_server_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_are_cut_or_garbled_lose_nothing() {
+async fn truncated_and_garbled_bodies_lose_nothing() {
     let cut = jobs_from_page(2).cut_body();
     outlives(23, [cut, jobs_from_page(3).invalid_json(), jobs_from_page(2).empty_body()]).await;
 }
@@ -71,7 +71,7 @@ async fn pages_that_repeat_rows_count_them_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_window_that_fails_on_the_way_is_whole_in_the_end() {
+async fn first_window_completes_after_failures() {
     let settings = Settings { jobs_in_history: 900, ..busy(27) };
     let simulator = simulate(settings).await;
     simulator.faults().add(jobs_from_page(2).status(500).times(5));
@@ -87,7 +87,7 @@ fn no_filter_on_changes() -> Fault {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_takes_no_filter_on_changes_is_asked_by_the_end() {
+async fn server_without_change_filter_is_read_by_end() {
     let simulator = simulate(Settings { late_visibility: 4 * MINUTE, ..busy(28) }).await;
     simulator.faults().add(no_filter_on_changes());
     let mut scene = Scene::on(simulator, 3 * HOUR).await;
@@ -100,7 +100,7 @@ async fn a_server_that_takes_no_filter_on_changes_is_asked_by_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn that_a_filter_is_not_taken_is_said_once() {
+async fn refused_filter_is_logged_once() {
     let simulator = simulate(world(29)).await;
     simulator.faults().add(no_filter_on_changes());
     let mut config = config(&simulator, HOUR);

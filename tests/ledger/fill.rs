@@ -10,7 +10,7 @@ use crate::support::totals::is_total;
 use crate::support::work::WORK;
 use crate::support::{Agent, Config, simulate, world};
 
-/// What only a whole window has.
+/// A series that only a complete window has.
 fn is_of_window(name: &str) -> bool {
     let windowed = [
         "nbu_jobs_bytes",
@@ -23,7 +23,7 @@ fn is_of_window(name: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_window_is_shown_when_all_of_it_is_read() {
+async fn first_window_is_exported_once_read() {
     let settings =
         Settings { jobs_in_history: 900, jobs_per_hour: 120.0, policies: 3, ..world(61) };
     let simulator = simulate(settings).await;
@@ -63,7 +63,7 @@ async fn a_first_window_is_shown_when_all_of_it_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn backfill_goes_on_while_live_jobs_fail_though_polls_are_rare() {
+async fn backfill_continues_while_live_jobs_fail_at_rare_polls() {
     let settings = Settings { jobs_in_history: 700, jobs_per_hour: 60.0, ..world(66) };
     let simulator = simulate(settings).await;
     simulator.faults().add(Fault::on("/admin/jobs").filter("state ne 'DONE'").status(500));

@@ -19,7 +19,7 @@ fn busy(seed: u64) -> Settings {
     Settings { jobs_per_hour: 120.0, live_jobs: 20, policies: 2, ..world(seed) }
 }
 
-/// What is done to a file of state, given its bytes and those of another site's.
+/// A change of a state file, given its bytes and those of another site's.
 type Damage = fn(&[u8], &[u8]) -> Vec<u8>;
 
 /// Each with whether the file can be used all the same.
@@ -83,7 +83,7 @@ fn file_of(directory: &Path, site: &str) -> PathBuf {
     files.find(of_site).unwrap_or_else(|| panic!("no file of {site}"))
 }
 
-/// What was logged of a site.
+/// Returns the log of a site.
 fn of_site(said: &str, site: &str) -> String {
     let named = format!("site=\"{site}\"");
     said.lines().filter(|line| line.contains(&named)).collect::<Vec<_>>().join("\n")
@@ -121,7 +121,7 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_cannot_be_used_is_set_aside_and_its_site_begins_afresh() {
+async fn unusable_file_is_set_aside_and_site_restarts_at_zero() {
     let simulator = simulate(busy(81)).await;
     let config = sites(&simulator);
     let (desk, endpoint) = (Desk::with(&config.yaml()), Endpoint::on(config.port));
@@ -159,7 +159,7 @@ async fn a_file_that_cannot_be_used_is_set_aside_and_its_site_begins_afresh() {
 struct Disk(PathBuf);
 
 impl Disk {
-    /// One of so many kB; none where it may not be made.
+    /// Creates one of so many kB; `None` if that is not permitted.
     fn mount(path: &Path, size: u32) -> Option<Self> {
         fs::create_dir_all(path).unwrap();
         let mut mount = Command::new("mount");
@@ -212,7 +212,7 @@ async fn a_full_disk_is_seen_and_costs_nothing_but_what_a_restart_would_lose() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_saved_is_shown_before_the_server_answers() {
+async fn saved_totals_are_exported_before_server_answers() {
     let mut agent = Mortal::new(busy(83), 3 * HOUR).await;
     agent.start();
     agent.check().await;
@@ -235,7 +235,7 @@ async fn what_is_saved_is_shown_before_the_server_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gap_while_the_agent_was_down_is_said() {
+async fn gap_while_agent_was_down_is_reported() {
     let mut agent = Mortal::new(Settings { retention: 4 * HOUR, ..busy(84) }, 2 * HOUR).await;
     agent.start();
     agent.check().await;
@@ -253,7 +253,7 @@ async fn a_gap_while_the_agent_was_down_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_site_that_is_taken_out_and_put_back_goes_on() {
+async fn removed_and_readded_site_continues_its_totals() {
     let mut agent = Mortal::new(busy(85), 2 * HOUR).await;
     let with = agent.desk.read("config.yaml");
     let without = with.replace(&format!("\"{SITE}\""), "\"elsewhere\"");
@@ -272,7 +272,7 @@ async fn a_site_that_is_taken_out_and_put_back_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_that_is_moved_takes_the_totals_along() {
+async fn moved_directory_keeps_the_totals() {
     let mut agent = Mortal::new(busy(86), 2 * HOUR).await;
     agent.start();
     agent.check().await;

@@ -175,7 +175,7 @@ fn busy(seed: u64) -> Settings {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kills_in_any_poll_lose_and_double_nothing() {
+async fn kills_in_any_poll_count_each_job_once() {
     let mut rng = Rng::with_seed(71);
     let settings = Settings { resumes_of_finished: true, ..busy(71) };
     let mut agent = Mortal::new(settings, 20 * HOUR).await;
@@ -198,7 +198,7 @@ async fn kills_in_any_poll_lose_and_double_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kills_while_time_goes_on_lose_and_double_nothing() {
+async fn kills_as_time_passes_count_each_job_once() {
     let mut rng = Rng::with_seed(72);
     let settings = Settings { late_visibility: 4 * MINUTE, ..busy(72) };
     let mut agent = Mortal::new(settings, 6 * HOUR).await;
@@ -220,7 +220,7 @@ async fn kills_while_time_goes_on_lose_and_double_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_for_late_rows_that_failed_is_made_up_for_by_the_next_process() {
+async fn failed_late_walk_is_repeated_by_next_process() {
     // Most jobs are shorter than the time by which some of them show late.
     let settings = Settings {
         late_visibility: 4 * MINUTE,
@@ -258,7 +258,7 @@ async fn a_look_for_late_rows_that_failed_is_made_up_for_by_the_next_process() {
     agent.check().await;
 }
 
-/// When the totals of jobs began, by what the sink received last.
+/// Returns the origin of the totals, by what the sink received last.
 async fn beginnings(sink: &Sink) -> Vec<u64> {
     let counts: Vec<&str> = catalog()
         .into_iter()
@@ -278,7 +278,7 @@ async fn beginnings(sink: &Sink) -> Vec<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn totals_that_are_pushed_begin_when_they_began_first() {
+async fn pushed_totals_keep_their_origin() {
     let sink = Sink::start(Options { keep: 1, ..Options::default() }).expect("a sink");
     let simulator = simulate(busy(73)).await;
     let config = keeping(&simulator, HOUR).with(&format!(

@@ -22,7 +22,7 @@ async fn every_completion_of_a_steady_day_is_counted_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_shows_up_to_four_minutes_late_is_counted_once() {
+async fn row_up_to_four_minutes_late_counts_once() {
     let settings = Settings { late_visibility: 4 * MINUTE, jobs_per_hour: 240.0, ..busy(2) };
     let mut scene = Scene::start(settings, 2 * HOUR).await;
     for seconds in [10, 30, 60, 90, 240, 300, 301, 299, 600, 20, 40, 1200, 5, 5, 5, 5, 290, 300] {
@@ -32,7 +32,7 @@ async fn what_shows_up_to_four_minutes_late_is_counted_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_finished_job_that_is_touched_again_is_the_same_completion() {
+async fn touched_finished_job_is_the_same_completion() {
     let mut scene = Scene::start(Settings { updates_of_finished: true, ..busy(3) }, 3 * HOUR).await;
     for _ in 0..16 {
         scene.step(37 * MINUTE).await;
@@ -41,7 +41,7 @@ async fn a_finished_job_that_is_touched_again_is_the_same_completion() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_is_resumed_after_its_end_completes_again() {
+async fn job_resumed_after_its_end_completes_again() {
     let settings =
         Settings { resumes_of_finished: true, jobs_per_hour: 600.0, live_jobs: 60, ..busy(4) };
     let mut scene = Scene::start(settings, 3 * HOUR).await;
@@ -55,7 +55,7 @@ async fn a_job_that_is_resumed_after_its_end_completes_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_resumed_and_ended_between_two_polls_is_counted_as_what_the_list_shows() {
+async fn resume_between_polls_counts_once() {
     let settings =
         Settings { resumes_of_finished: true, jobs_per_hour: 600.0, live_jobs: 60, ..busy(5) };
     let mut scene = Scene::start(settings, 3 * HOUR).await;
@@ -66,7 +66,7 @@ async fn what_was_resumed_and_ended_between_two_polls_is_counted_as_what_the_lis
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_progress_of_running_jobs_is_no_completion() {
+async fn progress_of_running_jobs_is_no_completion() {
     let mut scene = Scene::start(Settings { progress_updates: MINUTE, ..busy(6) }, 2 * HOUR).await;
     for seconds in [30, 30, 30, 200, 45, 600, 10, 1800] {
         scene.step(Duration::from_secs(seconds)).await;
@@ -115,7 +115,7 @@ async fn list_of(jobs: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_of_no_job_of_one_and_around_a_page_are_whole() {
+async fn lists_of_any_length_around_a_page_are_complete() {
     for jobs in [0, 1, 99, 100, 101, 200] {
         list_of(jobs).await;
     }

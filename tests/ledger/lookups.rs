@@ -54,7 +54,7 @@ fn never(page: &Page, client: &str) -> Option<f64> {
     page.value("nbu_client_never_succeeded", &[("site", SITE), ("client", client)])
 }
 
-/// How often a client was asked for.
+/// Returns the number of look-ups of a client.
 fn asked_for(simulator: &Simulator, client: &str) -> usize {
     let quoted = format!("clientName eq '{client}'");
     let requests = simulator.requests();
@@ -71,7 +71,7 @@ async fn until(agent: &Agent, what: &str, done: impl Fn(&Page) -> bool) -> Page 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_that_fail_or_are_slow_starve_no_other() {
+async fn failing_and_slow_names_starve_no_other() {
     for fault in [
         |fault: Fault| fault.status(500),
         |fault: Fault| fault.close_connection(),
@@ -96,7 +96,7 @@ async fn names_that_fail_or_are_slow_starve_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_is_found_however_the_allowlist_spells_it() {
+async fn client_is_found_in_any_spelling_of_allowlist() {
     let simulator = simulate(quiet(72)).await;
     let listed: Vec<_> =
         clients_with_old_backups(&simulator, 2 * HOUR).into_iter().take(5).collect();
@@ -112,7 +112,7 @@ async fn a_client_is_found_however_the_allowlist_spells_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_not_found_is_asked_again_a_day_later() {
+async fn fruitless_lookup_is_repeated_a_day_later() {
     let kept = tempfile::tempdir().unwrap();
     let simulator = simulate(quiet(73)).await;
     let name = "nobody.example.com";
@@ -136,7 +136,7 @@ async fn what_was_not_found_is_asked_again_a_day_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_question_that_the_server_refuses_says_nothing() {
+async fn refused_lookup_exports_nothing() {
     let simulator = simulate(quiet(74)).await;
     let names: Vec<_> =
         clients_with_old_backups(&simulator, 2 * HOUR).into_iter().take(4).collect();

@@ -15,7 +15,7 @@ fn busy(seed: u64) -> Settings {
     Settings { jobs_per_hour: 480.0, live_jobs: 30, policies: 2, ..world(seed) }
 }
 
-/// One of the servers, and what was polled of it.
+/// A server, and the results of polling it.
 struct Server {
     simulator: Simulator,
     watched: Watched,
@@ -112,7 +112,7 @@ async fn site_that_returns_to_a_server_counts_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn site_that_stays_goes_on_after_restarts_and_reloads() {
+async fn unchanged_site_continues_after_restarts_and_reloads() {
     let mut moving = Moving::new(193).await;
     let mut last = 0.0;
     for restart in [false, true, false, true] {

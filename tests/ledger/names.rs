@@ -66,7 +66,7 @@ async fn shows(agent: &Agent, simulator: &Simulator, expected: impl Fn() -> BTre
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_known_of_clients_and_policies_is_the_truth() {
+async fn last_results_of_clients_and_policies_match_the_truth() {
     let simulator = simulate(busy(91)).await;
     let truth = simulator.truth();
     let since = truth.server_time() - ms(WINDOW + HOUR);
@@ -119,7 +119,7 @@ async fn what_is_known_of_clients_and_policies_is_the_truth() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_that_a_reload_admits_learn_of_the_window_and_those_it_denies_vanish() {
+async fn reload_fills_newly_selected_names_and_removes_denied_ones() {
     let simulator = simulate(busy(92)).await;
     let since = simulator.truth().server_time() - ms(WINDOW + HOUR);
     let mut agent = Agent::start(&config(&simulator, WINDOW)).await;
@@ -181,7 +181,7 @@ async fn names_beyond_the_limit_count_under_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_looked_up_is_remembered_through_failures_and_restarts() {
+async fn lookup_result_survives_failures_and_restarts() {
     let kept = tempfile::tempdir().unwrap();
     let simulator =
         simulate(Settings { jobs_per_hour: 1.0, live_jobs: 1, clients: 100, ..busy(94) }).await;
@@ -226,7 +226,7 @@ async fn what_was_looked_up_is_remembered_through_failures_and_restarts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ends_in_the_future_hide_no_later_result() {
+async fn ends_in_future_hide_no_later_result() {
     let kept = tempfile::tempdir().unwrap();
     let busy = Settings { jobs_per_hour: 600.0, clients: 3, policies: 2, ..busy(95) };
     let simulator = simulate(busy).await;

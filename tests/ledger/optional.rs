@@ -10,12 +10,12 @@ fn busy(seed: u64) -> Settings {
     Settings { jobs_per_hour: 120.0, live_jobs: 40, policies: 3, ..world(seed) }
 }
 
-/// One on which nothing ends any more.
+/// Returns one on which nothing ends any more.
 fn quiet(seed: u64) -> Settings {
     Settings { jobs_in_history: 60, live_jobs: 0, jobs_per_hour: 0.0, ..world(seed) }
 }
 
-/// How often a list was asked for whose filter has `text` in it.
+/// Returns the number of list requests whose filter contains `text`.
 fn asked(scene: &Scene, text: &str) -> usize {
     let requests = scene.simulator.requests();
     let filters = requests.iter().filter_map(|request| request.parameter("filter"));
@@ -23,7 +23,7 @@ fn asked(scene: &Scene, text: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_window_that_fails_for_its_length_becomes_whole() {
+async fn first_window_completes_by_time_alone() {
     // What cannot be read in time must not be there.
     let simulator = simulate(Settings { jobs_in_history: 0, ..busy(101) }).await;
     simulator.faults().add(Fault::on("/admin/jobs").status(500));
@@ -39,7 +39,7 @@ async fn a_first_window_that_fails_for_its_length_becomes_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backfill_that_always_fails_is_over_when_time_covers_the_window() {
+async fn failing_backfill_ends_once_time_covers_window() {
     let simulator = simulate(Settings { jobs_in_history: 0, ..busy(102) }).await;
     simulator.faults().add(Fault::on("/admin/jobs").filter("endTime gt").status(500));
     let mut scene = Scene::on(simulator, HOUR).await;
@@ -55,7 +55,7 @@ async fn a_backfill_that_always_fails_is_over_when_time_covers_the_window() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quiet_server_keeps_its_numbers_whatever_counting_answers() {
+async fn quiet_server_keeps_samples_whatever_the_count_answers() {
     let mut scene = Scene::start(quiet(103), 20 * HOUR).await;
     for status in [405, 406, 400, 404, 500, 302, 401, 403, 408] {
         let count = Fault::on("/admin/jobs-count-requests").method("POST");
@@ -69,7 +69,7 @@ async fn a_quiet_server_keeps_its_numbers_whatever_counting_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gap_question_that_fails_stops_nothing_and_is_asked_again() {
+async fn failed_gap_query_stops_nothing_and_is_retried() {
     let settings = Settings { retention: 4 * HOUR, ..busy(104) };
     let mut scene = Scene::start(settings, 2 * HOUR).await;
     let lost = scene.cut_off_for(10 * HOUR).await;
@@ -92,7 +92,7 @@ async fn a_gap_question_that_fails_stops_nothing_and_is_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_odd_status_does_not_change_how_changes_are_asked_for() {
+async fn single_refusal_keeps_the_change_filter() {
     let mut scene = Scene::start(busy(105), 3 * HOUR).await;
     let changes = || Fault::on("/admin/jobs").filter("lastUpdateTime ge");
     let odd = [408, 413, 425, 431].map(|status| changes().status(status).times(2));
@@ -108,7 +108,7 @@ async fn one_odd_status_does_not_change_how_changes_are_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_filter_is_tried_again_after_an_hour() {
+async fn refused_filter_is_retried_after_an_hour() {
     let mut scene = Scene::start(busy(106), 3 * HOUR).await;
     let changes = Fault::on("/admin/jobs").filter("lastUpdateTime").bad_filter();
     scene.simulator.faults().add(changes.times(2));

@@ -10,7 +10,7 @@ fn busy(seed: u64) -> Settings {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_any_length_loses_nothing_that_the_server_still_has() {
+async fn outage_loses_no_job_that_server_still_has() {
     let mut scene = Scene::start(busy(51), 2 * HOUR).await;
     for outage in [5 * MINUTE, 50 * MINUTE, 7 * HOUR, 30 * HOUR] {
         scene.cut_off().await;
@@ -24,7 +24,7 @@ async fn an_outage_of_any_length_loses_nothing_that_the_server_still_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn time_of_which_the_server_has_purged_the_jobs_is_said_to_be_lost() {
+async fn time_with_purged_jobs_is_reported_as_gap() {
     let settings = Settings { retention: 4 * HOUR, ..busy(52) };
     let mut scene = Scene::start(settings, 2 * HOUR).await;
     for outage in [3 * HOUR, 10 * HOUR, 6 * HOUR] {
@@ -39,7 +39,7 @@ async fn time_of_which_the_server_has_purged_the_jobs_is_said_to_be_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn time_is_said_to_be_lost_though_the_first_question_for_it_fails() {
+async fn gap_is_reported_after_a_failed_side_query() {
     let settings = Settings { retention: 4 * HOUR, ..busy(54) };
     let mut scene = Scene::start(settings, 2 * HOUR).await;
     let lost = scene.cut_off_for(10 * HOUR).await;
@@ -52,7 +52,7 @@ async fn time_is_said_to_be_lost_though_the_first_question_for_it_fails() {
     scene.stop(10).await;
 }
 
-/// How many lists are asked for in each of some polls, a look for late rows among them.
+/// Counts the list requests of each of some polls, one with a late walk among them.
 async fn requests_of_polls(hours: u32) -> Vec<usize> {
     let settings = Settings { jobs_in_history: 3000, jobs_per_hour: 20.0, ..busy(53) };
     let mut scene = Scene::on(simulate(settings).await, hours * HOUR).await;
@@ -73,7 +73,7 @@ async fn requests_of_polls(hours: u32) -> Vec<usize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poll_costs_what_changed_however_long_the_window_is() {
+async fn poll_cost_follows_changes_not_window_length() {
     let (short, long) = (requests_of_polls(1).await, requests_of_polls(24).await);
     assert_eq!(short, long);
     assert!(short.iter().all(|requests| (2..=3).contains(requests)), "{short:?}");

@@ -16,7 +16,7 @@ fn busy(seed: u64) -> Settings {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_longer_window_is_filled_backwards_and_the_totals_go_on() {
+async fn longer_window_is_backfilled_while_totals_continue() {
     let mut scene = Scene::start(busy(41), 2 * HOUR).await;
     scene.step(50 * MINUTE).await;
     scene.reload(20 * HOUR, "").await;
@@ -27,7 +27,7 @@ async fn a_longer_window_is_filled_backwards_and_the_totals_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shorter_window_is_in_force_at_once_and_a_longer_one_again() {
+async fn shorter_window_is_in_force_at_once() {
     let mut scene = Scene::start(busy(42), 20 * HOUR).await;
     scene.step(50 * MINUTE).await;
     scene.reload(HOUR, "").await;
@@ -39,7 +39,7 @@ async fn a_shorter_window_is_in_force_at_once_and_a_longer_one_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_numbers_of_the_old_window_stay_until_the_longer_one_is_whole() {
+async fn old_window_stays_until_longer_one_is_complete() {
     let mut scene = Scene::start(busy(43), 2 * HOUR).await;
     scene.simulator.faults().add(Fault::on("/admin/jobs").filter("endTime gt").status(500));
     let before = scene.agent.scrape().await;
@@ -59,7 +59,7 @@ async fn the_numbers_of_the_old_window_stay_until_the_longer_one_is_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_names_of_actions_hold_for_what_was_counted_before() {
+async fn action_names_apply_to_earlier_counts() {
     let mut scene = Scene::start(busy(44), 6 * HOUR).await;
     scene.step(90 * MINUTE).await;
     for (from, to) in [("DUPLICATE", "COPY"), ("REPLICATE", "COPY"), ("BACKUP", "SAVE")] {

@@ -1,4 +1,4 @@
-//! One simulated server, an agent in this process that polls it, and what it must show.
+//! A simulated server, an agent in this process that polls it, and the samples that it must export.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ pub const MINUTE: Duration = Duration::from_secs(60);
 
 pub const HOUR: Duration = Duration::from_secs(3600);
 
-/// How long numbers may still be those of the poll before. Reached only where a test fails.
+/// Time for which samples may still be those of the previous poll. Reached only if a test fails.
 const SETTLES: Duration = Duration::from_secs(5);
 
 /// The value of a metric of the site that has no other label.
@@ -24,7 +24,7 @@ pub fn own(page: &Page, name: &str) -> Option<f64> {
     page.value(name, &[("site", SITE)])
 }
 
-/// Whether a page is of a poll at `now`, the server's time, that was whole. Reads only what it needs:
+/// Returns whether a page is of a poll at `now`, the server's time, that was whole. Reads only what it needs:
 /// pages are long, and most are scraped for this alone.
 pub fn is_whole(text: &str, now: i64) -> bool {
     let wanted = [
@@ -186,7 +186,7 @@ impl Scene {
         self.shown = totals;
     }
 
-    /// How many completions were counted so far, by the truth.
+    /// Returns the number of completions so far, by the truth.
     pub fn counted(&self) -> usize {
         self.watched.counted(&self.simulator.truth())
     }

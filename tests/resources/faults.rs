@@ -1,4 +1,4 @@
-//! One resource that is forbidden, fails or answers nonsense hides no other, and falsifies nothing.
+//! A resource that is forbidden, fails or answers nonsense hides no other, and falsifies nothing.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ fn every_collector_is_tried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forbidden_resource_is_told_and_hides_no_other() {
+async fn forbidden_resource_is_reported_and_hides_no_other() {
     let namespaces: BTreeSet<&str> = RESOURCES.iter().map(|resource| resource.2).collect();
     // Not as often as elsewhere: there are many sites.
     let often = "collectionInterval: 2s, cacheTTL: 2s, staleAfter: 10m, scrapingInterval: 24h";
@@ -81,7 +81,7 @@ async fn a_forbidden_resource_is_told_and_hides_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failing_resource_keeps_its_last_samples_until_they_are_stale() {
+async fn failing_resource_keeps_samples_until_stale() {
     let simulator = simulate(small()).await;
     let config = everything(&simulator).server(&OFTEN.replace("10m", "6s"));
     let agent = Agent::start(&config).await;
@@ -121,7 +121,7 @@ async fn half_a_list_is_no_list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_no_list_fails_and_hides_no_sample() {
+async fn answer_without_list_fails_and_keeps_samples() {
     let simulator = simulate(small()).await;
     let agent = Agent::start(&everything(&simulator).server(OFTEN)).await;
     let before = settled(&agent).await;
@@ -154,7 +154,7 @@ async fn an_answer_that_is_no_list_fails_and_hides_no_sample() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_without_meta_is_read_to_its_end() {
+async fn list_without_meta_is_read_to_its_end() {
     let simulator = simulate(small()).await;
     for path in [
         "/storage/storage-units",
@@ -175,7 +175,7 @@ async fn a_list_without_meta_is_read_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_that_the_server_refuses_costs_its_own_series_only() {
+async fn refused_status_removes_only_its_series() {
     for (fault, up) in [
         (Fault::on("/catalog/images").filter("NOT_REVIEWED").bad_filter(), 1.0),
         (Fault::on("/catalog/images").filter("'CLEAN'").bad_filter(), 1.0),
@@ -202,7 +202,7 @@ async fn a_status_that_the_server_refuses_costs_its_own_series_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_that_cannot_be_read_are_counted_and_the_rest_lives() {
+async fn unreadable_records_are_counted_and_skipped() {
     let simulator = simulate(small()).await;
     // The counts of images need no record.
     let lists = RESOURCES.iter().filter(|(collector, ..)| *collector != "catalog");
@@ -223,7 +223,7 @@ async fn records_that_cannot_be_read_are_counted_and_the_rest_lives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attributes_that_are_null_or_of_another_type_make_no_collector_fail() {
+async fn null_and_mistyped_attributes_fail_no_collector() {
     for fault in [Fault::null_attributes, Fault::wrong_types] {
         let simulator = simulate(small()).await;
         for (_, path, ..) in RESOURCES {
@@ -243,7 +243,7 @@ async fn attributes_that_are_null_or_of_another_type_make_no_collector_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_that_nobody_knows_is_carried_as_it_comes() {
+async fn unknown_value_is_exported_unchanged() {
     let simulator = simulate(small()).await;
     for (_, path, ..) in RESOURCES {
         simulator.faults().add(Fault::on(path).unknown_enum());
@@ -274,7 +274,7 @@ async fn a_value_that_nobody_knows_is_carried_as_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_two_pages_show_is_counted_once() {
+async fn record_on_two_pages_counts_once() {
     let simulator = simulate(small()).await;
     for path in
         ["/manage", "/malware", "/servicecatalog", "/storage/tape-media", "/storage/disk-pools"]

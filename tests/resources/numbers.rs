@@ -26,7 +26,7 @@ fn many(release: Release) -> Settings {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_series_of_every_resource_is_the_truth_in_each_release() {
+async fn all_series_match_the_truth_in_each_release() {
     for release in Release::ALL {
         let simulator = simulate(many(release)).await;
         let agent = Agent::start(&everything(&simulator)).await;
@@ -45,7 +45,7 @@ async fn every_series_of_every_resource_is_the_truth_in_each_release() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_tapes_and_two_thousand_storage_units_are_all_counted() {
+async fn thousands_of_tapes_and_storage_units_are_all_counted() {
     let big = Settings { tapes: 10_000, storage_units: 2_000, ..many(Release::R11_0) };
     let simulator = simulate(big).await;
     let agent = Agent::start(&everything(&simulator)).await;
@@ -62,7 +62,7 @@ async fn ten_thousand_tapes_and_two_thousand_storage_units_are_all_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_server_has_the_zeros_of_closed_sets_and_nothing_else() {
+async fn empty_server_exports_only_zeros_of_closed_sets() {
     let simulator = simulate(Settings {
         alerts: 0,
         scans: 0,
@@ -89,7 +89,7 @@ async fn an_empty_server_has_the_zeros_of_closed_sets_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn images_are_those_of_the_last_day_as_time_goes_on() {
+async fn images_cover_the_last_day_as_time_passes() {
     let simulator = simulate(small()).await;
     let agent = Agent::start(&everything(&simulator).server(OFTEN)).await;
     settled(&agent).await;
@@ -105,7 +105,7 @@ async fn images_are_those_of_the_last_day_as_time_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_that_occur_twice_cost_nothing_but_the_second_series() {
+async fn duplicate_names_lose_only_the_second_series() {
     let simulator = simulate(Settings { twins: true, ..small() }).await;
     let agent = Agent::start(&everything(&simulator)).await;
     let page = settled(&agent).await;

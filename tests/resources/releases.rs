@@ -1,4 +1,4 @@
-//! What a release lacks is noticed once, and asked for again when there is a reason to.
+//! A resource that a release lacks is logged once, and rechecked when there is a reason to.
 
 use nbu_sim::{Fault, Release, Settings, Simulator};
 
@@ -6,7 +6,7 @@ use crate::support::resources::{ALL_ON, SINCE_10_5, expected, is_of_resources};
 use crate::support::{Agent, Config, Page, simulate};
 use crate::{OFTEN, about, everything, settled, small};
 
-/// How often a path was asked for.
+/// Returns the number of requests for a path.
 fn asked(simulator: &Simulator, path: &str) -> usize {
     simulator.requests().iter().filter(|request| request.path == path).count()
 }
@@ -25,7 +25,7 @@ fn errors(page: &Page) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_came_with_a_later_release_is_not_even_asked_for() {
+async fn resource_of_later_release_is_not_requested() {
     let simulator = simulate(Settings { release: Release::R10_3, ..small() }).await;
     let agent = Agent::start(&everything(&simulator).server(OFTEN)).await;
     let page = settled(&agent).await;
@@ -52,7 +52,7 @@ async fn what_came_with_a_later_release_is_not_even_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upgrade_brings_what_the_old_release_lacked() {
+async fn upgrade_adds_resources_the_old_release_lacked() {
     let simulator = simulate(Settings { release: Release::R10_3, ..small() }).await;
     let agent = Agent::start(&everything(&simulator).server(OFTEN)).await;
     settled(&agent).await;
@@ -81,7 +81,7 @@ async fn without_slos() -> (Simulator, Config, Agent) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_404_is_noticed_once_and_is_no_error() {
+async fn unsupported_resource_is_logged_once_without_error() {
     let (simulator, _, agent) = without_slos().await;
     cycles(&agent, 4.0).await;
     assert_eq!(asked(&simulator, SLOS), 1);
@@ -106,7 +106,7 @@ async fn another_version_asks_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_that_changes_the_site_asks_again_and_one_that_does_not_lets_it_be() {
+async fn reload_that_changes_the_site_rechecks_unsupported_resources() {
     let (simulator, config, mut agent) = without_slos().await;
     agent.reload(&config).await;
     cycles(&agent, 3.0).await;
@@ -124,7 +124,7 @@ async fn a_reload_that_changes_the_site_asks_again_and_one_that_does_not_lets_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_404_of_what_was_there_is_an_outage_and_keeps_its_samples() {
+async fn not_found_for_known_resource_keeps_samples() {
     let simulator = simulate(small()).await;
     let agent = Agent::start(&everything(&simulator).server(OFTEN)).await;
     let before = settled(&agent).await;
@@ -138,7 +138,7 @@ async fn a_404_of_what_was_there_is_an_outage_and_keeps_its_samples() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_answers_404_to_everything_is_down_and_not_old() {
+async fn server_with_only_404_is_down_not_old() {
     let simulator = simulate(small()).await;
     simulator.faults().add(Fault::on("/").status(404));
     let agent = Agent::start(&everything(&simulator).server(OFTEN)).await;
@@ -151,7 +151,7 @@ async fn a_server_that_answers_404_to_everything_is_down_and_not_old() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn images_are_asked_for_by_what_the_release_knows() {
+async fn images_are_filtered_by_attributes_of_the_release() {
     let filters = [
         (Release::R10_3, "malwareScanResult eq 'IMPACTED'", 4),
         (Release::R10_5, "malwareScanResult eq 'IMPACTED' and anomalyStatus eq 'IGNORED'", 28),

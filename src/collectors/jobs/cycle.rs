@@ -1,4 +1,4 @@
-//! One cycle: its queries run concurrently, so that none waits for another's failure; then the answers are
+//! A cycle: its queries run concurrently, so that none waits for another's failure; then the answers are
 //! applied.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -175,7 +175,7 @@ impl Jobs {
         }
         // Beyond the window it is nice to have.
         let fill_error = filled.error.filter(|_| !ledger.cancel_backfill_beyond_window());
-        // The numbers are whole as far as is known; that these failed is said all the same.
+        // The window is complete as far as is known; these failures are reported nevertheless.
         collected.parts.extend(late.error.map(|error| ("late", Part::Failed(error))));
         collected.parts.extend(fill_error.map(|error| ("backfill", Part::Failed(error))));
         (live, changed.error)

@@ -1,5 +1,5 @@
-//! The newest successful backup of clients and policies beyond the window: a few names a cycle, each
-//! until the server has told.
+//! Looks up the newest successful backup of clients and policies beyond the window: a few names per
+//! cycle, each until the server has answered.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::jobs::{Ledger, LookupAnswer, LookupQuery, Subject};
 use crate::netbackup::wire::jobs::{JOBS, JobRow};
 use crate::netbackup::{CursorPager, Error, ErrorKind, Query, Session};
 
-/// Names that are asked for in one cycle, and at once.
+/// Names that are looked up in one cycle, and concurrently.
 const NAMES: usize = 20;
 const AT_ONCE: usize = 4;
 
@@ -26,10 +26,10 @@ const PAGES: u32 = 3;
 /// Bytes of a name that is asked for: no client or policy has a longer one.
 const LONGEST: usize = 512;
 
-/// What came of one name; `None` where it was not its turn any more.
+/// The result of a look-up; `None` if there was no time for it.
 type Outcome = Option<Result<LookupAnswer, Option<Error>>>;
 
-/// Asks for the names that are due. One that fails, or takes too long, is asked again after the others.
+/// Looks up the names that are due. One that fails, or takes too long, is retried after the others.
 pub(super) async fn look_up(session: &Session, ledger: &mut Ledger) {
     let until = session.deadline().min(Instant::now() + CYCLE_TIMEOUT);
     let asked = stream::iter(ledger.next_lookups(NAMES)).map(|lookup| async move {

@@ -100,7 +100,7 @@ struct Jobs {
     proven: bool,
     store: Option<Store>,
     audit: Audit,
-    /// When the last cycle began, by our clocks: the one that never jumps, and the one that goes on
+    /// The beginning of the last cycle, by our clocks: the one that never jumps, and the one that goes on
     /// while this machine sleeps.
     began: Option<(Instant, SystemTime)>,
 }

@@ -20,7 +20,7 @@ pub(super) async fn any(session: &Session, query: &Query) -> Result<bool, Error>
 ///
 /// # Errors
 ///
-/// Where the permission is missing.
+/// If the permission is missing.
 pub(super) async fn probe(session: &Session) -> Result<Option<bool>, Error> {
     match any(session, &Query::all().limited(1)).await {
         Ok(true) => return Ok(Some(true)),

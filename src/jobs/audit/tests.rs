@@ -1,4 +1,4 @@
-//! What an audit finds, and what it takes for no difference.
+//! Differences that an audit finds, and those that are none.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -15,12 +15,12 @@ const HOUR: i64 = 60 * MINUTE;
 /// 2026-03-01T12:00:00Z.
 const NOON: i64 = 1_772_366_400_000;
 
-/// The agent's clock at the end of an audit.
+/// Returns the agent's time at the end of an audit.
 fn ended_at() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000)
 }
 
-/// A finished job, of which an audit sees the number and the times.
+/// Returns a finished job, of which an audit reads the number and the times.
 fn row(id: i64, end: i64) -> JobRow<'static> {
     let text = format!("{{\"jobId\":{id},\"try\":1,\"status\":0,\"jobType\":\"BACKUP\"}}");
     let read: JobRow<'_> = serde_json::from_str(&text).expect("a row");
@@ -45,7 +45,7 @@ fn row(id: i64, end: i64) -> JobRow<'static> {
     }
 }
 
-/// The jobs of a day, one a minute, as the server lists them.
+/// Returns the jobs of a day, one a minute, as the server lists them.
 fn listed() -> Vec<Listed> {
     let job = |id: i64| {
         let end = NOON - 24 * HOUR + id * MINUTE;
@@ -54,7 +54,7 @@ fn listed() -> Vec<Listed> {
     (1..=1440).map(job).collect()
 }
 
-/// A ledger with a window of a day that knows these jobs.
+/// Returns a ledger with a window of a day that knows these jobs.
 fn ledger(jobs: impl IntoIterator<Item = Listed>) -> Ledger {
     let mut ledger = Ledger::new(NOON, Duration::from_secs(86_400), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
@@ -156,7 +156,7 @@ fn pages_of_every_audit_are_at_least_half_full() {
 }
 
 #[test]
-fn lost_slice_is_refilled_after_the_second_audit() {
+fn lost_slice_is_reread_after_the_second_audit() {
     let lost = |job: &Listed| (NOON - 12 * HOUR..NOON - 8 * HOUR).contains(&job.end);
     let kept = listed().into_iter().filter(|job| !lost(job));
     let (mut ledger, mut audit) = (ledger(kept), Audit::default());
@@ -221,7 +221,7 @@ fn row_that_changed_lately_is_no_difference() {
 }
 
 #[test]
-fn failed_question_puts_the_audit_off_by_minutes() {
+fn failed_query_postpones_the_audit_by_minutes() {
     let (mut ledger, mut audit) = (ledger(listed()), Audit::default());
     assert!(next_at(&mut audit, &mut ledger, NOON).is_some());
     audit.failed();

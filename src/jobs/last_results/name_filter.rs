@@ -21,7 +21,7 @@ pub struct NameFilter {
     literals: BTreeMap<Box<str>, Box<str>>,
 }
 
-/// One of the two lists.
+/// A list of exact names and globs.
 #[derive(Debug, Clone, Default)]
 struct List {
     exact: HashSet<Box<str>>,

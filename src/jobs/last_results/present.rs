@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::jobs::time::ms;
 
-/// What ends so much later than the present still counts: clocks of media servers differ a little.
+/// Time by which an end may be later than the present, ms: clocks of media servers differ a little.
 pub(in crate::jobs) const AHEAD: i64 = 60_000;
 
 /// The present, and for how long names are remembered, Unix ms and ms.

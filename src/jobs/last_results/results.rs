@@ -227,7 +227,7 @@ impl LastResults {
         (RecordKey::Folded.bytes(), self.folded.to_le_bytes().to_vec())
     }
 
-    /// Hands over the changes; what changes from here on is recorded anew.
+    /// Hands over the changes; later ones are recorded separately.
     pub(in crate::jobs) fn hand_over(&mut self) -> LastResultChanges {
         std::mem::take(&mut self.changes)
     }

@@ -226,7 +226,7 @@ impl Ledger {
         self.progress.ids().has_met_any() || self.dictionary.label_sets().len() > 0
     }
 
-    /// Returns whether jobs were listed so lately that an empty list hides them.
+    /// Returns whether jobs were listed so recently that an empty list must be wrong.
     pub(crate) fn expects_jobs(&self) -> bool {
         let Span { from, to } = self.window.span();
         self.finished.ended(from, to).next().is_some()

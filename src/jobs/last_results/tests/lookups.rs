@@ -33,7 +33,7 @@ fn names_that_fail_go_behind_the_others() {
 }
 
 #[test]
-fn a_name_that_always_fails_is_asked_ever_more_seldom() {
+fn failing_name_is_looked_up_less_and_less_often() {
     let mut last_results = unseen(1);
     let mut rounds = Vec::new();
     for round in 0..64 {
@@ -48,7 +48,7 @@ fn a_name_that_always_fails_is_asked_ever_more_seldom() {
 }
 
 #[test]
-fn few_of_those_that_failed_are_asked_in_one_round() {
+fn few_failed_names_are_retried_per_round() {
     let mut last_results = unseen(40);
     for _ in 0..2 {
         for name in asked(&mut last_results, 20) {
@@ -61,7 +61,7 @@ fn few_of_those_that_failed_are_asked_in_one_round() {
 }
 
 #[test]
-fn what_was_not_found_is_asked_again_after_a_day() {
+fn lookup_without_result_is_repeated_after_a_day() {
     for (answer, never) in [(LookupAnswer::None, Some(1.0)), (LookupAnswer::Unknown, None)] {
         let mut last_results = unseen(1);
         last_results.apply_lookup("n00", answer);
@@ -78,7 +78,7 @@ fn what_was_not_found_is_asked_again_after_a_day() {
 }
 
 #[test]
-fn an_answer_of_a_later_time_is_asked_for_again() {
+fn lookup_answer_of_a_later_time_is_repeated() {
     let mut last_results = unseen(1);
     last_results.set_now(DAY);
     last_results.apply_lookup("n00", LookupAnswer::None);
@@ -103,7 +103,7 @@ fn when_it_was_answered_outlives_a_restart() {
 }
 
 #[test]
-fn the_spelling_of_the_server_is_asked_for() {
+fn spelling_of_server_is_looked_up() {
     let spellings =
         |last_results: &mut LastResults| last_results.next_lookups(9).remove(0).spellings;
     let failed = Completion { client: "client1", ..job(1, 1000, 6) };
@@ -127,7 +127,7 @@ fn the_spelling_of_the_server_is_asked_for() {
 }
 
 #[test]
-fn an_answer_for_a_name_that_lost_its_place_is_dropped() {
+fn lookup_answer_for_removed_name_is_dropped() {
     let seen = Completion { client: "seen", ..job(1, 1000, 6) };
     let mut last_results = clients(&["*"], &[seen]);
     last_results.apply_lookup("stranger", LookupAnswer::Found(1000));

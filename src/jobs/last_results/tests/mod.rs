@@ -1,4 +1,4 @@
-//! What is told of last jobs, whatever the order in which they come.
+//! Last results of jobs in any order.
 
 mod lookups;
 mod present;
@@ -23,7 +23,7 @@ impl LastResults {
     }
 }
 
-/// A leaf BACKUP of client `c` and policy `p` that took ten seconds and moved 2 KiB.
+/// Returns a leaf BACKUP of client `c` and policy `p` that took ten seconds and moved 2 KiB.
 fn job(job_id: i64, end: i64, status: i64) -> Completion<'static> {
     Completion {
         job_id,
@@ -56,7 +56,7 @@ fn clients(allow: &[&str], jobs: &[Completion<'_>]) -> LastResults {
     last_results
 }
 
-/// All series with their values, as `name label label`.
+/// Returns all series with their values, as `name label label`.
 fn series(last_results: &LastResults) -> BTreeMap<String, f64> {
     renamed(last_results, |job_type| job_type)
 }
@@ -81,14 +81,14 @@ fn renamed<'a>(
     all
 }
 
-/// The series whose name begins so, without that beginning.
+/// Returns the series whose name begins so, without that beginning.
 fn of(last_results: &LastResults, begin: &str) -> Vec<(String, f64)> {
     let all = series(last_results);
     let found = all.iter().filter_map(|(name, value)| Some((name.strip_prefix(begin)?, *value)));
     found.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The names that are to be asked for, so many at most.
+/// Returns the names to be looked up, so many at most.
 fn asked(last_results: &mut LastResults, most: usize) -> Vec<String> {
     last_results.next_lookups(most).into_iter().map(|question| question.name).collect()
 }
@@ -104,7 +104,7 @@ fn assert_value(last_results: &LastResults, name: &str, expected: impl Into<Opti
 }
 
 #[test]
-fn without_jobs_nothing_is_said() {
+fn no_jobs_export_nothing_but_folded_zero() {
     for subject in [Subject::Client, Subject::Policy] {
         let last_results = LastResults::new(subject, &rules(&["*", "c"], 10));
         let expected = format!("nbu_agent_names_folded_total {}", subject.label());
@@ -114,7 +114,7 @@ fn without_jobs_nothing_is_said() {
 }
 
 #[test]
-fn one_job_tells_all() {
+fn single_job_exports_all_series() {
     let last_results = clients(&["c"], &[job(7, 60_000, 0)]);
     let expected = [
         ("nbu_agent_names_folded_total client", 0.0),
@@ -140,7 +140,7 @@ fn one_job_tells_all() {
 }
 
 #[test]
-fn every_metric_that_is_declared_can_be_said() {
+fn all_declared_metrics_can_be_exported() {
     let mut said: Vec<String> = Vec::new();
     for subject in [Subject::Client, Subject::Policy] {
         let mut last_results = LastResults::new(subject, &rules(&["*"], 1));
@@ -155,7 +155,7 @@ fn every_metric_that_is_declared_can_be_said() {
 }
 
 #[test]
-fn types_of_jobs_are_told_apart_and_renamed_ones_taken_together() {
+fn job_types_are_separate_and_renamed_ones_merge() {
     let restore = Completion { job_type: "RESTORE", ..job(2, 70_000, 6) };
     let unknown = Completion { job_type: "", policy: "", ..job(3, 50_000, 0) };
     let last_results = clients(&["c"], &[job(1, 60_000, 0), restore, unknown]);
@@ -170,7 +170,7 @@ fn types_of_jobs_are_told_apart_and_renamed_ones_taken_together() {
 }
 
 #[test]
-fn of_jobs_that_ended_at_once_the_higher_number_is_the_last() {
+fn higher_number_is_last_of_jobs_with_one_end() {
     for jobs in [[job(8, 60_000, 6), job(9, 60_000, 0)], [job(9, 60_000, 0), job(8, 60_000, 6)]] {
         let last_results = clients(&["c"], &jobs);
         assert_value(&last_results, "nbu_client_last_status c BACKUP", 0.0);
@@ -179,7 +179,7 @@ fn of_jobs_that_ended_at_once_the_higher_number_is_the_last() {
 }
 
 #[test]
-fn an_unknown_status_is_absent_and_a_failure() {
+fn unknown_status_is_absent_and_a_failure() {
     let last_results =
         clients(&["c"], &[job(1, 1000, 0), Completion { status: None, ..job(2, 2000, 0) }]);
     assert_value(&last_results, "nbu_client_last_status c BACKUP", None);
@@ -188,7 +188,7 @@ fn an_unknown_status_is_absent_and_a_failure() {
 }
 
 #[test]
-fn what_was_moved_and_how_long_it_took_is_that_of_the_last_leaf_that_was_done() {
+fn last_bytes_and_duration_are_those_of_last_done_leaf() {
     let parent = Completion { leaf: false, kilobytes: 99, start: Some(0), ..job(4, 90_000, 0) };
     let partial = Completion { kilobytes: 3, start: Some(55_500), ..job(2, 60_000, 1) };
     let failed = Completion { kilobytes: 50, ..job(3, 70_000, 6) };
@@ -212,7 +212,7 @@ fn what_cannot_be_is_absent() {
 }
 
 #[test]
-fn failures_count_since_the_last_that_was_done_even_where_it_comes_late() {
+fn late_success_resets_consecutive_failures() {
     let mut last_results = clients(&["c"], &[job(5, 5000, 6), job(3, 3000, 6), job(4, 4000, 150)]);
     assert_value(&last_results, "nbu_client_consecutive_failures c BACKUP", 2.0);
     last_results.record(&job(2, 2000, 0));
@@ -248,7 +248,7 @@ fn failures_are_bounded_and_exact_below_the_bound() {
 }
 
 #[test]
-fn a_client_has_one_name_however_it_is_spelt() {
+fn client_has_one_label_in_any_spelling() {
     let other = Completion { client: "WEB", ..job(2, 2000, 6) };
     let mut last_results =
         clients(&["Web", "*"], &[Completion { client: "web", ..job(1, 1000, 0) }, other]);
@@ -291,7 +291,7 @@ fn names_beyond_the_limit_are_folded_and_counted() {
 }
 
 #[test]
-fn a_name_that_is_spelt_out_is_looked_up_once() {
+fn literal_name_is_looked_up_once() {
     let mut last_results = clients(&["a", "b", "c", "d*"], &[job(1, 60_000, 0)]);
     assert_eq!(asked(&mut last_results, 0), [""; 0]);
     assert_eq!(asked(&mut last_results, 1), ["a"]);
@@ -311,7 +311,7 @@ fn a_name_that_is_spelt_out_is_looked_up_once() {
 }
 
 #[test]
-fn a_name_that_was_seen_without_a_backup_is_looked_up_after_those_that_are_spelt_out() {
+fn seen_name_without_backup_is_looked_up_after_literal_names() {
     let seen = Completion { client: "a", ..job(1, 1000, 6) };
     let mut last_results = clients(&["z", "*"], &[seen]);
     assert_eq!(asked(&mut last_results, 9), ["z", "a"]);

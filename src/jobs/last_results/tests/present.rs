@@ -1,4 +1,4 @@
-//! What lies in the future is not known yet, and who was not seen for long is gone.
+//! Results in the future, and names that were not seen for long.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::jobs::name_filter::NameFilterConfig;
 const HOUR: i64 = 3_600_000;
 
 #[test]
-fn an_end_in_the_future_hides_no_present_result() {
+fn end_in_future_hides_no_present_result() {
     let mut last_results = clients(&["c"], &[]);
     last_results.set_now(HOUR);
     let future = job(9, 3 * HOUR, 0);
@@ -35,7 +35,7 @@ fn an_end_in_the_future_hides_no_present_result() {
 }
 
 #[test]
-fn stored_results_of_the_future_are_dropped_and_the_rest_stays() {
+fn restored_results_in_future_are_dropped() {
     let results = [job(1, HOUR, 6), job(2, 5 * HOUR, 0), job(3, 6 * HOUR, 6)];
     let wrong = clients(&["c"], &results);
     let mut last_results = clients(&["c"], &[]);
@@ -87,7 +87,7 @@ fn clients_that_are_gone_leave_their_place() {
 }
 
 #[test]
-fn clients_stay_where_none_is_to_be_forgotten() {
+fn clients_stay_if_none_is_to_be_forgotten() {
     let mut last_results = forgetting(&["*"], None);
     last_results.record(&job(1, 1, 6));
     last_results.set_now(i64::MAX / 2);

@@ -1,4 +1,4 @@
-//! What holds for jobs of any kind in any order.
+//! Properties that hold for jobs of any kind in any order.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ fn any_jobs() -> impl Strategy<Value = Vec<Completion<'static>>> {
     })
 }
 
-/// How many leaf jobs failed in a row, told by going through all of them in order.
+/// Counts the leaf jobs that failed in a row, by going through all of them in order.
 fn failures_in_order(jobs: &[Completion<'_>], client: &str, job_type: &str) -> usize {
     let mut jobs: Vec<_> =
         jobs.iter().filter(|j| j.leaf && j.client == client && j.job_type == job_type).collect();
@@ -51,7 +51,7 @@ fn failures_in_order(jobs: &[Completion<'_>], client: &str, job_type: &str) -> u
 
 proptest! {
     #[test]
-    fn the_order_of_jobs_does_not_matter(
+    fn order_of_jobs_does_not_matter(
         (jobs, shuffled) in any_jobs().prop_flat_map(|jobs| (Just(jobs.clone()), Just(jobs).prop_shuffle())),
         subject in prop::sample::select(vec![Subject::Client, Subject::Policy]),
     ) {
@@ -79,7 +79,7 @@ proptest! {
     }
 
     #[test]
-    fn the_changes_make_the_disk_what_is_known(
+    fn changes_applied_to_disk_restore_all_results(
         jobs in any_jobs(),
         at in prop::collection::vec(0_usize..60, 0..4),
         other in prop::sample::select(vec![&["c"][..], &["d", "?"], &[], &["C", "*"]]),

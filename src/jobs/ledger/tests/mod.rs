@@ -1,4 +1,4 @@
-//! What counts, and what does not.
+//! Completions that count, and those that do not.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -59,7 +59,7 @@ fn sweep(ledger: &mut Ledger, rows: &[JobRow<'_>]) {
     ledger.apply_live(live);
 }
 
-/// A ledger that began at noon with a window of an hour, which held nothing.
+/// Returns a ledger that began at noon with a window of an hour, which held nothing.
 fn ledger() -> Ledger {
     let mut ledger = Ledger::new(NOON, Duration::from_secs(3600), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
@@ -98,7 +98,7 @@ fn whole(number: f64) -> i64 {
     number as i64
 }
 
-/// Completions, retries, bytes, and durations that were counted.
+/// Returns the completions, retries, bytes, and durations that were counted.
 fn counted(ledger: &Ledger) -> [i64; 4] {
     let (samples, _) = ledger.total_samples(&Actions::default()).expect("a whole window");
     let (families, _) = samples.finish();
@@ -119,7 +119,7 @@ fn in_window(ledger: &mut Ledger) -> i64 {
 }
 
 #[test]
-fn a_completion_counts_once_however_often_it_is_read() {
+fn completion_counts_once_however_often_read() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
     for touched in 0..3 {
@@ -132,7 +132,7 @@ fn a_completion_counts_once_however_often_it_is_read() {
 }
 
 #[test]
-fn children_and_ends_that_change_afterwards_count_for_nothing() {
+fn later_change_of_children_or_end_counts_nothing() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
     ledger.apply_changed(&row(1, now - 2 * MINUTE));
@@ -144,7 +144,7 @@ fn children_and_ends_that_change_afterwards_count_for_nothing() {
 }
 
 #[test]
-fn the_first_window_counts_for_the_gauges_alone() {
+fn first_window_counts_for_gauges_only() {
     let mut ledger = Ledger::new(NOON, Duration::from_secs(3600), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
     ledger.next_backfill();
@@ -168,7 +168,7 @@ fn the_first_window_counts_for_the_gauges_alone() {
 }
 
 #[test]
-fn a_job_that_is_resumed_leaves_the_window_and_completes_again() {
+fn resumed_job_leaves_window_and_completes_again() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
     let first = JobRow { status: Some(13), try_count: Some(3), ..row(1, now - MINUTE) };
@@ -190,7 +190,7 @@ fn a_job_that_is_resumed_leaves_the_window_and_completes_again() {
 }
 
 #[test]
-fn a_job_that_ended_while_it_was_swept_is_no_live_job() {
+fn job_that_ended_during_live_list_is_not_live() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
     ledger.apply_changed(&row(1, now));
@@ -200,14 +200,14 @@ fn a_job_that_ended_while_it_was_swept_is_no_live_job() {
 }
 
 #[test]
-fn incomplete_is_not_finished_and_counts_when_it_is_whatever_its_end() {
+fn incomplete_job_counts_once_done_whatever_its_end() {
     let mut ledger = ledger();
     later(&mut ledger, 5);
     ledger.apply_changed(&unfinished(1, "INCOMPLETE", 1));
     assert_eq!(counted(&ledger)[0], 0);
     sweep(&mut ledger, &[unfinished(1, "INCOMPLETE", 1)]);
     later(&mut ledger, 5 * 60);
-    // Its end is that of the failed attempt, before anything that the keys cover.
+    // Its end is that of the failed attempt, before the horizon.
     let failed = JobRow { status: Some(13), ..row(1, NOON - 3 * HOUR) };
     ledger.apply_changed(&failed);
     assert_eq!(counted(&ledger)[0], 1);
@@ -218,7 +218,7 @@ fn incomplete_is_not_finished_and_counts_when_it_is_whatever_its_end() {
 }
 
 #[test]
-fn a_row_from_before_the_keys_counts_for_nothing() {
+fn row_from_before_the_horizon_counts_nothing() {
     let mut ledger = ledger();
     let touched = JobRow { last_update_time: Some(NOON), ..row(1, NOON - 30 * HOUR) };
     later(&mut ledger, 5);
@@ -228,7 +228,7 @@ fn a_row_from_before_the_keys_counts_for_nothing() {
 }
 
 #[test]
-fn keys_are_kept_until_what_they_decide_was_read() {
+fn finished_jobs_stay_until_their_changes_were_read() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
     ledger.apply_changed(&row(1, now));
@@ -243,7 +243,7 @@ fn keys_are_kept_until_what_they_decide_was_read() {
 }
 
 #[test]
-fn a_number_that_is_used_anew_is_another_job() {
+fn reused_job_number_is_another_job() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
     ledger.apply_changed(&JobRow { try_count: Some(5), ..row(1, now - 2 * MINUTE) });
@@ -252,7 +252,7 @@ fn a_number_that_is_used_anew_is_another_job() {
 }
 
 #[test]
-fn jobs_enter_and_leave_the_window_with_its_ends_whichever_way_they_move() {
+fn window_follows_its_ends_in_both_directions() {
     let mut ledger = ledger();
     later(&mut ledger, 10);
     for id in 1..=10 {
@@ -273,7 +273,7 @@ fn jobs_enter_and_leave_the_window_with_its_ends_whichever_way_they_move() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_moves_the_next_walk_back() {
+fn clock_set_back_moves_the_next_walk_back() {
     let mut ledger = ledger();
     ledger.next_late_walk();
     let now = later(&mut ledger, 10);
@@ -294,7 +294,7 @@ fn a_clock_that_was_set_back_moves_the_next_walk_back() {
 }
 
 #[test]
-fn the_watermark_never_passes_the_servers_time() {
+fn watermark_never_passes_server_time() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
     ledger.advance_watermark(UPDATE, now + HOUR);
@@ -304,7 +304,7 @@ fn the_watermark_never_passes_the_servers_time() {
 }
 
 #[test]
-fn a_longer_window_is_read_backwards_before_it_is_shown() {
+fn longer_window_is_backfilled_before_export() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 30);
     ledger.apply_changed(&row(1, now - MINUTE));
@@ -325,7 +325,7 @@ fn a_longer_window_is_read_backwards_before_it_is_shown() {
 }
 
 #[test]
-fn a_look_for_late_rows_comes_every_five_minutes_and_goes_on_where_it_was_cut() {
+fn late_walk_runs_every_five_minutes_and_resumes_if_cut() {
     let mut ledger = ledger();
     let (from, late) = (ledger.walk_from(UPDATE), ledger.next_late_walk());
     let whole = Span { from: NOON - 10 * MINUTE, to: NOON - 30_000 };
@@ -342,7 +342,7 @@ fn a_look_for_late_rows_comes_every_five_minutes_and_goes_on_where_it_was_cut() 
 }
 
 #[test]
-fn what_the_server_purged_while_we_were_away_is_a_gap_and_said_once() {
+fn jobs_purged_during_outage_are_one_gap() {
     let mut ledger = ledger();
     assert!(!ledger.lacks_oldest_job());
     ledger.interrupt();
@@ -357,7 +357,7 @@ fn what_the_server_purged_while_we_were_away_is_a_gap_and_said_once() {
     assert_eq!(ledger.record_gap(Some(NOON + 25 * HOUR)), Duration::from_secs(3600));
 }
 
-/// The ledger as its records tell it.
+/// Restores a ledger from its records.
 fn restored(parts: impl Iterator<Item = Vec<u8>>) -> Ledger {
     let mut ledger = Ledger::new(0, Duration::from_secs(3600), SystemTime::now());
     parts.for_each(|part| ledger.restore(&part).expect("records"));
@@ -366,7 +366,7 @@ fn restored(parts: impl Iterator<Item = Vec<u8>>) -> Ledger {
 }
 
 #[test]
-fn a_ledger_is_what_its_records_say() {
+fn ledger_is_restored_from_its_records() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 10);
     let at = SystemTime::UNIX_EPOCH;
@@ -446,7 +446,7 @@ fn records_that_did_not_reach_the_disk_are_written_again() {
 }
 
 #[test]
-fn totals_that_restart_count_what_comes_and_remember_what_was() {
+fn restarted_totals_count_only_new_completions() {
     let mut first = ledger();
     let now = later(&mut first, 10);
     for id in 1..=3 {

@@ -16,7 +16,7 @@ fn shows(ledger: &Ledger) -> Option<i64> {
     Some(sum(&families, "nbu_jobs_count"))
 }
 
-/// One job a minute that ended in the last hours before noon, read as far as the ledger asks for.
+/// Backfills one job a minute that ended in the last hours before noon.
 fn fill_by_the_minute(ledger: &mut Ledger) {
     let Some(span) = ledger.next_backfill() else { return };
     for minute in 0..600 {
@@ -29,7 +29,7 @@ fn fill_by_the_minute(ledger: &mut Ledger) {
 }
 
 #[test]
-fn a_window_is_whole_once_the_walk_covers_its_length() {
+fn window_is_complete_once_walks_cover_it() {
     let mut ledger = Ledger::new(NOON, minutes(10), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
     // Neither the fill nor the walk gets anywhere for longer than the window.
@@ -43,7 +43,7 @@ fn a_window_is_whole_once_the_walk_covers_its_length() {
 }
 
 #[test]
-fn a_walk_that_never_ended_makes_no_window_whole() {
+fn unfinished_walk_completes_no_window() {
     let mut ledger = Ledger::new(NOON, minutes(10), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
     later(&mut ledger, 60);
@@ -54,7 +54,7 @@ fn a_walk_that_never_ended_makes_no_window_whole() {
 }
 
 #[test]
-fn every_step_of_the_window_is_in_force_once_covered() {
+fn each_window_length_is_in_force_once_covered() {
     for first in [60, 90] {
         for step in [59, 60, 61, 90, 119, 120, 121, 150, 180, 240, 30, 1] {
             let mut ledger = Ledger::new(NOON, minutes(first), SystemTime::UNIX_EPOCH);
@@ -82,7 +82,7 @@ fn every_step_of_the_window_is_in_force_once_covered() {
 }
 
 #[test]
-fn a_longer_window_comes_into_force_by_time_alone() {
+fn longer_window_comes_into_force_by_time() {
     let mut ledger = ledger();
     ledger.set_window(minutes(150));
     later(&mut ledger, 20);
@@ -95,7 +95,7 @@ fn a_longer_window_comes_into_force_by_time_alone() {
 }
 
 #[test]
-fn a_first_window_goes_on_after_a_restart_where_it_stood() {
+fn first_window_resumes_after_restart() {
     let mut ledger = Ledger::new(NOON, minutes(300), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
     ledger.next_backfill();
@@ -120,7 +120,7 @@ fn a_first_window_goes_on_after_a_restart_where_it_stood() {
 }
 
 #[test]
-fn retries_count_once_though_the_key_was_pruned_between() {
+fn retries_count_once_after_pruning() {
     for seen_live in [true, false] {
         let mut ledger = ledger();
         let now = later(&mut ledger, 5);
@@ -142,7 +142,7 @@ fn retries_count_once_though_the_key_was_pruned_between() {
 }
 
 #[test]
-fn negative_sizes_count_for_nothing() {
+fn negative_sizes_count_nothing() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
     let negative =
@@ -160,7 +160,7 @@ fn negative_sizes_count_for_nothing() {
 }
 
 #[test]
-fn a_refill_counts_what_is_unknown_once() {
+fn reread_counts_unknown_jobs_once() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
     ledger.apply_changed(&row(1, now - MINUTE));
@@ -178,7 +178,7 @@ fn a_refill_counts_what_is_unknown_once() {
 }
 
 #[test]
-fn changes_asked_for_by_end_are_read_again_by_change() {
+fn changes_read_by_end_are_reread_by_change() {
     let mut ledger = ledger();
     let since = later(&mut ledger, 5);
     ledger.finish_walk(UPDATE);

@@ -30,7 +30,7 @@ fn window(rng: &mut Rng) -> Duration {
     Duration::from_secs(60 * [1, 10, 59, 60, 61, 90, 120, 121, 180, 300][rng.usize(0..10)])
 }
 
-/// One cycle; what is random in it comes from `rng`.
+/// Runs a cycle; what is random in it comes from `rng`.
 fn cycle(ledger: &mut Ledger, rng: &mut Rng, now: i64) {
     let shown = ledger.now();
     ledger.begin(now, Duration::from_millis((now - shown).max(0).unsigned_abs()));
@@ -60,7 +60,7 @@ fn cycle(ledger: &mut Ledger, rng: &mut Rng, now: i64) {
     }
 }
 
-/// Everything on show, but for how the live jobs stand: a restart has not seen them yet.
+/// Returns everything that is exported, except for the live jobs: a restart has not read them yet.
 fn shown(ledger: &Ledger) -> Vec<(&'static str, String)> {
     let actions = Actions::default();
     let samples = [
@@ -83,7 +83,7 @@ fn shown(ledger: &Ledger) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn a_restart_shows_what_a_reload_shows() {
+fn restart_exports_what_a_reload_exports() {
     for seed in 0..400 {
         let mut rng = Rng::with_seed(seed);
         let mut now = NOON;
@@ -116,7 +116,7 @@ fn a_restart_shows_what_a_reload_shows() {
 }
 
 #[test]
-fn names_of_jobs_that_are_gone_are_forgotten_on_disk_too() {
+fn unused_names_are_forgotten_on_disk() {
     let mut ledger = ledger();
     let mut log: Vec<Vec<u8>> = ledger.all_records(SystemTime::UNIX_EPOCH).collect();
     ledger.hand_over_all();

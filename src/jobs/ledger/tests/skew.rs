@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A ledger that knows that the server numbers its jobs up to 100.
+/// Returns a ledger that knows that the server numbers its jobs up to 100.
 fn ledger_at_100() -> Ledger {
     let mut ledger = ledger();
     ledger.learn_highest_id(100);
@@ -11,7 +11,7 @@ fn ledger_at_100() -> Ledger {
 }
 
 #[test]
-fn a_clock_set_back_by_any_time_loses_no_new_job() {
+fn clock_set_back_loses_no_new_job() {
     for hours in [1, 2, 5, 30 * 24] {
         let mut ledger = ledger_at_100();
         let now = later(&mut ledger, 10);
@@ -36,7 +36,7 @@ fn a_clock_set_back_by_any_time_loses_no_new_job() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_makes_no_gap_while_polls_fail() {
+fn clock_set_back_during_failed_polls_makes_no_gap() {
     let mut ledger = ledger_at_100();
     let now = later(&mut ledger, 10);
     ledger.finish_walk(UPDATE);
@@ -49,27 +49,7 @@ fn a_clock_that_was_set_back_makes_no_gap_while_polls_fail() {
 }
 
 #[test]
-fn outage_after_a_clock_that_was_set_back_by_days_is_no_gap() {
-    for known in [false, true] {
-        let mut ledger = ledger_at_100();
-        let now = later(&mut ledger, 10);
-        ledger.apply_changed(&row(101, now));
-        ledger.finish_walk(UPDATE);
-        ledger.begin(now - 96 * HOUR, Duration::from_secs(60));
-        ledger.finish_walk(UPDATE);
-        if known {
-            ledger.apply_changed(&row(102, ledger.position.now));
-            ledger.finish_walk(UPDATE);
-        }
-        ledger.interrupt();
-        later(&mut ledger, 8 * 60);
-        // Nothing that ended before the outage could have been purged, unless it is known.
-        assert_eq!(ledger.lacks_oldest_job(), known);
-    }
-}
-
-#[test]
-fn an_end_in_the_future_counts_and_tells_no_duration() {
+fn end_in_future_counts_without_duration() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 10);
     // A clock may be off by a minute.
@@ -82,7 +62,7 @@ fn an_end_in_the_future_counts_and_tells_no_duration() {
 }
 
 #[test]
-fn a_clock_that_is_set_forward_between_polls_is_no_outage() {
+fn clock_set_forward_between_polls_is_no_outage() {
     let mut ledger = ledger_at_100();
     later(&mut ledger, 10);
     ledger.finish_walk(UPDATE);
@@ -95,7 +75,7 @@ fn a_clock_that_is_set_forward_between_polls_is_no_outage() {
 }
 
 #[test]
-fn a_gap_is_found_though_the_question_is_answered_late() {
+fn gap_is_found_by_a_late_answer() {
     let mut ledger = ledger();
     ledger.interrupt();
     let back = later(&mut ledger, 10 * 60);
@@ -112,7 +92,7 @@ fn a_gap_is_found_though_the_question_is_answered_late() {
 }
 
 #[test]
-fn a_job_in_the_future_is_old_until_a_first_walk_is_whole() {
+fn job_in_future_is_old_until_first_complete_walk() {
     let mut ledger = Ledger::new(NOON, Duration::from_secs(3600), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
     // The first cycles fail on the way.
@@ -128,7 +108,7 @@ fn a_job_in_the_future_is_old_until_a_first_walk_is_whole() {
 }
 
 #[test]
-fn a_look_for_late_rows_reaches_back_to_the_one_before() {
+fn late_walk_reaches_back_to_the_previous_one() {
     let mut ledger = ledger();
     let first = ledger.next_late_walk().unwrap();
     // It takes twenty minutes.
@@ -147,7 +127,7 @@ fn a_look_for_late_rows_reaches_back_to_the_one_before() {
 }
 
 #[test]
-fn a_number_never_met_counts_though_its_end_is_not_covered() {
+fn new_job_number_counts_below_the_horizon() {
     let mut ledger = ledger_at_100();
     later(&mut ledger, 5);
     ledger.apply_changed(&row(99, NOON - 30 * HOUR));
