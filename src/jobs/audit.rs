@@ -3,9 +3,15 @@
 //! returns queries and takes their answers; `collectors/jobs/audit.rs` runs them. Times are the server's,
 //! Unix ms.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::{Duration, SystemTime};
+mod query;
+#[cfg(test)]
+mod tests;
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::SystemTime;
+
+pub(crate) use self::query::{AuditQuery, CountQuery, Listed, PageQuery};
+use self::query::{PAGE, sample};
 use super::ledger::Ledger;
 use super::time::Span;
 use crate::metric::{Definition, Metric, Samples};
@@ -16,16 +22,6 @@ const RETRY_INTERVAL: i64 = 300_000;
 
 /// Jobs that changed less than this before the audit are left out: their rows may show late.
 const SETTLED: i64 = 600_000;
-
-/// Slices of the window of which an audit reads one page each.
-const SLICES: i64 = 6;
-
-/// Rows of one page.
-pub(crate) const PAGE: usize = 100;
-
-/// The share of a slice by which the page moves from one audit to the next: multiples of the golden
-/// ratio never come back to the same place, and cover the slice evenly.
-const STEP: f64 = 0.618_033_988_749_895;
 
 /// Counts that an audit may ask for to find the part of a window that lacks a job.
 const MAX_COUNTS: u32 = 20;
@@ -57,43 +53,6 @@ static LAST: Metric<0> = Metric::gauge(
 
 pub(super) fn definitions() -> [&'static Definition; 3] {
     [DIFFERENCE.definition(), PURGED.definition(), LAST.definition()]
-}
-
-/// A query of an audit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AuditQuery {
-    /// The first page of the finished jobs that ended in this span, by the time of their end.
-    Page(PageQuery),
-    /// The number of finished jobs that ended in a span.
-    Count(CountQuery),
-}
-
-/// A count of the finished jobs that ended in `(from, to]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CountQuery {
-    /// `(from, to]`.
-    pub(crate) span: Span,
-    /// The span after it, and the server's count of both together.
-    rest: Option<(Span, usize)>,
-}
-
-/// A page to be read, and the span to be read again where it lacks jobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PageQuery {
-    /// `(from, to]`.
-    pub(crate) span: Span,
-    backfill: Span,
-}
-
-/// A finished job as the server lists it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Listed {
-    /// Its number.
-    pub(crate) id: i64,
-    /// Its end.
-    pub(crate) end: i64,
-    /// Its last change.
-    pub(crate) changed: i64,
 }
 
 /// The result of an audit.
@@ -137,22 +96,6 @@ impl Pass {
         };
         self.queries.push_front(query);
     }
-}
-
-/// Returns a page of each slice of a window, at a place that moves from pass to pass, but never so far
-/// that less than half a page of known jobs would follow.
-fn sample(ledger: &Ledger, window: Span, pass: u32) -> impl Iterator<Item = AuditQuery> {
-    let length = (window.to - window.from) / SLICES;
-    // In whole thousandths of the slice.
-    let place = Duration::from_secs_f64((f64::from(pass) * STEP).fract()).subsec_millis();
-    let shift = length / 1000 * i64::from(place);
-    (0..SLICES).map(move |slice| {
-        let from = window.from + length * slice;
-        let to = if slice + 1 == SLICES { window.to } else { from + length };
-        let slice = Span { from, to };
-        let span = Span { from: (from + shift).min(last_page(ledger, slice)), to };
-        AuditQuery::Page(PageQuery { span, backfill: slice })
-    })
 }
 
 /// The audits of one ledger.
@@ -308,13 +251,3 @@ fn known_in(ledger: &Ledger, span: Span) -> usize {
 fn median_end(ledger: &Ledger, span: Span) -> Option<i64> {
     ledger.finished().nth_end(span, |count| count.checked_sub(1).map(|last| last / 2))
 }
-
-/// Returns the time in the span after which half a page of its jobs ended; its beginning, if it has no
-/// more than a page.
-fn last_page(ledger: &Ledger, span: Span) -> i64 {
-    let rank = |count: usize| (count > PAGE).then(|| count - PAGE / 2 - 1);
-    ledger.finished().nth_end(span, rank).unwrap_or(span.from)
-}
-
-#[cfg(test)]
-mod tests;
