@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::Ledger;
 use crate::jobs::change_field::ChangeField;
 use crate::jobs::cycle::Cycle;
+use crate::jobs::finished::FinishedJob;
+use crate::jobs::last_results::AHEAD;
 use crate::jobs::time::Span;
 
 impl Ledger {
@@ -13,6 +15,7 @@ impl Ledger {
     pub fn begin(&mut self, now: i64, passed: Duration) -> bool {
         let last = self.progress.now();
         let set_back = self.progress.begin_cycle(now, passed);
+        self.note_outage();
         self.advance_last_results(last, set_back);
         self.cycle = Cycle::begin();
         self.window.begin_cycle(&self.progress, &self.finished, self.cycle.began());
@@ -21,6 +24,28 @@ impl Ledger {
             self.dictionary.forget_unused(self.finished.iter());
         }
         set_back
+    }
+
+    /// Records an outage, unless the ends of jobs tell nothing of it.
+    fn note_outage(&mut self) {
+        let Some(outage) = self.progress.find_outage() else { return };
+        let is_known = self.progress.gap().outage().is_some();
+        if is_known || !self.ends_tell_no_purge(outage.from) {
+            self.progress.gap_mut().note_outage(outage);
+        }
+    }
+
+    /// Returns whether the end of the oldest job would tell nothing of an outage that began at `from`:
+    /// the clock was set back, so that jobs from before it end in the future, and no success is known that
+    /// ended earlier and could have been purged.
+    fn ends_tell_no_purge(&self, from: i64) -> bool {
+        let label_sets = self.dictionary.label_sets();
+        let succeeded = |job: &FinishedJob| {
+            label_sets.get(job.label_set).is_some_and(|labels| labels.status == Some(0))
+        };
+        let future = self.progress.now() + AHEAD;
+        self.finished.ended(future, i64::MAX).next().is_some()
+            && !self.finished.ended(i64::MIN, from).any(succeeded)
     }
 
     /// Moves the last results from the time `last` to the present.

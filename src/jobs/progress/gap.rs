@@ -41,7 +41,7 @@ impl Gap {
         self.until
     }
 
-    pub(super) fn outage(&self) -> Option<Span> {
+    pub(in crate::jobs) fn outage(&self) -> Option<Span> {
         self.outage
     }
 
@@ -66,15 +66,19 @@ impl Gap {
         self.outage = self.outage.filter(|outage| outage.to <= now);
     }
 
-    /// Records an outage if everything was `read` long ago. A clock that is set forward between two
-    /// complete polls is no outage.
-    pub(super) fn note_outage(&mut self, now: i64, read: i64) {
+    /// Returns an outage that was not recorded in full, if everything was `read` long ago. A clock that is
+    /// set forward between two complete polls is no outage.
+    pub(super) fn find_outage(&self, now: i64, read: i64) -> Option<Span> {
         let from = read.max(self.until);
         if !self.interrupted || now - read <= LONG_OUTAGE || from >= now {
-            return;
+            return None;
         }
-        let from = self.outage.map_or(from, |outage| outage.from);
-        self.outage = Some(Span { from, to: now });
+        Some(Span { from: self.outage.map_or(from, |outage| outage.from), to: now })
+    }
+
+    /// Records an outage, to be checked.
+    pub(in crate::jobs) fn note_outage(&mut self, outage: Span) {
+        self.outage = Some(outage);
     }
 
     /// Returns whether the oldest job of the server is needed to check an outage.
@@ -104,27 +108,33 @@ mod tests {
 
     const HOUR: i64 = 3_600_000;
 
+    fn note_outage(gap: &mut Gap, now: i64, read: i64) {
+        if let Some(outage) = gap.find_outage(now, read) {
+            gap.note_outage(outage);
+        }
+    }
+
     #[test]
     fn outage_without_interruption_is_a_clock_set_forward() {
         let mut gap = Gap::default();
         gap.end_interruption();
-        gap.note_outage(10 * HOUR, HOUR);
+        note_outage(&mut gap, 10 * HOUR, HOUR);
         assert!(!gap.lacks_oldest_job());
         gap.interrupt();
-        gap.note_outage(10 * HOUR, 9 * HOUR);
+        note_outage(&mut gap, 10 * HOUR, 9 * HOUR);
         assert!(!gap.lacks_oldest_job(), "an hour is no long outage");
-        gap.note_outage(10 * HOUR, HOUR);
+        note_outage(&mut gap, 10 * HOUR, HOUR);
         assert!(gap.lacks_oldest_job());
     }
 
     #[test]
     fn gap_counts_each_lost_time_once() {
         let mut gap = Gap::default();
-        gap.note_outage(10 * HOUR, HOUR);
+        note_outage(&mut gap, 10 * HOUR, HOUR);
         assert_eq!(gap.record(Some(4 * HOUR)), Duration::from_secs(3 * 3600));
-        gap.note_outage(10 * HOUR, HOUR);
+        note_outage(&mut gap, 10 * HOUR, HOUR);
         assert_eq!(gap.record(Some(4 * HOUR)), Duration::ZERO);
-        gap.note_outage(10 * HOUR, HOUR);
+        note_outage(&mut gap, 10 * HOUR, HOUR);
         assert_eq!(gap.record(Some(5 * HOUR)), Duration::from_secs(3600));
         assert_eq!(gap.total(), 4 * HOUR);
     }

@@ -131,8 +131,6 @@ impl Progress {
         self.ids.begin_cycle();
         self.watermark = self.watermark.min(now);
         self.now = now;
-        let read = self.current_at.unwrap_or(self.began).max(self.watermark);
-        self.gap.note_outage(now, read);
         set_back
     }
 
@@ -144,6 +142,12 @@ impl Progress {
         self.began = self.began.min(now);
         self.current_at = self.current_at.map(|at| at.min(now));
         self.gap.set_back(now);
+    }
+
+    /// Returns an outage that was not recorded in full.
+    pub(super) fn find_outage(&self) -> Option<Span> {
+        let read = self.current_at.unwrap_or(self.began).max(self.watermark);
+        self.gap.find_outage(self.now, read)
     }
 
     /// Returns the time of the present cycle.

@@ -49,6 +49,26 @@ fn clock_set_back_during_failed_polls_makes_no_gap() {
 }
 
 #[test]
+fn outage_after_clock_set_back_by_days_is_no_gap() {
+    for known in [false, true] {
+        let mut ledger = ledger_at_100();
+        let now = later(&mut ledger, 10);
+        ledger.apply_changed(&row(101, now));
+        ledger.finish_walk(UPDATE);
+        ledger.begin(now - 96 * HOUR, Duration::from_secs(60));
+        ledger.finish_walk(UPDATE);
+        if known {
+            ledger.apply_changed(&row(102, ledger.now()));
+            ledger.finish_walk(UPDATE);
+        }
+        ledger.interrupt();
+        later(&mut ledger, 8 * 60);
+        // Nothing that ended before the outage could have been purged, unless it is known.
+        assert_eq!(ledger.lacks_oldest_job(), known);
+    }
+}
+
+#[test]
 fn end_in_future_counts_without_duration() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 10);
