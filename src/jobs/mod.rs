@@ -4,7 +4,7 @@
 //!
 //! [`Ledger`] applies rows to the parts that it consists of: `progress` (what was read), `finished` and
 //! `unfinished` jobs, the `window` of the gauges, the `totals`, and the `last_results` of clients and
-//! policies. `persist` and `format` are how they are saved.
+//! policies. `format` is how they are saved.
 
 mod actions;
 pub(crate) mod audit;
@@ -23,7 +23,6 @@ mod last_results;
 mod ledger;
 mod live;
 mod name_filter;
-mod persist;
 mod progress;
 mod row;
 mod time;

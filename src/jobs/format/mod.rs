@@ -6,7 +6,7 @@ mod v1;
 use serde::{Deserialize, Serialize};
 
 pub(super) use v1::{
-    DurationsV1, JobV1, LabelsV1, LastV1, NameV1, ProgressV1, TotalV1, UnfinishedV1,
+    DurationsV1, JobV1, LabelsV1, LastV1, NameV1, ProgressV1, SpanV1, TotalV1, UnfinishedV1,
 };
 
 /// The reason why the records of a state file cannot be used.

@@ -8,27 +8,26 @@ use serde::{Deserialize, Serialize};
 use crate::jobs::finished::FinishedJob;
 use crate::jobs::interner::NameId;
 use crate::jobs::label_sets::{LabelSet, LabelSetId};
-use crate::jobs::progress::SavedProgress;
 use crate::jobs::time::Span;
 use crate::jobs::totals::Total;
 use crate::jobs::unfinished::UnfinishedJob;
 
 /// The progress of the ledger; times are the server's, Unix ms, unless it says otherwise.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::jobs) struct ProgressV1 {
-    now: i64,
-    began: i64,
-    watermark: i64,
-    by_end_since: Option<i64>,
-    current_at: Option<i64>,
-    horizon: i64,
-    late: Option<SpanV1>,
+    pub(in crate::jobs) now: i64,
+    pub(in crate::jobs) began: i64,
+    pub(in crate::jobs) watermark: i64,
+    pub(in crate::jobs) by_end_since: Option<i64>,
+    pub(in crate::jobs) current_at: Option<i64>,
+    pub(in crate::jobs) horizon: i64,
+    pub(in crate::jobs) late: Option<SpanV1>,
     /// The length of the window in force, ms.
     pub(in crate::jobs) in_force: Option<i64>,
-    highest_id: Option<i64>,
-    gap: i64,
-    gap_until: i64,
-    outage: Option<SpanV1>,
+    pub(in crate::jobs) highest_id: Option<i64>,
+    pub(in crate::jobs) gap: i64,
+    pub(in crate::jobs) gap_until: i64,
+    pub(in crate::jobs) outage: Option<SpanV1>,
     /// The beginning of the totals, by our clock.
     pub(in crate::jobs) origin: i64,
     /// The time of the save, by our clock.
@@ -36,8 +35,8 @@ pub(in crate::jobs) struct ProgressV1 {
 }
 
 /// A span of time, Unix ms.
-#[derive(Debug, Serialize, Deserialize)]
-struct SpanV1 {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::jobs) struct SpanV1 {
     from: i64,
     to: i64,
 }
@@ -117,51 +116,14 @@ pub(in crate::jobs) struct LastV1<'a> {
     pub(in crate::jobs) value: Option<Cow<'a, [u8]>>,
 }
 
-impl ProgressV1 {
-    pub(in crate::jobs) fn new(
-        progress: SavedProgress,
-        in_force: Option<i64>,
-        origin: i64,
-        written: i64,
-    ) -> Self {
-        Self {
-            now: progress.now,
-            began: progress.began,
-            watermark: progress.watermark,
-            by_end_since: progress.by_end_since,
-            current_at: progress.current_at,
-            horizon: progress.horizon,
-            late: progress.late_walk.map(SpanV1::from),
-            in_force,
-            highest_id: progress.highest_id,
-            gap: progress.gap,
-            gap_until: progress.gap_until,
-            outage: progress.outage.map(SpanV1::from),
-            origin,
-            written,
-        }
-    }
-
-    pub(in crate::jobs) fn progress(&self) -> SavedProgress {
-        let span = |span: &SpanV1| Span { from: span.from, to: span.to };
-        SavedProgress {
-            now: self.now,
-            began: self.began,
-            watermark: self.watermark,
-            by_end_since: self.by_end_since,
-            current_at: self.current_at,
-            horizon: self.horizon,
-            late_walk: self.late.as_ref().map(span),
-            highest_id: self.highest_id,
-            gap: self.gap,
-            gap_until: self.gap_until,
-            outage: self.outage.as_ref().map(span),
-        }
+impl From<Span> for SpanV1 {
+    fn from(Span { from, to }: Span) -> Self {
+        Self { from, to }
     }
 }
 
-impl From<Span> for SpanV1 {
-    fn from(Span { from, to }: Span) -> Self {
+impl From<SpanV1> for Span {
+    fn from(SpanV1 { from, to }: SpanV1) -> Self {
         Self { from, to }
     }
 }

@@ -29,9 +29,9 @@ impl Ledger {
     /// Records an outage, unless the ends of jobs tell nothing of it.
     fn note_outage(&mut self) {
         let Some(outage) = self.progress.find_outage() else { return };
-        let is_known = self.progress.gap().outage().is_some();
+        let is_known = self.progress.gap.outage().is_some();
         if is_known || !self.ends_tell_no_purge(outage.from) {
-            self.progress.gap_mut().note_outage(outage);
+            self.progress.gap.note_outage(outage);
         }
     }
 
@@ -83,7 +83,7 @@ impl Ledger {
 
     /// Records that a poll failed, or that a long time passed without one.
     pub(crate) fn interrupt(&mut self) {
-        self.progress.gap_mut().interrupt();
+        self.progress.gap.interrupt();
     }
 
     /// Returns the beginning of the incremental walk.
@@ -109,12 +109,12 @@ impl Ledger {
 
     /// Returns the span that the late walk has not read yet.
     pub(crate) fn late_walk(&self) -> Option<Span> {
-        self.progress.late_walk().left()
+        self.progress.late_walk.left()
     }
 
     /// Records that the late walk has read everything before `reached`.
     pub(crate) fn advance_late_walk(&mut self, reached: i64) {
-        self.progress.late_walk_mut().advance(reached);
+        self.progress.late_walk.advance(reached);
     }
 
     /// Returns the span `(from, to]` of endTime that is to be read backwards, if any.
@@ -151,23 +151,23 @@ impl Ledger {
 
     /// Returns whether the server's highest job number is needed.
     pub(crate) fn lacks_highest_id(&self) -> bool {
-        self.progress.ids().lacks_highest()
+        self.progress.ids.lacks_highest()
     }
 
     /// Applies the highest job number that the server lists.
     pub(crate) fn learn_highest_id(&mut self, id: i64) {
-        self.progress.ids_mut().learn_highest(id);
+        self.progress.ids.learn_highest(id);
     }
 
     /// Returns whether the oldest job that the server still has is needed, to check an outage.
     pub(crate) fn lacks_oldest_job(&self) -> bool {
-        self.progress.gap().lacks_oldest_job()
+        self.progress.gap.lacks_oldest_job()
     }
 
     /// Records the gap before the oldest finished job that the server still has, if there is one.
     /// Returns its length.
     pub(crate) fn record_gap(&mut self, oldest: Option<i64>) -> Duration {
-        self.progress.gap_mut().record(oldest)
+        self.progress.gap.record(oldest)
     }
 
     /// Returns whether the numbers of the window in force are those of the present cycle.

@@ -1,8 +1,9 @@
 //! The ledger of one site: applies rows of the job list, and counts each completion once
 //! (docs/adr/0010-job-ledger.md). Its parts own their state; this module decides what a row changes in
-//! which of them, `cycle` moves them on in time, `samples` and `state` read them.
+//! which of them, `cycle` moves them on in time, `samples` exports them, `records` and `state` save and restore them.
 
 mod cycle;
+mod records;
 mod samples;
 mod state;
 #[cfg(test)]
@@ -96,7 +97,7 @@ impl Ledger {
     }
 
     fn apply(&mut self, row: &JobRow<'_>, source: RowSource) {
-        self.progress.ids_mut().meet(row.job_id);
+        self.progress.ids.meet(row.job_id);
         if row.state.as_deref() != Some(DONE) {
             return;
         }
@@ -136,7 +137,7 @@ impl Ledger {
             && (unfinished.is_some_and(|job| job.completes(tries))
                 || match source {
                     RowSource::Incremental => {
-                        progress.is_beyond_horizon(end) || progress.ids().is_new(row.job_id)
+                        progress.is_beyond_horizon(end) || progress.ids.is_new(row.job_id)
                     }
                     RowSource::Backfill => {
                         progress.is_beyond_horizon(end) && progress.is_after_beginning(end)
@@ -185,7 +186,7 @@ impl Ledger {
         let now = self.progress.now();
         let mut ended = Vec::new();
         for (id, job) in live.iter() {
-            self.progress.ids_mut().meet(id);
+            self.progress.ids.meet(id);
             let finished = self.finished.get(id).copied();
             if finished.is_some_and(|last| self.cycle.has_finished(id) && last.tries >= job.tries) {
                 // It ended after it was listed as live.
@@ -223,7 +224,7 @@ impl Ledger {
 
     /// Returns whether the server ever listed a job.
     pub(crate) fn has_met_jobs(&self) -> bool {
-        self.progress.ids().has_met_any() || self.dictionary.label_sets().len() > 0
+        self.progress.ids.has_met_any() || self.dictionary.label_sets().len() > 0
     }
 
     /// Returns whether jobs were listed so recently that an empty list must be wrong.

@@ -97,7 +97,7 @@ impl Ledger {
         self.window.in_force()?;
         let known = self.known_actions(actions);
         let mut samples = self.totals.samples(self.dictionary.resolver(actions), &known);
-        samples.record(&GAP, [], self.progress.gap().total() as f64 / 1000.0);
+        samples.record(&GAP, [], self.progress.gap.total() as f64 / 1000.0);
         Some((samples, self.totals.origin()))
     }
 

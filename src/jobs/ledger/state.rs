@@ -1,44 +1,17 @@
-//! Saves and restores a ledger.
+//! Tracks what of a ledger is saved, and restores it.
 
 use std::time::SystemTime;
 
 use super::Ledger;
 use crate::jobs::finished::FinishedJob;
-use crate::jobs::format::{DurationsV1, NameV1, ProgressV1, Record, RestoreError};
+use crate::jobs::format::{DurationsV1, NameV1, Record, RestoreError};
 use crate::jobs::interner::NameId;
-use crate::jobs::persist::Snapshot;
 use crate::jobs::progress::Progress;
-use crate::jobs::time::{from_unix_ms, to_unix_ms};
+use crate::jobs::time::from_unix_ms;
 use crate::jobs::totals::Totals;
 use crate::metric::Distribution;
 
 impl Ledger {
-    fn snapshot(&self, written: SystemTime) -> Snapshot<'_> {
-        let (progress, in_force) = (self.progress.snapshot(), self.window.in_force());
-        let (origin, written) = (to_unix_ms(self.totals.origin()), to_unix_ms(written));
-        Snapshot {
-            progress: ProgressV1::new(progress, in_force, origin, written),
-            dictionary: &self.dictionary,
-            finished: &self.finished,
-            unfinished: &self.unfinished,
-            totals: &self.totals,
-            last_results: &self.last_results,
-        }
-    }
-
-    /// Returns all records, in parts of a bounded size; together they are one transaction.
-    pub fn all_records(&self, written: SystemTime) -> impl Iterator<Item = Vec<u8>> {
-        self.snapshot(written).all()
-    }
-
-    /// Returns the records that changed since they were handed over last, as one transaction, and hands
-    /// them over: [`Ledger::mark_saved`] or [`Ledger::mark_not_saved`] must follow.
-    pub fn changed_records(&mut self, written: SystemTime) -> Vec<u8> {
-        let records = self.snapshot(written).changed(self.save.changes());
-        self.hand_over_all();
-        records
-    }
-
     /// Records that everything up to here was handed over to be written; what changes from here on is
     /// recorded.
     pub fn hand_over_all(&mut self) {
@@ -76,7 +49,7 @@ impl Ledger {
                 self.totals.note_seen(job.label_set, pair, job.leaf);
             }
         }
-        self.progress.gap_mut().reset_total();
+        self.progress.gap.reset_total();
         self.last_results.restart_counters();
         self.mark_all_dirty();
     }
@@ -140,7 +113,7 @@ impl Ledger {
             Record::Durations(durations) => self.restore_durations(durations),
             Record::Last(last) => self.last_results.restore(&last),
             Record::Progress(saved) => {
-                self.progress = Progress::restore(&saved.progress());
+                self.progress = Progress::restore(&saved);
                 self.window.restore(saved.in_force);
                 self.totals.restore_origin(from_unix_ms(saved.origin));
                 self.saved_at = Some(from_unix_ms(saved.written));

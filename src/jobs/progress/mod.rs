@@ -11,6 +11,7 @@ pub(super) use self::gap::Gap;
 pub(super) use self::job_ids::JobIds;
 pub(super) use self::late_walk::LateWalk;
 use super::change_field::ChangeField;
+use super::format::{ProgressV1, SpanV1};
 use super::time::Span;
 
 /// Time for which completions are remembered beyond the window: a server clock that is set back by
@@ -43,25 +44,9 @@ pub(super) struct Progress {
     current_at: Option<i64>,
     /// All observed completions with an end after this are among the finished jobs.
     horizon: i64,
-    late_walk: LateWalk,
-    gap: Gap,
-    ids: JobIds,
-}
-
-/// The part of the progress that survives a restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SavedProgress {
-    pub(super) now: i64,
-    pub(super) began: i64,
-    pub(super) watermark: i64,
-    pub(super) by_end_since: Option<i64>,
-    pub(super) current_at: Option<i64>,
-    pub(super) horizon: i64,
-    pub(super) late_walk: Option<Span>,
-    pub(super) highest_id: Option<i64>,
-    pub(super) gap: i64,
-    pub(super) gap_until: i64,
-    pub(super) outage: Option<Span>,
+    pub(super) late_walk: LateWalk,
+    pub(super) gap: Gap,
+    pub(super) ids: JobIds,
 }
 
 impl Progress {
@@ -80,26 +65,30 @@ impl Progress {
         }
     }
 
-    /// Returns what is saved.
-    pub(super) fn snapshot(&self) -> SavedProgress {
+    /// Returns what is saved, with the length of the window in force, the origin of the totals and the time
+    /// of the save.
+    pub(super) fn snapshot(&self, in_force: Option<i64>, origin: i64, written: i64) -> ProgressV1 {
         let Self { now, began, watermark, by_end_since, current_at, horizon, .. } = *self;
-        SavedProgress {
+        ProgressV1 {
             now,
             began,
             watermark,
             by_end_since,
             current_at,
             horizon,
-            late_walk: self.late_walk.left(),
+            late: self.late_walk.left().map(SpanV1::from),
+            in_force,
             highest_id: self.ids.listed_before(),
             gap: self.gap.total(),
             gap_until: self.gap.known_until(),
-            outage: self.gap.outage(),
+            outage: self.gap.outage().map(SpanV1::from),
+            origin,
+            written,
         }
     }
 
     /// Restores what was saved. A restart counts as an interruption, and makes a late walk due.
-    pub(super) fn restore(saved: &SavedProgress) -> Self {
+    pub(super) fn restore(saved: &ProgressV1) -> Self {
         Self {
             now: saved.now,
             began: saved.began,
@@ -107,8 +96,8 @@ impl Progress {
             by_end_since: saved.by_end_since,
             current_at: saved.current_at,
             horizon: saved.horizon,
-            late_walk: LateWalk::Due { left: saved.late_walk },
-            gap: Gap::restore(saved.gap, saved.gap_until, saved.outage),
+            late_walk: LateWalk::Due { left: saved.late.map(Span::from) },
+            gap: Gap::restore(saved.gap, saved.gap_until, saved.outage.map(Span::from)),
             ids: JobIds::restore(saved.highest_id),
         }
     }
@@ -161,30 +150,6 @@ impl Progress {
 
     pub(super) fn horizon(&self) -> i64 {
         self.horizon
-    }
-
-    pub(super) fn late_walk(&self) -> &LateWalk {
-        &self.late_walk
-    }
-
-    pub(super) fn late_walk_mut(&mut self) -> &mut LateWalk {
-        &mut self.late_walk
-    }
-
-    pub(super) fn gap(&self) -> &Gap {
-        &self.gap
-    }
-
-    pub(super) fn gap_mut(&mut self) -> &mut Gap {
-        &mut self.gap
-    }
-
-    pub(super) fn ids(&self) -> &JobIds {
-        &self.ids
-    }
-
-    pub(super) fn ids_mut(&mut self) -> &mut JobIds {
-        &mut self.ids
     }
 
     /// Returns whether every change up to the present cycle was read.
@@ -306,9 +271,10 @@ mod tests {
         progress.begin_cycle(NOON + MINUTE, Duration::ZERO);
         progress.finish_walk(ChangeField::End);
         let late = progress.next_late_walk().expect("due at the start");
-        progress.late_walk_mut().advance(late.from + MINUTE);
-        let mut restored = Progress::restore(&progress.snapshot());
-        assert_eq!(restored.snapshot(), progress.snapshot());
+        progress.late_walk.advance(late.from + MINUTE);
+        let saved = progress.snapshot(None, 0, 0);
+        let mut restored = Progress::restore(&saved);
+        assert_eq!(restored.snapshot(None, 0, 0), saved);
         assert_eq!(restored.next_late_walk(), Some(late), "due after a restart");
     }
 }

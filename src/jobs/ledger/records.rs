@@ -1,38 +1,26 @@
-//! A ledger as records of a state file. A transaction is a sequence of them.
+//! The records of a ledger in a state file. A transaction is a sequence of them.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
-use super::changes::Changes;
-use super::dictionary::Dictionary;
-use super::finished::FinishedJobs;
-use super::format::{
-    DurationsV1, JobV1, LabelsV1, NameV1, ProgressV1, Record, TotalV1, UnfinishedV1,
-};
-use super::interner::NameId;
-use super::label_sets::{LabelSetId, TypePair};
-use super::last_results::LastResultTables;
-use super::totals::{BOUNDS, Totals};
-use super::unfinished::UnfinishedJobs;
+use super::Ledger;
+use crate::jobs::dictionary::Dictionary;
+use crate::jobs::format::{DurationsV1, JobV1, LabelsV1, NameV1, Record, TotalV1, UnfinishedV1};
+use crate::jobs::interner::NameId;
+use crate::jobs::label_sets::{LabelSetId, TypePair};
+use crate::jobs::time::to_unix_ms;
+use crate::jobs::totals::{BOUNDS, Totals};
 
 /// The approximate size of a part of all records, bytes.
 const PART: usize = 256 * 1024;
 
-/// The saved parts of a ledger.
-pub(super) struct Snapshot<'l> {
-    pub(super) progress: ProgressV1,
-    pub(super) dictionary: &'l Dictionary,
-    pub(super) finished: &'l FinishedJobs,
-    pub(super) unfinished: &'l UnfinishedJobs,
-    pub(super) totals: &'l Totals,
-    pub(super) last_results: &'l LastResultTables,
-}
-
-impl<'l> Snapshot<'l> {
-    /// Returns the changed records, as one transaction.
-    pub(super) fn changed(self, changes: &Changes) -> Vec<u8> {
+impl Ledger {
+    /// Returns the records that changed since they were handed over last, as one transaction, and hands
+    /// them over: [`Ledger::mark_saved`] or [`Ledger::mark_not_saved`] must follow.
+    pub fn changed_records(&mut self, written: SystemTime) -> Vec<u8> {
         let mut out = Vec::new();
-        let (dictionary, totals) = (self.dictionary, self.totals);
+        let changes = self.save.changes();
         let finished = |id: &i64| {
             let job = self.finished.get(*id).map(JobV1::from);
             job.map_or(Record::JobGone(*id), Record::Job)
@@ -41,31 +29,32 @@ impl<'l> Snapshot<'l> {
             let job = self.unfinished.get(*id).map(|job| UnfinishedV1::new(*id, job));
             job.map_or(Record::UnfinishedGone(*id), Record::Unfinished)
         };
-        names(dictionary, changes.saved_names)
-            .chain(reused_names(dictionary, &changes.reused))
-            .chain(label_sets(dictionary, changes.saved_label_sets))
+        names(&self.dictionary, changes.saved_names)
+            .chain(reused_names(&self.dictionary, &changes.reused))
+            .chain(label_sets(&self.dictionary, changes.saved_label_sets))
             .chain(changes.finished.iter().map(finished))
             .chain(changes.unfinished.iter().map(unfinished))
-            .chain(changes.label_sets.iter().filter_map(|id| total(totals, *id)))
-            .chain(changes.pairs.iter().filter_map(|pair| durations(totals, *pair)))
-            .chain(std::iter::once(Record::Progress(self.progress)))
+            .chain(changes.label_sets.iter().filter_map(|id| total(&self.totals, *id)))
+            .chain(changes.pairs.iter().filter_map(|pair| durations(&self.totals, *pair)))
+            .chain(std::iter::once(self.progress_record(written)))
             .chain(self.last_results.changed_records().map(Record::Last))
             .for_each(|record| record.put(&mut out));
+        self.hand_over_all();
         out
     }
 
     /// Returns all records, in parts of a bounded size; together they are one transaction.
-    pub(super) fn all(self) -> impl Iterator<Item = Vec<u8>> + use<'l> {
-        let Self { progress, dictionary, finished, unfinished, totals, last_results } = self;
-        let unfinished = unfinished.iter().map(|(id, job)| UnfinishedV1::new(id, job));
-        let mut records = names(dictionary, 0)
-            .chain(label_sets(dictionary, 0))
-            .chain(finished.iter().map(|job| Record::Job(job.into())))
+    pub fn all_records(&self, written: SystemTime) -> impl Iterator<Item = Vec<u8>> {
+        let unfinished = self.unfinished.iter().map(|(id, job)| UnfinishedV1::new(id, job));
+        let totals = self.totals.iter().map(|(id, total)| TotalV1::new(id, total));
+        let mut records = names(&self.dictionary, 0)
+            .chain(label_sets(&self.dictionary, 0))
+            .chain(self.finished.iter().map(|job| Record::Job(job.into())))
             .chain(unfinished.map(Record::Unfinished))
-            .chain(totals.iter().map(|(id, total)| Record::Total(TotalV1::new(id, total))))
-            .chain(totals.pairs().filter_map(|pair| durations(totals, pair)))
-            .chain(last_results.all_records().map(Record::Last))
-            .chain(std::iter::once(Record::Progress(progress)));
+            .chain(totals.map(Record::Total))
+            .chain(self.totals.pairs().filter_map(|pair| durations(&self.totals, pair)))
+            .chain(self.last_results.all_records().map(Record::Last))
+            .chain(std::iter::once(self.progress_record(written)));
         std::iter::from_fn(move || {
             let mut part = Vec::new();
             while part.len() < PART {
@@ -74,6 +63,11 @@ impl<'l> Snapshot<'l> {
             }
             (!part.is_empty()).then_some(part)
         })
+    }
+
+    fn progress_record(&self, written: SystemTime) -> Record<'_> {
+        let (origin, written) = (to_unix_ms(self.totals.origin()), to_unix_ms(written));
+        Record::Progress(self.progress.snapshot(self.window.in_force(), origin, written))
     }
 }
 
