@@ -8,9 +8,8 @@
 
 mod actions;
 pub(crate) mod audit;
-mod backfill;
+mod backfill_plan;
 mod change_field;
-mod changes;
 mod completion;
 mod cycle;
 mod dictionary;
@@ -25,6 +24,7 @@ mod live;
 mod name_filter;
 mod progress;
 mod row;
+mod save_state;
 mod time;
 mod totals;
 mod unfinished;

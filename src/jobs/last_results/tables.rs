@@ -172,13 +172,11 @@ impl LastResultTables {
     pub(in crate::jobs) fn restore(&mut self, record: &LastV1<'_>) -> bool {
         let Some(subject) = Subject::from_number(record.subject) else { return false };
         let Some(table) = self.of_mut(subject) else { return true };
-        match &record.value {
-            Some(value) => table.restore(&record.key, value).is_ok(),
-            None => {
-                table.forget(&record.key);
-                true
-            }
+        if let Some(value) = &record.value {
+            return table.restore(&record.key, value).is_ok();
         }
+        table.forget(&record.key);
+        true
     }
 }
 

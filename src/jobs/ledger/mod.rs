@@ -1,6 +1,7 @@
 //! The ledger of one site: applies rows of the job list, and counts each completion once
 //! (docs/adr/0010-job-ledger.md). Its parts own their state; this module decides what a row changes in
-//! which of them, `cycle` moves them on in time, `samples` exports them, `records` and `state` save and restore them.
+//! which of them, `cycle` moves them on in time, `samples` exports them, `records` and `state` save and
+//! restore them.
 
 mod cycle;
 mod records;
@@ -13,8 +14,7 @@ use std::time::{Duration, SystemTime};
 
 pub(crate) use self::samples::Summary;
 pub(super) use self::samples::definitions;
-use super::backfill::Backfill;
-use super::changes::SaveState;
+use super::backfill_plan::BackfillPlan;
 use super::cycle::Cycle;
 use super::dictionary::Dictionary;
 use super::effect::{Effect, RowSource};
@@ -24,6 +24,7 @@ use super::live::Live;
 use super::name_filter::NameFilterConfig;
 use super::progress::Progress;
 use super::row::{self, DONE};
+use super::save_state::SaveState;
 use super::time::Span;
 use super::totals::Totals;
 use super::unfinished::UnfinishedJobs;
@@ -42,7 +43,7 @@ pub struct Ledger {
     window: Window,
     totals: Totals,
     last_results: LastResultTables,
-    backfill: Backfill,
+    backfill: BackfillPlan,
     cycle: Cycle,
     save: SaveState,
     /// The time of the save from which it was restored.
@@ -61,7 +62,7 @@ impl Ledger {
             window: Window::new(now, window),
             totals: Totals::new(origin),
             last_results: LastResultTables::default(),
-            backfill: Backfill::default(),
+            backfill: BackfillPlan::default(),
             cycle: Cycle::begin(),
             save: SaveState::default(),
             saved_at: None,
@@ -202,9 +203,13 @@ impl Ledger {
                 self.save.mark_unfinished(id);
             }
         }
-        ended.into_iter().for_each(|id| live.remove(id));
+        for id in ended {
+            live.remove(id);
+        }
         self.live = Some(live);
-        self.unfinished.forget_old(now).into_iter().for_each(|id| self.save.mark_unfinished(id));
+        for id in self.unfinished.forget_old(now) {
+            self.save.mark_unfinished(id);
+        }
     }
 
     /// Returns the names whose newest successful backup is to be looked up, at most so many.

@@ -5,14 +5,14 @@ use super::time::Span;
 
 /// Spans to be read, Unix ms.
 #[derive(Debug, Default)]
-pub(super) struct Backfill {
+pub(super) struct BackfillPlan {
     /// The horizon that a backfill under way is to reach.
     goal: Option<i64>,
     /// Spans to be read again although they are covered.
     rereads: Vec<Span>,
 }
 
-impl Backfill {
+impl BackfillPlan {
     /// Returns the span to be read, if the finished jobs after `horizon` are fewer than those after
     /// `needed`, or a backfill is under way. It reaches further than needed: the window moves on.
     pub(super) fn next(&mut self, needed: i64, horizon: i64) -> Option<Span> {
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn backfill_keeps_its_goal_until_the_window_needs_more() {
-        let mut backfill = Backfill::default();
+        let mut backfill = BackfillPlan::default();
         assert_eq!(backfill.next(100, 50), None);
         assert_eq!(backfill.next(100, 200), Some(Span { from: 100 - SLACK, to: 200 }));
         assert_eq!(backfill.next(90, 80), Some(Span { from: 100 - SLACK, to: 80 }));

@@ -7,10 +7,10 @@ use super::interner::NameId;
 use super::label_sets::{LabelSetId, TypePair};
 use super::last_results::{LastResultChanges, Subject};
 
-/// Changes since the last save.
+/// UnsavedChanges since the last save.
 #[derive(Debug, Default)]
-pub(super) struct Changes {
-    /// Changes are recorded; otherwise everything has to be saved.
+pub(super) struct UnsavedChanges {
+    /// UnsavedChanges are recorded; otherwise everything has to be saved.
     recorded: bool,
     pub(super) finished: HashSet<i64>,
     pub(super) unfinished: HashSet<i64>,
@@ -23,7 +23,7 @@ pub(super) struct Changes {
     pub(super) saved_label_sets: usize,
 }
 
-impl Changes {
+impl UnsavedChanges {
     /// Adds earlier changes, which did not reach the disk.
     fn add_earlier(&mut self, earlier: Self) {
         self.recorded = earlier.recorded;
@@ -37,18 +37,18 @@ impl Changes {
     }
 }
 
-/// Changes of the last results, by subject.
+/// UnsavedChanges of the last results, by subject.
 pub(super) type LastResultsChanges = Vec<(Subject, LastResultChanges)>;
 
 /// The changes that are not saved, and those that were handed over and are not acknowledged yet.
 #[derive(Debug, Default)]
 pub(super) struct SaveState {
-    changes: Changes,
-    handed_over: Option<(Changes, LastResultsChanges)>,
+    changes: UnsavedChanges,
+    handed_over: Option<(UnsavedChanges, LastResultsChanges)>,
 }
 
 impl SaveState {
-    pub(super) fn changes(&self) -> &Changes {
+    pub(super) fn changes(&self) -> &UnsavedChanges {
         &self.changes
     }
 
@@ -84,11 +84,11 @@ impl SaveState {
         reused: BTreeSet<NameId>,
         mut last_results: LastResultsChanges,
     ) {
-        let next = Changes {
+        let next = UnsavedChanges {
             recorded: true,
             saved_names: names,
             saved_label_sets: label_sets,
-            ..Changes::default()
+            ..UnsavedChanges::default()
         };
         let mut changes = std::mem::replace(&mut self.changes, next);
         changes.reused.extend(reused);
