@@ -97,14 +97,17 @@ fn api() -> Vec<Panel> {
 
 fn state() -> Vec<Panel> {
     vec![
-        Panel::table("Configuration", "SHA-256 of the configuration, as printed by sha256sum.")
-            .size(12, 6)
-            .column(
-                "",
-                Unit::Number,
-                &[],
-                m("nbu_agent_config_info").now().group(&["instance", "sha256"]),
-            ),
+        Panel::table(
+            "Current configuration",
+            "SHA-256 of the configuration, as printed by sha256sum.",
+        )
+        .size(12, 6)
+        .column(
+            "",
+            Unit::Number,
+            &[],
+            m("nbu_agent_config_info").now().group(&["instance", "sha256"]),
+        ),
         Panel::table("Builds", "Version of the agent.").size(12, 6).column(
             "",
             Unit::Number,
