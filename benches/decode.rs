@@ -35,12 +35,10 @@ struct FloorRecord<'a> {
 #[allow(dead_code, reason = "parsing them is what is measured")]
 struct FloorJob<'a> {
     job_id: i64,
-    parent_job_id: i64,
     job_type: &'a str,
     policy_type: &'a str,
     policy_name: &'a str,
     client_name: &'a str,
-    schedule_name: &'a str,
     state: &'a str,
     status: i64,
     #[serde(rename = "try")]
@@ -51,9 +49,7 @@ struct FloorJob<'a> {
     start_time: &'a str,
     end_time: &'a str,
     last_update_time: &'a str,
-    active_try_start_time: &'a str,
     child_count: i64,
-    job_path: &'a str,
     job_queue_reason: i64,
     percent_complete: i64,
 }

@@ -1,6 +1,8 @@
-//! The ground floor of all that goes over the network, to NetBackup and to OTLP receivers alike: TLS
-//! material, proxy rules, name resolution, retries, redaction, one-line text.
+//! The parts that requests to NetBackup and to OTLP receivers share: TLS material, proxy rules, name
+//! resolution, causes of failures, retries, redaction, one-line text.
 
+pub(crate) mod address;
+pub(crate) mod failure;
 pub(crate) mod pem;
 pub mod proxy;
 pub(crate) mod redact;
@@ -9,3 +11,6 @@ pub mod retry;
 pub mod roots;
 pub(crate) mod text;
 pub mod tls;
+
+/// The `User-Agent` of all requests.
+pub(crate) const USER_AGENT: &str = concat!("nbu-otel-agent/", env!("CARGO_PKG_VERSION"));

@@ -5,9 +5,9 @@
 //! certificate: two files joined without a newline, a byte order mark.
 
 mod der;
+mod error;
 mod text;
 
-use std::fmt;
 use std::ops::Range;
 
 use base64::Engine as _;
@@ -17,6 +17,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use rustls_pki_types::pem::{PemObject as _, SectionKind};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use self::error::PemError;
 use self::text::{Text, as_text};
 
 const BEGIN: &str = "-----BEGIN ";
@@ -37,29 +38,6 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-
-/// A file that cannot be used. Shows nothing of its content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PemError {
-    /// From 1, where one line is at fault.
-    line: Option<usize>,
-    problem: String,
-}
-
-impl PemError {
-    fn new(problem: impl Into<String>) -> Self {
-        Self { line: None, problem: problem.into() }
-    }
-}
-
-impl fmt::Display for PemError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line}: {}", self.problem),
-            None => f.write_str(&self.problem),
-        }
-    }
-}
 
 /// Reads all certificates of a PEM file, or of the JSON that NetBackup answers at `/security/cacert`.
 pub(crate) fn certificates(content: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {

@@ -79,6 +79,25 @@ impl Proxy {
         format!("the proxy {} ({source})", self.display)
     }
 
+    /// Sends requests to `target` through `proxy`, and through no other: the environment has been read
+    /// already, by rules that the library does not know.
+    pub(crate) fn apply(
+        proxy: Option<&Self>,
+        builder: reqwest::ClientBuilder,
+        target: &Url,
+    ) -> Result<reqwest::ClientBuilder, ProxyError> {
+        let builder = builder.no_proxy();
+        let Some(proxy) = proxy else { return Ok(builder) };
+        if let Some(problem) = proxy.unreachable(target) {
+            return Err(ProxyError { setting: "host", problem });
+        }
+        let address = reqwest::Proxy::all(proxy.url.expose_secret()).map_err(|_| {
+            let setting = if proxy.variable.is_some() { "host" } else { "proxyUrl" };
+            ProxyError { setting, problem: format!("{} has no usable address", proxy.described()) }
+        })?;
+        Ok(builder.proxy(address))
+    }
+
     /// Describes why `url` cannot be reached through this proxy, if so.
     ///
     /// The HTTP library does not take the brackets off an IPv6 address before it checks the certificate
@@ -95,7 +114,15 @@ impl Proxy {
     }
 }
 
-/// The proxies that the environment names, and for whom they are not.
+/// A proxy that cannot be used.
+#[derive(Debug)]
+pub(crate) struct ProxyError {
+    /// The setting at fault.
+    pub(crate) setting: &'static str,
+    pub(crate) problem: String,
+}
+
+/// The proxies that the environment names, and their exceptions.
 #[derive(Debug, Clone, Default)]
 pub struct EnvironmentProxies {
     http: Option<Proxy>,

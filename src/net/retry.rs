@@ -1,19 +1,20 @@
-//! When and how long to wait before trying again (ARCHITECTURE.md, invariant 7).
+//! Waits between the attempts of a request (ARCHITECTURE.md, invariant 7).
 
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
-/// How often a request is tried and how long between. The default is what the agent runs with.
+/// The number of attempts of a request, and the waits between them. The agent runs with the default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Attempts in all; at least 1.
     pub max_attempts: u32,
-    /// The upper end of the first wait; each further one doubles it.
+    /// The maximum of the first wait; each retry doubles it.
     pub base: Duration,
-    /// The upper end of any wait.
+    /// The maximum of any wait.
     pub cap: Duration,
-    /// The longest `Retry-After` that is waited for; a longer one is cut to it.
+    /// The maximum of a wait that `Retry-After` asks for.
     pub retry_after_cap: Duration,
 }
 
@@ -29,8 +30,8 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The wait after attempt number `attempt` (from 1): what the server asks for, otherwise
-    /// exponential with full jitter, so that collectors that failed together do not come back
+    /// Returns the wait after attempt number `attempt` (from 1): the wait that the server asks for,
+    /// otherwise exponential with full jitter, so that collectors that failed together do not retry
     /// together.
     pub(crate) fn wait(&self, attempt: u32, retry_after: Option<Duration>) -> Duration {
         if let Some(asked) = retry_after {
@@ -42,28 +43,32 @@ impl RetryPolicy {
     }
 }
 
-/// Reads `Retry-After` as seconds, HTTP date or ISO 8601 date-time (which is what the vendor
-/// documents). Dates are taken relative to `now`, best the server's own `Date`.
-pub(crate) fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+/// Returns the wait that the headers of a response ask for. Dates are relative to the server's own
+/// `Date`, if it sends one.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let header = |name: HeaderName| headers.get(name)?.to_str().ok();
+    let now = header(DATE)
+        .and_then(parse_http_date)
+        .or_else(|| Timestamp::try_from(SystemTime::now()).ok())
+        .unwrap_or(Timestamp::UNIX_EPOCH);
+    parse_retry_after(header(RETRY_AFTER)?, now)
+}
+
+/// Reads `Retry-After` as seconds, HTTP date or ISO 8601 date-time, which the vendor documents
+/// (docs/netbackup-api.md#retry-after).
+fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
     let at = text.parse::<Timestamp>().ok().or_else(|| parse_http_date(text))?;
-    // A moment that has passed means "now".
+    // A time in the past means "now".
     Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
 }
 
 /// Reads `Sun, 06 Nov 1994 08:49:37 GMT`.
-pub(crate) fn parse_http_date(text: &str) -> Option<Timestamp> {
+fn parse_http_date(text: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()
-}
-
-/// The moment that dates of an answer are relative to.
-pub(crate) fn answer_time(date: Option<&str>) -> Timestamp {
-    date.and_then(parse_http_date)
-        .or_else(|| Timestamp::try_from(SystemTime::now()).ok())
-        .unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -71,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_three_forms_of_retry_after_are_read() {
+    fn retry_after_is_read_in_all_three_forms() {
         let now: Timestamp = "2026-03-01T10:00:00Z".parse().unwrap();
         for (text, expected) in [
             ("7", Some(7)),
@@ -88,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_grow_and_stay_below_the_cap() {
+    fn wait_grows_and_stays_below_the_cap() {
         let policy = RetryPolicy::default();
         for attempt in 1..100 {
             let most = policy.base.saturating_mul(1 << (attempt - 1).min(20)).min(policy.cap);
@@ -97,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_asks_for_is_waited_for_up_to_a_cap() {
+    fn wait_follows_retry_after_up_to_a_cap() {
         let policy = RetryPolicy::default();
         let wait = policy.wait(1, Some(Duration::from_secs(5)));
         assert!(wait >= Duration::from_secs(5) && wait <= Duration::from_secs(6), "{wait:?}");

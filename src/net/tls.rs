@@ -1,4 +1,4 @@
-//! TLS material: what the files of certificates and keys hold, and what TLS is made of it.
+//! TLS material: the content of certificate and key files, and the TLS configuration made of it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -131,7 +131,7 @@ pub(crate) fn has_p521(der: &[u8]) -> bool {
 }
 
 /// Returns the CAs to trust: those of the CA file alone, otherwise the system's. With a CA file, an API
-/// key or a token goes to nobody whom some public CA vouches for.
+/// key or a token never goes to a server with a certificate of a public CA.
 pub(crate) fn trusted(
     ca: Option<&PemFile>,
     system: Option<&SystemRoots>,
@@ -141,6 +141,16 @@ pub(crate) fn trusted(
         (None, Some(system)) => Ok(system.store()),
         (None, None) => Ok(SystemRoots::read().store()),
     }
+}
+
+/// Returns the CAs to trust if they are `needed`. Otherwise the system's are not read, and none is
+/// trusted.
+pub(crate) fn trusted_if(
+    needed: bool,
+    ca: Option<&PemFile>,
+    system: Option<&SystemRoots>,
+) -> Result<Arc<RootCertStore>, TlsError> {
+    if needed { trusted(ca, system) } else { Ok(Arc::new(RootCertStore::empty())) }
 }
 
 /// Makes TLS that trusts `roots` alone, for HTTP/1.1 and HTTP/2.

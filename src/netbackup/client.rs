@@ -1,5 +1,4 @@
-//! The client of one server: what lives as long as the server stays the same, and the connection that
-//! is in force.
+//! The client of a primary server.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,39 +8,25 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::config::Config;
-use super::error::{BuildError, Error, ErrorKind, Server};
+use super::error::{BuildError, Server};
 use super::http::connection::Connection;
-use super::http::negotiate::Negotiation;
-use super::ping::Ping;
+use super::http::endpoint::Endpoint;
+use super::http::version_cache::VersionCache;
 use super::resource::Resource;
-use super::session::Session;
 use super::stats::{RequestObserver, Stats, StatsSnapshot};
 use super::unreadable::UnreadableRecords;
 use super::version::ApiVersion;
-use super::wire::BadRecord;
-use crate::net::redact::Redactor;
+use crate::net::address::without_credentials;
 use crate::net::retry::RetryPolicy;
 
-/// Bodies larger than this are an error, bytes after decompression.
+/// Larger bodies are an error, bytes after decompression.
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
-/// The client of one primary server. Cheap to clone; clones share everything.
+/// The client of a primary server. Cheap to clone; clones share everything.
 #[derive(Clone)]
-pub struct Client(pub(super) Arc<Shared>);
+pub struct Client(pub(super) Arc<Endpoint>);
 
-/// What the clones and sessions share.
-pub(super) struct Shared {
-    pub(super) server: Arc<Server>,
-    pub(super) connection: ArcSwap<Connection>,
-    pub(super) retry: RetryPolicy,
-    pub(super) max_body: usize,
-    pub(super) observer: Option<Arc<dyn RequestObserver>>,
-    pub(super) stats: Stats,
-    unreadable: UnreadableRecords,
-    pub(super) negotiation: Negotiation,
-}
-
-/// Makes a [`Client`] with other than the default behaviour.
+/// The settings and the behaviour of a [`Client`] to be made.
 pub struct ClientBuilder {
     config: Config,
     retry: RetryPolicy,
@@ -50,147 +35,118 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Other waits between attempts.
+    /// Sets the waits between attempts.
     #[must_use]
     pub fn retry_policy(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// Another limit on the size of a body, bytes after decompression.
+    /// Sets the limit on the size of a body, bytes after decompression.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// Somebody who hears of every attempt.
+    /// Sets the observer of all attempts.
     #[must_use]
     pub fn observer(mut self, observer: Arc<dyn RequestObserver>) -> Self {
         self.observer = Some(observer);
         self
     }
 
-    /// Does everything that can fail about the settings, and no network I/O.
+    /// Makes the client, without network I/O.
+    ///
+    /// # Errors
+    ///
+    /// The settings are not usable.
     pub fn build(self) -> Result<Client, BuildError> {
         let Self { config, retry, max_body, observer } = self;
-        let server = Server { site: config.site.clone(), base: base_label(&config) };
-        let connection = Connection::new(config)?;
-        Ok(Client(Arc::new(Shared {
+        let base = without_credentials(&config.base_url);
+        let server = Server { site: config.site.clone(), base };
+        Ok(Client(Arc::new(Endpoint {
             server: Arc::new(server),
-            connection: ArcSwap::from_pointee(connection),
-            negotiation: Negotiation::default(),
-            stats: Stats::default(),
-            unreadable: UnreadableRecords::default(),
+            connection: ArcSwap::from_pointee(Connection::new(config)?),
+            versions: VersionCache::default(),
             retry,
             max_body,
             observer,
+            stats: Stats::default(),
+            unreadable: UnreadableRecords::default(),
         })))
     }
 }
 
 impl Client {
-    /// A client with the default behaviour. Does everything that can fail about the settings, and no
-    /// network I/O.
+    /// Makes a client with the default behaviour, without network I/O.
+    ///
+    /// # Errors
+    ///
+    /// The settings are not usable.
     pub fn new(config: Config) -> Result<Self, BuildError> {
         Self::builder(config).build()
     }
 
-    /// A client with other than the default behaviour.
+    /// Returns a builder with the default behaviour.
     pub fn builder(config: Config) -> ClientBuilder {
         ClientBuilder { config, retry: RetryPolicy::default(), max_body: MAX_BODY, observer: None }
     }
 
-    /// The client under a deadline: no request, wait or walk of the session goes on beyond it.
-    pub fn with_deadline(&self, deadline: Instant) -> Session {
-        Session::new(self.clone(), deadline)
-    }
-
-    /// The site's name.
+    /// Returns the name of the site.
     pub fn site(&self) -> &str {
         &self.0.server.site
     }
 
-    /// The base address without credentials.
+    /// Returns the base address without credentials.
     pub fn base(&self) -> &str {
         &self.0.server.base
     }
 
-    /// The version that requests carry: the configured one, otherwise the negotiated one, `None`
-    /// before there was a negotiation.
+    /// Returns the API version that requests carry: the configured one, otherwise the negotiated one;
+    /// `None` before the first negotiation.
     pub fn version(&self) -> Option<ApiVersion> {
-        self.connection().config.api_version.or_else(|| self.0.negotiation.current())
+        self.0.connection().config.api_version.or_else(|| self.0.versions.current())
     }
 
-    /// [`Session::ping`] under the timeout of one request.
-    pub async fn ping(&self) -> Result<Ping, Error> {
-        // A little beyond the timeout of the request, so that it is that which is told.
-        let limit = self.connection().config.timeout + Duration::from_secs(1);
-        self.with_deadline(Instant::now() + limit).ping().await
-    }
-
-    /// Does not present the key for `backoff`: authenticated requests fail at once with
-    /// [`super::ErrorKind::KeyRefused`]. Ping still works.
+    /// Suspends the key for `backoff`: authenticated requests fail at once with
+    /// [`super::ErrorKind::KeyRefused`]. Pings still work.
     pub fn refuse_key(&self, backoff: Duration) {
-        self.connection().refuse_key(backoff);
+        self.0.connection().refuse_key(backoff);
     }
 
-    /// Until when the key is not presented; `None` when it is.
+    /// Returns the end of the back-off of the key; `None` if it is not suspended.
     pub fn key_refused_until(&self) -> Option<Instant> {
-        self.connection().key_refused_until()
+        self.0.connection().key_refused_until()
     }
 
-    /// Puts another connection to the same server in force, for all clones and sessions. Everything
-    /// that is counted goes on, and so does what is known of the server's version, unless the
-    /// configured one changed; a changed key is not refused. Requests under way are dropped and made
-    /// anew over the new connection: when this returns, nothing is sent over the old one any more.
+    /// Puts another connection to the same server in force, for all clones and sessions. Statistics
+    /// continue, and so does the known version of the server, unless the configured one changed; a
+    /// changed key is not suspended. Requests in progress are dropped and restarted over the new
+    /// connection: when this returns, nothing is sent over the old one any more.
     pub async fn replace(&self, mut connection: Connection) {
-        let before = self.connection();
+        let before = self.0.connection();
         debug_assert!(before.config.same_server(&connection.config), "another server");
         connection.inherit(&before);
         let version = connection.config.api_version;
         self.0.connection.store(Arc::new(connection));
         if version != before.config.api_version {
-            self.0.negotiation.forget();
+            self.0.versions.clear();
         }
         before.retire().await;
     }
 
-    pub(super) fn connection(&self) -> Arc<Connection> {
-        self.0.connection.load_full()
-    }
-
-    /// An error of a request to this server.
-    pub(super) fn error(
-        &self,
-        resource: &'static Resource,
-        kind: ErrorKind,
-        detail: impl Into<String>,
-    ) -> Error {
-        Error::new(&self.0.server, resource, kind, detail)
-    }
-
-    /// Notes records of a list that could not be read.
-    pub(super) fn note_unreadable(
-        &self,
-        resource: &'static Resource,
-        redactor: &Redactor,
-        bad: &[BadRecord],
-    ) {
-        self.0.unreadable.note(self.site(), resource.name, redactor, bad);
-    }
-
-    /// Returns how many records of a resource could not be read, each counted once.
+    /// Returns the number of records of a resource that could not be decoded, each counted once.
     pub fn unreadable(&self, resource: &'static Resource) -> u64 {
         self.0.unreadable.count(resource.name)
     }
 
-    /// Returns when a request succeeded last.
-    pub fn last_success(&self) -> Option<Instant> {
+    /// Returns the time of the last successful request.
+    pub(crate) fn last_success(&self) -> Option<Instant> {
         self.0.stats.last_success()
     }
 
-    /// What was counted since the client was made.
+    /// Returns the statistics since the client was made.
     pub fn stats(&self) -> StatsSnapshot {
         self.0.stats.snapshot()
     }
@@ -210,10 +166,4 @@ impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder").field("site", &self.config.site).finish_non_exhaustive()
     }
-}
-
-/// The base address without user, password, query and trailing slash.
-fn base_label(config: &Config) -> String {
-    let url = &config.base_url;
-    format!("{}{}", url.origin().ascii_serialization(), url.path().trim_end_matches('/'))
 }

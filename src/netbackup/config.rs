@@ -1,4 +1,4 @@
-//! What the client of one primary server needs to know.
+//! The settings of the client of a primary server.
 
 use std::time::Duration;
 
@@ -9,36 +9,36 @@ use crate::net::proxy::Proxy;
 use crate::net::roots::SystemRoots;
 use crate::net::tls::{Identity, PemFile};
 
-/// Settings of one primary server.
+/// The settings of a primary server.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The name that its series carry; unique.
+    /// The value of the `site` label of its series; unique.
     pub site: String,
     /// Base address with the path prefix and without a trailing slash, such as
     /// `https://primary.example.com:1556/netbackup`.
     pub base_url: url::Url,
     /// The API key, sent raw in `Authorization` (docs/netbackup-api.md#authentication).
     pub api_key: SecretString,
-    /// The version to speak, where the file names one; detected otherwise.
+    /// The configured API version; detected if absent.
     pub api_version: Option<ApiVersion>,
-    /// Accept any certificate. Only for laboratories.
+    /// Accept any certificate; test systems only.
     pub insecure_skip_verify: bool,
-    /// PEM bundle of the private CA, already read; it alone is trusted.
+    /// PEM bundle of the private CA, already read; no other CA is trusted.
     pub ca: Option<PemFile>,
-    /// The system's CAs, which are trusted without `ca`; read when they are needed where absent.
+    /// The system's CAs, trusted without `ca`. If absent, they are read when they are needed.
     pub roots: Option<SystemRoots>,
     /// Client certificate and key for mutual TLS, already read.
     pub identity: Option<Identity>,
     /// The proxy on the way to this server, from the configuration or the environment.
     pub proxy: Option<Proxy>,
-    /// Deadline of one request, connecting included.
+    /// Timeout of a request, including the connection.
     pub timeout: Duration,
-    /// Requests in flight to this server at once, over all collectors; at least 1.
+    /// Concurrent requests to this server, over all collectors; at least 1.
     pub max_concurrent_requests: usize,
 }
 
 impl Config {
-    /// Whether a client of the one would do for the other.
+    /// Returns true if a client of the one can serve the other.
     pub fn same_as(&self, other: &Self) -> bool {
         self.same_server(other)
             && self.api_key.expose_secret() == other.api_key.expose_secret()
@@ -52,7 +52,7 @@ impl Config {
             && self.max_concurrent_requests == other.max_concurrent_requests
     }
 
-    /// Whether both speak of the same site at the same address: what was cached from it stays true.
+    /// Returns true if both name the same site and address, so that cached data stays valid.
     pub fn same_server(&self, other: &Self) -> bool {
         self.site == other.site && self.base_url == other.base_url
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with a server, said so that an operator knows what to do next.
+//! Errors of requests: the failure, and what an administrator should check.
 //!
 //! No error carries the API key, a filter, or an address with a query.
 
@@ -14,15 +14,15 @@ use super::resource::Resource;
 pub enum ErrorKind {
     /// The host name does not resolve.
     Dns,
-    /// No connection, or it broke before the answer began.
+    /// The connection failed, or broke before the response began.
     Connect,
     /// The TLS handshake failed or the certificate is not accepted.
     Tls,
-    /// No complete answer within the configured timeout of one request, or 408.
+    /// The timeout of the request passed before a complete response, or 408.
     Timeout,
     /// The collector's own deadline passed.
     Deadline,
-    /// 401: a bad key, or no permission (docs/netbackup-api.md#authentication).
+    /// 401: an invalid key, or no permission (docs/netbackup-api.md#authentication).
     Unauthorized,
     /// 403.
     Forbidden,
@@ -30,30 +30,30 @@ pub enum ErrorKind {
     NotFound,
     /// 405, 406 or 415, or a version that this agent cannot speak.
     Version,
-    /// Another 4xx: a filter or parameter that the server does not take.
+    /// Another 4xx: a filter or parameter that the server does not support.
     BadRequest,
     /// 429.
     RateLimited,
-    /// 500, 501 and other unexpected answers of the server.
+    /// 500, 501 and other unexpected responses of the server.
     ServerError,
     /// 503: "The server is busy", and 425.
     Busy,
-    /// 502, 504, 413 or 431: something between here and the server.
+    /// 502, 504, 413 or 431: a gateway or proxy in front of the server.
     Gateway,
-    /// 407: the proxy wants credentials.
+    /// 407: the proxy requires credentials.
     Proxy,
-    /// 3xx: not followed, since it would carry the key elsewhere.
+    /// 3xx: not followed, because that would send the key elsewhere.
     Redirect,
-    /// A body that is not what the API answers: HTML, empty, cut, too large, not JSON.
+    /// The body is not one of the API: HTML, empty, cut off, too large, not JSON.
     Body,
     /// A list that does not end or does not advance.
     Paging,
-    /// The key was refused lately and is not presented again yet; nothing was sent.
+    /// The server rejected the key recently; nothing was sent.
     KeyRefused,
 }
 
 impl ErrorKind {
-    /// A stable short name.
+    /// Returns a stable short name.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Dns => "dns",
@@ -78,7 +78,7 @@ impl ErrorKind {
         }
     }
 
-    /// Of the status of an answer that is not a success.
+    /// Returns the kind of a response with a status other than success.
     pub(super) const fn of_status(status: u16) -> Self {
         match status {
             300..=399 => Self::Redirect,
@@ -88,7 +88,7 @@ impl ErrorKind {
             405 | 406 | 415 => Self::Version,
             407 => Self::Proxy,
             408 => Self::Timeout,
-            // By 413, 425 and 431 proxies refuse what they take a moment later.
+            // Proxies reject requests with 413, 425 and 431 that they accept a moment later.
             413 | 431 | 502 | 504 => Self::Gateway,
             425 | 503 => Self::Busy,
             429 => Self::RateLimited,
@@ -97,7 +97,7 @@ impl ErrorKind {
         }
     }
 
-    /// Whether trying again can mend it. A cut body says so itself.
+    /// Returns whether a retry may succeed. Truncated bodies set this on the error itself.
     const fn is_transient(self) -> bool {
         matches!(
             self,
@@ -117,16 +117,16 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// Which server an error is about.
+/// The server that an error concerns.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Server {
-    /// The site's name.
+    /// The name of the site.
     pub(super) site: String,
     /// The base address without credentials.
     pub(super) base: String,
 }
 
-/// A request or a walk that failed. Cheap to clone.
+/// The error of a request or a pager. Cheap to clone.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}", self.describe())]
 pub struct Error(Arc<Failure>);
@@ -144,7 +144,7 @@ struct Failure {
 }
 
 impl Error {
-    /// `detail` must be free of secrets.
+    /// Makes an error; `detail` must not contain secrets.
     pub(super) fn new(
         server: &Arc<Server>,
         resource: &'static Resource,
@@ -184,37 +184,37 @@ impl Error {
         self.change(|failure| failure.transient = transient)
     }
 
-    /// What kind of failure it is.
+    /// Returns the kind of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether the key, or the role that it has, is why.
+    /// Returns true if the key or its role is the cause.
     pub fn is_denial(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Unauthorized | ErrorKind::Forbidden)
     }
 
-    /// The HTTP status, where there was an answer.
+    /// Returns the HTTP status, if there was a response.
     pub fn status(&self) -> Option<u16> {
         self.0.status
     }
 
-    /// The resource that was asked.
+    /// Returns the resource of the request.
     pub fn resource(&self) -> &'static Resource {
         self.0.resource
     }
 
-    /// What to do about it, where there is something to say.
+    /// Returns what to check.
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
 
-    /// Whether an immediate further attempt could succeed.
+    /// Returns whether a retry may succeed (ARCHITECTURE.md, invariant 7).
     pub fn is_transient(&self) -> bool {
         self.0.transient
     }
 
-    /// How long the server asks to wait, capped by nothing yet.
+    /// Returns the wait that the server asks for, not yet capped.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
@@ -231,7 +231,7 @@ impl Error {
     }
 }
 
-/// Settings that no client can be made of; found before any request.
+/// The error of settings that are not usable, found before any request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("site {site:?}: {setting}: {problem}")]
 pub struct BuildError {
@@ -239,7 +239,7 @@ pub struct BuildError {
     pub site: String,
     /// The setting at fault, by its name in the configuration.
     pub setting: &'static str,
-    /// What is wrong with it, never its value.
+    /// The fault, never the value.
     pub problem: String,
 }
 
@@ -251,7 +251,7 @@ mod tests {
         Resource { name: "jobs", path: "/admin/jobs", permission: "", max_limit: 100 };
 
     #[test]
-    fn an_error_names_site_address_resource_cause_and_remedy() {
+    fn error_names_site_address_resource_cause_and_hint() {
         let server = Arc::new(Server { site: "paris".into(), base: "https://nbu:1556/n".into() });
         let error = Error::new(&server, &JOBS, ErrorKind::Unauthorized, "401 Unauthorized")
             .with_status(401)
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_retry_can_mend_is_transient() {
+    fn transient_statuses_are_those_worth_a_retry() {
         let transient: Vec<u16> =
             (300..600).filter(|status| ErrorKind::of_status(*status).is_transient()).collect();
         assert_eq!(transient, [408, 413, 425, 429, 431, 502, 503, 504]);

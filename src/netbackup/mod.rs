@@ -1,10 +1,10 @@
 //! The REST client of one NetBackup primary server, and nothing else.
 //!
-//! [`Client`] holds what lives as long as the server stays the same: the negotiated version, the
-//! statistics, and the [`Connection`] in force (key, TLS, proxy, limits), which can be replaced while
-//! it is used. A [`Session`] is the client under a deadline; it makes requests and
-//! walks. Lists are walked page by page ([`CursorPager`], [`OffsetPager`]); their rows borrow from the
-//! page's bytes, and a row that cannot be read is counted and skipped.
+//! A [`Client`] holds the state that lasts as long as the server stays the same (the negotiated API
+//! version, statistics), and the [`Connection`] in force (key, TLS, proxy, limits), which a reload
+//! replaces while it is used. A [`Session`] is the client under a deadline; it makes requests. Pagers
+//! ([`CursorPager`], [`OffsetPager`]) read lists page by page; rows borrow from the bytes of their
+//! page, and a row that cannot be decoded is counted and skipped.
 //!
 //! ```no_run
 //! # async fn example(client: nbu_otel_agent::netbackup::Client) -> Result<(), nbu_otel_agent::netbackup::Error> {
@@ -39,8 +39,8 @@ pub mod wire;
 pub use client::{Client, ClientBuilder};
 pub use config::Config;
 pub use error::{BuildError, Error, ErrorKind};
+pub use http::body::Body;
 pub use http::connection::Connection;
-pub use http::response::Body;
 pub use paging::cursor::{Cursor, CursorPager};
 pub use paging::offset::OffsetPager;
 pub use ping::Ping;

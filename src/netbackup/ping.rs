@@ -1,43 +1,46 @@
-//! `/ping`: is it there, what time is it there, which version does it speak
-//! (docs/netbackup-api.md#ping).
+//! The ping: the server's clock and its API version (docs/netbackup-api.md#ping).
 
 use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use super::client::Client;
 use super::error::{Error, ErrorKind};
+use super::http::execute::execute_ping;
 use super::http::response::with_preview;
-use super::resource::Resource;
+use super::resource::PING;
 use super::session::Session;
 use super::version::ApiVersion;
 
-/// The ping; it carries no key.
-pub static PING: Resource = Resource { name: "ping", path: "/ping", permission: "", max_limit: 0 };
-
-/// 2000-01-01 and 2200-01-01, Unix ms: a clock outside of these is no clock.
+/// 2000-01-01 to 2200-01-01, Unix ms: a time outside is not a server's clock.
 const PLAUSIBLE: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
 
-/// What a ping told.
+/// The deadline of a ping beyond the timeout of its request, so that the request's own timeout error
+/// is reported, not ours.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The response to a ping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ping {
     /// The server's clock when it answered.
     pub server_time: Timestamp,
-    /// The newest version that the server speaks, where it says so.
+    /// The newest API version of the server, if it sends one.
     pub version: Option<ApiVersion>,
-    /// From sending to the end of the answer, a wait for other requests and retries included.
+    /// From sending to the end of the response, including waits for other requests and retries.
     pub round_trip: Duration,
-    /// Our clock at the end of the answer.
+    /// The agent's clock at the end of the response.
     pub received_at: SystemTime,
 }
 
 impl Ping {
-    /// The server's clock, Unix ms.
+    /// Returns the server's clock, Unix ms.
     pub fn server_time_ms(&self) -> i64 {
         self.server_time.as_millisecond()
     }
 
-    /// How far the server's clock is ahead of ours; exact to half the round trip.
+    /// Returns the time by which the server's clock is ahead of the agent's; exact to half the round
+    /// trip.
     pub fn clock_skew(&self) -> SignedDuration {
         let middle = self.received_at.checked_sub(self.round_trip / 2).unwrap_or(self.received_at);
         Timestamp::try_from(middle)
@@ -45,31 +48,39 @@ impl Ping {
     }
 }
 
-impl Session {
-    /// Asks for the server's time and version. Works without a good key.
+impl Client {
+    /// Pings the server under the timeout of one request.
     pub async fn ping(&self) -> Result<Ping, Error> {
+        let limit = self.0.connection().config.timeout + GRACE;
+        self.with_deadline(Instant::now() + limit).ping().await
+    }
+}
+
+impl Session {
+    /// Pings the server for its time and version. Works without a valid key.
+    pub async fn ping(&self) -> Result<Ping, Error> {
+        let endpoint = &self.client().0;
         let mut body = Vec::new();
         let sent = Instant::now();
-        let (head, made_by) = self.execute_ping(&mut body).await?;
+        let (head, origin) = execute_ping(endpoint, self.deadline(), &mut body).await?;
         let (round_trip, received_at) = (sent.elapsed(), SystemTime::now());
-        let server_time = std::str::from_utf8(&body)
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-            .filter(|ms| PLAUSIBLE.contains(ms))
-            .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-            .ok_or_else(|| {
-                let detail = "the body is not a time in epoch milliseconds";
-                let detail = with_preview(detail, &body, &made_by.redactor);
-                self.client
-                    .error(&PING, ErrorKind::Body, detail)
-                    .with_status(head.status)
-                    .with_hint("another service may have answered: check host, port and uri")
-            })?;
+        let server_time = parse_time(&body).ok_or_else(|| {
+            let detail = "the body is not a time in epoch milliseconds";
+            let detail = with_preview(detail, &body, origin.redactor());
+            self.error(&PING, ErrorKind::Body, detail)
+                .with_status(head.status)
+                .with_hint("another service may have answered: check host, port and uri")
+        })?;
         if let Some(version) = head.api_version {
-            self.client.0.negotiation.heard(version);
+            endpoint.versions.observe(version);
         }
         Ok(Ping { server_time, version: head.api_version, round_trip, received_at })
     }
+}
+
+fn parse_time(body: &[u8]) -> Option<Timestamp> {
+    let ms = std::str::from_utf8(body).ok()?.trim().parse().ok()?;
+    Some(ms).filter(|ms| PLAUSIBLE.contains(ms)).and_then(|ms| Timestamp::from_millisecond(ms).ok())
 }
 
 #[cfg(test)]
@@ -77,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_skew_is_measured_at_the_middle_of_the_round_trip() {
+    fn clock_skew_is_measured_at_the_middle_of_the_round_trip() {
         let received_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
         let ping = Ping {
             server_time: Timestamp::from_second(1_005).unwrap(),

@@ -1,6 +1,10 @@
-//! What is asked for: a resource of the API, and the question put to it.
+//! Resources of the API, and queries on their lists.
 
-use std::fmt::Write as _;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// All but RFC 3986's unreserved characters. A space becomes `%20`, because only form decoders read
+/// `+` as a space.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A list or document of the API.
 #[derive(Debug, PartialEq, Eq)]
@@ -9,68 +13,72 @@ pub struct Resource {
     pub name: &'static str,
     /// Path below the base address, with a leading slash.
     pub path: &'static str,
-    /// The RBAC namespace that reading it takes, such as `|MANAGE|JOBS|`; empty where none is.
+    /// The RBAC namespace that the key needs, such as `|MANAGE|JOBS|`; empty if it needs none.
     pub permission: &'static str,
-    /// The most rows that the server gives in one page; 0 where it documents none or does not page.
+    /// The maximum of rows per page; 0 if the resource documents none or does not page.
     pub max_limit: u32,
 }
 
-/// What to ask of a list. Every part is percent-encoded when the request is made.
+/// The ping; it carries no key.
+pub(crate) static PING: Resource =
+    Resource { name: "ping", path: "/ping", permission: "", max_limit: 0 };
+
+/// A query on a list. Every part is percent-encoded when the request is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
     /// OData-like filter (docs/netbackup-api.md#filters), not yet encoded.
     pub filter: Option<String>,
     /// Property to sort by, `-` before it for descending.
     pub sort: Option<&'static str>,
-    /// Rows a page; the resource's maximum without it, and never more than that.
+    /// Rows per page, capped by the resource's maximum, which is the default.
     pub limit: Option<u32>,
     /// Further parameters, such as `fieldset[storageServer]`.
     pub extra: Vec<(&'static str, String)>,
 }
 
 impl Query {
-    /// Everything, in the server's own order.
+    /// Selects everything, in the server's own order.
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// What `filter` selects.
+    /// Selects the rows that match `filter`.
     pub fn filtered(filter: impl Into<String>) -> Self {
         Self { filter: Some(filter.into()), ..Self::default() }
     }
 
-    /// The same, sorted by `property`.
+    /// Sorts by `property`.
     #[must_use]
     pub fn sorted(mut self, property: &'static str) -> Self {
         self.sort = Some(property);
         self
     }
 
-    /// The same, with `rows` a page.
+    /// Limits a page to `rows`.
     #[must_use]
     pub fn limited(mut self, rows: u32) -> Self {
         self.limit = Some(rows);
         self
     }
 
-    /// The same, with one more parameter.
+    /// Adds a parameter.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.extra.push((name, value.into()));
         self
     }
 
-    /// Rows a page for `resource`; `None` where neither says anything.
-    pub(super) fn page_limit(&self, resource: &Resource) -> Option<u32> {
-        let most = Some(resource.max_limit).filter(|most| *most > 0);
-        match (self.limit, most) {
-            (Some(asked), Some(most)) => Some(asked.min(most)),
-            (asked, most) => asked.or(most),
+    /// Returns the rows per page of `resource`; `None` if neither sets a limit.
+    pub(crate) fn page_limit(&self, resource: &Resource) -> Option<u32> {
+        let max = Some(resource.max_limit).filter(|max| *max > 0);
+        match (self.limit, max) {
+            (Some(limit), Some(max)) => Some(limit.min(max)),
+            (limit, max) => limit.or(max),
         }
     }
 
-    /// Filter, sort and the further parameters, encoded; paging is the walk's.
-    pub(super) fn encode(&self) -> String {
+    /// Encodes filter, sort and the further parameters; pagers add the position.
+    pub(crate) fn encode(&self) -> String {
         let mut encoded = String::new();
         if let Some(filter) = &self.filter {
             append(&mut encoded, "filter", filter);
@@ -85,27 +93,14 @@ impl Query {
     }
 }
 
-/// Adds `name=value` to a query string, both encoded.
-pub(super) fn append(query: &mut String, name: &str, value: &str) {
+/// Appends `name=value` to a query string, both encoded.
+pub(crate) fn append(query: &mut String, name: &str, value: &str) {
     if !query.is_empty() {
         query.push('&');
     }
-    percent_encode(query, name);
+    query.extend(utf8_percent_encode(name, RESERVED));
     query.push('=');
-    percent_encode(query, value);
-}
-
-/// Encodes everything but RFC 3986's unreserved characters: a space is `%20`, since a `+` means a
-/// space only to readers of forms.
-pub(super) fn percent_encode(into: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            into.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(into, "%{byte:02X}");
-        }
-    }
+    query.extend(utf8_percent_encode(value, RESERVED));
 }
 
 #[cfg(test)]
@@ -116,16 +111,18 @@ mod tests {
         Resource { name: "jobs", path: "/admin/jobs", permission: "", max_limit: 100 };
 
     #[test]
-    fn every_reserved_character_of_a_query_is_encoded() {
+    fn query_with_reserved_characters_is_encoded() {
         let query = Query::filtered("name eq 'a+b & c/ü'").sorted("-x").with("fields[a]", "*");
         assert_eq!(
             query.encode(),
             "filter=name%20eq%20%27a%2Bb%20%26%20c%2F%C3%BC%27&sort=-x&fields%5Ba%5D=%2A"
         );
+        let query = Query::all().with("id", "../a/b:c d?e");
+        assert_eq!(query.encode(), "id=..%2Fa%2Fb%3Ac%20d%3Fe");
     }
 
     #[test]
-    fn a_limit_never_exceeds_what_the_resource_allows() {
+    fn page_limit_never_exceeds_the_maximum_of_the_resource() {
         assert_eq!(Query::all().page_limit(&JOBS), Some(100));
         assert_eq!(Query::all().limited(7).page_limit(&JOBS), Some(7));
         assert_eq!(Query::all().limited(999).page_limit(&JOBS), Some(100));

@@ -1,128 +1,97 @@
-//! The client under a deadline: what it can be asked.
+//! The client under a deadline: the requests that collectors make.
 
-use std::sync::Arc;
-
-use serde::Serialize;
 use tokio::time::Instant;
 
 use super::client::Client;
 use super::error::{Error, ErrorKind};
-use super::http::attempt::Call;
-use super::http::connection::Connection;
-use super::http::request::Link;
-use super::http::response::{Body, Head};
-use super::ping::PING;
-use super::resource::{Query, Resource, percent_encode};
-use super::wire::job_count::{JOB_COUNT, JobCount, JobCountRequest};
+use super::http::body::{Body, BodyOrigin};
+use super::http::execute::{execute, negotiated_version};
+use super::http::request::RequestSpec;
+use super::resource::{Query, Resource};
+use super::version::ApiVersion;
+use super::wire::job_count::{JOB_COUNT, JobCount, job_count_request};
 use super::wire::{BadRecord, Id};
 
-/// A [`Client`] and the moment after which nothing goes on. Cheap to clone. Futures may be dropped at
-/// any point.
+/// A [`Client`] and the deadline of its requests. Cheap to clone. Its futures may be dropped at any
+/// point.
 #[derive(Debug, Clone)]
 pub struct Session {
-    pub(super) client: Client,
-    pub(super) deadline: Instant,
+    client: Client,
+    deadline: Instant,
+}
+
+impl Client {
+    /// Returns a session: none of its requests, waits and pagers continues after the deadline.
+    pub fn with_deadline(&self, deadline: Instant) -> Session {
+        Session { client: self.clone(), deadline }
+    }
 }
 
 impl Session {
-    pub(super) fn new(client: Client, deadline: Instant) -> Self {
-        Self { client, deadline }
-    }
-
-    /// The client.
+    /// Returns the client.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// When it ends.
+    /// Returns the deadline.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Reads a document.
+    /// Returns the API version that requests carry: configured, known, or negotiated now.
+    pub async fn version(&self) -> Result<ApiVersion, Error> {
+        negotiated_version(&self.client.0, self.deadline).await
+    }
+
+    /// Reads a document, or a page of a list.
     pub async fn get(&self, resource: &'static Resource, query: &Query) -> Result<Body, Error> {
-        self.body(Call::get(resource, query.encode())).await
+        self.body(RequestSpec::get(resource, query.encode())).await
     }
 
-    /// Reads one member of a collection, such as `/storage/disk-pools/{id}`.
-    pub async fn get_item(
-        &self,
-        resource: &'static Resource,
-        id: &str,
-        query: &Query,
-    ) -> Result<Body, Error> {
-        let mut suffix = String::from("/");
-        percent_encode(&mut suffix, id);
-        self.body(Call { suffix, ..Call::get(resource, query.encode()) }).await
-    }
-
-    /// Sends `question` and reads the answer. For requests that change nothing: it is retried like
-    /// any other.
-    pub async fn post(
-        &self,
-        resource: &'static Resource,
-        question: &(impl Serialize + Sync),
-    ) -> Result<Body, Error> {
-        let json = serde_json::to_vec(question).map_err(|error| {
-            self.client
-                .error(resource, ErrorKind::BadRequest, error.to_string())
-                .with_hint("this is a bug in the agent; please report it")
-        })?;
-        self.body(Call { post: Some(json), ..Call::get(resource, String::new()) }).await
-    }
-
-    /// How many jobs `filter` selects (docs/netbackup-api.md#jobs-count).
+    /// Counts the jobs that `filter` selects (docs/netbackup-api.md#jobs-count).
     pub async fn job_count(&self, filter: &str) -> Result<i64, Error> {
-        let body = self.post(&JOB_COUNT, &JobCountRequest::new(filter)).await?;
+        let json = job_count_request(filter).to_string().into_bytes();
+        let spec = RequestSpec::get(&JOB_COUNT, String::new());
+        let body = self.body(RequestSpec { post: Some(json), ..spec }).await?;
         Ok(body.read::<JobCount>()?.count())
     }
 
-    /// The error of a resource that the role of the key may not see, where the server itself does
-    /// not say so (docs/netbackup-api.md#jobs-empty-without-permission).
-    pub fn forbidden(&self, resource: &'static Resource, detail: &str) -> Error {
+    /// Returns the error of a missing permission that the server itself does not report
+    /// (docs/netbackup-api.md#jobs-empty-without-permission).
+    pub(crate) fn forbidden(&self, resource: &'static Resource, detail: &str) -> Error {
         let hint = format!("give the role of apiKey the permission {} (VIEW)", resource.permission);
-        self.client.error(resource, ErrorKind::Forbidden, detail).with_hint(hint)
+        self.error(resource, ErrorKind::Forbidden, detail).with_hint(hint)
     }
 
-    /// Notes a record that came without what it cannot do without, such as a name.
-    pub fn note_unreadable(&self, resource: &'static Resource, id: &Id<'_>, problem: &str) {
-        let bad = BadRecord::lacking(id, problem);
-        let connection = self.client.connection();
-        self.client.note_unreadable(resource, &connection.redactor, &[bad]);
+    /// Counts a record that was decoded but lacks a required value, such as a name.
+    pub(crate) fn note_unreadable(&self, resource: &'static Resource, id: &Id<'_>, problem: &str) {
+        let connection = self.client.0.connection();
+        let record = BadRecord::lacking(id, problem);
+        self.client.0.note_unreadable(resource, &connection.redactor, &[record]);
     }
 
-    async fn body(&self, call: Call) -> Result<Body, Error> {
+    async fn body(&self, spec: RequestSpec) -> Result<Body, Error> {
         let mut bytes = Vec::new();
-        let made_by = self.execute(&call, &mut bytes).await?;
-        Ok(Body { client: self.client.clone(), made_by, resource: call.resource, bytes })
+        let origin = self.execute(&spec, &mut bytes).await?;
+        Ok(Body::new(origin, bytes))
     }
 
-    /// Fills `body` with the answer to an authenticated request. Returns the connection over which it
-    /// came, whose redactor knows what to hide in it.
-    pub(super) async fn execute(
+    /// Fills `body` with the response to a request.
+    pub(crate) async fn execute(
         &self,
-        call: &Call,
+        spec: &RequestSpec,
         body: &mut Vec<u8>,
-    ) -> Result<Arc<Connection>, Error> {
-        loop {
-            let link = Link::new(self);
-            if let Some(result) = link.unless_replaced(link.execute(call, body)).await {
-                return result.map(|_| link.connection);
-            }
-        }
+    ) -> Result<BodyOrigin, Error> {
+        execute(&self.client.0, self.deadline, spec, body).await
     }
 
-    /// A ping: without version and key.
-    pub(super) async fn execute_ping(
+    /// Makes an error of a request to this server.
+    pub(crate) fn error(
         &self,
-        body: &mut Vec<u8>,
-    ) -> Result<(Head, Arc<Connection>), Error> {
-        let call = Call::get(&PING, String::new());
-        loop {
-            let link = Link::new(self);
-            if let Some(result) = link.unless_replaced(link.with_retries(&call, None, body)).await {
-                return result.map(|head| (head, link.connection));
-            }
-        }
+        resource: &'static Resource,
+        kind: ErrorKind,
+        detail: impl Into<String>,
+    ) -> Error {
+        self.client.0.error(resource, kind, detail)
     }
 }

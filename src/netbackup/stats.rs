@@ -1,4 +1,4 @@
-//! What the client counts about its own requests, and the observer that self-traces hang on.
+//! Statistics of the client's own requests, and the observer that traces are made with.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,17 +13,17 @@ use super::error::ErrorKind;
 pub const DURATION_BOUNDS: [f64; 12] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// How one attempt ended.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
-    /// An answer with this status.
+    /// A response with this status.
     Status(u16),
-    /// No usable answer.
+    /// No usable response.
     Failed(ErrorKind),
 }
 
 impl Outcome {
-    /// `200`, `401`, `timeout`, `connect` and the like.
+    /// Returns the value of the label: `200`, `401`, `timeout`, `connect` and the like.
     pub fn label(self) -> Cow<'static, str> {
         match self {
             Self::Status(200) => Cow::Borrowed("200"),
@@ -33,31 +33,31 @@ impl Outcome {
     }
 }
 
-/// Durations of the attempts at one resource.
+/// The durations of the attempts at a resource.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DurationHistogram {
-    /// One count for each of [`DURATION_BOUNDS`], not cumulated, and one above the last.
+    /// A count for each of [`DURATION_BOUNDS`], not cumulative, and a last one for those above.
     pub counts: [u64; DURATION_BOUNDS.len() + 1],
     /// Sum, seconds.
     pub sum: f64,
 }
 
-/// Everything counted since the client was made.
+/// The statistics since the client was made.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StatsSnapshot {
     /// Attempts by resource name and outcome.
     pub requests: BTreeMap<(&'static str, Outcome), u64>,
-    /// Durations of the attempts by resource name; attempts without an answer included.
+    /// Durations of the attempts by resource name, including attempts without a response.
     pub durations: BTreeMap<&'static str, DurationHistogram>,
-    /// How long the last complete answer took, milliseconds.
+    /// Duration of the last complete response, milliseconds.
     pub last_response_ms: Option<f64>,
-    /// When a request succeeded last.
+    /// Time of the last successful request.
     pub last_success: Option<Instant>,
-    /// Attempts that repeated an earlier one.
+    /// Retries.
     pub retries: u64,
 }
 
-/// The counters behind a short lock.
+/// The statistics behind a short lock.
 #[derive(Debug, Default)]
 pub(super) struct Stats(Mutex<StatsSnapshot>);
 
@@ -99,7 +99,7 @@ impl Stats {
     }
 }
 
-/// One attempt that ended, for whoever makes spans of it.
+/// A completed attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestRecord<'a> {
     /// The site's name.
@@ -108,19 +108,19 @@ pub struct RequestRecord<'a> {
     pub resource: &'static str,
     /// `GET` or `POST`.
     pub method: &'static str,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// When it was sent.
+    /// The time at which it was sent.
     pub started: SystemTime,
-    /// How long it took, body included.
+    /// The duration, including the body.
     pub duration: Duration,
     /// 1 for the first.
     pub attempt: u32,
 }
 
-/// Hears of every attempt when it has ended; called on an async worker, so it must not block.
+/// An observer of completed attempts. It is called on an async worker and must not block.
 pub trait RequestObserver: Send + Sync {
-    /// One attempt ended.
+    /// Observes a completed attempt.
     fn on_request(&self, request: &RequestRecord<'_>);
 }
 
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_the_status_or_the_kind() {
+    fn outcome_label_is_status_or_kind() {
         assert_eq!(Outcome::Status(200).label(), "200");
         assert_eq!(Outcome::Status(503).label(), "503");
         assert_eq!(Outcome::Failed(ErrorKind::Connect).label(), "connect");

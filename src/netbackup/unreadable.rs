@@ -1,5 +1,5 @@
-//! Records that the server lists and that cannot be read: each is counted once, however often it is
-//! listed, and the first ones are logged.
+//! Records that cannot be decoded: each is counted once, however often the server lists it, and the
+//! first ones are logged.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use super::wire::BadRecord;
 use crate::net::redact::Redactor;
 
-/// Records of one resource that are remembered; older ones count anew if they come again.
+/// Remembered records of a resource; older ones count again if the server lists them again.
 const REMEMBERED: usize = 10_000;
 
-/// No more than one line of the log in this time for one resource.
+/// The shortest time between two warnings about a resource.
 const LOG_INTERVAL: Duration = Duration::from_secs(600);
 
-/// Characters of an id and of a problem that are shown.
+/// Characters of an id and of a problem that a warning shows.
 const SHOWN: usize = 200;
 
-/// Unreadable records of one site, by resource.
+/// The unreadable records of a site, by resource.
 #[derive(Debug, Default)]
 pub(super) struct UnreadableRecords(Mutex<BTreeMap<&'static str, Resource>>);
 
@@ -25,15 +25,15 @@ pub(super) struct UnreadableRecords(Mutex<BTreeMap<&'static str, Resource>>);
 struct Resource {
     count: u64,
     known: HashSet<u64>,
-    /// The same, oldest first.
+    /// The same records, oldest first.
     order: VecDeque<u64>,
     logged: Option<Instant>,
-    /// Counted since the last line of the log.
+    /// Counted since the last warning.
     since: u64,
 }
 
 impl Resource {
-    fn is_new(&mut self, identity: u64) -> bool {
+    fn insert_new(&mut self, identity: u64) -> bool {
         if !self.known.insert(identity) {
             return false;
         }
@@ -58,7 +58,7 @@ impl Resource {
 }
 
 impl UnreadableRecords {
-    /// Counts those of `bad` that were not met before, and logs the first of them.
+    /// Counts the records of `bad` that are new, and logs the first of them.
     pub(super) fn note(
         &self,
         site: &str,
@@ -73,7 +73,7 @@ impl UnreadableRecords {
         let known = all.entry(resource).or_default();
         let mut first = None;
         for record in bad {
-            if known.is_new(record.identity) {
+            if known.insert_new(record.identity) {
                 known.count += 1;
                 known.since += 1;
                 first = first.or(Some(record));
@@ -98,7 +98,7 @@ impl UnreadableRecords {
         }
     }
 
-    /// Returns how many there were of a resource.
+    /// Returns the number of unreadable records of a resource.
     pub(super) fn count(&self, resource: &str) -> u64 {
         self.lock().get(resource).map_or(0, |known| known.count)
     }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_counts_once_however_often_it_is_listed() {
+    fn record_listed_twice_counts_once() {
         let records = UnreadableRecords::default();
         assert_eq!(note(&records, [1, 2, 1]), 2);
         assert_eq!(note(&records, [2, 3]), 3);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn remembered_records_are_bounded() {
         let records = UnreadableRecords::default();
         let most = REMEMBERED as u64;
         assert_eq!(note(&records, 0..2 * most), 2 * most);

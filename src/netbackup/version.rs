@@ -6,25 +6,25 @@ use std::str::FromStr;
 /// A version of the REST API, such as `13.0`; it is the `version` of the media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiVersion {
-    /// Before the dot.
+    /// The number before the dot.
     pub major: u16,
-    /// After the dot.
+    /// The number after the dot.
     pub minor: u16,
 }
 
 impl ApiVersion {
-    /// Versions that this agent knows, newest first: NetBackup 11.2, 11.0, 10.5, 10.4 and 10.3.
+    /// Versions that this agent supports, newest first: NetBackup 11.2, 11.0, 10.5, 10.4 and 10.3.
     pub const KNOWN: [Self; 5] =
         [Self::new(14, 0), Self::new(13, 0), Self::new(12, 0), Self::new(11, 0), Self::new(10, 0)];
 
-    /// The newest version that this agent knows.
+    /// The newest version that this agent supports.
     pub const NEWEST: Self = Self::KNOWN[0];
 
     /// The oldest version that this agent speaks, NetBackup 10.3's. The jobs list has its present
     /// form from 9.0 on, but nothing older than 10.0 was checked against the vendor's documentation.
     pub const OLDEST: Self = Self::KNOWN[Self::KNOWN.len() - 1];
 
-    /// `major.minor`.
+    /// Makes a version.
     pub const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }
     }
@@ -36,7 +36,7 @@ impl fmt::Display for ApiVersion {
     }
 }
 
-/// A text that is no version.
+/// The error of a text that is not a version.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("not an API version (expected MAJOR or MAJOR.MINOR)")]
 pub struct NotAVersion;
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_spellings_of_a_version_are_read() {
+    fn version_is_read_with_and_without_minor() {
         assert_eq!("13.0".parse(), Ok(ApiVersion::new(13, 0)));
         assert_eq!(" 4 ".parse(), Ok(ApiVersion::new(4, 0)));
         for bad in ["", ".", "13.", "x", "13.0.1", "-1", "+3", "99999999"] {

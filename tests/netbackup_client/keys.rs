@@ -125,10 +125,3 @@ async fn a_question_about_jobs_is_posted_in_the_media_type_of_the_version() {
     assert_eq!(call.header("content-type"), Some("application/vnd.netbackup+json;version=14.0"));
     assert!(call.body.contains("state eq 'ACTIVE'"), "{}", call.body);
 }
-
-#[tokio::test]
-async fn an_id_in_a_path_is_encoded() {
-    let server = Server::api(|_| Answer::json("{}")).await;
-    server.session().get_item(&JOBS, "../a/b:c d?e", &Query::all()).await.unwrap();
-    assert_eq!(server.calls()[0].target, "/netbackup/admin/jobs/..%2Fa%2Fb%3Ac%20d%3Fe");
-}

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::PemError;
+use super::error::PemError;
 
 /// The text of a file, whose lines can be counted.
 pub(super) struct Text {

@@ -1,87 +1,133 @@
-//! The way to a server, and what to check when it fails: with a proxy on it, it is the proxy that
-//! refuses, does not resolve or wants credentials, and not NetBackup.
+//! Hints for failed requests. Behind a proxy, most connection errors come from the proxy.
 
 use std::borrow::Cow;
 
+use super::tls::tls_hint;
 use crate::net::proxy::Proxy;
 use crate::netbackup::config::Config;
+use crate::netbackup::error::ErrorKind;
+use crate::netbackup::resource::{PING, Resource};
 
 type Hint = Cow<'static, str>;
 
-/// What to check when a name does not resolve.
-pub(crate) const DNS: &str = "check host, and the DNS servers of the agent's machine";
-/// What to check when a connection is refused.
-pub(crate) const REFUSED: &str =
-    "nothing listens there: check host and port, and that the NetBackup web service is running";
-/// What to check when a connection does not come about.
-pub(crate) const UNREACHABLE: &str = "check host, port and firewalls";
+/// The form of a proxy's address with credentials.
+const CREDENTIALS: &str = "http://USER:PASSWORD@HOST:PORT";
 
-/// How the requests of a client travel.
+/// A failure, as far as its hint depends on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Failure<'f> {
+    /// The name does not resolve.
+    Dns,
+    /// The connection was refused.
+    Refused,
+    /// The connection could not be made.
+    Unreachable,
+    /// The connection could not be made, and the scheme is http.
+    PlainHttp,
+    /// The connection broke before a response.
+    ConnectionLost,
+    /// The request timed out.
+    Timeout,
+    /// The TLS handshake failed, within the tunnel through the proxy or before it.
+    Tls { error: &'f rustls::Error, in_tunnel: bool },
+    /// A proxy answered 407.
+    ProxyCredentials,
+    /// The body was cut off or could not be decoded.
+    Body,
+    /// The response was not usable.
+    Response { kind: ErrorKind, redirect: Option<&'f str>, resource: &'f Resource },
+}
+
+/// The settings of a client that its hints depend on.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Route {
-    proxy: Via,
-    /// The proxy by name, where the connection to it is TLS.
+pub(crate) struct FailureHints {
+    proxy: ProxySource,
+    /// The proxy by name, if the connection to it uses TLS.
     tls_proxy: Option<String>,
     https: bool,
-    /// True if there is a client certificate to present.
+    /// True if there is a client certificate.
     identity: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Via {
-    Nothing,
-    /// The proxy of the configuration, in the form that may be shown.
+enum ProxySource {
+    None,
+    /// The proxy of the configuration, without credentials.
     Configured(String),
-    /// The variable of the environment that names the proxy. Its value may carry credentials.
+    /// The environment variable that names the proxy. Its value may contain credentials.
     Environment(&'static str),
 }
 
-impl Route {
-    pub(crate) fn of(config: &Config) -> Self {
+impl FailureHints {
+    pub(crate) fn new(config: &Config) -> Self {
         let proxy = match &config.proxy {
-            None => Via::Nothing,
-            Some(Proxy { variable: Some(variable), .. }) => Via::Environment(variable),
-            Some(proxy) => Via::Configured(proxy.display.clone()),
+            None => ProxySource::None,
+            Some(Proxy { variable: Some(variable), .. }) => ProxySource::Environment(variable),
+            Some(proxy) => ProxySource::Configured(proxy.display.clone()),
         };
-        let proxy_name =
+        let tls_proxy =
             config.proxy.as_ref().filter(|proxy| proxy.speaks_tls()).map(Proxy::described);
         let https = config.base_url.scheme() == "https";
-        Self { proxy, tls_proxy: proxy_name, https, identity: config.identity.is_some() }
+        Self { proxy, tls_proxy, https, identity: config.identity.is_some() }
     }
 
     pub(crate) fn is_https(&self) -> bool {
         self.https
     }
 
-    /// No connection; `direct` is what to check without a proxy.
-    pub(crate) fn unreachable(&self, direct: &'static str) -> Hint {
+    /// Returns what to check after a failure.
+    pub(crate) fn hint_for(&self, failure: Failure<'_>) -> Hint {
+        match failure {
+            Failure::Dns | Failure::Refused | Failure::Unreachable | Failure::PlainHttp => {
+                self.connection_hint(advice(failure))
+            }
+            Failure::ConnectionLost => self.lost_hint(),
+            Failure::Timeout => self.timeout_hint(),
+            Failure::Tls { error, in_tunnel } => tls_hint(error, self.tls_peer(in_tunnel)).into(),
+            Failure::ProxyCredentials => self.credentials_hint(),
+            Failure::Body => self.body_hint(),
+            Failure::Response { kind: ErrorKind::Proxy, .. } => self.credentials_hint(),
+            Failure::Response { kind: ErrorKind::Gateway, .. } => self.connection_hint(
+                "a gateway in front of the server got no response from it: check that the \
+                 NetBackup web service is running",
+            ),
+            Failure::Response { kind, redirect, resource } => {
+                response_hint(kind, redirect, resource)
+            }
+        }
+    }
+
+    /// Returns what to check after a failure of a connection that bypasses the configured proxy.
+    pub(crate) fn hint_without_proxy(&self, failure: Failure<'_>) -> Hint {
+        self.environment_hint(advice(failure))
+    }
+
+    fn connection_hint(&self, advice: &'static str) -> Hint {
         match &self.proxy {
-            Via::Configured(proxy) => format!(
+            ProxySource::Configured(proxy) => format!(
                 "the connection goes through the proxy {proxy}: check proxyUrl, and that the \
-                 proxy can \
-                 reach the server"
+                 proxy can reach the server"
             )
             .into(),
-            Via::Nothing | Via::Environment(_) => self.beside(direct),
+            ProxySource::None | ProxySource::Environment(_) => self.environment_hint(advice),
         }
     }
 
-    /// What fails without the configured proxy having a part in it.
-    pub(crate) fn beside(&self, direct: &'static str) -> Hint {
+    fn environment_hint(&self, advice: &'static str) -> Hint {
         match &self.proxy {
-            Via::Environment(variable) => format!(
-                "{direct}; {variable} is set in the agent's environment: check that proxy, and that \
-                 it can reach the server, or add the host to NO_PROXY"
+            ProxySource::Environment(variable) => format!(
+                "{advice}; {variable} is set in the agent's environment: check that proxy, and \
+                 that it can reach the server, or add the host to NO_PROXY"
             )
             .into(),
-            Via::Nothing | Via::Configured(_) => direct.into(),
+            ProxySource::None | ProxySource::Configured(_) => advice.into(),
         }
     }
 
-    /// A connection that broke before an answer. A server that wants a client certificate may end
-    /// it without a word: with TLS 1.3, the client's part of the handshake is over by then.
-    pub(crate) fn lost(&self) -> Hint {
-        let hint = self.unreachable(UNREACHABLE);
+    /// A server that requires a client certificate may close the connection without an alert: with
+    /// TLS 1.3, the client's part of the handshake is complete by then.
+    fn lost_hint(&self) -> Hint {
+        let hint = self.hint_for(Failure::Unreachable);
         if !self.https || self.identity {
             return hint;
         }
@@ -92,70 +138,119 @@ impl Route {
         .into()
     }
 
-    /// Too slow an answer.
-    pub(crate) fn slow(&self) -> Hint {
+    fn timeout_hint(&self) -> Hint {
         match &self.proxy {
-            Via::Configured(_) => {
-                format!("{}; or increase timeout", self.unreachable(UNREACHABLE)).into()
+            ProxySource::Configured(_) => {
+                format!("{}; or increase timeout", self.hint_for(Failure::Unreachable)).into()
             }
-            _ => self.beside("the server is slow or unreachable: check it, or increase timeout"),
+            ProxySource::None | ProxySource::Environment(_) => {
+                self.environment_hint(advice(Failure::Timeout))
+            }
         }
     }
 
-    /// 407.
-    pub(crate) fn credentials(&self) -> Hint {
-        const FORM: &str = "http://USER:PASSWORD@HOST:PORT";
+    fn credentials_hint(&self) -> Hint {
         match &self.proxy {
-            Via::Configured(proxy) => {
-                format!("proxyUrl needs credentials that the proxy {proxy} accepts: {FORM}").into()
+            ProxySource::Configured(proxy) => {
+                format!("proxyUrl needs credentials that the proxy {proxy} accepts: {CREDENTIALS}")
             }
-            Via::Environment(variable) => format!(
+            ProxySource::Environment(variable) => format!(
                 "the proxy in {variable} of the agent's environment requires credentials: add \
-                 them there, or set proxyUrl with credentials: {FORM}"
-            )
-            .into(),
-            Via::Nothing => format!(
-                "a proxy in between requires credentials: set proxyUrl with credentials: {FORM}"
-            )
-            .into(),
+                 them there, or set proxyUrl with credentials: {CREDENTIALS}"
+            ),
+            ProxySource::None => format!(
+                "a proxy in between requires credentials: set proxyUrl with credentials: \
+                 {CREDENTIALS}"
+            ),
         }
+        .into()
     }
 
-    /// Names whose part of a TLS handshake failed; `in_tunnel` is false while the connection to the
-    /// proxy is made.
-    pub(crate) fn tls_peer(&self, in_tunnel: bool) -> String {
-        match &self.tls_proxy {
-            Some(proxy) if !self.https || !in_tunnel => proxy.clone(),
-            _ => "the server".to_owned(),
-        }
-    }
-
-    /// 502 and 504.
-    pub(crate) fn gateway(&self) -> Hint {
-        self.unreachable(
-            "a gateway in front of the server got no response from it: check that the NetBackup \
-             web service is running",
-        )
-    }
-
-    /// A body that is cut or cannot be read.
-    pub(crate) fn broken(&self) -> Hint {
-        match &self.proxy {
-            Via::Configured(proxy) => format!(
-                "check the proxy {proxy} (proxyUrl), and for timeouts between the agent and the \
-                 server"
-            )
-            .into(),
-            Via::Environment(variable) => format!(
-                "check the proxy in {variable} of the agent's environment, and for timeouts \
-                 between the agent and the server"
-            )
-            .into(),
-            Via::Nothing => {
-                "check for a proxy or a timeout between the agent and the server".into()
+    fn body_hint(&self) -> Hint {
+        let proxy = match &self.proxy {
+            ProxySource::Configured(proxy) => format!("the proxy {proxy} (proxyUrl)"),
+            ProxySource::Environment(variable) => {
+                format!("the proxy in {variable} of the agent's environment")
             }
+            ProxySource::None => {
+                return "check for a proxy or a timeout between the agent and the server".into();
+            }
+        };
+        format!("check {proxy}, and for timeouts between the agent and the server").into()
+    }
+
+    /// Returns the name of the peer of a TLS handshake.
+    fn tls_peer(&self, in_tunnel: bool) -> &str {
+        match &self.tls_proxy {
+            Some(proxy) if !self.https || !in_tunnel => proxy,
+            _ => "the server",
         }
     }
+}
+
+/// Returns what to check if there is no proxy.
+const fn advice(failure: Failure<'_>) -> &'static str {
+    match failure {
+        Failure::Dns => "check host, and the DNS servers of the agent's machine",
+        Failure::Refused => {
+            "nothing listens there: check host and port, and that the NetBackup web service is \
+             running"
+        }
+        Failure::PlainHttp => "check host, port and scheme (NetBackup uses https)",
+        Failure::Timeout => "the server is slow or unreachable: check it, or increase timeout",
+        _ => "check host, port and firewalls",
+    }
+}
+
+fn response_hint(kind: ErrorKind, redirect: Option<&str>, resource: &Resource) -> Hint {
+    let permission = || match resource.permission {
+        "" => String::new(),
+        permission => format!(", or lack the permission {permission}"),
+    };
+    let fixed = match kind {
+        ErrorKind::Unauthorized => {
+            return format!("check apiKey: it may be expired or deleted{}", permission()).into();
+        }
+        ErrorKind::Forbidden => {
+            return format!("the key's role may be too narrow{}", permission()).into();
+        }
+        ErrorKind::Redirect => match redirect {
+            Some(origin) => {
+                return format!(
+                    "the redirect to {origin} is not followed, because that would send the API \
+                     key there: check scheme, host, port and uri"
+                )
+                .into();
+            }
+            None => "redirects are not followed: check scheme, host, port and uri",
+        },
+        ErrorKind::NotFound if *resource == PING => {
+            "check uri, host and port: every release has /ping"
+        }
+        ErrorKind::NotFound => "this NetBackup release may not have this resource; check uri, too",
+        ErrorKind::Version => {
+            "the server, or a proxy in front of it, does not accept this API version or method: \
+             check apiVersion and uri"
+        }
+        ErrorKind::BadRequest if *resource == PING => {
+            "a ping needs no API key, so something in front of the server requires a login: check \
+             host, port, uri and proxyUrl"
+        }
+        ErrorKind::BadRequest => {
+            "this NetBackup release may not support the request: the agent needs NetBackup 10.3 \
+             or later"
+        }
+        ErrorKind::RateLimited | ErrorKind::Busy => {
+            "the server is busy: increase collectionInterval, or lower maxConcurrentRequests"
+        }
+        ErrorKind::Body => "a proxy or another service may have answered: check host, port and uri",
+        // Status 500 and the like; the other kinds have no response.
+        _ => {
+            "check the log of the NetBackup web service on the primary server; the next poll \
+             retries"
+        }
+    };
+    fixed.into()
 }
 
 #[cfg(test)]
@@ -185,24 +280,26 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_of_the_proxy_is_named_and_its_value_is_not() {
+    fn hint_names_the_proxy_variable_but_not_its_value() {
         let mut config = config("https://nbu");
         config.proxy = Some(proxy(Some("https_proxy")));
-        let route = Route::of(&config);
-        let hints = [
-            route.unreachable(REFUSED),
-            route.beside(DNS),
-            route.lost(),
-            route.slow(),
-            route.credentials(),
-            route.gateway(),
-            route.broken(),
+        let hints = FailureHints::new(&config);
+        let gateway =
+            Failure::Response { kind: ErrorKind::Gateway, redirect: None, resource: &PING };
+        let failures = [
+            Failure::Refused,
+            Failure::ConnectionLost,
+            Failure::Timeout,
+            Failure::ProxyCredentials,
+            gateway,
+            Failure::Body,
         ];
-        for hint in hints {
+        let shown = failures.map(|failure| hints.hint_for(failure));
+        for hint in shown.into_iter().chain([hints.hint_without_proxy(Failure::Dns)]) {
             assert!(hint.contains("https_proxy") && !hint.contains("hush"), "{hint}");
         }
         config.proxy = None;
-        assert_eq!(Route::of(&config).unreachable(REFUSED), REFUSED);
+        assert_eq!(FailureHints::new(&config).hint_for(Failure::Refused), advice(Failure::Refused));
     }
 
     #[test]
@@ -210,20 +307,23 @@ mod tests {
         let mut config = config("https://nbu");
         config.proxy = Proxy::parse("https://proxy:3128");
         let proxy = "the proxy proxy:3128 (proxyUrl)";
-        assert_eq!(Route::of(&config).tls_peer(false), proxy);
-        assert_eq!(Route::of(&config).tls_peer(true), "the server");
+        assert_eq!(FailureHints::new(&config).tls_peer(false), proxy);
+        assert_eq!(FailureHints::new(&config).tls_peer(true), "the server");
         config.base_url = "http://nbu".parse().unwrap();
-        assert_eq!(Route::of(&config).tls_peer(true), proxy);
+        assert_eq!(FailureHints::new(&config).tls_peer(true), proxy);
         config.proxy = Proxy::parse("http://proxy:3128");
-        assert_eq!(Route::of(&config).tls_peer(false), "the server");
+        assert_eq!(FailureHints::new(&config).tls_peer(false), "the server");
     }
 
     #[test]
-    fn the_configured_proxy_is_named_and_the_environment_is_not() {
+    fn hint_names_the_configured_proxy_but_not_the_environment() {
         let mut config = config("https://nbu");
         config.proxy = Some(proxy(None));
-        let route = Route::of(&config);
-        for hint in [route.unreachable(REFUSED), route.lost(), route.slow(), route.gateway()] {
+        let hints = FailureHints::new(&config);
+        let gateway =
+            Failure::Response { kind: ErrorKind::Gateway, redirect: None, resource: &PING };
+        let failures = [Failure::Refused, Failure::ConnectionLost, Failure::Timeout, gateway];
+        for hint in failures.map(|failure| hints.hint_for(failure)) {
             assert!(hint.contains("proxy:3128"), "{hint}");
             assert!(
                 hint.contains("check proxyUrl, and that the proxy can reach the server"),
@@ -231,6 +331,6 @@ mod tests {
             );
             assert!(!hint.contains("HTTPS_PROXY") && !hint.contains("NetBackup"), "{hint}");
         }
-        assert!(route.credentials().contains("proxyUrl needs credentials"));
+        assert!(hints.hint_for(Failure::ProxyCredentials).contains("proxyUrl needs credentials"));
     }
 }

@@ -1,5 +1,4 @@
-//! The first steps of a diagnosis: does the name resolve, does the port take connections. The TLS
-//! handshake and the clock are seen by a ping.
+//! First steps of a diagnosis: name resolution and a TCP connection. A ping covers TLS and the clock.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,37 +7,29 @@ use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
-use super::hints::{DNS, REFUSED, UNREACHABLE};
+use super::hints::Failure;
 use crate::netbackup::client::Client;
 use crate::netbackup::error::{Error, ErrorKind};
-use crate::netbackup::ping::PING;
+use crate::netbackup::resource::PING;
 
 impl Client {
-    /// Resolves the server's name. With a proxy, it is the proxy that resolves it in earnest.
+    /// Resolves the server's name. With a proxy, requests leave that to the proxy.
     pub async fn resolve(&self, within: Duration) -> Result<Vec<SocketAddr>, Error> {
-        let connection = self.connection();
+        let connection = self.0.connection();
         let url = &connection.config.base_url;
         let port = url.port_or_known_default().unwrap_or(443);
-        // An IPv6 address has brackets in an address and none in a lookup.
+        // An IPv6 address has brackets in a URL and none in a lookup.
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let failed = |detail: &str| self.probe_error(ErrorKind::Dns, detail, Failure::Dns);
         let found = match timeout(within, lookup_host((host.as_str(), port))).await {
             Ok(Ok(found)) => found.collect::<Vec<_>>(),
-            Ok(Err(error)) => return Err(self.failed(ErrorKind::Dns, &error.to_string(), DNS)),
-            Err(_) => {
-                return Err(self.failed(
-                    ErrorKind::Dns,
-                    &format!("no answer within {within:?}"),
-                    DNS,
-                ));
-            }
+            Ok(Err(error)) => return Err(failed(&error.to_string())),
+            Err(_) => return Err(failed(&format!("no answer within {within:?}"))),
         };
-        if found.is_empty() {
-            return Err(self.failed(ErrorKind::Dns, "the name has no addresses", DNS));
-        }
-        Ok(found)
+        if found.is_empty() { Err(failed("the name has no addresses")) } else { Ok(found) }
     }
 
-    /// Connects to `address` and hangs up; how long that took.
+    /// Connects to `address`, closes the connection, and returns the time that it took.
     pub async fn tcp_connect(
         &self,
         address: SocketAddr,
@@ -49,19 +40,18 @@ impl Client {
             Ok(Ok(_)) => Ok(started.elapsed()),
             Ok(Err(error)) => {
                 let refused = error.kind() == io::ErrorKind::ConnectionRefused;
-                let hint = if refused { REFUSED } else { UNREACHABLE };
-                Err(self.failed(ErrorKind::Connect, &format!("{address}: {error}"), hint))
+                let failure = if refused { Failure::Refused } else { Failure::Unreachable };
+                Err(self.probe_error(ErrorKind::Connect, &format!("{address}: {error}"), failure))
             }
             Err(_) => {
                 let detail = format!("{address}: no connection within {within:?}");
-                Err(self.failed(ErrorKind::Timeout, &detail, UNREACHABLE))
+                Err(self.probe_error(ErrorKind::Timeout, &detail, Failure::Unreachable))
             }
         }
     }
 
-    /// No proxy of the configuration has a part in what these steps try.
-    fn failed(&self, kind: ErrorKind, detail: &str, hint: &'static str) -> Error {
-        let hint = self.connection().route.beside(hint);
-        Error::new(&self.0.server, &PING, kind, detail).with_hint(hint)
+    fn probe_error(&self, kind: ErrorKind, detail: &str, failure: Failure<'_>) -> Error {
+        let hint = self.0.connection().hints.hint_without_proxy(failure);
+        self.0.error(&PING, kind, detail).with_hint(hint)
     }
 }

@@ -1,5 +1,5 @@
-//! What follows from those settings of a client that a reload may change under it: one object, made
-//! before it is needed and then put in place of the one before (ADR 8).
+//! The replaceable part of a client: key, TLS, proxy, timeouts and limits. Immutable; a reload swaps
+//! in a new one (ADR 8).
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -16,44 +16,43 @@ use super::transport;
 use crate::net::proxy::Proxy;
 use crate::net::redact::Redactor;
 use crate::netbackup::config::Config;
-use crate::netbackup::diagnose::hints::Route;
+use crate::netbackup::diagnose::hints::FailureHints;
 use crate::netbackup::error::BuildError;
 
-/// The longest time for which a key is not presented.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The longest back-off of a rejected key.
+const MAX_BACKOFF: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How long requests of a replaced connection may take to be dropped: they are as soon as their tasks
-/// run. One whose task looks elsewhere sends nothing either.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The longest wait for the requests of a replaced connection, which end as soon as their tasks are
+/// polled. A task that is not polled sends nothing either.
+const RETIRE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The way to a server: key, pool, TLS, proxy, limits. It never changes; a changed setting makes
-/// another one.
+/// A connection pool with its key, its limits, and the rules for its errors.
 pub struct Connection {
     pub(crate) config: Config,
-    pub(crate) http: reqwest::Client,
-    pub(crate) route: Route,
-    pub(crate) authorization: HeaderValue,
+    pub(super) http: reqwest::Client,
+    pub(crate) hints: FailureHints,
+    pub(super) authorization: HeaderValue,
     pub(crate) redactor: Redactor,
-    pub(crate) in_flight: Semaphore,
+    pub(super) in_flight: Semaphore,
     refused: Mutex<Option<Instant>>,
-    /// Cancelled when another one is in force.
-    pub(crate) replaced: CancellationToken,
+    /// Cancelled when another connection is in force.
+    pub(super) replaced: CancellationToken,
     /// Requests that may still send something over it.
-    pub(crate) requests: TaskTracker,
+    pub(super) requests: TaskTracker,
 }
 
 impl Connection {
-    /// Does everything that can fail about the settings, and no network I/O.
+    /// Makes the connection pool, without network I/O.
     ///
     /// # Errors
     ///
-    /// Where no client can be made of the settings.
+    /// The settings are not usable.
     pub fn new(config: Config) -> Result<Self, BuildError> {
         Ok(Self {
             http: transport::build(&config)?,
             authorization: transport::authorization(&config)?,
             redactor: redactor(&config),
-            route: Route::of(&config),
+            hints: FailureHints::new(&config),
             in_flight: Semaphore::new(
                 config.max_concurrent_requests.clamp(1, Semaphore::MAX_PERMITS),
             ),
@@ -64,42 +63,42 @@ impl Connection {
         })
     }
 
-    /// The settings that it was made of.
-    pub fn config(&self) -> &Config {
+    /// Returns the settings that it was made from.
+    pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Does not present the key for `backoff`.
+    /// Suspends authenticated requests for `backoff`.
     pub(crate) fn refuse_key(&self, backoff: Duration) {
-        // A clock can't hold just any moment, and a back-off too long for it must not be none.
-        let until = Instant::now() + backoff.min(LONGEST_BACKOFF);
+        // A sum that overflows the clock would panic.
+        let until = Instant::now() + backoff.min(MAX_BACKOFF);
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
     }
 
-    /// Until when the key is not presented; `None` when it is.
+    /// Returns the end of the back-off of the key; `None` if it is not suspended.
     pub(crate) fn key_refused_until(&self) -> Option<Instant> {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         *refused = refused.filter(|until| Instant::now() < *until);
         *refused
     }
 
-    /// Takes over what is known of the key, where it is the same.
+    /// Takes over the back-off of an unchanged key.
     pub(crate) fn inherit(&mut self, before: &Self) {
         if self.config.api_key.expose_secret() == before.config.api_key.expose_secret() {
             self.refused = Mutex::new(before.key_refused_until());
         }
     }
 
-    /// Drops the requests that are under way, and waits until none can send anything any more.
+    /// Cancels the requests in progress, and waits until none can send anything any more.
     pub(crate) async fn retire(&self) {
         self.replaced.cancel();
         self.requests.close();
-        // What it waits for can do no harm: no error to tell.
-        let _ = timeout(PATIENCE, self.requests.wait()).await;
+        // A request that is still there sends nothing: the timeout is no error.
+        let _ = timeout(RETIRE_TIMEOUT, self.requests.wait()).await;
     }
 }
 
-/// Knows what must not be shown of the settings.
+/// Returns a redactor of the secrets in the settings.
 fn redactor(config: &Config) -> Redactor {
     let redactor = Redactor::default().with_secret(&config.api_key);
     match config.proxy.as_ref().and_then(Proxy::address) {

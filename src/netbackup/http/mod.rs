@@ -1,8 +1,13 @@
-//! One request and its answer: the connection, attempts, retries and the version to speak.
+//! Requests and responses: the connection, attempts, retries, and the API version that requests carry.
 
-pub(crate) mod attempt;
-pub(crate) mod connection;
-pub(crate) mod negotiate;
-pub(crate) mod request;
-pub(crate) mod response;
+mod attempt;
+pub(super) mod body;
+pub(super) mod connection;
+pub(super) mod endpoint;
+pub(super) mod execute;
+mod negotiate;
+pub(super) mod request;
+pub(super) mod response;
+mod retry;
 mod transport;
+pub(super) mod version_cache;

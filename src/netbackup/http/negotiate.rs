@@ -1,221 +1,127 @@
-//! Which API version to speak (docs/netbackup-api.md#version-negotiation).
+//! Negotiation of the API version (docs/netbackup-api.md#version-negotiation).
 //!
-//! `/ping` names the server's version in a header; the lower of that and the newest that the agent
-//! knows is spoken. Only where the header is missing are versions tried one by one. A 406 asks again.
+//! `/ping` names the server's version in a header; requests carry the lower of that and the newest
+//! that the agent supports. Without the header, versions are tried one by one. A 406 starts another
+//! negotiation.
 
-use std::sync::{Mutex, PoisonError};
-
+use tokio::sync::MutexGuard;
 use tokio::time::timeout_at;
 
-use super::attempt::{Call, DEADLINE_HINT};
-use super::request::Link;
+use super::request::{RequestContext, RequestSpec};
+use super::retry::send_with_retries;
 use crate::netbackup::error::{Error, ErrorKind};
-use crate::netbackup::ping::PING;
-use crate::netbackup::resource::append;
-use crate::netbackup::session::Session;
+use crate::netbackup::resource::{PING, append};
 use crate::netbackup::version::ApiVersion;
 use crate::netbackup::wire::jobs::JOBS;
 
-/// What is known of the server's version; collectors that start together share one negotiation.
-#[derive(Debug, Default)]
-pub(crate) struct Negotiation {
-    turn: tokio::sync::Mutex<()>,
-    state: Mutex<State>,
+/// Returns the version that requests over this connection carry: configured, known, or negotiated now.
+pub(super) async fn version(context: &RequestContext<'_>) -> Result<ApiVersion, Error> {
+    let versions = &context.endpoint.versions;
+    let known = context.connection.config.api_version.or_else(|| versions.current());
+    if let Some(version) = known {
+        return Ok(version);
+    }
+    let rounds = versions.rounds();
+    let _turn = turn(context).await?;
+    if let Some(result) = versions.result_since(rounds) {
+        return result;
+    }
+    let result = negotiate(context).await;
+    versions.finish(&result);
+    result
 }
 
-#[derive(Debug, Default)]
-struct State {
-    version: Option<ApiVersion>,
-    /// What the server's header said last.
-    advertised: Option<ApiVersion>,
-    /// Negotiations that ended.
-    rounds: u64,
-    /// How the last one failed.
-    failure: Option<Error>,
+async fn negotiate(context: &RequestContext<'_>) -> Result<ApiVersion, Error> {
+    if let Some(advertised) = advertised(context).await? {
+        return usable(context, advertised);
+    }
+    let found = try_versions(context, None).await?;
+    found.ok_or_else(|| {
+        let detail = "the server rejects every API version from 10.0 to 14.0 (status 406)";
+        let error = context.endpoint.error(&JOBS, ErrorKind::Version, detail);
+        error.with_hint("this agent needs NetBackup 10.3 or later")
+    })
 }
 
-impl Negotiation {
-    fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
-        f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+/// Returns another version than `rejected`, or the `rejection`.
+pub(super) async fn renegotiate(
+    context: &RequestContext<'_>,
+    rejected: ApiVersion,
+    rejection: Error,
+) -> Result<ApiVersion, Error> {
+    if context.connection.config.api_version.is_some() {
+        return Err(rejection.with_hint(format!(
+            "the server does not accept the configured apiVersion {rejected}: remove apiVersion to \
+             detect the version"
+        )));
     }
-
-    pub(crate) fn current(&self) -> Option<ApiVersion> {
-        self.with(|state| state.version)
+    let versions = &context.endpoint.versions;
+    let _turn = turn(context).await?;
+    if let Some(version) = versions.current().filter(|version| *version != rejected) {
+        return Ok(version);
     }
-
-    /// Takes back `tried` for `old`, unless somebody else has found another since.
-    pub(crate) fn restore(&self, tried: ApiVersion, old: ApiVersion) {
-        self.with(|state| {
-            if state.version == Some(tried) {
-                state.version = Some(old);
-            }
-        });
-    }
-
-    /// A ping said `advertised`. A server that was upgraded says something new; one that says the
-    /// same may have refused it since, which is not forgotten.
-    pub(crate) fn heard(&self, advertised: ApiVersion) {
-        self.with(|state| {
-            if state.advertised != Some(advertised) && advertised >= ApiVersion::OLDEST {
-                state.advertised = Some(advertised);
-                state.version = Some(advertised.min(ApiVersion::NEWEST));
-            }
-        });
-    }
-
-    /// Nothing is known any more: the configuration says something else.
-    pub(crate) fn forget(&self) {
-        self.with(|state| *state = State { rounds: state.rounds, ..State::default() });
-    }
-
-    fn end(&self, result: &Result<ApiVersion, Error>) {
-        self.with(|state| {
-            state.rounds += 1;
-            match result {
-                Ok(version) => {
-                    state.version = Some(*version);
-                    state.failure = None;
-                }
-                // One whose deadline passed says nothing about those who have time left.
-                Err(error) if error.kind() == ErrorKind::Deadline => state.failure = None,
-                Err(error) => state.failure = Some(error.clone()),
-            }
-        });
-    }
+    let found = match advertised(context).await? {
+        Some(advertised) if advertised.min(ApiVersion::NEWEST) != rejected => {
+            Some(usable(context, advertised)?)
+        }
+        _ => try_versions(context, Some(rejected)).await?,
+    };
+    let version = found.ok_or_else(|| {
+        rejection.with_hint(format!(
+            "the server accepts neither API version {rejected} nor an older one that this agent \
+             supports"
+        ))
+    })?;
+    versions.finish(&Ok(version));
+    Ok(version)
 }
 
-impl Session {
-    /// The version to speak: configured, known, or found out now.
-    pub async fn version(&self) -> Result<ApiVersion, Error> {
-        loop {
-            let link = Link::new(self);
-            if let Some(result) = link.unless_replaced(link.version()).await {
-                return result;
-            }
-        }
-    }
+async fn turn<'c>(context: &'c RequestContext<'_>) -> Result<MutexGuard<'c, ()>, Error> {
+    timeout_at(context.deadline, context.endpoint.versions.turn.lock())
+        .await
+        .map_err(|_| context.past_deadline(&PING, "during API version negotiation"))
 }
 
-impl Link<'_> {
-    /// The version to speak over this connection.
-    pub(crate) async fn version(&self) -> Result<ApiVersion, Error> {
-        let known = self.connection.config.api_version;
-        if let Some(version) = known.or_else(|| self.client.0.negotiation.current()) {
-            return Ok(version);
-        }
-        let negotiation = &self.client.0.negotiation;
-        let rounds = negotiation.with(|state| state.rounds);
-        let _turn = self.turn().await?;
-        let (version, failure) = negotiation
-            .with(|state| (state.version, (state.rounds != rounds).then(|| state.failure.clone())));
-        if let Some(version) = version {
-            return Ok(version);
-        }
-        if let Some(failure) = failure.flatten() {
-            return Err(failure);
-        }
-        let result = self.negotiate().await;
-        negotiation.end(&result);
-        result
-    }
+/// Returns the version in the header of a ping.
+async fn advertised(context: &RequestContext<'_>) -> Result<Option<ApiVersion>, Error> {
+    let head = send_with_retries(context, &RequestSpec::ping(), None, &mut Vec::new()).await?;
+    Ok(head.api_version)
+}
 
-    async fn negotiate(&self) -> Result<ApiVersion, Error> {
-        match self.advertised().await? {
-            Some(advertised) => self.usable(advertised),
-            None => self.probe(None).await?.ok_or_else(|| {
-                self.client
-                    .error(
-                        &JOBS,
-                        ErrorKind::Version,
-                        "the server rejects every API version from 10.0 to 14.0 (status 406)",
-                    )
-                    .with_hint("this agent needs NetBackup 10.3 or later")
-            }),
-        }
+/// Returns the version that requests to a server with the version `advertised` carry.
+fn usable(context: &RequestContext<'_>, advertised: ApiVersion) -> Result<ApiVersion, Error> {
+    if advertised < ApiVersion::OLDEST {
+        let detail = format!(
+            "API version {advertised} is older than {} (NetBackup 10.3), the oldest that this agent \
+             supports",
+            ApiVersion::OLDEST
+        );
+        let error = context.endpoint.error(&PING, ErrorKind::Version, detail);
+        return Err(error.with_hint("upgrade the primary server, or check host and port"));
     }
+    context.endpoint.versions.set_advertised(advertised);
+    Ok(advertised.min(ApiVersion::NEWEST))
+}
 
-    /// After `refusal` of `refused`: another version, or the refusal.
-    pub(crate) async fn renegotiate(
-        &self,
-        refused: ApiVersion,
-        refusal: Error,
-    ) -> Result<ApiVersion, Error> {
-        if self.connection.config.api_version.is_some() {
-            return Err(refusal.with_hint(format!(
-                "the server does not accept the configured apiVersion {refused}: remove \
-                 apiVersion to detect the version"
-            )));
+/// Tries the known versions below `below`, newest first. Any answer but a 406 means that the server
+/// accepted the version; the collectors find out about the key.
+async fn try_versions(
+    context: &RequestContext<'_>,
+    below: Option<ApiVersion>,
+) -> Result<Option<ApiVersion>, Error> {
+    let mut query = String::new();
+    append(&mut query, "page[limit]", "1");
+    let spec = RequestSpec::get(&JOBS, query);
+    for version in ApiVersion::KNOWN {
+        if below.is_some_and(|below| version >= below) {
+            continue;
         }
-        let negotiation = &self.client.0.negotiation;
-        let _turn = self.turn().await?;
-        if let Some(version) = negotiation.current().filter(|version| *version != refused) {
-            return Ok(version);
+        match send_with_retries(context, &spec, Some(version), &mut Vec::new()).await {
+            Err(error) if error.status() == Some(406) => {}
+            Ok(_) => return Ok(Some(version)),
+            Err(error) if matches!(error.status(), Some(400..=499)) => return Ok(Some(version)),
+            Err(error) => return Err(error),
         }
-        let found = match self.advertised().await? {
-            Some(advertised) if advertised.min(ApiVersion::NEWEST) != refused => {
-                Some(self.usable(advertised)?)
-            }
-            _ => self.probe(Some(refused)).await?,
-        };
-        let result = found.ok_or_else(|| {
-            refusal.with_hint(format!(
-                "the server accepts neither API version {refused} nor an older one that this \
-                 agent supports"
-            ))
-        });
-        if result.is_ok() {
-            negotiation.end(&result);
-        }
-        result
     }
-
-    async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
-        timeout_at(self.deadline, self.client.0.negotiation.turn.lock()).await.map_err(|_| {
-            let detail = "the collector's deadline passed during API version negotiation";
-            self.client.error(&PING, ErrorKind::Deadline, detail).with_hint(DEADLINE_HINT)
-        })
-    }
-
-    async fn advertised(&self) -> Result<Option<ApiVersion>, Error> {
-        let call = Call::get(&PING, String::new());
-        Ok(self.with_retries(&call, None, &mut Vec::new()).await?.api_version)
-    }
-
-    fn usable(&self, advertised: ApiVersion) -> Result<ApiVersion, Error> {
-        if advertised < ApiVersion::OLDEST {
-            let detail = format!(
-                "API version {advertised} is older than {} (NetBackup 10.3), the oldest that this \
-                 agent supports",
-                ApiVersion::OLDEST
-            );
-            return Err(self
-                .client
-                .error(&PING, ErrorKind::Version, detail)
-                .with_hint("upgrade the primary server, or check host and port"));
-        }
-        self.client.0.negotiation.with(|state| state.advertised = Some(advertised));
-        Ok(advertised.min(ApiVersion::NEWEST))
-    }
-
-    /// Tries the known versions, newest first and below `below`. Any answer but a 406 comes from a
-    /// server that took the version: whether the key is good is for the collectors to see.
-    async fn probe(&self, below: Option<ApiVersion>) -> Result<Option<ApiVersion>, Error> {
-        let mut query = String::new();
-        append(&mut query, "page[limit]", "1");
-        let call = Call::get(&JOBS, query);
-        for version in ApiVersion::KNOWN {
-            if below.is_some_and(|below| version >= below) {
-                continue;
-            }
-            match self.with_retries(&call, Some(version), &mut Vec::new()).await {
-                Err(error) if error.status() == Some(406) => {}
-                Ok(_) => return Ok(Some(version)),
-                Err(error) if matches!(error.status(), Some(400..=499)) => {
-                    return Ok(Some(version));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(None)
-    }
+    Ok(None)
 }

@@ -8,13 +8,13 @@ use std::hash::BuildHasher;
 
 use serde::Deserialize;
 
-use super::Pager;
+use super::{Pager, decode};
 use crate::netbackup::error::Error;
 use crate::netbackup::resource::{Query, Resource};
 use crate::netbackup::session::Session;
 use crate::netbackup::wire::{Page, last_cursor};
 
-/// A place in a list, made by the server. It holds for the same resource, filter and sort only.
+/// A position in a list, made by the server. It is valid for the same resource, filter and sort only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cursor(String);
 
@@ -25,13 +25,13 @@ enum Next {
     End,
 }
 
-/// A walk through a list. Links of the server are never followed; each request is built anew from
-/// the cursor (ARCHITECTURE.md, invariant 8).
+/// A pager of a list with cursors. It never follows links of the server; it builds each request from the
+/// cursor (ARCHITECTURE.md, invariant 8).
 pub struct CursorPager {
     pager: Pager,
     next: Next,
     hasher: RandomState,
-    /// Hashes of all cursors so far.
+    /// The hashes of all cursors so far.
     seen: HashSet<u64>,
     body: Vec<u8>,
     repaired: Vec<u8>,
@@ -50,14 +50,14 @@ impl CursorPager {
         }
     }
 
-    /// Ends with an error after `pages` pages instead of the default.
+    /// Sets the limit on pages; a longer list is an error.
     #[must_use]
     pub fn max_pages(mut self, pages: u32) -> Self {
         self.pager.set_max_pages(pages);
         self
     }
 
-    /// Goes on from where an earlier walk with the same resource, filter and sort stood.
+    /// Resumes at the position of an earlier pager with the same resource, filter and sort.
     #[must_use]
     pub fn resume(mut self, after: Cursor) -> Self {
         self.seen.insert(self.hasher.hash_one(&after));
@@ -65,8 +65,8 @@ impl CursorPager {
         self
     }
 
-    /// Where the next request goes on from: what [`CursorPager::resume`] takes after a failure. `None`
-    /// at the beginning and at the end.
+    /// Returns the position of the next request, for [`CursorPager::resume`] after a failure; `None` at
+    /// the beginning and at the end.
     pub fn position(&self) -> Option<&Cursor> {
         match &self.next {
             Next::After(cursor) => Some(cursor),
@@ -74,33 +74,33 @@ impl CursorPager {
         }
     }
 
-    /// Pages read so far.
+    /// Returns the number of pages read so far.
     pub fn pages(&self) -> u32 {
         self.pager.pages()
     }
 
-    /// Whether the end was reached.
+    /// Returns true at the end of the list.
     pub fn is_done(&self) -> bool {
         matches!(self.next, Next::End)
     }
 
-    /// Reads the next page, whose rows borrow from the walk; `None` at the end. After an error the
-    /// position stands where it was, so that a further call asks for the same page again.
-    pub async fn next_page<'w, A>(&'w mut self) -> Result<Option<Page<'w, A>>, Error>
+    /// Reads the next page, whose rows borrow from the pager; `None` at the end. An error leaves the
+    /// position unchanged, so that the next call requests the same page again.
+    pub async fn next_page<'p, A>(&'p mut self) -> Result<Option<Page<'p, A>>, Error>
     where
-        A: Deserialize<'w>,
+        A: Deserialize<'p>,
     {
-        let place = match &self.next {
+        let position = match &self.next {
             Next::First => None,
             Next::After(Cursor(cursor)) => Some(("page[after]", cursor.as_str())),
             Next::End => return Ok(None),
         };
-        let made_by = self.pager.fetch(place, &mut self.body).await?;
-        let fetched = self.pager.decode::<A>(&self.body, &mut self.repaired, &made_by)?;
+        let origin = self.pager.fetch(position, &mut self.body).await?;
+        let fetched = decode::<A>(&origin, &self.body, &mut self.repaired)?;
         let next = match fetched.pagination {
             Some(pagination) => pagination.next.filter(|next| !next.is_empty()).map(Cursor),
             None if fetched.received == 0 => None,
-            // The list may go on unseen: its records may tell where.
+            // The list may continue: its records may have the cursor.
             None => match last_cursor(&self.body) {
                 None if fetched.received >= self.pager.limit() as usize => {
                     let detail = "a full page without meta.pagination: the list may be incomplete";

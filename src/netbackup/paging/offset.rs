@@ -6,18 +6,18 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde::Deserialize;
 
-use super::Pager;
+use super::{Pager, decode};
 use crate::netbackup::error::{Error, ErrorKind};
 use crate::netbackup::resource::{Query, Resource};
 use crate::netbackup::session::Session;
 use crate::netbackup::wire::{Id, Page, Pagination};
 
-/// A walk through a list; see [`super::CursorPager`].
+/// A pager of a list with offsets.
 pub struct OffsetPager {
     pager: Pager,
     /// `None` at the end.
     offset: Option<u64>,
-    /// What the last page of a list without a word on paging had, and how often in a row.
+    /// The digest of the last page of a list without pagination, and its repetitions in a row.
     unpaged: Option<(u64, u32)>,
     body: Vec<u8>,
     repaired: Vec<u8>,
@@ -35,58 +35,58 @@ impl OffsetPager {
         }
     }
 
-    /// Ends with an error after `pages` pages instead of the default.
+    /// Sets the limit on pages; a longer list is an error.
     #[must_use]
     pub fn max_pages(mut self, pages: u32) -> Self {
         self.pager.set_max_pages(pages);
         self
     }
 
-    /// The row that the next request begins at; `None` at the end.
+    /// Returns the row that the next request begins at; `None` at the end.
     pub fn position(&self) -> Option<u64> {
         self.offset
     }
 
-    /// Pages read so far.
+    /// Returns the number of pages read so far.
     pub fn pages(&self) -> u32 {
         self.pager.pages()
     }
 
-    /// Whether the end was reached.
+    /// Returns true at the end of the list.
     pub fn is_done(&self) -> bool {
         self.offset.is_none()
     }
 
-    /// Reads the next page, whose rows borrow from the walk; `None` at the end. After an error the
-    /// position stands where it was, so that a further call asks for the same page again.
-    pub async fn next_page<'w, A>(&'w mut self) -> Result<Option<Page<'w, A>>, Error>
+    /// Reads the next page, whose rows borrow from the pager; `None` at the end. An error leaves the
+    /// position unchanged, so that the next call requests the same page again.
+    pub async fn next_page<'p, A>(&'p mut self) -> Result<Option<Page<'p, A>>, Error>
     where
-        A: Deserialize<'w>,
+        A: Deserialize<'p>,
     {
         let Some(offset) = self.offset else { return Ok(None) };
-        let place = offset.to_string();
-        let place = Some(("page[offset]", place.as_str()));
-        let made_by = match self.pager.fetch(place, &mut self.body).await {
-            // Asked for a page beyond the end of a list that does not tell where that is.
+        let position = offset.to_string();
+        let position = Some(("page[offset]", position.as_str()));
+        let origin = match self.pager.fetch(position, &mut self.body).await {
+            // The list has no pagination, and this page is beyond its end.
             Err(error) if self.unpaged.is_some() && is_beyond_end(error.kind()) => {
                 self.offset = None;
                 return Ok(None);
             }
             result => result?,
         };
-        let fetched = self.pager.decode::<A>(&self.body, &mut self.repaired, &made_by)?;
+        let fetched = decode::<A>(&origin, &self.body, &mut self.repaired)?;
         let rows = fetched.received as u64;
         let mut next = next_offset(fetched.pagination.as_ref(), offset, rows, self.pager.limit())
             .map_err(|detail| self.pager.error(detail))?;
         if fetched.pagination.is_none() {
             let is_full = rows >= u64::from(self.pager.limit());
-            match follow(&mut self.unpaged, digest(&fetched.page, &self.body), is_full) {
-                Unpaged::New => {}
-                Unpaged::Whole => {
+            match compare(&mut self.unpaged, digest(&fetched.page, &self.body), is_full) {
+                Repetition::New => {}
+                Repetition::Whole => {
                     self.offset = None;
                     return Ok(None);
                 }
-                Unpaged::Endless => {
+                Repetition::Endless => {
                     return Err(self
                         .pager
                         .error("the server returns the same page for every offset"));
@@ -101,36 +101,36 @@ impl OffsetPager {
     }
 }
 
-/// The answers with which a server refuses an offset beyond the end.
+/// Returns true for errors with which servers reject an offset beyond the end.
 fn is_beyond_end(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::BadRequest | ErrorKind::NotFound)
 }
 
-/// What a page of a list without a word on paging is to the one before.
-enum Unpaged {
-    /// Another one.
+/// The relation of a page of a list without pagination to the one before.
+enum Repetition {
+    /// A different page.
     New,
-    /// The same short one: the list does not page, and is here.
+    /// The same short page: the list does not page, and is complete.
     Whole,
-    /// The same full one for the third time.
+    /// The same full page for the third time.
     Endless,
 }
 
-fn follow(last: &mut Option<(u64, u32)>, page: u64, is_full: bool) -> Unpaged {
+fn compare(last: &mut Option<(u64, u32)>, page: u64, is_full: bool) -> Repetition {
     let times = match *last {
         Some((before, times)) if before == page => times + 1,
         _ => 1,
     };
     *last = Some((page, times));
     match times {
-        1 => Unpaged::New,
-        _ if !is_full => Unpaged::Whole,
-        2 => Unpaged::New,
-        _ => Unpaged::Endless,
+        1 => Repetition::New,
+        _ if !is_full => Repetition::Whole,
+        2 => Repetition::New,
+        _ => Repetition::Endless,
     }
 }
 
-/// Tells pages apart by the ids of their records, or by all of it where they have none.
+/// Returns a digest of the ids of a page, or of the whole body if a record has none.
 fn digest<A>(page: &Page<'_, A>, body: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     if page.unreadable > 0 || page.rows.iter().any(|row| row.id == Id::Missing) {
@@ -150,7 +150,7 @@ impl fmt::Debug for OffsetPager {
     }
 }
 
-/// Where the next page begins: `next` where the server says so, otherwise as the counts have it.
+/// Returns the offset of the next page: the server's `next`, otherwise computed from the counts.
 fn next_offset(
     pagination: Option<&Pagination>,
     offset: u64,
@@ -158,15 +158,15 @@ fn next_offset(
     limit: u32,
 ) -> Result<Option<u64>, &'static str> {
     let Some(pagination) = pagination else {
-        // A server may have a smaller limit than it was asked for: only an empty page is the end.
+        // The server's limit may be smaller than the requested one: only an empty page is the end.
         return Ok((rows > 0).then_some(offset + rows));
     };
     if pagination.has_next == Some(false) {
         return Ok(None);
     }
-    // A server may give fewer rows than it was asked for and say so.
+    // The server may apply a smaller limit and report it.
     let limit = match pagination.limit.and_then(|limit| u64::try_from(limit).ok()) {
-        Some(said) if said > 0 => said.min(u64::from(limit)),
+        Some(applied) if applied > 0 => applied.min(u64::from(limit)),
         _ => u64::from(limit),
     };
     let full = rows >= limit;
@@ -175,7 +175,7 @@ fn next_offset(
     match pagination.next.as_deref().map(str::trim).filter(|next| !next.is_empty()) {
         Some(next) => match next.parse::<u64>() {
             Ok(next) if next > offset => Ok(Some(next)),
-            // On the last page some answer with the first offset, or with this one.
+            // On the last page some servers return the first offset, or this one.
             Ok(_) if complete || !full => Ok(None),
             Ok(_) => Err("the offset of the next page does not advance"),
             Err(_) => Err("the offset of the next page is not a number"),
@@ -184,7 +184,7 @@ fn next_offset(
             Err("an empty page before the end of the list")
         }
         None if pagination.has_next == Some(true) => Ok(Some(offset + rows)),
-        // A short page need not be the last one; an empty one is.
+        // A short page may not be the last one; an empty one is.
         None => Ok((total.is_some() && !complete && rows > 0).then_some(offset + rows)),
     }
 }
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_offset_is_the_servers_where_it_names_one() {
+    fn next_offset_is_the_one_of_the_server() {
         assert_eq!(next(r#"{"next":10}"#, 0, 10), Ok(Some(10)));
         assert_eq!(next(r#"{"next":"20"}"#, 10, 7), Ok(Some(20)));
         assert_eq!(next(r#"{"next":null,"limit":10}"#, 10, 10), Ok(None));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_next_offset_the_counts_decide() {
+    fn next_offset_without_next_follows_from_the_counts() {
         assert_eq!(next("null", 0, 10), Ok(Some(10)));
         assert_eq!(next("null", 10, 9), Ok(Some(19)));
         assert_eq!(next("null", 10, 0), Ok(None));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_that_does_not_advance_is_an_end_or_an_error() {
+    fn next_offset_that_does_not_advance_is_end_or_error() {
         assert_eq!(next(r#"{"next":0,"count":13}"#, 10, 3), Ok(None));
         assert!(next(r#"{"next":10}"#, 10, 10).is_err());
         assert!(next(r#"{"next":0,"count":100}"#, 10, 10).is_err());

@@ -1,13 +1,14 @@
-//! `POST /admin/jobs-count-requests` (docs/netbackup-api.md#jobs-count): synchronous, and the one
-//! question about jobs that fails without permission instead of answering nothing.
+//! `POST /admin/jobs-count-requests` (docs/netbackup-api.md#jobs-count): synchronous, and the only
+//! request on jobs that fails without permission instead of returning nothing.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::lenient;
 use crate::netbackup::resource::Resource;
 
-/// Counts jobs by filter. Its filter knows `state`, `jobType`, `policyType`, `status`, `startTime`
-/// and `endTime`, but not `lastUpdateTime`.
+/// The job count. Its filter accepts `state`, `jobType`, `policyType`, `status`, `startTime` and
+/// `endTime`, but not `lastUpdateTime`.
 pub static JOB_COUNT: Resource = Resource {
     name: "job_count",
     path: "/admin/jobs-count-requests",
@@ -15,52 +16,32 @@ pub static JOB_COUNT: Resource = Resource {
     max_limit: 0,
 };
 
-/// The question.
-#[derive(Debug, Serialize)]
-pub struct JobCountRequest<'a> {
-    data: Data<Question<'a>>,
+/// Returns the request that counts the jobs that `filter` selects.
+pub(crate) fn job_count_request(filter: &str) -> Value {
+    json!({"data": {"type": "jobCount", "attributes": {"filter": filter}}})
 }
 
-impl<'a> JobCountRequest<'a> {
-    /// Asks how many jobs `filter` selects.
-    pub fn new(filter: &'a str) -> Self {
-        Self { data: Data { kind: "jobCount", attributes: Question { filter } } }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct Data<A> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    attributes: A,
-}
-
-#[derive(Debug, Serialize)]
-struct Question<'a> {
-    filter: &'a str,
-}
-
-/// The answer.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct JobCount {
+/// The response.
+#[derive(Debug, Deserialize)]
+pub(crate) struct JobCount {
     #[serde(deserialize_with = "lenient::required_object")]
-    data: Answer,
+    data: Data,
 }
 
 impl JobCount {
-    /// How many jobs there are.
-    pub fn count(&self) -> i64 {
+    /// Returns the number of jobs.
+    pub(crate) fn count(&self) -> i64 {
         self.data.attributes.count
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct Answer {
+#[derive(Debug, Deserialize)]
+struct Data {
     #[serde(deserialize_with = "lenient::required_object")]
     attributes: Attributes,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Attributes {
     #[serde(deserialize_with = "lenient::required_count")]
     count: i64,
@@ -71,19 +52,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn question_and_answer_have_the_documented_form() {
-        let question = serde_json::to_string(&JobCountRequest::new("state eq 'ACTIVE'")).unwrap();
-        assert_eq!(
-            question,
-            r#"{"data":{"type":"jobCount","attributes":{"filter":"state eq 'ACTIVE'"}}}"#
-        );
+    fn request_and_response_have_the_documented_form() {
+        let expected =
+            r#"{"data":{"type":"jobCount","attributes":{"filter":"state eq 'ACTIVE'"}}}"#;
+        let request = job_count_request("state eq 'ACTIVE'");
+        assert_eq!(request, serde_json::from_str::<Value>(expected).unwrap());
         let answer =
             r#"{"data":{"type":"jobCount","id":"a","attributes":{"count":12,"filter":""}}}"#;
         assert_eq!(serde_json::from_str::<JobCount>(answer).unwrap().count(), 12);
     }
 
     #[test]
-    fn an_answer_without_a_count_is_none() {
+    fn response_without_a_count_is_an_error() {
         for answer in [
             "{}",
             "[[[5]]]",

@@ -73,7 +73,7 @@ mod tests {
     use std::borrow::Cow;
 
     #[test]
-    fn a_job_is_read_without_copying_its_texts() {
+    fn job_is_read_without_copying_its_texts() {
         let row: JobRow<'_> = serde_json::from_str(
             r#"{"jobId":8414,"parentJobId":8413,"jobType":"BACKUP","policyType":"NEWER_THAN_US",
             "try":2,"status":0,"state":"DONE","kilobytesTransferred":5368709120,"dedupRatio":97.5,

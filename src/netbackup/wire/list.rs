@@ -1,34 +1,36 @@
-//! Decodes a list. One pass that borrows from its bytes; only where that fails, each record is read by
-//! itself, so that one bad record costs a second pass and not the page (ARCHITECTURE.md, invariant 9).
+//! Decoding of lists. One pass borrows from the bytes; if it fails, each record is decoded by itself,
+//! so that a bad record costs a second pass and not the page (ARCHITECTURE.md, invariant 9).
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, Hash};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::lenient;
-use super::{Id, Meta, NotAPage, Page, Pagination, Record, split};
-use crate::netbackup::http::response;
+use super::error_response::server_message;
+use super::id::Id;
+use super::page::{Meta, NotAPage, Page, Pagination, Record};
+use super::repair::repair;
+use super::{lenient, split};
 
-/// A list as it came: elements that could be read, those that could not, and what is said on paging.
+/// A decoded list.
 #[derive(Debug)]
-pub(in crate::netbackup) struct List<T> {
-    pub(in crate::netbackup) rows: Vec<T>,
-    pub(in crate::netbackup) bad: Vec<BadRecord>,
-    /// `None` where there is nothing of the kind.
-    pub(in crate::netbackup) pagination: Option<Pagination>,
+pub(crate) struct List<T> {
+    pub(crate) rows: Vec<T>,
+    pub(crate) bad: Vec<BadRecord>,
+    /// `None` if the list has nothing on paging.
+    pub(crate) pagination: Option<Pagination>,
 }
 
-/// An element of a list that could not be read.
+/// A record of a list that could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::netbackup) struct BadRecord {
-    /// Tells it from others, in this process.
-    pub(in crate::netbackup) identity: u64,
-    /// Its id as far as it has one.
-    pub(in crate::netbackup) id: String,
-    /// The field, and what is wrong with it.
-    pub(in crate::netbackup) problem: String,
+pub(crate) struct BadRecord {
+    /// Distinguishes it from others, within this process.
+    pub(crate) identity: u64,
+    /// Empty if the record has none.
+    pub(crate) id: String,
+    /// The field and its fault.
+    pub(crate) problem: String,
 }
 
 #[derive(Deserialize)]
@@ -44,45 +46,69 @@ struct Envelope<T> {
 }
 
 impl<'a, A> List<Record<'a, A>> {
-    pub(in crate::netbackup) fn into_page(
-        self,
-    ) -> (Page<'a, A>, Vec<BadRecord>, Option<Pagination>) {
+    /// Splits the list into its page, its bad records and its pagination.
+    pub(crate) fn into_page(self) -> (Page<'a, A>, Vec<BadRecord>, Option<Pagination>) {
         let total = self.pagination.as_ref().and_then(|pagination| pagination.count);
         let page = Page { rows: self.rows, unreadable: self.bad.len(), total };
         (page, self.bad, self.pagination)
     }
 }
 
-/// Reads a list: an object with `data`. An answer without, or one that says that it is an error, is no
-/// empty list, whatever its status.
-pub(in crate::netbackup) fn decode_list<'de, T: Deserialize<'de>>(
+/// Decodes a page and drops its pagination.
+///
+/// # Errors
+///
+/// The body is not a JSON object with a list of records.
+pub fn read_page<'de, A: Deserialize<'de>>(body: &'de [u8]) -> Result<Page<'de, A>, NotAPage> {
+    decode_list(body).map(|list| list.into_page().0)
+}
+
+/// Decodes a list. If a record is bad because of invalid text, decodes the repaired body, which
+/// `repaired` then holds.
+pub(crate) fn decode_list_repaired<'de, T: Deserialize<'de>>(
     body: &'de [u8],
+    repaired: &'de mut Vec<u8>,
 ) -> Result<List<T>, NotAPage> {
+    match decode_list(body) {
+        Ok(list) if list.bad.is_empty() => Ok(list),
+        other => match repair(body) {
+            Some(text) => {
+                *repaired = text;
+                decode_list(repaired)
+            }
+            None => other,
+        },
+    }
+}
+
+/// Decodes a list: an object with `data`. An answer without `data`, or one that contains an error, is
+/// not an empty list, whatever its status.
+pub(crate) fn decode_list<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<List<T>, NotAPage> {
     if body.trim_ascii_start().first() == Some(&b'{')
         && let Ok(envelope) = serde_json::from_slice::<Envelope<T>>(body)
     {
         let Envelope { data: rows, meta, error_code, error_message } = envelope;
-        let said = error_message.is_some_and(|said| !said.trim().is_empty());
-        if error_code.is_some_and(|code| code != 0) || (said && rows.is_empty()) {
-            return Err(no_list(body, "it is an error"));
+        let has_message = error_message.is_some_and(|message| !message.trim().is_empty());
+        if error_code.is_some_and(|code| code != 0) || (has_message && rows.is_empty()) {
+            return Err(not_a_list(body, "it is an error"));
         }
         return Ok(List { rows, bad: Vec::new(), pagination: meta.and_then(Meta::pagination) });
     }
     decode_records(body)
 }
 
-/// Reads the records of a list one by one. It must be JSON and an object all the same.
+/// Decodes the records of a list one by one. The body must still be a valid JSON object.
 fn decode_records<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<List<T>, NotAPage> {
     serde_json::from_slice::<IgnoredAny>(body).map_err(|error| NotAPage(error.to_string()))?;
     let members = split::members(body).ok_or_else(|| NotAPage("not a JSON object".into()))?;
     let member =
         |name: &[u8]| members.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-    let Some(data) = member(b"data") else { return Err(no_list(body, "`data` is missing")) };
-    let records = split::elements(data).ok_or_else(|| no_list(body, "`data` is not a list"))?;
+    let Some(data) = member(b"data") else { return Err(not_a_list(body, "`data` is missing")) };
+    let records = split::elements(data).ok_or_else(|| not_a_list(body, "`data` is not a list"))?;
     let code = member(b"errorCode").unwrap_or(b"null");
     let code = lenient::integer(&mut serde_json::Deserializer::from_slice(code));
     if code.is_ok_and(|code| code.is_some_and(|code| code != 0)) {
-        return Err(no_list(body, "it is an error"));
+        return Err(not_a_list(body, "it is an error"));
     }
     let mut rows = Vec::with_capacity(records.len());
     let mut bad: Vec<BadRecord> = Vec::new();
@@ -111,26 +137,25 @@ impl BadRecord {
             .and_then(|members| members.into_iter().find(|(key, _)| *key == b"id"))
             .and_then(|(_, id)| serde_json::from_slice::<Id<'_>>(id).ok())
             .map_or_else(String::new, |id| id.to_string());
-        let hasher = BuildHasherDefault::<DefaultHasher>::default();
-        let what = if id.is_empty() { hasher.hash_one(record) } else { hasher.hash_one(&id) };
-        // Records that are alike are several all the same.
-        let nth = occurrences.entry(what).and_modify(|nth| *nth += 1).or_insert(0_u64);
-        let identity = hasher.hash_one((what, *nth));
-        Self { identity, id, problem: error.to_string() }
+        let content = if id.is_empty() { hash(record) } else { hash(&id) };
+        // Equal records of a page are several.
+        let nth = occurrences.entry(content).and_modify(|nth| *nth += 1).or_insert(0_u64);
+        Self { identity: hash((content, *nth)), id, problem: error.to_string() }
     }
-}
 
-impl BadRecord {
-    /// Returns one that could be read, and is of no use.
-    pub(in crate::netbackup) fn lacking(id: &Id<'_>, problem: &str) -> Self {
+    /// Returns a record that was decoded but lacks a required value.
+    pub(crate) fn lacking(id: &Id<'_>, problem: &str) -> Self {
         let (id, problem) = (id.to_string(), problem.to_owned());
-        let identity = BuildHasherDefault::<DefaultHasher>::default().hash_one((&id, &problem));
-        Self { identity, id, problem }
+        Self { identity: hash((&id, &problem)), id, problem }
     }
 }
 
-/// Returns the cursor that the last record of a page has, in `meta.page.cursor`.
-pub(in crate::netbackup) fn last_cursor(body: &[u8]) -> Option<String> {
+fn hash(value: impl Hash) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
+}
+
+/// Returns the cursor of the last record of a page, `meta.page.cursor`.
+pub(crate) fn last_cursor(body: &[u8]) -> Option<String> {
     let member = |object, name: &[u8]| {
         let members = split::members(object)?;
         members.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
@@ -140,10 +165,14 @@ pub(in crate::netbackup) fn last_cursor(body: &[u8]) -> Option<String> {
     serde_json::from_slice::<String>(cursor).ok().filter(|cursor| !cursor.is_empty())
 }
 
-/// Why `body` is no list, with the error that it tells, if it does.
-fn no_list(body: &[u8], why: &str) -> NotAPage {
-    NotAPage(match response::message(body) {
-        Some(said) => format!("the answer is an error ({said})"),
-        None => why.to_owned(),
+/// Returns `reason`, or the error that `body` contains.
+fn not_a_list(body: &[u8], reason: &str) -> NotAPage {
+    NotAPage(match server_message(body) {
+        Some(message) => format!("the answer is an error ({message})"),
+        None => reason.to_owned(),
     })
 }
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod tests;

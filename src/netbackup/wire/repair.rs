@@ -1,12 +1,11 @@
-//! Makes a text of bytes that are nearly JSON: names with bytes, escapes or control characters that no
-//! JSON has. Each of these becomes U+FFFD, so that the record that has them counts.
+//! Repair of strings that are nearly JSON: names with bytes, escapes or control characters that JSON
+//! does not allow. Each becomes U+FFFD, so that its record can be decoded.
 
-/// Stands for what is no character.
+/// The replacement of an invalid character.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// Returns the text of `body` as valid JSON as far as its strings are concerned; `None` where there is
-/// nothing to repair in them.
-pub(in crate::netbackup) fn repair(body: &[u8]) -> Option<Vec<u8>> {
+/// Returns `body` with its strings repaired; `None` if they need no repair.
+pub(crate) fn repair(body: &[u8]) -> Option<Vec<u8>> {
     let text = String::from_utf8_lossy(body);
     let mut repaired = String::with_capacity(text.len());
     let mut rest: &str = &text;
@@ -62,7 +61,7 @@ fn escape_length(text: &str) -> Option<usize> {
     }
 }
 
-/// Returns the length of what a broken escape takes along: all of a lone surrogate, otherwise nothing.
+/// Returns the length of a broken escape: all of a lone surrogate, otherwise nothing.
 fn broken_escape_length(text: &str) -> usize {
     if code_unit(text).is_some() { 5 } else { 0 }
 }
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_becomes_a_replacement_character() {
+    fn invalid_characters_become_replacement_characters() {
         for (body, expected) in [
             (&b"[\"a\xffb\"]"[..], "a\u{fffd}b"),
             (b"[\"\xe4\"]", "\u{fffd}"),
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_valid_stays_as_it_is() {
+    fn valid_json_needs_no_repair() {
         let valid =
             "[\n\"\\\\\", \"\\\"\", \"\\/\\b\\f\\n\\r\\t\\u00e9\\uD83D\\uDE00é\", {\"\\\\\": 1}]";
         assert_eq!(repair(valid.as_bytes()), None);
@@ -117,7 +116,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn strings_of_any_bytes_are_readable_afterwards(
+        fn strings_of_any_bytes_decode_after_repair(
             bytes in prop::collection::vec(any::<u8>().prop_filter("a quote ends it", |b| !b"\"\\".contains(b)), 0..40),
         ) {
             let body = [b"[\"", &bytes[..], b"\"]"].concat();
@@ -125,7 +124,7 @@ mod tests {
         }
 
         #[test]
-        fn valid_json_is_never_changed(text in ".{0,30}") {
+        fn any_valid_string_needs_no_repair(text in ".{0,30}") {
             let body = serde_json::to_vec(&text).unwrap();
             prop_assert_eq!(repair(&body), None);
         }

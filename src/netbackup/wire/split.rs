@@ -1,9 +1,9 @@
-//! Cuts a JSON text into its parts without reading them. The text must be valid JSON, which the
-//! caller has checked; on anything else the answer is wrong or `None`, never a panic.
+//! Splits a JSON text into its parts without decoding them. The caller has checked that the text is
+//! valid JSON; for anything else the result is wrong or `None`, never a panic.
 
 use crate::net::text::json_string_length;
 
-/// Keys (without quotes, escapes left in) and values of an object.
+/// Returns the keys (without quotes, escapes left in) and values of an object.
 pub(super) fn members(text: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let mut rest = text.trim_ascii().strip_prefix(b"{")?.trim_ascii_start();
     let mut members = Vec::new();
@@ -17,7 +17,7 @@ pub(super) fn members(text: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     Some(members)
 }
 
-/// The elements of a list.
+/// Returns the elements of a list.
 pub(super) fn elements(text: &[u8]) -> Option<Vec<&[u8]>> {
     let mut rest = text.trim_ascii().strip_prefix(b"[")?.trim_ascii_start();
     let mut elements = Vec::new();
@@ -34,7 +34,7 @@ fn skip_comma(text: &[u8]) -> &[u8] {
     text.strip_prefix(b",").unwrap_or(text).trim_ascii_start()
 }
 
-/// The length of the value that `text` begins with; at least 1 of a text that is not empty.
+/// Returns the length of the value that `text` begins with; at least 1 of a text that is not empty.
 fn value_length(text: &[u8]) -> usize {
     let mut depth = 0_usize;
     let mut position = 0;
@@ -60,7 +60,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn an_object_is_cut_into_its_members() {
+    fn object_is_split_into_its_members() {
         let text = br#" { "a" : 1 , "b":[ 2,"]" ], "c\"":"x,\"}" , "d":{"e":{}} } "#;
         let expected: Vec<(&[u8], &[u8])> = vec![
             (b"a", b"1"),
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_cut_into_its_elements() {
+    fn list_is_split_into_its_elements() {
         let expected: Vec<&[u8]> = vec![b"1", b"null", br#""a,b""#, b"[ ]", br#"{"x":[1]}"#];
         assert_eq!(elements(br#"[1, null ,"a,b",[ ],{"x":[1]}]"#).unwrap(), expected);
         assert_eq!(elements(b"[]").unwrap(), Vec::<&[u8]>::new());
@@ -83,7 +83,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_that_is_no_json_ends_without_a_panic(text in r#"[\[\]{}",:\\ a1]{0,40}"#) {
+        fn any_text_never_panics(text in r#"[\[\]{}",:\\ a1]{0,40}"#) {
             let _ = members(text.as_bytes());
             let _ = elements(text.as_bytes());
         }

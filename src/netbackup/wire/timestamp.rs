@@ -1,17 +1,17 @@
-//! Moments as NetBackup writes them, to Unix milliseconds (docs/netbackup-api.md#times).
+//! Times as NetBackup writes them, to Unix milliseconds (docs/netbackup-api.md#times).
 
 use jiff::Timestamp;
 
 const MS_PER_DAY: i64 = 86_400_000;
 
-/// Reads an ISO 8601 date-time to Unix milliseconds. What is not one is `None`, and so is the epoch
-/// and anything before it, which stands for "not set".
+/// Reads an ISO 8601 date-time to Unix milliseconds. Returns `None` for anything
+/// else, and for the epoch and times before it, which stand for "not set".
 pub(crate) fn parse(text: &str) -> Option<i64> {
     parse_fixed(text.as_bytes()).or_else(|| parse_any(text)).filter(|ms| *ms > 0)
 }
 
-/// The form that the server uses for nearly everything: `YYYY-MM-DDTHH:MM:SS[.mmm]Z`. Anything else
-/// is `None`, and left to [`parse_any`].
+/// Reads the form that the server uses for nearly everything, `YYYY-MM-DDTHH:MM:SS[.mmm]Z`; anything
+/// else is left to [`parse_any`].
 fn parse_fixed(text: &[u8]) -> Option<i64> {
     let (text, fraction) = match text {
         [head @ .., b'.', a, b, c, b'Z'] if head.len() == 19 => {
@@ -39,11 +39,11 @@ fn parse_fixed(text: &[u8]) -> Option<i64> {
     Some(days_from_epoch(year, month, day) * MS_PER_DAY + seconds * 1000 + fraction)
 }
 
-/// Any other ISO 8601 form; without an offset it is UTC.
+/// Reads any other ISO 8601 form; without an offset it is UTC.
 fn parse_any(text: &str) -> Option<i64> {
     let text = text.trim();
-    if let Ok(moment) = text.parse::<Timestamp>() {
-        return Some(moment.as_millisecond());
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Some(time.as_millisecond());
     }
     let local: jiff::civil::DateTime = text.parse().ok()?;
     Some(jiff::tz::Offset::UTC.to_timestamp(local).ok()?.as_millisecond())
@@ -66,7 +66,7 @@ const fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days from 1970-01-01 to a date of the Gregorian calendar, with the year begun in March so that
+/// Returns the days from 1970-01-01 to a date of the Gregorian calendar. Years begin in March, so that
 /// the leap day comes last.
 const fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
@@ -83,7 +83,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn known_moments_are_read() {
+    fn iso_8601_forms_are_read() {
         for (text, expected) in [
             ("2018-06-25T19:00:38.407Z", Some(1_529_953_238_407)),
             ("2018-06-25T19:00:38Z", Some(1_529_953_238_000)),
@@ -104,7 +104,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_fast_path_agrees_with_jiff(
+        fn fast_path_agrees_with_jiff(
             year in 0..=9999_i64, month in 0..=13_i64, day in 0..=32_i64,
             hour in 0..=24_i64, minute in 0..=60_i64, second in 0..=59_i64,
             fraction in proptest::option::of(0..=999_i64),
@@ -123,7 +123,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_fail(text in ".{0,40}") {
+        fn any_text_never_panics(text in ".{0,40}") {
             let _ = parse(&text);
         }
     }

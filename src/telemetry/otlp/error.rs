@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::net::failure::ErrorChain;
+
 /// Why an export failed: a closed set, since it becomes a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -171,14 +173,12 @@ impl SendError {
     /// A connection that could not be made or broke. Another try helps but where TLS failed: the
     /// certificates will be the same.
     pub(super) fn connection(error: &(dyn Error + 'static), unknown: Kind) -> Self {
-        let kind = connection_kind(error).unwrap_or(unknown);
-        // Said where the certificate is the proxy's and not the receiver's.
-        let peer = if kind == Kind::Tls && comes_before_the_tunnel(error) {
-            "TLS to the proxy: "
-        } else {
-            ""
-        };
-        Self::new(kind, kind != Kind::Tls, &format!("{peer}{}", root_cause(error)))
+        let chain = ErrorChain::new(error);
+        let kind = connection_kind(&chain).unwrap_or(unknown);
+        // The certificate may be the proxy's and not the receiver's.
+        let peer =
+            if kind == Kind::Tls && chain.is_before_tunnel() { "TLS to the proxy: " } else { "" };
+        Self::new(kind, kind != Kind::Tls, &format!("{peer}{}", chain.root_cause()))
     }
 
     /// No answer within the deadline.
@@ -206,55 +206,22 @@ pub enum BuildError {
     Tls(String),
 }
 
-/// What a failed connection was about, from the chain of causes; `None` where nothing in it is known.
-fn connection_kind(error: &(dyn Error + 'static)) -> Option<Kind> {
-    let mut current = Some(error);
-    while let Some(cause) = current {
-        if cause.is::<rustls::Error>() {
-            return Some(Kind::Tls);
-        }
-        if let Some(io) = cause.downcast_ref::<io::Error>()
-            && let Some(kind) = io_kind(io)
-        {
-            return Some(kind);
-        }
-        // hyper's is what a connection ends with that does not answer its keep-alive.
-        let timed_out = cause.downcast_ref().is_some_and(hyper::Error::is_timeout);
-        if timed_out || cause.is::<tokio::time::error::Elapsed>() {
-            return Some(Kind::Timeout);
-        }
-        // hyper-util's error for this is private; its text is stable.
-        if cause.to_string().contains("dns error") {
-            return Some(Kind::Dns);
-        }
-        current = cause.source();
-    }
-    None
+/// Returns the kind of a failed connection; `None` if no link of the chain tells it.
+fn connection_kind(chain: &ErrorChain<'_>) -> Option<Kind> {
+    chain.tls().map(|_| Kind::Tls).or_else(|| chain.links().find_map(link_kind))
 }
 
-/// Returns true if the connection to a proxy failed, before the tunnel through it.
-fn comes_before_the_tunnel(error: &(dyn Error + 'static)) -> bool {
-    let mut current = Some(error);
-    while let Some(link) = current {
-        if link.to_string() == "tunnel error: failed to create underlying connection" {
-            return true;
-        }
-        // `source()` of an io::Error skips the error that it wraps.
-        let inner = link.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        current = inner.map_or_else(|| link.source(), |inner| Some(inner));
+fn link_kind(link: &(dyn Error + 'static)) -> Option<Kind> {
+    // A connection that does not answer its keep-alive ends with hyper's.
+    let timed_out = link.downcast_ref().is_some_and(hyper::Error::is_timeout);
+    if timed_out || link.is::<tokio::time::error::Elapsed>() {
+        return Some(Kind::Timeout);
     }
-    false
-}
-
-fn io_kind(error: &io::Error) -> Option<Kind> {
-    // `source()` of an io::Error skips the error that it wraps, so that one is looked at here.
-    if let Some(inner) = error.get_ref() {
-        let inner: &(dyn Error + 'static) = inner;
-        if let Some(kind) = connection_kind(inner) {
-            return Some(kind);
-        }
+    // hyper-util's error for this is private; its text is stable.
+    if link.to_string().contains("dns error") {
+        return Some(Kind::Dns);
     }
-    match error.kind() {
+    match link.downcast_ref::<io::Error>()?.kind() {
         io::ErrorKind::ConnectionRefused => Some(Kind::Refused),
         io::ErrorKind::TimedOut => Some(Kind::Timeout),
         io::ErrorKind::ConnectionReset
@@ -266,15 +233,6 @@ fn io_kind(error: &io::Error) -> Option<Kind> {
         | io::ErrorKind::NetworkUnreachable => Some(Kind::Connection),
         _ => None,
     }
-}
-
-/// The last cause in the chain: the one that says what happened.
-pub(super) fn root_cause(error: &(dyn Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(cause) = last.source() {
-        last = cause;
-    }
-    last.to_string()
 }
 
 #[cfg(test)]
@@ -291,9 +249,9 @@ mod tests {
     #[test]
     fn a_cause_is_found_inside_an_io_error() {
         let tls = io::Error::other(rustls::Error::DecryptError);
-        assert_eq!(connection_kind(&tls), Some(Kind::Tls));
+        assert_eq!(connection_kind(&ErrorChain::new(&tls)), Some(Kind::Tls));
         let refused = io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused));
-        assert_eq!(connection_kind(&refused), Some(Kind::Refused));
-        assert_eq!(connection_kind(&io::Error::other("who knows")), None);
+        assert_eq!(connection_kind(&ErrorChain::new(&refused)), Some(Kind::Refused));
+        assert_eq!(connection_kind(&ErrorChain::new(&io::Error::other("who knows"))), None);
     }
 }

@@ -1,86 +1,80 @@
 //! Field readers that never fail on a value of the wrong kind (docs/netbackup-api.md#types).
 //!
-//! Each is for `#[serde(default, deserialize_with = "lenient::...")]`, reads in the one pass of the
-//! page, and yields `None` for null and for what it cannot make sense of.
+//! Each is for `#[serde(default, deserialize_with = "lenient::...")]`, reads within the single pass
+//! over the page, and yields `None` for null and for values that it cannot interpret.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer};
 
-use super::Id;
-
+mod fields;
 mod visitor;
 
-use visitor::{Any, Boolean, Float, Identity, Integer, Moment, Object, Words};
+pub use fields::Text;
+pub(super) use fields::whole_number;
+use fields::{Boolean, Float, Integer, OptionalText, Timestamp};
+use visitor::ObjectVisitor;
+pub(super) use visitor::{FieldReader, read_field};
 
-/// Text that borrows from the page where it has no escapes; `None` where the field is null, absent,
-/// or neither text nor number.
-pub type Text<'a> = Option<Cow<'a, str>>;
-
-/// An integer from an integer, an integral float or a numeric text.
+/// Reads an integer from an integer, an integral float or a numeric text.
 pub fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    deserializer.deserialize_any(Any::<Integer>(PhantomData))
+    read_field::<Integer, D>(deserializer)
 }
 
-/// An integer that a record cannot do without: its lack makes the record unreadable.
+/// Reads an integer; a record without it is unreadable.
 pub fn required_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     integer(deserializer)?.ok_or_else(|| serde::de::Error::custom("not an integer"))
 }
 
-/// A number of things, which a record cannot do without.
-pub fn required_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+/// Reads a count of 0 or more; a document without it is unreadable.
+pub(super) fn required_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     let count = integer(deserializer)?.filter(|count| *count >= 0);
     count.ok_or_else(|| serde::de::Error::custom("not a count"))
 }
 
-/// A finite float from a number or a numeric text.
+/// Reads a finite float from a number or a numeric text.
 pub fn float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    deserializer.deserialize_any(Any::<Float>(PhantomData))
+    read_field::<Float, D>(deserializer)
 }
 
-/// A boolean from a boolean, 0 or 1, `true` or `false` as text.
+/// Reads a boolean from a boolean, 0 or 1, `true` or `false` as text.
 pub fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
-    deserializer.deserialize_any(Any::<Boolean>(PhantomData))
+    read_field::<Boolean, D>(deserializer)
 }
 
-/// A text; numbers and booleans become their decimal or JSON form.
+/// Reads a text; numbers and booleans become their decimal or JSON form.
 pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text<'de>, D::Error> {
-    deserializer.deserialize_any(Any::<Words>(PhantomData))
+    read_field::<OptionalText, D>(deserializer)
 }
 
-/// A moment in Unix milliseconds from ISO 8601 or from epoch milliseconds. The epoch itself means
+/// Reads a time in Unix milliseconds from ISO 8601 or from epoch milliseconds. The epoch itself means
 /// "not set" and is `None`.
 pub fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    deserializer.deserialize_any(Any::<Moment>(PhantomData))
+    read_field::<Timestamp, D>(deserializer)
 }
 
-/// The same as [`text`], owned.
+/// Reads an owned [`text`].
 pub fn owned_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(text(deserializer)?.map(Cow::into_owned))
 }
 
-/// A text that is not empty, which a record cannot do without.
+/// Reads a text that is not empty; a record without it is unreadable.
 pub fn required_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = owned_text(deserializer)?.filter(|text| !text.is_empty());
     text.ok_or_else(|| serde::de::Error::custom("not a string"))
 }
 
-/// The id of a record.
-pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Id<'de>, D::Error> {
-    deserializer.deserialize_any(Any::<Identity>(PhantomData))
-}
-
-/// An object; anything else is `None`.
+/// Reads an object; anything else is `None`.
 pub fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    deserializer.deserialize_any(Object(PhantomData))
+    deserializer.deserialize_any(ObjectVisitor(PhantomData))
 }
 
-/// An object and nothing else. Derived structs take lists for objects, by position.
+/// Reads an object; anything else is an error. Derived structs alone would accept lists, by position.
 pub(super) fn required_object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -123,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_come_in_several_spellings() {
+    fn integer_is_read_from_several_spellings() {
         for (json, expected) in [
             (r#"{"i":7}"#, Some(7)),
             (r#"{"i":-7}"#, Some(-7)),
@@ -147,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_and_booleans_come_in_several_spellings() {
+    fn float_and_boolean_are_read_from_several_spellings() {
         assert_eq!(row(r#"{"f":1}"#).f, Some(1.0));
         assert_eq!(row(r#"{"f":"2.5"}"#).f, Some(2.5));
         assert_eq!(row(r#"{"f":"NaN"}"#).f, None);
@@ -158,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn text_borrows_where_it_can() {
+    fn text_without_escapes_borrows() {
         let json = r#"{"t":"plain"}"#;
         assert!(matches!(row(json).t, Some(Cow::Borrowed("plain"))));
         assert_eq!(row(r#"{"t":"a\u0041\n"}"#).t.as_deref(), Some("aA\n"));
@@ -169,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_unix_milliseconds_and_the_epoch_is_none() {
+    fn timestamp_is_unix_milliseconds_and_epoch_is_none() {
         assert_eq!(row(r#"{"w":"2018-06-25T19:00:38.407Z"}"#).w, Some(1_529_953_238_407));
         assert_eq!(row(r#"{"w":1529953238407}"#).w, Some(1_529_953_238_407));
         assert_eq!(row(r#"{"w":"1970-01-01T00:00:00.000Z"}"#).w, None);
@@ -178,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_none() {
+    fn object_of_another_kind_is_none() {
         assert_eq!(row(r#"{"o":{"n":3,"x":[]}}"#).o, Some(Inner { n: Some(3) }));
         for json in [r#"{"o":null}"#, r#"{"o":[1]}"#, r#"{"o":"x"}"#, r#"{"o":1}"#] {
             assert_eq!(row(json).o, None, "{json}");
@@ -205,7 +199,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_value_of_the_wrong_kind_makes_a_row_fail(value in any_json()) {
+        fn row_with_any_value_never_fails(value in any_json()) {
             let inner = serde_json::json!({"n": value});
             let json = serde_json::json!({
                 "i": value, "f": value, "b": value, "t": value, "w": value, "o": inner, "x": value,

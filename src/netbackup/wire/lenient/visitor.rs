@@ -1,61 +1,63 @@
-//! The visitors behind the readers: one for fields, which takes every kind of JSON value, and one for
-//! objects.
+//! The visitors behind the readers: one for fields, which accepts every kind of JSON value, and one
+//! for objects.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::Text;
-use crate::netbackup::wire::Id;
-use crate::netbackup::wire::timestamp;
-
-/// How one kind of field reads each kind of JSON value.
-pub(super) trait Field<'de> {
+/// Conversions from each kind of JSON value to a kind of field.
+pub(crate) trait FieldReader<'de> {
     type Value: Default;
-    fn signed(_: i64) -> Self::Value {
+    fn from_i64(_: i64) -> Self::Value {
         Self::Value::default()
     }
-    fn float(_: f64) -> Self::Value {
+    fn from_f64(_: f64) -> Self::Value {
         Self::Value::default()
     }
-    fn flag(_: bool) -> Self::Value {
+    fn from_bool(_: bool) -> Self::Value {
         Self::Value::default()
     }
-    fn words(_: &str) -> Self::Value {
+    fn from_str(_: &str) -> Self::Value {
         Self::Value::default()
     }
-    fn borrowed(words: &'de str) -> Self::Value {
-        Self::words(words)
+    fn from_borrowed_str(text: &'de str) -> Self::Value {
+        Self::from_str(text)
     }
 }
 
-pub(super) struct Any<F>(pub(super) PhantomData<F>);
+/// Reads a field of the kind `F`.
+pub(crate) fn read_field<'de, F: FieldReader<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<F::Value, D::Error> {
+    deserializer.deserialize_any(FieldVisitor::<F>(PhantomData))
+}
 
-impl<'de, F: Field<'de>> Visitor<'de> for Any<F> {
+struct FieldVisitor<F>(PhantomData<F>);
+
+impl<'de, F: FieldReader<'de>> Visitor<'de> for FieldVisitor<F> {
     type Value = F::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
     fn visit_i64<E>(self, value: i64) -> Result<F::Value, E> {
-        Ok(F::signed(value))
+        Ok(F::from_i64(value))
     }
     fn visit_u64<E>(self, value: u64) -> Result<F::Value, E> {
-        Ok(i64::try_from(value).map(F::signed).unwrap_or_default())
+        Ok(i64::try_from(value).map(F::from_i64).unwrap_or_default())
     }
     fn visit_f64<E>(self, value: f64) -> Result<F::Value, E> {
-        Ok(F::float(value))
+        Ok(F::from_f64(value))
     }
     fn visit_bool<E>(self, value: bool) -> Result<F::Value, E> {
-        Ok(F::flag(value))
+        Ok(F::from_bool(value))
     }
     fn visit_str<E>(self, value: &str) -> Result<F::Value, E> {
-        Ok(F::words(value))
+        Ok(F::from_str(value))
     }
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<F::Value, E> {
-        Ok(F::borrowed(value))
+        Ok(F::from_borrowed_str(value))
     }
     fn visit_unit<E>(self) -> Result<F::Value, E> {
         Ok(F::Value::default())
@@ -76,127 +78,9 @@ impl<'de, F: Field<'de>> Visitor<'de> for Any<F> {
     }
 }
 
-/// A float that is a whole number in the range in which floats count exactly, and a little beyond:
-/// counters of kilobytes may be written as `1.2e9`.
-#[expect(clippy::cast_possible_truncation, reason = "the range is checked just before")]
-fn whole(value: f64) -> Option<i64> {
-    const LIMIT: f64 = 9.0e18;
-    (value.fract() == 0.0 && value.abs() < LIMIT).then_some(value as i64)
-}
+pub(super) struct ObjectVisitor<T>(pub(super) PhantomData<T>);
 
-pub(super) struct Integer;
-
-impl Field<'_> for Integer {
-    type Value = Option<i64>;
-    fn signed(value: i64) -> Option<i64> {
-        Some(value)
-    }
-    fn float(value: f64) -> Option<i64> {
-        whole(value)
-    }
-    fn words(value: &str) -> Option<i64> {
-        let value = value.trim();
-        value.parse().ok().or_else(|| whole(value.parse().ok()?))
-    }
-}
-
-pub(super) struct Float;
-
-impl Field<'_> for Float {
-    type Value = Option<f64>;
-    fn signed(value: i64) -> Option<f64> {
-        Some(value as f64)
-    }
-    fn float(value: f64) -> Option<f64> {
-        Some(value)
-    }
-    fn words(value: &str) -> Option<f64> {
-        value.trim().parse().ok().filter(|value: &f64| value.is_finite())
-    }
-}
-
-pub(super) struct Boolean;
-
-impl Field<'_> for Boolean {
-    type Value = Option<bool>;
-    fn signed(value: i64) -> Option<bool> {
-        match value {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
-        }
-    }
-    fn flag(value: bool) -> Option<bool> {
-        Some(value)
-    }
-    fn words(value: &str) -> Option<bool> {
-        match value.trim() {
-            "0" => Some(false),
-            "1" => Some(true),
-            word if word.eq_ignore_ascii_case("true") => Some(true),
-            word if word.eq_ignore_ascii_case("false") => Some(false),
-            _ => None,
-        }
-    }
-}
-
-pub(super) struct Words;
-
-impl<'de> Field<'de> for Words {
-    type Value = Text<'de>;
-    fn signed(value: i64) -> Text<'de> {
-        Some(Cow::Owned(value.to_string()))
-    }
-    fn float(value: f64) -> Text<'de> {
-        Some(Cow::Owned(value.to_string()))
-    }
-    fn flag(value: bool) -> Text<'de> {
-        Some(Cow::Borrowed(if value { "true" } else { "false" }))
-    }
-    fn words(value: &str) -> Text<'de> {
-        Some(Cow::Owned(value.to_owned()))
-    }
-    fn borrowed(value: &'de str) -> Text<'de> {
-        Some(Cow::Borrowed(value))
-    }
-}
-
-pub(super) struct Identity;
-
-impl<'de> Field<'de> for Identity {
-    type Value = Id<'de>;
-    fn signed(value: i64) -> Id<'de> {
-        Id::Number(value)
-    }
-    fn float(value: f64) -> Id<'de> {
-        whole(value).map(Id::Number).unwrap_or_default()
-    }
-    fn words(value: &str) -> Id<'de> {
-        Id::Text(Cow::Owned(value.to_owned()))
-    }
-    fn borrowed(value: &'de str) -> Id<'de> {
-        Id::Text(Cow::Borrowed(value))
-    }
-}
-
-pub(super) struct Moment;
-
-impl Field<'_> for Moment {
-    type Value = Option<i64>;
-    fn signed(value: i64) -> Option<i64> {
-        Some(value).filter(|ms| *ms > 0)
-    }
-    fn float(value: f64) -> Option<i64> {
-        whole(value).and_then(Self::signed)
-    }
-    fn words(value: &str) -> Option<i64> {
-        timestamp::parse(value)
-    }
-}
-
-pub(super) struct Object<T>(pub(super) PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     type Value = Option<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

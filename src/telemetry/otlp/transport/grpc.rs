@@ -1,7 +1,6 @@
 //! OTLP over gRPC, over a channel of our own: the exporter of opentelemetry-otlp has no connect
 //! timeout and never leaves a stalled connection.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_rustls::HttpsConnector;
@@ -10,7 +9,6 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use prost::Message;
 use prost::bytes::{Buf, BufMut, Bytes};
-use rustls::RootCertStore;
 use secrecy::ExposeSecret;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -20,11 +18,15 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 use url::Url;
 
-use super::{Accepted, Signal, accepted, display};
+use super::rpc_status::retry_info;
+use super::signal::{Accepted, Signal, accepted};
+use crate::net::USER_AGENT;
+use crate::net::address::without_credentials;
+use crate::net::failure::ErrorChain;
 use crate::net::proxy::Proxy;
-use crate::net::tls::{TlsError, client_config, install_provider, trusted};
+use crate::net::tls::{TlsError, client_config, install_provider, trusted, trusted_if};
 use crate::telemetry::otlp::config::{Compression, SignalConfig, Tls};
-use crate::telemetry::otlp::error::{BuildError, Kind, SendError, root_cause};
+use crate::telemetry::otlp::error::{BuildError, Kind, SendError};
 
 const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -68,16 +70,17 @@ impl Client {
 }
 
 fn channel(config: &SignalConfig, endpoint: &Url) -> Result<Channel, BuildError> {
-    let invalid = |reason: String| BuildError::Endpoint { endpoint: display(endpoint), reason };
+    let invalid =
+        |reason: String| BuildError::Endpoint { endpoint: without_credentials(endpoint), reason };
     if !endpoint.username().is_empty() || endpoint.password().is_some() {
         return Err(invalid(
             "gRPC does not support credentials in the address; set a header".to_owned(),
         ));
     }
-    let builder = Endpoint::from_shared(display(endpoint))
-        .map_err(|error| invalid(root_cause(&error)))?
-        .user_agent(concat!("nbu-otel-agent/", env!("CARGO_PKG_VERSION")))
-        .map_err(|error| invalid(root_cause(&error)))?
+    let builder = Endpoint::from_shared(without_credentials(endpoint))
+        .map_err(|error| invalid(ErrorChain::new(&error).root_cause()))?
+        .user_agent(USER_AGENT)
+        .map_err(|error| invalid(ErrorChain::new(&error).root_cause()))?
         .connect_timeout((config.timeout / 2).min(CONNECT))
         .tcp_nodelay(true)
         // A connection that stalled is found during the export that meets it, early enough for a
@@ -89,7 +92,9 @@ fn channel(config: &SignalConfig, endpoint: &Url) -> Result<Channel, BuildError>
     let builder = if endpoint.scheme() == "https" {
         install_provider();
         let tls = tls_config(&config.tls).map_err(|error| BuildError::Tls(error.to_string()))?;
-        builder.tls_config(tls).map_err(|error| BuildError::Tls(root_cause(&error)))?
+        builder
+            .tls_config(tls)
+            .map_err(|error| BuildError::Tls(ErrorChain::new(&error).root_cause()))?
     } else {
         builder
     };
@@ -103,12 +108,8 @@ fn channel(config: &SignalConfig, endpoint: &Url) -> Result<Channel, BuildError>
 /// forwards itself.
 fn tunnel(proxy: &Proxy, tls: &Tls) -> Result<Tunnel<HttpsConnector<HttpConnector>>, BuildError> {
     let invalid = |reason: String| BuildError::Endpoint { endpoint: proxy.described(), reason };
-    let roots = if proxy.speaks_tls() || tls.ca.is_some() {
-        trusted(tls.ca.as_ref(), tls.roots.as_ref())
-    } else {
-        Ok(Arc::new(RootCertStore::empty()))
-    };
-    let mut tls = roots
+    let needed = proxy.speaks_tls() || tls.ca.is_some();
+    let mut tls = trusted_if(needed, tls.ca.as_ref(), tls.roots.as_ref())
         .and_then(|roots| client_config(roots, None))
         .map_err(|error| BuildError::Tls(error.to_string()))?;
     // CONNECT of HTTP/1.1 is all that is spoken there.
@@ -182,45 +183,6 @@ fn classify(status: &Status, has_retry_info: bool) -> (Kind, bool) {
     }
 }
 
-/// google.rpc.Status, as far as it is needed.
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct RpcStatus {
-    #[prost(string, tag = "2")]
-    pub(super) message: String,
-    #[prost(message, repeated, tag = "3")]
-    details: Vec<Any>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Any {
-    #[prost(string, tag = "1")]
-    type_url: String,
-    #[prost(bytes = "vec", tag = "2")]
-    value: Vec<u8>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct RetryInfo {
-    #[prost(message, optional, tag = "1")]
-    retry_delay: Option<RetryDelay>,
-}
-
-#[derive(Clone, Copy, PartialEq, prost::Message)]
-struct RetryDelay {
-    #[prost(int64, tag = "1")]
-    seconds: i64,
-    #[prost(int32, tag = "2")]
-    nanos: i32,
-}
-
-fn retry_info(details: &[u8]) -> Option<Duration> {
-    let status = RpcStatus::decode(details).ok()?;
-    let any = status.details.iter().find(|any| any.type_url.ends_with("google.rpc.RetryInfo"))?;
-    let delay = RetryInfo::decode(&any.value[..]).ok()?.retry_delay.unwrap_or_default();
-    let seconds = u64::try_from(delay.seconds).unwrap_or(0);
-    Some(Duration::new(seconds, u32::try_from(delay.nanos).unwrap_or(0)))
-}
-
 /// Bytes in, bytes out: requests are encoded once, whatever becomes of them.
 struct Raw;
 
@@ -261,6 +223,7 @@ impl Decoder for Raw {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::otlp::transport::rpc_status::{Any, RetryDelay, RetryInfo, RpcStatus};
 
     #[test]
     fn exhausted_is_retried_only_where_the_receiver_says_when() {

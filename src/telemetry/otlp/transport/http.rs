@@ -1,29 +1,28 @@
 //! OTLP over HTTP with binary protobuf.
 
 use std::io::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use prost::Message;
 use prost::bytes::Bytes;
-use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
-};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{ClientBuilder, Response, StatusCode};
-use rustls::RootCertStore;
+use reqwest::{Response, StatusCode};
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::grpc::RpcStatus;
-use super::{Accepted, Signal, accepted, display};
+use super::rpc_status::RpcStatus;
+use super::signal::{Accepted, Signal, accepted};
+use crate::net::USER_AGENT;
+use crate::net::address::without_credentials;
+use crate::net::failure::ErrorChain;
 use crate::net::proxy::Proxy;
-use crate::net::retry::{answer_time, parse_retry_after};
-use crate::net::tls::{client_config, trusted};
+use crate::net::retry::retry_after;
+use crate::net::tls::{client_config, trusted_if};
 use crate::telemetry::otlp::config::{Compression, SignalConfig, Tls};
-use crate::telemetry::otlp::error::{BuildError, Kind, SendError, root_cause};
+use crate::telemetry::otlp::error::{BuildError, Kind, SendError};
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -45,16 +44,20 @@ impl Client {
     ) -> Result<Self, BuildError> {
         let builder = reqwest::Client::builder()
             .default_headers(headers(config)?)
-            .user_agent(concat!("nbu-otel-agent/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             .redirect(Policy::none())
             .connect_timeout((config.timeout / 2).min(CONNECT))
             .tcp_nodelay(true)
             .http2_keep_alive_interval(config.timeout / 3)
             .http2_keep_alive_timeout(config.timeout / 4)
             .tls_backend_preconfigured(tls(config, endpoint)?);
-        let http = through(builder, config, endpoint)?
+        let http = Proxy::apply(config.proxy.as_ref(), builder, endpoint)
+            .map_err(|error| BuildError::Endpoint {
+                endpoint: without_credentials(endpoint),
+                reason: error.problem,
+            })?
             .build()
-            .map_err(|error| BuildError::Tls(root_cause(&error)))?;
+            .map_err(|error| BuildError::Tls(ErrorChain::new(&error).root_cause()))?;
         let gzip = config.compression == Compression::Gzip;
         Ok(Self { http, url: signal_url(endpoint, signal), gzip })
     }
@@ -101,34 +104,12 @@ fn headers(config: &SignalConfig) -> Result<HeaderMap, BuildError> {
     Ok(headers)
 }
 
-/// Sends requests through the proxy of the settings, and through no other: the environment was asked
-/// already, by rules that the library does not know.
-fn through(
-    builder: ClientBuilder,
-    config: &SignalConfig,
-    endpoint: &Url,
-) -> Result<ClientBuilder, BuildError> {
-    let builder = builder.no_proxy();
-    let Some(proxy) = &config.proxy else { return Ok(builder) };
-    let invalid = |reason: String| BuildError::Endpoint { endpoint: display(endpoint), reason };
-    if let Some(problem) = proxy.unreachable(endpoint) {
-        return Err(invalid(problem));
-    }
-    let proxy = reqwest::Proxy::all(proxy.url.expose_secret())
-        .map_err(|_| invalid(format!("{} has no usable address", proxy.described())))?;
-    Ok(builder.proxy(proxy))
-}
-
 fn tls(config: &SignalConfig, endpoint: &Url) -> Result<rustls::ClientConfig, BuildError> {
     let Tls { ca, roots, identity } = &config.tls;
     // Without https, the system's CAs need not be read.
     let proxy_speaks_tls = config.proxy.as_ref().is_some_and(Proxy::speaks_tls);
-    let roots = if ca.is_some() || endpoint.scheme() == "https" || proxy_speaks_tls {
-        trusted(ca.as_ref(), roots.as_ref())
-    } else {
-        Ok(Arc::new(RootCertStore::empty()))
-    };
-    roots
+    let needed = ca.is_some() || endpoint.scheme() == "https" || proxy_speaks_tls;
+    trusted_if(needed, ca.as_ref(), roots.as_ref())
         .and_then(|roots| client_config(roots, identity.as_ref()))
         .map_err(|error| BuildError::Tls(error.to_string()))
 }
@@ -209,9 +190,7 @@ fn accepted_json(body: &serde_json::Value) -> Accepted {
 
 async fn refused(response: Response) -> SendError {
     let status = response.status();
-    let header = |name: HeaderName| response.headers().get(name)?.to_str().ok();
-    let retry_after =
-        header(RETRY_AFTER).and_then(|value| parse_retry_after(value, answer_time(header(DATE))));
+    let retry_after = retry_after(response.headers());
     let (kind, retryable) = classify(status);
     let is_protobuf = content_type(&response).contains("protobuf");
     let target = response.url().clone();
@@ -221,7 +200,7 @@ async fn refused(response: Response) -> SendError {
     } else {
         String::from_utf8_lossy(&body).into_owned()
     };
-    let message = format!("HTTP status {status} from {}: {reason}", display(&target));
+    let message = format!("HTTP status {status} from {}: {reason}", without_credentials(&target));
     let message = message.trim_end_matches([':', ' ']);
     SendError { retry_after, ..SendError::new(kind, retryable, message) }
 }

@@ -5,51 +5,25 @@
 
 mod grpc;
 mod http;
+mod rpc_status;
+mod signal;
 
-use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use prost::Message;
 use prost::bytes::Bytes;
 use secrecy::SecretString;
 use tokio::time::Instant;
 use url::Url;
 
+pub use self::signal::{Accepted, Signal};
 use super::config::{Config, Protocol, SignalConfig};
 use super::error::{BuildError, SendError};
+use crate::net::address::without_credentials;
 use crate::net::proxy::Proxy;
 use crate::net::redact::Redactor;
 
 /// Longest message of a receiver that is repeated in a log, in characters.
 const MESSAGE_LIMIT: usize = 300;
-
-/// What a request carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Signal {
-    /// Metrics.
-    Metrics,
-    /// Spans.
-    Traces,
-}
-
-impl Signal {
-    /// The value of the label.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Metrics => "metrics",
-            Self::Traces => "traces",
-        }
-    }
-}
-
-/// A request that the receiver took.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Accepted {
-    /// Points or spans that the receiver rejected all the same.
-    pub rejected: i64,
-    /// Why, or a warning.
-    pub message: String,
-}
 
 /// The way to the receiver. Cheap to share; connects when it is first used, and anew (with the name
 /// resolved anew) whenever the connection is gone.
@@ -141,7 +115,7 @@ impl Target {
             Protocol::HttpProtobuf => Client::Http(http::Client::new(config, endpoint, signal)?),
         };
         Ok(Self {
-            display: display(endpoint),
+            display: without_credentials(endpoint),
             client,
             proxy: config.proxy.as_ref().map(Proxy::described),
             redactor: redactor(config, endpoint),
@@ -165,33 +139,4 @@ fn redactor(config: &SignalConfig, endpoint: &Url) -> Redactor {
         redactor = redactor.with_address(&proxy);
     }
     config.headers.iter().fold(redactor, |redactor, (_, value)| redactor.with_header(value))
-}
-
-/// An address without user, password, query and fragment.
-pub fn display(endpoint: &Url) -> String {
-    let host = endpoint.host_str().unwrap_or_default();
-    let port = endpoint.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let path = endpoint.path().trim_end_matches('/');
-    format!("{}://{host}{port}{path}", endpoint.scheme())
-}
-
-/// The answer to metrics and to spans has the same form on the wire.
-fn accepted(response: &ExportMetricsServiceResponse) -> Accepted {
-    response.partial_success.as_ref().map_or_else(Accepted::default, |partial| Accepted {
-        rejected: partial.rejected_data_points.max(0),
-        message: partial.error_message.clone(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_endpoint_is_shown_without_credentials() {
-        let url =
-            Url::parse("https://me:secret@collector:4318/v1/metrics?key=secret#secret").unwrap();
-        assert_eq!(display(&url), "https://collector:4318/v1/metrics");
-        assert_eq!(display(&Url::parse("http://[::1]:4317").unwrap()), "http://[::1]:4317");
-    }
 }
