@@ -104,6 +104,11 @@ pub(crate) fn stamp(skews: &[(i64, i64)], at: i64) -> i64 {
     at + skew.map_or(0, |(_, skew)| *skew)
 }
 
+/// Returns a span in milliseconds.
+pub(crate) fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,6 +30,7 @@ mod model;
 mod resources;
 mod server;
 mod settings;
+mod shared;
 mod truth;
 mod world;
 
@@ -46,7 +47,8 @@ pub use resources::scans::ScanView;
 pub use resources::slos::SloView;
 pub use resources::tape_drives::TapeDriveView;
 pub use resources::tape_media::{TapeView, VolumePoolView};
-pub use server::{Permissions, Simulator};
+pub use server::Simulator;
 pub use settings::{Release, Settings};
+pub use shared::Permissions;
 pub use truth::{Completion, JobView, StorageUnitView, Truth};
 pub use world::batch::Batch;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::Fault;
-use crate::server::Permissions;
+use crate::shared::Permissions;
 
 /// The kinds of `PATH=KIND`, for help and errors.
 pub const FAULT_KINDS: &str = "hang, close, cut, html, empty, invalid-json, wrong-content-type, \

@@ -22,7 +22,7 @@ use super::reply::Reply;
 use super::request::Request;
 use crate::faults::apply::{self, Before};
 use crate::resources::{Access, ROUTES, Route};
-use crate::server::Shared;
+use crate::shared::Shared;
 
 /// Every path of the API begins so.
 const PREFIX: &str = "/netbackup";

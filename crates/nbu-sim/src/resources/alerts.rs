@@ -7,8 +7,8 @@ use super::iso;
 use super::offset::{self, Envelope, OffsetList};
 use crate::http::reply::Reply;
 use crate::http::request::Request;
-use crate::server::Shared;
 use crate::settings::Settings;
+use crate::shared::Shared;
 use crate::truth::Truth;
 use crate::world::{World, recurring};
 
@@ -52,11 +52,11 @@ impl Alert {
 }
 
 pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
-    LIST.answer(server, request, |world| offset::all(request, world.alerts.len()), row)
+    LIST.answer(server, request, |world| offset::all(request, world.list::<Alert>().len()), row)
 }
 
 fn row(world: &World, index: usize) -> Value {
-    let alert = &world.alerts[index];
+    let alert = &world.list::<Alert>()[index];
     let id = (index + 1).to_string();
     json!({
         "type": "alert",
@@ -93,7 +93,7 @@ impl Truth {
     pub fn alerts(&self) -> Vec<AlertView> {
         self.read(|world| {
             let view = |alert: &Alert| AlertView { severity: alert.severity, category: "JOB" };
-            world.alerts.iter().map(view).collect()
+            world.list::<Alert>().iter().map(view).collect()
         })
     }
 }

@@ -7,7 +7,7 @@ use super::jobs::cursor;
 use super::offset;
 use crate::http::reply::Reply;
 use crate::http::request::{Request, encode};
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::world::World;
 
 const DEFAULT_LIMIT: usize = 10;

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::offset::{self, Envelope, OffsetList};
 use crate::http::reply::Reply;
 use crate::http::request::Request;
-use crate::server::Shared;
 use crate::settings::Settings;
+use crate::shared::Shared;
 use crate::truth::Truth;
 use crate::world::World;
 use crate::world::names::Names;
@@ -58,11 +58,11 @@ impl DiskPool {
 }
 
 pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
-    LIST.answer(server, request, |world| offset::all(request, world.disk_pools.len()), row)
+    LIST.answer(server, request, |world| offset::all(request, world.list::<DiskPool>().len()), row)
 }
 
 fn row(world: &World, index: usize) -> Value {
-    let pool = &world.disk_pools[index];
+    let pool = &world.list::<DiskPool>()[index];
     let id = format!("{}:{}", pool.server_type, pool.name);
     let up = pool.volumes.contains(&"UP");
     let server = &*world.names.media[index % world.names.media.len()];
@@ -123,7 +123,7 @@ impl Truth {
                 category: pool.category,
                 volumes: pool.volumes.clone(),
             };
-            world.disk_pools.iter().map(view).collect()
+            world.list::<DiskPool>().iter().map(view).collect()
         })
     }
 }

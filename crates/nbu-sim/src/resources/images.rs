@@ -11,8 +11,8 @@ use super::offset::{Envelope, OffsetList};
 use crate::filter::{self, Expr, Kind, Op, Ops, Spec, Value as Literal};
 use crate::http::reply::Reply;
 use crate::http::request::Request;
-use crate::server::Shared;
 use crate::settings::{Release, Settings};
+use crate::shared::Shared;
 use crate::truth::Truth;
 use crate::world::names::Names;
 use crate::world::{World, recurring};
@@ -143,7 +143,7 @@ fn select(world: &World, filter: Option<&Expr<Attribute>>) -> Vec<usize> {
         let value = |attribute| value(world, image, attribute);
         (from..=to).contains(&made) && filter.is_none_or(|filter| filter.matches(&value))
     };
-    let all = world.images.iter().enumerate();
+    let all = world.list::<Image>().iter().enumerate();
     all.filter(|(_, image)| matches(image)).map(|(index, _)| index).collect()
 }
 
@@ -166,7 +166,7 @@ pub(crate) fn backup_id(world: &World, image: &Image) -> String {
 }
 
 fn row(world: &World, index: usize, release: Release) -> Value {
-    let image = &world.images[index];
+    let image = &world.list::<Image>()[index];
     let id = backup_id(world, image);
     let mut attributes = attributes(world, image);
     let (scan_result, malware_status) = FINDINGS[image.finding];
@@ -284,7 +284,7 @@ impl Truth {
     pub fn images(&self) -> Vec<ImageView> {
         let (at, now) = (self.at, self.server_time());
         self.read(|world| {
-            let views = world.images.iter().map(|image| ImageView {
+            let views = world.list::<Image>().iter().map(|image| ImageView {
                 backup_ms: image.backup_ms(world, at),
                 scan_result: FINDINGS[image.finding].0,
                 malware_status: FINDINGS[image.finding].1,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::jobs::{page, parse_filter};
 use crate::http::reply::Reply;
 use crate::http::request::Request;
-use crate::server::Shared;
+use crate::shared::Shared;
 
 pub(crate) fn post(server: &Shared, request: &Request) -> Reply {
     if !server.permissions().job_counts {

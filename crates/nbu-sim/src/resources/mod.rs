@@ -17,8 +17,11 @@ pub(crate) mod tape_media;
 
 use crate::http::reply::Reply;
 use crate::http::request::Request;
-use crate::server::Shared;
 use crate::settings::Release::{self, R10_5};
+use crate::settings::Settings;
+use crate::shared::Shared;
+use crate::world::lists::Lists;
+use crate::world::names::Names;
 
 /// What answers a request.
 type Handler = fn(&Shared, &Request) -> Reply;
@@ -81,4 +84,16 @@ const fn list(path: &'static str, permission: &'static str, handle: Handler) -> 
 /// ... that not every release has.
 const fn newer(since: Release, route: Route) -> Route {
     Route { since, ..route }
+}
+
+/// Makes the lists that do not change with time.
+pub(crate) fn lists(settings: &Settings, names: &Names) -> Lists {
+    let mut lists = Lists::default();
+    let images = images::Image::all(settings, names);
+    lists.insert(scans::Scan::all(settings, &images));
+    lists.insert(images);
+    lists.insert(disk_pools::DiskPool::all(settings, names));
+    lists.insert(slos::Slo::all(settings));
+    lists.insert(alerts::Alert::all(settings));
+    lists
 }

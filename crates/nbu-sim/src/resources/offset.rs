@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::http::reply::Reply;
 use crate::http::request::{Request, encode};
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::world::World;
 
 /// How the answers of an offset list look.

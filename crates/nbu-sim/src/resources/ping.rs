@@ -4,7 +4,7 @@
 use crate::http::negotiate;
 use crate::http::reply::Reply;
 use crate::http::request::Request;
-use crate::server::Shared;
+use crate::shared::Shared;
 
 pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
     let version = server.release().api_version();

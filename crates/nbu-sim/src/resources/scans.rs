@@ -10,8 +10,8 @@ use super::iso;
 use super::offset::{self, Envelope, OffsetList};
 use crate::http::reply::Reply;
 use crate::http::request::Request;
-use crate::server::Shared;
 use crate::settings::{Release, Settings};
+use crate::shared::Shared;
 use crate::truth::Truth;
 use crate::world::World;
 
@@ -47,13 +47,13 @@ impl Scan {
 
 pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
     let release = request.release();
-    let rows = |world: &World| offset::all(request, world.scans.len());
+    let rows = |world: &World| offset::all(request, world.list::<Scan>().len());
     LIST.answer(server, request, rows, |world, index| row(world, index, release))
 }
 
 fn row(world: &World, index: usize, release: Release) -> Value {
-    let scan = &world.scans[index];
-    let image = world.images.get(index);
+    let scan = &world.list::<Scan>()[index];
+    let image = world.list::<Image>().get(index);
     let client = image.map_or(0, |image| image.client);
     let made = image.map_or(world.stamp(world.now), |image| image.backup_ms(world, world.now));
     let files =
@@ -109,7 +109,7 @@ impl Truth {
                 scanned: scan.scanned,
                 impacted: scan.impacted,
             };
-            world.scans.iter().map(view).collect()
+            world.list::<Scan>().iter().map(view).collect()
         })
     }
 }

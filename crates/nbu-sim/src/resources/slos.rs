@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::offset::{self, Envelope, OffsetList};
 use crate::http::reply::Reply;
 use crate::http::request::Request;
-use crate::server::Shared;
 use crate::settings::Settings;
+use crate::shared::Shared;
 use crate::truth::Truth;
 use crate::world::World;
 
@@ -41,11 +41,11 @@ impl Slo {
 }
 
 pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
-    LIST.answer(server, request, |world| offset::all(request, world.slos.len()), row)
+    LIST.answer(server, request, |world| offset::all(request, world.list::<Slo>().len()), row)
 }
 
 fn row(world: &World, index: usize) -> Value {
-    let slo = &world.slos[index];
+    let slo = &world.list::<Slo>()[index];
     let id = format!("slo-{index:04}");
     let units = &world.names.units;
     let unit = units.get(slo.unit % units.len().max(1)).map_or("", |unit| &unit.name);
@@ -87,7 +87,7 @@ impl Truth {
     pub fn slos(&self) -> Vec<SloView> {
         self.read(|world| {
             let view = |slo: &Slo| SloView { name: Arc::clone(&slo.name), workload: slo.workload };
-            world.slos.iter().map(view).collect()
+            world.list::<Slo>().iter().map(view).collect()
         })
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::offset::OffsetPage;
 use crate::http::reply::Reply;
 use crate::http::request::Request;
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::world::names::Names;
 use crate::world::storage::StorageUnit;
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::offset::{self, Envelope, OffsetList};
 use crate::http::reply::Reply;
 use crate::http::request::Request;
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::truth::Truth;
 use crate::world::World;
 use crate::world::tape::Drive;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::job::{Job, ROOT, Step};
-use super::millis;
+use crate::clock::millis;
 use crate::model::JobState;
 
 /// What differs from the API in a job.

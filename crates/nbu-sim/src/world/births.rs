@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use super::generate::{Draft, Generator};
 use super::job::{Job, ROOT, Step};
-use super::millis;
 use super::names::Names;
 use super::script::{Pace, span};
+use crate::clock::millis;
 use crate::model::JobState;
 use crate::settings::{Release, Settings};
 

@@ -7,6 +7,7 @@ pub(crate) mod batch;
 pub(crate) mod births;
 pub(crate) mod generate;
 pub(crate) mod job;
+pub(crate) mod lists;
 pub(crate) mod names;
 pub(crate) mod recurring;
 pub(crate) mod script;
@@ -15,20 +16,15 @@ pub(crate) mod tape;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
-use std::time::Duration;
 
 use self::batch::{Batch, Oddity};
 use self::births::Births;
 use self::job::{Job, Look, Step};
+use self::lists::Lists;
 use self::names::Names;
 use self::tape::Tape;
-use crate::clock::{Clock, stamp};
+use crate::clock::{Clock, millis, stamp};
 use crate::model::JobState;
-use crate::resources::alerts::Alert;
-use crate::resources::disk_pools::DiskPool;
-use crate::resources::images::Image;
-use crate::resources::scans::Scan;
-use crate::resources::slos::Slo;
 use crate::settings::Settings;
 
 /// The first jobId; the others follow in the order of birth.
@@ -41,11 +37,7 @@ pub(crate) type Index = Vec<(i64, u32)>;
 pub(crate) struct World {
     pub(crate) names: Names,
     pub(crate) tape: Tape,
-    pub(crate) disk_pools: Vec<DiskPool>,
-    pub(crate) images: Vec<Image>,
-    pub(crate) scans: Vec<Scan>,
-    pub(crate) slos: Vec<Slo>,
-    pub(crate) alerts: Vec<Alert>,
+    lists: Lists,
     /// All jobs ever, in the order of birth: sorted by startTime and by jobId at once.
     pub(crate) jobs: Vec<Job>,
     pub(crate) steps: Vec<Step>,
@@ -70,19 +62,13 @@ pub(crate) struct World {
 
 impl World {
     /// The world at the clock's time: its history, what runs, and the generator of what comes.
-    pub(crate) fn new(settings: &Settings, clock: &Clock) -> Self {
+    pub(crate) fn new(settings: &Settings, clock: &Clock, names: Names, lists: Lists) -> Self {
         let now = clock.world_ms();
-        let names = Names::new(settings);
         let mut births = Births::new(settings, now);
         let (jobs, steps) = births.history(settings, &names, now);
-        let images = Image::all(settings, &names);
         let mut world = Self {
             tape: Tape::new(settings, &names),
-            disk_pools: DiskPool::all(settings, &names),
-            scans: Scan::all(settings, &images),
-            slos: Slo::all(settings),
-            alerts: Alert::all(settings),
-            images,
+            lists,
             names,
             jobs,
             steps,
@@ -100,6 +86,11 @@ impl World {
         };
         world.index_history();
         world
+    }
+
+    /// Returns the rows of a resource whose list does not change.
+    pub(crate) fn list<T: 'static>(&self) -> &[T] {
+        self.lists.get()
     }
 
     /// True when [`World::advance`] would change anything: the time at which it has to be called next has
@@ -285,11 +276,6 @@ impl World {
 fn insert(index: &mut Index, entry: (i64, u32)) {
     let place = index.partition_point(|other| *other < entry);
     index.insert(place, entry);
-}
-
-/// A span in milliseconds.
-pub(crate) fn millis(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
 fn whole_seconds(ms: i64) -> i64 {

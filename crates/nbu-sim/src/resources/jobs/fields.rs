@@ -3,9 +3,12 @@
 //! filter and sort all walk it.
 
 use super::row::Row;
-use crate::filter::{Kind, Ops, Spec, Value};
+use crate::filter::{Expr, Kind, Ops, Spec, Value};
 use crate::model::{JOB_TYPES, JobState, POLICY_TYPES, STATES};
 use crate::settings::Release;
+
+/// A filter on jobs.
+pub(crate) type Filter = Expr<&'static Field>;
 
 /// How a value is written and what a filter's literal looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,13 +9,13 @@ mod select;
 
 use self::body::Envelope;
 use self::cursor::Cursor;
-use self::fields::Field;
-use self::page::{Filter, Query};
+use self::fields::{Field, Filter};
+use self::page::Query;
 use crate::filter;
 use crate::http::reply::Reply;
 use crate::http::request::{Request, encode};
-use crate::server::Shared;
 use crate::settings::Release;
+use crate::shared::Shared;
 
 const DEFAULT_LIMIT: usize = 10;
 const DEFAULT_SORT: &str = "-startTime";

@@ -5,15 +5,12 @@
 use std::cmp::Ordering;
 
 use super::cursor::Cursor;
-use super::fields::Field;
+use super::fields::{Field, Filter};
 use super::row::Row;
 use super::select::{Bounds, Candidates, Order, Place};
-use crate::filter::{Expr, Value};
+use crate::filter::Value;
 use crate::settings::Release;
 use crate::world::World;
-
-/// A filter on jobs.
-pub(crate) type Filter = Expr<&'static Field>;
 
 /// What is asked for.
 pub(crate) struct Query {

@@ -1,7 +1,6 @@
 //! Which jobs can match a filter at all, and the sorted walks over the world's indices.
 
-use super::fields::Field;
-use super::page::Filter;
+use super::fields::{Field, Filter};
 use crate::filter::{Op, Value};
 use crate::world::{FIRST_JOB_ID, Index, World};
 
