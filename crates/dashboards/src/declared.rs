@@ -1,17 +1,15 @@
-//! Which metrics there are: the agent's catalogue, the recording rules, and Prometheus' own.
+//! The names that expressions may use: the agent's catalogue, the recording rules, and Prometheus' own.
 
 use nbu_otel_agent::metric::{Definition, Kind, Scope};
 
-use crate::rules::RECORDED;
-
-/// What a name stands for.
+/// The declaration of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Declared {
     /// The labels that its series have, those that Prometheus adds included.
     pub(crate) labels: Vec<&'static str>,
-    /// It only grows: it wants a rate.
+    /// True for counters, which need a rate.
     pub(crate) counter: bool,
-    /// It is one of the agent's or a rule over them: `job` says which way it came.
+    /// True for names of the agent and rules over them: their `job` says which way they came.
     pub(crate) ours: bool,
 }
 
@@ -22,27 +20,36 @@ const SCRAPED: [&str; 2] = ["instance", "job"];
 const OF_PROMETHEUS: [(&str, &[&str]); 2] =
     [("up", &["instance", "job"]), ("ALERTS", &["alertname", "alertstate", "severity", "site"])];
 
-/// What `name` is; `None` where nothing exports it.
+/// The labels of a site, whichever way its series came.
+pub(crate) const SITE: [&str; 2] = ["job", "site"];
+
+/// The labels of a storage unit.
+pub(crate) const UNIT: [&str; 4] = ["job", "site", "name", "type"];
+
+/// Names of the recording rules, with their labels.
+const OF_RULES: [(&str, &[&str]); 6] = [
+    ("site:nbu_backups_completed:increase6h", &SITE),
+    ("site:nbu_backup_success:ratio6h", &SITE),
+    ("site:nbu_backup_success:ratio6h_behind", &SITE),
+    ("storage:nbu_disk_used:ratio", &UNIT),
+    ("storage:nbu_disk_full:days", &UNIT),
+    ("site:nbu_agent_api_request_duration_seconds:p95_10m", &SITE),
+];
+
+/// Returns the declaration of `name`; `None` if nothing exports it.
 pub(crate) fn look_up(name: &str) -> Option<Declared> {
     let of_agent = || nbu_otel_agent::catalog::catalog().into_iter().find_map(|d| one_of(d, name));
-    let recorded = || {
-        RECORDED.iter().find(|rule| rule.name == name).map(|rule| Declared {
-            labels: rule.labels.to_vec(),
-            counter: false,
-            ours: true,
-        })
-    };
-    let of_prometheus = || {
-        OF_PROMETHEUS.iter().find(|(known, _)| *known == name).map(|(_, labels)| Declared {
+    let of = |names: &[(&str, &'static [&'static str])], ours| {
+        names.iter().find(|(known, _)| *known == name).map(|(_, labels)| Declared {
             labels: labels.to_vec(),
             counter: false,
-            ours: false,
+            ours,
         })
     };
-    of_agent().or_else(recorded).or_else(of_prometheus)
+    of_agent().or_else(|| of(&OF_RULES, true)).or_else(|| of(&OF_PROMETHEUS, false))
 }
 
-/// The declaration, where `name` is its name or one of its parts.
+/// Returns the declaration if `name` is its name or one of its parts.
 fn one_of(definition: &'static Definition, name: &str) -> Option<Declared> {
     let part = name.strip_prefix(&definition.prometheus_name())?;
     let mut labels = definition.attributes.to_vec();

@@ -119,7 +119,7 @@ impl Selector {
         self.query(text, false)
     }
 
-    /// Where a gauge will be, by its course over a span.
+    /// Predicts a gauge from its course over a span.
     pub fn predict(self, span: &str, ahead: &str) -> Query {
         let text = format!("predict_linear({}[{span}], {ahead})", self.text());
         self.query(text, false)
@@ -138,7 +138,7 @@ pub struct Query {
     labels: BTreeSet<String>,
     /// A binary operation: parentheses where it is an operand.
     joined: bool,
-    /// What was compared, where something was.
+    /// The operands of comparisons; `None` without one.
     operands: Option<Vec<String>>,
     problems: Vec<String>,
 }
@@ -154,13 +154,13 @@ impl Query {
         self.labels.iter().map(String::as_str)
     }
 
-    /// What is wrong with it.
+    /// Returns its problems.
     pub fn problems(&self) -> &[String] {
         &self.problems
     }
 
-    /// What its comparisons compare: these have values whether it holds or not. Itself, where it
-    /// compares nothing.
+    /// Returns the operands of its comparisons, which have values even if it does not hold; the whole
+    /// expression if it compares nothing.
     pub fn operands(&self) -> Vec<String> {
         self.operands.clone().unwrap_or_else(|| vec![self.text.clone()])
     }
@@ -298,7 +298,7 @@ impl Query {
         self.with_number(text)
     }
 
-    /// What is missing to a number.
+    /// Subtracts it from a number.
     #[must_use]
     pub fn short_of(self, number: impl Display) -> Self {
         let text = format!("{number} - {}", self.operand());
@@ -370,13 +370,13 @@ impl Query {
         self.joined_with(&matching, other)
     }
 
-    /// Where `other` has something, too.
+    /// Keeps series for which `other` has a value.
     #[must_use]
     pub fn and(self, on: &[&str], other: Self) -> Self {
         self.set("and", on, other)
     }
 
-    /// Where `other` has nothing.
+    /// Keeps series for which `other` has no value.
     #[must_use]
     pub fn unless(self, on: &[&str], other: Self) -> Self {
         self.set("unless", on, other)

@@ -1,6 +1,6 @@
 //! The agent itself: does it see everything, and does what it sees arrive?
 
-use super::{NONE_IS_BETTER, NONE_IS_GOOD, SPAN, m};
+use super::common::{NONE_IS_BETTER, NONE_IS_GOOD, SPAN, m};
 use crate::grafana::{Board, Panel, Row, Unit};
 
 pub(super) fn board() -> Board {

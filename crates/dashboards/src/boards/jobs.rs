@@ -1,6 +1,6 @@
 //! Jobs: what failed and why, what waits, what runs, how much and how fast.
 
-use super::{NONE_IS_BETTER, RANGE, SPAN, SUCCESS, m};
+use super::common::{NONE_IS_BETTER, RANGE, SPAN, SUCCESS, m};
 use crate::grafana::{Board, Panel, Row, Unit, Variable};
 use crate::query::{Query, Selector};
 

@@ -1,7 +1,7 @@
 //! Clients and policies one by one: when was the last good backup of this one?
 
-use super::{AGE, NONE_IS_BETTER, NONE_IS_GOOD, RANGE, SPAN, Step, m};
-use crate::grafana::{Board, Panel, Row, Unit, Variable};
+use super::common::{AGE, NONE_IS_BETTER, NONE_IS_GOOD, RANGE, SPAN, m};
+use crate::grafana::{Board, Panel, Row, Step, Unit, Variable};
 use crate::query::Selector;
 
 pub(super) fn board() -> Board {

@@ -1,6 +1,7 @@
 //! The dashboards, each for one question that somebody who keeps backups running asks.
 
 mod agent;
+mod common;
 mod jobs;
 mod lifecycle;
 mod overview;
@@ -9,10 +10,9 @@ mod sites;
 mod storage;
 mod tape;
 
-use crate::grafana::{Board, Step};
-use crate::query::Selector;
+use crate::grafana::Board;
 
-/// All dashboards.
+/// Returns all dashboards.
 pub fn all() -> Vec<Board> {
     vec![
         overview::board(),
@@ -25,35 +25,6 @@ pub fn all() -> Vec<Board> {
         agent::board(),
     ]
 }
-
-/// The series of a metric that the variables choose.
-fn m(name: &'static str) -> Selector {
-    Selector::shown(name)
-}
-
-/// Grafana's choice of a span that has enough samples.
-const SPAN: &str = "$__rate_interval";
-
-/// What the time picker says.
-const RANGE: &str = "$__range";
-
-/// More than none is bad.
-const NONE_IS_GOOD: [Step; 2] = [(None, "green"), (Some(1.0), "red")];
-
-/// More than none is worth a look.
-const NONE_IS_BETTER: [Step; 2] = [(None, "green"), (Some(1.0), "orange")];
-
-/// Shares of successes.
-const SUCCESS: [Step; 3] = [(None, "red"), (Some(0.9), "orange"), (Some(0.97), "green")];
-
-/// Shares of space that is used.
-const FILLED: [Step; 3] = [(None, "green"), (Some(0.8), "orange"), (Some(0.9), "red")];
-
-/// Days that are left.
-const DAYS: [Step; 3] = [(None, "red"), (Some(7.0), "orange"), (Some(30.0), "green")];
-
-/// Seconds since the last good backup.
-const AGE: [Step; 3] = [(None, "green"), (Some(93_600.0), "orange"), (Some(172_800.0), "red")];
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! The first look: is anything wrong, and where?
 
-use super::{FILLED, NONE_IS_BETTER, NONE_IS_GOOD, RANGE, SPAN, SUCCESS, m};
+use super::common::{FILLED, NONE_IS_BETTER, NONE_IS_GOOD, RANGE, SPAN, SUCCESS, m};
 use crate::grafana::{Board, Panel, Row, Unit};
 use crate::query::Selector;
 

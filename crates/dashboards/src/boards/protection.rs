@@ -1,6 +1,6 @@
 //! Data protection and security: malware, anomalies, protection plans, and NetBackup's own alerts.
 
-use super::{NONE_IS_BETTER, NONE_IS_GOOD, m};
+use super::common::{NONE_IS_BETTER, NONE_IS_GOOD, m};
 use crate::grafana::{Board, Panel, Row, Unit};
 use crate::query::{Query, Selector};
 

@@ -1,6 +1,6 @@
 //! Sites beside each other: which one is different?
 
-use super::{FILLED, SPAN, SUCCESS, m};
+use super::common::{FILLED, SPAN, SUCCESS, m};
 use crate::grafana::{Board, Panel, Row, Unit};
 
 pub(super) fn board() -> Board {

@@ -1,6 +1,6 @@
 //! Disk storage: what is full, when what is not will be, and what is down.
 
-use super::{DAYS, FILLED, NONE_IS_GOOD, m};
+use super::common::{DAYS, FILLED, NONE_IS_GOOD, m};
 use crate::grafana::{Board, Panel, Row, Unit};
 
 /// A storage unit.

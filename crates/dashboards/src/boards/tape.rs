@@ -1,6 +1,6 @@
 //! Tape: drives, media, scratch, robots.
 
-use super::{NONE_IS_BETTER, m};
+use super::common::{NONE_IS_BETTER, m};
 use crate::grafana::{Board, Panel, Row, Unit};
 
 pub(super) fn board() -> Board {

@@ -290,7 +290,7 @@ impl Panel {
         }
     }
 
-    /// One row for each set of labels, the queries as named columns.
+    /// Makes a row for each set of labels, and a named column for each query.
     fn transformations(&self) -> Value {
         let mut hidden = Map::from_iter([("Time".to_owned(), json!(true))]);
         let mut names = Map::new();

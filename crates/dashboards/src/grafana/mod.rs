@@ -11,7 +11,7 @@ pub use panel::{Column, Kind, Panel, Step, Target, Unit};
 /// The metric that every site has: its labels are the choice of jobs and sites.
 const SITES: &str = "nbu_up";
 
-/// When a configuration was put in force: a mark on every graph.
+/// Returns the reloads of the configuration, which are marks on every graph.
 pub fn reloads() -> Query {
     let loaded = Selector::shown("nbu_agent_config_last_reload_success_timestamp_seconds");
     loaded.over("changes", "2m").compared(">", 0)
@@ -22,7 +22,7 @@ pub fn reloads() -> Query {
 pub struct Variable {
     /// The label, and the variable's name.
     pub label: &'static str,
-    /// What the choice is called.
+    /// The name of the choice.
     pub title: &'static str,
     /// The metric whose series have it.
     pub metric: &'static str,
@@ -44,9 +44,9 @@ pub struct Board {
     pub uid: &'static str,
     /// Its name.
     pub title: &'static str,
-    /// What it answers.
+    /// The question that it answers.
     pub description: &'static str,
-    /// What can be chosen beside the job and the sites.
+    /// The choices apart from the job and the sites.
     pub variables: Vec<Variable>,
     /// Top to bottom.
     pub rows: Vec<Row>,
@@ -58,7 +58,7 @@ impl Board {
         self.rows.iter().flat_map(|row| &row.panels)
     }
 
-    /// What is wrong with it.
+    /// Returns its problems.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = reloads().problems().to_vec();
         let variables = self.variables.iter().map(|variable| (variable.metric, variable.label));

@@ -1,8 +1,8 @@
-//! One panel: what it shows and how.
+//! A panel of a dashboard.
 
 use crate::query::Query;
 
-/// How values are written.
+/// The format of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// A plain number.
@@ -53,7 +53,7 @@ pub type Step = (Option<f64>, &'static str);
 /// Grafana's kinds of panels, as far as they are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// One number, or one for each series.
+    /// A number, or a number for each series.
     Stat,
     /// Lines over time.
     Lines,
@@ -72,13 +72,13 @@ pub enum Kind {
 /// A query and what its series are called.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// What is asked.
+    /// The expression.
     pub query: Query,
     /// Grafana's template; in tables, the name of the column.
     pub legend: &'static str,
 }
 
-/// How one column of a table is shown.
+/// A column of a table.
 #[derive(Debug, Clone)]
 pub struct Column {
     pub(super) title: &'static str,
@@ -91,11 +91,11 @@ pub struct Column {
 pub struct Panel {
     /// Its name.
     pub title: &'static str,
-    /// What it tells, and what to make of it.
+    /// The meaning, for people.
     pub help: &'static str,
-    /// How it is drawn.
+    /// The kind of drawing.
     pub kind: Kind,
-    /// What it asks.
+    /// The queries.
     pub targets: Vec<Target>,
     pub(super) unit: Unit,
     pub(super) size: (u32, u32),
@@ -123,7 +123,7 @@ impl Panel {
         }
     }
 
-    /// One number.
+    /// Makes a panel with a number.
     pub fn stat(title: &'static str, help: &'static str) -> Self {
         Self::new(Kind::Stat, title, help, (4, 4))
     }
@@ -221,7 +221,7 @@ impl Panel {
         self
     }
 
-    /// What is wrong with it.
+    /// Returns its problems.
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems: Vec<String> = Vec::new();
         for target in &self.targets {

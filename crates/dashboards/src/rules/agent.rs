@@ -1,10 +1,10 @@
 //! Alerts on the agent itself: is it there, is its configuration in force, does it lose anything?
 
-use super::{Alert, Severity, m};
+use super::rule::{Alert, Severity, m};
 
 const GROUP: &str = "agent";
 
-/// One agent.
+/// The labels of an agent.
 const AGENT: [&str; 2] = ["job", "instance"];
 
 pub(super) fn alerts() -> Vec<Alert> {

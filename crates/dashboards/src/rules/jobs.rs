@@ -1,7 +1,8 @@
 //! Alerts on jobs, and on single clients and policies where perClient and perPolicy select them.
 
-use super::recording::{GOOD, SITE};
-use super::{Alert, Severity, m};
+use super::recording::GOOD;
+use super::rule::{Alert, Severity, m};
+use crate::declared::SITE;
 use crate::query::Query;
 
 const GROUP: &str = "jobs";

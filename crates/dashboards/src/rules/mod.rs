@@ -5,79 +5,19 @@ mod agent;
 mod jobs;
 mod protection;
 mod recording;
+mod rule;
 mod sites;
 mod storage;
 mod tape;
 mod yaml;
 
 pub use recording::RECORDED;
+pub use rule::{Alert, Recorded, Severity};
 pub use yaml::{alerts_file, recording_file};
 
-use crate::query::{Query, Selector};
+use crate::declared;
 
-/// A recording rule.
-#[derive(Debug)]
-pub struct Recorded {
-    /// `level:metric:operations`.
-    pub name: &'static str,
-    /// Labels of its series.
-    pub labels: &'static [&'static str],
-    /// What it is for.
-    pub help: &'static str,
-    /// What it records.
-    pub query: fn() -> Query,
-}
-
-/// How soon somebody must look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// Now: backups do not run, nobody sees them, or data is at risk.
-    Critical,
-    /// Today.
-    Warning,
-    /// To know.
-    Info,
-}
-
-impl Severity {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::Warning => "warning",
-            Self::Info => "info",
-        }
-    }
-}
-
-/// An alert.
-#[derive(Debug)]
-pub struct Alert {
-    /// Its name, and its heading in docs/runbook.md.
-    pub name: &'static str,
-    /// The group of rules that it is in.
-    pub group: &'static str,
-    /// How soon somebody must look.
-    pub severity: Severity,
-    /// It fires where this gives something.
-    pub when: Query,
-    /// For this long.
-    pub hold: &'static str,
-    /// One line, with the labels that tell one from another.
-    pub summary: &'static str,
-    /// What it means, with the value.
-    pub description: &'static str,
-    /// What to do first.
-    pub runbook: &'static str,
-}
-
-impl Alert {
-    /// Returns the anchor of the alert in docs/runbook.md.
-    pub fn anchor(&self) -> String {
-        self.name.to_lowercase()
-    }
-}
-
-/// All alerts.
+/// Returns all alerts.
 pub fn alerts() -> Vec<Alert> {
     let mut all = agent::alerts();
     all.extend(sites::alerts());
@@ -89,16 +29,20 @@ pub fn alerts() -> Vec<Alert> {
     all
 }
 
-/// What is wrong with rules.
+/// Returns the problems of all rules.
 pub fn problems(alerts: &[Alert]) -> Vec<String> {
     let mut problems = Vec::new();
     for rule in RECORDED {
         let query = (rule.query)();
         problems.extend(query.problems().iter().map(|problem| format!("{}: {problem}", rule.name)));
-        let mut labels = rule.labels.to_vec();
-        labels.sort_unstable();
-        if query.labels().collect::<Vec<_>>() != labels {
-            problems.push(format!("{}: its labels are not {labels:?}", rule.name));
+        match declared::look_up(rule.name) {
+            None => problems.push(format!("{} is not declared", rule.name)),
+            Some(declared::Declared { mut labels, .. }) => {
+                labels.sort_unstable();
+                if query.labels().collect::<Vec<_>>() != labels {
+                    problems.push(format!("{}: its labels are not {labels:?}", rule.name));
+                }
+            }
         }
     }
     for alert in alerts {
@@ -115,17 +59,12 @@ pub fn problems(alerts: &[Alert]) -> Vec<String> {
     problems
 }
 
-/// The labels that a template names.
+/// Returns the labels that a template names.
 fn labels_of(text: &str) -> impl Iterator<Item = &str> {
     text.split("$labels.").skip(1).map(|rest| {
         let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         &rest[..end.unwrap_or(rest.len())]
     })
-}
-
-/// All series of a metric.
-fn m(name: &'static str) -> Selector {
-    Selector::every(name)
 }
 
 #[cfg(test)]

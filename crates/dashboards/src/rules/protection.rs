@@ -1,7 +1,7 @@
 //! Alerts on what the security collectors see: malware, anomalies, and NetBackup's own alerts.
 
-use super::recording::SITE;
-use super::{Alert, Severity, m};
+use super::rule::{Alert, Severity, m};
+use crate::declared::SITE;
 
 const GROUP: &str = "protection";
 

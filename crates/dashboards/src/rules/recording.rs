@@ -1,6 +1,7 @@
-//! What dashboards and alerts share, recorded once.
+//! Recording rules for the expressions that dashboards and alerts share.
 
-use super::{Recorded, m};
+use super::rule::{Recorded, m};
+use crate::declared::{SITE, UNIT};
 use crate::query::Query;
 
 /// Outcomes that are a backup that can be restored from.
@@ -9,23 +10,15 @@ pub(super) const GOOD: &str = "success|partial";
 /// All but what a person ended.
 const COUNTED: &str = "success|partial|failure";
 
-/// A site, whichever way its series came.
-pub(super) const SITE: [&str; 2] = ["job", "site"];
-
-/// A storage unit.
-pub(super) const UNIT: [&str; 4] = ["job", "site", "name", "type"];
-
 /// All recording rules, in the order in which they are evaluated.
 pub static RECORDED: &[Recorded] = &[
     Recorded {
         name: "site:nbu_backups_completed:increase6h",
-        labels: &SITE,
         help: "Backups of a site that ended in the last six hours, without cancelled ones.",
         query: || completed(COUNTED),
     },
     Recorded {
         name: "site:nbu_backup_success:ratio6h",
-        labels: &SITE,
         help: "Share of the backups of the last six hours that ended with status 0 or 1. Absent if none ended.",
         query: || {
             let some = m("site:nbu_backups_completed:increase6h").now().compared(">", 0);
@@ -34,7 +27,6 @@ pub static RECORDED: &[Recorded] = &[
     },
     Recorded {
         name: "site:nbu_backup_success:ratio6h_behind",
-        labels: &SITE,
         help: "Difference between the median success rate of all sites and that of the site.",
         query: || {
             let ratio = || m("site:nbu_backup_success:ratio6h").now();
@@ -44,7 +36,6 @@ pub static RECORDED: &[Recorded] = &[
     },
     Recorded {
         name: "storage:nbu_disk_used:ratio",
-        labels: &UNIT,
         help: "Used share of a storage unit's capacity.",
         query: || {
             let used = m("nbu_disk_bytes").is("size", "used").now().max(&UNIT);
@@ -53,7 +44,6 @@ pub static RECORDED: &[Recorded] = &[
     },
     Recorded {
         name: "storage:nbu_disk_full:days",
-        labels: &UNIT,
         help: "Days until a storage unit is full, at the rate of the last day; 3650 if it does not fill.",
         query: || {
             let free = m("nbu_disk_bytes").is("size", "free").now().max(&UNIT);
@@ -64,7 +54,6 @@ pub static RECORDED: &[Recorded] = &[
     },
     Recorded {
         name: "site:nbu_agent_api_request_duration_seconds:p95_10m",
-        labels: &SITE,
         help: "95th percentile of the duration of requests to the site's API.",
         query: || {
             let buckets = m("nbu_agent_api_request_duration_seconds_bucket").rate("10m");

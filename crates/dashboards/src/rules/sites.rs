@@ -1,7 +1,7 @@
 //! Alerts on what the agent can see of a site, and on sites that differ from each other.
 
-use super::recording::SITE;
-use super::{Alert, Severity, m};
+use super::rule::{Alert, Severity, m};
+use crate::declared::SITE;
 use crate::query::Query;
 
 const GROUP: &str = "sites";

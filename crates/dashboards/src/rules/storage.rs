@@ -1,7 +1,7 @@
 //! Alerts on disk storage: what is full, what will be, what is down.
 
-use super::recording::UNIT;
-use super::{Alert, Severity, m};
+use super::rule::{Alert, Severity, m};
+use crate::declared::UNIT;
 
 const GROUP: &str = "storage";
 

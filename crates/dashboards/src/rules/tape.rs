@@ -1,6 +1,6 @@
 //! Alerts on tape: drives and scratch tapes. Silent where the collector tape is off, or there is no tape.
 
-use super::{Alert, Severity, m};
+use super::rule::{Alert, Severity, m};
 
 const GROUP: &str = "tape";
 

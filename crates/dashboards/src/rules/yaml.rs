@@ -1,8 +1,9 @@
-//! How rules are written down.
+//! The YAML of rules.
 
 use std::fmt::Write as _;
 
-use super::{Alert, RECORDED};
+use super::recording::RECORDED;
+use super::rule::Alert;
 use crate::query::quoted;
 
 const HEAD: &str = "\
