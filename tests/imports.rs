@@ -14,20 +14,10 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 const CRATES: [(&str, &[&str]); 3] = [
     (
         "src",
-        &[
-            "cli/",
-            "collectors/",
-            "config/",
-            "http/",
-            "jobs/",
-            "poller/",
-            "state/",
-            "supervisor/",
-            "telemetry/",
-        ],
+        &["cli/", "collectors/", "config/", "http/", "jobs/", "poller/", "state/", "supervisor/"],
     ),
-    ("crates/nbu-sim/src", &[""]),
-    ("crates/dashboards/src", &[""]),
+    ("crates/nbu-sim/src", &[]),
+    ("crates/dashboards/src", &[]),
 ];
 
 /// A module of a crate; several inline modules share a file.
