@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::io;
 
-/// Links that are read of a chain.
+/// The maximum of links that are read of a chain.
 const MAX_LINKS: usize = 32;
 
 /// An error and its sources, outermost first.

@@ -7,7 +7,7 @@ pub(crate) mod pem;
 pub mod proxy;
 pub(crate) mod redact;
 pub(crate) mod resolver;
-pub mod retry;
+pub(crate) mod retry;
 pub mod roots;
 pub(crate) mod text;
 pub mod tls;

@@ -1,8 +1,8 @@
-//! PEM files, read so that no certificate is lost in silence: as many are read as there are marks of a
-//! beginning, or the file is refused with the line and what to do.
+//! PEM files. No certificate is lost silently: the reader returns as many as there are BEGIN lines, or an
+//! error with the line and the remedy.
 //!
-//! The parser of rustls-pki-types passes over a mark that does not begin its line, and with it over the
-//! certificate: two files joined without a newline, a byte order mark.
+//! The parser of rustls-pki-types skips a BEGIN that is not at the start of its line, and with it the
+//! certificate: for example after two files were joined without a newline, or after a byte order mark.
 
 mod der;
 mod error;
@@ -33,7 +33,7 @@ const KEYS: [(&str, SectionKind); 3] = [
     ("EC PRIVATE KEY", SectionKind::EcPrivateKey),
 ];
 
-/// Padding may be missing, as OpenSSL has it too.
+/// Accepts missing padding, as OpenSSL does.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -127,7 +127,7 @@ pub(crate) fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, PemE
     Err(PemError::new(format!("contains no PEM private key{}", holds(&text, &kinds))))
 }
 
-/// Names the first of `kinds` that the text holds.
+/// Names the first of `kinds` that the text contains.
 fn holds(text: &Text, kinds: &[(&str, &str)]) -> String {
     let labels = text.as_str().split(BEGIN).skip(1).filter_map(|rest| rest.split(DASHES).next());
     let labels: Vec<&str> = labels.collect();
@@ -135,13 +135,13 @@ fn holds(text: &Text, kinds: &[(&str, &str)]) -> String {
     held.map(|(_, name)| format!(", but {name}")).unwrap_or_default()
 }
 
-/// A part between two marks; offsets into the text.
+/// The part between BEGIN and END; offsets into the text.
 struct Block<'t> {
     label: &'t str,
-    /// Of the mark of the beginning.
+    /// The start of the BEGIN line.
     start: usize,
     body: Range<usize>,
-    /// Behind the mark of the end.
+    /// The end of the END line.
     end: usize,
 }
 
@@ -184,7 +184,7 @@ fn next_block(text: &Text, from: usize) -> Result<Option<Block<'_>>, PemError> {
             body: from + body_start..from + body_start + length,
             end: from + body_start + length + end_mark.len(),
         })),
-        // What is not a certificate is no concern of who reads certificates.
+        // Other blocks do not concern a reader of certificates.
         None if !names_certificate => {
             let end = from + body_start;
             Ok(Some(Block { label, start: from + start, body: end..end, end }))
@@ -198,7 +198,7 @@ fn next_block(text: &Text, from: usize) -> Result<Option<Block<'_>>, PemError> {
     }
 }
 
-/// Finds what somebody meant as a mark of a certificate in a part of the text that has no valid one.
+/// Finds a misspelt BEGIN or END line of a certificate in a part of the text without a valid one.
 fn stray_mark(text: &str, part: Range<usize>) -> Option<usize> {
     let is_dash = |c: char| matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
     let upper = text.get(part.clone())?.to_ascii_uppercase();
@@ -222,7 +222,7 @@ fn stray_mark(text: &str, part: Range<usize>) -> Option<usize> {
     found.map(|(at, _)| part.start + at).min()
 }
 
-/// Decodes the base64 of a block; blanks and line ends of any kind do not count.
+/// Decodes the base64 of a block, without its white space.
 fn decode(text: &Text, block: &Block<'_>) -> Result<Vec<u8>, PemError> {
     let body = &text.as_str()[block.body.clone()];
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');

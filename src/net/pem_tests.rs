@@ -54,14 +54,14 @@ fn every_certificate_of_a_file_is_read() {
 }
 
 #[test]
-fn what_was_read_is_written_so_that_any_parser_reads_it() {
+fn written_pem_is_read_by_the_strict_parser() {
     let read = certificates(two(|it| it.replace('\n', "")).as_bytes()).unwrap();
     let again: Vec<_> = CertificateDer::pem_slice_iter(&write(&read)).flatten().collect();
     assert_eq!(again, read);
 }
 
 #[test]
-fn a_file_that_would_lose_a_certificate_is_refused_with_its_line() {
+fn damaged_certificate_is_an_error_with_its_line() {
     let first_lines = pem("a").lines().count();
     for (name, content, line) in [
         ("four dashes", two(|it| it.replacen("-----BEGIN", "----BEGIN", 1)), 1),
@@ -92,7 +92,7 @@ fn a_file_that_would_lose_a_certificate_is_refused_with_its_line() {
 }
 
 #[test]
-fn a_file_without_certificates_is_told_what_it_is() {
+fn file_without_certificates_is_named_by_its_content() {
     let key = KeyPair::generate().unwrap();
     let der = certificates(pem("a").as_bytes()).unwrap()[0].to_vec();
     for (content, words) in [
@@ -111,7 +111,7 @@ fn a_file_without_certificates_is_told_what_it_is() {
 }
 
 #[test]
-fn a_trusted_certificate_counts_where_it_is_trusted_for_servers() {
+fn trusted_certificate_is_read_if_trusted_for_servers() {
     let der = certificates(pem("a").as_bytes()).unwrap()[0].to_vec();
     let server: &[u8] = &[0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
     let mail: &[u8] = &[0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x04];
@@ -128,7 +128,7 @@ fn a_trusted_certificate_counts_where_it_is_trusted_for_servers() {
 }
 
 #[test]
-fn private_keys_are_read_or_told_apart() {
+fn private_key_is_read_or_named_by_its_kind() {
     let key = KeyPair::generate().unwrap().serialize_pem();
     for content in [
         key.clone(),

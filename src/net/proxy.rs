@@ -1,8 +1,8 @@
-//! The proxy of a server: named for it in the configuration, or by the environment.
+//! The proxy of a server, from the configuration or the environment.
 //!
-//! The environment's rules are curl's, and are decided here once for each server, for NetBackup and for
-//! OTLP over HTTP and gRPC alike. The matcher of hyper-util, which reqwest brings, knows neither
-//! `host:port` nor `*` nor `*.domain`, and gRPC would not ask it.
+//! The environment follows curl's rules, which are applied here once for each server: NetBackup, and
+//! OTLP over HTTP and gRPC. The matcher of hyper-util, which reqwest includes, supports neither
+//! `host:port` nor `*` nor `*.domain`, and gRPC does not use it.
 
 mod exceptions;
 
@@ -15,26 +15,26 @@ use url::{Host, Url};
 
 use self::exceptions::Exceptions;
 
-/// Variables that name proxies, those of each kind in the order in which they count.
+/// Variables that name proxies, those of each kind in order of precedence.
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 const EXCEPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// A proxy; its address may carry credentials, so it is a secret as a whole.
+/// A proxy. Its address may contain credentials, so all of it is a secret.
 #[derive(Debug, Clone)]
 pub struct Proxy {
     /// The address as it was given, with a scheme.
     pub url: SecretString,
     /// Host and port, fit for messages.
     pub display: String,
-    /// The variable of the environment that names it; `None` where the configuration does.
+    /// The environment variable that names it; `None` if the configuration does.
     pub variable: Option<&'static str>,
 }
 
 impl Proxy {
-    /// Reads an address such as `http://user:password@proxy.example.com:3128`; `None` where it is none,
-    /// or of a kind of proxy that is not supported.
+    /// Reads an address such as `http://user:password@proxy.example.com:3128`; `None` if it is not an
+    /// address, or if the kind of proxy is not supported.
     pub fn parse(address: &str) -> Option<Self> {
         let url =
             Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
@@ -73,7 +73,7 @@ impl Proxy {
         Some(value)
     }
 
-    /// Names it and where it comes from, for messages.
+    /// Returns its name and its source, for messages.
     pub(crate) fn described(&self) -> String {
         let source = self.variable.unwrap_or("proxyUrl");
         format!("the proxy {} ({source})", self.display)
@@ -98,10 +98,10 @@ impl Proxy {
         Ok(builder.proxy(address))
     }
 
-    /// Describes why `url` cannot be reached through this proxy, if so.
+    /// Returns the reason why `url` cannot be reached through this proxy, if there is one.
     ///
-    /// The HTTP library does not take the brackets off an IPv6 address before it checks the certificate
-    /// of who is behind the tunnel: <https://github.com/seanmonstar/reqwest/issues/3094>.
+    /// The HTTP library does not remove the brackets of an IPv6 address before it checks the certificate
+    /// of the server behind the tunnel: <https://github.com/seanmonstar/reqwest/issues/3094>.
     pub(crate) fn unreachable(&self, url: &Url) -> Option<String> {
         let is_affected = url.scheme() == "https" && matches!(url.host(), Some(Host::Ipv6(_)));
         is_affected.then(|| {
@@ -128,7 +128,7 @@ pub struct EnvironmentProxies {
     http: Option<Proxy>,
     https: Option<Proxy>,
     exceptions: Exceptions,
-    /// Variables that name no proxy that can be used.
+    /// Variables whose value is not a usable proxy.
     unusable: Vec<&'static str>,
 }
 

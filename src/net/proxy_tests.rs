@@ -96,7 +96,7 @@ fn proxy_is_that_of_the_scheme_and_named_with_its_variable() {
 }
 
 #[test]
-fn variable_that_names_no_http_proxy_is_told_and_not_used() {
+fn variable_without_an_http_proxy_is_reported_and_not_used() {
     for value in ["socks5://a:1", "http://", "://", "a b"] {
         let proxies = proxies(&[("HTTPS_PROXY", value)]);
         assert_eq!(proxies.unusable(), ["HTTPS_PROXY"], "{value}");
@@ -116,7 +116,7 @@ fn credentials_are_sent_decoded() {
 }
 
 #[test]
-fn https_to_an_ipv6_address_is_refused_and_nothing_else() {
+fn only_https_to_an_ipv6_address_is_rejected() {
     let proxy = Proxy::parse("http://me:hush@proxy:3128").unwrap();
     let refused = |url: &str| proxy.unreachable(&url.parse().unwrap());
     let said = refused("https://[2001:db8::1]:1556/netbackup").unwrap();

@@ -1,7 +1,7 @@
-//! Keeps secrets and noise out of what is shown: previews of bodies, texts of errors, `--trace`.
+//! Redaction of previews of bodies, texts of errors, and `--trace`.
 //!
-//! The order matters: secrets are replaced first, then control characters removed, then the text is
-//! cut. Cut first, and the half of a secret before the cut would not be recognised.
+//! The order matters: secrets are replaced first, then control characters are removed, then the text is
+//! cut. A cut before the replacement could leave an unrecognised half of a secret.
 
 mod matching;
 
@@ -17,7 +17,7 @@ use super::text::{json_string_length, one_line};
 
 const HIDDEN: &str = "[redacted]";
 
-/// JSON keys whose values are never shown, lower case.
+/// JSON keys whose values are hidden, lower case.
 const SECRET_KEYS: [&str; 10] = [
     "token",
     "apikey",
@@ -31,17 +31,17 @@ const SECRET_KEYS: [&str; 10] = [
     "credentials",
 ];
 
-/// Words before the credentials of an `Authorization` header: no secrets.
+/// Words before the credentials of an `Authorization` header, which are not secrets.
 const SCHEMES: [&str; 8] =
     ["basic", "bearer", "digest", "negotiate", "apikey", "api-key", "api-token", "token"];
 
-/// Shorter secrets are not looked for: replacing them would tear up every text.
+/// The shortest secret that is replaced: shorter ones occur in every text.
 const SHORTEST: usize = 3;
 
-/// Shorter secrets are replaced where they stand as a word of their own only.
+/// The shortest secret that is replaced within a word; shorter ones are replaced as whole words only.
 const SHORTEST_PART: usize = 6;
 
-/// Bytes of a body that are looked at.
+/// Bytes of a body that a preview reads.
 const LOOKED_AT: usize = 64 * 1024;
 
 /// Bytes of a body that `--trace` shows.
@@ -50,7 +50,7 @@ const TRACE_LIMIT: usize = 256 * 1024;
 /// Replaces secrets wherever they occur. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Redactor {
-    /// In all the forms that they are sent in, the longest first.
+    /// All forms in which they are sent, the longest first.
     secrets: Arc<Vec<SecretString>>,
 }
 

@@ -1,5 +1,5 @@
-//! The CA certificates of the system. They are read anew each time a configuration is, so that what an
-//! administrator installs meanwhile counts, and what was absent is found later.
+//! The CA certificates of the system. Each reload of the configuration reads them again, so that it
+//! finds certificates that an administrator has installed since.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls::RootCertStore;
 use sha2::{Digest as _, Sha256};
 
-/// Variables that name other places than the distribution's, as OpenSSL has them.
+/// OpenSSL's variables for other places than those of the distribution.
 const FILE: &str = "SSL_CERT_FILE";
 const DIRECTORIES: &str = "SSL_CERT_DIR";
 
-/// Files and directories of the distributions, those that rustls-native-certs looks into.
+/// Files and directories of the distributions, as rustls-native-certs reads them.
 const PLACES: [&str; 9] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
@@ -25,19 +25,19 @@ const PLACES: [&str; 9] = [
     "/etc/pki/tls/certs",
 ];
 
-/// The system's CA certificates as one reading found them. Cheap to clone.
+/// A snapshot of the system's CA certificates. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SystemRoots {
     store: Arc<RootCertStore>,
-    /// Of the certificates, whatever files they are in.
+    /// The digest of the certificates, whatever files they are in.
     digest: [u8; 32],
 }
 
 impl SystemRoots {
     /// Returns them as they are now. Blocks. What cannot be read is passed over; there may be none.
     ///
-    /// The files are parsed anew only where one differs from the last time by its size or times: many
-    /// sites ask, and each reload does.
+    /// The files are parsed again only if the size or a time of one has changed: many sites call this,
+    /// and so does each reload.
     pub fn read() -> Self {
         static LAST: Mutex<Option<(Vec<Stamp>, SystemRoots)>> = Mutex::new(None);
         let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +72,7 @@ impl SystemRoots {
     }
 }
 
-/// What tells a file from a changed one without reading it: path, size, inode, time of the last change.
+/// The properties that change with a file: path, size, inode, time of the last change.
 type Stamp = (PathBuf, u64, u64, i64, i64);
 
 fn stamps() -> Vec<Stamp> {

@@ -1,7 +1,7 @@
-//! Text that others wrote, made fit for one line of a log or of a terminal.
+//! Conversion of foreign text to one line of a log or a terminal.
 
 /// Returns at most `most` characters of `text` on one line: control characters and runs of white space
-/// become single spaces, characters without a width are left out.
+/// become single spaces, characters without a width are removed.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
     let mut line = String::new();
     let (mut length, mut gap) = (0, false);
@@ -40,7 +40,7 @@ pub(crate) fn escape_length(rest: &str, is_sequence: bool) -> usize {
 }
 
 /// Returns the length of an operating system command, from its bracket to its end; that of the bracket
-/// alone where it has no end.
+/// alone if it has no end.
 fn command_length(text: &str) -> usize {
     let ends = ["\u{7}", "\u{1b}\\", "\u{9c}"].into_iter();
     ends.filter_map(|end| Some(text.find(end)? + end.len())).min().unwrap_or(1)
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_no_controls_or_invisible_characters() {
+    fn line_has_no_control_or_invisible_characters() {
         for (text, line) in [
             ("", ""),
             (" a \r\n\tb ", "a b"),
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_a_terminal_escape_is_measured() {
+    fn rest_of_a_terminal_escape_is_measured() {
         for (rest, length) in [
             ("", 0),
             ("x", 0),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_cut_between_characters() {
+    fn line_is_cut_between_characters() {
         assert_eq!(one_line("äöü", 3), "äöü");
         assert_eq!(one_line("äöüß", 3), "äöü...");
         assert_eq!(one_line("ab cd", 3), "ab...");

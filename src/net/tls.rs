@@ -12,24 +12,24 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::pem;
 use super::roots::SystemRoots;
 
-/// The object identifiers of a key on the curve P-521, as DER has them in a certificate or a key.
+/// The object identifiers of a key on the curve P-521, in the DER of a certificate or a key.
 const P521: &[u8] = &[
     0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23,
 ];
 
-/// Longer DER is no elliptic key, bytes.
+/// The maximum length of an elliptic key in DER, bytes.
 const LONGEST_KEY: usize = 320;
 
-/// Kinds of keys that this TLS (ring) knows.
+/// The kinds of keys that the TLS provider (ring) supports.
 pub(crate) const KEY_KINDS: &str =
     "RSA with 2048 bits or more, ECDSA on P-256 or P-384, and Ed25519";
 
-/// A PEM file and where it came from (for messages).
+/// A PEM file with its path, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PemFile {
     /// The path that the configuration names.
     pub path: PathBuf,
-    /// Its content.
+    /// The content.
     pub pem: Vec<u8>,
 }
 
@@ -38,7 +38,7 @@ pub struct PemFile {
 pub struct Identity {
     /// The certificate chain.
     pub certificate: PemFile,
-    /// Where the key came from.
+    /// The path of the key.
     pub key_path: PathBuf,
     /// The private key, PEM.
     pub key: SecretString,
@@ -52,7 +52,7 @@ pub(crate) struct TlsError {
     pub(crate) setting: &'static str,
     /// The file.
     pub(crate) path: PathBuf,
-    /// Describes the fault, and shows nothing of the content.
+    /// The fault, without any of the content.
     pub(crate) problem: String,
 }
 
@@ -113,7 +113,7 @@ impl Identity {
     }
 }
 
-/// Checks that this TLS knows the kind of key.
+/// Checks that the TLS provider supports the kind of key.
 pub(crate) fn check_key(key: &PrivateKeyDer<'_>) -> Result<(), String> {
     if ring::sign::any_supported_type(key).is_ok() {
         return Ok(());

@@ -161,9 +161,3 @@ impl fmt::Debug for Client {
             .finish_non_exhaustive()
     }
 }
-
-impl fmt::Debug for ClientBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBuilder").field("site", &self.config.site).finish_non_exhaustive()
-    }
-}

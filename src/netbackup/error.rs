@@ -129,10 +129,10 @@ pub(super) struct Server {
 /// The error of a request or a pager. Cheap to clone.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}", self.describe())]
-pub struct Error(Arc<Failure>);
+pub struct Error(Arc<ErrorDetails>);
 
 #[derive(Debug, Clone)]
-struct Failure {
+struct ErrorDetails {
     server: Arc<Server>,
     resource: &'static Resource,
     kind: ErrorKind,
@@ -151,7 +151,7 @@ impl Error {
         kind: ErrorKind,
         detail: impl Into<String>,
     ) -> Self {
-        Self(Arc::new(Failure {
+        Self(Arc::new(ErrorDetails {
             server: Arc::clone(server),
             resource,
             kind,
@@ -163,25 +163,25 @@ impl Error {
         }))
     }
 
-    fn change(mut self, change: impl FnOnce(&mut Failure)) -> Self {
+    fn change(mut self, change: impl FnOnce(&mut ErrorDetails)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
     }
 
     pub(super) fn with_hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
-        self.change(|failure| failure.hint = Some(hint.into()))
+        self.change(|details| details.hint = Some(hint.into()))
     }
 
     pub(super) fn with_status(self, status: u16) -> Self {
-        self.change(|failure| failure.status = Some(status))
+        self.change(|details| details.status = Some(status))
     }
 
     pub(super) fn with_retry_after(self, wait: Option<Duration>) -> Self {
-        self.change(|failure| failure.retry_after = wait)
+        self.change(|details| details.retry_after = wait)
     }
 
     pub(super) fn transient(self, transient: bool) -> Self {
-        self.change(|failure| failure.transient = transient)
+        self.change(|details| details.transient = transient)
     }
 
     /// Returns the kind of the failure.
@@ -220,7 +220,7 @@ impl Error {
     }
 
     fn describe(&self) -> String {
-        let Failure { server, resource, detail, hint, .. } = &*self.0;
+        let ErrorDetails { server, resource, detail, hint, .. } = &*self.0;
         let mut text =
             format!("site {:?} ({}), {}: {detail}", server.site, server.base, resource.path);
         if let Some(hint) = hint {

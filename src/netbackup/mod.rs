@@ -22,18 +22,18 @@
 //! # }
 //! ```
 
-pub mod client;
-pub mod config;
+mod client;
+pub(crate) mod config;
 mod diagnose;
-pub mod error;
+mod error;
 mod http;
 mod paging;
-pub mod ping;
-pub mod resource;
-pub mod session;
-pub mod stats;
+mod ping;
+mod resource;
+mod session;
+pub(crate) mod stats;
 mod unreadable;
-pub mod version;
+pub(crate) mod version;
 pub mod wire;
 
 pub use client::{Client, ClientBuilder};
@@ -48,6 +48,7 @@ pub use resource::{Query, Resource};
 pub use session::Session;
 pub use stats::{Outcome, RequestObserver, RequestRecord, StatsSnapshot};
 pub use version::ApiVersion;
-pub use wire::{Page, lenient};
+pub use wire::Page;
+pub(crate) use wire::lenient;
 
 pub use crate::net::retry::RetryPolicy;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::error::ErrorKind;
 
 /// Upper bounds of the duration histogram, seconds.
-pub const DURATION_BOUNDS: [f64; 12] =
+pub(crate) const DURATION_BOUNDS: [f64; 12] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// The outcome of an attempt.

@@ -1,4 +1,4 @@
-//! As much DER as it takes to see where a certificate ends, and what OpenSSL noted behind it.
+//! The part of DER that is needed to find the end of a certificate, and OpenSSL's trust settings after it.
 
 /// The extended key usages serverAuth and any, as DER.
 const SERVER: &[u8] = &[0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];

@@ -1,4 +1,4 @@
-//! A file's content as text: encodings and wrappings that people meet.
+//! The content of a file as text, in the encodings and wrappings that occur in practice.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::error::PemError;
 /// The text of a file, whose lines can be counted.
 pub(super) struct Text {
     text: String,
-    /// Lines of the text are lines of the file.
+    /// True if lines of the text are lines of the file.
     has_lines: bool,
 }
 
@@ -61,7 +61,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, PemError> {
         .map_err(|_| PemError::new("not text: save it as UTF-8 without a byte order mark"))
 }
 
-/// Takes the PEM out of a JSON document such as NetBackup's answer at `/security/cacert`.
+/// Extracts the PEM from a JSON document such as NetBackup's answer at `/security/cacert`.
 fn from_json(text: &str) -> Result<Text, PemError> {
     let Ok(document) = serde_json::from_str::<Value>(text) else {
         // Text around the marks may begin with anything.

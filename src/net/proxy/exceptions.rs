@@ -1,4 +1,4 @@
-//! `NO_PROXY`, by the rules of curl and with the port that others take.
+//! `NO_PROXY`, by the rules of curl, and with a port.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ pub(super) struct Exceptions(Vec<Exception>);
 #[derive(Debug, Clone)]
 struct Exception {
     server: Server,
-    /// Any where absent.
+    /// Any port if absent.
     port: Option<u16>,
 }
 

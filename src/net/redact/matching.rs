@@ -1,4 +1,4 @@
-//! Finds a secret in a text, also where it is written otherwise: with percent signs, as JSON or HTML
+//! Comparison of a text with a secret in all its spellings: with percent signs, with JSON or HTML
 //! escapes, with control characters in it.
 
 use crate::net::text::{escape_length, is_format};
@@ -14,7 +14,7 @@ pub(super) enum Match {
     End(usize),
 }
 
-/// Compares the beginning of `text` with `secret`; with `decode`, escapes count as what they stand for.
+/// Compares the beginning of `text` with `secret`; with `decode`, escapes are decoded.
 pub(super) fn match_secret(text: &str, secret: &str, decode: bool) -> Match {
     match match_units(text, secret, false) {
         Match::No if decode => match_units(text, secret, true),

@@ -3,4 +3,5 @@
 pub(crate) mod classify;
 pub(crate) mod hints;
 mod probe;
+mod response;
 mod tls;

@@ -84,11 +84,6 @@ impl Body {
     pub fn list<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
         self.origin.list(&self.bytes, &mut Vec::new()).map(|list| list.rows)
     }
-
-    /// Returns the bytes, unchanged.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 impl fmt::Debug for Body {

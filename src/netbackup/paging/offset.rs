@@ -1,7 +1,6 @@
 //! Lists that page by offset: storage, alerts, images and most others
 //! (docs/netbackup-api.md#paging-offset).
 
-use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde::Deserialize;
@@ -139,15 +138,6 @@ fn digest<A>(page: &Page<'_, A>, body: &[u8]) -> u64 {
         page.rows.iter().for_each(|row| row.id.hash(&mut hasher));
     }
     hasher.finish()
-}
-
-impl fmt::Debug for OffsetPager {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OffsetPager")
-            .field("pager", &self.pager)
-            .field("offset", &self.offset)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Returns the offset of the next page: the server's `next`, otherwise computed from the counts.

@@ -5,7 +5,7 @@ mod error_response;
 mod id;
 pub mod job_count;
 pub mod jobs;
-pub mod lenient;
+pub(crate) mod lenient;
 mod list;
 mod page;
 mod repair;

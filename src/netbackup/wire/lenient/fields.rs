@@ -7,7 +7,7 @@ use crate::netbackup::wire::timestamp;
 
 /// A text that borrows from the page if it has no escapes; `None` if the field is null, absent, or
 /// neither text nor number.
-pub type Text<'a> = Option<Cow<'a, str>>;
+pub(crate) type Text<'a> = Option<Cow<'a, str>>;
 
 /// Converts a float without a fraction: counters of kilobytes may be written as `1.2e9`. The range
 /// goes a little beyond the one in which floats are exact.

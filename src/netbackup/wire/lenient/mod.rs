@@ -11,19 +11,21 @@ use serde::de::{Deserialize, Deserializer};
 mod fields;
 mod visitor;
 
-pub use fields::Text;
+pub(crate) use fields::Text;
 pub(super) use fields::whole_number;
 use fields::{Boolean, Float, Integer, OptionalText, Timestamp};
 use visitor::ObjectVisitor;
 pub(super) use visitor::{FieldReader, read_field};
 
 /// Reads an integer from an integer, an integral float or a numeric text.
-pub fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     read_field::<Integer, D>(deserializer)
 }
 
 /// Reads an integer; a record without it is unreadable.
-pub fn required_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+pub(crate) fn required_integer<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<i64, D::Error> {
     integer(deserializer)?.ok_or_else(|| serde::de::Error::custom("not an integer"))
 }
 
@@ -34,39 +36,47 @@ pub(super) fn required_count<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
 }
 
 /// Reads a finite float from a number or a numeric text.
-pub fn float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+pub(crate) fn float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     read_field::<Float, D>(deserializer)
 }
 
 /// Reads a boolean from a boolean, 0 or 1, `true` or `false` as text.
-pub fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+pub(crate) fn boolean<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<bool>, D::Error> {
     read_field::<Boolean, D>(deserializer)
 }
 
 /// Reads a text; numbers and booleans become their decimal or JSON form.
-pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text<'de>, D::Error> {
+pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text<'de>, D::Error> {
     read_field::<OptionalText, D>(deserializer)
 }
 
 /// Reads a time in Unix milliseconds from ISO 8601 or from epoch milliseconds. The epoch itself means
 /// "not set" and is `None`.
-pub fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+pub(crate) fn timestamp<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<i64>, D::Error> {
     read_field::<Timestamp, D>(deserializer)
 }
 
 /// Reads an owned [`text`].
-pub fn owned_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(crate) fn owned_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     Ok(text(deserializer)?.map(Cow::into_owned))
 }
 
 /// Reads a text that is not empty; a record without it is unreadable.
-pub fn required_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(crate) fn required_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<String, D::Error> {
     let text = owned_text(deserializer)?.filter(|text| !text.is_empty());
     text.ok_or_else(|| serde::de::Error::custom("not a string"))
 }
 
 /// Reads an object; anything else is `None`.
-pub fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,

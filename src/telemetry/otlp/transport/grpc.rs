@@ -1,4 +1,4 @@
-//! OTLP over gRPC, over a channel of our own: the exporter of opentelemetry-otlp has no connect
+//! OTLP over gRPC, on its own channel: the exporter of opentelemetry-otlp has no connect
 //! timeout and never leaves a stalled connection.
 
 use std::time::Duration;
@@ -150,7 +150,7 @@ fn metadata(config: &SignalConfig) -> Result<MetadataMap, BuildError> {
     Ok(metadata)
 }
 
-/// What a status means: <https://opentelemetry.io/docs/specs/otlp/#failures>.
+/// Classifies a status: <https://opentelemetry.io/docs/specs/otlp/#failures>.
 fn refused(status: &Status) -> SendError {
     // A status that tonic made of a failed connection carries the cause; one of the receiver doesn't.
     if let Some(source) = std::error::Error::source(status) {

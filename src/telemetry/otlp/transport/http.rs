@@ -205,7 +205,7 @@ async fn refused(response: Response) -> SendError {
     SendError { retry_after, ..SendError::new(kind, retryable, message) }
 }
 
-/// What a status means: <https://opentelemetry.io/docs/specs/otlp/#failures-1>.
+/// Classifies a status: <https://opentelemetry.io/docs/specs/otlp/#failures-1>.
 fn classify(status: StatusCode) -> (Kind, bool) {
     match status.as_u16() {
         400 => (Kind::InvalidArgument, false),

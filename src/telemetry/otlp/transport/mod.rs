@@ -1,7 +1,7 @@
-//! Sending one encoded request with a deadline: over gRPC or HTTP, told apart in one place.
+//! Sends an encoded request before a deadline, over gRPC or HTTP.
 //!
-//! Requests come encoded, so that a retry costs no second encoding and both transports share the
-//! exact size that the split has counted.
+//! Callers encode requests, so that a retry costs no second encoding and both transports send exactly
+//! the size that the split has counted.
 
 mod grpc;
 mod http;
@@ -22,11 +22,11 @@ use crate::net::address::without_credentials;
 use crate::net::proxy::Proxy;
 use crate::net::redact::Redactor;
 
-/// Longest message of a receiver that is repeated in a log, in characters.
+/// Characters of a receiver's message that a log shows.
 const MESSAGE_LIMIT: usize = 300;
 
-/// The way to the receiver. Cheap to share; connects when it is first used, and anew (with the name
-/// resolved anew) whenever the connection is gone.
+/// The clients of the receiver. Cheap to share; connects when it is first used, and again (with another
+/// name resolution) whenever the connection is lost.
 pub struct Transport {
     metrics: Target,
     traces: Target,
@@ -35,7 +35,7 @@ pub struct Transport {
 struct Target {
     display: String,
     client: Client,
-    /// The proxy on the way, by name.
+    /// The proxy, by name.
     proxy: Option<String>,
     redactor: Redactor,
 }
@@ -54,7 +54,7 @@ impl Transport {
         Ok(Self { metrics, traces })
     }
 
-    /// Where requests with `signal` go, fit for messages: no credentials, no query.
+    /// Returns the address of requests with `signal`, without credentials and query.
     pub fn endpoint(&self, signal: Signal) -> &str {
         &self.target(signal).display
     }
@@ -129,7 +129,7 @@ impl Target {
     }
 }
 
-/// Knows what must not be shown of the settings and the endpoint.
+/// Returns a redactor of the secrets in the settings and the endpoint.
 fn redactor(config: &SignalConfig, endpoint: &Url) -> Redactor {
     let mut redactor = Redactor::default().with_address(endpoint);
     for (_, value) in endpoint.query_pairs() {
