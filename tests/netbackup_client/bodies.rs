@@ -1,4 +1,4 @@
-//! Bodies that are not what the API answers.
+//! Bodies that are not those of the API.
 
 use std::io::Write as _;
 
@@ -15,7 +15,7 @@ async fn read(session: &Session) -> Result<usize, Error> {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_answer_of_the_api_is_an_error_with_a_preview() {
+async fn body_of_another_service_is_an_error_with_a_preview() {
     let json = "application/json";
     for (answer, said) in [
         (Answer::new(200, "text/html", "<html>\n<b>PBX\x07</b>"), "HTML"),
@@ -49,7 +49,7 @@ async fn a_body_that_is_no_answer_of_the_api_is_an_error_with_a_preview() {
 }
 
 #[tokio::test]
-async fn a_json_answer_without_a_content_type_is_read() {
+async fn json_without_a_content_type_is_read() {
     let server = Server::api(|_| {
         let mut answer = jobs([1], "{}");
         answer.headers.clear();
@@ -60,7 +60,7 @@ async fn a_json_answer_without_a_content_type_is_read() {
 }
 
 #[tokio::test]
-async fn a_preview_is_short_and_without_the_key() {
+async fn body_preview_is_short_and_hides_the_key() {
     let body = format!("{KEY} {}", "x".repeat(10_000));
     let server = Server::api(move |_| Answer::new(200, "application/json", body.clone())).await;
     let text = read(&server.session()).await.unwrap_err().to_string();
@@ -69,7 +69,7 @@ async fn a_preview_is_short_and_without_the_key() {
 }
 
 #[tokio::test]
-async fn a_body_above_the_limit_is_an_error_however_small_it_was_sent() {
+async fn body_above_the_limit_after_decompression_is_an_error() {
     let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     zipped.write_all(&vec![b' '; 4 << 20]).unwrap();
     let zipped = zipped.finish().unwrap();
@@ -83,7 +83,7 @@ async fn a_body_above_the_limit_is_an_error_however_small_it_was_sent() {
 }
 
 #[tokio::test]
-async fn gzip_is_unpacked_and_garbled_gzip_is_an_error() {
+async fn gzip_body_is_decompressed_and_garbled_gzip_is_an_error() {
     let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     zipped.write_all(&jobs([1, 2, 3], "{}").body).unwrap();
     let zipped = zipped.finish().unwrap();
@@ -102,7 +102,7 @@ async fn gzip_is_unpacked_and_garbled_gzip_is_an_error() {
     assert!(error.to_string().contains("does not match its Content-Encoding"), "{error}");
 }
 
-/// Answers each connection once and hangs up: `cut` times in the middle of the body.
+/// Answers each connection once and closes it, the first `cut` times in the middle of the body.
 async fn cutting_server(cut: usize) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -125,7 +125,7 @@ async fn cutting_server(cut: usize) -> std::net::SocketAddr {
 }
 
 #[tokio::test]
-async fn a_body_that_is_cut_off_is_asked_for_again() {
+async fn truncated_body_is_retried() {
     let fixed_version = |address| {
         let mut config = config(&format!("http://{address}/netbackup"));
         config.api_version = Some(nbu_otel_agent::netbackup::ApiVersion::NEWEST);
@@ -142,7 +142,7 @@ async fn a_body_that_is_cut_off_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn the_servers_own_words_are_shown_on_one_line() {
+async fn server_message_is_shown_on_one_line() {
     let server = Server::api(|_| {
         Answer::new(
             400,
@@ -180,7 +180,7 @@ async fn error_message_with_key_and_terminal_escapes_shows_neither() {
 }
 
 #[tokio::test]
-async fn names_that_are_no_text_cost_neither_record_nor_page() {
+async fn names_with_invalid_text_lose_neither_record_nor_page() {
     let names: [&[u8]; 5] =
         [b"a\xff", br"a\ud800", b"a\x01", br"a\x", "aé\\ud83d\\ude00".as_bytes()];
     let expected = ["a\u{fffd}", "a\u{fffd}", "a\u{fffd}", "a\u{fffd}x", "aé\u{1f600}"];
@@ -200,7 +200,7 @@ async fn names_that_are_no_text_cost_neither_record_nor_page() {
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_counts_once_however_often_it_is_listed() {
+async fn bad_record_listed_twice_counts_once() {
     let server = Server::api(|_| {
         Answer::json(
             r#"{"data":[{"id":"7","attributes":{"jobId":{}}},"x","x"],"meta":{"next":""}}"#,

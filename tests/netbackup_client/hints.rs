@@ -1,4 +1,4 @@
-//! Every error says what to check.
+//! The hints of errors.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use crate::server::{Answer, Server, builder, config, jobs, session};
 use crate::tls::{authority, https_config, identity, tls_acceptor};
 
-/// The error of a walk over jobs that are answered like this.
+/// Returns the error of a pager of jobs that are answered like this.
 async fn error_of(answer: Answer) -> Error {
     let server = Server::api(move |_| answer.clone()).await;
     let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all());
@@ -25,7 +25,7 @@ fn assert_hint(error: &Error, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn each_status_has_a_hint_of_what_to_check() {
+async fn each_status_has_its_own_hint() {
     let busy = ["busy", "increase collectionInterval", "lower maxConcurrentRequests"];
     let broken = ["log of the NetBackup web service", "the next poll retries"];
     let cases: [(u16, &[&str]); 12] = [
@@ -50,7 +50,7 @@ async fn each_status_has_a_hint_of_what_to_check() {
 }
 
 #[tokio::test]
-async fn a_body_that_cannot_be_read_points_at_what_is_between() {
+async fn undecodable_body_hints_at_proxies() {
     let cut = error_of(Answer::json(r#"{"data":[{"id":1,"attri"#)).await;
     assert_eq!(cut.kind(), ErrorKind::Body);
     assert_hint(&cut, &["a proxy or a timeout between the agent and the server"]);
@@ -67,7 +67,7 @@ async fn a_body_that_cannot_be_read_points_at_what_is_between() {
 }
 
 #[tokio::test]
-async fn a_list_that_does_not_end_has_a_hint() {
+async fn endless_list_has_a_hint() {
     let server = Server::api(|_| {
         jobs([1], r#"{"pagination":{"next":"again","prev":null,"limit":100,"hasNext":true}}"#)
     })
@@ -83,7 +83,7 @@ async fn a_list_that_does_not_end_has_a_hint() {
 }
 
 #[tokio::test]
-async fn a_ping_that_is_not_there_points_at_the_address_and_not_at_the_release() {
+async fn missing_ping_hints_at_the_address() {
     for status in [404, 410] {
         let server = Server::start(move |_| Answer::error(status, "no")).await;
         let error = server.client().ping().await.unwrap_err();
@@ -94,7 +94,7 @@ async fn a_ping_that_is_not_there_points_at_the_address_and_not_at_the_release()
 }
 
 #[tokio::test]
-async fn a_server_that_is_too_old_and_a_deadline_have_hints() {
+async fn old_server_and_deadline_have_hints() {
     let server = Server::start(|_| Answer::ping("9.0")).await;
     let old = server.session().get(&JOBS, &Query::all()).await.unwrap_err();
     assert_hint(&old, &["upgrade the primary server"]);
@@ -108,7 +108,7 @@ async fn a_server_that_is_too_old_and_a_deadline_have_hints() {
 }
 
 #[tokio::test]
-async fn the_first_steps_of_a_diagnosis_say_what_polling_says() {
+async fn probe_has_the_same_hints_as_a_request() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -121,7 +121,7 @@ async fn the_first_steps_of_a_diagnosis_say_what_polling_says() {
     assert_eq!(step.hint(), client.ping().await.unwrap_err().hint());
 }
 
-/// Completes handshakes, reads the request and hangs up.
+/// Completes handshakes, reads the request and closes the connection.
 async fn hangs_up_after_the_handshake(ca: &crate::tls::Authority) -> std::net::SocketAddr {
     let acceptor = tls_acceptor(ca, "localhost", None);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -137,7 +137,7 @@ async fn hangs_up_after_the_handshake(ca: &crate::tls::Authority) -> std::net::S
 }
 
 #[tokio::test]
-async fn a_connection_lost_after_the_handshake_may_lack_a_client_certificate() {
+async fn connection_lost_after_handshake_hints_at_client_certificates() {
     let ca = authority();
     let address = hangs_up_after_the_handshake(&ca).await;
     let mut config = https_config(address, Some(&ca));
@@ -152,7 +152,7 @@ async fn a_connection_lost_after_the_handshake_may_lack_a_client_certificate() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_nobody_answers_may_lack_one_too() {
+async fn connection_lost_during_handshake_hints_at_client_certificates() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! The key: where it goes, and where it does not.
+//! The key: requests that carry it, and places that never show it.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use crate::server::{Answer, KEY, Server, builder, jobs, session};
 
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn redirect_is_not_followed() {
     let elsewhere = Server::api(|_| Answer::json("{}")).await;
     let target = format!("http://{}/netbackup/admin/jobs?key={KEY}", elsewhere.address);
     for status in [301, 302, 303, 307, 308] {
@@ -40,7 +40,7 @@ fn assert_secret(error: &Error) {
 }
 
 #[tokio::test]
-async fn no_error_shows_the_key_or_a_filter() {
+async fn errors_show_neither_key_nor_filter() {
     let echo = format!("the token {KEY} is no good");
     let answers = [
         Answer::error(401, &echo),
@@ -65,7 +65,7 @@ async fn no_error_shows_the_key_or_a_filter() {
 }
 
 #[tokio::test]
-async fn a_401_names_the_permission_that_may_be_missing() {
+async fn status_401_names_the_permission() {
     let server = Server::api(|_| Answer::error(401, "The supplied token is invalid")).await;
     let error = server.session().get(&JOBS, &Query::all()).await.unwrap_err();
     assert_eq!(
@@ -80,7 +80,7 @@ async fn a_401_names_the_permission_that_may_be_missing() {
 }
 
 #[tokio::test]
-async fn a_refused_key_is_not_presented_until_the_back_off_has_passed() {
+async fn rejected_key_is_not_sent_during_its_back_off() {
     let server = Server::api(|_| Answer::json("{}")).await;
     let client = server.client();
     assert_eq!(client.key_refused_until(), None);
@@ -98,7 +98,7 @@ async fn a_refused_key_is_not_presented_until_the_back_off_has_passed() {
 }
 
 #[tokio::test]
-async fn a_key_that_no_header_can_carry_is_refused_without_showing_it() {
+async fn key_with_invalid_characters_is_an_error_that_hides_it() {
     for (key, problem) in [("line\nbreak-key", "characters"), ("", "empty"), (" \n", "empty")] {
         let mut config = crate::server::config("http://127.0.0.1:1/x");
         config.api_key = SecretString::from(key);
@@ -110,7 +110,7 @@ async fn a_key_that_no_header_can_carry_is_refused_without_showing_it() {
 }
 
 #[tokio::test]
-async fn a_question_about_jobs_is_posted_in_the_media_type_of_the_version() {
+async fn job_count_request_carries_the_media_type_of_the_version() {
     let server = Server::api(|seen| {
         if seen.method == "POST" {
             Answer::json(r#"{"data":{"type":"jobCount","id":"1","attributes":{"count":42}}}"#)

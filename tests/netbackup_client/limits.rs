@@ -1,4 +1,4 @@
-//! How much is asked of a server at once.
+//! Limits on concurrent requests to a server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::server::{Answer, Server, builder, config, session};
 
 #[tokio::test]
-async fn no_more_requests_are_in_flight_than_allowed() {
+async fn concurrent_requests_are_limited() {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -43,7 +43,7 @@ async fn no_more_requests_are_in_flight_than_allowed() {
 }
 
 #[tokio::test]
-async fn who_waits_for_the_next_attempt_holds_nobody_up() {
+async fn request_between_attempts_does_not_block_others() {
     let server = Server::api(|seen| {
         if seen.param("filter").is_some() {
             Answer::error(503, "busy").with("retry-after", "20")
@@ -69,7 +69,7 @@ async fn who_waits_for_the_next_attempt_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_dropped_gives_its_place_back() {
+async fn dropped_request_releases_its_permit() {
     let server = Server::api(|seen| {
         let delay = if seen.param("filter").is_some() { 20 } else { 0 };
         Answer::json("{}").after(Duration::from_secs(delay))

@@ -1,5 +1,4 @@
-//! How the client of one server behaves against servers that behave and servers that do not. Real
-//! sockets throughout; waits are made short by the client's retry policy.
+//! The client against healthy and faulty servers, over real sockets. Its retry policy makes waits short.
 
 #![allow(
     clippy::unwrap_used,

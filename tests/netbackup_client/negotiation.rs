@@ -1,4 +1,4 @@
-//! Which API version is spoken.
+//! Negotiation of the API version.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn accepts(versions: &'static [&'static str]) -> impl Fn(&crate::server::Seen) -
 }
 
 #[tokio::test]
-async fn the_lower_of_the_servers_version_and_our_newest_is_spoken() {
+async fn requests_carry_the_lower_of_both_newest_versions() {
     for (advertised, spoken) in [("12.0", "12.0"), ("99.1", "14.0"), ("14.0", "14.0")] {
         let server = Server::start(move |seen| {
             if seen.is_ping() { Answer::ping(advertised) } else { Answer::json("{}") }
@@ -38,7 +38,7 @@ async fn the_lower_of_the_servers_version_and_our_newest_is_spoken() {
 }
 
 #[tokio::test]
-async fn the_ping_carries_no_key_and_other_requests_carry_it_raw() {
+async fn ping_carries_no_key_and_requests_carry_it_raw() {
     let server = Server::api(|_| Answer::json("{}")).await;
     server.session().get(&JOBS, &Query::all()).await.unwrap();
     let seen = server.seen();
@@ -55,7 +55,7 @@ async fn the_ping_carries_no_key_and_other_requests_carry_it_raw() {
 }
 
 #[tokio::test]
-async fn versions_are_tried_only_where_the_server_names_none() {
+async fn versions_are_tried_if_the_server_names_none() {
     let accept = accepts(&["12.0"]);
     let server =
         Server::start(move |seen| if seen.is_ping() { Answer::plain_ping() } else { accept(seen) })
@@ -71,7 +71,7 @@ async fn versions_are_tried_only_where_the_server_names_none() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_known_version_is_named_as_such() {
+async fn server_without_a_common_version_is_an_error() {
     let accept = accepts(&["9.0"]);
     let server =
         Server::start(move |seen| if seen.is_ping() { Answer::plain_ping() } else { accept(seen) })
@@ -83,7 +83,7 @@ async fn a_server_that_takes_no_known_version_is_named_as_such() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_too_old_is_not_asked_anything() {
+async fn old_server_gets_no_request() {
     for advertised in ["4", "9.0"] {
         let server = Server::start(move |_| Answer::ping(advertised)).await;
         let error = server.session().get(&JOBS, &Query::all()).await.unwrap_err();
@@ -94,7 +94,7 @@ async fn a_server_that_is_too_old_is_not_asked_anything() {
 }
 
 #[tokio::test]
-async fn a_configured_version_is_used_as_it_is_and_blamed_when_refused() {
+async fn configured_version_is_used_and_named_if_rejected() {
     let server = Server::api(accepts(&["13.0"])).await;
     let mut config = server.config();
     config.api_version = Some(ApiVersion::new(13, 0));
@@ -109,7 +109,7 @@ async fn a_configured_version_is_used_as_it_is_and_blamed_when_refused() {
 }
 
 #[tokio::test]
-async fn after_a_406_the_server_is_asked_again() {
+async fn status_406_starts_another_negotiation() {
     let server = Server::start(|seen| {
         let now = if DOWNGRADED.load(Ordering::SeqCst) { "12.0" } else { "13.0" };
         if seen.is_ping() {
@@ -130,18 +130,18 @@ async fn after_a_406_the_server_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_the_version_it_names_is_probed_below_it() {
+async fn rejected_advertised_version_is_followed_by_lower_ones() {
     let server = Server::api(accepts(&["13.0", "11.0"])).await;
     let client = server.client();
     session(&client).get(&JOBS, &Query::all()).await.unwrap();
     assert_eq!(client.version(), Some(ApiVersion::new(13, 0)));
-    // What was learnt is kept, though the header still says otherwise.
+    // The negotiated version stays, although the header still names the other one.
     session(&client).ping().await.unwrap();
     assert_eq!(client.version(), Some(ApiVersion::new(13, 0)));
 }
 
 #[tokio::test]
-async fn a_resource_that_is_refused_in_every_version_costs_one_negotiation_a_request() {
+async fn resource_rejected_in_every_version_negotiates_once_per_request() {
     let server = Server::api(|seen| {
         if seen.path.ends_with("/odd") { Answer::error(406, "no") } else { Answer::json("{}") }
     })
@@ -156,7 +156,7 @@ async fn a_resource_that_is_refused_in_every_version_costs_one_negotiation_a_req
 }
 
 #[tokio::test]
-async fn collectors_that_start_together_share_one_negotiation() {
+async fn concurrent_requests_share_one_negotiation() {
     let server = Server::start(|seen| {
         if seen.is_ping() {
             Answer::ping("13.0").after(Duration::from_millis(400))
@@ -177,7 +177,7 @@ async fn collectors_that_start_together_share_one_negotiation() {
 }
 
 #[tokio::test]
-async fn collectors_that_wait_for_a_negotiation_share_its_failure() {
+async fn concurrent_requests_share_a_failed_negotiation() {
     let server =
         Server::start(|_| Answer::error(500, "no").after(Duration::from_millis(400))).await;
     let client = server.client();
@@ -194,7 +194,7 @@ async fn collectors_that_wait_for_a_negotiation_share_its_failure() {
 }
 
 #[tokio::test]
-async fn a_negotiation_that_is_dropped_leaves_the_way_free() {
+async fn dropped_negotiation_does_not_block_the_next() {
     let server = Server::start(|seen| {
         if seen.is_ping() {
             Answer::ping("13.0").after(Duration::from_secs(1))
@@ -212,7 +212,7 @@ async fn a_negotiation_that_is_dropped_leaves_the_way_free() {
 }
 
 #[tokio::test]
-async fn a_ping_tells_time_and_version_and_follows_an_upgrade() {
+async fn ping_returns_time_and_version_after_an_upgrade() {
     let server =
         Server::start(|seen| Answer::ping(if seen.number == 1 { "12.0" } else { "13.0" })).await;
     let client = server.client();
@@ -226,7 +226,7 @@ async fn a_ping_tells_time_and_version_and_follows_an_upgrade() {
 }
 
 #[tokio::test]
-async fn a_ping_without_a_believable_time_is_an_error() {
+async fn ping_without_a_plausible_time_is_an_error() {
     for body in ["", "soon", "<html>hello</html>", "-5", "0", "1772359200", "99999999999999999"] {
         let server = Server::start(move |_| Answer::new(200, "text/plain", body)).await;
         let error = server.client().ping().await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What the client tells about itself.
+//! Statistics, observers and logs of the client.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -49,7 +49,7 @@ impl RequestObserver for Notes {
 }
 
 #[tokio::test]
-async fn an_observer_hears_of_every_attempt() {
+async fn observer_is_called_for_every_attempt() {
     let server =
         Server::api(
             |seen| {
@@ -87,7 +87,7 @@ impl MakeWriter<'_> for Log {
 }
 
 #[tokio::test]
-async fn logs_show_bodies_at_trace_only_and_never_a_secret() {
+async fn logs_show_bodies_at_trace_only_and_no_secret() {
     let body = format!(r#"{{"token":"hush","note":"{KEY}","data":[]}}"#);
     let server = Server::api(move |_| Answer::json(body.clone())).await;
     let log = Log::default();

@@ -1,4 +1,4 @@
-//! Walks: to the end, and no further.
+//! Pagers: the end of a list, and lists without an end.
 
 use nbu_otel_agent::netbackup::wire::jobs::{JOBS, JobRow};
 use nbu_otel_agent::netbackup::{CursorPager, Error, ErrorKind, OffsetPager, Query, Resource};
@@ -13,7 +13,7 @@ static STORAGE_UNITS: Resource = Resource {
     max_limit: 500,
 };
 
-/// Only how many there are matters here.
+/// A row of which only the number matters.
 #[derive(Debug, Deserialize)]
 struct StorageUnit {}
 
@@ -39,7 +39,7 @@ fn units(rows: usize, meta: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_cursor_walk_ends_where_next_is_absent_null_or_empty() {
+async fn cursor_pager_ends_if_next_is_absent_null_or_empty() {
     for end in ["{}", r#"{"pagination":{}}"#, r#"{"next":null}"#, r#"{"pagination":{"next":""}}"#] {
         let server = Server::api(move |seen| match seen.param("page[after]") {
             None => jobs([1, 2], r#"{"pagination":{"next":"a b&c=/é+%"}}"#),
@@ -65,7 +65,7 @@ async fn a_cursor_walk_ends_where_next_is_absent_null_or_empty() {
 }
 
 #[tokio::test]
-async fn a_cursor_that_comes_back_ends_the_walk_with_an_error() {
+async fn repeated_cursor_is_an_error() {
     let server = Server::api(|seen| match seen.param("page[after]") {
         None | Some("c") => jobs([1], r#"{"next":"a"}"#),
         Some("a") => jobs([2], r#"{"next":"b"}"#),
@@ -80,7 +80,7 @@ async fn a_cursor_that_comes_back_ends_the_walk_with_an_error() {
 }
 
 #[tokio::test]
-async fn a_list_that_does_not_end_is_an_error() {
+async fn endless_list_is_an_error() {
     let server = Server::api(|seen| jobs([1], &format!(r#"{{"next":"{}"}}"#, seen.number))).await;
     let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all()).max_pages(7);
     let error = drain(&mut walk).await.unwrap_err();
@@ -89,7 +89,7 @@ async fn a_list_that_does_not_end_is_an_error() {
 }
 
 #[tokio::test]
-async fn an_empty_page_with_a_cursor_is_not_the_end_but_many_are_an_error() {
+async fn empty_pages_with_a_cursor_are_an_error_if_many() {
     let server = Server::api(|seen| match seen.param("page[after]") {
         None => jobs([], r#"{"next":"a"}"#),
         Some("a") => jobs([1], "{}"),
@@ -108,7 +108,7 @@ async fn an_empty_page_with_a_cursor_is_not_the_end_but_many_are_an_error() {
 }
 
 #[tokio::test]
-async fn without_a_word_on_paging_a_short_page_is_the_end_and_a_full_one_an_error() {
+async fn page_without_pagination_is_the_end_or_an_error() {
     let server = Server::api(|_| jobs(0..99, "null")).await;
     let mut walk = CursorPager::new(&server.session(), &JOBS, &Query::all());
     assert_eq!(drain(&mut walk).await.unwrap().len(), 99);
@@ -119,7 +119,7 @@ async fn without_a_word_on_paging_a_short_page_is_the_end_and_a_full_one_an_erro
 }
 
 #[tokio::test]
-async fn a_walk_that_failed_can_be_resumed_where_it_stood() {
+async fn failed_pager_resumes_at_its_position() {
     let server = Server::api(|seen| match seen.param("page[after]") {
         None => jobs([1], r#"{"next":"a"}"#),
         Some("a") if seen.number <= 3 => Answer::error(500, "not now"),
@@ -137,7 +137,7 @@ async fn a_walk_that_failed_can_be_resumed_where_it_stood() {
 }
 
 #[tokio::test]
-async fn a_bad_record_costs_neither_its_page_nor_the_walk() {
+async fn bad_record_loses_neither_page_nor_list() {
     let server = Server::api(|seen| match seen.param("page[after]") {
         None => Answer::json(
             r#"{"data":[{"attributes":null},{"attributes":{"jobId":1,"state":{"x":1}}},7],
@@ -154,7 +154,7 @@ async fn a_bad_record_costs_neither_its_page_nor_the_walk() {
 }
 
 #[tokio::test]
-async fn an_offset_walk_goes_by_next_or_by_count() {
+async fn offset_pager_follows_next_or_count() {
     // By `next`.
     let server = Server::api(|seen| match seen.param("page[offset]").unwrap() {
         "0" => units(500, r#"{"pagination":{"next":500}}"#),
@@ -169,13 +169,13 @@ async fn an_offset_walk_goes_by_next_or_by_count() {
     let mut walk = OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all().limited(2));
     assert_eq!(drain_offsets(&mut walk).await.unwrap(), 6);
     assert_eq!(server.calls()[2].param("page[offset]"), Some("4"));
-    // By `count`, with pages that are shorter than was asked for.
+    // By `count`, with pages that are shorter than requested.
     let server = Server::api(|_| units(1, r#"{"count":3}"#)).await;
     let mut walk = OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all().limited(2));
     assert_eq!(drain_offsets(&mut walk).await.unwrap(), 3);
 }
 
-/// Two or fewer of seven numbered units, from the offset that is asked for.
+/// Returns at most two of seven numbered units, from the requested offset.
 fn numbered(seen: &crate::server::Seen, most: usize) -> Answer {
     let offset: usize = seen.param("page[offset]").unwrap().parse().unwrap();
     let rows: Vec<_> = (offset..7.min(offset + most))
@@ -185,8 +185,8 @@ fn numbered(seen: &crate::server::Seen, most: usize) -> Answer {
 }
 
 #[tokio::test]
-async fn a_list_without_a_word_on_paging_ends_at_an_empty_page() {
-    // The server's limit may be smaller than the one it was asked for.
+async fn offset_list_without_pagination_ends_at_an_empty_page() {
+    // The server's limit may be smaller than the requested one.
     for most in [1, 2, 3, 5, 7, 100] {
         let server = Server::api(move |seen| numbered(seen, most)).await;
         let mut walk =
@@ -214,14 +214,14 @@ async fn a_list_without_a_word_on_paging_ends_at_an_empty_page() {
 }
 
 #[tokio::test]
-async fn a_list_that_does_not_page_is_read_once() {
+async fn list_that_does_not_page_is_read_once() {
     for meta in ["null", "{}"] {
         let server = Server::api(move |_| units(3, meta)).await;
         let mut walk =
             OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all().limited(5));
         assert_eq!(drain_offsets(&mut walk).await.unwrap(), 3);
         assert!(server.calls().len() <= 2);
-        // As many as were asked for, again and again, is no list.
+        // A full page that repeats is not a list.
         let mut walk =
             OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all().limited(3));
         let error = drain_offsets(&mut walk).await.unwrap_err();
@@ -231,7 +231,7 @@ async fn a_list_that_does_not_page_is_read_once() {
 }
 
 #[tokio::test]
-async fn a_cursor_list_without_meta_goes_on_from_its_last_record() {
+async fn cursor_list_without_meta_continues_from_its_last_record() {
     let server = Server::api(|seen| {
         let first = match seen.param("page[after]") {
             None => 0,
@@ -253,7 +253,7 @@ async fn a_cursor_list_without_meta_goes_on_from_its_last_record() {
 }
 
 #[tokio::test]
-async fn an_offset_that_stands_still_ends_the_walk_with_an_error() {
+async fn offset_that_does_not_advance_is_an_error() {
     let server = Server::api(|_| units(2, r#"{"pagination":{"next":2}}"#)).await;
     let mut walk = OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all().limited(2));
     let error = drain_offsets(&mut walk).await.unwrap_err();
@@ -269,7 +269,7 @@ async fn an_offset_that_stands_still_ends_the_walk_with_an_error() {
 }
 
 #[tokio::test]
-async fn the_total_of_a_list_is_known_from_its_first_page() {
+async fn total_of_a_list_is_known_from_its_first_page() {
     let server = Server::api(|_| units(1, r#"{"pagination":{"count":4711,"next":1}}"#)).await;
     let mut walk = OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all().limited(1));
     let page = walk.next_page::<StorageUnit>().await.unwrap().unwrap();
@@ -277,7 +277,7 @@ async fn the_total_of_a_list_is_known_from_its_first_page() {
 }
 
 #[test]
-fn a_walk_can_be_driven_from_a_task() {
+fn pager_runs_in_a_spawned_task() {
     fn assert_send<T: Send>(_: T) {}
     fn check(mut walk: CursorPager) {
         assert_send(async move { drain(&mut walk).await });

@@ -1,4 +1,4 @@
-//! Whom an error names where a proxy is on the way.
+//! Errors of requests through a proxy.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -15,7 +15,7 @@ use crate::tls::{authority, https_config, tls_acceptor};
 
 const CHECK: &str = "check proxyUrl, and that the proxy can reach the server";
 
-/// A site by way of this proxy, whose address has a password in it.
+/// Returns the settings of a site behind this proxy, whose address has a password in it.
 fn by_way_of(scheme: &str, proxy: &str) -> Config {
     let mut config = config(&format!("{scheme}://nbu.invalid:1556/netbackup"));
     config.insecure_skip_verify = true;
@@ -43,7 +43,7 @@ async fn nobody() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
-/// Answers each connection with `answer`, and hangs up.
+/// Answers each connection with `answer`, and closes it.
 async fn answering(answer: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -57,7 +57,7 @@ async fn answering(answer: &'static str) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_or_has_no_address_is_named() {
+async fn proxy_that_is_unreachable_is_named() {
     for scheme in ["http", "https"] {
         let proxy = nobody().await.to_string();
         let refused = ping(by_way_of(scheme, &proxy)).await;
@@ -71,7 +71,7 @@ async fn a_proxy_that_refuses_or_has_no_address_is_named() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_makes_no_tunnel_is_named() {
+async fn proxy_that_makes_no_tunnel_is_named() {
     for answer in [
         "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n",
@@ -85,7 +85,7 @@ async fn a_proxy_that_makes_no_tunnel_is_named() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_cannot_reach_the_server_or_is_slow_is_named() {
+async fn proxy_that_is_slow_or_fails_is_named() {
     let proxy = Server::start(|_| Answer::new(504, "text/html", "<html>no</html>")).await;
     let address = proxy.address.to_string();
     let gateway = ping(by_way_of("http", &address)).await;
@@ -105,7 +105,7 @@ async fn a_proxy_that_cannot_reach_the_server_or_is_slow_is_named() {
 }
 
 #[tokio::test]
-async fn a_407_says_that_proxy_url_needs_credentials_and_is_not_tried_again() {
+async fn status_407_hints_at_credentials_and_is_not_retried() {
     let plain = Server::start(|_| Answer::new(407, "text/html", "<html>who?</html>")).await;
     let tunnel = answering(
         "HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic \
@@ -123,7 +123,7 @@ async fn a_407_says_that_proxy_url_needs_credentials_and_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_body_that_a_proxy_cut_names_it() {
+async fn body_truncated_by_a_proxy_names_it() {
     let proxy = Server::start(|seen| {
         if seen.is_ping() { Answer::ping("14.0") } else { Answer::json(r#"{"data":[{"id"#) }
     })
@@ -139,9 +139,9 @@ async fn a_body_that_a_proxy_cut_names_it() {
 /// Set in the process that has a proxy in its environment.
 const CHILD: &str = "NBU_TEST_CHILD";
 
-/// Runs as a process of its own: the environment belongs to all threads.
+/// Runs in its own process, because all threads share the environment.
 #[tokio::test]
-#[ignore = "the process that a_proxy_of_the_environment_is_named starts"]
+#[ignore = "the process that proxy_of_the_environment_is_named starts"]
 async fn child_of_the_environment() {
     if std::env::var_os(CHILD).is_none() {
         return;
@@ -157,8 +157,8 @@ async fn child_of_the_environment() {
 }
 
 #[test]
-fn a_proxy_of_the_environment_is_named() {
-    // Nothing listens on the port that is free again.
+fn proxy_of_the_environment_is_named() {
+    // Nothing listens on the released port.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "proxies::child_of_the_environment", "--ignored"])
@@ -175,7 +175,7 @@ fn a_proxy_of_the_environment_is_named() {
 }
 
 #[tokio::test]
-async fn certificate_of_an_https_proxy_that_is_not_trusted_is_named_as_its_own() {
+async fn untrusted_certificate_of_a_proxy_is_named_as_such() {
     let acceptor = tls_acceptor(&authority(), "localhost", None);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,5 +1,5 @@
-//! A connection that is replaced while the client is used: nothing is lost, and the old key is not
-//! sent again.
+//! Replacement of the connection while the client is used: nothing is lost, and the old key is not sent
+//! again.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn rekeyed(config: &Config) -> Connection {
     Connection::new(Config { api_key: SecretString::from(NEW_KEY), ..config.clone() }).unwrap()
 }
 
-/// The server holds requests that `holds` says, for much longer than a test takes.
+/// Starts a server that holds the requests that `holds` selects, for much longer than a test takes.
 async fn holding(holds: fn(&crate::server::Seen) -> bool) -> Server {
     Server::api(move |seen| {
         let answer = Answer::json("{}");
@@ -34,7 +34,7 @@ async fn until(what: &str, done: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn a_walk_goes_on_from_its_cursor_with_the_new_key() {
+async fn replaced_connection_lets_pager_continue_from_its_cursor() {
     let server = Server::api(|seen| match seen.param("page[after]") {
         None => jobs([1], r#"{"pagination":{"next":"a"}}"#),
         Some("a") => jobs([2], r#"{"pagination":{"next":"b"}}"#),
@@ -59,7 +59,7 @@ async fn a_walk_goes_on_from_its_cursor_with_the_new_key() {
 }
 
 #[tokio::test]
-async fn a_request_that_hangs_is_sent_again_at_once_and_is_no_retry() {
+async fn replaced_connection_restarts_a_hanging_request_without_a_retry() {
     let server = holding(|seen| seen.header("authorization") == Some(KEY)).await;
     let client = server.client();
     let asking = session(&client);
@@ -74,7 +74,7 @@ async fn a_request_that_hangs_is_sent_again_at_once_and_is_no_retry() {
 }
 
 #[tokio::test]
-async fn waits_of_the_old_connection_end() {
+async fn replaced_connection_ends_its_waits() {
     let server = Server::api(|seen| match seen.header("authorization") {
         Some(NEW_KEY) => Answer::json("{}"),
         _ => Answer::error(503, "busy").with("retry-after", "20"),
@@ -93,7 +93,7 @@ async fn waits_of_the_old_connection_end() {
 }
 
 #[tokio::test]
-async fn a_ping_that_hangs_is_sent_again_too() {
+async fn replaced_connection_restarts_a_hanging_ping() {
     let server = Server::start(|seen| match seen.number {
         1 => Answer::ping("14.0").after(Duration::from_secs(60)),
         _ => Answer::ping("14.0"),
@@ -111,7 +111,7 @@ async fn a_ping_that_hangs_is_sent_again_too() {
 }
 
 #[tokio::test]
-async fn only_a_changed_key_ends_the_back_off_of_a_refused_one() {
+async fn changed_key_ends_the_back_off_of_a_rejected_one() {
     let server = Server::api(|_| Answer::json("{}")).await;
     let client = server.client();
     client.refuse_key(Duration::from_secs(600));
@@ -126,7 +126,7 @@ async fn only_a_changed_key_ends_the_back_off_of_a_refused_one() {
 }
 
 #[tokio::test]
-async fn an_answer_is_redacted_with_the_key_that_asked_for_it() {
+async fn response_is_redacted_with_the_key_of_its_request() {
     let server = Server::api(|_| Answer::json(format!(r#"{{"data":"{KEY}"}}"#))).await;
     let client = server.client();
     let body = session(&client).get(&JOBS, &Query::all()).await.unwrap();
@@ -137,7 +137,7 @@ async fn an_answer_is_redacted_with_the_key_that_asked_for_it() {
 }
 
 #[tokio::test]
-async fn another_configured_version_takes_the_place_of_what_was_known() {
+async fn changed_configured_version_replaces_the_known_one() {
     let server = Server::api(|_| Answer::json("{}")).await;
     let client = server.client();
     session(&client).get(&JOBS, &Query::all()).await.unwrap();
@@ -153,7 +153,7 @@ async fn another_configured_version_takes_the_place_of_what_was_known() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_used_do_not_touch_what_runs() {
+async fn invalid_settings_leave_the_connection_in_force() {
     let server = Server::api(|_| Answer::json("{}")).await;
     let client = server.client();
     let error =

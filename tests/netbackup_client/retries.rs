@@ -1,4 +1,4 @@
-//! What is tried again, how often, and when.
+//! Retries: the failures, the number of attempts, and the waits.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::server::{Answer, Server, builder, config, session};
 
 #[tokio::test]
-async fn a_passing_fault_is_outlived() {
+async fn transient_fault_is_retried() {
     for status in [429, 502, 503, 504] {
         let server = Server::api(move |seen| {
             if seen.number <= 3 { Answer::error(status, "busy") } else { Answer::json("{}") }
@@ -24,7 +24,7 @@ async fn a_passing_fault_is_outlived() {
 }
 
 #[tokio::test]
-async fn a_lasting_fault_is_given_up_after_four_attempts() {
+async fn permanent_fault_fails_after_four_attempts() {
     let server = Server::api(|_| Answer::error(503, "The server is busy")).await;
     let error = server.session().get(&JOBS, &Query::all()).await.unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::Busy, Some(503)));
@@ -32,7 +32,7 @@ async fn a_lasting_fault_is_given_up_after_four_attempts() {
 }
 
 #[tokio::test]
-async fn what_a_retry_cannot_mend_is_asked_once() {
+async fn permanent_status_is_not_retried() {
     for (status, kind) in [
         (400, ErrorKind::BadRequest),
         (401, ErrorKind::Unauthorized),
@@ -51,7 +51,7 @@ async fn what_a_retry_cannot_mend_is_asked_once() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_tried_again() {
+async fn refused_connection_is_retried() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -62,7 +62,7 @@ async fn a_refused_connection_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_resolve_is_said_to_be_one() {
+async fn unresolved_name_is_a_dns_error() {
     let client = builder(config("http://no-such-host.invalid:1556/netbackup")).build().unwrap();
     let error = client.ping().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Dns, "{error}");
@@ -71,7 +71,7 @@ async fn a_name_that_does_not_resolve_is_said_to_be_one() {
 }
 
 #[tokio::test]
-async fn retry_after_is_waited_for() {
+async fn retry_after_delays_the_retry() {
     for (form, date) in [
         ("1", None),
         ("2026-03-01T10:00:01.000Z", Some("Sun, 01 Mar 2026 10:00:00 GMT")),
@@ -96,7 +96,7 @@ async fn retry_after_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_wait_that_would_pass_the_deadline_is_not_begun() {
+async fn wait_beyond_the_deadline_fails_at_once() {
     let server = Server::api(|_| Answer::error(503, "busy").with("retry-after", "30")).await;
     let client = server.client();
     let started = Instant::now();
@@ -108,7 +108,7 @@ async fn a_wait_that_would_pass_the_deadline_is_not_begun() {
 }
 
 #[tokio::test]
-async fn an_exaggerated_retry_after_is_cut_to_the_cap() {
+async fn long_retry_after_is_capped() {
     let server = Server::api(|seen| {
         if seen.number > 2 {
             Answer::json("{}")
@@ -128,7 +128,7 @@ async fn an_exaggerated_retry_after_is_cut_to_the_cap() {
 }
 
 #[tokio::test]
-async fn a_slow_answer_is_a_timeout_and_tried_again() {
+async fn slow_response_is_a_timeout_and_retried() {
     let server = Server::api(|seen| {
         let delay = if seen.number <= 2 { 20 } else { 0 };
         Answer::json("{}").after(Duration::from_secs(delay))
@@ -142,7 +142,7 @@ async fn a_slow_answer_is_a_timeout_and_tried_again() {
 }
 
 #[tokio::test]
-async fn the_deadline_ends_a_request_in_flight() {
+async fn deadline_ends_a_request_in_flight() {
     let server = Server::api(|_| Answer::json("{}").after(Duration::from_secs(20))).await;
     let client = server.client();
     client.ping().await.unwrap();

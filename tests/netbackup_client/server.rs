@@ -14,14 +14,14 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-/// The key that every test client holds.
+/// The key of all test clients.
 pub(crate) const KEY: &str = "k3y-0f-the-tests-never-shown";
 
-/// A request as the server saw it.
+/// A request that the server received.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) method: String,
-    /// The request target, as it came.
+    /// The request target, unchanged.
     pub(crate) target: String,
     pub(crate) path: String,
     /// Decoded pairs.
@@ -44,13 +44,13 @@ impl Seen {
         self.path.ends_with("/ping")
     }
 
-    /// Whether the version asked for is `version`.
+    /// Returns true if the requested version is `version`.
     pub(crate) fn asks(&self, version: &str) -> bool {
         self.header("accept").is_some_and(|accept| accept.ends_with(&format!("version={version}")))
     }
 }
 
-/// What the server answers.
+/// A response of the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -95,7 +95,7 @@ impl Answer {
     }
 }
 
-/// A page of jobs with these ids and this `meta`.
+/// Returns a page of jobs with these ids and this `meta`.
 pub(crate) fn jobs(ids: impl IntoIterator<Item = i64>, meta: &str) -> Answer {
     let rows: Vec<_> = ids
         .into_iter()
@@ -107,7 +107,7 @@ pub(crate) fn jobs(ids: impl IntoIterator<Item = i64>, meta: &str) -> Answer {
     ))
 }
 
-/// A running server; what it saw is kept.
+/// A running server that records its requests.
 #[derive(Clone)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -168,7 +168,7 @@ impl Server {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Requests other than pings.
+    /// Returns the requests other than pings.
     pub(crate) fn calls(&self) -> Vec<Seen> {
         self.seen().into_iter().filter(|seen| !seen.is_ping()).collect()
     }
@@ -181,7 +181,7 @@ impl Server {
         config(&format!("http://{}/netbackup", self.address))
     }
 
-    /// A client with short waits.
+    /// Returns a client with short waits.
     pub(crate) fn client(&self) -> Client {
         builder(self.config()).build().unwrap()
     }
@@ -215,7 +215,7 @@ pub(crate) fn builder(config: Config) -> ClientBuilder {
     })
 }
 
-/// With time enough.
+/// Returns a session with enough time.
 pub(crate) fn session(client: &Client) -> Session {
     client.with_deadline(Instant::now() + Duration::from_secs(30))
 }

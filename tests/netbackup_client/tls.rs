@@ -57,7 +57,7 @@ fn certificate(authority: &Authority, name: &str) -> (rcgen::Certificate, KeyPai
     (params.signed_by(&key, authority).unwrap(), key)
 }
 
-/// The server's part of TLS with a certificate for `name`; with `clients`, it wants one of theirs.
+/// Returns the server's part of TLS with a certificate for `name`; with `clients`, it requires one of theirs.
 pub(crate) fn tls_acceptor(
     authority: &Authority,
     name: &str,
@@ -85,7 +85,7 @@ pub(crate) fn tls_acceptor(
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// An HTTPS server with such a certificate.
+/// Starts an HTTPS server with such a certificate.
 async fn https(authority: &Authority, name: &str, clients: Option<&Authority>) -> Server {
     let acceptor = tls_acceptor(authority, name, clients);
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -106,7 +106,7 @@ fn pem_file(path: &str, pem: &str) -> PemFile {
 }
 
 #[tokio::test]
-async fn a_private_ca_is_trusted_where_it_is_configured() {
+async fn configured_private_ca_is_trusted() {
     let ca = authority();
     let server = https(&ca, "localhost", None).await;
     let client = builder(https_config(server.address, Some(&ca))).build().unwrap();
@@ -115,7 +115,7 @@ async fn a_private_ca_is_trusted_where_it_is_configured() {
 }
 
 #[tokio::test]
-async fn another_ca_is_an_error_that_names_ca_file_and_is_not_tried_again() {
+async fn other_ca_is_an_error_on_ca_file_without_retries() {
     let server = https(&authority(), "localhost", None).await;
     let client = builder(https_config(server.address, Some(&authority()))).build().unwrap();
     let error = client.ping().await.unwrap_err();
@@ -126,7 +126,7 @@ async fn another_ca_is_an_error_that_names_ca_file_and_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_private_ca_that_nobody_configured_is_an_error_that_names_ca_file() {
+async fn unconfigured_private_ca_is_an_error_on_ca_file() {
     let server = https(&authority(), "localhost", None).await;
     let shown = match builder(https_config(server.address, None)).build() {
         Ok(client) => client.ping().await.unwrap_err().to_string(),
@@ -138,7 +138,7 @@ async fn a_private_ca_that_nobody_configured_is_an_error_that_names_ca_file() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_host_is_an_error_that_says_so() {
+async fn certificate_for_another_host_is_an_error_on_host() {
     let ca = authority();
     let server = https(&ca, "other.example.com", None).await;
     let client = builder(https_config(server.address, Some(&ca))).build().unwrap();
@@ -148,7 +148,7 @@ async fn a_certificate_for_another_host_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn certificate_of_a_ca_shown_by_a_server_is_told_as_such() {
+async fn ca_certificate_of_a_server_is_named_as_such() {
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
@@ -173,7 +173,7 @@ async fn certificate_of_a_ca_shown_by_a_server_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn any_certificate_does_where_verification_is_off() {
+async fn any_certificate_is_accepted_without_verification() {
     let server = https(&authority(), "other.example.com", None).await;
     for ca in [None, Some(&authority())] {
         let mut config = https_config(server.address, ca);
@@ -192,7 +192,7 @@ pub(crate) fn identity(clients: &Authority) -> Identity {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_presented_and_its_lack_is_said() {
+async fn client_certificate_is_sent_and_a_missing_one_is_named() {
     let (ca, clients) = (authority(), authority());
     let server = https(&ca, "localhost", Some(&clients)).await;
     let mut config = https_config(server.address, Some(&ca));
@@ -205,7 +205,7 @@ async fn a_client_certificate_is_presented_and_its_lack_is_said() {
 }
 
 #[test]
-fn what_is_wrong_with_tls_settings_is_found_before_any_request() {
+fn invalid_tls_settings_are_found_before_any_request() {
     let ca = authority();
     let base = config("https://localhost:1/netbackup");
     let mine = identity(&ca);
@@ -262,7 +262,7 @@ fn what_is_wrong_with_tls_settings_is_found_before_any_request() {
 }
 
 #[tokio::test]
-async fn http_where_https_is_meant_and_the_reverse_are_told_apart_from_outages() {
+async fn http_instead_of_https_and_the_reverse_have_hints() {
     let plain = Server::api(|_| Answer::json("{}")).await;
     let mut config = config(&format!("https://{}/netbackup", plain.address));
     config.insecure_skip_verify = true;
@@ -276,7 +276,7 @@ async fn http_where_https_is_meant_and_the_reverse_are_told_apart_from_outages()
 }
 
 #[tokio::test]
-async fn an_ipv6_address_is_reached() {
+async fn ipv6_address_is_reached() {
     let server = Server::start_at("[::1]:0", |_| Answer::ping("14.0")).await;
     let client = server.client();
     client.ping().await.unwrap();
@@ -287,7 +287,7 @@ async fn an_ipv6_address_is_reached() {
 }
 
 #[tokio::test]
-async fn a_configured_proxy_is_used_with_its_credentials() {
+async fn configured_proxy_is_used_with_its_credentials() {
     let proxy = Server::start(|_| Answer::ping("14.0")).await;
     let mut config = config("http://nbu.invalid:1556/netbackup");
     config.proxy = Some(Proxy {
