@@ -67,7 +67,7 @@ fn append(path: &Path) -> Result<File, OpenError> {
 
 /// Returns how many lines were lost, because they came faster than they could be written or because
 /// they could not be written.
-pub fn dropped_lines() -> u64 {
+pub(crate) fn dropped_lines() -> u64 {
     LOG.get().map_or(0, |log| {
         log.writer.error_counter().dropped_lines() as u64 + log.unwritten.load(Relaxed)
     })
@@ -117,7 +117,7 @@ impl Log {
     }
 
     /// Applies level and format, which need nothing to be opened.
-    pub fn apply_format(&self, config: &Config) {
+    pub(crate) fn apply_format(&self, config: &Config) {
         let level = self.verbosity.map_or(config.level, |verbosity| verbosity.max(config.level));
         // Fails only where the subscriber is gone, and then there is nobody to tell.
         let _ = self.format.reload(layer(&self.writer, config.format));
@@ -148,7 +148,7 @@ impl Log {
     }
 
     /// Returns whether standard error stands in for a file, which should be tried again.
-    pub fn is_replaced(&self) -> bool {
+    pub(crate) fn is_replaced(&self) -> bool {
         self.replaced.load(Relaxed)
     }
 

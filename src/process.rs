@@ -41,7 +41,7 @@ fn log_panic(info: &PanicHookInfo<'_>) {
 
 /// Raises the soft limit of open files to the hard limit. A login gives 1,024, which many sites and
 /// scrapers exceed.
-pub fn raise_file_limit() {
+pub(crate) fn raise_file_limit() {
     let before = getrlimit(Resource::Nofile);
     let wanted = before.maximum.unwrap_or(MAX_OPEN_FILES).min(MAX_OPEN_FILES);
     let Some(soft) = before.current.filter(|soft| *soft < wanted) else { return };

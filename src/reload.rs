@@ -64,7 +64,7 @@ impl Verdict {
     }
 
     /// Returns the verdict on a configuration that is in force and changed something, or did not.
-    pub const fn of_changes(any: bool) -> Self {
+    pub(crate) const fn of_changes(any: bool) -> Self {
         if any { Self::Applied } else { Self::Unchanged }
     }
 }

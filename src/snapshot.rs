@@ -78,7 +78,7 @@ impl Snapshot {
     }
 
     /// Returns whether each enabled collector ended at least one run, or has no resource to read.
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         !self.collectors.is_empty()
             && self.collectors.iter().all(|status| status.state != CollectorState::Pending)
     }
@@ -125,7 +125,7 @@ impl Store {
     }
 
     /// Returns a receiver that is notified of each publication and each change of the sites.
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
@@ -143,7 +143,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// Replaces the site's latest snapshot.
-    pub fn publish(&self, snapshot: Snapshot) {
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
         self.latest.send_replace(Arc::new(snapshot));
         self.changed.send_modify(|count| *count += 1);
     }

@@ -15,7 +15,7 @@ pub struct Config {
 
 impl Config {
     /// Returns whether both listen at the same address; the path needs no new listener.
-    pub fn same_address(&self, other: &Self) -> bool {
+    pub(crate) fn same_address(&self, other: &Self) -> bool {
         (&self.host, self.port) == (&other.host, other.port)
     }
 }

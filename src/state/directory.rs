@@ -34,7 +34,7 @@ pub struct StateDir(Arc<Inner>);
 
 /// A directory that may have been released since.
 #[derive(Debug, Clone)]
-pub struct WeakStateDir(Weak<Inner>);
+pub(crate) struct WeakStateDir(Weak<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -129,12 +129,12 @@ impl StateDir {
 
     /// Returns the agent's identity, a UUID: the same for as long as the directory exists. `None` until
     /// it was read.
-    pub fn instance_id(&self) -> Option<&str> {
+    pub(crate) fn instance_id(&self) -> Option<&str> {
         self.0.opened.get().map(|opened| opened.instance_id.as_str())
     }
 
     /// Returns a handle that does not keep the directory locked.
-    pub fn downgrade(&self) -> WeakStateDir {
+    pub(crate) fn downgrade(&self) -> WeakStateDir {
         WeakStateDir(Arc::downgrade(&self.0))
     }
 
@@ -187,7 +187,7 @@ impl Claim {
 
 impl WeakStateDir {
     /// Returns the directory, if it is still locked.
-    pub fn upgrade(&self) -> Option<StateDir> {
+    pub(crate) fn upgrade(&self) -> Option<StateDir> {
         self.0.upgrade().map(StateDir)
     }
 }

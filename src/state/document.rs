@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// A save that is not done in time fails with [`ErrorKind::TimedOut`], and goes on: the next one waits for
 /// it first, so that the order is kept.
 #[derive(Debug)]
-pub struct Document {
+pub(crate) struct Document {
     directory: StateDir,
     name: String,
     owner: Option<Worker<Owned>>,
@@ -32,7 +32,7 @@ pub struct Document {
 
 /// The content of a [`Document`] that was loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
+pub(crate) enum Content {
     /// There is no file.
     Missing,
     /// The bytes of the last save.
@@ -49,13 +49,13 @@ struct Owned {
 
 impl Document {
     /// Names a file of the directory; nothing is read or made yet. `name` is a plain file name.
-    pub fn new(directory: &StateDir, name: &str) -> Self {
+    pub(crate) fn new(directory: &StateDir, name: &str) -> Self {
         let (directory, name) = (directory.clone(), format!("{name}.saved"));
         Self { directory, name, owner: None, saving: None, loading: None }
     }
 
     /// Returns the directory of the file.
-    pub fn directory(&self) -> &StateDir {
+    pub(crate) fn directory(&self) -> &StateDir {
         &self.directory
     }
 
@@ -64,7 +64,7 @@ impl Document {
     /// # Errors
     ///
     /// If it cannot be read now, or not in time; call it again later, and do not save before.
-    pub async fn load(&mut self) -> io::Result<Content> {
+    pub(crate) async fn load(&mut self) -> io::Result<Content> {
         let deadline = Instant::now() + TIMEOUT;
         if self.loading.is_none() {
             let owner = self.owner(deadline).await?;
@@ -78,7 +78,7 @@ impl Document {
     /// # Errors
     ///
     /// If it cannot be written, or not in time; the old content is still there, or the new one.
-    pub async fn save(&mut self, content: Vec<u8>) -> io::Result<()> {
+    pub(crate) async fn save(&mut self, content: Vec<u8>) -> io::Result<()> {
         let deadline = Instant::now() + TIMEOUT;
         if self.saving.is_some() {
             // How it ended does not matter: this content replaces that one.
@@ -123,7 +123,7 @@ async fn finish<R>(started: &mut Option<Pending<io::Result<R>>>, until: Instant)
 }
 
 /// Returns the error of a disk that did not answer in time.
-pub fn timed_out() -> io::Error {
+pub(crate) fn timed_out() -> io::Error {
     io::Error::new(ErrorKind::TimedOut, "the disk did not respond in time")
 }
 

@@ -17,16 +17,16 @@ pub(super) const HEADER_LEN: usize = 16;
 
 /// First frame of a file: the owner of the state in it. More fields may come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
+pub(crate) struct Header {
     /// The name of the site.
-    pub site: String,
+    pub(crate) site: String,
     /// The identity of its server.
-    pub server: String,
+    pub(crate) server: String,
 }
 
 /// Reason for which a file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub(crate) enum OpenError {
     /// It cannot be opened or read now. All other reasons are lasting.
     #[error("it cannot be read: {0}")]
     Io(#[from] io::Error),

@@ -17,7 +17,7 @@ const ALWAYS: u64 = 1 << 20;
 
 /// The reason why nothing was appended.
 #[derive(Debug, thiserror::Error)]
-pub enum AppendError {
+pub(crate) enum AppendError {
     /// The file is not the one that was opened: a rewrite is due, and can be tried at once.
     #[error("the file {0}")]
     Gone(&'static str),
@@ -28,20 +28,20 @@ pub enum AppendError {
 
 /// The result of reading a file to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// Its site and server.
-    pub header: Header,
+    pub(crate) header: Header,
     /// Frames that were read, without the header.
-    pub frames: usize,
+    pub(crate) frames: usize,
     /// Bytes up to the end of the last of them.
-    pub length: u64,
+    pub(crate) length: u64,
     /// Bytes after it: a save that was cut, and is dropped.
-    pub cut: u64,
+    pub(crate) cut: u64,
 }
 
 /// A journal. One owner at a time may have it.
 #[derive(Debug)]
-pub struct Journal {
+pub(crate) struct Journal {
     path: PathBuf,
     header: Header,
     /// `None` as long as there is none that can be appended to.
@@ -69,7 +69,7 @@ struct Open {
 /// # Errors
 ///
 /// If it cannot be read, is no journal, is damaged, or `take` rejects a frame.
-pub fn read(
+pub(crate) fn read(
     path: &Path,
     take: impl FnMut(&[u8]) -> Result<(), OpenError>,
 ) -> Result<Option<Loaded>, OpenError> {
@@ -81,7 +81,7 @@ pub fn read(
 }
 
 /// Reads whose journal a file is, whatever else is wrong with it.
-pub fn header(path: &Path) -> Option<Header> {
+pub(crate) fn header(path: &Path) -> Option<Header> {
     let file = File::open(path).ok()?;
     let mut reader = Frames::new(&file, file.metadata().ok()?.len()).ok()?;
     serde_json::from_slice(&reader.next().ok()??).ok()
@@ -110,7 +110,7 @@ fn read_file(
 
 impl Journal {
     /// Makes a journal of which nothing is read yet.
-    pub fn new(path: PathBuf, header: Header) -> Self {
+    pub(crate) fn new(path: PathBuf, header: Header) -> Self {
         Self { path, header, open: None, made: None, allowed: 0 }
     }
 
@@ -120,7 +120,7 @@ impl Journal {
     /// # Errors
     ///
     /// If it cannot be read, is not this journal's, is damaged, or `take` rejects a frame.
-    pub fn open(
+    pub(crate) fn open(
         &mut self,
         take: impl FnMut(&[u8]) -> Result<(), OpenError>,
     ) -> Result<Option<Loaded>, OpenError> {
@@ -141,22 +141,17 @@ impl Journal {
     }
 
     /// Returns the path of the file.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Returns its length in bytes; 0 if there is none.
-    pub fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.open.as_ref().map_or(0, |open| open.length)
     }
 
-    /// Returns whether there is a file that can be appended to.
-    pub fn is_intact(&self) -> bool {
-        self.open.is_some()
-    }
-
     /// Returns whether the file has grown too far beyond its last rewrite.
-    pub fn has_grown(&self) -> bool {
+    pub(crate) fn has_grown(&self) -> bool {
         self.length() > self.allowed
     }
 
@@ -165,7 +160,7 @@ impl Journal {
     /// # Errors
     ///
     /// If it cannot be written or synced, or the file is not the one that was opened.
-    pub fn append(&mut self, payload: &[u8]) -> Result<(), AppendError> {
+    pub(crate) fn append(&mut self, payload: &[u8]) -> Result<(), AppendError> {
         let open = self.open.as_mut().ok_or(AppendError::Gone("is not there yet"))?;
         let appended = open.append(&self.path, payload);
         if matches!(appended, Err(AppendError::Gone(_))) {
@@ -180,7 +175,7 @@ impl Journal {
     /// # Errors
     ///
     /// If the parts cannot be had or written; the old file is then still there, and can be appended to.
-    pub fn rewrite(
+    pub(crate) fn rewrite(
         &mut self,
         parts: impl Iterator<Item = io::Result<Vec<u8>>>,
     ) -> io::Result<Option<PathBuf>> {

@@ -157,14 +157,14 @@ fn rewrite_is_due_once_the_file_has_grown() {
     let gone = std::iter::once(Err(io::Error::other("given up")));
     journal.rewrite(gone).unwrap_err();
     assert_eq!(load(&path).unwrap().0.len(), 5, "half of it must not replace the whole");
-    assert!(journal.is_intact() && !journal.has_grown(), "it is appended to meanwhile");
+    assert!(journal.open.is_some() && !journal.has_grown(), "it is appended to meanwhile");
     journal.append(&block).unwrap();
     journal.append(&block).unwrap();
     assert!(journal.has_grown());
     journal.rewrite(parts(&["small"])).unwrap();
     assert!(!journal.has_grown());
     assert_eq!(load(&path).unwrap().0, ["small"]);
-    assert!(!Journal::new(path, header()).is_intact(), "nothing was opened");
+    assert!(!Journal::new(path, header()).open.is_some(), "nothing was opened");
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn file_removed_or_replaced_is_noticed_and_written_again() {
         meddle();
         let error = journal.append(b"lost?").unwrap_err();
         assert_eq!(error.to_string(), format!("the file was {what}"));
-        assert!(!journal.is_intact());
+        assert!(!journal.open.is_some());
         asides += usize::from(journal.rewrite(parts(&["all"])).unwrap().is_some());
         journal.append(b"more").unwrap();
         assert_eq!(load(&path).unwrap().0, ["all", "more"], "{what}");

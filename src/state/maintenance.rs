@@ -15,7 +15,7 @@ use super::site_file::{mark_name, site_name};
 
 /// A state directory that no agent uses as long as this lives.
 #[derive(Debug)]
-pub struct Maintenance {
+pub(crate) struct Maintenance {
     path: PathBuf,
     /// Locked, if there is a lock file.
     _lock: Lock,
@@ -30,13 +30,13 @@ enum Lock {
 
 /// A file of the directory that holds state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateFile {
+pub(crate) struct StateFile {
     /// Its path.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its size in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// It was set aside.
-    pub aside: bool,
+    pub(crate) aside: bool,
 }
 
 impl Maintenance {
@@ -45,7 +45,7 @@ impl Maintenance {
     /// # Errors
     ///
     /// If there is no directory, or an agent uses it.
-    pub fn to_inspect(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn to_inspect(path: &Path) -> Result<Self, Error> {
         let lock = lock_shared(path).map_err(|problem| problem.at(path))?;
         Ok(Self { path: path.to_owned(), _lock: Lock::Shared(lock) })
     }
@@ -55,7 +55,7 @@ impl Maintenance {
     /// # Errors
     ///
     /// If there is no directory, it cannot be written, or an agent uses it.
-    pub fn to_change(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn to_change(path: &Path) -> Result<Self, Error> {
         fs::read_dir(path).map_err(|error| Problem::from(error).at(path))?;
         let held = HeldLock::acquire(path).map_err(|problem| problem.at(path))?;
         Ok(Self { path: path.to_owned(), _lock: Lock::Alone(held) })
@@ -66,7 +66,7 @@ impl Maintenance {
     /// # Errors
     ///
     /// If the directory cannot be read.
-    pub fn journals(&self) -> io::Result<Vec<StateFile>> {
+    pub(crate) fn journals(&self) -> io::Result<Vec<StateFile>> {
         self.files(|name| {
             // Of several that were set aside, each has a number.
             let stem = name.split_once(".aside").map(|(stem, _)| stem);
@@ -79,7 +79,7 @@ impl Maintenance {
     /// # Errors
     ///
     /// If the directory or a document cannot be read.
-    pub fn documents(&self) -> io::Result<Vec<(StateFile, bool)>> {
+    pub(crate) fn documents(&self) -> io::Result<Vec<(StateFile, bool)>> {
         let files = self.files(|name| has_extension(name, "saved").then_some(false))?;
         let check = |file: StateFile| {
             let intact = document::is_intact(&file.path)?;
@@ -101,7 +101,7 @@ impl Maintenance {
     }
 
     /// Returns the server that was polled last for a site; `None` if that is not known.
-    pub fn last_server(&self, site: &str) -> Option<String> {
+    pub(crate) fn last_server(&self, site: &str) -> Option<String> {
         read_mark(&self.path.join(mark_name(site))).ok().map(|mark| mark.server)
     }
 
@@ -110,7 +110,7 @@ impl Maintenance {
     /// # Errors
     ///
     /// If it cannot be read or written, or the other site has a journal of this server.
-    pub fn rename(&self, path: &Path, to: &str) -> Result<PathBuf, OpenError> {
+    pub(crate) fn rename(&self, path: &Path, to: &str) -> Result<PathBuf, OpenError> {
         let mut frames = Vec::new();
         let loaded = read(path, |frame| {
             frames.push(Ok(frame.to_vec()));
@@ -139,7 +139,7 @@ impl Maintenance {
     /// # Errors
     ///
     /// If it cannot be renamed.
-    pub fn set_aside(&self, path: &Path) -> io::Result<PathBuf> {
+    pub(crate) fn set_aside(&self, path: &Path) -> io::Result<PathBuf> {
         let aside = atomic::set_aside(path)?;
         sync_parent(path)?;
         Ok(aside)

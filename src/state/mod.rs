@@ -16,16 +16,18 @@ mod worker;
 
 use std::path::PathBuf;
 
-pub use directory::{StateDir, WeakStateDir};
-pub use document::{Content, Document, timed_out};
+pub use directory::StateDir;
 pub use error::Error;
-pub use frames::{Header, OpenError};
-pub use journal::{AppendError, Journal, Loaded, header, read};
-pub use maintenance::{Maintenance, StateFile};
-pub use site::{Resumed, SiteFiles};
-pub use worker::{Pending, Worker};
 
-/// The place where state is kept.
+pub(crate) use directory::WeakStateDir;
+pub(crate) use document::{Content, Document, timed_out};
+pub(crate) use frames::{Header, OpenError};
+pub(crate) use journal::{AppendError, Loaded, header, read};
+pub(crate) use maintenance::{Maintenance, StateFile};
+pub(crate) use site::{Resumed, SiteFiles};
+pub(crate) use worker::{Pending, Worker};
+
+/// Settings of the state directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
     /// The directory; nothing is kept where there is none.

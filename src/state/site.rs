@@ -13,7 +13,7 @@ use super::journal::{AppendError, Journal, Loaded};
 
 /// The files of one site, on the thread that owns them. Everything but [`SiteFiles::claim`] blocks.
 #[derive(Debug)]
-pub struct SiteFiles {
+pub(crate) struct SiteFiles {
     claim: Claim,
     header: Header,
     journal: Journal,
@@ -24,16 +24,16 @@ pub struct SiteFiles {
 
 /// The result of loading the journal of a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resumed {
+pub(crate) struct Resumed {
     /// The file that was read.
-    pub loaded: Loaded,
+    pub(crate) loaded: Loaded,
     /// The server was the one that was polled last, so that totals go on.
-    pub last_in_force: bool,
+    pub(crate) last_in_force: bool,
 }
 
 impl SiteFiles {
     /// Waits until nobody else in this process has the files of the site, and claims them.
-    pub async fn claim(directory: &StateDir, header: Header) -> Self {
+    pub(crate) async fn claim(directory: &StateDir, header: Header) -> Self {
         let mark = directory.mark_file(&header.site);
         let name = mark.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let claim = directory.claim(&name).await;
@@ -47,7 +47,7 @@ impl SiteFiles {
     /// # Errors
     ///
     /// If it cannot be read, or is not usable.
-    pub fn load(
+    pub(crate) fn load(
         &mut self,
         take: impl FnMut(&[u8]) -> Result<(), OpenError>,
     ) -> Result<Option<Resumed>, OpenError> {
@@ -76,12 +76,12 @@ impl SiteFiles {
     /// # Errors
     ///
     /// If it cannot be renamed.
-    pub fn set_aside(&mut self) -> io::Result<PathBuf> {
+    pub(crate) fn set_aside(&mut self) -> io::Result<PathBuf> {
         atomic::set_aside(self.journal.path())
     }
 
     /// Says that numbers of this server are shown from now on.
-    pub fn put_in_force(&self) {
+    pub(crate) fn put_in_force(&self) {
         self.claim.directory().set_last_server(&self.header);
     }
 
@@ -90,7 +90,7 @@ impl SiteFiles {
     /// # Errors
     ///
     /// If it cannot be written, or the file is not the one that was opened.
-    pub fn append(&mut self, payload: &[u8]) -> Result<(), AppendError> {
+    pub(crate) fn append(&mut self, payload: &[u8]) -> Result<(), AppendError> {
         self.claim.directory().check_lock()?;
         self.journal.append(payload)?;
         Ok(self.write_mark()?)
@@ -102,7 +102,7 @@ impl SiteFiles {
     /// # Errors
     ///
     /// If the parts cannot be had or written; the old file is then still there.
-    pub fn rewrite(
+    pub(crate) fn rewrite(
         &mut self,
         parts: impl Iterator<Item = io::Result<Vec<u8>>>,
     ) -> io::Result<Option<PathBuf>> {
@@ -122,7 +122,7 @@ impl SiteFiles {
     }
 
     /// Returns the journal.
-    pub fn journal(&self) -> &Journal {
+    pub(crate) fn journal(&self) -> &Journal {
         &self.journal
     }
 }

@@ -13,7 +13,7 @@ const READABLE: usize = 60;
 impl StateDir {
     /// Returns the journal of a site whose server has this identity: another for each pair, and always the
     /// same for one.
-    pub fn site_file(&self, site: &str, server: &str) -> PathBuf {
+    pub(crate) fn site_file(&self, site: &str, server: &str) -> PathBuf {
         self.path().join(site_name(site, server))
     }
 

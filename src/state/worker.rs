@@ -18,13 +18,13 @@ type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
 /// The owner of a value that blocks. The thread ends after the last job once this is dropped, and the
 /// value is dropped there.
 #[derive(Debug)]
-pub struct Worker<T> {
+pub(crate) struct Worker<T> {
     jobs: mpsc::Sender<Job<T>>,
 }
 
 /// The result of a job, now or later.
 #[derive(Debug)]
-pub struct Pending<R>(oneshot::Receiver<R>);
+pub(crate) struct Pending<R>(oneshot::Receiver<R>);
 
 impl<T: Send + 'static> Worker<T> {
     /// Starts the thread. `name` is shown by the system's tools.
@@ -32,7 +32,7 @@ impl<T: Send + 'static> Worker<T> {
     /// # Errors
     ///
     /// If the system has no more threads.
-    pub fn spawn(name: &str, mut value: T) -> io::Result<Self> {
+    pub(crate) fn spawn(name: &str, mut value: T) -> io::Result<Self> {
         let (jobs, todo) = mpsc::channel::<Job<T>>();
         let run = move || {
             for job in todo {
@@ -45,7 +45,7 @@ impl<T: Send + 'static> Worker<T> {
     }
 
     /// Queues a job. Does not block.
-    pub fn start<R: Send + 'static>(
+    pub(crate) fn start<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut T) -> R + Send + 'static,
     ) -> Pending<R> {
@@ -62,7 +62,7 @@ impl<T: Send + 'static> Worker<T> {
 
 impl<R> Pending<R> {
     /// Waits for the result for at most `limit`; `None` if it is still missing then. Call it again later.
-    pub async fn wait(&mut self, limit: Duration) -> Option<io::Result<R>> {
+    pub(crate) async fn wait(&mut self, limit: Duration) -> Option<io::Result<R>> {
         let result = timeout(limit, &mut self.0).await.ok()?;
         Some(result.map_err(|_| io::Error::other(BUG)))
     }

@@ -62,7 +62,7 @@ impl Drop for AddressServer {
 
 /// Asks the agent that runs with the configuration at `path` for its address. Returns `None` if none
 /// runs, or it is another user's. Blocks for a second at most.
-pub fn address_in_force(path: &Path) -> Option<SocketAddr> {
+pub(crate) fn address_in_force(path: &Path) -> Option<SocketAddr> {
     ask(&name(path)).ok().flatten()
 }
 

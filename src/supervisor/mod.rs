@@ -41,10 +41,11 @@ use crate::telemetry::agent::AgentState;
 use crate::telemetry::otlp::stats::OtlpStats;
 use crate::telemetry::renderer::Renderer;
 
-pub use address::address_in_force;
 pub use error::ReloadError;
 pub use reloader::Source;
-pub use signals::{Signal, Signals};
+
+pub(crate) use address::address_in_force;
+pub(crate) use signals::Signals;
 
 use address::AddressServer;
 use blocking::{Blocking, RELOAD_TIMEOUT};
@@ -110,7 +111,7 @@ impl Supervisor {
     /// Returns the same supervisor, but it neither listens nor pushes: for commands that poll and
     /// print.
     #[must_use]
-    pub fn polling_only(mut self) -> Self {
+    pub(crate) fn polling_only(mut self) -> Self {
         self.reloader.serves = false;
         self
     }
@@ -118,7 +119,7 @@ impl Supervisor {
     /// Returns the same supervisor, but these signals abandon a reload that hangs (in a resolver, in
     /// a file system).
     #[must_use]
-    pub fn with_shutdown(mut self, signals: &Signals) -> Self {
+    pub(crate) fn with_shutdown(mut self, signals: &Signals) -> Self {
         self.reloader.blocking = Blocking::new(RELOAD_TIMEOUT, signals.ending());
         self
     }

@@ -35,7 +35,7 @@ enum Next {
 
 impl Supervisor {
     /// Serves reloads until a signal asks for the end. A second one ends at once.
-    pub async fn run(mut self, mut signals: Signals) {
+    pub(crate) async fn run(mut self, mut signals: Signals) {
         let mut systemd = Notifier::new(self.reloader.environment.as_ref());
         self.start_watcher();
         systemd.ready(&self.status());

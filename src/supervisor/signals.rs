@@ -17,7 +17,7 @@ const FORCED_EXIT_DELAY: Duration = Duration::from_secs(9);
 
 /// Request by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
+pub(super) enum Signal {
     /// SIGHUP.
     Reload,
     /// SIGTERM, SIGINT, or a SIGHUP that means the end, by name.
@@ -28,7 +28,7 @@ pub enum Signal {
 
 /// The signals of this process.
 #[derive(Debug)]
-pub struct Signals {
+pub(crate) struct Signals {
     received: mpsc::UnboundedReceiver<Signal>,
     /// A signal that was received out of turn.
     taken: Option<Signal>,
@@ -43,7 +43,7 @@ impl Signals {
     /// # Errors
     ///
     /// If the system does not let them be caught.
-    pub fn install() -> io::Result<Self> {
+    pub(crate) fn install() -> io::Result<Self> {
         Self::with(Hangup::Reloads, CancellationToken::new())
     }
 
@@ -53,7 +53,7 @@ impl Signals {
     /// # Errors
     ///
     /// As [`Signals::install`].
-    pub fn install_at_terminal() -> io::Result<Self> {
+    pub(crate) fn install_at_terminal() -> io::Result<Self> {
         let ignored = procfs::process::Process::myself().and_then(|process| process.status());
         let ignored = ignored.is_ok_and(|status| status.sigign & 1 == 1);
         let on_hangup = if ignored { Hangup::Ignored } else { Hangup::Ends };
@@ -94,7 +94,7 @@ impl Signals {
     }
 
     /// Waits for the next signal.
-    pub async fn next(&mut self) -> Signal {
+    pub(super) async fn next(&mut self) -> Signal {
         if let Some(signal) = self.taken.take() {
             return signal;
         }
@@ -118,12 +118,12 @@ impl Signals {
     }
 
     /// Waits for a second request for the end.
-    pub async fn end_now(&mut self) {
+    pub(crate) async fn end_now(&mut self) {
         while self.next().await != Signal::EndNow {}
     }
 
     /// Returns a token that is cancelled once the process was asked to end.
-    pub fn ending(&self) -> CancellationToken {
+    pub(crate) fn ending(&self) -> CancellationToken {
         self.ending.clone()
     }
 }
