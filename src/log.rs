@@ -139,7 +139,7 @@ impl Log {
         let was_replaced = self.replaced.swap(failure.is_some(), Relaxed);
         match failure {
             Some(error) if !was_replaced => {
-                tracing::warn!("{error}; logging to standard error until the file can be opened")
+                tracing::warn!("{error}; logging to standard error until the file can be opened");
             }
             Some(error) => tracing::debug!("{error}"),
             None if was_replaced => tracing::info!("logging to the configured file again"),
@@ -175,7 +175,6 @@ fn filter(level: Level) -> EnvFilter {
     wanted.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(default))
 }
 
-/// Writer to the current sink.
 struct Writer {
     sink: Arc<ArcSwap<Sink>>,
     unwritten: Arc<AtomicU64>,

@@ -54,12 +54,13 @@ async fn examine(config: &Config) -> ExitCode {
         failures += report.failures;
         doubts += report.doubts;
     }
-    text.push_str(&match (failures, doubts) {
+    let verdict = match (failures, doubts) {
         (0, 0) => "all checks passed\n".to_owned(),
         (0, _) => "passed with warnings: see the lines that begin with warn\n".to_owned(),
         (1, _) => "1 check failed: see the lines that begin with FAIL\n".to_owned(),
         _ => format!("{failures} checks failed: see the lines that begin with FAIL\n"),
-    });
+    };
+    text.push_str(&verdict);
     let printed = super::print(&text);
     if failures == 0 { printed } else { ExitCode::FAILURE }
 }

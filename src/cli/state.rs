@@ -161,9 +161,7 @@ fn reset(place: Place, site: &str, server: Option<&str>, yes: bool) -> Result<Ex
     for report in of_site(&directory, site, server)? {
         let name = &report.file;
         if yes {
-            let aside = directory
-                .set_aside(&path.join(name))
-                .map_err(|error| format!("{name}: {error}"))?;
+            let aside = directory.set_aside(name).map_err(|error| format!("{name}: {error}"))?;
             line(&mut text, format_args!("{name} set aside as {}", aside.display()));
         } else {
             line(

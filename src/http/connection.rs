@@ -20,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::connections::{Connection, Entry, Scrape};
 
-/// Largest head of a request.
 const MAX_HEAD: usize = 16 << 10;
 
 /// Time for the first byte of a client that was connected before the listener closed.

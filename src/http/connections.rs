@@ -14,7 +14,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Connections at once.
 pub(super) const MAX_CONNECTIONS: usize = 512;
 
 /// Longest time from the first byte of a request to the end of its head.
@@ -72,9 +71,7 @@ enum Phase {
     Idle,
     /// A part of a head is here.
     Head,
-    /// A request is being answered.
     Answering,
-    /// The response is being sent.
     Sending,
     /// The response is complete, and not flushed yet.
     Flushing,

@@ -65,7 +65,6 @@ impl Exported {
         self.hold_expiry = true;
     }
 
-    /// Lets the samples expire again.
     pub(super) fn release_expiry(&mut self) {
         self.hold_expiry = false;
     }
@@ -90,7 +89,6 @@ impl Exported {
         self.parts.values()
     }
 
-    /// Returns the number of series.
     pub(super) fn series(&self) -> usize {
         self.parts().flat_map(|part| part.families.iter()).map(|family| family.points.len()).sum()
     }

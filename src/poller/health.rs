@@ -7,7 +7,6 @@ use super::worker::{Failure, RunReport};
 use crate::netbackup::ErrorKind;
 use crate::snapshot::CollectorState;
 
-/// Health of a collector.
 pub(super) struct Health {
     /// `Pending`, `Up` or `Failing`.
     pub(super) state: CollectorState,

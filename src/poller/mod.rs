@@ -27,7 +27,6 @@ pub use publish::definitions;
 pub use settings::{Config, Rules, Setup, Update};
 pub use spans::RequestSpans;
 
-/// Time for a poller to stop.
 const POLLER_STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Handle on the poller of a site.

@@ -158,7 +158,6 @@ pub(super) struct SiteView<'s> {
     pub(super) origin: SystemTime,
 }
 
-/// Returns the snapshot of a site.
 pub(super) fn snapshot(view: &SiteView<'_>) -> Snapshot {
     let mut samples = Samples::new();
     record_site(view, &mut samples);

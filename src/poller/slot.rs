@@ -25,7 +25,6 @@ enum RunResultPolicy {
     Discard,
 }
 
-/// Run of a collector.
 enum Run {
     Idle,
     Running {

@@ -45,7 +45,6 @@ impl Failure {
         }
     }
 
-    /// Returns the label of its kind.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Api(error) => error.kind().label(),
@@ -77,11 +76,8 @@ impl std::fmt::Display for Failure {
 /// Report of a run that ended.
 #[derive(Debug)]
 pub(super) struct RunReport {
-    /// Slot of the collector.
     pub(super) slot: u64,
-    /// Time of its end.
     pub(super) ended: SystemTime,
-    /// Duration.
     pub(super) took: Duration,
     /// Its result; `None` if it was cancelled.
     pub(super) result: Option<Result<Collected, Failure>>,
@@ -90,9 +86,7 @@ pub(super) struct RunReport {
 /// Request for a run.
 #[derive(Debug)]
 pub(super) struct Start {
-    /// Ends it before its time.
     pub(super) cancel: CancellationToken,
-    /// New settings for the collector.
     pub(super) settings: Option<Rules>,
 }
 

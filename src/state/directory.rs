@@ -179,7 +179,6 @@ impl StateDir {
 }
 
 impl Claim {
-    /// Returns the directory of the file.
     pub(super) fn directory(&self) -> &StateDir {
         &self.directory
     }

@@ -33,7 +33,6 @@ pub(crate) struct Document {
 /// The content of a [`Document`] that was loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// There is no file.
     Missing,
     /// The bytes of the last save.
     Bytes(Vec<u8>),
@@ -54,7 +53,6 @@ impl Document {
         Self { directory, name, owner: None, saving: None, loading: None }
     }
 
-    /// Returns the directory of the file.
     pub(crate) fn directory(&self) -> &StateDir {
         &self.directory
     }

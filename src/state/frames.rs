@@ -18,9 +18,7 @@ pub(super) const HEADER_LEN: usize = 16;
 /// First frame of a file: the owner of the state in it. More fields may come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Header {
-    /// The name of the site.
     pub(crate) site: String,
-    /// The identity of its server.
     pub(crate) server: String,
 }
 

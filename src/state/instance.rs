@@ -32,7 +32,6 @@ pub(super) fn id(directory: &Path) -> String {
     id
 }
 
-/// Writes the id into the directory.
 pub(super) fn keep(directory: &Path, id: &str) {
     let path = directory.join(FILE);
     if let Err(error) = replace(&path, |out| writeln!(out, "{id}")) {

@@ -29,7 +29,6 @@ pub(crate) enum AppendError {
 /// The result of reading a file to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Loaded {
-    /// Its site and server.
     pub(crate) header: Header,
     /// Frames that were read, without the header.
     pub(crate) frames: usize,
@@ -140,7 +139,6 @@ impl Journal {
         Ok(Some(loaded))
     }
 
-    /// Returns the path of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

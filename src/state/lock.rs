@@ -9,7 +9,6 @@ use std::path::Path;
 use super::atomic::{self, FileId};
 use super::error::Problem;
 
-/// The name of the lock file.
 pub(super) const LOCK: &str = "lock";
 
 /// A directory that this process has locked.
@@ -17,7 +16,6 @@ pub(super) const LOCK: &str = "lock";
 pub(super) struct HeldLock {
     /// The directory itself, by whichever path.
     pub(super) directory: FileId,
-    /// The lock file.
     pub(super) lock: FileId,
     /// Unlocked when it is closed, also by the end of the process.
     _file: File,

@@ -31,9 +31,7 @@ enum Lock {
 /// A file of the directory that holds state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StateFile {
-    /// Its path.
     pub(crate) path: PathBuf,
-    /// Its size in bytes.
     pub(crate) size: u64,
     /// It was set aside.
     pub(crate) aside: bool,
@@ -139,9 +137,10 @@ impl Maintenance {
     /// # Errors
     ///
     /// If it cannot be renamed.
-    pub(crate) fn set_aside(&self, path: &Path) -> io::Result<PathBuf> {
-        let aside = atomic::set_aside(path)?;
-        sync_parent(path)?;
+    pub(crate) fn set_aside(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.path.join(name);
+        let aside = atomic::set_aside(&path)?;
+        sync_parent(&path)?;
         Ok(aside)
     }
 }

@@ -25,7 +25,6 @@ pub(crate) struct SiteFiles {
 /// The result of loading the journal of a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Resumed {
-    /// The file that was read.
     pub(crate) loaded: Loaded,
     /// The server was the one that was polled last, so that totals go on.
     pub(crate) last_in_force: bool,
@@ -121,7 +120,6 @@ impl SiteFiles {
         Ok(())
     }
 
-    /// Returns the journal.
     pub(crate) fn journal(&self) -> &Journal {
         &self.journal
     }
@@ -133,7 +131,6 @@ pub(super) fn read_mark(path: &Path) -> io::Result<Header> {
     serde_json::from_slice(&bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
 
-/// Writes the mark of a site.
 pub(super) fn write_mark(path: &Path, header: &Header) -> io::Result<()> {
     let mark = serde_json::to_vec(header).map_err(io::Error::other)?;
     atomic::replace(path, |out| out.write_all(&mark)).map(drop)

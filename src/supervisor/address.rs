@@ -17,7 +17,6 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// Time for one exchange.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Delay before the name is bound again; an agent that is shutting down may still have it.
@@ -37,17 +36,14 @@ impl AddressServer {
         Self { address, task }
     }
 
-    /// Sets the address.
     pub(super) fn set(&self, address: Option<SocketAddr>) {
         self.address.store(address.map(Arc::new));
     }
 
-    /// Returns whether it ended.
     pub(super) fn is_dead(&self) -> bool {
         self.task.is_finished()
     }
 
-    /// Kills its task.
     #[cfg(test)]
     pub(super) fn kill(&self) {
         self.task.abort();

@@ -27,7 +27,6 @@ impl OtlpPipeline {
         Ok(Self { transport: transport.map(Arc::new) })
     }
 
-    /// Starts to push metrics and traces.
     pub(super) fn start(
         self,
         services: &Services,

@@ -47,7 +47,6 @@ pub(super) struct Reloader {
     pub(super) serves: bool,
     /// The files that the last attempt read.
     pub(super) last_read: Fingerprints,
-    /// The last configuration that was valid.
     pub(super) last_valid: Option<Arc<Kept>>,
 }
 

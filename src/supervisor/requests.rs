@@ -23,7 +23,6 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Returns a batch with one request.
     pub(super) fn of(trigger: Trigger) -> Self {
         Self { trigger, reopens_log: trigger == Trigger::Sighup, replies: Vec::new() }
     }
@@ -67,7 +66,6 @@ impl Inbox {
         (Senders { http, watch }, Self { http: from_http, watch: from_watch })
     }
 
-    /// Waits for the next request.
     pub(super) async fn next(&mut self) -> Batch {
         tokio::select! {
             Some(request) = self.http.recv() => {

@@ -24,7 +24,6 @@ impl Retry {
         self.next = Some((Instant::now() + delay, delay));
     }
 
-    /// Cancels the planned attempt.
     pub(super) fn cancel(&mut self) {
         self.next = None;
     }

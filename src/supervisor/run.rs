@@ -22,10 +22,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
 /// Time between two checks for background tasks that died.
 const TASK_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Time for opening the log.
 const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Next step of the loop.
 enum Next {
     Reload(Batch),
     CheckTasks,

@@ -30,7 +30,6 @@ pub(super) struct Services {
     pub(super) http: Arc<http::State>,
 }
 
-/// Site that is polled.
 pub(super) struct Site {
     pub(super) config: netbackup::Config,
     pub(super) poller: Poller,
@@ -71,7 +70,6 @@ impl Running {
         self.config.get()
     }
 
-    /// Puts a configuration in force.
     pub(super) fn set_config(&mut self, config: Arc<Config>) {
         self.config.swap(config);
     }

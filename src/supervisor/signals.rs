@@ -15,7 +15,6 @@ const SIGNAL_DEBOUNCE: Duration = Duration::from_millis(500);
 /// Time until the process exits, whatever hangs: SIGTERM promises 10 s.
 const FORCED_EXIT_DELAY: Duration = Duration::from_secs(9);
 
-/// Request by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Signal {
     /// SIGHUP.
@@ -26,7 +25,6 @@ pub(super) enum Signal {
     EndNow,
 }
 
-/// The signals of this process.
 #[derive(Debug)]
 pub(crate) struct Signals {
     received: mpsc::UnboundedReceiver<Signal>,
@@ -77,7 +75,6 @@ impl Signals {
         self.forwarding.is_finished()
     }
 
-    /// Kills the task that receives them.
     #[cfg(test)]
     pub(super) fn kill(&self) {
         self.forwarding.abort();
@@ -93,7 +90,6 @@ impl Signals {
         Ok(())
     }
 
-    /// Waits for the next signal.
     pub(super) async fn next(&mut self) -> Signal {
         if let Some(signal) = self.taken.take() {
             return signal;
@@ -128,7 +124,6 @@ impl Signals {
     }
 }
 
-/// Meanings of SIGHUP.
 #[derive(Debug, Clone, Copy)]
 enum Hangup {
     Reloads,

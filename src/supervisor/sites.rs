@@ -46,7 +46,6 @@ pub(super) async fn replace(
     updated.await;
 }
 
-/// Returns the rules of all sites.
 pub(super) fn rules(config: &Config, state: Option<StateDir>) -> Rules {
     Rules {
         polling: config.polling.clone(),

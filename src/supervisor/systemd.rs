@@ -25,7 +25,6 @@ pub(super) struct Notifier {
     watchdog: Option<Interval>,
 }
 
-/// Message to systemd.
 #[derive(Debug, PartialEq, Eq)]
 enum Message {
     Ready(String),

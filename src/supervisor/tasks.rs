@@ -14,13 +14,11 @@ use crate::telemetry::renderer::Renderer;
 /// The pause after the first restart; each further one is twice as long.
 const FIRST_RESTART_DELAY: Duration = Duration::from_secs(10);
 
-/// The longest pause.
 const MAX_RESTART_DELAY: Duration = Duration::from_secs(300);
 
 /// A task that ran for this long counts as stable again.
 const STABLE_AFTER: Duration = Duration::from_secs(600);
 
-/// A kind of background task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Task {
     Endpoint,
@@ -45,7 +43,6 @@ impl Task {
         Self::Watcher,
     ];
 
-    /// Returns the value of the label.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Endpoint => "endpoint",

@@ -13,7 +13,6 @@ const MAX_LINKS: usize = 40;
 /// Device and inode: a directory that was made again is another one.
 pub(super) type Identity = (u64, u64);
 
-/// The directories of some files.
 pub(super) struct Found {
     /// Those that are there, each once, by a path without symlinks.
     pub(super) present: BTreeMap<PathBuf, Identity>,
@@ -24,7 +23,6 @@ pub(super) struct Found {
     pub(super) incomplete: bool,
 }
 
-/// Returns the directories of these files.
 pub(super) fn of<'p>(files: impl Iterator<Item = &'p PathBuf>) -> Found {
     let wanted: BTreeSet<PathBuf> = files.flat_map(|file| on_the_way(file)).collect();
     // One directory may have several paths (bind mounts), and can have one watch only.

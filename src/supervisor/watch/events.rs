@@ -16,7 +16,6 @@ use super::directories::{Found, Identity};
 pub(super) struct Events {
     shared: Arc<Shared>,
     watcher: Option<RecommendedWatcher>,
-    /// Events are wanted at all.
     wanted: bool,
     /// A directory that cannot be watched was logged.
     warned: bool,
@@ -77,7 +76,6 @@ fn is_reading(kind: EventKind) -> bool {
 }
 
 impl Events {
-    /// Returns events without watches yet.
     pub(super) fn new() -> Self {
         Self { wanted: true, ..Self::none() }
     }
@@ -156,7 +154,7 @@ fn start(shared: &Arc<Shared>) -> Result<RecommendedWatcher, Fault> {
     notify::recommended_watcher(move |event| shared.handle(event)).map_err(Fault::Instances)
 }
 
-/// Why there are no events.
+/// Reason for which there are no events.
 #[derive(Debug, thiserror::Error)]
 enum Fault {
     #[error(

@@ -34,7 +34,6 @@ const MAX_STABILITY_DELAY: Duration = Duration::from_millis(400);
 /// Time between two checks while a directory is missing: it has no events.
 const MISSING_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Shortest time between two rescans.
 const MIN_RESCAN_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Duration of a check that is logged.
@@ -69,12 +68,10 @@ impl Watcher {
         Self { baseline, task: tokio::spawn(task.run()) }
     }
 
-    /// Returns whether it ended.
     pub(in crate::supervisor) fn is_dead(&self) -> bool {
         self.task.is_finished()
     }
 
-    /// Kills its task.
     #[cfg(test)]
     pub(in crate::supervisor) fn kill(&self) {
         self.task.abort();
@@ -91,14 +88,12 @@ impl Watcher {
 /// The watch was dropped, or nobody receives its messages any more.
 struct Ended;
 
-/// Result of one check.
 struct CheckResult {
     content: Fingerprints,
     /// A directory is missing.
     incomplete: bool,
 }
 
-/// Last message.
 struct Report {
     content: Fingerprints,
     at: Instant,
@@ -109,7 +104,6 @@ struct Report {
 struct Task {
     changed: mpsc::Sender<()>,
     baselines: watch::Receiver<Arc<Baseline>>,
-    /// Time of the last event.
     happened: watch::Receiver<Instant>,
     /// Absent during a check, which owns them.
     events: Option<Events>,
