@@ -91,7 +91,7 @@ pub fn diff(before: Option<&Config>, now: &Config) -> Diff {
             changes.push(added_or_removed(site, Change::Added));
             continue;
         };
-        let keys = compare(old_sites.remove(at).1, values);
+        let keys = compare(&old_sites.remove(at).1, values);
         if !keys.is_empty() {
             let server_changed = server_changed(before, now, site);
             let site = site.to_owned();
@@ -101,7 +101,7 @@ pub fn diff(before: Option<&Config>, now: &Config) -> Diff {
     // In the order of the old file.
     let removed = old_sites.into_iter().map(|(site, _)| added_or_removed(site, Change::Removed));
     changes.extend(removed);
-    Diff { sites: changes, keys: compare(old_values, values) }
+    Diff { sites: changes, keys: compare(&old_values, values) }
 }
 
 impl Diff {
@@ -158,7 +158,7 @@ fn server_changed(before: &Config, now: &Config, site: &str) -> bool {
     old.zip(new).is_some_and(|(old, new)| !old.same_server(new))
 }
 
-fn compare(before: Values<'_>, now: Values<'_>) -> Vec<KeyChange> {
+fn compare(before: &Values<'_>, now: Values<'_>) -> Vec<KeyChange> {
     let mut gone: HashMap<&str, &Value> =
         before.iter().map(|(key, value)| (key.as_str(), *value)).collect();
     let mut changes = Vec::new();

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::fingerprint::{self, Contents, Fingerprints, Kept, digest, hexadecimal};
 use super::yaml::context::Context;
 use super::yaml::diagnostics::{Cause, Diagnostic, Errors, Position, sort};
-use super::yaml::dotenv::Dotenv;
-use super::yaml::env::{self, Environment, Layered};
+use super::yaml::dotenv::{self, Dotenv, Layered};
+use super::yaml::env::Environment;
 use super::yaml::expand::{self, Faults};
 use super::yaml::tree::{self, Document, Value};
 use super::{Config, Loaded, schema};
@@ -68,7 +68,7 @@ fn load_once(path: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
     let dotenv = variables(path, &mut found);
     match text(path, &mut found.files) {
         Ok(text) => {
-            for path in [path, &env::dotenv_path(path)] {
+            for path in [path, &dotenv::path_beside(path)] {
                 if fingerprint::is_writable_by_all(path) {
                     let message = "everybody can write the file; chmod o-w it";
                     found.warnings.push(fault(path, None, message.to_owned()));
@@ -144,7 +144,7 @@ fn build(
 
 /// Reads the variables of the `.env` file beside the configuration at `config`; none without one.
 fn variables(config: &Path, found: &mut Found<'_>) -> Dotenv {
-    let path = env::dotenv_path(config);
+    let path = dotenv::path_beside(config);
     if !path.is_file() {
         fingerprint::note(&path, None, &mut found.files);
         return Dotenv::default();

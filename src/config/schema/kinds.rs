@@ -129,7 +129,7 @@ fn duration_or_never(text: &str) -> Parsed<Option<Duration>> {
 }
 
 /// Shows a number or a word of the schema.
-pub(crate) fn plain(value: impl ToString) -> Value {
+pub(crate) fn plain(value: &(impl ToString + ?Sized)) -> Value {
     Value::Plain(value.to_string())
 }
 

@@ -9,17 +9,14 @@
 //!
 //! `config.schema.json`, `config.example.yaml` and `docs/configuration.md` are printed from it.
 
+mod address;
 mod collectors;
-mod endpoint;
 mod kinds;
 mod nbuservers;
 mod opentelemetry;
 mod server;
-mod signal;
 mod tls;
-mod variables;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -90,7 +87,7 @@ const STATE_VARIABLE: &str = "NBU_STATE_DIRECTORY";
 pub(super) fn read<'c>(context: &'c Context<'c>, root: Node) -> Option<Config> {
     let file: File = section::read(context, root, &SCHEMA)?;
     let server = server::read(context, &file.server);
-    let servers = nbuservers::read(context, &file);
+    let servers = nbuservers::read(context, &file.nbuservers, &file.nbuserver);
     let collectors = collectors::read(context, &file.collectors);
     let limit = file.metrics.cardinality_limit.get(context).value();
     let state = crate::state::Config { directory: directory(context, &file.state) };
@@ -169,6 +166,3 @@ pub(super) fn places() -> Vec<(String, &'static Json)> {
     let named = |place: Place| (place.path.replace("[0]", "[]"), place.schema);
     context.places.into_inner().into_iter().skip(1).map(named).collect()
 }
-
-/// Sites of the servers that are polled, by the paths of their sections.
-type Sites = BTreeMap<String, String>;

@@ -7,22 +7,18 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::kinds::{
-    AnyText, Choice, Flag, Host, Named, Number, Port, Secret, Text, Time, free_text, kinds, plain,
-    text,
-};
+use super::address::{Address, Prefix, ProxyUrl, Scheme, Version, speaks_tls};
+use super::kinds::{AnyText, Choice, Flag, Host, Number, Port, Secret, Text, Time};
 use super::tls::{self, TlsKeys};
-use super::{File, Sites};
-use crate::config::entries::{REDACTED, Value};
+use crate::config::entries::Value;
 use crate::config::fingerprint::digest;
 use crate::config::yaml::context::Context;
 use crate::config::yaml::diagnostics::Position;
 use crate::config::yaml::key::Key;
 use crate::config::yaml::lookup::Lookup;
-use crate::config::yaml::values::{self, Parsed, bracketed, is_loopback};
+use crate::config::yaml::values::{bracketed, is_loopback};
 use crate::net::proxy::Proxy;
 use crate::netbackup::config::Config;
-use crate::netbackup::version::ApiVersion;
 
 /// A primary server.
 #[derive(Deserialize, JsonSchema)]
@@ -124,7 +120,8 @@ pub(super) struct Server {
 #[derive(Default)]
 pub(super) struct Servers {
     pub(super) enabled: Vec<Config>,
-    pub(super) sites: Sites,
+    /// Sites of the servers that are polled, by the paths of their sections.
+    pub(super) sites: BTreeMap<String, String>,
 }
 
 /// The two forms of an entry: an item of `nbuservers`, or the old single one.
@@ -134,20 +131,10 @@ enum Form {
     Single,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Scheme {
-    Https,
-    Http,
-}
-
-impl Named for Scheme {
-    const NAMES: &'static [(&'static str, Self)] = &[("https", Self::Https), ("http", Self::Http)];
-}
-
 /// Reads the servers; it is an error to have none.
-pub(super) fn read<'c>(context: &'c Context<'c>, file: &File) -> Servers {
+pub(super) fn read<'c>(context: &'c Context<'c>, list: &[Server], single_form: &Server) -> Servers {
     let mut sites = BTreeMap::new();
-    let items = file.nbuservers.iter().enumerate();
+    let items = list.iter().enumerate();
     let mut read: Vec<_> = items
         .map(|(index, server)| {
             server.read(context, format!("nbuservers[{index}]"), Form::Item, &mut sites)
@@ -163,7 +150,7 @@ pub(super) fn read<'c>(context: &'c Context<'c>, file: &File) -> Servers {
         let message = "the old form for a single server; nbuservers takes a list of them";
         context.warn(position, "nbuserver", message);
         let path = "nbuserver".to_owned();
-        read.push(file.nbuserver.read(context, path, Form::Single, &mut sites));
+        read.push(single_form.read(context, path, Form::Single, &mut sites));
     }
     if read.is_empty() && !is_lost {
         context.error(key, "nbuservers", "expected at least one server");
@@ -332,71 +319,4 @@ impl Server {
         }
         proxy
     }
-}
-
-/// Returns true if there is TLS on the way to the server, or to its proxy.
-fn speaks_tls(address: Option<&Address>, proxy: Option<&Proxy>) -> bool {
-    address.is_some_and(|address| address.url.scheme() == "https")
-        || proxy.is_some_and(Proxy::speaks_tls)
-}
-
-/// Address of a server.
-struct Address {
-    /// As the file spells it; a URL would change its case.
-    host: String,
-    url: Url,
-}
-
-kinds! {
-    /// The path before every resource: a leading slash, no trailing one; `/` means none.
-    Prefix: String, prefix, text, free_text();
-    /// A version that this agent knows, or `None` to detect it.
-    Version: Option<ApiVersion>, api_version, |value: &Option<ApiVersion>| {
-        value.map_or_else(|| plain("detect"), |version| text(version.to_string()))
-    }, free_text();
-    /// The address of a proxy, which may hold credentials.
-    ProxyUrl(true): Proxy, proxy, show_proxy, free_text();
-}
-
-fn prefix(text: &str) -> Parsed<String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~');
-    match text.trim() {
-        path if !path.chars().all(plain) || path.split('/').any(|part| part == "..") => {
-            Err("expected a path of letters, digits, / - _ . and ~".into())
-        }
-        path => match path.trim_matches('/') {
-            "" => Ok(String::new()),
-            path => Ok(format!("/{path}")),
-        },
-    }
-}
-
-fn api_version(text: &str) -> Parsed<Option<ApiVersion>> {
-    let text = text.trim();
-    if text.eq_ignore_ascii_case("detect") {
-        return Ok(None);
-    }
-    match text.parse() {
-        Ok(version) if ApiVersion::KNOWN.contains(&version) => Ok(Some(version)),
-        _ => {
-            let known = ApiVersion::KNOWN.map(|version| version.to_string()).join(", ");
-            Err(format!("expected one of {known}, or detect").into())
-        }
-    }
-}
-
-fn proxy(given: &str) -> Parsed<Proxy> {
-    Proxy::parse(&values::text(given)?).ok_or_else(|| {
-        "expected the address of a proxy such as http://proxy.example.com:3128".into()
-    })
-}
-
-/// Shows the address of a proxy, with what may be credentials redacted.
-fn show_proxy(proxy: &Proxy) -> Value {
-    let url = proxy.url.expose_secret();
-    let is_https = url.trim().to_ascii_lowercase().starts_with("https");
-    let scheme = if is_https { "https" } else { "http" };
-    let credentials = if url.contains('@') { format!("{REDACTED}@") } else { String::new() };
-    let shown = format!("{scheme}://{credentials}{}", proxy.display);
-    Value::Secret(shown, digest(url.as_bytes()))
 }

@@ -222,7 +222,9 @@ impl<'e> Context<'e> {
     /// Shows a section as empty.
     pub(crate) fn show_empty(&self, path: &str) {
         let slot = self.places.borrow().iter().position(|place| place.path == path);
-        slot.into_iter().for_each(|slot| self.show(slot, entries::Value::Pairs(Vec::new())));
+        if let Some(slot) = slot {
+            self.show(slot, entries::Value::Pairs(Vec::new()));
+        }
     }
 
     /// Shows nothing of the keys whose path begins so.

@@ -150,35 +150,37 @@ fn scalar<T>(
     path: &str,
     parse: impl FnOnce(&str) -> Parsed<T>,
 ) -> Lookup<T> {
-    let message = match &node.value {
-        _ if node.is_empty() => return Lookup::Absent,
-        Value::Unresolved => return Lookup::Invalid,
-        Value::Text { text, .. } => match parse(text) {
-            Ok(value) => return Lookup::Valid(value),
-            Err(message) => message.into_owned(),
-        },
-        other => format!("expected a single value, found {}", kind(other)),
-    };
-    context.error(node.position, path, message);
-    Lookup::Invalid
+    match &node.value {
+        _ if node.is_empty() => Lookup::Absent,
+        Value::Unresolved => Lookup::Invalid,
+        Value::Text { text, .. } => checked(context, node, path, parse(text)),
+        other => {
+            let message = format!("expected a single value, found {}", kind(other));
+            checked(context, node, path, Err(message.into()))
+        }
+    }
 }
 
-/// A scalar of a list or a mapping, which must not be absent.
+/// Reports what was expected instead of a value.
+fn checked<T>(context: &Context<'_>, node: &Node, path: &str, parsed: Parsed<T>) -> Lookup<T> {
+    match parsed {
+        Ok(value) => Lookup::Valid(value),
+        Err(message) => {
+            context.error(node.position, path, message);
+            Lookup::Invalid
+        }
+    }
+}
+
+/// Reads a scalar of a list or a mapping, which must not be absent.
 fn element<K: Kind>(context: &Context<'_>, node: &Node, path: &str) -> Option<K::Value> {
-    // Text that is empty is for the parser to judge here.
     let found = match &node.value {
-        Value::Text { text, .. } if text.trim().is_empty() => K::parse(text).map_err(Some),
-        _ => match K::read(context, node, path) {
-            Lookup::Valid(value) => Ok(value),
-            Lookup::Absent => Err(Some("expected a value".into())),
-            Lookup::Invalid => Err(None),
-        },
+        // Text that is empty is for the parser to judge here.
+        Value::Text { text, .. } => checked(context, node, path, K::parse(text)),
+        Value::Null => checked(context, node, path, Err("expected a value".into())),
+        _ => K::read(context, node, path),
     };
-    found
-        .map_err(|message| {
-            message.map(|message| context.error(node.position, path, message.into_owned()))
-        })
-        .ok()
+    if let Lookup::Valid(value) = found { Some(value) } else { None }
 }
 
 /// Returns the content of a node of the kind that `expected` names, or reports that it is of another one.

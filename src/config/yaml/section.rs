@@ -102,18 +102,9 @@ impl<'de> Deserializer<'de> for Section<'_, '_> {
             let name = quoted(&key, near.is_some(), value.is_null());
             context.error(position, &path, format!("unknown key{name}; {hint}"));
         }
-        let fields = fields.iter();
+        let names = fields.iter();
         let next = "";
-        visitor.visit_map(Fields {
-            context,
-            path,
-            position,
-            schema,
-            is_lost,
-            entries,
-            fields,
-            next,
-        })
+        visitor.visit_map(Fields { context, path, position, schema, is_lost, entries, names, next })
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -122,8 +113,8 @@ impl<'de> Deserializer<'de> for Section<'_, '_> {
             Value::List(items) => Ok(items),
             other => Err(other),
         })?;
-        let items = value.unwrap_or_default().into_iter().enumerate();
-        visitor.visit_seq(Items { context, path, schema, items })
+        let nodes = value.unwrap_or_default().into_iter().enumerate();
+        visitor.visit_seq(Items { context, path, schema, nodes })
     }
 
     /// Deserializes a key as the number of its place.
@@ -149,7 +140,7 @@ struct Fields<'c, 'e> {
     schema: &'static Json,
     is_lost: bool,
     entries: Vec<Entry>,
-    fields: std::slice::Iter<'static, &'static str>,
+    names: std::slice::Iter<'static, &'static str>,
     next: &'static str,
 }
 
@@ -160,7 +151,7 @@ impl<'de> MapAccess<'de> for Fields<'_, '_> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Error> {
-        let Some(name) = self.fields.next() else { return Ok(None) };
+        let Some(name) = self.names.next() else { return Ok(None) };
         self.next = name;
         seed.deserialize(name.into_deserializer()).map(Some)
     }
@@ -185,7 +176,7 @@ struct Items<'c, 'e> {
     context: &'c Context<'e>,
     path: String,
     schema: &'static Json,
-    items: std::iter::Enumerate<vec::IntoIter<Node>>,
+    nodes: std::iter::Enumerate<vec::IntoIter<Node>>,
 }
 
 impl<'de> SeqAccess<'de> for Items<'_, '_> {
@@ -195,7 +186,7 @@ impl<'de> SeqAccess<'de> for Items<'_, '_> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Error> {
-        let Some((index, node)) = self.items.next() else { return Ok(None) };
+        let Some((index, node)) = self.nodes.next() else { return Ok(None) };
         let position = node.position;
         let path = format!("{}[{index}]", self.path);
         let place = Place::absent(path, position, &self.schema["items"]).with(position, node);

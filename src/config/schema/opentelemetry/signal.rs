@@ -2,68 +2,22 @@
 //! `opentelemetry.traces` comes first, then the key that both share, then the variable of the signal
 //! (`OTEL_EXPORTER_OTLP_METRICS_TIMEOUT`), then the variable that both share.
 
-use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::Deserialize;
 
-use super::endpoint::{Endpoints, PATHS, shared_endpoint};
-use super::kinds::{Choice, Named as _, Secret, Time, text};
-use super::opentelemetry::{OpenTelemetry, Tls as TlsSection};
-use super::tls;
+use super::endpoints::{Endpoints, PATHS, shared_endpoint};
+use super::keys::{OpenTelemetry, SignalKeys};
 use super::variables;
 use crate::config::entries::Value;
+use crate::config::schema::kinds::{Named as _, Secret, text};
+use crate::config::schema::tls;
 use crate::config::yaml::context::Context;
-use crate::config::yaml::key::{Key, Kind as _, Pairs};
+use crate::config::yaml::key::Kind as _;
 use crate::config::yaml::values::{choice, milliseconds};
 use crate::net::proxy::Proxy;
 use crate::telemetry::otlp::config::{Compression, Protocol, SignalConfig, Tls};
 
 /// Prefix of the variables of both signals; in those of one its name follows.
 const VARIABLES: &str = "OTEL_EXPORTER_OTLP_";
-
-/// The keys of one signal.
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct SignalKeys {
-    /// `grpc` or `http/protobuf`.
-    #[schemars(extend(
-        "x-default" = "the common key",
-        "examples" = ["grpc"],
-        "x-variable" = "OTEL_EXPORTER_OTLP_{}PROTOCOL"
-    ))]
-    protocol: Key<Choice<Protocol>>,
-    /// Timeout of one push.
-    #[schemars(extend(
-        "x-default" = "the common key",
-        "examples" = ["10s"],
-        "x-variable" = "OTEL_EXPORTER_OTLP_{}TIMEOUT"
-    ))]
-    timeout: Key<Time>,
-    /// `none` or `gzip`.
-    #[schemars(extend(
-        "x-default" = "the common key",
-        "examples" = ["none"],
-        "x-variable" = "OTEL_EXPORTER_OTLP_{}COMPRESSION"
-    ))]
-    compression: Key<Choice<Compression>>,
-    /// Headers, merged by name with the common ones.
-    #[schemars(extend(
-        "x-default" = "the common key",
-        "examples" = [{}],
-        "x-variable" = "OTEL_EXPORTER_OTLP_{}HEADERS"
-    ))]
-    headers: Key<Pairs<Secret>>,
-    /// Certificates.
-    tls: TlsSection,
-}
-
-impl OpenTelemetry {
-    /// Returns the keys that both signals share.
-    fn shared(&self) -> SignalKeys {
-        let Self { protocol, timeout, compression, headers, tls, .. } = *self;
-        SignalKeys { protocol, timeout, compression, headers, tls }
-    }
-}
 
 /// A signal: its keys, those that both share, the infix of its variables, its place among the endpoints.
 struct Signal {

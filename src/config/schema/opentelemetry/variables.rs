@@ -3,8 +3,8 @@
 
 use secrecy::SecretString;
 
-use super::kinds::{AnyText, Secret, text};
 use crate::config::entries::Value;
+use crate::config::schema::kinds::{AnyText, Secret, text};
 use crate::config::yaml::context::Context;
 use crate::config::yaml::key::{Key, Pairs};
 use crate::config::yaml::values::{Parsed, any, header_secret};
