@@ -13,7 +13,7 @@ use crate::site::{MINUTE, Site};
 const SEEDS: u64 = 4;
 
 /// Histories that run beside each other: they wait more than they compute.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 12;
 
 /// Events in each.
 const EVENTS: u32 = 12;
