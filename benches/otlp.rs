@@ -8,9 +8,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use nbu_otel_agent::telemetry::agent::AgentState;
+use nbu_otel_agent::telemetry::otlp::producer::OtlpProducer;
 use nbu_otel_agent::telemetry::otlp::{MetricSource as _, OtlpStats};
-use nbu_otel_agent::telemetry::source::Source;
+use nbu_otel_agent::telemetry::self_metrics::SelfMetrics;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
 use prost::Message as _;
@@ -21,8 +21,8 @@ fn otlp(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("otlp");
     group.sample_size(10);
     for size in SIZES {
-        let agent = AgentState::new(Arc::new(OtlpStats::default()));
-        let source = Source::new(store(&snapshots(size)), agent, usize::MAX);
+        let agent = SelfMetrics::new(Arc::new(OtlpStats::default()));
+        let source = OtlpProducer::new(store(&snapshots(size)), agent, usize::MAX);
         group.bench_function(BenchmarkId::new("collect", size), |bencher| {
             bencher.iter(|| black_box(source.collect()));
         });

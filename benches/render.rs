@@ -1,8 +1,8 @@
 //! Rendering the exposition, and what a scrape of it costs.
 //!
-//! Budget: a scrape of 100,000 series costs a copy of bytes (under 10 ms); rendering all slices stays
+//! Budget: a scrape of 100,000 series costs a copy of bytes (under 10 ms); rendering all parts stays
 //! within 20 times the floor, which is an encoder written by hand that knows nothing but these
-//! gauges. A rendering pays for the slices that changed, and for the page.
+//! gauges. A rendering pays for the parts that changed, and for the page.
 
 mod support;
 
@@ -13,12 +13,13 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use nbu_otel_agent::metric::Value;
 use nbu_otel_agent::snapshot::Snapshot;
-use nbu_otel_agent::telemetry::agent::AgentState;
-use nbu_otel_agent::telemetry::exposition::{self, Block, Piece};
 use nbu_otel_agent::telemetry::otlp::OtlpStats;
-use nbu_otel_agent::telemetry::renderer::Renderer;
+use nbu_otel_agent::telemetry::prometheus::encode::{self, FamilyText};
+use nbu_otel_agent::telemetry::prometheus::gzip::GzipSegment;
+use nbu_otel_agent::telemetry::prometheus::renderer::Renderer;
+use nbu_otel_agent::telemetry::self_metrics::SelfMetrics;
 
-use support::{SIZES, frame, snapshots, store};
+use support::{SIZES, snapshots, store, view};
 
 /// The floor: straight from the snapshot to text.
 fn by_hand(snapshots: &[Arc<Snapshot>], text: &mut String) {
@@ -45,32 +46,27 @@ fn render(criterion: &mut Criterion) {
     group.sample_size(10);
     for size in SIZES {
         let snapshots = snapshots(size);
-        group.bench_function(BenchmarkId::new("frame", size), |bencher| {
-            bencher.iter(|| frame(black_box(&snapshots)));
+        group.bench_function(BenchmarkId::new("view", size), |bencher| {
+            bencher.iter(|| view(black_box(&snapshots)));
         });
         let mut text = String::new();
         group.bench_function(BenchmarkId::new("floor", size), |bencher| {
             bencher.iter(|| by_hand(black_box(&snapshots), &mut text));
         });
-        let frame = frame(&snapshots);
-        let render = || -> Vec<Block> {
-            frame
-                .slices
-                .iter()
-                .filter_map(|slice| exposition::render(slice).ok())
-                .flatten()
-                .collect()
+        let view = view(&snapshots);
+        let render = || -> Vec<FamilyText> {
+            view.parts.iter().filter_map(|part| encode::render(part).ok()).flatten().collect()
         };
         group.bench_function(BenchmarkId::new("all_slices", size), |bencher| bencher.iter(render));
-        let blocks = render();
+        let texts = render();
         group.bench_function(BenchmarkId::new("page", size), |bencher| {
-            bencher.iter(|| exposition::page(black_box(&blocks).iter()));
+            bencher.iter(|| encode::page(black_box(&texts).iter()));
         });
-        let page = exposition::page(blocks.iter());
+        let page = encode::page(texts.iter());
         group.bench_function(BenchmarkId::new("compress", size), |bencher| {
-            bencher.iter(|| Piece::first(page.clone()));
+            bencher.iter(|| GzipSegment::first(page.clone()));
         });
-        let agent = AgentState::new(Arc::new(OtlpStats::default()));
+        let agent = SelfMetrics::new(Arc::new(OtlpStats::default()));
         let renderer = Renderer::new(store(&snapshots), agent);
         renderer.render();
         for (name, gzip) in [("scrape", false), ("scrape_gzip", true)] {

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use nbu_otel_agent::http::{Bound, Config, Server, Settings, State};
-use nbu_otel_agent::telemetry::agent::AgentState;
 use nbu_otel_agent::telemetry::otlp::OtlpStats;
-use nbu_otel_agent::telemetry::renderer::Renderer;
+use nbu_otel_agent::telemetry::prometheus::renderer::Renderer;
+use nbu_otel_agent::telemetry::self_metrics::SelfMetrics;
 use tokio::runtime::Runtime;
 
 use support::{snapshots, store};
@@ -37,7 +37,7 @@ impl Settings for Fixed {
 
 fn serve(runtime: &Runtime) -> (Server, u16) {
     let store = store(&snapshots(SERIES));
-    let agent = AgentState::new(Arc::new(OtlpStats::default()));
+    let agent = SelfMetrics::new(Arc::new(OtlpStats::default()));
     let renderer = Renderer::new(Arc::clone(&store), Arc::clone(&agent));
     renderer.render();
     let (reload, _) = tokio::sync::mpsc::channel(1);

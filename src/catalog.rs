@@ -7,7 +7,7 @@ use crate::{collectors, poller, telemetry};
 pub fn catalog() -> Vec<&'static Definition> {
     let mut all = poller::definitions();
     all.extend(collectors::definitions());
-    all.extend(telemetry::agent::definitions());
+    all.extend(telemetry::self_metrics::definitions());
     all
 }
 

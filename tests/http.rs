@@ -17,9 +17,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use nbu_otel_agent::http::{Config, Settings, State};
 use nbu_otel_agent::reload::ReloadRequest;
 use nbu_otel_agent::snapshot::Store;
-use nbu_otel_agent::telemetry::agent::AgentState;
 use nbu_otel_agent::telemetry::otlp::stats::OtlpStats;
-use nbu_otel_agent::telemetry::renderer::Renderer;
+use nbu_otel_agent::telemetry::prometheus::renderer::Renderer;
+use nbu_otel_agent::telemetry::self_metrics::SelfMetrics;
 use tokio::sync::mpsc;
 
 /// What the handlers read, and what they ask of a supervisor.
@@ -42,7 +42,7 @@ impl Settings for Switch {
 fn state_with(settings: Arc<Switch>) -> (Arc<State>, mpsc::Receiver<ReloadRequest>) {
     let (reload, requests) = mpsc::channel(4);
     let store = Store::new();
-    let agent = AgentState::new(Arc::new(OtlpStats::default()));
+    let agent = SelfMetrics::new(Arc::new(OtlpStats::default()));
     let state = State {
         renderer: Renderer::new(Arc::clone(&store), Arc::clone(&agent)),
         store,

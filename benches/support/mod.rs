@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use nbu_otel_agent::metric::{Metric, Samples};
 use nbu_otel_agent::snapshot::{Part, Snapshot, Store};
-use nbu_otel_agent::telemetry::frame::Frame;
+use nbu_otel_agent::telemetry::view::ExportView;
 
 /// How many series are measured.
 #[allow(dead_code, reason = "each bench uses its part of this module")]
@@ -54,10 +54,10 @@ pub fn snapshots(series: usize) -> Vec<Arc<Snapshot>> {
         .collect()
 }
 
-/// A frame over the snapshots.
+/// A view over the snapshots.
 #[allow(dead_code, reason = "each bench uses its part of this module")]
-pub fn frame(snapshots: &[Arc<Snapshot>]) -> Frame {
-    Frame::build(snapshots, None, usize::MAX).0
+pub fn view(snapshots: &[Arc<Snapshot>]) -> ExportView {
+    ExportView::build(snapshots, None, usize::MAX).0
 }
 
 /// A store that holds the snapshots.

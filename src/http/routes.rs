@@ -17,7 +17,7 @@ use super::origin::Hosts;
 use super::scrapes::Scrapes;
 use super::state::{Endpoint, State};
 use super::{reload, status_page};
-use crate::telemetry::exposition::{CONTENT_TYPE, Chunks};
+use crate::telemetry::prometheus::{encode::CONTENT_TYPE, gzip::Chunks};
 
 pub(super) fn router(state: Arc<State>, hosts: Hosts, connections: Arc<Connections>) -> Router {
     let (hosts, scrapes) = (Arc::new(hosts), Arc::new(Scrapes::new(connections)));

@@ -11,8 +11,8 @@ use super::origin::Hosts;
 use super::scrapes::Scrapes;
 use crate::reload::ReloadRequest;
 use crate::snapshot::Store;
-use crate::telemetry::agent::AgentState;
-use crate::telemetry::renderer::Renderer;
+use crate::telemetry::prometheus::renderer::Renderer;
+use crate::telemetry::self_metrics::SelfMetrics;
 
 /// State that the handlers read.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct State {
     /// Snapshots of the sites.
     pub store: Arc<Store>,
     /// State of the process.
-    pub agent: Arc<AgentState>,
+    pub agent: Arc<SelfMetrics>,
     /// The settings in force; they change without a new listener.
     pub settings: Arc<dyn Settings>,
     /// A configuration is in force.

@@ -9,7 +9,7 @@ use crate::metric::{Definition, Distribution, Metric, Samples};
 use crate::netbackup::Client;
 use crate::netbackup::stats::DURATION_BOUNDS;
 use crate::snapshot::{Part, Snapshot};
-use crate::telemetry::agent::unix_seconds;
+use crate::telemetry::self_metrics::unix_seconds;
 
 static UP: Metric<0> = Metric::gauge(
     "nbu.up",

@@ -37,9 +37,9 @@ use crate::http;
 use crate::log::Log;
 use crate::reload::Trigger;
 use crate::snapshot::Store;
-use crate::telemetry::agent::AgentState;
 use crate::telemetry::otlp::stats::OtlpStats;
-use crate::telemetry::renderer::Renderer;
+use crate::telemetry::prometheus::renderer::Renderer;
+use crate::telemetry::self_metrics::SelfMetrics;
 
 pub use error::ReloadError;
 pub use reloader::Source;
@@ -199,7 +199,7 @@ impl Supervisor {
 
 fn services(senders: &Senders, settings: Arc<dyn http::Settings>) -> Services {
     let store = Store::new();
-    let agent = AgentState::new(Arc::new(OtlpStats::default()));
+    let agent = SelfMetrics::new(Arc::new(OtlpStats::default()));
     agent.supervise(Task::ALL.map(Task::as_str), crate::log::dropped_lines);
     let renderer = Renderer::new(Arc::clone(&store), Arc::clone(&agent));
     let http = Arc::new(http::State {

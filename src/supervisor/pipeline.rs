@@ -6,9 +6,9 @@ use super::running::Services;
 use crate::config::Config;
 use crate::http;
 use crate::state::StateDir;
+use crate::telemetry::otlp::producer::OtlpProducer;
 use crate::telemetry::otlp::resource::{ResourceAttributes, instance_id};
 use crate::telemetry::otlp::{BuildError, Exporter, ExporterHandle, Transport};
-use crate::telemetry::source::Source;
 use crate::telemetry::traces::Tracing;
 
 /// OTLP push that can be started; without a transport it is the end of the push.
@@ -40,7 +40,7 @@ impl OtlpPipeline {
         let stats = Arc::clone(services.agent.otlp());
         let tracing = Tracing::new(otlp, &resource, Arc::clone(&transport), Arc::clone(&stats));
         let exporter = otlp.metrics.then(|| {
-            let source = Source::new(
+            let source = OtlpProducer::new(
                 Arc::clone(&services.store),
                 Arc::clone(&services.agent),
                 config.metrics.cardinality_limit,

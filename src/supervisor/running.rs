@@ -13,9 +13,9 @@ use crate::netbackup;
 use crate::poller::Poller;
 use crate::snapshot::{Snapshot, Store};
 use crate::state::{StateDir, WeakStateDir};
-use crate::telemetry::agent::AgentState;
 use crate::telemetry::otlp::ExporterHandle;
-use crate::telemetry::renderer::Renderer;
+use crate::telemetry::prometheus::renderer::Renderer;
+use crate::telemetry::self_metrics::SelfMetrics;
 use crate::telemetry::traces::{Tracer, Tracing};
 
 /// Time for the last OTLP export at a stop or a change.
@@ -25,7 +25,7 @@ pub(super) const FINAL_EXPORT_TIMEOUT: Duration = Duration::from_secs(4);
 #[derive(Clone)]
 pub(super) struct Services {
     pub(super) store: Arc<Store>,
-    pub(super) agent: Arc<AgentState>,
+    pub(super) agent: Arc<SelfMetrics>,
     pub(super) renderer: Arc<Renderer>,
     pub(super) http: Arc<http::State>,
 }

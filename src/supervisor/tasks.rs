@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::snapshot::Store;
-use crate::telemetry::renderer::Renderer;
+use crate::telemetry::prometheus::renderer::Renderer;
 
 /// The pause after the first restart; each further one is twice as long.
 const FIRST_RESTART_DELAY: Duration = Duration::from_secs(10);

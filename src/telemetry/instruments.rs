@@ -1,8 +1,8 @@
-//! Observable instruments over a slice: one provider for one reader, for one collection.
+//! Observable instruments over a part: one provider for one reader, for one collection.
 //!
 //! The SDK keeps what was observed until it is observed no more, allocates in advance for its own
 //! cardinality limit, and drops silently above it. A provider that lives for one collection of one
-//! slice keeps nothing, and its limit is what the slice holds (docs/adr/0002).
+//! part keeps nothing, and its limit is what the part holds (docs/adr/0002).
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,15 +14,15 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
 
-use super::frame::Slice;
+use super::view::PartView;
 use crate::metric::{Definition, Kind, Point, Scope, Value};
 
 /// The name of the instrumentation scope of every metric.
 const SCOPE: &str = "nbu-otel-agent";
 
-/// A provider whose instruments observe this slice. It must live while `reader` collects.
-pub(super) fn provide(slice: &Slice, reader: impl MetricReader) -> SdkMeterProvider {
-    let limits: HashMap<&'static str, usize> = slice
+/// A provider whose instruments observe this part. It must live while `reader` collects.
+pub(super) fn provide(part: &PartView, reader: impl MetricReader) -> SdkMeterProvider {
+    let limits: HashMap<&'static str, usize> = part
         .content()
         // One more than there are, since the SDK counts its overflow series in.
         .map(|(definition, points)| (definition.name, points.len() + 2))
@@ -38,20 +38,20 @@ pub(super) fn provide(slice: &Slice, reader: impl MetricReader) -> SdkMeterProvi
         .with_view(view)
         .build();
     let meter = provider.meter(SCOPE);
-    for (family, (definition, points)) in slice.content().enumerate() {
+    for (family, (definition, points)) in part.content().enumerate() {
         if !points.is_empty() {
-            register(&meter, definition, family, slice);
+            register(&meter, definition, family, part);
         }
     }
     provider
 }
 
 /// Registers the instrument of one family. Histograms have none: the SDK knows no observable
-/// histogram, so the exposition and the OTLP source read them from the slice directly.
-fn register(meter: &Meter, definition: &'static Definition, family: usize, slice: &Slice) {
+/// histogram, so the exposition and the OTLP source read them from the part directly.
+fn register(meter: &Meter, definition: &'static Definition, family: usize, part: &PartView) {
     let keys = Keys::of(definition);
     let (site, families, take) =
-        (slice.site.clone(), Arc::clone(&slice.families), slice.takes[family]);
+        (part.site.clone(), Arc::clone(&part.families), part.series_limits[family]);
     let callback = move |observer: &dyn AsyncInstrument<f64>| {
         // A panic here would end the reader for good.
         let _ = catch_unwind(AssertUnwindSafe(|| {

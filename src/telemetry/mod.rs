@@ -1,14 +1,12 @@
 //! From snapshots to instruments, and from there to Prometheus and OTLP.
 
-pub mod agent;
-pub mod exposition;
-pub mod frame;
 mod instruments;
 pub mod otlp;
 mod process;
-pub mod renderer;
-pub mod source;
+pub mod prometheus;
+pub mod self_metrics;
 pub mod traces;
+pub mod view;
 
 /// Settings common to both exports.
 #[derive(Debug, Clone, PartialEq, Eq)]

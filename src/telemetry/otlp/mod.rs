@@ -13,6 +13,7 @@ pub mod exporter;
 mod gate;
 pub mod health;
 mod memory;
+pub mod producer;
 pub mod resource;
 pub(crate) mod send;
 pub mod split;

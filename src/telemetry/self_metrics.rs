@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::frame::Dropped;
 use super::otlp::stats::OtlpStats;
+use super::view::Dropped;
 use crate::metric::{Definition, Metric, Samples};
 use crate::reload::{Trigger, Verdict};
 use crate::snapshot::Part;
@@ -229,7 +229,7 @@ pub struct ConfigState {
 
 /// The process's own numbers. Writers are many and brief; nothing here waits.
 #[derive(Debug)]
-pub struct AgentState {
+pub struct SelfMetrics {
     started: SystemTime,
     config: Mutex<ConfigState>,
     rendered: Mutex<Rendered>,
@@ -249,7 +249,7 @@ struct Rendered {
     dropped: Dropped,
 }
 
-impl AgentState {
+impl SelfMetrics {
     /// State of a process that starts now.
     pub fn new(otlp: Arc<OtlpStats>) -> Arc<Self> {
         Arc::new(Self {

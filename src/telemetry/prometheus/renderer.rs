@@ -1,5 +1,5 @@
 //! Renders the exposition off the request path: the sites' part once for each change of the store,
-//! at most once a second, and of it only the slices that changed; the agent's own small part at
+//! at most once a second, and of it only the parts that changed; the agent's own small part at
 //! each scrape.
 
 use std::collections::HashMap;
@@ -11,33 +11,34 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::agent::AgentState;
-use super::exposition::{self, Block, Chunks, Piece};
-use super::frame::{Frame, Slice};
+use super::encode::{self, FamilyText};
+use super::gzip::{Chunks, GzipSegment};
 use crate::snapshot::Store;
+use crate::telemetry::self_metrics::SelfMetrics;
+use crate::telemetry::view::{ExportView, PartView};
 
 /// Least time between two renderings that snapshots asked for.
-const PACE: Duration = Duration::from_secs(1);
+const MIN_RENDER_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A page so large that it takes long to put together is made less often: at most a fifth of the
 /// time goes into it.
-const SHARE: u32 = 4;
+const MAX_RENDER_SHARE: u32 = 4;
 
 /// The renderer of one process.
 pub struct Renderer {
     store: Arc<Store>,
-    agent: Arc<AgentState>,
+    agent: Arc<SelfMetrics>,
     limit: AtomicUsize,
-    /// What was rendered last, by slice. Held by renderings only; scrapes never wait for it.
+    /// What was rendered last, by part. Held by renderings only; scrapes never wait for it.
     rendered: Mutex<Rendered>,
-    page: ArcSwap<Piece>,
+    page: ArcSwap<GzipSegment>,
 }
 
-/// Which slice: its site, its collector, and which of the collector's parts.
+/// Which part: its site, its collector, and which of the collector's parts.
 type Key = (Option<Arc<str>>, &'static str, usize);
 
-/// Blocks of a slice, and of what they were made.
-type Rendered = HashMap<Key, (Slice, Vec<Block>)>;
+/// Blocks of a part, and of what they were made.
+type Rendered = HashMap<Key, (PartView, Vec<FamilyText>)>;
 
 impl std::fmt::Debug for Renderer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -47,13 +48,13 @@ impl std::fmt::Debug for Renderer {
 
 impl Renderer {
     /// A renderer whose page is empty until the first rendering.
-    pub fn new(store: Arc<Store>, agent: Arc<AgentState>) -> Arc<Self> {
+    pub fn new(store: Arc<Store>, agent: Arc<SelfMetrics>) -> Arc<Self> {
         Arc::new(Self {
             store,
             agent,
             limit: AtomicUsize::new(usize::MAX),
             rendered: Mutex::default(),
-            page: ArcSwap::new(Arc::new(Piece::first(Vec::new()))),
+            page: ArcSwap::new(Arc::new(GzipSegment::first(Vec::new()))),
         })
     }
 
@@ -68,12 +69,12 @@ impl Renderer {
         let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
         let limit = self.limit.load(Relaxed);
-        let (frame, dropped) = Frame::build(&self.store.snapshots(), None, limit);
-        let series = frame.total();
-        let (order, fresh) = update(frame, std::mem::take(&mut *rendered));
+        let (view, dropped) = ExportView::build(&self.store.snapshots(), None, limit);
+        let series = view.total();
+        let (order, fresh) = update(view, std::mem::take(&mut *rendered));
         *rendered = fresh;
-        let blocks = order.iter().filter_map(|key| rendered.get(key)).flat_map(|(_, b)| b);
-        self.page.store(Arc::new(Piece::first(exposition::page(blocks))));
+        let texts = order.iter().filter_map(|key| rendered.get(key)).flat_map(|(_, b)| b);
+        self.page.store(Arc::new(GzipSegment::first(encode::page(texts))));
         let names: Vec<_> = dropped.iter().map(|(d, n)| format!("{} ({n})", d.name)).collect();
         let took = started.elapsed();
         match self.agent.set_rendered(took, series, dropped) {
@@ -96,7 +97,7 @@ impl Renderer {
                 changed = changes.changed() => if changed.is_err() { return },
             }
             let took = self.render_off_thread().await;
-            let pace = PACE.max(took * SHARE);
+            let pace = MIN_RENDER_INTERVAL.max(took * MAX_RENDER_SHARE);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pace) => {}
@@ -107,35 +108,35 @@ impl Renderer {
     /// Renders on a blocking thread and waits for it.
     pub async fn render_off_thread(self: &Arc<Self>) -> Duration {
         let renderer = Arc::clone(self);
-        tokio::task::spawn_blocking(move || renderer.render()).await.unwrap_or(PACE)
+        tokio::task::spawn_blocking(move || renderer.render()).await.unwrap_or(MIN_RENDER_INTERVAL)
     }
 
-    /// The bytes of one scrape. Takes no lock that a poll or a rendering holds; blocks for the
-    /// fraction of a millisecond that the agent's own part takes.
+    /// The bytes of one scrape. Takes no lock that a poll or a rendering holds; texts for the
+    /// fraction of a millisecond that the agent's own part series_limits.
     pub fn scrape(&self, gzip: bool) -> Chunks {
         self.agent.count_scrape(gzip);
-        let own = blocks(&Slice::whole(None, &self.agent.part()));
-        let own = exposition::page(own.iter());
+        let own = texts(&PartView::whole(None, &self.agent.part()));
+        let own = encode::page(own.iter());
         let page = self.page.load();
         if gzip { page.gzip(own) } else { page.plain(own) }
     }
 }
 
-/// Renders the slices of a frame that are not rendered yet; returns their order and all blocks.
-fn update(frame: Frame, mut old: Rendered) -> (Vec<Key>, Rendered) {
-    let mut order = Vec::with_capacity(frame.slices.len());
-    let mut fresh = Rendered::with_capacity(frame.slices.len());
-    for slice in frame.slices {
+/// Renders the parts of a view that are not rendered yet; returns their order and all texts.
+fn update(view: ExportView, mut old: Rendered) -> (Vec<Key>, Rendered) {
+    let mut order = Vec::with_capacity(view.parts.len());
+    let mut fresh = Rendered::with_capacity(view.parts.len());
+    for part in view.parts {
         // Several parts of one collector follow each other in a stable order.
-        let mut key = (slice.site.clone(), slice.collector, 0);
+        let mut key = (part.site.clone(), part.collector, 0);
         while fresh.contains_key(&key) {
             key.2 += 1;
         }
         let entry = match old.remove(&key) {
-            Some((before, blocks)) if before.same_as(&slice) => (slice, blocks),
+            Some((before, texts)) if before.same_as(&part) => (part, texts),
             _ => {
-                let blocks = blocks(&slice);
-                (slice, blocks)
+                let texts = texts(&part);
+                (part, texts)
             }
         };
         order.push(key.clone());
@@ -144,9 +145,9 @@ fn update(frame: Frame, mut old: Rendered) -> (Vec<Key>, Rendered) {
     (order, fresh)
 }
 
-fn blocks(slice: &Slice) -> Vec<Block> {
-    exposition::render(slice).unwrap_or_else(|error| {
-        tracing::error!(%error, site = slice.site.as_deref(), part = slice.collector, "metrics are missing from the exposition");
+fn texts(part: &PartView) -> Vec<FamilyText> {
+    encode::render(part).unwrap_or_else(|error| {
+        tracing::error!(%error, site = part.site.as_deref(), part = part.collector, "metrics are missing from the exposition");
         Vec::new()
     })
 }

@@ -1,5 +1,5 @@
-//! One consistent view of everything to export: the slices of all sites, cut to the cardinality
-//! limit. Readers collect over a frame, never over the moving store.
+//! One consistent view of everything to export: the parts of all sites, cut to the cardinality
+//! limit. Readers collect over a view, never over the moving store.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::snapshot::{Part, Snapshot};
 
 /// What one part of one site (or of the agent itself) shows.
 #[derive(Debug, Clone)]
-pub struct Slice {
+pub struct PartView {
     /// The site; none for the agent's own metrics.
     pub site: Option<Arc<str>>,
     /// Who contributed it.
@@ -20,11 +20,11 @@ pub struct Slice {
     /// Its families, shared with the snapshot.
     pub families: Arc<Vec<Family>>,
     /// How many points of each family fit under the cardinality limit.
-    pub takes: Vec<usize>,
+    pub series_limits: Vec<usize>,
 }
 
-impl Slice {
-    /// The slice of a whole part.
+impl PartView {
+    /// The part of a whole part.
     pub fn whole(site: Option<&Arc<str>>, part: &Part) -> Self {
         for family in part.families.iter() {
             debug_assert_eq!(family.definition.scope == Scope::Site, site.is_some());
@@ -34,49 +34,49 @@ impl Slice {
             collector: part.collector,
             origin: part.origin,
             families: Arc::clone(&part.families),
-            takes: part.families.iter().map(|family| family.points.len()).collect(),
+            series_limits: part.families.iter().map(|family| family.points.len()).collect(),
         }
     }
 
     /// Whether the other shows the same: the same samples, cut in the same way.
     pub fn same_as(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.families, &other.families) && self.takes == other.takes
+        Arc::ptr_eq(&self.families, &other.families) && self.series_limits == other.series_limits
     }
 
     /// The families with the points that fit.
     pub fn content(&self) -> impl Iterator<Item = (&'static Definition, &[Point])> {
-        let shown = self.families.iter().zip(&self.takes);
+        let shown = self.families.iter().zip(&self.series_limits);
         shown.map(|(family, take)| (family.definition, &family.points[..*take]))
     }
 }
 
-/// A consistent set of slices: by site, then in the order in which parts are shown.
+/// A consistent set of parts: by site, then in the order in which parts are shown.
 #[derive(Debug, Default)]
-pub struct Frame {
-    /// The slices.
-    pub slices: Vec<Slice>,
+pub struct ExportView {
+    /// The parts.
+    pub parts: Vec<PartView>,
 }
 
 /// Metrics of which series were dropped, and how many.
 pub type Dropped = Vec<(&'static Definition, usize)>;
 
-impl Frame {
+impl ExportView {
     /// Arranges what the sites and the agent itself have to show, at most `limit` series a metric.
     /// Also returns what did not fit.
     pub fn build(sites: &[Arc<Snapshot>], agent: Option<&Part>, limit: usize) -> (Self, Dropped) {
         let of_sites = sites.iter().flat_map(|snapshot| {
-            snapshot.parts.iter().map(|part| Slice::whole(Some(&snapshot.site), part))
+            snapshot.parts.iter().map(|part| PartView::whole(Some(&snapshot.site), part))
         });
-        let of_agent = agent.map(|part| Slice::whole(None, part));
-        let mut frame = Self { slices: of_sites.chain(of_agent).collect() };
-        let dropped = frame.cut(limit);
-        (frame, dropped)
+        let of_agent = agent.map(|part| PartView::whole(None, part));
+        let mut view = Self { parts: of_sites.chain(of_agent).collect() };
+        let dropped = view.cut(limit);
+        (view, dropped)
     }
 
     fn cut(&mut self, limit: usize) -> Dropped {
         let mut places: HashMap<&'static str, Vec<(usize, usize)>> = HashMap::new();
-        for (position, slice) in self.slices.iter().enumerate() {
-            for (family, content) in slice.families.iter().enumerate() {
+        for (position, part) in self.parts.iter().enumerate() {
+            for (family, content) in part.families.iter().enumerate() {
                 places.entry(content.definition.name).or_default().push((position, family));
             }
         }
@@ -84,9 +84,9 @@ impl Frame {
         for places in places.into_values() {
             // By site: that a site shows a metric in two parts gives it no second share.
             let mut sites: BTreeMap<Option<Arc<str>>, usize> = BTreeMap::new();
-            for &(slice, family) in &places {
-                let site = self.slices[slice].site.clone();
-                *sites.entry(site).or_default() += self.slices[slice].takes[family];
+            for &(part, family) in &places {
+                let site = self.parts[part].site.clone();
+                *sites.entry(site).or_default() += self.parts[part].series_limits[family];
             }
             let mut shares: Vec<usize> = sites.values().copied().collect();
             let excess = fit(&mut shares, limit);
@@ -96,14 +96,14 @@ impl Frame {
             for (left, share) in sites.values_mut().zip(shares) {
                 *left = share;
             }
-            for &(slice, family) in &places {
-                let slice = &mut self.slices[slice];
-                let left = sites.entry(slice.site.clone()).or_default();
-                slice.takes[family] = slice.takes[family].min(*left);
-                *left -= slice.takes[family];
+            for &(part, family) in &places {
+                let part = &mut self.parts[part];
+                let left = sites.entry(part.site.clone()).or_default();
+                part.series_limits[family] = part.series_limits[family].min(*left);
+                *left -= part.series_limits[family];
             }
-            if let Some(&(slice, family)) = places.first() {
-                dropped.push((self.slices[slice].families[family].definition, excess));
+            if let Some(&(part, family)) = places.first() {
+                dropped.push((self.parts[part].families[family].definition, excess));
             }
         }
         dropped.sort_by_key(|(definition, _)| definition.name);
@@ -112,24 +112,24 @@ impl Frame {
 
     /// How many series there are in all.
     pub fn total(&self) -> usize {
-        self.slices.iter().flat_map(|slice| &slice.takes).sum()
+        self.parts.iter().flat_map(|part| &part.series_limits).sum()
     }
 }
 
 /// Cuts sizes to `limit` in all, the largest first and no further than needed, so that one site with
 /// a flood of series costs the others nothing. Returns how much was cut.
-fn fit(takes: &mut [usize], limit: usize) -> usize {
-    let total: usize = takes.iter().sum();
+fn fit(series_limits: &mut [usize], limit: usize) -> usize {
+    let total: usize = series_limits.iter().sum();
     if total <= limit {
         return 0;
     }
-    let mut order: Vec<usize> = (0..takes.len()).collect();
-    order.sort_by_key(|&i| takes[i]);
+    let mut order: Vec<usize> = (0..series_limits.len()).collect();
+    order.sort_by_key(|&i| series_limits[i]);
     let mut room = limit;
     for (done, &i) in order.iter().enumerate() {
         let share = room / (order.len() - done);
-        takes[i] = takes[i].min(share);
-        room -= takes[i];
+        series_limits[i] = series_limits[i].min(share);
+        room -= series_limits[i];
     }
     total - (limit - room)
 }
@@ -158,21 +158,21 @@ mod tests {
     #[test]
     fn a_flood_from_one_site_takes_nothing_from_the_others() {
         let sites = [snapshot("a", 10), snapshot("flood", 1000), snapshot("z", 20)];
-        let (frame, dropped) = Frame::build(&sites, None, 100);
+        let (view, dropped) = ExportView::build(&sites, None, 100);
         let of = |site: &str| {
-            let slices = frame.slices.iter().filter(|slice| slice.site.as_deref() == Some(site));
-            slices.flat_map(|slice| &slice.takes).sum::<usize>()
+            let parts = view.parts.iter().filter(|part| part.site.as_deref() == Some(site));
+            parts.flat_map(|part| &part.series_limits).sum::<usize>()
         };
         assert_eq!((of("a"), of("flood"), of("z")), (10, 70, 20));
         assert_eq!(dropped, [(SIZE.definition(), 930)]);
-        assert_eq!(frame.total(), 100);
+        assert_eq!(view.total(), 100);
     }
 
     #[test]
     fn under_the_limit_nothing_is_cut() {
-        let (frame, dropped) = Frame::build(&[snapshot("a", 3), snapshot("b", 0)], None, 3);
-        assert_eq!((frame.total(), dropped.len()), (3, 0));
-        let (empty, _) = Frame::build(&[], None, 3);
+        let (view, dropped) = ExportView::build(&[snapshot("a", 3), snapshot("b", 0)], None, 3);
+        assert_eq!((view.total(), dropped.len()), (3, 0));
+        let (empty, _) = ExportView::build(&[], None, 3);
         assert_eq!(empty.total(), 0);
     }
 }

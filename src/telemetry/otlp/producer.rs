@@ -1,4 +1,4 @@
-//! What an OTLP export sends: the observable instruments collected over the slices of one frame,
+//! What an OTLP export sends: the observable instruments collected over the parts of one view,
 //! histograms added, each total with its own origin as start time.
 
 use std::collections::BTreeMap;
@@ -16,41 +16,40 @@ use opentelemetry_sdk::metrics::data::{ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Temporality};
 
-use super::agent::AgentState;
-use super::frame::{Frame, Slice};
-use super::instruments::{Keys, provide};
-use super::otlp::MetricSource;
+use super::MetricSource;
 use crate::metric::{Definition, Kind, Point, Value};
 use crate::snapshot::Store;
+use crate::telemetry::instruments::{Keys, provide};
+use crate::telemetry::self_metrics::SelfMetrics;
+use crate::telemetry::view::{ExportView, PartView};
 
 /// Metrics of all sites and of the agent, as OTLP has them.
-pub struct Source {
+pub struct OtlpProducer {
     store: Arc<Store>,
-    agent: Arc<AgentState>,
+    agent: Arc<SelfMetrics>,
     limit: usize,
 }
 
-impl Source {
-    /// A source over `store`; at most `limit` series a metric.
-    pub fn new(store: Arc<Store>, agent: Arc<AgentState>, limit: usize) -> Self {
+impl OtlpProducer {
+    /// Creates a producer over `store`; at most `limit` series a metric.
+    pub fn new(store: Arc<Store>, agent: Arc<SelfMetrics>, limit: usize) -> Self {
         Self { store, agent, limit }
     }
 }
 
-impl MetricSource for Source {
+impl MetricSource for OtlpProducer {
     /// Collects now: cumulative, complete. Blocks for about 2 us a series.
     fn collect(&self) -> Vec<Metric> {
         let agent = self.agent.part();
-        let (frame, _) = Frame::build(&self.store.snapshots(), Some(&agent), self.limit);
+        let (view, _) = ExportView::build(&self.store.snapshots(), Some(&agent), self.limit);
         let now = nanos(SystemTime::now());
         let mut metrics: BTreeMap<String, Metric> = BTreeMap::new();
-        for slice in &frame.slices {
+        for part in &view.parts {
             // The exporter keeps it from lying in the future; here it is what the total is known by.
-            let origin = nanos(slice.origin);
-            let numbers = numbers(slice, origin);
-            let histograms = slice
-                .content()
-                .filter_map(|(d, points)| histogram(slice, d, points, (origin, now)));
+            let origin = nanos(part.origin);
+            let numbers = numbers(part, origin);
+            let histograms =
+                part.content().filter_map(|(d, points)| histogram(part, d, points, (origin, now)));
             for metric in numbers.into_iter().chain(histograms) {
                 merge(&mut metrics, metric);
             }
@@ -59,13 +58,13 @@ impl MetricSource for Source {
     }
 }
 
-/// Gauges and counters of a slice, through their instruments.
-fn numbers(slice: &Slice, origin: u64) -> Vec<Metric> {
+/// Gauges and counters of a part, through their instruments.
+fn numbers(part: &PartView, origin: u64) -> Vec<Metric> {
     let reader = SharedReader::default();
-    let provider = provide(slice, reader.clone());
+    let provider = provide(part, reader.clone());
     let mut collected = ResourceMetrics::default();
     if let Err(error) = reader.collect(&mut collected) {
-        tracing::error!(%error, part = slice.collector, "metrics are missing from the OTLP push");
+        tracing::error!(%error, part = part.collector, "metrics are missing from the OTLP push");
     }
     drop(provider);
     let mut metrics: Vec<Metric> =
@@ -88,7 +87,7 @@ fn set_start(points: &mut [NumberDataPoint], start: u64) {
     }
 }
 
-/// Adds the points of a metric to those of other slices.
+/// Adds the points of a metric to those of other parts.
 fn merge(metrics: &mut BTreeMap<String, Metric>, metric: Metric) {
     let Some(known) = metrics.get_mut(&metric.name) else {
         metrics.insert(metric.name.clone(), metric);
@@ -110,7 +109,7 @@ fn merge(metrics: &mut BTreeMap<String, Metric>, metric: Metric) {
 }
 
 fn histogram(
-    slice: &Slice,
+    part: &PartView,
     definition: &'static Definition,
     points: &[Point],
     (origin, now): (u64, u64),
@@ -121,7 +120,7 @@ fn histogram(
         .iter()
         .filter_map(|point| {
             let Value::Distribution(distribution) = &point.value else { return None };
-            let pairs = keys.pairs(slice.site.as_ref(), point);
+            let pairs = keys.pairs(part.site.as_ref(), point);
             Some(HistogramDataPoint {
                 attributes: pairs.map(|(key, value)| attribute(key, value)).collect(),
                 start_time_unix_nano: origin,

@@ -1,0 +1,5 @@
+//! The Prometheus endpoint's page: rendered off the request path, compressed once.
+
+pub mod encode;
+pub mod gzip;
+pub mod renderer;
