@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nbu_sim::{JobState, JobView, Simulator};
 
+use crate::promise::Promise;
 use crate::support::expected::{Renames, WINDOWED, jobs_of};
 use crate::support::exposition::Series;
 use crate::support::work::{WORK, work};
@@ -31,8 +32,8 @@ pub struct Expected {
 
 impl Expected {
     /// Reads the list at the present moment.
-    pub fn now(simulator: &Simulator, site: &str, window: Duration) -> Self {
-        let Listed { now, live, certain, fresh } = Listed::now(simulator, window);
+    pub fn now(simulator: &Simulator, promise: &Promise, site: &str, window: Duration) -> Self {
+        let Listed { now, live, certain, fresh } = Listed::now(simulator, promise, window);
         let gauges = |ended: &[JobView]| {
             let renames = Renames::new();
             let mut all = jobs_of(ended, &live, site, &renames);
@@ -71,17 +72,20 @@ struct Listed {
     live: Vec<JobView>,
     /// Ended in the window.
     certain: Vec<JobView>,
-    /// The same, but they became visible late and only just now.
+    /// The same, but they became visible late and only just now, or after the clock was changed.
     fresh: Vec<JobView>,
 }
 
 impl Listed {
-    fn now(simulator: &Simulator, window: Duration) -> Self {
+    fn now(simulator: &Simulator, promise: &Promise, window: Duration) -> Self {
         let truth = simulator.truth();
         let (now, world) = (truth.server_time(), simulator.clock().world_ms());
         let fresh: HashSet<(i64, i64)> = truth
             .completions()
-            .filter(|done| done.listed_from > done.done_at && done.listed_from + LISTED > world)
+            .filter(|done| {
+                promise.shows_after_a_step(done)
+                    || done.listed_from > done.done_at && done.listed_from + LISTED > world
+            })
             .map(|done| (done.job_id, done.attempt))
             .collect();
         let from = now - i64::try_from(window.as_millis()).expect("a window of some years");

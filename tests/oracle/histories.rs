@@ -71,13 +71,13 @@ async fn history(seed: u64) {
     site.stop().await;
 }
 
-/// The seeds of this run.
+/// The seeds of this run: one from `NBU_ORACLE_SEED` on, or so many as `NBU_LEDGER_SEEDS` says.
 fn seeds() -> Vec<u64> {
     let number =
         |name: &str| -> Option<u64> { Some(std::env::var(name).ok()?.parse().expect("a number")) };
     let seeds = number("NBU_LEDGER_SEEDS").unwrap_or(SEEDS);
-    let one = number("NBU_ORACLE_SEED").map(|seed| seed..seed + 1);
-    one.unwrap_or(0..seeds).collect()
+    let first = number("NBU_ORACLE_SEED");
+    first.map_or(0..seeds, |first| first..first + number("NBU_LEDGER_SEEDS").unwrap_or(1)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -154,12 +154,18 @@ impl Promise {
         completion.end_ms > completion.done_at + skew
     }
 
-    /// Returns true where the clock was set back so far that the end cannot be told from one of before,
-    /// or was changed before the row showed, so that nothing tells how late it was.
-    fn is_stamped_in_the_past(&self, completion: &Completion) -> bool {
-        let shows_late =
+    /// Returns true where the clock was changed after a completion and before its row showed: nothing tells
+    /// how late it was.
+    pub fn shows_after_a_step(&self, completion: &Completion) -> bool {
+        let between =
             |(at, _): &(i64, i64)| completion.done_at <= *at && *at < completion.listed_from;
-        if self.clock_changes.iter().any(shows_late) {
+        self.clock_changes.iter().any(between)
+    }
+
+    /// Returns true where the clock was set back so far that the end cannot be told from one of before,
+    /// or the row showed after a step.
+    fn is_stamped_in_the_past(&self, completion: &Completion) -> bool {
+        if self.shows_after_a_step(completion) {
             return true;
         }
         let before = self.clock_changes.iter().rfind(|(at, _)| *at <= completion.done_at);

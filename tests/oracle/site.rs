@@ -259,7 +259,7 @@ impl Site {
     pub async fn settle(&mut self) -> usize {
         let server = &self.servers[self.at];
         let (totals, counted) = server.promise.bounds(&server.simulator, SITE);
-        let gauges = Expected::now(&server.simulator, SITE, self.window);
+        let gauges = Expected::now(&server.simulator, &server.promise, SITE, self.window);
         let started = Instant::now();
         loop {
             let violations = match self.look().await {
