@@ -36,9 +36,9 @@ const DEMO_EXAMPLE: &str = if cfg!(feature = "demo") {
 };
 
 const SIGNALS: &str = "
-SIGNALS: SIGTERM and SIGINT shut the agent down within 10 s, with a last OTLP export; a second signal
-exits at once. SIGHUP reloads the configuration, and so does saving the file. If the file is invalid,
-the agent keeps the current configuration.
+SIGNALS: SIGTERM and SIGINT shut the agent down within 10 s, with a last OTLP export; a second
+signal exits at once. SIGHUP reloads the configuration, and so does saving the file. If the file
+is invalid, the agent keeps the current configuration.
 EXIT CODES: 0 success or requested shutdown; 1 failure (see the log); 2 wrong usage.";
 
 /// OpenTelemetry metrics agent for Veritas/Cohesity NetBackup.

@@ -10,15 +10,15 @@ use crate::state::Maintenance;
 /// The commands that look at state and change it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The state directory stores the totals of each site and server, so that they continue after a restart.
+The state directory stores the totals of each site and server for the next start.
 Stop the agent first: these commands do not work while an agent uses the directory. `rename` and
 `reset` print what they would do; add --yes to do it.
 
 EXAMPLES:
   nbu-otel-agent state inspect --config config.yaml
   nbu-otel-agent state inspect --directory /var/lib/nbu-otel-agent --json
-  nbu-otel-agent state rename --config config.yaml paris lyon --yes    move the state of paris to lyon
-  nbu-otel-agent state reset --config config.yaml paris --yes          start the totals of paris at 0
+  nbu-otel-agent state rename --config config.yaml paris lyon --yes    paris becomes lyon
+  nbu-otel-agent state reset --config config.yaml paris --yes          totals start at 0
 
 EXIT CODES: 0 success, and every file can be used; 1 failure, or a corrupt file; 2 wrong usage.")]
 pub(super) struct Options {
