@@ -1,8 +1,8 @@
-//! What a metric is: its declaration, made once beside the code that fills it, and the samples of
-//! one fold. Instruments, the exposition, OTLP, docs/metrics.md and the tests walk the same
-//! declarations.
+//! Model of metrics: the declaration of a metric, made once beside the code that fills it, and the
+//! samples of one fold. Instruments, the exposition, OTLP, docs/metrics.md and the tests walk the
+//! same declarations.
 //!
-//! This module knows no metric library, so collectors never touch one.
+//! This module uses no metric library, so collectors depend on none.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 /// The label of what the server left out: an empty one would be no label at all.
 pub const UNKNOWN: &str = "UNKNOWN";
 
-/// How the values of a metric behave.
+/// Behaviour of a metric's values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
     /// A value that goes up and down.
@@ -27,9 +27,9 @@ pub enum Kind {
 /// Whose series a metric has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// One site's: every series carries the attribute `site`, put there by the snapshot.
+    /// Series of one site: each carries the attribute `site`, which the snapshot adds.
     Site,
-    /// The process's own: made afresh for each scrape and each export.
+    /// Series of the process, made for each scrape and each export.
     Agent,
 }
 
@@ -40,13 +40,13 @@ pub struct Definition {
     pub name: &'static str,
     /// The UCUM unit; `By` and `s` become a suffix in Prometheus, `{thing}` and none do not.
     pub unit: &'static str,
-    /// How values behave.
+    /// Behaviour of the values.
     pub kind: Kind,
     /// Whose series they are.
     pub scope: Scope,
     /// The attributes in the order in which values are recorded, `site` not among them.
     pub attributes: &'static [&'static str],
-    /// One sentence for the operator: what it counts, where from, its limits.
+    /// Sentence for the operator: what the metric counts, from which source, and its limits.
     pub help: &'static str,
 }
 
@@ -174,7 +174,7 @@ impl Distribution {
         self.sum += other.sum;
     }
 
-    /// How many observations there are.
+    /// Returns the number of observations.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
@@ -189,19 +189,19 @@ pub enum Value {
     Distribution(Box<Distribution>),
 }
 
-/// One series: attribute values in the order of the declaration, and its value.
+/// Series: attribute values in the order of the declaration, and a value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
     /// Attribute values in the order of [`Definition::attributes`].
     pub attributes: Box<[Arc<str>]>,
-    /// What it reads.
+    /// Value of the series.
     pub value: Value,
 }
 
 /// All series that one fold produced for one metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Family {
-    /// What it is.
+    /// Declaration of the metric.
     pub definition: &'static Definition,
     /// Its series; sorted by attributes and free of duplicates once [`Samples::finish`] ran.
     pub points: Vec<Point>,
@@ -226,7 +226,8 @@ fn label_value(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}~{digest}", &text[..end]))
 }
 
-/// What a collector saw in one fold: series of declared metrics. Equal label values share memory.
+/// Samples that a collector took in one fold: series of declared metrics. Equal label values share
+/// memory.
 #[derive(Debug, Default)]
 pub struct Samples {
     families: Vec<Family>,
@@ -296,12 +297,12 @@ impl Samples {
         (self.families, dropped)
     }
 
-    /// How many series are recorded.
+    /// Returns the number of recorded series.
     pub fn len(&self) -> usize {
         self.families.iter().map(|family| family.points.len()).sum()
     }
 
-    /// Whether nothing is recorded.
+    /// Returns true if nothing is recorded.
     pub fn is_empty(&self) -> bool {
         self.families.is_empty()
     }

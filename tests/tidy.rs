@@ -121,6 +121,30 @@ fn every_file_says_what_it_is_for() {
     }
 }
 
+/// The first line of each run of doc comment lines, with its number and without its mark.
+fn doc_heads(text: &str) -> Vec<(usize, &str)> {
+    let doc = |line: &str| line.starts_with("///") || line.starts_with("//!");
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    let heads = (0..lines.len()).filter(|at| doc(lines[*at]) && (*at == 0 || !doc(lines[at - 1])));
+    heads.map(|at| (at + 1, lines[at][3..].trim_start())).collect()
+}
+
+#[test]
+fn doc_comments_begin_with_a_verb_or_a_noun() {
+    const UNFIT: [&str; 7] = ["What", "Whether", "How", "Where", "When", "Who", "One"];
+    let mut found = 0;
+    for path in ["src", "crates"].iter().flat_map(|folder| sources(&root().join(folder))) {
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, head) in doc_heads(&text) {
+            found += 1;
+            let first = head.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+            let fine = !UNFIT.contains(&first);
+            assert!(fine, "{}:{number} begins with \"{first}\"", path.display());
+        }
+    }
+    assert!(found > 500, "the test found only {found} comments: it reads the wrong place");
+}
+
 #[test]
 fn the_binary_stays_a_few_lines() {
     let lines = fs::read_to_string(root().join("src/main.rs")).unwrap().lines().count();

@@ -12,7 +12,7 @@ use super::run::{end, runtime, serve};
 use crate::log::Log;
 use crate::supervisor::Source;
 
-/// What the demo can be told.
+/// Options of the demo.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// Address of the Prometheus endpoint.

@@ -61,7 +61,7 @@ fn base_of(path: &Path) -> String {
     in_force.or(of_file).unwrap_or_else(|| DEFAULT.to_owned())
 }
 
-/// Where an agent that listens there can be asked from the same machine.
+/// Returns the URL at which the same machine reaches an agent that listens there.
 fn local(listen: &http::Config) -> String {
     reachable(&listen.host, listen.port)
 }

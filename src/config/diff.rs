@@ -218,7 +218,7 @@ const NAMED: usize = 10;
 /// Longest key or value in a log line, characters.
 const SHOWN: usize = 80;
 
-/// One line, bounded.
+/// Writes the changes on one line of limited length.
 impl fmt::Display for Diff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {

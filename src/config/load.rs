@@ -21,13 +21,14 @@ const LONGEST_READING: Duration = Duration::from_secs(1);
 
 /// Reads the configuration at `path`, with `.env` beside it.
 ///
-/// Who saves a file in place empties it first and fills it bit by bit, and half a file can be a valid
-/// configuration. So all files are looked at again a little later, and read anew where one differs,
-/// for a second at most. Blocks for that time, and as long as the file system.
+/// A program that saves a file in place empties it first and fills it bit by bit, and half a file
+/// can be a valid configuration. Therefore all files are compared a little later with what was
+/// read, and read again if one differs, for a second at most. Blocks for that time and for the
+/// access to the file system.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with it.
+/// Returns everything that is wrong with it.
 pub fn load(path: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
     settled(|| load_once(path, env))
 }

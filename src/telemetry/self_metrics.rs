@@ -176,7 +176,7 @@ static OTLP_DURATION: Metric<1> = Metric::gauge(
 )
 .of_agent();
 
-/// What the process declares about itself, `process_*` included.
+/// Returns the metrics that the process declares about itself, `process_*` included.
 pub fn definitions() -> Vec<&'static Definition> {
     let mut all = vec![
         BUILD_INFO.definition(),
@@ -265,7 +265,7 @@ impl SelfMetrics {
         })
     }
 
-    /// When the process started: the origin of its totals.
+    /// Returns the time at which the process started: the origin of its totals.
     pub fn started(&self) -> SystemTime {
         self.started
     }

@@ -123,8 +123,8 @@ impl Drop for Tracing {
     }
 }
 
-/// What pollers hold: makes spans while traces are on, and nothing while they are off. Clones share
-/// the switch, so that a reload reaches pollers that it does not disturb otherwise.
+/// Tracer of the pollers: makes spans while traces are on, and nothing while they are off. Clones
+/// share the switch, so that a reload reaches pollers that it does not disturb otherwise.
 #[derive(Clone, Default)]
 pub struct Tracer(Arc<ArcSwapOption<SdkTracer>>);
 

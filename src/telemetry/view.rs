@@ -1,5 +1,5 @@
-//! One consistent view of everything to export: the parts of all sites, cut to the cardinality
-//! limit. Readers collect over a view, never over the moving store.
+//! Consistent view of everything to export: the parts of all sites, cut to the cardinality limit.
+//! Readers collect over a view, never over the store, which changes meanwhile.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use std::time::SystemTime;
 use crate::metric::{Definition, Family, Point, Scope};
 use crate::snapshot::{Part, Snapshot};
 
-/// What one part of one site (or of the agent itself) shows.
+/// View of one part of one site (or of the agent itself).
 #[derive(Debug, Clone)]
 pub struct PartView {
     /// The site; none for the agent's own metrics.
     pub site: Option<Arc<str>>,
-    /// Who contributed it.
+    /// Collector that contributed it.
     pub collector: &'static str,
     /// Since when the totals among it count.
     pub origin: SystemTime,
     /// Its families, shared with the snapshot.
     pub families: Arc<Vec<Family>>,
-    /// How many points of each family fit under the cardinality limit.
+    /// Number of points of each family that fit under the cardinality limit.
     pub series_limits: Vec<usize>,
 }
 
@@ -38,7 +38,7 @@ impl PartView {
         }
     }
 
-    /// Whether the other shows the same: the same samples, cut in the same way.
+    /// Returns true if the other shows the same: the same samples, cut in the same way.
     pub fn same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.families, &other.families) && self.series_limits == other.series_limits
     }
@@ -110,7 +110,7 @@ impl ExportView {
         dropped
     }
 
-    /// How many series there are in all.
+    /// Returns the total number of series.
     pub fn total(&self) -> usize {
         self.parts.iter().flat_map(|part| &part.series_limits).sum()
     }

@@ -82,7 +82,7 @@ impl Clock {
         self.skews().clone()
     }
 
-    /// How many skews there were: tells a world whether its copy is old.
+    /// Returns the number of skews so far, by which a world knows whether its copy is old.
     pub(crate) fn skew_count(&self) -> usize {
         self.skews().len()
     }

@@ -37,12 +37,12 @@ impl JobState {
 pub(crate) const STATES: [&str; 6] =
     ["QUEUED", "ACTIVE", "REQUEUED", "DONE", "SUSPENDED", "INCOMPLETE"];
 
-/// What the simulator knows about one type of job.
+/// Properties of one type of job.
 #[derive(Debug)]
 pub(crate) struct JobKind {
     /// The API's jobType.
     pub(crate) name: &'static str,
-    /// How often it is drawn, relative to the others.
+    /// Frequency with which it is drawn, relative to the others.
     pub(crate) weight: u32,
     /// It moves or makes data: kilobytes and files are above zero.
     pub(crate) data: bool,

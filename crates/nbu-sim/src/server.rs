@@ -32,15 +32,15 @@ impl Simulator {
     /// Makes the world and serves it on a free port of 127.0.0.1, on the current tokio runtime.
     ///
     /// # Errors
-    /// When no port can be bound, or the TLS material is not usable.
+    /// Fails if no port can be bound, or if the TLS material is not usable.
     pub async fn start(settings: Settings) -> io::Result<Self> {
         Self::start_on(SocketAddr::from(([127, 0, 0, 1], 0)), settings).await
     }
 
-    /// As [`Simulator::start`], on this address.
+    /// Does the same as [`Simulator::start`], on this address.
     ///
     /// # Errors
-    /// When the address cannot be bound, or the TLS material is not usable.
+    /// Fails if the address cannot be bound, or if the TLS material is not usable.
     pub async fn start_on(addr: SocketAddr, settings: Settings) -> io::Result<Self> {
         let tls = settings.tls.as_ref().map(|tls| tls.server_config().map(TlsAcceptor::from));
         let tls = tls.transpose()?;
@@ -61,7 +61,7 @@ impl Simulator {
         Ok(Self { shared, addr, tasks })
     }
 
-    /// Where the API is: `http://127.0.0.1:PORT/netbackup`, https with TLS.
+    /// Returns the address of the API: `http://127.0.0.1:PORT/netbackup`, https with TLS.
     pub fn base_url(&self) -> String {
         let scheme = if self.shared.settings().tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}/netbackup", self.addr)
@@ -77,7 +77,7 @@ impl Simulator {
         self.shared.settings()
     }
 
-    /// What is true now.
+    /// Returns the truth of the present instant.
     pub fn truth(&self) -> Truth {
         let shared = self.shared.world();
         let world = shared.read().unwrap_or_else(PoisonError::into_inner);

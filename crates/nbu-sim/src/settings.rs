@@ -1,4 +1,4 @@
-//! What a simulated server is made of: the settings of [`crate::Simulator::start`].
+//! Settings of a simulated server, for [`crate::Simulator::start`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -128,8 +128,8 @@ pub struct Settings {
     pub gzip: bool,
     /// Leave `X-NetBackup-API-Version` out of the answer to `/ping`.
     pub hide_version_header: bool,
-    /// One storage unit has null for its media servers and its server type, as real servers were seen to
-    /// answer (docs/netbackup-api.md#storage-units).
+    /// True if one storage unit has null for its media servers and its server type, as real servers
+    /// were seen to answer (docs/netbackup-api.md#storage-units).
     pub null_details: bool,
 }
 

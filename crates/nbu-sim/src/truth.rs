@@ -1,5 +1,5 @@
-//! What is true in the simulated world at an instant, read from its own state and by no code of the HTTP
-//! side: what tests hold an agent's numbers against.
+//! Truth of the simulated world at an instant, read from its own state and by no code of the HTTP
+//! side: the reference against which tests check an agent's numbers.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -67,7 +67,8 @@ impl JobView {
     }
 }
 
-/// One completion: a job became DONE. A job that is resumed afterwards completes again, with another try.
+/// Completion of a job: it became DONE. A job that is resumed afterwards completes again, with
+/// another try.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completion {
     /// jobId.
@@ -189,7 +190,7 @@ impl Truth {
         views.collect::<Vec<_>>().into_iter()
     }
 
-    /// One job; `None` when it is not born.
+    /// Returns one job; `None` if it is not born.
     pub fn job(&self, job_id: i64) -> Option<JobView> {
         let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
         let index = usize::try_from(job_id - World::job_id(0)).ok()?;

@@ -34,7 +34,7 @@ fn folder() -> Option<PathBuf> {
     folder
 }
 
-/// One release's OpenAPI file.
+/// OpenAPI file of one release.
 struct Contract(Value);
 
 impl Contract {
@@ -135,7 +135,7 @@ fn enums(values: &Value) -> Value {
     all.flat_map(|value| value.as_array().cloned().unwrap_or_default()).collect()
 }
 
-/// What is wrong with a body.
+/// Returns at most five errors of a body against its schema.
 fn errors(contract: &Contract, answer: &Value, body: &Value) -> Vec<String> {
     let validator = contract.validator(&answer["schema"]);
     validator.iter_errors(body).take(5).map(|e| format!("{}: {e}", e.instance_path)).collect()

@@ -49,7 +49,7 @@ async fn about_as_many_jobs_are_live_at_any_time() {
     assert!((60..200).contains(&(sum / 24)), "{} live on average", sum / 24);
 }
 
-/// What may follow a state (docs/netbackup-api.md#jobs-states).
+/// Returns true if `to` may follow the state `from` (docs/netbackup-api.md#jobs-states).
 fn may_follow(from: JobState, to: JobState) -> bool {
     use JobState::{Active, Done, Incomplete, Queued, Requeued, Suspended};
     match from {

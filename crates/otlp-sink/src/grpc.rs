@@ -170,7 +170,7 @@ impl TraceService for Service {
     }
 }
 
-/// How many spans a request carries.
+/// Returns the number of spans in a request.
 pub(crate) fn span_count(request: &ExportTraceServiceRequest) -> usize {
     let resources = request.resource_spans.iter();
     resources.flat_map(|resource| &resource.scope_spans).map(|scope| scope.spans.len()).sum()

@@ -24,7 +24,7 @@ pub use view::{Attributes, Point, SeriesKey, Value};
 use server::Running;
 use state::State;
 
-/// What serves the demo: called once for each accepted export of metrics.
+/// Callback for the demo, called once for each accepted export of metrics.
 pub type OnExport = Box<dyn Fn(&ExportSummary) + Send + Sync>;
 
 /// Certificates of a sink that speaks TLS, all PEM.
@@ -38,7 +38,7 @@ pub struct Tls {
     pub client_ca: Option<String>,
 }
 
-/// How a sink is set up.
+/// Options of a sink.
 pub struct Options {
     /// Serve gRPC.
     pub grpc: bool,
@@ -54,7 +54,7 @@ pub struct Options {
     pub grpc_port: u16,
     /// Port for HTTP; 0 takes a free one.
     pub http_port: u16,
-    /// How many requests are remembered with their content; older ones are forgotten.
+    /// Number of requests that are remembered with their content; older ones are forgotten.
     pub keep: usize,
     /// Called for each accepted export of metrics.
     pub on_export: Option<OnExport>,
@@ -142,7 +142,7 @@ impl Sink {
         self.state.requests()
     }
 
-    /// How many requests arrived since the start, whatever became of them.
+    /// Returns the number of requests that arrived since the start, whatever became of them.
     pub fn request_count(&self) -> usize {
         self.state.request_count()
     }
@@ -152,12 +152,12 @@ impl Sink {
         self.state.clear();
     }
 
-    /// How requests are answered from now on.
+    /// Sets the answer to all requests from now on.
     pub fn set_behaviour(&self, behaviour: Behaviour) {
         self.state.set_behaviour(behaviour, None);
     }
 
-    /// How the next `count` requests are answered; those after them are accepted.
+    /// Sets the answer to the next `count` requests; those after them are accepted.
     pub fn set_behaviour_for(&self, count: usize, behaviour: Behaviour) {
         self.state.set_behaviour(behaviour, Some(count));
     }

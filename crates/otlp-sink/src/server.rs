@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::state::State;
 use crate::{Tls, grpc, http};
 
-/// How long tasks get to notice the end; what's left dies with the runtime.
+/// Time that tasks get to notice the end; the runtime drops those that are left.
 const LINGER: Duration = Duration::from_millis(500);
 
 /// A sink that is being served.

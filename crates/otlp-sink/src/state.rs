@@ -1,4 +1,4 @@
-//! What a sink remembers and how it answers: shared by both transports.
+//! Memory and answers of a sink, shared by both transports.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use crate::OnExport;
 use crate::view::point_count;
 
-/// How a request is answered.
+/// Way in which a request is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Behaviour {
     /// Remember it and say yes.
@@ -29,9 +29,9 @@ pub enum Behaviour {
     HttpStatus(u16),
     /// Remember it, and say that this many points or spans were rejected.
     PartialSuccess {
-        /// How many.
+        /// Number of rejected points or spans.
         rejected: i64,
-        /// Why.
+        /// Reason for the rejection.
         message: String,
     },
     /// Refuse with this gRPC status code and ask for a pause; over HTTP, 503 with `Retry-After`.
@@ -54,7 +54,7 @@ pub enum Behaviour {
     Without(Signal, u16),
 }
 
-/// What becomes of a request.
+/// Outcome of a request.
 pub(crate) enum Answer {
     /// It is taken, with the rejected count and its message where it is a partial success.
     Accept(Option<(i64, String)>),
@@ -105,7 +105,7 @@ impl Behaviour {
     }
 }
 
-/// What a request carried.
+/// Kind of data that a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// Metrics.
@@ -114,7 +114,7 @@ pub enum Signal {
     Traces,
 }
 
-/// How a request came.
+/// Protocol by which a request arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// OTLP over gRPC.
@@ -126,9 +126,9 @@ pub enum Transport {
 /// The outside of one request.
 #[derive(Debug, Clone)]
 pub struct ReceivedRequest {
-    /// What it carried.
+    /// Kind of data that it carried.
     pub signal: Signal,
-    /// How it came.
+    /// Protocol by which it arrived.
     pub transport: Transport,
     /// Size of the message, decompressed.
     pub bytes: usize,
@@ -147,7 +147,7 @@ impl ReceivedRequest {
     }
 }
 
-/// One accepted export of metrics, for the demo.
+/// Accepted export of metrics, for the demo.
 #[derive(Debug, Clone, Copy)]
 pub struct ExportSummary {
     /// Data points in this request.
@@ -164,7 +164,8 @@ struct Inner {
     arrived: usize,
     accepted_metrics: usize,
     behaviour: Behaviour,
-    /// How often the behaviour applies before it goes back to accepting; `None` is for ever.
+    /// Number of requests to which the behaviour applies before the sink accepts again; `None` is
+    /// for ever.
     remaining: Option<usize>,
 }
 

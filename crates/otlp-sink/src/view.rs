@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 /// Attributes of a series, sorted by key.
 pub type Attributes = Vec<(String, String)>;
 
-/// What identifies a series: the metric's name and the sorted attributes.
+/// Identity of a series: the metric's name and the sorted attributes.
 pub type SeriesKey = (String, Attributes);
 
 /// The value of a series.
@@ -24,14 +24,14 @@ pub enum Value {
     Sum {
         /// The total or the increment.
         value: f64,
-        /// Whether it only ever goes up.
+        /// True if it never decreases.
         monotonic: bool,
-        /// Whether it is an increment.
+        /// True if it is an increment.
         delta: bool,
     },
     /// Of a histogram with explicit bounds.
     Histogram {
-        /// How many observations.
+        /// Number of observations.
         count: u64,
         /// Their sum.
         sum: Option<f64>,
@@ -39,7 +39,7 @@ pub enum Value {
         bounds: Vec<f64>,
         /// Counts per bucket.
         counts: Vec<u64>,
-        /// Whether it is an increment.
+        /// True if it is an increment.
         delta: bool,
     },
 }
@@ -51,11 +51,11 @@ pub struct Point {
     pub unit: String,
     /// The metric's description.
     pub description: String,
-    /// What it reads.
+    /// Value of the point.
     pub value: Value,
     /// Start of the interval that it covers, nanoseconds since 1970.
     pub start_time_unix_nano: u64,
-    /// When it was read, nanoseconds since 1970.
+    /// Time of the observation, nanoseconds since 1970.
     pub time_unix_nano: u64,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn latest(requests: &[ExportMetricsServiceRequest]) -> BTreeMap<Serie
     series
 }
 
-/// How many data points a request carries.
+/// Returns the number of data points in a request.
 pub(crate) fn point_count(request: &ExportMetricsServiceRequest) -> usize {
     metrics_of(request)
         .map(|metric| match &metric.data {

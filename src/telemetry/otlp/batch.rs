@@ -1,4 +1,4 @@
-//! One export of metrics: collected, converted, split and encoded on a blocking thread, then sent.
+//! Export of metrics: collected, converted, split and encoded on a blocking thread, then sent.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::transport::Accepted;
 /// Requests on their way at once.
 const IN_FLIGHT: usize = 4;
 
-/// Where the content of an export comes from.
+/// Source of the content of an export.
 pub(super) struct Source {
     pub(super) metrics: Arc<dyn MetricSource>,
     pub(super) resource: Arc<Resource>,
@@ -37,7 +37,7 @@ pub(super) struct Source {
 /// Encoded requests beside those of the outbox, with what becomes of series when they are acknowledged.
 pub(super) struct Batch {
     requests: Vec<(Bytes, u64, Vec<Change>)>,
-    /// When it was collected, nanoseconds since 1970.
+    /// Time of the collection, nanoseconds since 1970.
     collected: u64,
     /// Increments are kept back: what is in the outbox was sent before.
     hold: bool,

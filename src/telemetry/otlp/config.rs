@@ -1,4 +1,4 @@
-//! Where and how OTLP is pushed.
+//! Configuration of the OTLP push: its destinations, transport and content.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::net::tls::{Identity, PemFile};
 /// Settings of the OTLP push.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where and how metrics go.
+    /// Destination and transport of metrics.
     pub metrics_to: SignalConfig,
     /// The same for traces.
     pub traces_to: SignalConfig,
@@ -23,7 +23,7 @@ pub struct Config {
     pub sampling_rate: f64,
     /// Time between two exports of metrics.
     pub interval: Duration,
-    /// What counters and histograms report.
+    /// Temporality of counters and histograms.
     pub temporality: Temporality,
     /// Added to the resource, in the order of the file.
     pub resource_attributes: Vec<(String, String)>,
@@ -108,7 +108,7 @@ pub enum Compression {
 pub enum Temporality {
     /// Totals since the origin.
     Cumulative,
-    /// What was added since the last acknowledged export, for counters and histograms.
+    /// Increments since the last acknowledged export, for counters and histograms.
     Delta,
     /// Delta for histograms, cumulative for observable counters.
     LowMemory,

@@ -36,21 +36,21 @@ const MAX_REFUSALS: u32 = 10;
 /// Metric and attributes without the action.
 type Key = Box<[u8]>;
 
-/// What the receivers have acknowledged, and what may be on its way to them.
+/// Totals that the receivers have acknowledged, and requests that may be on their way to them.
 #[derive(Debug)]
 pub struct Delta {
     groups: HashMap<Key, Group>,
     outbox: Vec<Outgoing>,
     /// Origins that were met in this process.
     met: HashSet<u64>,
-    /// When this memory began, nanoseconds since 1970. Totals with an earlier origin that are met for the first
-    /// time were told to receivers before, by whatever means.
+    /// Time at which this memory began, nanoseconds since 1970. A total that is met for the first
+    /// time but has an earlier origin was reported to the receivers before, by whatever means.
     opened: u64,
     /// True once increments were asked for: until then nothing is remembered.
     in_use: bool,
 }
 
-/// What an acknowledged point makes of its series.
+/// Effect on a series of the acknowledgement of a point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Change {
     key: Vec<u8>,
@@ -123,7 +123,7 @@ pub(super) struct ToSend {
     pub(super) sent: Arc<AtomicBool>,
 }
 
-/// What became of a request of the outbox.
+/// Outcome of a request of the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     /// The receiver has it.
@@ -312,7 +312,7 @@ fn is_total(monotonic: bool, temporality: i32) -> bool {
     monotonic && temporality == AggregationTemporality::Cumulative as i32
 }
 
-/// One conversion.
+/// State of one conversion.
 struct Run<'a> {
     delta: &'a mut Delta,
     /// Origins that were met before.
@@ -324,7 +324,7 @@ struct Run<'a> {
     converted: Converted,
 }
 
-/// What becomes of one point.
+/// Destination of a point of a conversion.
 enum Place {
     Increment(Change),
     Other(Option<Change>),

@@ -1,4 +1,4 @@
-//! What can go wrong with an export, in words that serve both the operator and the metrics.
+//! Errors of an export, in words that serve both the operator and the metrics.
 
 use std::error::Error;
 use std::fmt;
@@ -133,8 +133,8 @@ impl Kind {
         matches!(self, Self::Refused | Self::Dns | Self::Connection | Self::Timeout | Self::Tls)
     }
 
-    /// Whether it says something about this one request only, so that the others of the same export
-    /// are worth sending.
+    /// Returns true if it concerns this one request only, so that the others of the same export are
+    /// worth sending.
     pub const fn concerns_one_request(self) -> bool {
         matches!(self, Self::InvalidArgument | Self::TooLarge | Self::Http4xx)
     }
@@ -152,9 +152,9 @@ impl fmt::Display for Kind {
 pub struct SendError {
     /// Why.
     pub kind: Kind,
-    /// Whether the same request may be accepted a little later.
+    /// True if the same request may be accepted a little later.
     pub retryable: bool,
-    /// How long the receiver asks to wait.
+    /// Time that the receiver asks to wait.
     pub retry_after: Option<Duration>,
     /// True if the receiver may have taken the request all the same.
     pub in_doubt: bool,
@@ -195,7 +195,7 @@ pub enum BuildError {
     Endpoint {
         /// Without credentials.
         endpoint: String,
-        /// What is wrong with it.
+        /// Reason why it is not usable.
         reason: String,
     },
     /// A header is not valid; its value is not shown.

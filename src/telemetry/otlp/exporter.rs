@@ -21,14 +21,14 @@ use super::transport::{Accepted, Signal, Transport};
 use super::{MetricSource, ResourceAttributes};
 use crate::state::StateDir;
 
-/// When the first export comes: time for the first polls to publish.
+/// Time until the first export, in which the first polls can publish.
 const FIRST_EXPORT: Duration = Duration::from_secs(2);
 
 /// Tries of one request within an ordinary export and within the last one.
 const TRIES: u32 = 5;
 const LAST_TRIES: u32 = 2;
 
-/// What an export has sent.
+/// Requests and points that an export has sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ExportReport {
     /// Requests that were accepted.
@@ -43,11 +43,11 @@ pub struct ExportReport {
 pub struct ExportError {
     /// The first failure.
     pub error: SendError,
-    /// What was sent all the same.
+    /// Requests and points that were sent despite the failure.
     pub report: ExportReport,
 }
 
-/// How an export ended.
+/// Outcome of an export.
 pub type ExportOutcome = Result<ExportReport, ExportError>;
 
 /// Makes the task.
@@ -107,7 +107,7 @@ pub struct ExporterHandle {
 }
 
 impl ExporterHandle {
-    /// Whether the task ended without being told to.
+    /// Returns true if the task ended although nothing asked it to.
     pub fn is_dead(&self) -> bool {
         self.task.is_finished()
     }
@@ -159,7 +159,7 @@ struct Worker {
     first_export: Duration,
 }
 
-/// What is known of an export, also when it is cut off.
+/// Results of an export so far, available also after it is cut off.
 #[derive(Debug, Default)]
 struct Tally {
     total: u64,

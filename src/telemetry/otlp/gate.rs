@@ -1,5 +1,5 @@
-//! When a signal may be sent: not before the time that the receiver asked to wait until, and once an hour
-//! where it does not take the signal at all.
+//! Gate that decides when a signal may be sent: not before the time until which the receiver asked
+//! to wait, and once an hour where the receiver does not take the signal at all.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -24,12 +24,12 @@ pub(crate) struct Gate(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Where requests go; another one starts afresh.
+    /// Endpoint of the requests; another endpoint resets the state.
     endpoint: String,
     closed: Option<Closed>,
     /// True once the receiver took a request, false once it answered that it does not take the signal.
     supported: Option<bool>,
-    /// How often in a row it answered that it does not take the signal.
+    /// Number of answers in a row that the receiver does not take the signal.
     refusals: u32,
 }
 

@@ -13,7 +13,7 @@ use super::transport::Signal;
 const SAME_REMARK: Duration = Duration::from_secs(3600);
 const OTHER_REMARK: Duration = Duration::from_secs(60);
 
-/// What was last said about a signal.
+/// State of a signal as the log last reported it.
 #[derive(Debug)]
 pub struct Health {
     signal: Signal,
@@ -21,11 +21,11 @@ pub struct Health {
     state: State,
     /// Exports that failed since the last one that did not.
     failures: u64,
-    /// What they failed of and the log has said: one outage can show itself in several ways, by turns.
+    /// Kinds of these failures that the log has reported: one outage can show several by turns.
     told: Vec<Kind>,
-    /// Whether the last export left points out.
+    /// True if the last export left points out.
     oversized: bool,
-    /// When the receiver's last remark was logged, and which it was.
+    /// Time at which the receiver's last remark was logged, and the remark.
     remark: Option<(Instant, String)>,
 }
 
@@ -164,7 +164,7 @@ const fn unit(signal: Signal) -> &'static str {
     }
 }
 
-/// What to look at next.
+/// Returns the advice on what to check next.
 const fn hint(kind: Kind) -> &'static str {
     match kind {
         Kind::Refused => "check that the Collector is running, and its address and port",

@@ -1,4 +1,5 @@
-//! What the push remembers of increments, and its file in the state directory. Saving is worth a pause, but never a push.
+//! Memory of the increments that were pushed, and its file in the state directory. A push may wait
+//! for a save, but is never given up for one.
 
 use std::io;
 use std::time::Duration;
@@ -14,7 +15,7 @@ const NAME: &str = "otlp-delta";
 /// The time for which increments wait for a file that cannot be read; then they begin anew.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What the push remembers. It belongs to the process: an exporter that is replaced hands it on.
+/// Memory of the push. It belongs to the process: an exporter that is replaced passes it on.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     pub(super) delta: Delta,

@@ -29,8 +29,8 @@ pub use resource::ResourceAttributes;
 pub use stats::OtlpStats;
 pub use transport::{Signal, Transport};
 
-/// Where an export takes its metrics from. It blocks (tens of milliseconds for 100,000 series), so it
-/// is called on a thread for that, by one export at a time.
+/// Source of the metrics of an export. It blocks (tens of milliseconds for 100,000 series), so it
+/// is called on a blocking thread, by one export at a time.
 pub trait MetricSource: Send + Sync {
     /// Everything there is, cumulative, each point with its own start time.
     fn collect(&self) -> Vec<Metric>;

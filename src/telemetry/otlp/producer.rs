@@ -1,4 +1,4 @@
-//! What an OTLP export sends: the observable instruments collected over the parts of one view,
+//! Content of an OTLP export: the observable instruments collected over the parts of one view,
 //! histograms added, each total with its own origin as start time.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Who the agent says it is: the resource of every metric and span.
+//! Identity of the agent: the resource of every metric and span.
 
 use opentelemetry::KeyValue as SdkKeyValue;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};

@@ -12,7 +12,7 @@ use super::transport::{Accepted, Signal, Transport};
 /// The pause after the first failure; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// What the requests of one export have in common.
+/// Parameters that the requests of one export share.
 pub(crate) struct Sending<'a> {
     pub(crate) signal: Signal,
     pub(crate) transport: &'a Transport,

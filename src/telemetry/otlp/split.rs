@@ -15,14 +15,14 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::{Message, length_delimiter_len};
 
-/// One request of an export.
+/// Request of an export.
 #[derive(Debug)]
 pub struct Part {
     /// The request, complete with resource and scope.
     pub request: ExportMetricsServiceRequest,
-    /// Where its points stand in the whole sequence of points; dropped ones may lie in between.
+    /// Range of its points in the whole sequence of points; dropped ones may lie in between.
     pub range: Range<usize>,
-    /// How many points it carries.
+    /// Number of points that it carries.
     pub points: usize,
 }
 
@@ -71,7 +71,7 @@ struct Splitter<'a> {
     metrics: Vec<Metric>,
     metrics_len: usize,
     points: usize,
-    /// Where the current request starts, and the next point's place.
+    /// Places of the first point of the current request and of the next point.
     first: usize,
     next: usize,
     split: Split,

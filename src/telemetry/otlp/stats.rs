@@ -1,4 +1,4 @@
-//! What the push did so far. It belongs to the process, so it survives every rebuilt exporter.
+//! Statistics of the push. They belong to the process, so they survive every rebuilt exporter.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -17,7 +17,7 @@ pub struct OtlpStats {
     gates: [Gate; 2],
     /// Held by one export at a time, an exporter that is being replaced included.
     pub(super) memory: Arc<tokio::sync::Mutex<Memory>>,
-    /// Whether increments are on disk before they are pushed: 0 where that does not apply, 1 no, 2 yes.
+    /// Saving of increments to disk before a push: 0 does not apply, 1 not saved, 2 saved.
     saved: AtomicU8,
 }
 
@@ -38,7 +38,7 @@ struct SignalStats {
     last_duration: AtomicU64,
 }
 
-/// What became of an export.
+/// Result of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportResult {
     /// Everything was accepted.
@@ -94,9 +94,9 @@ pub struct SignalSnapshot {
     pub bytes: u64,
     /// True once the receiver took the signal, false if it answered that it does not.
     pub supported: Option<bool>,
-    /// When an export was last accepted, seconds since 1970.
+    /// Time of the last accepted export, seconds since 1970.
     pub last_success: Option<f64>,
-    /// How long the last export took.
+    /// Duration of the last export.
     pub last_duration: Option<Duration>,
 }
 

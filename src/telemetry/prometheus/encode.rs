@@ -35,11 +35,12 @@ pub struct FamilyText {
     pub lines: String,
 }
 
-/// Renders the families of a part, sorted by name. Takes about 3 us a series: not for an async worker.
+/// Renders the families of a part, sorted by name. Takes about 3 us a series, too long for an async
+/// worker.
 ///
 /// # Errors
 ///
-/// Where two metrics translate to one name; the table's test keeps that from happening.
+/// Fails if two metrics translate to one name; the table's test keeps that from happening.
 pub fn render(part: &PartView) -> Result<Vec<FamilyText>, RenderError> {
     let registry = Registry::new();
     let exporter = opentelemetry_prometheus::exporter()

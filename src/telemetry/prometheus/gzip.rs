@@ -18,7 +18,7 @@ pub struct GzipSegment {
     checksum: crc32fast::Hasher,
 }
 
-/// How a sync flush ends: an empty block, stored (RFC 1951, section 3.2.4).
+/// End of a sync flush: an empty block, stored (RFC 1951, section 3.2.4).
 const FLUSHED: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// Flushes after which a stream is given up; a few are needed at most.

@@ -29,7 +29,8 @@ pub struct Renderer {
     store: Arc<Store>,
     agent: Arc<SelfMetrics>,
     limit: AtomicUsize,
-    /// What was rendered last, by part. Held by renderings only; scrapes never wait for it.
+    /// Result of the last rendering, by part. Only renderings hold the lock; scrapes never wait for
+    /// it.
     rendered: Mutex<Rendered>,
     page: ArcSwap<GzipSegment>,
 }

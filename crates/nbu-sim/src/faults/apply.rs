@@ -10,7 +10,7 @@ use crate::resources::jobs::cursor;
 /// Begins the cursors that [`Action::EndlessPages`] makes up.
 const ENDLESS: &str = "endless-";
 
-/// How a request goes on.
+/// Outcome of the faults that strike before a request is handled.
 pub(crate) enum Before {
     /// It is handled.
     Handle,

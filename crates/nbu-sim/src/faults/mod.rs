@@ -25,7 +25,7 @@ pub enum ErrorBody {
     Empty,
 }
 
-/// What a fault does.
+/// Effect of a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Status { status: u16, retry_after: Option<String>, body: ErrorBody },
@@ -56,7 +56,7 @@ pub(crate) enum Action {
 pub struct Fault {
     path: String,
     method: Option<String>,
-    /// What the filter has in it.
+    /// Text that the filter must contain.
     filter: Option<String>,
     /// Matching requests that pass before it begins.
     skip: u64,
@@ -291,7 +291,7 @@ impl Faults {
         self.rules().clear();
     }
 
-    /// How many requests the rules have struck, summed over the rules in force.
+    /// Returns the number of requests that the rules have struck, summed over the rules in force.
     pub fn struck(&self) -> u64 {
         let rules = self.rules();
         let struck = |seen: u64, fault: &Fault| {
@@ -301,7 +301,7 @@ impl Faults {
         rules.iter().map(|(fault, seen)| struck(*seen, fault)).sum()
     }
 
-    /// What happens to a request; counts it.
+    /// Returns the actions that strike a request, and counts the request.
     pub(crate) fn strike(&self, method: &str, path: &str, filter: &str, page: u32) -> Vec<Action> {
         let mut actions = Vec::new();
         for (fault, seen) in self.rules().iter_mut() {

@@ -2,7 +2,7 @@
 //! le ge`, `and`, `or`, `not`, parentheses, and the functions `contains`, `startswith`, `endswith`.
 //! Datetimes and numbers are bare, strings and enums are in single quotes.
 //!
-//! What may be asked is a table of the resource: which attributes there are, of which kind, with which
+//! Each resource has a table of the attributes that a filter may use, with their kinds and
 //! operators. Everything else is an error, as on a real server.
 
 mod lexer;
@@ -87,7 +87,7 @@ impl Op {
     }
 }
 
-/// What an attribute's literals look like.
+/// Form of an attribute's literals.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kind {
     Integer,
@@ -97,11 +97,11 @@ pub(crate) enum Kind {
     /// ISO 8601 duration, bare or quoted; compared in milliseconds.
     Duration,
     Text,
-    /// One of these, quoted.
+    /// Quoted name out of this list.
     Enum(Vec<&'static str>),
 }
 
-/// One attribute that may be asked for.
+/// Attribute that a filter may use.
 #[derive(Clone, Debug)]
 pub(crate) struct Spec<A> {
     pub(crate) attribute: A,
@@ -143,7 +143,7 @@ pub(crate) enum Expr<A> {
 }
 
 impl<A: Copy> Expr<A> {
-    /// Whether a row matches; `value` gives the row's value of an attribute.
+    /// Returns true if a row matches; `value` gives the row's value of an attribute.
     pub(crate) fn matches<'r>(&self, value: &impl Fn(A) -> Value<'r>) -> bool {
         match self {
             Self::And(a, b) => a.matches(value) && b.matches(value),

@@ -129,7 +129,7 @@ fn read(parts: &Parts, body: Vec<u8>) -> Option<Request> {
     Request::new(parts.method.as_str(), path, query, parts.headers.clone(), body)
 }
 
-/// What the log says of a request before it is answered.
+/// Returns the log entry of a request before it is answered.
 fn entry(asked: &Request, authorization: Authorization, at_ms: i64) -> RequestLog {
     RequestLog {
         method: asked.method().to_owned(),

@@ -1,13 +1,13 @@
-//! What was asked: a bounded log, and exact counts beside it.
+//! Log of requests, bounded, and exact counts beside it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// How many requests the log keeps; older ones are dropped.
+/// Number of requests that the log keeps; older ones are dropped.
 pub const LOG_CAPACITY: usize = 10_000;
 
-/// What a request said in `Authorization`.
+/// Content of the `Authorization` header of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authorization {
     /// There was no such header.
@@ -18,7 +18,7 @@ pub enum Authorization {
     Invalid,
 }
 
-/// One request that was answered, or that a fault kept from being answered.
+/// Request that was answered, or that a fault kept from being answered.
 #[derive(Clone, Debug)]
 pub struct RequestLog {
     /// Method.

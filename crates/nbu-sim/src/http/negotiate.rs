@@ -29,7 +29,8 @@ pub(crate) fn release_of(version: &str) -> Release {
     known.unwrap_or(Release::R10_3)
 }
 
-/// Whether `/ping` may answer: no header, anything, any text, or its own type.
+/// Returns true if `/ping` may answer: there is no header, or it admits anything, any text, or the
+/// type of `/ping`.
 pub(crate) fn accepts_ping(header: Option<&str>, server: &str) -> bool {
     let Some(header) = header else { return true };
     header.split(',').any(|range| {

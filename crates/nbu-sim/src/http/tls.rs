@@ -12,7 +12,7 @@ use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-/// What an https server is made of. All PEM; its `Debug` shows no key.
+/// Certificates and keys of an https server, all PEM. Its `Debug` shows no key.
 #[derive(Clone)]
 pub struct TlsMaterial {
     /// The server's certificate and its chain.
@@ -30,18 +30,20 @@ pub struct TlsMaterial {
 }
 
 impl TlsMaterial {
-    /// Makes a private CA, a server certificate for 127.0.0.1, ::1 and localhost, and a client certificate.
+    /// Makes a private CA, a server certificate for 127.0.0.1, ::1 and localhost, and a client
+    /// certificate.
     ///
     /// # Errors
-    /// When the system has no randomness.
+    /// Fails if the system has no randomness.
     pub fn generate() -> io::Result<Self> {
         Self::for_names(&["localhost", "127.0.0.1", "::1"]).map_err(io::Error::other)
     }
 
-    /// As [`TlsMaterial::generate`], with the names and addresses that the server certificate has.
+    /// Makes the same as [`TlsMaterial::generate`], with these names and addresses in the server
+    /// certificate.
     ///
     /// # Errors
-    /// When a name is not one, or the system has no randomness.
+    /// Fails if a name is not valid, or if the system has no randomness.
     pub fn for_names(names: &[&str]) -> Result<Self, rcgen::Error> {
         let ca_key = KeyPair::generate()?;
         let mut ca = CertificateParams::new(Vec::new())?;

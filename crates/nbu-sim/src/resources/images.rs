@@ -68,19 +68,19 @@ impl Image {
         images.collect()
     }
 
-    /// Whether a scan found malware.
+    /// Returns true if a scan found malware.
     pub(crate) fn is_impacted(&self) -> bool {
         FINDINGS[self.finding].0 == "IMPACTED"
     }
 
-    /// When it was made last, as stamped.
+    /// Returns the time of its latest backup, as stamped, cut to the second.
     pub(crate) fn backup_ms(&self, world: &World, now: i64) -> i64 {
         let stamp = world.stamp(recurring::latest(self.phase, now));
         stamp - stamp.rem_euclid(1000)
     }
 }
 
-/// What a filter may ask for.
+/// Attributes that a filter may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attribute {
     BackupId,

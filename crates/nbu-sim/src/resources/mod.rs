@@ -23,10 +23,10 @@ use crate::shared::Shared;
 use crate::world::lists::Lists;
 use crate::world::names::Names;
 
-/// What answers a request.
+/// Function that answers a request.
 type Handler = fn(&Shared, &Request) -> Reply;
 
-/// How a resource stands to authentication and version negotiation.
+/// Requirements of a resource for authentication and version negotiation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Neither key nor media type is asked for here.
@@ -35,7 +35,7 @@ pub(crate) enum Access {
     Key,
 }
 
-/// One operation.
+/// Operation of the API, with its handler.
 #[derive(Clone, Copy)]
 pub(crate) struct Route {
     pub(crate) method: &'static str,

@@ -10,14 +10,14 @@ use crate::http::request::{Request, encode};
 use crate::shared::Shared;
 use crate::world::World;
 
-/// How the answers of an offset list look.
+/// Path, limits and envelope of an offset list.
 pub(crate) struct OffsetList {
     pub(crate) path: &'static str,
     pub(crate) limits: RangeInclusive<usize>,
     pub(crate) envelope: Envelope,
 }
 
-/// What is beside `data`.
+/// Content of an answer beside `data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Envelope {
     /// `meta` with page numbers, and `links`.
@@ -90,7 +90,7 @@ pub(crate) fn all(request: &Request, count: usize) -> Result<Vec<usize>, Reply> 
     }
 }
 
-/// What page was asked for.
+/// Page that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OffsetPage {
     pub(crate) offset: usize,

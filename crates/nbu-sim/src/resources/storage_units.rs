@@ -35,7 +35,8 @@ pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
     Reply::json(200, request.served(), body.to_string().into_bytes())
 }
 
-/// One unit. `nulls`: as real servers were seen to answer, without media servers and server type.
+/// Returns one unit. With `nulls`, it has no media servers and no server type, as real servers were
+/// seen to answer.
 fn row(names: &Names, unit: &StorageUnit, now: i64, nulls: bool) -> Value {
     let name: &str = &unit.name;
     json!({
@@ -82,7 +83,8 @@ fn attributes(names: &Names, unit: &StorageUnit, now: i64, nulls: bool) -> Value
     all
 }
 
-/// What only some kinds of units have: tape has drives in place of jobs, and no capacities.
+/// Adds the attributes that only some kinds of units have: tape has drives in place of jobs, and no
+/// capacities.
 fn add_own(all: &mut Value, unit: &StorageUnit, now: i64) {
     if let Some((free, used, total)) = unit.capacity(now) {
         all["freeCapacityBytes"] = free.into();

@@ -17,7 +17,7 @@ use crate::world::tape::Drive;
 const LIST: OffsetList =
     OffsetList { path: "/storage/drives", limits: 0..=100, envelope: Envelope::Meta };
 
-/// What stands for several values.
+/// Text in place of several values.
 const MULTIPLE: &str = "<multiple>";
 
 pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
@@ -125,7 +125,7 @@ impl Truth {
         })
     }
 
-    /// How many hosts control robots.
+    /// Returns the number of hosts that control robots.
     pub fn robot_hosts(&self) -> usize {
         self.read(|world| world.tape.robot_hosts().len())
     }

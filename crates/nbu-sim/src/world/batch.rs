@@ -7,7 +7,7 @@ use super::job::{Job, ROOT, Step};
 use crate::clock::millis;
 use crate::model::JobState;
 
-/// What differs from the API in a job.
+/// Deviations of a job from the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Oddity {
     /// Milliseconds by which the endTime is later than the end.

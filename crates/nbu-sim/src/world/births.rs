@@ -1,4 +1,5 @@
-//! Who is born when: the history before the start, what runs at the start, and the arrivals after it.
+//! Births of jobs: the history before the start, the jobs that run at the start, and the arrivals
+//! after it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -21,7 +22,7 @@ pub(crate) struct Birth {
 /// The generator and what it drew ahead.
 pub(crate) struct Births {
     generator: Generator,
-    /// When the next family arrives; `None` where none do.
+    /// Time at which the next family arrives; `None` if none do.
     next_family: Option<i64>,
     /// Mean milliseconds between two jobs.
     between_ms: f64,

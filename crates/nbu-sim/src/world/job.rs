@@ -1,15 +1,15 @@
-//! One job as a script: everything that will ever happen to it, fixed when it is born. What the job looks
-//! like at an instant is a pure function of the script and the instant.
+//! Script of a job: everything that will ever happen to it, fixed at its birth. The row of the job
+//! at an instant is a pure function of the script and the instant.
 
 use crate::model::{JobKind, JobState, KINDS};
 
 /// No parent.
 pub(crate) const ROOT: u32 = u32::MAX;
 
-/// One change of a job's row.
+/// Change of a job's row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
-    /// When, in milliseconds after the job was created (49 days fit).
+    /// Time of the change, in milliseconds after the job was created (49 days fit).
     pub(crate) delta: u32,
     /// The status code that the row carries from here on.
     pub(crate) status: u16,
@@ -56,7 +56,7 @@ pub(crate) struct Job {
     pub(crate) queue_reason: i8,
 }
 
-/// What a job looks like at an instant. Times are world time in milliseconds.
+/// Row of a job at an instant. Times are world time in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look {
     pub(crate) state: JobState,
@@ -70,7 +70,7 @@ pub(crate) struct Look {
     pub(crate) active_from: Option<i64>,
     /// Time spent in that attempt, in milliseconds.
     pub(crate) active_ms: i64,
-    /// How much of the attempt is done, 0 to 1.
+    /// Completed share of the attempt, 0 to 1.
     pub(crate) progress: f64,
     pub(crate) kilobytes: i64,
     pub(crate) files: i64,
@@ -153,7 +153,8 @@ impl Job {
         })
     }
 
-    /// How far the work is: 1 at the final end, a share of the time while it runs, half where it stands.
+    /// Returns the progress of the work: 1 at the final end, the elapsed share of the time while it
+    /// runs, 0 before the first attempt, and one half in any other state.
     fn progress(&self, script: &[Step], past: usize, current: Step, active_ms: i64) -> f64 {
         let final_attempt = script.last().is_none_or(|last| last.attempt == current.attempt);
         match current.state {

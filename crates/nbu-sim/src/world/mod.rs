@@ -56,7 +56,7 @@ pub(crate) struct World {
     pub(crate) retention: i64,
     settling: BinaryHeap<Reverse<(i64, u32)>>,
     births: Births,
-    /// What differs from the API, by index of the job.
+    /// Deviations from the API, by index of the job.
     oddities: HashMap<u32, Oddity>,
 }
 

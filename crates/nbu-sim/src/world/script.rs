@@ -9,7 +9,7 @@ use crate::model::{FAILURES, JobState};
 /// Longest script, in milliseconds: what a step can hold, with room for the parents' share.
 const LONGEST: u32 = 30 * 24 * 3_600_000;
 
-/// What decides how scripts are drawn.
+/// Settings that decide how scripts are drawn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     /// Mean time from birth to end, in milliseconds.
@@ -93,7 +93,7 @@ pub(crate) fn leaf(rng: &mut Rng, script: &mut Script, pace: Pace, status: u16) 
     after(rng, script, pace, status);
 }
 
-/// What may happen to a running job before its last attempt.
+/// Adds the events that may happen to a running job before its last attempt.
 fn detours(rng: &mut Rng, script: &mut Script, pace: Pace) {
     match rng.u32(0..1000) {
         0..50 => {
@@ -137,7 +137,7 @@ fn finish(rng: &mut Rng, script: &mut Script, pace: Pace, status: u16) {
     script.push(JobState::Done, status);
 }
 
-/// What may happen after the end, where the settings ask for it.
+/// Adds the events that may happen after the end, where the settings ask for them.
 fn after(rng: &mut Rng, script: &mut Script, pace: Pace, status: u16) {
     if pace.resumes && !matches!(status, 0 | 1 | 150) && rng.u32(0..4) == 0 {
         script.wait(60_000.0 + span(rng, pace.mean_ms));

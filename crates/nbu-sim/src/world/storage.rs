@@ -9,7 +9,7 @@ use crate::settings::Settings;
 
 const TIB: i64 = 1 << 40;
 
-/// How a unit's capacities look (docs/netbackup-api.md#storage-units).
+/// Capacities of a unit (docs/netbackup-api.md#storage-units).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Space {
     /// A total of bytes, some of them used.
@@ -67,7 +67,7 @@ impl StorageUnit {
         units
     }
 
-    /// Whether it relates to a disk pool.
+    /// Returns true if it relates to a disk pool.
     pub(crate) fn has_pool(&self) -> bool {
         !matches!(self.category, "TAPE" | "BASIC_DISK")
     }

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use super::names::Names;
 use crate::settings::Settings;
 
-/// What is on tape.
+/// Robots, drives, volume pools and tapes of a world.
 #[derive(Debug, Default)]
 pub(crate) struct Tape {
     pub(crate) robots: Vec<Robot>,
@@ -64,7 +64,7 @@ const POOLS: [(&str, &str); 4] = [
     ("Scratch", "SCRATCH_MEDIA_POOL"),
 ];
 
-/// What `robotType` says of a drive or a tape.
+/// Value of `robotType` for a drive or a tape outside of the robots.
 pub(crate) const NOT_ROBOTIC: &str = "NOT_ROBOTIC";
 
 /// Tapes that one robot holds.

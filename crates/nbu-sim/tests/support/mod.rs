@@ -1,4 +1,4 @@
-//! What the tests share: a client, and walks over lists.
+//! Shared parts of the tests: a client, and walks over lists.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::expect_used, reason = "a test that cannot go on fails")]

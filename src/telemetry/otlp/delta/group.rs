@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::total::Total;
 
-/// What the receiver has acknowledged of one series.
+/// State of one series that the receiver has acknowledged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Acknowledged {
     /// Start time of the total: another one means that it began anew.

@@ -11,7 +11,7 @@ use super::total::{Distribution, Total};
 /// The attribute whose values can be renamed.
 const ACTION: &str = "action";
 
-/// What both kinds of points have in common.
+/// Common interface of both kinds of points.
 pub(super) trait Point {
     fn attributes(&self) -> &[KeyValue];
     /// Start and end, nanoseconds since 1970.

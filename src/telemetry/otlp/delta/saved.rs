@@ -1,5 +1,5 @@
-//! What is on disk of the push of increments. The first byte is the version of the rest; each version that was
-//! released is read by all later builds.
+//! Format of the file in which the push of increments keeps its state. The first byte is the
+//! version of the rest; all later builds read each version that was released.
 
 use prost::bytes::Bytes;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What receivers count is what was counted, whatever fails in between.
+//! Tests that receivers count what was counted, whatever fails in between.
 
 use std::collections::BTreeMap;
 

@@ -12,7 +12,7 @@ use crate::filter::Value;
 use crate::resources::iso;
 use crate::world::World;
 
-/// What the envelope needs beside the rows.
+/// Data of the envelope beside the rows.
 pub(crate) struct Envelope<'a> {
     /// Absolute address of the list, with the server's own name.
     pub(crate) list: &'a str,

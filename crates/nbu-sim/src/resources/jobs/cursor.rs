@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::filter::Value;
 
-/// What a cursor says.
+/// Content of a cursor.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Cursor {
     /// Fingerprint of sort and filter.

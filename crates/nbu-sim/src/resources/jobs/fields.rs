@@ -10,7 +10,7 @@ use crate::settings::Release;
 /// A filter on jobs.
 pub(crate) type Filter = Expr<&'static Field>;
 
-/// How a value is written and what a filter's literal looks like.
+/// Form of a value in the body and of its literal in a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Integer,
@@ -22,7 +22,7 @@ pub(crate) enum Form {
     Text,
 }
 
-/// Where an attribute is used.
+/// Places and releases in which an attribute is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Use {
     body: bool,
@@ -128,7 +128,7 @@ pub(crate) fn sort_key(name: &str, release: Release) -> Option<&'static Field> {
     keys.find(|field| field.in_release(release))
 }
 
-/// What `jobs-count-requests` can filter on: a shorter list, without lastUpdateTime
+/// Attributes that `jobs-count-requests` can filter on: a shorter list, without lastUpdateTime
 /// (docs/netbackup-api.md#jobs-count).
 const COUNTED: &[&str] = &[
     "jobId",

@@ -12,7 +12,7 @@ use crate::filter::Value;
 use crate::settings::Release;
 use crate::world::World;
 
-/// What is asked for.
+/// Query for one page of jobs.
 pub(crate) struct Query {
     pub(crate) filter: Option<Filter>,
     /// Sort keys, each with whether it descends; at least one.
@@ -23,7 +23,7 @@ pub(crate) struct Query {
     pub(crate) release: Release,
 }
 
-/// What was found, in the order of the sort.
+/// Rows that were found, in the order of the sort.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) rows: Vec<u32>,
@@ -57,7 +57,7 @@ pub(crate) fn find(world: &World, query: &Query) -> Found {
     Found { rows, more: over, earlier: query.after.is_some(), truncated: both && over }
 }
 
-/// How many rows match.
+/// Returns the number of rows that match.
 pub(crate) fn count(world: &World, filter: Option<&Filter>, release: Release) -> usize {
     let candidates = Candidates::choose(world, &Bounds::of(filter));
     candidates

@@ -6,7 +6,7 @@ use crate::settings::Release;
 use crate::world::World;
 use crate::world::job::{Job, Look};
 
-/// One visible row.
+/// Row of a visible job.
 pub(crate) struct Row<'w> {
     pub(crate) world: &'w World,
     pub(crate) index: u32,

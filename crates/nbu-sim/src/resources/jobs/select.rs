@@ -25,7 +25,7 @@ type Range = (i64, i64);
 
 const EVERYTHING: Range = (i64::MIN, i64::MAX);
 
-/// What a filter demands of the sorted keys.
+/// Ranges to which a filter narrows the sorted keys.
 pub(crate) struct Bounds {
     id: Range,
     start: Range,
@@ -214,7 +214,8 @@ impl Order {
     }
 }
 
-/// Where a place with an index of its own lies among the jobs of one second: at the index.
+/// Returns the position of a place among the jobs of one second: its own index, or `from` if it has
+/// none.
 fn slot(at: Place, from: usize, jobs: usize) -> usize {
     if at.1 == 0 { from } else { usize::try_from(at.1).unwrap_or(usize::MAX).min(jobs) }
 }

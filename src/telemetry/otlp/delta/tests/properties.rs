@@ -3,19 +3,19 @@
 
 use super::*;
 
-/// What happens to the requests of one push.
+/// Treatment of the requests of one push.
 #[derive(Debug, Clone, Copy)]
 enum Network {
     Works,
     /// Nothing gets through.
     Down,
-    /// What is sent arrives, and no answer comes back.
+    /// Loss of the answers: what is sent arrives, and no answer comes back.
     Deaf,
     /// Nothing arrives, and no answer comes back.
     Hole,
 }
 
-/// Where the process is killed.
+/// Point at which the process is killed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kill {
     Never,
@@ -50,7 +50,7 @@ struct World {
     process: u64,
     /// Increments by series and interval.
     received: BTreeMap<(Vec<u8>, u64, u64), f64>,
-    /// What was told of the site as totals only.
+    /// Jobs of the site that were reported as totals only.
     told_as_totals: f64,
     last_total: f64,
 }
