@@ -46,7 +46,7 @@ struct Crate(Vec<Module>);
 impl Crate {
     fn read(root: &Path) -> Self {
         let mut modules = Self(Vec::new());
-        modules.add_file(root.to_owned(), &root.parent().unwrap().to_owned(), 0);
+        modules.add_file(root.to_owned(), root.parent().unwrap(), 0);
         modules
     }
 

@@ -164,7 +164,7 @@ fn rewrite_is_due_once_the_file_has_grown() {
     journal.rewrite(parts(&["small"])).unwrap();
     assert!(!journal.has_grown());
     assert_eq!(load(&path).unwrap().0, ["small"]);
-    assert!(!Journal::new(path, header()).open.is_some(), "nothing was opened");
+    assert!(Journal::new(path, header()).open.is_none(), "nothing was opened");
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn file_removed_or_replaced_is_noticed_and_written_again() {
         meddle();
         let error = journal.append(b"lost?").unwrap_err();
         assert_eq!(error.to_string(), format!("the file was {what}"));
-        assert!(!journal.open.is_some());
+        assert!(journal.open.is_none());
         asides += usize::from(journal.rewrite(parts(&["all"])).unwrap().is_some());
         journal.append(b"more").unwrap();
         assert_eq!(load(&path).unwrap().0, ["all", "more"], "{what}");

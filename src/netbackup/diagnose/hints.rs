@@ -85,9 +85,10 @@ impl FailureHints {
             Failure::ConnectionLost => self.lost_hint(),
             Failure::Timeout => self.timeout_hint(),
             Failure::Tls { error, in_tunnel } => tls_hint(error, self.tls_peer(in_tunnel)).into(),
-            Failure::ProxyCredentials => self.credentials_hint(),
             Failure::Body => self.body_hint(),
-            Failure::Response { kind: ErrorKind::Proxy, .. } => self.credentials_hint(),
+            Failure::ProxyCredentials | Failure::Response { kind: ErrorKind::Proxy, .. } => {
+                self.credentials_hint()
+            }
             Failure::Response { kind: ErrorKind::Gateway, .. } => self.connection_hint(
                 "a gateway in front of the server got no response from it: check that the \
                  NetBackup web service is running",
