@@ -34,7 +34,7 @@ pub struct Row {
     pub enabled: fn(&Config) -> bool,
     /// Creates the collector of one site.
     pub build: fn(&Settings<'_>) -> Box<dyn Collector>,
-    /// Returns whether a collector has the same settings in both: see [`same`].
+    /// Returns whether a collector has the same settings in both: see `same`.
     pub same: fn(&Settings<'_>, &Settings<'_>) -> bool,
 }
 

@@ -17,7 +17,7 @@ const PART: usize = 256 * 1024;
 
 impl Ledger {
     /// Returns the records that changed since they were handed over last, as one transaction, and hands
-    /// them over: [`Ledger::mark_saved`] or [`Ledger::mark_not_saved`] must follow.
+    /// them over: `mark_saved` or `mark_not_saved` must follow.
     pub fn changed_records(&mut self, written: SystemTime) -> Vec<u8> {
         let mut out = Vec::new();
         let changes = self.save.changes();
