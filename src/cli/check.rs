@@ -9,12 +9,12 @@ pub(super) fn run(path: &Path) -> ExitCode {
     match config::load(path, &ProcessEnvironment) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
-                super::complain(&format!("warning: {warning}\n"));
+                super::output::print_error(&format!("warning: {warning}\n"));
             }
-            super::print(&config::effective(&loaded.config))
+            super::output::print(&config::effective(&loaded.config))
         }
         Err(errors) => {
-            super::complain(&format!("{errors}\n"));
+            super::output::print_error(&format!("{errors}\n"));
             ExitCode::FAILURE
         }
     }

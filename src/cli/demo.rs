@@ -49,7 +49,7 @@ async fn demo(options: Options, log: Log) -> ExitCode {
     ) {
         Ok((paris, tokyo)) => [("paris", paris), ("tokyo", tokyo)],
         Err(error) => {
-            super::complain(&format!("cannot start the simulated servers: {error}\n"));
+            super::output::print_error(&format!("cannot start the simulated servers: {error}\n"));
             return ExitCode::FAILURE;
         }
     };
@@ -58,7 +58,7 @@ async fn demo(options: Options, log: Log) -> ExitCode {
         None => match receiver() {
             Ok(sink) => Some(sink),
             Err(error) => {
-                super::complain(&format!("cannot start the OTLP receiver: {error}\n"));
+                super::output::print_error(&format!("cannot start the OTLP receiver: {error}\n"));
                 return ExitCode::FAILURE;
             }
         },
@@ -73,10 +73,10 @@ async fn demo(options: Options, log: Log) -> ExitCode {
     // For as long as the demo runs: what is told of state is on show, too.
     let state = std::env::temp_dir().join(format!("nbu-otel-agent-demo-{}", std::process::id()));
     let config = config(&options, &servers, &endpoint, &state);
-    let serving = serve(Source::Text(config), log, || _ = super::print(&welcome));
+    let serving = serve(Source::Text(config), log, || _ = super::output::print(&welcome));
     let code = Box::pin(serving).await;
     if code != ExitCode::SUCCESS {
-        super::complain("set the demo's address with --host and --port\n");
+        super::output::print_error("set the demo's address with --host and --port\n");
     }
     for (_, server) in servers {
         server.stop().await;
@@ -109,7 +109,10 @@ fn receiver() -> std::io::Result<Sink> {
     Sink::start(otlp_sink::Options {
         keep: 1,
         on_export: Some(Box::new(|export: &ExportSummary| {
-            let _ = super::print(&format!("OTLP receiver: received {} points\n", export.points));
+            let _ = super::output::print(&format!(
+                "OTLP receiver: received {} points\n",
+                export.points
+            ));
         })),
         ..otlp_sink::Options::default()
     })

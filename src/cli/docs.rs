@@ -21,7 +21,7 @@ pub(super) enum Document {
 }
 
 pub(super) fn run(document: Document) -> ExitCode {
-    super::print(&match document {
+    super::output::print(&match document {
         Document::Metrics => metrics(),
         Document::Config => config::reference(),
         Document::Example => config::example(),

@@ -27,12 +27,12 @@ pub(super) fn run(path: &Path) -> ExitCode {
     let loaded = match config::load(path, &ProcessEnvironment) {
         Ok(loaded) => loaded,
         Err(errors) => {
-            super::complain(&format!("{errors}\n"));
+            super::output::print_error(&format!("{errors}\n"));
             return ExitCode::FAILURE;
         }
     };
     for warning in &loaded.warnings {
-        super::complain(&format!("warning: {warning}\n"));
+        super::output::print_error(&format!("warning: {warning}\n"));
     }
     match runtime() {
         Ok(runtime) => {
@@ -61,7 +61,7 @@ async fn examine(config: &Config) -> ExitCode {
         _ => format!("{failures} checks failed: see the lines that begin with FAIL\n"),
     };
     text.push_str(&verdict);
-    let printed = super::print(&text);
+    let printed = super::output::print(&text);
     if failures == 0 { printed } else { ExitCode::FAILURE }
 }
 

@@ -54,7 +54,9 @@ fn base_of(path: &Path) -> String {
         Ok(loaded) => Some(local(&loaded.config.http)),
         Err(errors) => {
             // The agent runs on with what was valid before.
-            super::complain(&format!("the configuration file is no longer valid:\n{errors}\n"));
+            super::output::print_error(&format!(
+                "the configuration file is no longer valid:\n{errors}\n"
+            ));
             errors.endpoint.map(|endpoint| local(&endpoint))
         }
     };
@@ -84,13 +86,13 @@ async fn ask(url: &str) -> ExitCode {
         Err(error) => Err(error),
     };
     match answer {
-        Ok(response) if response.status().is_success() => super::print("healthy\n"),
+        Ok(response) if response.status().is_success() => super::output::print("healthy\n"),
         Ok(response) => {
-            super::complain(&format!("{url}: {}\n", response.status()));
+            super::output::print_error(&format!("{url}: {}\n", response.status()));
             ExitCode::FAILURE
         }
         Err(error) => {
-            super::complain(&format!("{url} does not respond: {error}\n"));
+            super::output::print_error(&format!("{url} does not respond: {error}\n"));
             ExitCode::FAILURE
         }
     }

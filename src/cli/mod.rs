@@ -7,6 +7,7 @@ mod docs;
 mod doctor;
 mod healthcheck;
 mod once;
+mod output;
 mod run;
 mod state;
 mod state_report;
@@ -153,24 +154,4 @@ fn usage(kind: ErrorKind, hint: &str) -> ExitCode {
     use clap::CommandFactory as _;
     let _ = Cli::command().error(kind, hint).print();
     ExitCode::from(2)
-}
-
-/// Prints what a command is asked for, and gives its exit code. A reader that went away (`| head`)
-/// is no error; a disk that is full is.
-fn print(text: &str) -> ExitCode {
-    use std::io::{ErrorKind, Write as _};
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            complain(&format!("cannot write to standard output: {error}\n"));
-            ExitCode::FAILURE
-        }
-        _ => ExitCode::SUCCESS,
-    }
-}
-
-/// Prints what a command has to complain about.
-fn complain(text: &str) {
-    use std::io::Write as _;
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

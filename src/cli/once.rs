@@ -26,7 +26,7 @@ async fn once(path: &Path) -> ExitCode {
     let source = Source::File(path.to_owned());
     let mut supervisor = Supervisor::new(source, Arc::new(ProcessEnvironment), None).polling_only();
     if let Err(error) = supervisor.reload(Trigger::Start).await {
-        super::complain(&format!("{error}\n"));
+        super::output::print_error(&format!("{error}\n"));
         return ExitCode::FAILURE;
     }
     let deadline = supervisor.config().map_or(Duration::ZERO, |config| config.polling.deadline());
@@ -35,10 +35,10 @@ async fn once(path: &Path) -> ExitCode {
     let _ = tokio::time::timeout(deadline + Duration::from_secs(5), settled).await;
     supervisor.renderer().render_off_thread().await;
     let page = supervisor.renderer().scrape(false).concat();
-    let printed = super::print(&String::from_utf8_lossy(&page));
+    let printed = super::output::print(&String::from_utf8_lossy(&page));
     let failed = complaints(&supervisor.store().snapshots());
     supervisor.shutdown().await;
-    super::complain(&failed);
+    super::output::print_error(&failed);
     if failed.is_empty() { printed } else { ExitCode::FAILURE }
 }
 

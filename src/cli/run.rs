@@ -42,7 +42,7 @@ pub(super) async fn serve(source: Source, log: Log, started: impl FnOnce()) -> E
             return ExitCode::SUCCESS;
         }
         // Also where the log is filtered, or goes to a file.
-        super::complain(&format!("nbu-otel-agent cannot start:\n{error}\n"));
+        super::output::print_error(&format!("nbu-otel-agent cannot start:\n{error}\n"));
         return if signals.ending().is_cancelled() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "nbu-otel-agent started");
@@ -54,7 +54,7 @@ pub(super) async fn serve(source: Source, log: Log, started: impl FnOnce()) -> E
 /// The runtime of every command that does I/O.
 pub(super) fn runtime() -> Result<Runtime, ExitCode> {
     Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        super::complain(&format!("cannot start the async runtime: {error}\n"));
+        super::output::print_error(&format!("cannot start the async runtime: {error}\n"));
         ExitCode::FAILURE
     })
 }

@@ -100,7 +100,7 @@ pub(super) fn run(options: Options) -> ExitCode {
         Command::Reset { place, site, server, yes } => reset(place, &site, server.as_deref(), yes),
     };
     done.unwrap_or_else(|error| {
-        super::complain(&format!("{error}\n"));
+        super::output::print_error(&format!("{error}\n"));
         ExitCode::FAILURE
     })
 }
@@ -116,7 +116,7 @@ fn inspect(place: Place, site: Option<&str>, json: bool) -> Result<ExitCode, Str
         let text: String = reports.iter().map(Report::text).collect();
         if text.is_empty() { format!("{}: no state\n", path.display()) } else { text }
     };
-    let code = super::print(&text);
+    let code = super::output::print(&text);
     let damaged = reports.iter().any(|report| report.problem.is_some() && !report.set_aside);
     Ok(if damaged { ExitCode::FAILURE } else { code })
 }
@@ -151,7 +151,7 @@ fn rename(place: Place, from: &str, to: &str, yes: bool) -> Result<ExitCode, Str
             );
         }
     }
-    Ok(super::print(&text))
+    Ok(super::output::print(&text))
 }
 
 fn reset(place: Place, site: &str, server: Option<&str>, yes: bool) -> Result<ExitCode, String> {
@@ -172,7 +172,7 @@ fn reset(place: Place, site: &str, server: Option<&str>, yes: bool) -> Result<Ex
             );
         }
     }
-    Ok(super::print(&text))
+    Ok(super::output::print(&text))
 }
 
 fn open(path: &Path, to_change: bool) -> Result<Maintenance, String> {
