@@ -135,7 +135,7 @@ async fn stopped_and_started(protocol: &str) {
         assert_same(&shown, &served);
         let lines = pushing.lines().split_off(already);
         let (back, failing): (Vec<_>, Vec<_>) =
-            lines.into_iter().partition(|line| line.contains("collector recovered"));
+            lines.into_iter().partition(|line| line.contains("recovered after"));
         assert_eq!(back.len(), 1, "round {round}: {back:#?}");
         assert_told_once(&failing);
         assert_eq!(page.value("nbu_up", &[("site", "paris")]), Some(1.0));

@@ -68,7 +68,7 @@ impl Desk {
 
     /// Starts the binary with these variables and no others.
     pub fn start_in(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(binary(arguments));
         command.args(arguments);
         self.spawn(command, environment)
     }
@@ -76,7 +76,7 @@ impl Desk {
     /// Starts the binary in a shell that has run `prelude`, which may set limits or streams.
     pub fn start_after(&self, prelude: &str, arguments: &[&str]) -> Process {
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(format!("{prelude}\nexec \"$0\" \"$@\"")).arg(binary());
+        command.arg("-c").arg(format!("{prelude}\nexec \"$0\" \"$@\"")).arg(binary(arguments));
         command.args(arguments);
         self.spawn(command, &[])
     }
@@ -103,9 +103,11 @@ impl Desk {
     }
 }
 
-/// The binary of this build, or the one that `NBU_AGENT_BINARY` names (a release, say).
-fn binary() -> PathBuf {
+/// The binary of this build, or the one that `NBU_AGENT_BINARY` names (a release, say). That one may be
+/// built without the demo.
+fn binary(arguments: &[&str]) -> PathBuf {
     let named = std::env::var_os("NBU_AGENT_BINARY").map(PathBuf::from);
+    let named = named.filter(|_| arguments.first() != Some(&"demo"));
     let binary = named.unwrap_or_else(|| env!("CARGO_BIN_EXE_nbu-otel-agent").into());
     // Processes run in directories of their own.
     std::path::absolute(binary).expect("a working directory")
