@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 
@@ -306,6 +307,11 @@ impl Samples {
     pub fn is_empty(&self) -> bool {
         self.families.is_empty()
     }
+}
+
+/// Returns a time as Unix seconds, for `*_timestamp_seconds`; 0 for one before 1970.
+pub fn unix_seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 #[cfg(test)]

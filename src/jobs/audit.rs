@@ -14,7 +14,7 @@ pub(crate) use self::query::{AuditQuery, CountQuery, Listed, PageQuery};
 use self::query::{PAGE, sample};
 use super::ledger::Ledger;
 use super::time::Span;
-use crate::metric::{Definition, Metric, Samples};
+use crate::metric::{Definition, Metric, Samples, unix_seconds};
 
 /// Time between two audits, and after one that failed.
 const INTERVAL: i64 = 3_600_000;
@@ -237,8 +237,7 @@ impl Audit {
         let Some((difference, purged, at)) = self.result else { return };
         samples.record(&DIFFERENCE, [], difference as f64);
         samples.record(&PURGED, [], purged as f64);
-        let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        samples.record(&LAST, [], since.as_secs_f64());
+        samples.record(&LAST, [], unix_seconds(at));
     }
 }
 

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::slot::CollectorSlot;
-use crate::metric::{Definition, Distribution, Metric, Samples};
+use crate::metric::{Definition, Distribution, Metric, Samples, unix_seconds};
 use crate::netbackup::Client;
 use crate::netbackup::stats::DURATION_BOUNDS;
 use crate::snapshot::{Part, Snapshot};
-use crate::telemetry::self_metrics::unix_seconds;
 
 static UP: Metric<0> = Metric::gauge(
     "nbu.up",

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::otlp::stats::OtlpStats;
 use super::view::Dropped;
-use crate::metric::{Definition, Metric, Samples};
+use crate::metric::{Definition, Metric, Samples, unix_seconds};
 use crate::reload::{Trigger, Verdict};
 use crate::snapshot::Part;
 
@@ -450,9 +450,4 @@ fn record_build(samples: &mut Samples) {
     let version = env!("CARGO_PKG_VERSION");
     samples.record(&BUILD_INFO, [version, rustc, env!("NBU_AGENT_TARGET")], 1.0);
     samples.record(&EXPORTER_BUILD_INFO, [version, &format!("rust {rustc}")], 1.0);
-}
-
-/// Unix time in seconds.
-pub fn unix_seconds(time: SystemTime) -> f64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -24,7 +24,7 @@ pub struct PartView {
 }
 
 impl PartView {
-    /// The part of a whole part.
+    /// Creates the view of a part that is not cut.
     pub fn whole(site: Option<&Arc<str>>, part: &Part) -> Self {
         for family in part.families.iter() {
             debug_assert_eq!(family.definition.scope == Scope::Site, site.is_some());
@@ -43,7 +43,7 @@ impl PartView {
         Arc::ptr_eq(&self.families, &other.families) && self.series_limits == other.series_limits
     }
 
-    /// The families with the points that fit.
+    /// Returns the families with the points that fit.
     pub fn content(&self) -> impl Iterator<Item = (&'static Definition, &[Point])> {
         let shown = self.families.iter().zip(&self.series_limits);
         shown.map(|(family, take)| (family.definition, &family.points[..*take]))

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A point of a series: where its interval begins and ends, and how many completions it adds.
 type Points = BTreeMap<(Series, u64, u64), f64>;
 
-/// What the sink received of the completions, each point once.
+/// Returns the points of completions that the sink received, each once.
 fn received(sink: &Sink) -> Points {
     let mut points = Points::new();
     for request in sink.metrics() {

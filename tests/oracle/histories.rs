@@ -75,9 +75,10 @@ async fn history(seed: u64) {
 fn seeds() -> Vec<u64> {
     let number =
         |name: &str| -> Option<u64> { Some(std::env::var(name).ok()?.parse().expect("a number")) };
-    let seeds = number("NBU_LEDGER_SEEDS").unwrap_or(SEEDS);
-    let first = number("NBU_ORACLE_SEED");
-    first.map_or(0..seeds, |first| first..first + number("NBU_LEDGER_SEEDS").unwrap_or(1)).collect()
+    let (first, count) = (number("NBU_ORACLE_SEED"), number("NBU_LEDGER_SEEDS"));
+    let count = count.unwrap_or(if first.is_some() { 1 } else { SEEDS });
+    let first = first.unwrap_or(0);
+    (first..first + count).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,10 +41,18 @@ pub struct Promise {
     may_forget: bool,
     /// Moments at which the agent had read everything that was listed.
     settled: Vec<i64>,
-    /// When the server's clock was changed, and the latest time that it had shown until then.
-    clock_changes: Vec<(i64, i64)>,
-    /// When the server's clock was changed, and how far it was off from then on, ms.
-    skews: Vec<(i64, i64)>,
+    clock_changes: Vec<ClockChange>,
+}
+
+/// A change of the server's clock.
+#[derive(Debug)]
+struct ClockChange {
+    /// World time of the change.
+    at: i64,
+    /// Latest time that the clock had shown until then.
+    latest: i64,
+    /// Difference of the clock to the world's time from then on, ms.
+    skew: i64,
 }
 
 impl Promise {
@@ -86,10 +94,9 @@ impl Promise {
 
     /// The server's clock is about to be changed to one that is off by `skew` ms.
     pub fn clock_changes(&mut self, simulator: &Simulator, skew: i64) {
-        self.skews.push((simulator.clock().world_ms(), skew));
         let shown = simulator.clock().now_ms();
-        let latest = self.clock_changes.last().map_or(shown, |(_, latest)| shown.max(*latest));
-        self.clock_changes.push((simulator.clock().world_ms(), latest));
+        let latest = self.clock_changes.last().map_or(shown, |change| shown.max(change.latest));
+        self.clock_changes.push(ClockChange { at: simulator.clock().world_ms(), latest, skew });
     }
 
     /// Returns the bounds of all totals of `site` at the present moment, and how many completions must
@@ -149,16 +156,16 @@ impl Promise {
 
     /// Returns true where the end lies ahead of the server's clock: such a row may tell no duration.
     fn ends_ahead(&self, completion: &Completion) -> bool {
-        let before = self.skews.iter().rfind(|(at, _)| *at <= completion.done_at);
-        let skew = before.map_or(0, |(_, skew)| *skew);
+        let skew = self.change_before(completion).map_or(0, |change| change.skew);
         completion.end_ms > completion.done_at + skew
     }
 
     /// Returns true where the clock was changed after a completion and before its row showed: nothing tells
     /// how late it was.
     pub fn shows_after_a_step(&self, completion: &Completion) -> bool {
-        let between =
-            |(at, _): &(i64, i64)| completion.done_at <= *at && *at < completion.listed_from;
+        let between = |change: &ClockChange| {
+            completion.done_at <= change.at && change.at < completion.listed_from
+        };
         self.clock_changes.iter().any(between)
     }
 
@@ -168,12 +175,17 @@ impl Promise {
         if self.shows_after_a_step(completion) {
             return true;
         }
-        let before = self.clock_changes.iter().rfind(|(at, _)| *at <= completion.done_at);
-        before.is_some_and(|(_, latest)| completion.end_ms + SET_BACK < *latest)
+        let before = self.change_before(completion);
+        before.is_some_and(|change| completion.end_ms + SET_BACK < change.latest)
+    }
+
+    /// Returns the last change of the clock before a completion.
+    fn change_before(&self, completion: &Completion) -> Option<&ClockChange> {
+        self.clock_changes.iter().rfind(|change| change.at <= completion.done_at)
     }
 }
 
-/// What the duration of a completion adds to the totals: seconds, and how often.
+/// Returns the additions of a completion's duration to the totals: seconds, and number.
 fn lasted(completion: &Completion, site: &str) -> Vec<(Series, f64)> {
     let took = completion.end_ms - completion.start_ms;
     if took < 0 {
@@ -187,7 +199,7 @@ fn lasted(completion: &Completion, site: &str) -> Vec<(Series, f64)> {
     ]
 }
 
-/// What a completion adds to the other totals.
+/// Returns the additions of a completion to the other totals.
 fn counted(completion: &Completion, site: &str) -> Vec<(Series, f64)> {
     let action = completion.job_type;
     let status = completion.status.to_string();

@@ -10,7 +10,7 @@ use crate::jobs::name_filter::NameFilterConfig;
 /// A compiled allowlist and denylist.
 ///
 /// Clients are hosts, whose names have no case: `WEB*` admits `web1`, and both spellings of a client
-/// are one. Names of policies have: `Daily` and `daily` are two policies. Only ASCII letters have case
+/// are one. Case matters in names of policies: `Daily` and `daily` are two. Only ASCII letters have case
 /// here, as in host names.
 #[derive(Debug, Clone)]
 pub struct NameFilter {

@@ -23,7 +23,7 @@ pub(super) const MOST_PAIRS: usize = 100;
 /// Spellings of one name that are remembered.
 const MOST_SPELLINGS: usize = 8;
 
-/// An answer of the server that subject no backup.
+/// An answer of the server that named no backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lookup {
     /// The server's time of the answer.

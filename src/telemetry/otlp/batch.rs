@@ -18,6 +18,7 @@ use super::error::{Kind, SendError};
 use super::memory::Memory;
 use super::send::Sending;
 use super::split::{Part, Split, split};
+use super::time::unix_nanos;
 use super::transport::Accepted;
 
 /// Requests on their way at once.
@@ -60,9 +61,13 @@ impl Batch {
             let outgoing = |(body, points, changes)| Outgoing::new(body, points, changes, false);
             delta.set_outbox(increments.into_iter().map(outgoing).collect());
         }
-        let collected = started.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let collected = u64::try_from(collected.as_nanos()).unwrap_or(u64::MAX);
-        Self { requests, collected, hold: source.hold, total, oversized: lost + left_out }
+        Self {
+            requests,
+            collected: unix_nanos(started),
+            hold: source.hold,
+            total,
+            oversized: lost + left_out,
+        }
     }
 
     /// Sends the requests and the outbox, and tells `each` how many points one had and what became of it. After a

@@ -10,13 +10,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric, metric::Data};
 use prost::bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::config::Temporality;
+use super::time::unix_nanos;
 use group::{Acknowledged, Group, Present};
 use point::{Point, key};
 
@@ -141,8 +142,7 @@ pub(super) enum Fate {
 
 impl Default for Delta {
     fn default() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self::opened_at(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
+        Self::opened_at(unix_nanos(SystemTime::now()))
     }
 }
 

@@ -18,6 +18,7 @@ pub mod resource;
 pub(crate) mod send;
 pub mod split;
 pub mod stats;
+mod time;
 pub mod transport;
 
 use opentelemetry_proto::tonic::metrics::v1::Metric;

@@ -17,6 +17,7 @@ use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Temporality};
 
 use super::MetricSource;
+use super::time::unix_nanos;
 use crate::metric::{Definition, Kind, Point, Value};
 use crate::snapshot::Store;
 use crate::telemetry::instruments::{Keys, provide};
@@ -42,11 +43,11 @@ impl MetricSource for OtlpProducer {
     fn collect(&self) -> Vec<Metric> {
         let agent = self.agent.part();
         let (view, _) = ExportView::build(&self.store.snapshots(), Some(&agent), self.limit);
-        let now = nanos(SystemTime::now());
+        let now = unix_nanos(SystemTime::now());
         let mut metrics: BTreeMap<String, Metric> = BTreeMap::new();
         for part in &view.parts {
             // The exporter keeps it from lying in the future; here it is what the total is known by.
-            let origin = nanos(part.origin);
+            let origin = unix_nanos(part.origin);
             let numbers = numbers(part, origin);
             let histograms =
                 part.content().filter_map(|(d, points)| histogram(part, d, points, (origin, now)));
@@ -151,11 +152,6 @@ fn attribute(key: &str, value: &str) -> KeyValue {
         value: Some(AnyValue { value: Some(ProtoValue::StringValue(value.to_owned())) }),
         ..KeyValue::default()
     }
-}
-
-fn nanos(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A manual reader that the provider and the source hold together.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use super::error::Kind;
 use super::gate::Gate;
 use super::memory::Memory;
+use super::time::{nanos, unix_nanos};
 use super::transport::Signal;
 
 /// Counts of the push, and the memory of what the receiver acknowledged.
@@ -137,8 +138,7 @@ impl OtlpStats {
         stats.dropped.fetch_add(items.dropped, Relaxed);
         stats.last_duration.store(nanos(took).max(1), Relaxed);
         if matches!(result, ExportResult::Success | ExportResult::Partial) {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            stats.last_success.store(nanos(now), Relaxed);
+            stats.last_success.store(unix_nanos(SystemTime::now()), Relaxed);
         }
     }
 
@@ -204,8 +204,4 @@ impl SignalStats {
             last_duration: read(&self.last_duration).map(Duration::from_nanos),
         }
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

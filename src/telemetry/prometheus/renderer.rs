@@ -35,10 +35,10 @@ pub struct Renderer {
     page: ArcSwap<GzipSegment>,
 }
 
-/// Which part: its site, its collector, and which of the collector's parts.
+/// Identity of a part: its site, its collector, and its place among the collector's parts.
 type Key = (Option<Arc<str>>, &'static str, usize);
 
-/// Blocks of a part, and of what they were made.
+/// Texts of each part, and the view that they were made of.
 type Rendered = HashMap<Key, (PartView, Vec<FamilyText>)>;
 
 impl std::fmt::Debug for Renderer {
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Renderer {
 }
 
 impl Renderer {
-    /// A renderer whose page is empty until the first rendering.
+    /// Creates a renderer whose page is empty until the first rendering.
     pub fn new(store: Arc<Store>, agent: Arc<SelfMetrics>) -> Arc<Self> {
         Arc::new(Self {
             store,
@@ -112,8 +112,8 @@ impl Renderer {
         tokio::task::spawn_blocking(move || renderer.render()).await.unwrap_or(MIN_RENDER_INTERVAL)
     }
 
-    /// The bytes of one scrape. Takes no lock that a poll or a rendering holds; texts for the
-    /// fraction of a millisecond that the agent's own part series_limits.
+    /// Returns the bytes of one scrape. Takes no lock that a poll or a rendering holds; blocks for the
+    /// fraction of a millisecond that the agent's own part takes.
     pub fn scrape(&self, gzip: bool) -> Chunks {
         self.agent.count_scrape(gzip);
         let own = texts(&PartView::whole(None, &self.agent.part()));
