@@ -78,7 +78,7 @@ const VALUES: [(&str, &str, &str); 8] = [
     ("nbu_tape_drives_count", "status", "DRIVE_STATUS_DISABLED"),
 ];
 
-/// What the page has of a metric: the sets of label names of its series.
+/// Label sets of a metric on the page: the names of the labels of each of its series.
 fn shapes<'p>(page: &'p Page, metric: &str) -> BTreeSet<Vec<&'p str>> {
     let series = page.series().keys().filter(|(known, _)| known == metric);
     series.map(|(_, labels)| labels.iter().map(|(key, _)| key.as_str()).collect()).collect()

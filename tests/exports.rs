@@ -1,4 +1,4 @@
-//! What goes out over OTLP is what the exposition shows: same names, labels and values.
+//! The OTLP push equals the exposition: same names, labels and values.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 
@@ -36,7 +36,7 @@ async fn push(protocol: &str) -> (Simulator, Simulator, Sink, Agent) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_pushed_is_what_is_scraped() {
+async fn pushed_metrics_equal_scraped_metrics() {
     for protocol in ["grpc", "http/protobuf"] {
         let (_paris, _tokyo, sink, agent) = push(protocol).await;
         agent.first_samples("paris").await;
@@ -59,7 +59,7 @@ async fn what_is_pushed_is_what_is_scraped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_resource_says_who_sends() {
+async fn resource_identifies_the_agent() {
     let (_paris, _tokyo, sink, agent) = push("grpc").await;
     let request = eventually("an export", || async { sink.metrics().pop() }).await;
     let resource = request.resource_metrics[0].resource.clone().expect("a resource");
@@ -72,7 +72,7 @@ async fn the_resource_says_who_sends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn totals_start_when_their_site_was_first_polled_and_not_at_each_export() {
+async fn totals_start_at_first_poll_of_their_site() {
     let (_paris, _tokyo, sink, agent) = push("grpc").await;
     agent.first_samples("paris").await;
     let starts = || async {
@@ -123,7 +123,7 @@ async fn polls_and_requests_are_traced_without_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sites_part_of_the_page_is_stable_between_polls() {
+async fn page_of_a_site_is_stable_between_polls() {
     let simulator = simulate(Settings { jobs_in_history: 20_000, ..world(1) }).await;
     let agent = Agent::start(&Config::new().site("paris", &simulator)).await;
     agent.first_samples("paris").await;
@@ -149,7 +149,7 @@ async fn the_sites_part_of_the_page_is_stable_between_polls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_cardinality_limit_is_counted_and_falls_on_no_other_site() {
+async fn cardinality_limit_is_counted_and_cuts_no_other_site() {
     let large = simulate(Settings { jobs_in_history: 3_000, policies: 50, ..world(1) }).await;
     let small = simulate(Settings { jobs_in_history: 10, ..world(2) }).await;
     let config = Config::new()

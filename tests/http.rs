@@ -22,7 +22,7 @@ use nbu_otel_agent::telemetry::prometheus::renderer::Renderer;
 use nbu_otel_agent::telemetry::self_metrics::SelfMetrics;
 use tokio::sync::mpsc;
 
-/// What the handlers read, and what they ask of a supervisor.
+/// State that the handlers read, and the supervisor's end of their requests.
 fn state() -> (Arc<State>, mpsc::Receiver<ReloadRequest>) {
     state_with(Arc::default())
 }

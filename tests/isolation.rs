@@ -1,4 +1,4 @@
-//! One site, one collector, one record that is wrong never delays, hides or falsifies another.
+//! Isolation: a site, a collector or a record that is wrong never delays, hides or falsifies another.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 

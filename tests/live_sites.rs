@@ -35,7 +35,7 @@ fn whole(count: f64) -> u64 {
     count.to_string().parse().expect("a whole number")
 }
 
-/// What became of sites.
+/// Counts of the states that sites ended in.
 fn sites(diff: &Diff) -> Vec<(&str, Change)> {
     diff.sites.iter().map(|site| (site.site.as_str(), site.change)).collect()
 }

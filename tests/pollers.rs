@@ -22,7 +22,7 @@ use tokio::sync::watch;
 static NOTHING: Resource =
     Resource { name: "nothing", path: "/nothing", permission: "", max_limit: 0 };
 
-/// How often this collector ran since it was made, and how often it was reconfigured.
+/// Numbers of runs and of reconfigurations of this collector.
 static RUNS: Metric<0> = Metric::gauge("test.runs", "", &[], "Runs.");
 static NEWS: Metric<0> = Metric::gauge("test.news", "", &[], "Reconfigurations.");
 static WINDOW: Metric<0> = Metric::gauge("test.window", "s", &[], "The window.");
@@ -135,7 +135,7 @@ impl Site {
         self.poller.update(Update { connection: None, rules, delay: Duration::ZERO }).await;
     }
 
-    /// What a collector shows, by the metric's name.
+    /// Returns the value that a collector exports under the metric's name.
     fn shown(&self, collector: &str) -> BTreeMap<&'static str, f64> {
         let snapshot = Arc::clone(&self.latest.borrow());
         let parts = snapshot.parts.iter().filter(|part| part.collector == collector);
@@ -167,7 +167,7 @@ fn number(point: &Point) -> f64 {
     }
 }
 
-/// What [`Site::runs`] tells of a collector that only ever succeeded.
+/// Result of [`Site::runs`] for a collector that only ever succeeded.
 fn succeeded(times: f64) -> BTreeMap<String, f64> {
     let all = [("success", times), ("failure", 0.0), ("skipped", 0.0)];
     all.into_iter().map(|(result, count)| (result.to_owned(), count)).collect()

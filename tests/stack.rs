@@ -58,7 +58,7 @@ fn images_are_pinned_to_what_ci_tries() {
 }
 
 #[test]
-fn every_port_is_published_on_loopback_and_served_by_its_container() {
+fn ports_are_published_on_loopback_and_served() {
     let collector = text("otel-collector-config.yaml");
     let mut seen = 0;
     for (service, definition) in services() {
@@ -75,7 +75,7 @@ fn every_port_is_published_on_loopback_and_served_by_its_container() {
 }
 
 #[test]
-fn what_is_mounted_exists() {
+fn mounted_files_exist() {
     let mut seen = 0;
     let default = |source: &str| -> String {
         let inner = source.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
@@ -97,7 +97,7 @@ fn what_is_mounted_exists() {
 }
 
 #[test]
-fn state_is_kept_where_the_unit_and_the_volume_have_it() {
+fn state_directory_matches_unit_and_volume() {
     let agent = &services()["agent"];
     let kept = agent["environment"]["NBU_STATE_DIRECTORY"].as_str().expect("a directory");
     let mounts = texts(&agent["volumes"]);
@@ -205,7 +205,7 @@ fn grafana_finds_its_data_source_and_its_dashboards() {
 }
 
 #[test]
-fn the_demo_polls_the_simulated_servers_of_the_stack() {
+fn demo_profile_polls_simulated_servers() {
     let config = yaml("deploy/demo/config.yaml");
     let file = text("docker-compose.yml");
     for site in config["nbuservers"].as_array().expect("sites") {
@@ -221,7 +221,7 @@ fn the_demo_polls_the_simulated_servers_of_the_stack() {
 }
 
 #[test]
-fn the_examples_together_are_a_configuration_that_pushes() {
+fn examples_together_form_a_pushing_configuration() {
     let variables: BTreeMap<String, String> = text(".env.example")
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -243,7 +243,7 @@ fn the_examples_together_are_a_configuration_that_pushes() {
 }
 
 #[test]
-fn the_image_is_built_from_what_the_context_lets_in() {
+fn image_needs_only_files_of_its_context() {
     let ignore = text(".dockerignore");
     let dockerfile = text("Dockerfile");
     for needed in ["Cargo.toml", "Cargo.lock", "build.rs", "src", "crates", "benches", "tests"] {

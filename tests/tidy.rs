@@ -44,6 +44,12 @@ fn sources(below: &Path) -> Vec<PathBuf> {
     found
 }
 
+fn all_sources() -> impl Iterator<Item = PathBuf> {
+    ["src", "crates", "tests", "benches"]
+        .into_iter()
+        .flat_map(|folder| sources(&root().join(folder)))
+}
+
 fn module_of(path: &Path) -> String {
     let relative = path.strip_prefix(root().join("src")).unwrap();
     let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();
@@ -93,7 +99,7 @@ fn modules_use_what_the_architecture_allows() {
 }
 
 #[test]
-fn the_simulator_and_the_sink_never_import_the_agent() {
+fn simulator_and_sink_never_import_the_agent() {
     for folder in ["crates/nbu-sim", "crates/otlp-sink"] {
         let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
         assert!(!manifest.contains("nbu-otel-agent"), "{folder}");
@@ -105,7 +111,7 @@ fn the_simulator_and_the_sink_never_import_the_agent() {
 }
 
 #[test]
-fn the_binary_does_not_carry_what_writes_the_dashboards() {
+fn binary_does_not_contain_the_dashboard_writer() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let (binary, tests) = manifest.split_once("\n[dev-dependencies]").unwrap();
     assert!(!binary.contains("\ndashboards ") && tests.contains("\ndashboards "));
@@ -133,7 +139,7 @@ fn doc_heads(text: &str) -> Vec<(usize, &str)> {
 fn doc_comments_begin_with_a_verb_or_a_noun() {
     const UNFIT: [&str; 7] = ["What", "Whether", "How", "Where", "When", "Who", "One"];
     let mut found = 0;
-    for path in ["src", "crates"].iter().flat_map(|folder| sources(&root().join(folder))) {
+    for path in all_sources() {
         let text = fs::read_to_string(&path).unwrap();
         for (number, head) in doc_heads(&text) {
             found += 1;
@@ -146,13 +152,37 @@ fn doc_comments_begin_with_a_verb_or_a_noun() {
 }
 
 #[test]
-fn the_binary_stays_a_few_lines() {
+fn test_names_are_short_and_begin_with_their_subject() {
+    const UNFIT: [&str; 12] = [
+        "a", "an", "the", "it", "its", "one", "what", "whatever", "whether", "how", "where", "when",
+    ];
+    let mut found = 0;
+    for path in all_sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        let mut lines = text.lines().map(str::trim);
+        while let Some(line) = lines.next() {
+            if !(line == "#[test]" || line.starts_with("#[tokio::test")) {
+                continue;
+            }
+            let head = lines.find_map(|line| line.trim_start_matches("async ").strip_prefix("fn "));
+            let name = head.unwrap_or_default().split('(').next().unwrap_or_default();
+            let words: Vec<&str> = name.split('_').collect();
+            found += 1;
+            let fine = words.len() <= 10 && !UNFIT.contains(&words[0]);
+            assert!(fine, "{}: rename {name}: subject, condition, result", path.display());
+        }
+    }
+    assert!(found > 500, "the test found only {found} tests: it reads the wrong place");
+}
+
+#[test]
+fn main_stays_a_few_lines() {
     let lines = fs::read_to_string(root().join("src/main.rs")).unwrap().lines().count();
     assert!(lines <= 60, "src/main.rs has {lines} lines");
 }
 
 #[test]
-fn the_documented_paths_exist() {
+fn documented_paths_exist() {
     for document in ["ARCHITECTURE.md", "docs/netbackup-api.md"] {
         let text = fs::read_to_string(root().join(document)).unwrap();
         let mut found = 0;
@@ -180,7 +210,7 @@ fn documents() -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_links_of_the_documents_lead_somewhere() {
+fn links_in_documents_resolve() {
     let mut found = 0;
     for document in documents() {
         let text = fs::read_to_string(&document).unwrap();

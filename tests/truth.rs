@@ -43,7 +43,7 @@ async fn every_number_of_a_site_is_the_truth() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_numbers_follow_the_world_as_its_time_goes_on() {
+async fn numbers_follow_the_world_over_time() {
     let simulator = simulate(Settings { jobs_per_hour: 240.0, ..world(11) }).await;
     let config = Config::new()
         .server("scrapingInterval: 2h, collectionInterval: 200ms, cacheTTL: 200ms")
@@ -64,7 +64,7 @@ async fn the_numbers_follow_the_world_as_its_time_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_window_is_of_the_servers_time_whatever_the_clocks_say() {
+async fn window_is_of_the_servers_time_despite_skew() {
     for skew in [-3_600_000, 3_600_000] {
         let simulator = simulate(world(5)).await;
         simulator.clock().set_skew_ms(skew);
@@ -82,7 +82,7 @@ async fn a_window_is_of_the_servers_time_whatever_the_clocks_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_world_has_zeros_and_no_fiction() {
+async fn empty_world_exports_zeros_only_for_closed_sets() {
     let simulator = simulate(Settings {
         jobs_in_history: 0,
         jobs_per_hour: 0.0,
@@ -150,7 +150,7 @@ fn stable(page: &Page) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_whole_page_is_as_reviewed() {
+async fn whole_page_matches_its_snapshot() {
     for release in Release::ALL {
         let simulator = simulate(Settings {
             release,

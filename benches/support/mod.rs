@@ -9,7 +9,7 @@ use nbu_otel_agent::metric::{Metric, Samples};
 use nbu_otel_agent::snapshot::{Part, Snapshot, Store};
 use nbu_otel_agent::telemetry::view::ExportView;
 
-/// How many series are measured.
+/// Numbers of series that are measured.
 #[allow(dead_code, reason = "each bench uses its part of this module")]
 pub const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 

@@ -15,7 +15,7 @@ fn valid() -> String {
 }
 
 #[tokio::test]
-async fn what_is_in_force_is_printed_without_secrets_and_is_valid_itself() {
+async fn effective_configuration_is_valid_and_has_no_secrets() {
     let desk = Desk::with(&valid());
     let first = desk.run(&["check", "--config", "config.yaml"]).await;
     assert_eq!(first.code, Some(0), "{}", first.all());
@@ -36,7 +36,7 @@ async fn what_is_in_force_is_printed_without_secrets_and_is_valid_itself() {
 }
 
 #[tokio::test]
-async fn the_example_is_valid_and_the_environment_fills_it() {
+async fn example_is_valid_with_variables_of_the_environment() {
     let example = include_str!("../../config.example.yaml");
     let desk = Desk::new();
     std::fs::create_dir(desk.path("etc")).expect("it is made");
@@ -80,7 +80,7 @@ async fn every_error_is_told_with_its_place_and_without_values() {
 }
 
 #[tokio::test]
-async fn no_server_no_yaml_and_no_file_are_errors_that_every_command_tells() {
+async fn commands_report_missing_servers_yaml_and_file() {
     let desk = Desk::with("nbuservers: []\n");
     desk.write("broken.yaml", &format!("nbuservers: [{{apiKey: \"{KEY}\n"));
     for (file, place) in [

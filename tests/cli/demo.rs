@@ -6,7 +6,7 @@ use crate::endpoint::Endpoint;
 use crate::process::{Desk, PROMISED_END, Signal, port};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_serves_two_sites_and_tells_what_is_pushed() {
+async fn demo_serves_two_sites_and_reports_pushes() {
     let (desk, port) = (Desk::new(), port());
     let number = port.to_string();
     let mut demo = desk.start(&["demo", "--port", &number, "--jobs", "200", "--interval", "1"]);
@@ -39,7 +39,7 @@ async fn the_demo_serves_two_sites_and_tells_what_is_pushed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_that_is_taken_ends_the_demo_with_its_name() {
+async fn demo_exits_and_names_a_port_in_use() {
     let (desk, port) = (Desk::new(), port());
     let _taken = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
     let ended = desk.run(&["demo", "--port", &port.to_string(), "--jobs", "20"]).await;

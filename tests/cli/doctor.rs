@@ -16,7 +16,7 @@ pub async fn server(settings: Settings) -> Simulator {
     simulate(Settings { api_key: KEY.to_owned(), ..settings }).await
 }
 
-/// What `doctor` says of a configuration; it never says the key.
+/// Returns the output of `doctor` for a configuration; asserts that the key is not in it.
 pub async fn doctor(config: &str) -> Ended {
     let ended = Desk::with(config).run(&["doctor", "--config", "config.yaml"]).await;
     assert!(!ended.all().contains(KEY), "{}", ended.all());
@@ -46,7 +46,7 @@ pub fn assert_fails(ended: &Ended, step: &str, words: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_healthy_server_and_a_collector_that_listens_are_well() {
+async fn doctor_passes_healthy_server_and_collector() {
     let paris = server(world(1)).await;
     let sink = Sink::start(Options::default()).expect("a sink");
     let push =
@@ -75,7 +75,7 @@ async fn a_healthy_server_and_a_collector_that_listens_are_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_is_down_fails_and_the_servers_are_told_all_the_same() {
+async fn doctor_fails_collector_down_and_still_reports_servers() {
     let (paris, down) = (server(world(1)).await, Refusing::new());
     for (protocol, signals, step) in
         [("grpc", "[metrics]", "push metrics"), ("http/protobuf", "[traces]", "push traces")]
@@ -92,7 +92,7 @@ async fn a_collector_that_is_down_fails_and_the_servers_are_told_all_the_same() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_connection_fails_at_tcp_and_other_sites_are_well() {
+async fn doctor_fails_refused_connection_at_tcp_only() {
     let (paris, lima) = (server(world(1)).await, Refusing::new());
     let address = lima.address();
     let config = config().site_at("lima", address, &format!("apiKey: {KEY}"));
@@ -114,7 +114,7 @@ fn https(address: SocketAddr, more: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_private_ca_fails_at_tls_until_ca_file_names_it() {
+async fn doctor_fails_private_ca_until_ca_file_is_set() {
     let tls = TlsMaterial::generate().expect("certificates");
     let paris = server(Settings { tls: Some(tls.clone()), ..world(1) }).await;
     let unknown = doctor(&https(paris.addr(), "timeout: 20s")).await;
@@ -133,7 +133,7 @@ async fn a_private_ca_fails_at_tls_until_ca_file_names_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_wants_a_client_certificate_is_well_with_one_only() {
+async fn doctor_passes_mutual_tls_only_with_certificate() {
     let tls = TlsMaterial::generate().expect("certificates").mutual();
     let paris = server(Settings { tls: Some(tls.clone()), ..world(1) }).await;
     let without = Desk::with(&https(paris.addr(), "caFile: ca.pem"));

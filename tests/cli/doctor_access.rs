@@ -10,7 +10,7 @@ use crate::support::resources::ALL_ON;
 use crate::support::world;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_key_is_told_once_and_as_such() {
+async fn doctor_reports_a_wrong_key_once() {
     let paris = server(world(1)).await;
     let yaml = config().site("paris", &paris).yaml();
     paris.set_api_key("another");
@@ -20,7 +20,7 @@ async fn a_wrong_key_is_told_once_and_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_permission_is_named() {
+async fn doctor_names_a_missing_permission() {
     let paris = server(world(1)).await;
     let yaml = config().site("paris", &paris).yaml();
     let cases = [
@@ -45,7 +45,7 @@ async fn a_missing_permission_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_release_lacks_is_told_apart_from_what_is_forbidden() {
+async fn doctor_tells_unsupported_from_forbidden() {
     let paris = server(Settings { release: Release::R10_3, ..world(1) }).await;
     paris.deny("|MANAGE|IMAGES|");
     paris.faults().add(Fault::on("/malware").status(404));
@@ -61,7 +61,7 @@ async fn what_the_release_lacks_is_told_apart_from_what_is_forbidden() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_list_is_no_missing_permission_where_the_count_is_granted() {
+async fn empty_list_with_granted_count_is_no_missing_permission() {
     let empty = Settings { jobs_in_history: 0, jobs_per_hour: 0.0, live_jobs: 0, ..world(1) };
     let paris = server(empty).await;
     let ended = doctor(&config().site("paris", &paris).yaml()).await;
@@ -75,7 +75,7 @@ async fn an_empty_list_is_no_missing_permission_where_the_count_is_granted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_that_the_server_does_not_take_is_told_with_the_way_out() {
+async fn doctor_explains_a_rejected_version() {
     let paris = server(Settings { release: Release::R10_3, ..world(1) }).await;
     paris.set_permissions(Permissions::ALL);
     let more = format!("apiKey: {KEY}, apiVersion: \"14.0\"");
@@ -85,7 +85,7 @@ async fn a_version_that_the_server_does_not_take_is_told_with_the_way_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_takes_no_version_at_all_is_too_old() {
+async fn server_that_accepts_no_version_is_too_old() {
     let paris = server(Settings { hide_version_header: true, ..world(1) }).await;
     paris.faults().add(Fault::on("/admin").status(406));
     let ended = doctor(&config().site("paris", &paris).yaml()).await;
@@ -93,7 +93,7 @@ async fn a_server_that_takes_no_version_at_all_is_too_old() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_names_an_old_version_is_too_old() {
+async fn server_that_reports_an_old_version_is_too_old() {
     let ping = || async { ([("X-NetBackup-API-Version", "4.0")], "1772366400000") };
     let router = Router::new().route("/netbackup/ping", get(ping));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
@@ -105,7 +105,7 @@ async fn a_server_that_names_an_old_version_is_too_old() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_netbackup_is_told_as_such() {
+async fn doctor_reports_a_server_that_is_not_netbackup() {
     let paris = server(world(1)).await;
     let yaml = config().site("paris", &paris).yaml();
     for (fault, words) in [

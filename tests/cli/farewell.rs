@@ -66,13 +66,13 @@ async fn ends_during(fault: Fault, strikes: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_ends_beside_a_server_that_refuses_connections() {
+async fn sigterm_ends_agent_while_server_refuses_connections() {
     let sick = Refusing::new();
     ends_beside(&config().site_at("sick", sick.address(), "apiKey: unused"), "connect").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_ends_beside_a_server_that_refuses_the_key() {
+async fn sigterm_ends_agent_while_server_refuses_the_key() {
     let sick = simulate(world(2)).await;
     let config = config().site("sick", &sick);
     sick.set_api_key("another");
@@ -80,31 +80,31 @@ async fn it_ends_beside_a_server_that_refuses_the_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_ends_beside_a_server_without_storage() {
+async fn sigterm_ends_agent_while_server_lacks_storage() {
     ends_beside_fault(Fault::on("/storage").status(404), "not_found").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_ends_beside_a_list_whose_cursor_repeats() {
+async fn sigterm_ends_agent_while_cursor_repeats() {
     ends_beside_fault(Fault::on("/admin/jobs").repeated_cursor(), "paging").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_ends_beside_a_server_that_answers_html() {
+async fn sigterm_ends_agent_while_server_answers_html() {
     ends_beside_fault(Fault::on("/").html(), "body").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_ends_beside_a_server_that_accepts_and_never_answers() {
+async fn sigterm_ends_agent_while_server_never_answers() {
     ends_during(Fault::on("/").hang(), 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_ends_during_a_list_without_end() {
+async fn sigterm_ends_agent_during_an_endless_list() {
     ends_during(Fault::on("/admin/jobs").endless_pages(), 20).await;
 }
 
-/// How many requests with metrics arrived.
+/// Returns the number of requests with metrics that arrived.
 fn exports(sink: &Sink) -> usize {
     let metrics =
         |request: &&otlp_sink::ReceivedRequest| request.signal == otlp_sink::Signal::Metrics;
@@ -126,7 +126,7 @@ async fn started(desk: &Desk, config: &Config) -> Process {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_last_export_arrives_after_the_signal() {
+async fn last_export_arrives_after_sigterm() {
     let healthy = simulate(world(1)).await;
     let sink = Sink::start(Options::default()).expect("a sink");
     for (signal, _) in SIGNALS {
@@ -147,7 +147,7 @@ async fn a_last_export_arrives_after_the_signal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_ends_while_the_collector_is_down() {
+async fn sigterm_ends_agent_while_collector_is_down() {
     let (healthy, down) = (simulate(world(1)).await, Refusing::new());
     for (signal, _) in SIGNALS {
         let config = pushing(&healthy, &format!("http://{}", down.address()));
@@ -157,7 +157,7 @@ async fn it_ends_while_the_collector_is_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_ends_while_the_collector_hangs() {
+async fn sigterm_ends_agent_while_collector_hangs() {
     let healthy = simulate(world(1)).await;
     let sink = Sink::start(Options::default()).expect("a sink");
     sink.set_behaviour(Behaviour::Hang);
@@ -173,7 +173,7 @@ async fn it_ends_while_the_collector_hangs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_after_a_second_ends_it_at_once() {
+async fn second_signal_after_a_second_exits_at_once() {
     let healthy = simulate(world(1)).await;
     let sink = Sink::start(Options::default()).expect("a sink");
     sink.set_behaviour(Behaviour::Hang);
@@ -190,7 +190,7 @@ async fn a_second_signal_after_a_second_ends_it_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_signal_twice_within_a_moment_is_one() {
+async fn repeated_signal_within_a_moment_counts_once() {
     let healthy = simulate(world(1)).await;
     let sink = Sink::start(Options::default()).expect("a sink");
     sink.set_behaviour(Behaviour::Delay(Duration::from_secs(1)));

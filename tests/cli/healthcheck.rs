@@ -4,7 +4,7 @@ use crate::process::{Desk, Signal, config, port};
 use crate::support::{simulate, world};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_agent_is_healthy_and_a_missing_one_is_not() {
+async fn healthcheck_passes_only_for_a_running_agent() {
     let paris = simulate(world(1)).await;
     let config = config().site("paris", &paris);
     let desk = Desk::with(&config.yaml());
@@ -26,7 +26,7 @@ async fn a_running_agent_is_healthy_and_a_missing_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_question_is_told_from_a_sick_agent() {
+async fn healthcheck_tells_wrong_usage_from_an_unhealthy_agent() {
     let desk = Desk::new();
     assert_eq!(desk.run(&["healthcheck"]).await.code, Some(2));
     let url = format!("http://127.0.0.1:{}", port());

@@ -17,7 +17,7 @@ async fn run(desk: &Desk, config: &Config, more: &[&str]) -> Ended {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn log_name_takes_the_log_and_a_reload_opens_it_anew() {
+async fn reload_reopens_the_file_of_log_name() {
     let paris = simulate(world(1)).await;
     let config = config().server("logName: agent.log").site("paris", &paris);
     let desk = Desk::with(&config.yaml());
@@ -58,7 +58,7 @@ async fn sighup_opens_the_log_anew_whatever_the_configuration_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn log_file_that_cannot_be_opened_is_replaced_by_standard_error() {
+async fn unusable_log_file_falls_back_to_standard_error() {
     let paris = simulate(world(1)).await;
     let config = config().server("logName: missing/agent.log").site("paris", &paris);
     let desk = Desk::with(&config.yaml());
@@ -93,7 +93,7 @@ async fn json_is_one_object_a_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn debug_and_trace_say_more_and_more_and_never_the_key() {
+async fn debug_and_trace_say_more_but_never_the_key() {
     // The server's own name is in its answers: with the key for a name, the key is.
     let key = "zx9plantedkey7qw.example.com";
     let echo = Settings { api_key: key.to_owned(), name: key.to_owned(), ..world(1) };
@@ -116,7 +116,7 @@ async fn debug_and_trace_say_more_and_more_and_never_the_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_level_is_the_configurations_and_an_option_only_adds() {
+async fn verbose_option_only_adds_to_the_configured_level() {
     let paris = simulate(world(1)).await;
     let quiet = config().server("logLevel: error").site("paris", &paris);
     assert_eq!(run(&Desk::new(), &quiet, &[]).await.stdout, "");

@@ -26,7 +26,7 @@ fn page(ended: &Ended) -> Page {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_healthy_site_gives_the_truth_and_success() {
+async fn once_prints_the_truth_of_a_healthy_site() {
     let paris = simulate(world(7)).await;
     let desk = Desk::with(&config().site("paris", &paris).yaml());
     let ended = desk.run(&["once", "--config", "config.yaml"]).await;
@@ -38,7 +38,7 @@ async fn a_healthy_site_gives_the_truth_and_success() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failing_site_fails_the_command_and_hides_nothing_of_the_other() {
+async fn once_fails_for_one_site_and_prints_the_other() {
     let (paris, tokyo) = (simulate(world(7)).await, simulate(world(8)).await);
     tokyo.faults().add(Fault::on("/storage").status(404));
     let lima = Refusing::new();

@@ -9,7 +9,7 @@ use crate::process::{Desk, Signal, config};
 use crate::support::{simulate, world};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_is_in_use_ends_the_start_with_its_name() {
+async fn start_fails_and_names_an_address_in_use() {
     let paris = simulate(world(1)).await;
     let config = config().site("paris", &paris);
     let _taken = TcpListener::bind(("127.0.0.1", config.port)).expect("the port is free");
@@ -25,7 +25,7 @@ async fn an_address_that_is_in_use_ends_the_start_with_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ipv6_address_serves_and_is_polled_in_either_spelling() {
+async fn ipv6_works_with_and_without_brackets() {
     let local = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 0));
     if TcpListener::bind(local).is_err() {
         // A machine without IPv6 has nothing to test.
@@ -51,7 +51,7 @@ async fn an_ipv6_address_serves_and_is_polled_in_either_spelling() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_that_comes_during_the_start_ends_it_too() {
+async fn signal_during_start_ends_the_agent() {
     let paris = simulate(world(1)).await;
     let desk = Desk::with(&config().site("paris", &paris).yaml());
     let mut agent = desk.start(&["--config", "config.yaml"]);
@@ -60,7 +60,7 @@ async fn a_signal_that_comes_during_the_start_ends_it_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn soft_limit_of_open_files_is_raised_to_the_hard_one() {
+async fn open_file_limit_is_raised_to_the_hard_limit() {
     let paris = simulate(world(1)).await;
     let config = config().site("paris", &paris);
     let desk = Desk::with(&config.yaml());

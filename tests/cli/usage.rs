@@ -1,4 +1,4 @@
-//! What the command line says of itself, and of mistakes in it.
+//! Help, version, and messages about wrong usage.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What a reload says that it changed: every key, by its path, and no secret.
+//! Differences that a reload reports: every key, by its path, and no secret.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -289,7 +289,7 @@ fn files_that_hold_something_else_are_named() {
 }
 
 #[test]
-fn a_server_elsewhere_is_told_from_one_that_is_asked_otherwise() {
+fn moved_server_differs_from_reconfigured_server() {
     let dir = directory();
     let before = config(BASE, dir.path());
     for (line, changed, expected) in [
@@ -336,7 +336,7 @@ fn from_nothing_every_site_is_new() {
 }
 
 #[test]
-fn the_line_is_one_and_bounded_however_much_changed() {
+fn difference_is_one_bounded_line() {
     let before = load(&with_server("")).unwrap().config;
     let sites = (0..500).map(|n| format!("- {{site: \"s{n}\\nx\", host: h, apiKey: k}}\n"));
     let now = load(&format!("nbuservers:\n{}", sites.collect::<String>())).unwrap().config;
@@ -351,7 +351,7 @@ fn the_line_is_one_and_bounded_however_much_changed() {
 }
 
 #[test]
-fn the_answer_lists_sites_and_keys() {
+fn reload_answer_lists_sites_and_keys() {
     let text = "server: {port: 1, logName: /tmp/\u{e9}}\nnbuservers: [{site: a, host: h, apiKey: k, port: 1}]";
     let before = load(text).unwrap().config;
     let changed = text.replace("port: 1}]", "port: 2}, {site: b, host: h, apiKey: k}]");

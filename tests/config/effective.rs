@@ -34,7 +34,7 @@ opentelemetry:
 "#;
 
 #[test]
-fn it_is_complete_and_redacted() {
+fn effective_form_is_complete_and_redacted() {
     let config = load_with(FULL, &[("NAME", "value")]).unwrap().config;
     let text = effective(&config);
     assert!(!text.contains("SECRET"), "{text}");
@@ -42,7 +42,7 @@ fn it_is_complete_and_redacted() {
 }
 
 #[test]
-fn it_loads_again_and_is_its_own_effective_form() {
+fn effective_form_loads_as_itself() {
     let variants = [
         FULL.to_owned(),
         with_server(""),
@@ -67,7 +67,7 @@ fn it_loads_again_and_is_its_own_effective_form() {
 }
 
 #[test]
-fn it_prints_every_key_of_the_schema() {
+fn effective_form_prints_all_schema_keys() {
     let dir = tempfile::tempdir().unwrap();
     let text = effective(&super::files::with_files(dir.path()).config);
     // What another key stands for, or what is accepted and unused.
@@ -90,7 +90,7 @@ fn it_prints_every_key_of_the_schema() {
 }
 
 #[test]
-fn a_handle_on_the_configuration_outlives_a_swap() {
+fn handle_on_the_configuration_outlives_a_swap() {
     let one = load(&with_server("")).unwrap().config;
     let two = load("nbuserver: {host: other, apiKey: k}").unwrap().config;
     let safe = SafeConfig::new(one.into());

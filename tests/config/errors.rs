@@ -1,4 +1,4 @@
-//! What is said about what does not load: exact, complete, without a value.
+//! Messages about invalid configurations: exact, complete, without a value.
 
 use std::fmt::Write as _;
 
@@ -62,7 +62,7 @@ fn no_server_is_an_error_however_it_is_said() {
 }
 
 #[test]
-fn what_is_no_yaml_is_told_by_its_place() {
+fn invalid_yaml_is_reported_by_its_place() {
     let texts = [
         "",
         "# a comment\n",
@@ -107,7 +107,7 @@ fn missing_variables_are_named_together() {
 }
 
 #[test]
-fn an_empty_variable_is_no_key() {
+fn empty_variable_is_no_key() {
     let text = "nbuservers: [{site: a, host: h, apiKey: \"${KEY}\"}]";
     let error = load_with(text, &[("KEY", "")]).unwrap_err();
     assert_snapshot!(error, @"config.yaml:1:41: nbuservers[0].apiKey: required, but missing or empty (apiKeyFile is the alternative)");

@@ -112,7 +112,7 @@ fn joined_certificates_are_all_kept() {
 }
 
 #[test]
-fn key_on_p521_is_an_error_that_names_what_can_be_used() {
+fn p521_key_is_an_error_that_names_alternatives() {
     // What openssl ecparam -name secp521r1 -genkey makes: ring signs with none of them.
     let dir = tempfile::tempdir().unwrap();
     write_pems(dir.path());
@@ -124,7 +124,7 @@ fn key_on_p521_is_an_error_that_names_what_can_be_used() {
 }
 
 #[test]
-fn the_file_itself_may_be_unusable() {
+fn unusable_configuration_file_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let message = |name: &str, content: Option<&[u8]>| {
         let path = dir.path().join(name);
@@ -198,7 +198,7 @@ fn world_writable_files_are_warned_of() {
 
 #[cfg(unix)]
 #[test]
-fn a_key_in_a_file_that_everybody_can_read_is_a_warning() {
+fn world_readable_key_file_is_a_warning() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config.yaml");
@@ -236,7 +236,7 @@ fn each_file_is_noted_as_it_was_read() {
 }
 
 #[test]
-fn a_dotenv_that_would_count_is_noted_before_it_is_there() {
+fn missing_dotenv_is_watched() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config.yaml");
     fs::write(&path, with_server("    domain: ${LATER:-x}\n")).unwrap();
@@ -248,7 +248,7 @@ fn a_dotenv_that_would_count_is_noted_before_it_is_there() {
 }
 
 #[test]
-fn a_file_that_changes_while_it_is_read_is_read_anew() {
+fn file_that_changes_while_read_is_reread() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config.yaml");
     let text = |host: &str| format!("nbuserver: {{host: {host}, apiKey: '${{KEY}}'}}\n");
@@ -272,7 +272,7 @@ fn a_file_that_changes_while_it_is_read_is_read_anew() {
 }
 
 #[test]
-fn a_file_that_never_rests_is_taken_as_it_is() {
+fn file_that_keeps_changing_is_read_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config.yaml");
     let text = |step: u32| format!("# {step}\nnbuserver: {{host: h, apiKey: '${{KEY}}'}}\n");
@@ -314,7 +314,7 @@ fn pipes_and_devices_are_refused_and_not_waited_for() {
 }
 
 #[tokio::test]
-async fn the_reading_can_be_moved_to_a_thread_where_it_may_block() {
+async fn loading_can_run_on_a_blocking_thread() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config.yaml");
     fs::write(&path, "nbuserver: {host: '${HOST}', apiKey: k}\n").unwrap();
@@ -325,7 +325,7 @@ async fn the_reading_can_be_moved_to_a_thread_where_it_may_block() {
 }
 
 #[test]
-fn ipv6_over_https_through_a_proxy_is_an_error_that_names_both() {
+fn ipv6_over_https_through_a_proxy_is_an_error() {
     let check = |text: &str, variables: &[(&str, &str)]| {
         let environment = |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
@@ -360,7 +360,7 @@ fn ipv6_over_https_through_a_proxy_is_an_error_that_names_both() {
 }
 
 #[test]
-fn proxy_of_the_environment_is_decided_for_each_server_and_receiver() {
+fn environment_proxy_is_chosen_per_server_and_receiver() {
     let text = "nbuservers:
 - {site: a, host: a.example.com, apiKey: k, insecureSkipVerify: true}
 - {site: b, host: b.example.com, apiKey: k, insecureSkipVerify: true}

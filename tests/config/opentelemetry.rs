@@ -80,7 +80,7 @@ fn endpoints_of_the_environment_follow_the_specification() {
 }
 
 #[test]
-fn the_file_says_whether_anything_is_pushed_and_then_the_environment() {
+fn file_decides_push_before_environment() {
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317");
     let disabled = ("OTEL_SDK_DISABLED", "true");
     let no_metrics = ("OTEL_METRICS_EXPORTER", "none");

@@ -68,7 +68,7 @@ fn schema_refuses_what_the_reader_refuses() {
 }
 
 #[test]
-fn every_key_is_described_and_has_a_default_or_an_example() {
+fn keys_have_description_and_default_or_example() {
     let schema: Value = serde_json::from_str(&json_schema()).unwrap();
     for key in keys() {
         let pointer = key.replace("[]", "/items").replace('.', "/properties/");

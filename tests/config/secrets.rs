@@ -26,7 +26,7 @@ fn document(key: &str, value: &str) -> String {
 }
 
 #[test]
-fn a_value_in_any_place_stays_out_of_every_message() {
+fn values_stay_out_of_all_messages() {
     let shapes = [
         "{}",
         "'{}'",
@@ -66,7 +66,7 @@ fn a_value_in_any_place_stays_out_of_every_message() {
 }
 
 #[test]
-fn a_misspelt_key_does_not_give_its_value_away() {
+fn misspelt_key_hides_its_value() {
     for key in ["apiKeey", "apikey", "api_key", "token", "pass"] {
         let text = format!("nbuservers:\n- site: a\n  host: h\n  {key}: {SECRET}\n");
         let errors = load(&text).unwrap_err().to_string();
@@ -76,7 +76,7 @@ fn a_misspelt_key_does_not_give_its_value_away() {
 }
 
 #[test]
-fn a_comma_that_makes_a_key_of_half_a_value_gives_nothing_away() {
+fn comma_that_splits_a_value_reveals_nothing() {
     let text = "nbuservers: [{site: a, host: h, apiKey: hunter,SesameOpen}]\nopentelemetry: {headers: {a: x,SesameOpen,SesameOpen}}";
     let errors = load(text).unwrap_err().to_string();
     assert!(!errors.contains("Sesame"), "{errors}");
@@ -110,7 +110,7 @@ proptest! {
     }
 
     #[test]
-    fn a_secret_in_damaged_text_stays_out_of_messages(
+    fn secret_in_invalid_yaml_stays_out_of_messages(
         (at, junk) in (0_usize..400, "[ \\t\\n\\-:{}\\[\\]&*!|>'\"%@,#$?]{1,3}")
     ) {
         let mut text = format!(

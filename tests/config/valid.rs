@@ -1,4 +1,4 @@
-//! What loads, and what it means.
+//! Valid configurations and their meaning.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ fn ok(text: &str) -> Loaded {
 }
 
 #[test]
-fn a_file_of_the_original_exporter_loads_unchanged() {
+fn file_of_nbu_exporter_loads_unchanged() {
     let loaded = ok(ORIGINAL);
     let config = &loaded.config;
     assert_eq!(config.http.port, 2112);
@@ -76,7 +76,7 @@ fn a_file_of_the_original_exporter_loads_unchanged() {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_documentation() {
+fn defaults_match_the_documentation() {
     let config = ok(&with_server("")).config;
     assert_eq!((config.http.host.as_str(), config.http.port), ("0.0.0.0", 9440));
     assert_eq!(config.http.metrics_path, "/metrics");
@@ -91,7 +91,7 @@ fn the_defaults_are_those_of_the_documentation() {
 }
 
 #[test]
-fn reloads_over_http_are_for_this_machine_unless_somebody_says_otherwise() {
+fn reload_over_http_defaults_to_loopback_only() {
     for (server, expected) in [
         ("", false),
         ("host: 0.0.0.0", false),
@@ -111,7 +111,7 @@ fn reloads_over_http_are_for_this_machine_unless_somebody_says_otherwise() {
 }
 
 #[test]
-fn the_content_of_files_is_compared_every_so_often() {
+fn files_are_compared_at_the_check_interval() {
     assert_eq!(ok(&with_server("")).config.check_interval, Duration::from_secs(30));
     let text = with_server("server: {configCheckInterval: 1s}");
     assert_eq!(ok(&text).config.check_interval, Duration::from_secs(1));
@@ -145,7 +145,7 @@ fn names_are_selected_by_lists_of_their_own() {
 }
 
 #[test]
-fn an_empty_list_is_said_to_select_nothing_where_that_matters() {
+fn empty_allowlist_of_enabled_filter_is_a_warning() {
     let warned = |rules: &str| {
         let text = format!("collectors: {{perClient: {{{rules}}}, perPolicy: {{{rules}}}}}");
         warnings(&ok(&with_server(&text)))
@@ -163,7 +163,7 @@ fn an_empty_list_is_said_to_select_nothing_where_that_matters() {
 }
 
 #[test]
-fn a_variable_says_where_state_belongs_if_the_file_does_not() {
+fn state_variable_stands_in_for_the_key() {
     let variable = ("NBU_STATE_DIRECTORY", "/from/environment");
     let directory = |text: &str, variables: &[(&str, &str)]| {
         let config = load_with(&with_server(text), variables).unwrap().config;
@@ -182,7 +182,7 @@ fn a_variable_says_where_state_belongs_if_the_file_does_not() {
 }
 
 #[test]
-fn the_window_is_never_shorter_than_the_interval() {
+fn window_is_never_shorter_than_the_interval() {
     let text = with_server("server: {scrapingInterval: 5m, collectionInterval: 10m, cacheTTL: 1m}");
     let polling = ok(&text).config.polling;
     assert_eq!(polling.window, Duration::from_secs(600));
@@ -206,7 +206,7 @@ fn each_spelling_of_a_version_is_read() {
 }
 
 #[test]
-fn an_address_is_made_of_its_parts() {
+fn address_is_made_of_its_parts() {
     for (parts, expected) in [
         ("host: '::1'", "https://[::1]:1556/netbackup"),
         ("host: '[fe80::1]'\n    port: 443", "https://[fe80::1]/netbackup"),
@@ -229,7 +229,7 @@ fn empty_values_are_absent_ones() {
 }
 
 #[test]
-fn a_server_can_be_switched_off_without_its_key() {
+fn disabled_server_needs_no_key() {
     let text = with_server(
         "  - {site: b, host: h, enabled: false, apiKeyFile: /nowhere}\n  - {site: c, host: h, enabled: no}\n",
     );
@@ -268,7 +268,7 @@ fn long_keys_are_kept_as_they_are_spelt() {
 }
 
 #[test]
-fn the_example_loads_and_documents_every_key() {
+fn example_loads_and_documents_all_keys() {
     let text = include_str!("../../config.example.yaml");
     let loaded = load_with(text, &[("NBU_API_KEY", "k")]).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(warnings(&loaded), "");
@@ -283,7 +283,7 @@ fn the_example_loads_and_documents_every_key() {
 }
 
 #[test]
-fn the_reference_names_every_key() {
+fn reference_names_all_keys() {
     let text = include_str!("../../docs/configuration.md");
     let (every, mut missing) = (keys(), Vec::new());
     for key in &every {
@@ -298,7 +298,7 @@ fn the_reference_names_every_key() {
 }
 
 #[test]
-fn the_example_shows_the_defaults() {
+fn example_shows_the_defaults() {
     let text = include_str!("../../config.example.yaml");
     let example = load_with(text, &[("NBU_API_KEY", "k")]).unwrap().config;
     let bare = "nbuserver: {site: primary, host: nbu-primary.example.com, apiKey: k}";

@@ -1,4 +1,4 @@
-//! One truth, four views: the simulated servers, the agent's endpoint, a Prometheus that scrapes it, and a
+//! Agreement of four views: the simulated servers, the agent's endpoint, a Prometheus that scrapes it, and a
 //! Collector that it pushes to, which the same Prometheus scrapes too.
 
 use nbu_sim::{Release, Settings};

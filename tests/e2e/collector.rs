@@ -85,7 +85,7 @@ impl Collector {
         }
     }
 
-    /// What it said.
+    /// Returns its output.
     pub fn said(&self) -> String {
         self.program.as_ref().map(Program::said).unwrap_or_default()
     }
@@ -110,7 +110,7 @@ impl Collector {
         self.prometheus
     }
 
-    /// What it received, as it offers it to Prometheus.
+    /// Returns the received metrics, as it offers them to Prometheus.
     pub async fn page(&self) -> Page {
         let url = format!("http://127.0.0.1:{}/metrics", self.prometheus);
         match http_client().get(url).send().await {

@@ -22,10 +22,10 @@ use crate::series::{Everything, of_sites};
 use crate::support::exposition::Series;
 use crate::support::sha256;
 
-/// How long the stack may take for anything: it scrapes every 15 s.
+/// Timeout of every step of the stack: it scrapes every 15 s.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What is run of the stack; the last two in the demo.
+/// Services of the stack; the last two belong to the demo.
 const SERVICES: [&str; 5] = ["agent", "otel-collector", "prometheus", "nbu-paris", "nbu-tokyo"];
 
 /// A Docker engine of our own, with its data in a directory of its own.
@@ -178,7 +178,7 @@ fn client(socket: &Path, name: &str) -> Command {
     command
 }
 
-/// What the stack needs of a fresh checkout, which the test can change.
+/// Files of a fresh checkout that the stack needs and that the test can change.
 struct Checkout(TempDir);
 
 impl Checkout {
@@ -194,7 +194,7 @@ impl Checkout {
         Self(directory)
     }
 
-    /// What the README asks of those who have servers of their own.
+    /// Takes the steps that the README gives for servers of one's own.
     fn with_examples() -> Self {
         let checkout = Self::new();
         let path = |name: &str| checkout.0.path().join(name);
@@ -328,7 +328,7 @@ async fn assert_pushes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stack_comes_up_healthy_is_seen_both_ways_and_goes_without_a_trace() {
+async fn compose_stack_starts_exports_and_stops_without_a_trace() {
     let engine = Engine::start().await;
     let demo = Checkout::new();
     let resolved = engine.compose(&demo, &["config", "--format", "json"]);

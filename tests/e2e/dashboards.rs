@@ -14,10 +14,10 @@ use crate::process::{Desk, Process, Refusing, Signal, config, port};
 use crate::prometheus::Prometheus;
 use crate::support::simulate;
 
-/// How long the world may take to show everything.
+/// Time until the world has shown everything.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// What is empty where nothing is wrong, by metric, and why. The other agent has it.
+/// Metrics that are empty if nothing is wrong, and why. The other agent has them.
 const NEEDS_TROUBLE: [(&str, &str); 2] = [
     ("nbu_agent_cardinality_dropped_series", "no metric loses series"),
     ("nbu_agent_collector_errors_total", "no collector fails"),
@@ -122,7 +122,7 @@ fn told(open: &Open) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_panel_is_empty_and_no_alert_compares_nothing() {
+async fn panels_and_alerts_have_data() {
     let nowhere = Refusing::new();
     let collector = nowhere.address().port();
     let (desk, port) = (Desk::new(), port());
@@ -207,7 +207,7 @@ async fn active_alerts(prometheus: &Prometheus) -> Vec<String> {
 }
 
 #[test]
-fn the_rules_do_what_their_tests_say() {
+fn rules_pass_their_promtool_tests() {
     let files = |folder: &str| -> Vec<_> {
         let entries = std::fs::read_dir(repository(folder)).expect("a folder");
         entries.map(|entry| entry.expect("an entry").path()).collect()

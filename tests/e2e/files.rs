@@ -8,7 +8,7 @@ use crate::parts::{part, repository, run, succeed};
 use crate::process::{Desk, Signal, config};
 use crate::support::{simulate, world};
 
-/// What promtool would name otherwise: the names are those of nbu_exporter, and its users' dashboards ask
+/// Names that promtool would report: they are those of nbu_exporter, and its users' dashboards ask
 /// for them.
 const INHERITED: [&str; 9] = [
     "nbu_client_jobs_count",
@@ -23,7 +23,7 @@ const INHERITED: [&str; 9] = [
 ];
 
 #[test]
-fn the_collector_takes_its_configuration_and_the_back_ends_that_it_suggests() {
+fn collector_accepts_its_configuration_and_suggested_exporters() {
     let file = repository("otel-collector-config.yaml");
     succeed(Command::new(part("otelcol")).arg("validate").arg("--config").arg(&file));
 
@@ -46,14 +46,14 @@ fn the_collector_takes_its_configuration_and_the_back_ends_that_it_suggests() {
 }
 
 #[test]
-fn prometheus_takes_its_configuration() {
+fn prometheus_accepts_its_configuration() {
     let file = repository("deploy/prometheus/prometheus.yml");
     let said = succeed(Command::new(part("promtool")).args(["check", "config"]).arg(file));
     assert!(said.contains("SUCCESS"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn promtool_finds_nothing_in_the_exposition_but_names_that_are_inherited() {
+async fn promtool_finds_only_inherited_names_in_the_exposition() {
     let paris = simulate(world(1)).await;
     let config = config().site("paris", &paris).with(
         // Refused, so that the metrics of a push that fails are there too.
@@ -88,7 +88,7 @@ async fn promtool_finds_nothing_in_the_exposition_but_names_that_are_inherited()
 }
 
 #[test]
-fn promtool_does_find_what_is_wrong() {
+fn promtool_finds_invalid_exposition() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("page");
     fs::write(&path, "nbu_up{site=\"a\"} 1\nnbu_up{site=\"a\" 1\n").expect("it is written");

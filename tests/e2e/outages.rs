@@ -15,13 +15,13 @@ use crate::support::expected::{assert_same, differences};
 use crate::support::received::received;
 use crate::support::{Page, simulate, world};
 
-/// How many exports are let fail.
+/// Number of exports that fail.
 const FAILURES: f64 = 12.0;
 
 /// Settings of a push that gives up soon.
 const IN_A_HURRY: &str = "interval: 300ms, timeout: 600ms";
 
-/// What the resident set may grow by while nothing arrives.
+/// Limit of the growth of the resident set while nothing arrives.
 const FLAT: f64 = 24.0 * 1024.0 * 1024.0;
 
 /// An agent that polls a site and pushes.
@@ -106,7 +106,7 @@ fn resident(page: &Page) -> f64 {
     page.value("process_resident_memory_bytes", &[]).expect("a resident set")
 }
 
-/// What is there whenever the site is polled; counters and times move between two looks.
+/// Returns the series that exist whenever the site is polled; counters and times move between two looks.
 fn keys(series: &Everything) -> Everything {
     series.keys().map(|series| (series.clone(), 0.0)).collect()
 }
@@ -144,17 +144,17 @@ async fn stopped_and_started(protocol: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_was_stopped_gets_everything_with_the_first_export_over_grpc() {
+async fn restarted_collector_gets_everything_at_once_over_grpc() {
     stopped_and_started("grpc").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_was_stopped_gets_everything_with_the_first_export_over_http() {
+async fn restarted_collector_gets_everything_at_once_over_http() {
     stopped_and_started("http/protobuf").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_refuses_for_want_of_memory_is_told_once_and_filled_when_it_takes_again() {
+async fn exporter_logs_once_and_recovers_when_collector_lacks_memory() {
     let mut collector = Collector::with(&[
         "processors::memory_limiter::limit_mib: 1",
         "processors::memory_limiter::spike_limit_mib: 0",
@@ -177,7 +177,7 @@ async fn a_collector_that_refuses_for_want_of_memory_is_told_once_and_filled_whe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_behind_a_slow_line_gets_everything() {
+async fn collector_behind_a_slow_line_gets_everything() {
     for protocol in ["grpc", "http/protobuf"] {
         let collector = Collector::start().await;
         let line = SlowLine::to(collector.authority(protocol)).await;
@@ -244,17 +244,17 @@ async fn every_failure(protocol: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_a_receiver_does_is_survived_and_told_once_over_grpc() {
+async fn receiver_failures_are_survived_and_logged_once_over_grpc() {
     every_failure("grpc").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_a_receiver_does_is_survived_and_told_once_over_http() {
+async fn receiver_failures_are_survived_and_logged_once_over_http() {
     every_failure("http/protobuf").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_black_hole_costs_its_own_exports_and_nothing_else() {
+async fn black_hole_receiver_costs_only_its_own_exports() {
     for protocol in ["grpc", "http/protobuf"] {
         // The system completes connections; nobody ever accepts or answers.
         let hole = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");

@@ -61,7 +61,7 @@ impl Program {
         Self { name: name.to_owned(), child, directory }
     }
 
-    /// What it said so far.
+    /// Returns the output so far.
     pub fn said(&self) -> String {
         fs::read(self.directory.path().join("log"))
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
@@ -77,7 +77,7 @@ impl Program {
         kib.map_or(f64::NAN, |kib| kib / 1024.0)
     }
 
-    /// Whether it runs.
+    /// Returns whether it runs.
     pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("its state is known").is_none()
     }

@@ -14,7 +14,7 @@ use crate::support::http_client;
 /// The job that scrapes the agent.
 pub const PULLED: &str = "netbackup";
 
-/// What the Collector calls the agent's job: its service.name.
+/// Job label of the agent at the Collector: its service.name.
 pub const PUSHED: &str = "nbu-otel-agent";
 
 /// A Prometheus that scrapes every second.
@@ -63,7 +63,7 @@ impl Prometheus {
         Self { program, base }
     }
 
-    /// One that somebody else runs.
+    /// Returns a handle on a Prometheus that another part runs.
     pub async fn series_at(base: &str, job: &str) -> Everything {
         // What rules make of them has these labels, too.
         let scraped = "__name__!~\"ALERTS.*|.+:.+\"";
@@ -76,7 +76,7 @@ impl Prometheus {
         Self::series_at(&self.base, job).await
     }
 
-    /// How many series an expression gives; what is wrong with it, where it is.
+    /// Returns the number of series of an expression, or its error.
     pub async fn answer(&self, expression: &str) -> Result<usize, String> {
         let found = self.api("query", &[("query", expression)]).await;
         match found["status"].as_str() {
@@ -100,7 +100,7 @@ impl Prometheus {
     }
 }
 
-/// What an instant query gives.
+/// Returns the result of an instant query.
 async fn query(base: &str, expression: &str) -> Vec<(crate::support::exposition::Series, f64)> {
     let mut url = url::Url::parse(&format!("{base}/api/v1/query")).expect("a URL");
     url.query_pairs_mut().append_pair("query", expression);

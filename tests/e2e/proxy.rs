@@ -6,13 +6,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What goes over the line at once, bytes, and the pause after it: some 100 KB a second.
+/// Bytes that go over the line at once, and the pause after them: some 100 KB a second.
 const PIECE: usize = 2 * 1024;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Hands connections on to `to`, and what is sent over them slowly. Ends with its value.
 pub struct SlowLine {
-    /// Where it takes connections.
+    /// Address at which it accepts connections.
     pub authority: String,
     task: JoinHandle<()>,
 }

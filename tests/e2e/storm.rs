@@ -18,7 +18,7 @@ use nbu_sim::{Fault, Simulator};
 const RELOADS: usize = 1_000;
 const WARM: usize = 300;
 
-/// What may come on top of the warm state: a connection here, an allocator's arena there.
+/// Allowance over the warm state: a connection here, an allocator's arena there.
 const MORE_FILES: f64 = 24.0;
 const MORE_THREADS: f64 = 6.0;
 const MORE_BYTES: f64 = 24.0 * 1024.0 * 1024.0;
@@ -71,7 +71,7 @@ const fn uri(step: usize) -> &'static str {
     if step % 6 < 3 { "/metrics" } else { "/elsewhere" }
 }
 
-/// What the scraper and the storm share.
+/// State that the scraper and the storm share.
 struct Shared {
     base: String,
     uri: Mutex<&'static str>,
@@ -171,7 +171,7 @@ async fn step(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_reloads_under_scrapes_fail_none_and_leave_nothing_behind() {
+async fn reload_storm_fails_no_scrape_and_leaks_nothing() {
     let servers = Servers {
         steady: simulate(world(1)).await,
         here: simulate(world(2)).await,

@@ -91,14 +91,14 @@ async fn pushes(protocol: &str, mutual: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_with_tls_is_trusted_by_its_ca_alone() {
+async fn collector_with_tls_is_trusted_by_its_ca_alone() {
     for protocol in ["grpc", "http/protobuf"] {
         pushes(protocol, false).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_wants_a_client_certificate_gets_it() {
+async fn collector_that_requires_client_certificate_gets_it() {
     for protocol in ["grpc", "http/protobuf"] {
         pushes(protocol, true).await;
     }

@@ -75,11 +75,11 @@ async fn arrive(protocol: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_thousand_series_arrive_over_grpc() {
+async fn hundred_thousand_series_arrive_over_grpc() {
     arrive("grpc").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_thousand_series_arrive_over_http() {
+async fn hundred_thousand_series_arrive_over_http() {
     arrive("http/protobuf").await;
 }

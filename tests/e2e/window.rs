@@ -38,7 +38,7 @@ fn windowed(page: &Page) -> std::collections::BTreeMap<(String, Vec<(String, Str
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_window_of_a_hundred_thousand_jobs_costs_what_changes() {
+async fn window_of_hundred_thousand_jobs_costs_what_changes() {
     let jobs = std::env::var("NBU_WINDOW_JOBS").ok().and_then(|text| text.parse().ok());
     let jobs: usize = jobs.unwrap_or(100_000);
     let per_hour = jobs as f64 / 24.0;
@@ -130,7 +130,7 @@ async fn a_window_of_a_hundred_thousand_jobs_costs_what_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_largest_site_with_everything_on_delays_no_poll_of_jobs() {
+async fn largest_site_delays_no_poll_of_jobs() {
     let settings = Settings {
         jobs_in_history: 20_000,
         jobs_per_hour: 800.0,

@@ -40,7 +40,7 @@ async fn errors_in_mid_paging_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_server_loses_nothing() {
+async fn busy_server_loses_nothing() {
     outlives(22, [jobs_from_page(2).status(503), jobs_from_page(3).status(503).times(7)]).await;
 }
 
@@ -51,7 +51,7 @@ async fn truncated_and_garbled_bodies_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_hangs_loses_nothing() {
+async fn hanging_server_loses_nothing() {
     outlives(24, [jobs_from_page(3).hang().times(5)]).await;
 }
 

@@ -178,7 +178,7 @@ impl Drop for Disk {
 
 #[tokio::test(flavor = "multi_thread")]
 #[allow(clippy::print_stderr, reason = "a skipped test has to say so")]
-async fn a_full_disk_is_seen_and_costs_nothing_but_what_a_restart_would_lose() {
+async fn full_disk_is_reported_and_costs_only_unsaved_state() {
     let mut agent = Mortal::new(busy(82), 3 * HOUR).await;
     let directory = agent.desk.path("kept");
     let Some(_disk) = Disk::mount(&directory, 512) else {

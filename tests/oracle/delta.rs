@@ -172,12 +172,12 @@ async fn history(seed: u64, kills: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn delta_points_add_up_to_what_was_counted_through_kills_and_outages() {
+async fn delta_points_add_up_through_kills_and_outages() {
     history(1, kills() / 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn delta_points_add_up_to_what_was_counted_while_the_disk_hangs() {
+async fn delta_points_add_up_while_the_disk_hangs() {
     let sink = Sink::start(Options { keep: 1_000_000, ..Options::default() }).expect("a sink");
     let mut site = pushing("delta, disk that hangs", &sink, 2).await;
     site.start();

@@ -48,7 +48,7 @@ fn busy(seed: u64) -> Settings {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_was_full_for_hours_costs_nothing() {
+async fn disk_full_for_hours_costs_nothing() {
     let mut site = Site::new("a disk that was full", busy(1), 3 * HOUR).await;
     let Some(disk) = Disk::mount(&site.desk.path("kept"), 512) else { return };
     site.start();
@@ -71,7 +71,7 @@ async fn a_disk_that_was_full_for_hours_costs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_while_the_disk_is_full_loses_and_doubles_nothing() {
+async fn kill_while_disk_is_full_loses_and_doubles_nothing() {
     let mut site = Site::new("a kill while the disk is full", busy(2), 3 * HOUR).await;
     let Some(disk) = Disk::mount(&site.desk.path("kept"), 512) else { return };
     site.start();

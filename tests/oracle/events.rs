@@ -1,4 +1,4 @@
-//! What can happen to a site, drawn at random.
+//! Random events of a site.
 
 use std::time::Duration;
 

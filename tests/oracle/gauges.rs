@@ -1,4 +1,4 @@
-//! What the gauges of the window and of the live jobs must show: what the list shows now.
+//! Expected gauges of the window and of the live jobs: the content of the list now.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;

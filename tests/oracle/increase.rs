@@ -32,8 +32,8 @@ impl Increase {
         self.last.clear();
     }
 
-    /// What is on disk is older than what was shown: until the next settled moment, a smaller value is
-    /// the past and no new beginning.
+    /// Allows values to go back: state on disk is older than what was exported, so that until the next
+    /// settled moment a smaller value is the past and no new beginning.
     pub fn may_go_back(&mut self, may: bool) {
         self.may_go_back = may;
     }

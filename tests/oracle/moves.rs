@@ -36,11 +36,11 @@ async fn moves(name: &str, seed: u64, by_restart: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_site_that_moves_by_reload_and_back_counts_everything_once() {
+async fn site_moved_by_reload_and_back_counts_once() {
     moves("moves by reload", 1, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_site_that_moves_by_restart_and_back_counts_everything_once() {
+async fn site_moved_by_restart_and_back_counts_once() {
     moves("moves by restart", 2, true).await;
 }

@@ -28,7 +28,7 @@ async fn permit_in_mid_cycle(site: &Site) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_permission_that_comes_in_mid_cycle_hides_nothing() {
+async fn permission_granted_in_mid_cycle_hides_nothing() {
     let settings = Settings { jobs_per_hour: 120.0, policies: 3, ..world(5) };
     let mut site = Site::new("a permission comes", settings, 12 * HOUR).await;
     site.simulator().set_permissions(DENIED);

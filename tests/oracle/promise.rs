@@ -1,4 +1,4 @@
-//! What the totals of jobs must be, from what the server listed and docs/metrics.md alone.
+//! Expected totals of jobs, from the server's lists and docs/metrics.md alone.
 //!
 //! A completion that happened after the first contact of the agent with the server, and was listed for
 //! more than ten minutes up to a moment at which the agent had read everything, counts once. One that the
@@ -32,7 +32,7 @@ pub fn is_promised(name: &str) -> bool {
     PROMISED.contains(&name)
 }
 
-/// What one server owes to the totals. Times are world times, ms.
+/// Totals that one server owes. Times are world times, ms.
 #[derive(Debug, Default)]
 pub struct Promise {
     /// The first contact lies between these.

@@ -32,7 +32,7 @@ pub fn kills() -> u32 {
 /// Bound of everything that is waited for; reached only where a test fails.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// How many violations of a metric a failure prints.
+/// Number of violations of a metric that a failure prints.
 const REPORTED: usize = 3;
 
 /// Until then no server with the simulator's own retention purges anything.
@@ -59,7 +59,7 @@ pub struct Site {
     pub desk: Desk,
     endpoint: Endpoint,
     process: Option<Process>,
-    /// Where the state is.
+    /// Directory of the state.
     pub disk: Disk,
 }
 
@@ -289,7 +289,7 @@ impl Site {
         self.server().increase.sums()
     }
 
-    /// What the page itself says is wrong, and totals that went down.
+    /// Returns contradictions within the page, and totals that went down.
     fn complaints(&self, page: &Page) -> Vec<String> {
         let collector = [("site", SITE), ("collector", "jobs")];
         let up = page.value("nbu_agent_collector_up", &collector);

@@ -1,4 +1,4 @@
-//! What is sent arrives, complete and as it was.
+//! Delivery: everything that is sent arrives, complete and unchanged.
 
 use nbu_otel_agent::telemetry::otlp::config::Compression;
 use otlp_sink::{Behaviour, Transport, Value};
@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_thousand_series_arrive_in_requests_that_a_collector_takes() {
+async fn hundred_thousand_series_arrive_in_bounded_requests() {
     for protocol in BOTH {
         let sink = sink();
         let running = start(&config(&endpoint(&sink, protocol), protocol), || series(100_000));
@@ -82,7 +82,7 @@ async fn gzip_is_used_where_it_is_configured() {
 }
 
 #[tokio::test]
-async fn the_resource_says_who_it_is() {
+async fn resource_identifies_the_sender() {
     let sink = sink();
     let protocol = BOTH[0];
     let running = start(&config(&endpoint(&sink, protocol), protocol), || series(10));
@@ -104,7 +104,7 @@ async fn the_resource_says_who_it_is() {
 }
 
 #[tokio::test]
-async fn a_point_that_fits_no_request_is_left_out_and_counted() {
+async fn oversized_point_is_dropped_and_counted() {
     Logs::capture();
     let sink = sink();
     let mut config = config(&endpoint(&sink, BOTH[0]), BOTH[0]);

@@ -185,7 +185,7 @@ async fn change_to_totals_and_back_counts_once() {
 }
 
 #[tokio::test]
-async fn state_that_cannot_be_saved_is_flagged_and_stops_no_push() {
+async fn unsaved_state_is_flagged_and_stops_no_push() {
     let sink = sink();
     let folder = tempfile::tempdir().unwrap();
     let directory = StateDir::open(folder.path()).unwrap();

@@ -17,7 +17,7 @@ fn count(exports: &[(&'static str, u64)], result: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_receiver_that_comes_up_gets_everything_with_the_next_export() {
+async fn receiver_that_comes_up_gets_everything_next() {
     for protocol in BOTH {
         Logs::capture();
         let sink = sink();
@@ -42,7 +42,7 @@ async fn a_receiver_that_comes_up_gets_everything_with_the_next_export() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_too_late_ends_the_export_by_its_deadline() {
+async fn late_answer_ends_the_export_by_its_deadline() {
     for protocol in BOTH {
         let sink = sink();
         let mut config = config(&endpoint(&sink, protocol), protocol);
@@ -68,7 +68,7 @@ async fn eventually_flushes(running: &crate::support::Running) {
 }
 
 #[tokio::test]
-async fn a_black_hole_ends_the_export_by_its_deadline() {
+async fn black_hole_ends_the_export_by_its_deadline() {
     for protocol in BOTH {
         // Connections are completed by the system and never accepted by anyone.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -84,7 +84,7 @@ async fn a_black_hole_ends_the_export_by_its_deadline() {
 }
 
 #[tokio::test]
-async fn what_a_retry_cannot_mend_is_sent_once() {
+async fn permanent_failure_is_sent_once() {
     let cases = [
         (Protocol::Grpc, Behaviour::GrpcStatus(3), Kind::InvalidArgument),
         (Protocol::Grpc, Behaviour::GrpcStatus(8), Kind::ResourceExhausted),
@@ -110,7 +110,7 @@ async fn what_a_retry_cannot_mend_is_sent_once() {
 }
 
 #[tokio::test]
-async fn what_a_retry_can_mend_is_sent_again() {
+async fn passing_failure_is_retried() {
     let cases = [
         (Protocol::Grpc, Behaviour::GrpcStatus(14)),
         (Protocol::Grpc, Behaviour::GrpcStatus(10)),
@@ -129,7 +129,7 @@ async fn what_a_retry_can_mend_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_partial_success_is_counted_and_told_once() {
+async fn partial_success_is_counted_and_logged_once() {
     for protocol in BOTH {
         Logs::capture();
         let sink = sink();
@@ -182,7 +182,7 @@ impl Proxy {
 }
 
 #[tokio::test]
-async fn a_connection_that_stalls_is_left_within_the_export_that_meets_it() {
+async fn stalled_connection_is_left_within_its_export() {
     let sink = sink();
     let to = sink.grpc_endpoint().trim_start_matches("http://").to_owned();
     let proxy = Proxy::start(to).await;

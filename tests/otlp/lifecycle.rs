@@ -22,7 +22,7 @@ async fn exports_come_by_themselves_and_go_on() {
 }
 
 #[tokio::test]
-async fn the_end_exports_a_last_time() {
+async fn shutdown_exports_a_last_time() {
     for protocol in BOTH {
         let sink = sink();
         let running = start(&config(&endpoint(&sink, protocol), protocol), || series(10));
@@ -32,7 +32,7 @@ async fn the_end_exports_a_last_time() {
 }
 
 #[tokio::test]
-async fn the_end_keeps_its_deadline_when_the_receiver_hangs() {
+async fn shutdown_keeps_its_deadline_when_receiver_hangs() {
     for protocol in BOTH {
         let sink = sink();
         sink.set_behaviour(Behaviour::Hang);
@@ -50,7 +50,7 @@ async fn the_end_keeps_its_deadline_when_the_receiver_hangs() {
 }
 
 #[tokio::test]
-async fn a_source_that_hangs_or_panics_costs_one_export() {
+async fn producer_that_hangs_or_panics_costs_one_export() {
     let sink = sink();
     let mut config = config(&endpoint(&sink, BOTH[0]), BOTH[0]);
     config.metrics_to.timeout = Duration::from_secs(3);
@@ -85,7 +85,7 @@ async fn a_source_that_hangs_or_panics_costs_one_export() {
 }
 
 #[tokio::test]
-async fn a_dropped_handle_ends_the_exports() {
+async fn dropped_handle_ends_the_exports() {
     let sink = sink();
     let mut config = config(&endpoint(&sink, BOTH[0]), BOTH[0]);
     config.interval = Duration::from_millis(20);

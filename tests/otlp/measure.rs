@@ -1,4 +1,4 @@
-//! What an export of 100,000 series costs. Not a test:
+//! Cost of an export of 100,000 series. Not a test:
 //! `cargo test --release --test otlp -- --ignored --nocapture --test-threads=1 measure`.
 
 #![allow(clippy::print_stdout)]

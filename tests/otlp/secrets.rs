@@ -1,4 +1,4 @@
-//! What a receiver says is shown without secrets, without terminal escapes, and cut last.
+//! Texts of a receiver are shown without secrets, without terminal escapes, and cut last.
 
 use std::time::Duration;
 

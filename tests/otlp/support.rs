@@ -21,7 +21,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use otlp_sink::{Options, Sink};
 
-/// What each test of both transports walks.
+/// Steps that each test of both transports runs.
 pub(crate) const BOTH: [Protocol; 2] = [Protocol::Grpc, Protocol::HttpProtobuf];
 
 /// Long enough that nothing times out on a loaded machine.
@@ -205,7 +205,7 @@ thread_local! {
     static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What is logged at INFO and above on this thread, which is all that a test with a runtime of one
+/// Collector of the log lines at INFO and above on this thread, which is all that a test with a runtime of one
 /// thread does. One subscriber serves all tests: with one for each, whichever test comes first at a
 /// line decides for all whether it is worth anything.
 pub(crate) struct Logs;

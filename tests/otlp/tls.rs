@@ -48,7 +48,7 @@ fn tls_config(sink: &Sink, protocol: Protocol, ca: &Authority) -> Config {
 }
 
 #[tokio::test]
-async fn a_private_ca_is_trusted_and_no_other() {
+async fn only_the_private_ca_is_trusted() {
     let (ours, theirs) = (Authority::new(), Authority::new());
     for protocol in BOTH {
         let sink = tls_sink(&ours, None);
@@ -68,7 +68,7 @@ async fn a_private_ca_is_trusted_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_wants_a_client_certificate_gets_it() {
+async fn receiver_that_requires_client_certificate_gets_it() {
     let (ours, clients) = (Authority::new(), Authority::new());
     for protocol in BOTH {
         let sink = tls_sink(&ours, Some(&clients));

@@ -31,7 +31,7 @@ fn poll(tracer: &Tracer) {
 }
 
 #[tokio::test]
-async fn a_poll_is_a_span_with_its_requests_below() {
+async fn poll_is_a_span_with_its_requests_below() {
     for protocol in BOTH {
         let sink = sink();
         let config = config(&endpoint(&sink, protocol), protocol);
@@ -86,7 +86,7 @@ async fn nothing_is_sampled_at_zero_and_nothing_built_when_off() {
 }
 
 #[tokio::test]
-async fn the_end_keeps_its_deadline_when_the_receiver_hangs() {
+async fn shutdown_keeps_its_deadline_when_receiver_hangs() {
     let sink = sink();
     sink.set_behaviour(Behaviour::Hang);
     let config = config(&endpoint(&sink, BOTH[0]), BOTH[0]);

@@ -4,7 +4,7 @@ use crate::endpoint::{Endpoint, reloads};
 use crate::process::{Desk, Signal, config};
 use crate::support::{Page, simulate, world};
 
-/// What is done to a good file, and what the refusal says.
+/// Damage that is done to a good file, and the error that it gives.
 const CASES: [(&str, &str, &[&str]); 12] = [
     ("nbuservers:", "nbuservers: {", &["config.yaml:3:3", "not valid YAML"]),
     ("port:", "prot:", &["config.yaml:1:", "unknown key \"prot\"", "did you mean \"port\""]),

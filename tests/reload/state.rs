@@ -15,7 +15,7 @@ fn kept_at(base: &Config, path: &str) -> Config {
     base.clone().with(&format!("state: {{ directory: {path} }}"))
 }
 
-/// Whether somebody has the directory.
+/// Returns whether a process has locked the directory.
 fn is_taken(desk: &Desk, name: &str) -> bool {
     let file = File::open(desk.path(name).join("lock")).expect("it was taken once");
     file.try_lock().is_err()

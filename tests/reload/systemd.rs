@@ -1,4 +1,4 @@
-//! What systemd hears of the agent.
+//! Notifications of the agent to systemd.
 
 use std::os::unix::net::UnixDatagram;
 

@@ -1,4 +1,4 @@
-//! Who asks: a save, HTTP, a signal, a file that the configuration names; also all at once.
+//! Triggers of a reload: a save, HTTP, a signal, a file that the configuration names; also all at once.
 
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ async fn concurrent_signal_save_and_post_end_in_right_state() {
     agent.end_by(Signal::TERM).await;
 }
 
-/// Whether the process catches SIGHUP.
+/// Returns whether the process catches SIGHUP.
 fn catches_hangup(agent: &Process) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", agent.id()));
     let status = status.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What is right and cannot be had now is tried again until it can; meanwhile rotated keys are taken.
+//! Valid configurations that cannot be applied now are retried; meanwhile rotated keys are applied.
 
 use std::fs::{self, File};
 use std::net::TcpListener;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::process::Process;
 use super::{PATIENCE, Page, http_client};
 
-/// Where an agent listens.
+/// Address of an agent's endpoint.
 pub struct Endpoint {
     base: String,
     http: reqwest::Client,
@@ -28,7 +28,7 @@ impl Endpoint {
         Some(Page::parse(&answer.text().await.ok()?))
     }
 
-    /// What it answers at a path.
+    /// Returns the answer at a path.
     pub async fn get(&self, path: &str) -> String {
         let answer = self.http.get(format!("{}{path}", self.base)).send().await;
         answer.expect("the endpoint answers").text().await.expect("a body")
@@ -76,13 +76,13 @@ impl Endpoint {
     }
 }
 
-/// How often the configuration was loaded for this reason with this result.
+/// Returns the number of loads of the configuration for this trigger with this result.
 pub fn reloads(page: &Page, trigger: &str, result: &str) -> f64 {
     let labels = [("trigger", trigger), ("result", result)];
     page.value("nbu_agent_config_reloads_total", &labels).unwrap_or_default()
 }
 
-/// How often runs of the collectors of `site` failed in this way.
+/// Returns the number of failed runs of the collectors of `site`, of this kind.
 pub fn errors(page: &Page, site: &str, kind: &str) -> f64 {
     let of_kind = |(_, labels): &&(String, Vec<(String, String)>)| {
         labels.iter().any(|(key, value)| key == "kind" && value == kind)

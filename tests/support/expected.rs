@@ -1,4 +1,4 @@
-//! What a site must show, computed from the simulator's truth and from the meaning of the metrics
+//! Expected series of a site, computed from the simulator's truth and from the meaning of the metrics
 //! as operators know it, not from the agent's code.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use nbu_sim::{JobState, JobView, Truth};
 
 use super::exposition::{Series, key};
 
-/// How job types are renamed on the way out.
+/// Names of job types in the label `action`.
 pub type Renames = BTreeMap<String, String>;
 
 const STATES: [&str; 6] = ["QUEUED", "ACTIVE", "REQUEUED", "DONE", "SUSPENDED", "INCOMPLETE"];
@@ -18,7 +18,7 @@ fn state_name(state: JobState) -> &'static str {
     state.as_str()
 }
 
-/// What [`jobs`] says everything of.
+/// Metrics that [`jobs`] covers completely.
 pub const WINDOWED: [&str; 7] = [
     "nbu_jobs_bytes",
     "nbu_jobs_count",

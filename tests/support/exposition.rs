@@ -64,7 +64,7 @@ impl Page {
             .collect()
     }
 
-    /// Whether any series has this label.
+    /// Returns whether any series has this label.
     pub fn has_label(&self, key: &str, value: &str) -> bool {
         self.series.keys().any(|(_, labels)| labels.iter().any(|(k, v)| k == key && v == value))
     }

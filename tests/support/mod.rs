@@ -1,4 +1,4 @@
-//! What behaviour tests share: simulated servers, an agent in the process, the exposition as data,
+//! Parts that behaviour tests share: simulated servers, an agent in the process, the exposition as data,
 //! and waiting for something without waiting for a time.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
@@ -205,7 +205,7 @@ impl Agent {
     }
 }
 
-/// What `sha256sum` says of a text.
+/// Returns the SHA-256 of a text, as `sha256sum` prints it.
 pub fn sha256(text: &str) -> String {
     sha2::Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
         // Writing to a String cannot fail.

@@ -1,5 +1,5 @@
-//! What must be known of the last jobs of clients and policies, computed from the simulator's truth and
-//! from what docs/metrics.md says of each metric.
+//! Expected last results of clients and policies, computed from the simulator's truth and from
+//! what docs/metrics.md says of each metric.
 
 use std::collections::BTreeMap;
 
@@ -30,12 +30,12 @@ impl Kind {
     }
 }
 
-/// What of a site is told here.
+/// Series of a site that this module covers.
 pub fn is_of_names(name: &str) -> bool {
     name.starts_with("nbu_client_") || name.starts_with("nbu_policy_")
 }
 
-/// Whether a status is a success, a partial one, or a failure; a cancelled job is none of them.
+/// Returns the outcome of a status: success, partial or failure; none for a cancelled job.
 const fn is(status: i64) -> (bool, bool, bool) {
     (status == 0, status == 1, !matches!(status, 0 | 1 | 150))
 }

@@ -19,7 +19,7 @@ pub use rustix::process::Signal;
 
 use super::{Config, PATIENCE};
 
-/// What SIGTERM and SIGINT promise.
+/// Time within which SIGTERM and SIGINT end the process.
 pub const PROMISED_END: Duration = Duration::from_secs(10);
 
 /// A working directory with configuration files, in which the binary is run. It lives as long as the
@@ -36,7 +36,7 @@ impl Desk {
         Self { directory, started: AtomicUsize::new(0) }
     }
 
-    /// One with this `config.yaml`.
+    /// Starts a process with this `config.yaml`.
     pub fn with(config: &str) -> Self {
         let desk = Self::new();
         desk.write("config.yaml", config);
@@ -56,7 +56,7 @@ impl Desk {
         file.write_all(text.as_bytes()).expect("it is written");
     }
 
-    /// What a file holds; nothing where it is not there.
+    /// Returns the content of a file; none if it does not exist.
     pub fn read(&self, name: &str) -> String {
         read(&self.path(name))
     }
@@ -126,7 +126,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// What it said so far on both streams.
+    /// Returns the output so far, of both streams.
     pub fn said(&self) -> String {
         read(&self.stderr) + &read(&self.stdout)
     }
@@ -151,7 +151,7 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).expect("the signal is sent");
     }
 
-    /// Whether it runs.
+    /// Returns whether it runs.
     pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("its state is known").is_none()
     }
@@ -186,7 +186,7 @@ impl Drop for Process {
     }
 }
 
-/// How a process ended and what it said.
+/// Exit status of a process, and its output.
 #[derive(Debug)]
 pub struct Ended {
     /// Exit code; none where a signal killed it.

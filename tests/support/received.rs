@@ -1,4 +1,4 @@
-//! What a sink received, as series under the names of the exposition.
+//! Content of a sink, as series under the names of the exposition.
 
 use std::collections::BTreeMap;
 

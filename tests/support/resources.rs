@@ -1,4 +1,4 @@
-//! What a site must show of the optional resources, computed from the simulator's truth and from the
+//! Expected series of the optional resources, computed from the simulator's truth and from the
 //! meaning of the metrics as operators know it, not from the agent's code.
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub const COLLECTORS: [&str; 9] = [
 /// The collectors whose resource came with 10.5.
 pub const SINCE_10_5: [&str; 3] = ["tape_media", "tape_robots", "tape_pools"];
 
-/// Whether a metric is one of theirs.
+/// Returns whether a metric is one of theirs.
 pub fn is_of_resources(name: &str) -> bool {
     ["nbu_alerts_", "nbu_malware_", "nbu_catalog_", "nbu_slo_", "nbu_tape_", "nbu_disk_pool_"]
         .iter()

@@ -1,4 +1,4 @@
-//! What the totals of a site must be, computed from the simulator's truth, from when polls were, and
+//! Expected totals of a site, computed from the simulator's truth, from the times of the polls, and
 //! from what docs/adr/0010-job-ledger.md promises: not from the agent's code.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -36,12 +36,12 @@ const LATE: i64 = 600_000;
 /// A look for late rows is due after this time, ms.
 const LATE_EVERY: i64 = 300_000;
 
-/// Whether a series is one of the totals.
+/// Returns whether a series is one of the totals.
 pub fn is_total(name: &str) -> bool {
     TOTALS.contains(&name) || name.strip_prefix(DURATION).is_some_and(|rest| rest.starts_with('_'))
 }
 
-/// Whether this module says everything of a series.
+/// Returns whether this module covers a series completely.
 pub fn is_known(name: &str) -> bool {
     is_total(name) || expected::WINDOWED.contains(&name) || super::work::WORK.contains(&name)
 }
@@ -75,7 +75,7 @@ pub struct Watched {
     pub renames: Renames,
     /// `collectors.jobs.longRunningAfter`.
     pub long_running_after: Duration,
-    /// What changed is told by endTime: the server does not take the filter on lastUpdateTime.
+    /// Changes are found by endTime: the server does not take the filter on lastUpdateTime.
     pub by_end: bool,
     /// Time that must be said to be lost, seconds.
     pub gap: f64,
@@ -151,7 +151,7 @@ impl Watched {
         self.totals_of(truth, &ended, &live)
     }
 
-    /// How many completions must be counted.
+    /// Returns the number of completions that must be counted.
     pub fn counted(&self, truth: &Truth) -> usize {
         self.count(truth).counted
     }
@@ -183,7 +183,7 @@ impl Watched {
         })
     }
 
-    /// Whether a completion was read for the window alone.
+    /// Returns whether a completion was read for the window alone.
     fn was_filled(&self, completion: &Completion) -> bool {
         self.filled.iter().any(|filled| {
             completion.listed_from <= filled.world

@@ -1,4 +1,4 @@
-//! What the gauges of live jobs must show, computed from the simulator's truth.
+//! Expected gauges of live jobs, computed from the simulator's truth.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use nbu_sim::{JobState, JobView};
 use super::expected::{Renames, action};
 use super::exposition::{Series, key};
 
-/// What [`work`] says everything of.
+/// Metrics that [`work`] covers completely.
 pub const WORK: [&str; 5] = [
     "nbu_jobs_active_bytes",
     "nbu_jobs_active_percent_complete",

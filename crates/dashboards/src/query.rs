@@ -396,7 +396,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_expression_is_what_it_says() {
+    fn expression_renders_as_promql() {
         let failed = Selector::every("nbu_jobs_outcomes_total").is("outcome", "failure");
         let all = Selector::every("nbu_jobs_outcomes_total");
         let share = failed.rate("5m").sum(&["site"]).with("/", all.rate("5m").sum(&["site"]));
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_compared_is_known_however_it_is_joined() {
+    fn compared_metrics_are_known_through_joins() {
         let up = || Selector::every("nbu_up").now();
         let refused = Selector::every("nbu_agent_api_key_refused").now().compared("==", 1);
         let both = up().compared("==", 0).unless(&["job", "site"], refused);

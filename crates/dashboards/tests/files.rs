@@ -17,7 +17,7 @@ fn text(path: &str) -> String {
 }
 
 #[test]
-fn the_files_in_the_tree_are_current() {
+fn files_in_the_tree_are_current() {
     let files = dashboards::files().unwrap_or_else(|problems| panic!("{}", problems.join("\n")));
     for file in &files {
         assert!(
@@ -61,7 +61,7 @@ fn every_alert_has_its_heading_in_the_runbook() {
 
 /// `promtool test rules` runs them; this holds that each alert is among them, firing and silent.
 #[test]
-fn every_alert_has_a_test_that_fires_and_one_that_does_not() {
+fn alerts_have_a_firing_and_a_silent_test() {
     let mut tests = String::new();
     for entry in fs::read_dir(root().join("deploy/prometheus/tests")).expect("a folder") {
         tests += &fs::read_to_string(entry.expect("an entry").path()).expect("a file");

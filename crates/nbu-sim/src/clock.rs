@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_skew_holds_from_when_it_was_set() {
+    fn skew_applies_from_the_time_it_was_set() {
         let clock = Clock::manual(10_000);
         clock.set_skew_ms(-5_000);
         clock.advance(Duration::from_secs(1));

@@ -45,7 +45,7 @@ async fn births_go_on_beside_a_batch() {
 }
 
 #[tokio::test]
-async fn a_batch_lists_the_odd_values_that_it_was_given() {
+async fn batch_lists_the_odd_values_it_was_given() {
     let api = api(quiet()).await;
     let ahead = api.sim.submit(&Batch::of(1).end_ahead(60 * MINUTE).client(3).status(13));
     let negative = api.sim.submit(&Batch::of(1).kilobytes(-5).files(-7));

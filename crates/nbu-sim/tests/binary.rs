@@ -15,7 +15,7 @@ async fn healthcheck(address: String) -> Output {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_healthcheck_tells_one_that_serves_from_one_that_does_not() {
+async fn healthcheck_fails_only_if_nothing_serves() {
     let simulator = Simulator::start(Settings::default()).await.expect("it starts");
     let address = simulator.addr().to_string();
     let well = healthcheck(address.clone()).await;

@@ -359,7 +359,7 @@ async fn every_attribute_of_a_job_is_there() {
 }
 
 #[tokio::test]
-async fn the_check_finds_what_is_wrong() {
+async fn contract_check_finds_violations() {
     let Some(folder) = folder() else { return };
     let contract = Contract::load(&folder, Release::R11_0);
     let documented = contract.content("/admin/jobs", "get", 200).expect("a 200");

@@ -71,7 +71,7 @@ fn cases() -> Vec<(String, Test)> {
 }
 
 #[tokio::test]
-async fn a_filter_selects_what_a_comparison_of_all_rows_does() {
+async fn filter_selects_the_same_rows_as_comparison() {
     let api = api(Settings { live_jobs: 60, ..Settings::default() }).await;
     let all = api.walk(&[("page[limit]", "100"), ("sort", "jobId")]).await;
     for (filter, test) in cases() {

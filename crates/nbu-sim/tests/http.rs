@@ -51,7 +51,7 @@ async fn versions_up_to_the_servers_are_served() {
 }
 
 #[tokio::test]
-async fn a_key_is_asked_for_and_may_be_changed_or_not_suffice() {
+async fn key_is_required_changeable_and_may_lack_rights() {
     let api = api(Settings::default()).await;
     let url = format!("{}/admin/jobs", api.sim.base_url());
     let ask = async |key: Option<&str>| {
@@ -77,7 +77,7 @@ async fn a_key_is_asked_for_and_may_be_changed_or_not_suffice() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_said() {
+async fn missing_resource_returns_404() {
     let api = api(Settings::default()).await;
     assert_eq!(api.error("/admin/nothing", &[]).await.0, 404);
     assert_eq!(api.error("/admin/jobs-count-requests", &[]).await.0, 405);
@@ -176,7 +176,7 @@ impl JsonValue for reqwest::Response {
 }
 
 #[tokio::test]
-async fn a_server_that_is_stopped_frees_its_port() {
+async fn stopped_server_frees_its_port() {
     let sim = Simulator::start(Settings::default()).await.unwrap();
     let (addr, url) = (sim.addr(), format!("{}/ping", sim.base_url()));
     let http = client().build().unwrap();

@@ -62,7 +62,7 @@ async fn every_sort_gives_the_sorted_list_in_pages() {
 }
 
 #[tokio::test]
-async fn a_walk_backwards_sees_the_same_rows() {
+async fn backward_walk_sees_the_same_rows() {
     let api = api(settings()).await;
     for sort in ["lastUpdateTime", "-endTime", "clientName", "-jobId", "-startTime"] {
         let query = [("page[limit]", "20"), ("sort", sort)];
@@ -85,7 +85,7 @@ async fn a_walk_backwards_sees_the_same_rows() {
 }
 
 #[tokio::test]
-async fn a_range_between_two_cursors_says_when_it_is_cut() {
+async fn range_between_cursors_tells_when_it_is_cut() {
     let api = api(settings()).await;
     let sort = ("sort", "-lastUpdateTime");
     let page = api.json("/admin/jobs", &[sort, ("page[limit]", "50")]).await;
@@ -104,7 +104,7 @@ async fn a_range_between_two_cursors_says_when_it_is_cut() {
 }
 
 #[tokio::test]
-async fn a_cursor_belongs_to_its_sort_and_filter() {
+async fn cursor_is_valid_only_for_its_sort_and_filter() {
     let api = api(settings()).await;
     let page = api.json("/admin/jobs", &[("sort", "jobId")]).await;
     let next = page["meta"]["pagination"]["next"].as_str().unwrap();
@@ -154,7 +154,7 @@ async fn two_keys_sort_by_both() {
 }
 
 #[tokio::test]
-async fn a_list_that_changes_under_an_ascending_walk_loses_nothing() {
+async fn ascending_walk_loses_nothing_while_list_changes() {
     let api = api(Settings { jobs_per_hour: 600.0, ..settings() }).await;
     let query = [("sort", "lastUpdateTime"), ("page[limit]", "20")];
     let mut seen = std::collections::BTreeSet::new();
@@ -187,7 +187,7 @@ async fn links_carry_the_servers_own_name() {
 }
 
 #[tokio::test]
-async fn a_list_of_tapes_is_walked_by_its_own_cursors_only() {
+async fn tape_list_takes_only_its_own_cursors() {
     let api = api(Settings { tapes: 45, ..settings() }).await;
     let path = "/storage/tape-media";
     let names = |page: &Value| -> Vec<String> {
@@ -218,7 +218,7 @@ async fn a_list_of_tapes_is_walked_by_its_own_cursors_only() {
 }
 
 #[tokio::test]
-async fn a_list_without_a_word_on_paging_pages_all_the_same() {
+async fn list_pages_without_paging_parameters() {
     let api = api(Settings { slos: 25, ..settings() }).await;
     let mut seen = 0;
     for (offset, expected) in [("0", 10), ("10", 10), ("20", 5), ("30", 0)] {

@@ -23,7 +23,7 @@ async fn manual(settings: Settings) -> Simulator {
 }
 
 #[tokio::test]
-async fn the_world_begins_as_large_as_was_asked_for() {
+async fn world_starts_with_the_requested_size() {
     for jobs_in_history in [0, 1, 37, 2_000] {
         let sim = manual(Settings { jobs_in_history, ..busy() }).await;
         let truth = sim.truth();
@@ -62,7 +62,7 @@ fn may_follow(from: JobState, to: JobState) -> bool {
 }
 
 #[tokio::test]
-async fn states_follow_each_other_as_they_may_and_each_completion_is_one() {
+async fn job_states_follow_valid_transitions_with_one_completion_each() {
     let settings = Settings { resumes_of_finished: true, updates_of_finished: true, ..busy() };
     let sim = manual(settings).await;
     let mut seen = BTreeSet::new();
@@ -94,7 +94,7 @@ async fn states_follow_each_other_as_they_may_and_each_completion_is_one() {
 }
 
 #[tokio::test]
-async fn what_rows_say_fits_together() {
+async fn row_fields_are_consistent() {
     let sim = manual(Settings { jobs_in_history: 3_000, ..busy() }).await;
     sim.clock().advance(Duration::from_secs(1800));
     let jobs = by_id(&sim.truth());
@@ -134,7 +134,7 @@ async fn what_rows_say_fits_together() {
 }
 
 #[tokio::test]
-async fn the_steps_in_which_time_goes_on_change_nothing() {
+async fn size_of_time_steps_changes_nothing() {
     let settings = Settings { late_visibility: Duration::from_secs(300), ..busy() };
     let (slow, fast) = (api(settings.clone()).await, api(settings.clone()).await);
     for step in 0..900_u64 {
@@ -148,7 +148,7 @@ async fn the_steps_in_which_time_goes_on_change_nothing() {
 }
 
 #[tokio::test]
-async fn the_same_seed_gives_the_same_bytes() {
+async fn same_seed_gives_the_same_bytes() {
     let text = async |seed| {
         let api = api(Settings { seed, ..busy() }).await;
         api.sim.clock().advance(Duration::from_secs(900));
@@ -266,7 +266,7 @@ async fn finished_jobs_are_purged_after_the_retention() {
 }
 
 #[tokio::test]
-async fn a_server_clock_that_steps_back_stamps_new_rows_with_earlier_times() {
+async fn server_clock_set_back_stamps_new_rows_earlier() {
     let api = api(busy()).await;
     api.sim.clock().advance(Duration::from_secs(600));
     let ended = api.sim.truth().jobs_ended(0, i64::MAX);

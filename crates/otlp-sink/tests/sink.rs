@@ -38,7 +38,7 @@ async fn send(sink: &Sink, value: f64) -> Result<(), Code> {
 }
 
 #[tokio::test]
-async fn it_remembers_so_much_and_counts_all() {
+async fn sink_remembers_a_bounded_number_and_counts_all() {
     let exports = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&exports);
     let on_export: otlp_sink::OnExport = Box::new(move |summary| {
@@ -58,7 +58,7 @@ async fn it_remembers_so_much_and_counts_all() {
 }
 
 #[tokio::test]
-async fn it_stops_at_once_and_comes_back_on_the_same_port() {
+async fn sink_stops_at_once_and_restarts_on_its_port() {
     let sink = Sink::start(Options::default()).unwrap();
     let endpoint = sink.grpc_endpoint();
     sink.set_behaviour(Behaviour::Hang);
@@ -78,7 +78,7 @@ async fn it_stops_at_once_and_comes_back_on_the_same_port() {
 }
 
 #[tokio::test]
-async fn it_refuses_what_a_collector_refuses() {
+async fn sink_refuses_invalid_requests_as_a_collector_does() {
     let options = Options { max_message_bytes: 1_000, ..Options::default() };
     let sink = Sink::start(options).unwrap();
     let large = request(1.0, &"x".repeat(2_000));
@@ -94,7 +94,7 @@ async fn it_refuses_what_a_collector_refuses() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_leaves_what_was_sent() {
+async fn lost_answer_keeps_the_request() {
     let sink = Sink::start(Options::default()).unwrap();
     sink.set_behaviour(Behaviour::LoseAnswer);
     assert_eq!(send(&sink, 1.0).await, Err(Code::Unavailable));

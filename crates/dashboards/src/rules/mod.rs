@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_alert_has_a_name_of_its_own_and_says_everything() {
+    fn alerts_have_unique_names_and_all_texts() {
         let alerts = alerts();
         let mut names: Vec<&str> = alerts.iter().map(|alert| alert.name).collect();
         names.sort_unstable();

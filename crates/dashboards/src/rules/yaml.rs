@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_files_are_yaml_and_say_what_the_source_says() {
+    fn files_are_yaml_and_match_the_source() {
         let file: serde_json::Value =
             serde_yaml::from_str(&alerts_file(&alerts())).expect("it is YAML");
         let groups = file["groups"].as_array().expect("groups");

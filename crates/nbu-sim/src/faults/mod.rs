@@ -328,7 +328,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_strikes_the_requests_that_it_names() {
+    fn fault_rule_strikes_only_requests_it_names() {
         let faults = Faults::default();
         faults.add(Fault::on("/admin").method("get").from_request(2).times(2).hang());
         let strikes =

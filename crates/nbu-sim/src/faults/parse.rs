@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_that_is_listed_is_taken_for_what_it_is() {
+    fn listed_fault_kinds_are_parsed_as_themselves() {
         let status = Action::Status { status: 503, retry_after: None, body: ErrorBody::Json };
         let expected = [
             ("hang", Action::Hang),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_says_which_requests_are_struck() {
+    fn path_selects_requests_to_strike() {
         let jobs: Fault = "/admin/jobs=hang".parse().unwrap();
         assert!(jobs.matches("GET", "/admin/jobs", "", 1));
         assert!(!jobs.matches("GET", "/storage/storage-units", "", 1));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_what_would_be_right() {
+    fn invalid_rule_is_reported_with_the_valid_form() {
         for kind in ["", "Hang", "hangs", "hang:3", "cut ", "status503"] {
             let said = problem(&format!("/admin/jobs={kind}"));
             assert!(said.contains(&format!("{kind:?}")), "{said}");
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_denied_is_gone_and_nothing_else() {
+    fn denied_resource_is_hidden_and_others_stay() {
         let denied = |names: &[&str]| {
             let deny = |permissions, name: &&str| name.parse::<Denial>().unwrap().from(permissions);
             names.iter().fold(Permissions::ALL, deny)

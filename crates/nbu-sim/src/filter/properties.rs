@@ -84,7 +84,7 @@ fn spec(name: &str) -> Option<Spec<char>> {
 
 proptest! {
     #[test]
-    fn a_parsed_filter_means_what_its_parts_mean(
+    fn parsed_filter_equals_its_parts(
         filter in naive(),
         rows in prop::collection::vec((-3..3_i64, -3..3_i64, "[xy' ]{0,3}"), 1..20),
     ) {
@@ -105,7 +105,7 @@ proptest! {
     }
 
     #[test]
-    fn the_tests_that_all_matches_fulfil_are_no_more_than_that(filter in naive(), a in -3..3_i64, b in -3..3_i64) {
+    fn common_conditions_are_fulfilled_by_all_matches(filter in naive(), a in -3..3_i64, b in -3..3_i64) {
         let parsed = parse(&filter.text(), &spec).unwrap();
         let value = |attribute| match attribute {
             'a' => Value::Integer(a),

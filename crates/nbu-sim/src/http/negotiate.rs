@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_served_up_to_the_servers_own() {
+    fn versions_up_to_the_servers_own_are_served() {
         let served = |header: &str| version(Some(header), Release::R10_5);
         assert_eq!(served("application/vnd.netbackup+json;version=12.0").as_deref(), Some("12.0"));
         assert_eq!(served("application/vnd.netbackup+json; version=4.0").as_deref(), Some("4.0"));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_version_has_the_shape_of_its_release() {
+    fn older_version_has_the_shape_of_its_release() {
         assert_eq!(release_of("11.0"), Release::R10_3);
         assert_eq!(release_of("12.0"), Release::R10_5);
         assert_eq!(release_of("6.0"), Release::R10_3);

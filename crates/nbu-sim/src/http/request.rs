@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_decoded_and_encoded_again() {
+    fn query_round_trips_through_encoding() {
         let request = Request::new(
             "GET",
             "/x",

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_read_as_it_was_written() {
+    fn cursor_round_trips() {
         let keys = [
             Value::Integer(-1),
             Value::Integer(1_704_067_200_000),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_did_not_make_is_refused() {
+    fn foreign_cursor_is_refused() {
         for text in ["", "x", "1", "????", "AAAA", "MTI"] {
             assert_eq!(decode(text), None, "{text:?}");
         }
