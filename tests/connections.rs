@@ -136,10 +136,10 @@ async fn crowd_of_idle_clients_keeps_memory_bounded() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let settings = Settings {
-        jobs_in_history: 20_000,
+        jobs_in_history: 6_000,
         jobs_per_hour: 10_000.0,
         live_jobs: 100,
-        clients: 4_000,
+        clients: 1_100,
         ..world(5)
     };
     let paris = simulate(settings).await;
