@@ -1,9 +1,9 @@
 # The agent (target `agent`, the default) and the NetBackup simulator (target `simulator`): static
 # binaries on an empty image without a shell, running as an unprivileged user.
 #
-# RUST_IMAGE is an image with a Rust toolchain and a C compiler. BINARIES is the stage or image from which
+# RUST_IMAGE is an image with a Rust toolchain, a C compiler and make. BINARIES is the stage or image from which
 # /out is copied: the stage `build`, or an image with binaries that were built and tested elsewhere.
-ARG RUST_IMAGE=rust:1.95-slim-bookworm
+ARG RUST_IMAGE=rust:1.95-bookworm
 ARG BINARIES=build
 
 FROM ${RUST_IMAGE} AS build
@@ -14,6 +14,7 @@ ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_TERM_COLOR=never \
     CARGO_PROFILE_RELEASE_DEBUG=none CARGO_PROFILE_RELEASE_STRIP=debuginfo
 # Build the dependencies with stubs of our own code, in a layer that is rebuilt only if the manifests
 # change.
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY crates/dashboards/Cargo.toml crates/dashboards/
 COPY crates/nbu-sim/Cargo.toml crates/nbu-sim/
