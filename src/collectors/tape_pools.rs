@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::collector::{Cadence, Collected, Collector, Row, same};
+use super::collector::{Cadence, Collected, Collector, Row};
 use super::counts::label;
-use crate::metric::{Definition, Metric, Samples};
+use crate::metric::{Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{ApiVersion, CursorPager, Error, Query, Resource, Session};
 
@@ -14,10 +14,10 @@ pub(super) const ROW: Row = Row {
     resource: &VOLUME_POOLS,
     cadence: Cadence::Slow,
     core: false,
-    metrics: || vec![PARTIALLY_FULL.definition()] as Vec<&'static Definition>,
+    metrics: || vec![PARTIALLY_FULL.definition()],
     enabled: |config| config.tape,
     build: |_| Box::new(TapePools),
-    same: same::<()>,
+    same: |_, _| true,
 };
 
 static VOLUME_POOLS: Resource = Resource {
@@ -27,7 +27,6 @@ static VOLUME_POOLS: Resource = Resource {
     max_limit: 100,
 };
 
-/// The attributes of a pool that the agent uses.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct PoolRow<'a> {

@@ -24,9 +24,7 @@ use self::backfill::Backfill;
 use self::changes::Changes;
 use self::side_queries::SideQueries;
 use self::store::Store;
-use super::collector::{
-    Cadence, Collected, Collector, CollectorSettings, Part, Row, Settings, same,
-};
+use super::collector::{Cadence, Collected, Collector, Part, Row, Settings};
 use crate::jobs::audit::Audit;
 use crate::jobs::{Actions, Ledger, NameFilterConfig};
 use crate::metric::{Definition, Samples};
@@ -42,7 +40,7 @@ pub(super) const ROW: Row = Row {
     metrics,
     enabled: |_| true,
     build: |settings| Box::new(Jobs::new(JobSettings::of(settings))),
-    same: same::<JobSettings>,
+    same: |one, other| JobSettings::of(one) == JobSettings::of(other),
 };
 
 /// A time without a poll after which the server may have purged jobs that nobody read.
@@ -66,7 +64,7 @@ struct JobSettings {
     state: Option<StateDir>,
 }
 
-impl CollectorSettings for JobSettings {
+impl JobSettings {
     fn of(all: &Settings<'_>) -> Self {
         let config = all.collectors;
         Self {
@@ -78,9 +76,7 @@ impl CollectorSettings for JobSettings {
             state: all.state.cloned(),
         }
     }
-}
 
-impl JobSettings {
     /// Creates an empty ledger that begins at `now`, the server's time.
     fn new_ledger(&self, now: i64) -> Ledger {
         let mut ledger = Ledger::new(now, self.window, SystemTime::now());
