@@ -5,7 +5,7 @@ use super::time::Span;
 
 /// Spans to be read, Unix ms.
 #[derive(Debug, Default)]
-pub(super) struct BackfillPlan {
+pub(crate) struct BackfillPlan {
     /// The horizon that a backfill under way is to reach.
     goal: Option<i64>,
     /// Spans to be read again although they are covered.
@@ -37,15 +37,15 @@ impl BackfillPlan {
         self.goal.is_some()
     }
 
-    /// Requests a span to be read again, unless that was requested already.
-    pub(super) fn reread(&mut self, span: Span) {
+    /// Requests the span `(from, to]` of endTime to be read again, although it is covered. A completion
+    /// found there counts once, if it is unknown and ended after the ledger began.
+    pub(crate) fn reread(&mut self, span: Span) {
         if span.from < span.to && !self.rereads.contains(&span) {
             self.rereads.push(span);
         }
     }
 
-    /// Returns the spans to be read again, and removes them.
-    pub(super) fn take_rereads(&mut self) -> Vec<Span> {
+    pub(crate) fn take_rereads(&mut self) -> Vec<Span> {
         std::mem::take(&mut self.rereads)
     }
 }

@@ -18,7 +18,6 @@ const AT_ONCE: usize = 4;
 const SLICE: i64 = 900_000;
 const MOST_SLICES: i64 = 4;
 
-/// A part of a span.
 #[derive(Debug)]
 struct Slice {
     span: Span,
@@ -27,7 +26,6 @@ struct Slice {
     place: Option<Bookmark>,
 }
 
-/// Spans that are being read.
 #[derive(Debug)]
 pub(super) struct Backfill {
     /// Slices before the horizon, newest first.
@@ -41,10 +39,8 @@ pub(super) struct Backfill {
     pages: u32,
 }
 
-/// Result of one step.
 #[derive(Debug, Default)]
 pub(super) struct BackfillStep {
-    /// The error that ended it.
     pub(super) error: Option<Error>,
     pub(super) rows: usize,
     pub(super) pages: u32,

@@ -64,12 +64,10 @@ pub(super) struct Bookmark {
     failures: u32,
 }
 
-/// Result of a walk.
 #[derive(Debug, Default)]
 pub(super) struct WalkSummary {
     /// The end of the list was reached.
     pub(super) complete: bool,
-    /// The error that ended it, if any.
     pub(super) error: Option<Error>,
     pub(super) rows: usize,
     pub(super) pages: u32,
@@ -92,7 +90,6 @@ impl WalkSummary {
     }
 }
 
-/// A walk over finished jobs, oldest first.
 pub(super) struct FinishedWalk<'p> {
     pub(super) field: ChangeField,
     /// The filter of a walk without a bookmark.
@@ -173,10 +170,10 @@ impl FinishedWalk<'_> {
             }
             walked.pages += 1;
             let (field, pages) = (self.field, before + walked.pages);
-            *place = position(&walk).map(|after| Bookmark {
+            *place = walk.position().map(|after| Bookmark {
                 field,
                 filter: filter.clone(),
-                after,
+                after: after.clone(),
                 reached,
                 pages,
                 failures: 0,
@@ -186,10 +183,6 @@ impl FinishedWalk<'_> {
             }
         }
     }
-}
-
-fn position(walk: &CursorPager) -> Option<Cursor> {
-    walk.position().cloned()
 }
 
 /// Returns whether an error may mean that a cursor is not taken any more.

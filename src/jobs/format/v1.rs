@@ -6,8 +6,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::jobs::finished::FinishedJob;
-use crate::jobs::interner::NameId;
-use crate::jobs::label_sets::{LabelSet, LabelSetId};
+use crate::jobs::interner::{LabelSet, LabelSetId, NameId};
 use crate::jobs::time::Span;
 use crate::jobs::totals::Total;
 use crate::jobs::unfinished::UnfinishedJob;
@@ -34,14 +33,12 @@ pub(in crate::jobs) struct ProgressV1 {
     pub(in crate::jobs) written: i64,
 }
 
-/// A span of time, Unix ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::jobs) struct SpanV1 {
     from: i64,
     to: i64,
 }
 
-/// A name and its number.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::jobs) struct NameV1<'a> {
     pub(in crate::jobs) id: u32,
@@ -49,7 +46,6 @@ pub(in crate::jobs) struct NameV1<'a> {
     pub(in crate::jobs) text: Cow<'a, str>,
 }
 
-/// A combination of labels and its number.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::jobs) struct LabelsV1 {
     id: u32,
@@ -58,7 +54,6 @@ pub(in crate::jobs) struct LabelsV1 {
     status: Option<i64>,
 }
 
-/// A job that ended.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::jobs) struct JobV1 {
     id: i64,
@@ -84,7 +79,6 @@ pub(in crate::jobs) struct UnfinishedV1 {
     ended: bool,
 }
 
-/// The totals of a combination of labels.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::jobs) struct TotalV1 {
     labels: u32,

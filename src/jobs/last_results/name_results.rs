@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::last_result::{LastResult, raise};
 use super::lookup::LookupAnswer;
-use crate::jobs::actions::BACKUP;
 use crate::jobs::completion::{Completion, Outcome};
+use crate::jobs::row::BACKUP;
 use crate::metric::UNKNOWN;
 
 /// Job types of one name that are told apart. The API knows 43; one client or policy has a few.
@@ -35,10 +35,8 @@ pub(super) struct Lookup {
 /// A policy, and a job type.
 type Pair = (Box<str>, Box<str>);
 
-/// Results of one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct NameResults {
-    /// The value of the label.
     pub(super) label: Box<str>,
     /// Its place in the order in which names came; not saved.
     pub(super) order: u64,
