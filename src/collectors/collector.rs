@@ -29,8 +29,7 @@ pub struct Row {
     pub metrics: fn() -> Vec<&'static Definition>,
     pub enabled: fn(&Config) -> bool,
     pub build: fn(&Settings<'_>) -> Box<dyn Collector>,
-    /// Returns whether the settings that it depends on are the same in both: a reload does not touch it
-    /// then.
+    /// Returns whether its settings are the same in both, so that a reload does not touch it.
     pub same: fn(&Settings<'_>, &Settings<'_>) -> bool,
 }
 
@@ -87,8 +86,7 @@ pub struct Settings<'c> {
     pub state: Option<&'c crate::state::StateDir>,
 }
 
-/// A fetch and a pure fold. One instance per site, owned by the site's poller; it may remember what
-/// it read.
+/// A fetch and a pure fold. One instance per site, owned by its poller; it may remember what it read.
 #[async_trait]
 pub trait Collector: Send {
     /// Reads from the server and folds the answers. Dropped at the collector's deadline: what must

@@ -60,18 +60,14 @@ impl Collector for TapePools {
         while let Some(page) = walk.next_page::<PoolRow<'_>>().await? {
             for pool in &page.rows {
                 let name = pool.volume_pool_name.as_deref().filter(|name| !name.is_empty());
-                let tapes = pool.partially_full_media.filter(|tapes| *tapes >= 0);
-                match (name, tapes) {
-                    (Some(name), Some(tapes)) => {
-                        let labels = [name, label(&pool.pool_type)];
-                        samples.record(&PARTIALLY_FULL, labels, tapes as f64);
-                    }
-                    (Some(_), None) => {}
-                    (None, _) => session.note_unreadable(
-                        &VOLUME_POOLS,
-                        &pool.id,
-                        "attributes.volumePoolName: missing",
-                    ),
+                let Some(name) = name else {
+                    let problem = "attributes.volumePoolName: missing";
+                    session.note_unreadable(&VOLUME_POOLS, &pool.id, problem);
+                    continue;
+                };
+                if let Some(tapes) = pool.partially_full_media.filter(|tapes| *tapes >= 0) {
+                    let labels = [name, label(&pool.pool_type)];
+                    samples.record(&PARTIALLY_FULL, labels, tapes as f64);
                 }
             }
         }

@@ -66,8 +66,7 @@ pub(super) fn definitions() -> [&'static Definition; 3] {
 pub(crate) enum AuditQuery {
     /// The first page of the finished jobs that ended in a span, by the time of their end.
     Page(PageQuery),
-    /// The number of finished jobs that ended in `span`; `rest` is the span after it, and the server's
-    /// count of both together.
+    /// The number of those that ended in `span`; `rest` is the span after it, and the count of both.
     Count { span: Span, rest: Option<(Span, usize)> },
 }
 
@@ -287,8 +286,7 @@ fn sample(ledger: &Ledger, window: Span, pass: u32) -> impl Iterator<Item = Audi
     })
 }
 
-/// Returns the time in the span after which half a page of its jobs ended; its beginning, if it has no
-/// more than a page.
+/// Returns the time after which half a page of the span's jobs ended; its beginning if a page has all.
 fn last_page(ledger: &Ledger, span: Span) -> i64 {
     let rank = |count: usize| (count > PAGE).then(|| count - PAGE / 2 - 1);
     ledger.finished.nth_end(span, rank).unwrap_or(span.from)

@@ -179,16 +179,12 @@ impl Work {
     }
 
     fn record(&self, action: &str, samples: &mut Samples) {
-        let seconds = |age: i64| age as f64 / 1000.0;
-        if let Some(age) = self.oldest_queued {
-            samples.record(&OLDEST_QUEUED, [action], seconds(age));
-        }
-        if let Some(age) = self.oldest_active {
-            samples.record(&OLDEST_ACTIVE, [action], seconds(age));
-        }
+        // No age, and 0 of 0, are no number, and what is no number is not recorded.
+        let seconds = |age: Option<i64>| age.map_or(f64::NAN, |age| age as f64 / 1000.0);
+        samples.record(&OLDEST_QUEUED, [action], seconds(self.oldest_queued));
+        samples.record(&OLDEST_ACTIVE, [action], seconds(self.oldest_active));
         samples.record(&LONG_RUNNING, [action], self.long_running as f64);
         samples.record(&ACTIVE_BYTES, [action], self.kilobytes as f64 * 1024.0);
-        // 0 of 0 is no number, and what is no number is not recorded.
         let mean = self.percent_sum as f64 / self.percents as f64;
         samples.record(&ACTIVE_PERCENT, [action], mean);
     }

@@ -9,8 +9,7 @@ use super::window_sums::WindowSums;
 
 #[derive(Debug)]
 pub(super) struct Window {
-    /// The configured length. It is put in force when it is complete, or at the next cycle if it is
-    /// shorter.
+    /// The length that is put in force when it is complete, or at the next cycle if it is shorter.
     pub(super) configured: Duration,
     /// The length in force, ms; `None` before the first window was complete.
     pub(super) in_force: Option<i64>,
@@ -103,8 +102,7 @@ impl Window {
         self.in_force == Some(configured) && progress.covers(configured)
     }
 
-    /// Returns the part of the configured window that is covered, 0 to 1; `ahead` ms were read beyond
-    /// the horizon.
+    /// Returns the covered part of the configured window, 0 to 1; `ahead` ms are read beyond the horizon.
     pub(super) fn fill_ratio(&self, progress: &Progress, ahead: i64) -> f64 {
         if self.is_complete(progress) {
             return 1.0;

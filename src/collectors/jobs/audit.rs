@@ -14,8 +14,7 @@ use crate::netbackup::{CursorPager, Error, Query, Session};
 /// Time that an audit may take of one cycle; it goes on in the next.
 const AUDIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks for an audit that is under way or due and has the ledger read again
-/// what it lacked twice.
+/// Asks for an audit that is under way or due, and has the ledger read again what it lacked twice.
 pub(super) async fn audit(session: &Session, audit: &mut Audit, ledger: &mut Ledger) {
     let (until, site) = (Instant::now() + AUDIT_TIMEOUT, session.client().site());
     while let Some(query) = audit.next(ledger) {

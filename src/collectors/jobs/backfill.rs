@@ -128,10 +128,6 @@ impl Backfill {
         }
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.slices.is_empty() && self.again.is_empty()
-    }
-
     /// Returns the length of what was read and is not covered yet, ms.
     pub(super) fn ahead(&self) -> i64 {
         self.slices.iter().map(|slice| slice.read - slice.span.from).sum()
@@ -151,7 +147,7 @@ impl Backfill {
         ledger: &SharedLedger<'_>,
         budget: &TimeBudget<'_>,
     ) -> BackfillStep {
-        if self.is_idle() {
+        if self.slices.is_empty() && self.again.is_empty() {
             return BackfillStep::default();
         }
         let failed = AtomicBool::new(false);

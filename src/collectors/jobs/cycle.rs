@@ -90,7 +90,9 @@ impl Jobs {
         let (changes, backfill, side_queries) =
             (&mut self.changes, &mut self.backfill, &mut self.side_queries);
         backfill.aim(ledger.next_backfill());
-        ledger.backfill.take_rereads().into_iter().for_each(|span| backfill.add(span));
+        for span in std::mem::take(&mut ledger.backfill.rereads) {
+            backfill.add(span);
+        }
         let (late_span, now) = (ledger.next_late_walk(), ledger.progress.now);
         let shared = SharedLedger::new(ledger);
         let failing = AtomicBool::new(false);

@@ -131,11 +131,6 @@ impl Health {
         tracing::warn!(site, "the state file {reason} by another process; writing it again");
     }
 
-    /// Notes that a file that has grown could not be written as a whole; it is appended to.
-    pub(super) fn compaction_failed(site: &str, error: &io::Error) {
-        tracing::debug!(site, %error, "cannot rewrite the state file now; appending to it");
-    }
-
     pub(super) fn record(&self, samples: &mut Samples, read: bool) {
         let saved = read && !self.unsaved;
         samples.record(&SAVED, [], f64::from(u8::from(saved)));

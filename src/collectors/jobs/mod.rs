@@ -88,8 +88,7 @@ struct Jobs {
     changes: Changes,
     backfill: Backfill,
     side_queries: SideQueries,
-    /// The last cycle proved that the key's role may see jobs. Otherwise an empty answer may be a
-    /// forbidden one.
+    /// The last cycle proved that the role may see jobs. Otherwise an empty answer may be a forbidden one.
     proven: bool,
     store: Option<Store>,
     audit: Audit,
@@ -202,8 +201,7 @@ impl Jobs {
         }
     }
 
-    /// Returns the parts of a cycle in which the server is unreachable: totals and last results are
-    /// exported from memory.
+    /// Returns the parts of a cycle without the server: totals and last results come from memory.
     fn unreachable(&mut self, error: Error) -> Result<Collected, Error> {
         let Some(ledger) = &mut self.ledger else { return Err(error) };
         ledger.progress.gap.interrupt();

@@ -73,8 +73,7 @@ impl Store {
         take(&mut self.loading, DISK_TIMEOUT).await
     }
 
-    /// Saves the changes. If that fails, or takes too long, the samples are exported all the same, and the next
-    /// poll tries again.
+    /// Saves the changes. If that fails, or takes too long, the next poll tries again.
     pub(super) async fn save(&mut self, ledger: &mut Ledger) {
         if !self.read {
             return;
@@ -103,7 +102,10 @@ impl Store {
             // All is saved already: the file is only made smaller.
             match self.rewrite(ledger).await {
                 Ok(compacted) => saved = compacted,
-                Err(error) => Health::compaction_failed(&self.header.site, &error),
+                Err(error) => {
+                    let site = &self.header.site;
+                    tracing::debug!(site, %error, "cannot rewrite the state file now; appending to it");
+                }
             }
         }
         Ok(saved)

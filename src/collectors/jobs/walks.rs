@@ -122,7 +122,9 @@ impl FinishedWalk<'_> {
         }
         if place.is_some() {
             self.read(session, place, &mut walked, &mut take).await;
-            let refused = walked.error.as_ref().is_some_and(is_about_cursor);
+            // Such an error may mean that the cursor is not taken any more.
+            let kind = walked.error.as_ref().map(Error::kind);
+            let refused = matches!(kind, Some(ErrorKind::BadRequest | ErrorKind::NotFound));
             if walked.pages > 0 || !refused {
                 return walked;
             }
@@ -183,11 +185,6 @@ impl FinishedWalk<'_> {
             }
         }
     }
-}
-
-/// Returns whether an error may mean that a cursor is not taken any more.
-fn is_about_cursor(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::BadRequest | ErrorKind::NotFound)
 }
 
 /// Removes a bookmark from which the server cannot continue.

@@ -101,8 +101,7 @@ pub(in crate::jobs) struct DurationsV1<'a> {
     pub(in crate::jobs) sum: f64,
 }
 
-/// The last jobs of a client (0) or a policy (1), as the table of names encodes them; none once they are
-/// forgotten.
+/// The last results of a client (0) or a policy (1), as `last_results` encodes them; none once forgotten.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::jobs) struct LastV1<'a> {
     pub(in crate::jobs) subject: u8,

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::jobs::completion::{Completion, Outcome};
 
-/// Consecutive failures that are counted: a bound on memory, below which the count is exact in whatever
-/// order jobs come.
+/// Consecutive failures that are counted, exactly in whatever order jobs come: a bound on memory.
 pub(super) const MOST_FAILURES: usize = 256;
 
 /// Order of completions: by the end of the job, and if two ended at once, by its number.

@@ -86,7 +86,7 @@ static LAST_JOB_SUCCESS: Metric<3> = Metric::gauge(
     "End time of the client's last job with status 0 by policy, Unix seconds. At most 100 per client, the newest.",
 );
 
-static FOLDED: Metric<1> = Metric::counter(
+pub(super) static FOLDED: Metric<1> = Metric::counter(
     "nbu.agent.names_folded",
     "{job}",
     &["label"],
@@ -153,10 +153,6 @@ pub(super) fn record<'a>(
     for ((policy, action), end) in successes {
         samples.record(&LAST_JOB_SUCCESS, [name, policy, action], seconds(end));
     }
-}
-
-pub(super) fn record_folded(subject: Subject, jobs: u64, samples: &mut Samples) {
-    samples.record(&FOLDED, [subject.label()], jobs as f64);
 }
 
 fn record_type(

@@ -63,15 +63,13 @@ impl NameResults {
         if self.backup.is_some() { Some(true) } else { none.then_some(false) }
     }
 
-    /// Returns whether the newest backup is to be looked up: none is known, and the last answer that
-    /// found none is old.
+    /// Returns whether the newest backup is to be looked up: none is known, nor found lately.
     pub(super) fn is_lookup_due(&self, now: i64) -> bool {
         let is_old = |lookup: Lookup| now.saturating_sub(lookup.at) >= ASK_AGAIN || lookup.at > now;
         self.backup.is_none() && self.lookup.is_none_or(is_old)
     }
 
-    /// Applies the server's answer at `now`; an end after `limit` is in the future. Returns whether
-    /// anything changed.
+    /// Applies the server's answer; an end after `limit` is in the future. Returns whether anything changed.
     pub(super) fn apply_lookup(&mut self, answer: LookupAnswer, now: i64, limit: i64) -> bool {
         let before = (self.backup, self.lookup);
         match answer {

@@ -106,8 +106,7 @@ impl LastResults {
         }
     }
 
-    /// Adds completions that may have been recorded before: for names that were not selected then, or
-    /// had no room.
+    /// Adds completions, recorded or not: for names that were not selected before, or had no room.
     pub(in crate::jobs) fn fill<'c>(&mut self, jobs: impl Iterator<Item = Completion<'c>>) {
         for job in jobs {
             self.add(&job);
@@ -147,8 +146,7 @@ impl LastResults {
         self.filter.admits(&key).then(|| self.places.label(&key, name))
     }
 
-    /// Sets the server's present time, and forgets the names whose last job ended too long ago. Those
-    /// that the configuration spells out stay.
+    /// Sets the present time, and forgets the names, but those spelt out, whose last job ended long ago.
     pub(super) fn set_now(&mut self, now: i64) {
         self.now = Some(now);
         if now < self.next_gone {
@@ -252,7 +250,7 @@ impl LastResults {
         for entry in self.places.entries.values() {
             metrics::record(self.subject, entry, &action, samples);
         }
-        metrics::record_folded(self.subject, self.folded, samples);
+        samples.record(&metrics::FOLDED, [self.subject.label()], self.folded as f64);
     }
 
     /// Returns the records that changed since they were handed over last.
@@ -266,8 +264,7 @@ impl LastResults {
         names.chain(folded).filter_map(|key| self.record_of(&key))
     }
 
-    /// Returns a record; `None` if it cannot be encoded, which does not happen: should it, the old record
-    /// stays.
+    /// Returns a record; `None` if it cannot be encoded, which does not happen: the old one would stay.
     fn record_of(&self, key: &RecordKey) -> Option<SavedRecord> {
         let value = match key {
             RecordKey::Name(name) => match self.places.entries.get(name) {

@@ -14,12 +14,8 @@ pub enum Subject {
 
 impl Subject {
     /// Returns the subject with this number on disk.
-    pub(super) const fn from_number(number: u8) -> Option<Self> {
-        match number {
-            0 => Some(Self::Client),
-            1 => Some(Self::Policy),
-            _ => None,
-        }
+    pub(super) fn from_number(number: u8) -> Option<Self> {
+        [Self::Client, Self::Policy].into_iter().find(|subject| *subject as u8 == number)
     }
 
     /// Returns the label that holds the name.

@@ -109,8 +109,7 @@ impl LastResultTables {
             .flat_map(|table| table.all_records().map(|saved| record(table.subject, saved)))
     }
 
-    /// Restores a record; returns whether it is valid. Those of a subject that is not enabled are
-    /// dropped.
+    /// Restores a record, unless its subject is not enabled; returns whether it is valid.
     pub(in crate::jobs) fn restore(&mut self, record: &LastV1<'_>) -> bool {
         let Some(subject) = Subject::from_number(record.subject) else { return false };
         let Some(table) = self.of_mut(subject) else { return true };

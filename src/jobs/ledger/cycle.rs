@@ -73,7 +73,7 @@ impl Ledger {
     /// Sets the configured length of the window. A longer one is in force once it is complete.
     pub(crate) fn set_window(&mut self, length: Duration) {
         self.window.configured = length;
-        self.backfill.cancel();
+        self.backfill.goal = None;
     }
 
     pub fn walk_from(&self, field: ChangeField) -> i64 {
@@ -97,7 +97,7 @@ impl Ledger {
 
     /// Records that everything that ended after `horizon` was read.
     pub fn finish_backfill(&mut self, horizon: i64) {
-        self.progress.lower_horizon(horizon);
+        self.progress.horizon = self.progress.horizon.min(horizon);
         self.backfill.reached(self.progress.horizon);
         self.window.settle(&self.progress, &self.finished);
     }
@@ -106,7 +106,7 @@ impl Ledger {
     pub(crate) fn cancel_backfill_beyond_window(&mut self) -> bool {
         let covered = self.window.start(&self.progress) >= self.progress.horizon;
         if covered {
-            self.backfill.cancel();
+            self.backfill.goal = None;
         }
         covered
     }
@@ -116,12 +116,11 @@ impl Ledger {
         self.window.is_whole(&self.progress)
     }
 
-    /// Returns the part of the window that an audit covers: what ended by `until`, if the window is
-    /// complete.
+    /// Returns the part of the window that an audit covers, if it is complete: what ended by `until`.
     pub(in crate::jobs) fn audited(&self, until: i64) -> Option<Span> {
         let Span { from, to } = self.window.span;
         let span = Span { from, to: until.min(to) };
-        let is_read = self.is_whole() && !self.backfill.is_under_way();
+        let is_read = self.is_whole() && self.backfill.goal.is_none();
         (is_read && span.from < span.to).then_some(span)
     }
 }

@@ -97,16 +97,14 @@ impl Ledger {
         Some((samples, self.totals.origin))
     }
 
-    /// Returns the last results of clients and policies, and the origin of the counters among them;
-    /// `None` before the first window is whole.
+    /// Returns the last results and the origin of the counters among them; `None` as for the totals.
     pub(crate) fn last_samples(&self, actions: &Actions) -> Option<(Samples, SystemTime)> {
         self.window.in_force?;
         let samples = self.last_results.samples(actions);
         (!samples.is_empty()).then_some((samples, self.totals.origin))
     }
 
-    /// Returns the samples about the ledger itself; `ahead` ms of the window were read beyond the
-    /// horizon.
+    /// Returns the samples about the ledger itself; `ahead` ms were read beyond the horizon.
     pub(crate) fn own_samples(&self, ahead: i64) -> Samples {
         let (window, progress) = (&self.window, &self.progress);
         let mut samples = Samples::new();

@@ -108,8 +108,7 @@ impl Ledger {
         self.unsaved.reused.extend(reused);
     }
 
-    /// Records that everything up to here was handed over to be written; what changes from here on is
-    /// recorded.
+    /// Records that all of it was handed over to be written, and records the changes from here on.
     pub fn hand_over_all(&mut self) {
         self.collect_reused_names();
         let next = UnsavedChanges {

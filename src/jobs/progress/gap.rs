@@ -88,8 +88,7 @@ mod tests {
 
     #[test]
     fn outage_without_interruption_is_a_clock_set_forward() {
-        let mut gap = Gap::default();
-        gap.interrupted = false;
+        let mut gap = Gap { interrupted: false, ..Gap::default() };
         note_outage(&mut gap, 10 * HOUR, HOUR);
         assert!(!gap.lacks_oldest_job());
         gap.interrupt();

@@ -85,8 +85,7 @@ impl Progress {
         }
     }
 
-    /// Returns what is saved, with the length of the window in force, the origin of the totals and the time
-    /// of the save.
+    /// Returns what is saved, with the window in force, the origin of the totals and the time of the save.
     pub(super) fn snapshot(&self, in_force: Option<i64>, origin: i64, written: i64) -> ProgressV1 {
         let Self { now, began, watermark, by_end_since, current_at, horizon, .. } = *self;
         ProgressV1 {
@@ -216,13 +215,7 @@ impl Progress {
         self.gap.interrupted = false;
     }
 
-    /// Records that all completions after `horizon` were read.
-    pub(super) fn lower_horizon(&mut self, horizon: i64) {
-        self.horizon = self.horizon.min(horizon);
-    }
-
-    /// Raises the horizon to what is still needed: up to `needed`, but never beyond what was read. Returns
-    /// the new horizon, if it moved.
+    /// Raises the horizon up to `needed`, but never beyond what was read. Returns it, if it moved.
     pub(super) fn raise_horizon(&mut self, needed: i64) -> Option<i64> {
         // The finished jobs of then decide about changes that were not read yet.
         let limit = needed.min(self.watermark.saturating_sub(SLACK));
@@ -256,13 +249,11 @@ impl JobIds {
         self.highest.map(|id| id.max(self.met))
     }
 
-    /// Returns whether a number is higher than all that were listed before: whatever its end, its
-    /// completion was not counted.
+    /// Returns whether a job was never listed before: whatever its end, its completion was not counted.
     pub(super) fn is_new(&self, id: i64) -> bool {
         self.highest.is_some_and(|highest| id > highest)
     }
 
-    /// Returns whether the server ever listed a job.
     pub(super) fn has_met_any(&self) -> bool {
         self.met > 0 || self.highest > Some(0)
     }
@@ -287,7 +278,7 @@ mod tests {
     #[test]
     fn horizon_rises_only_as_far_as_changes_were_read() {
         let mut progress = Progress::new(NOON);
-        progress.lower_horizon(NOON - 2 * SLACK);
+        progress.horizon = NOON - 2 * SLACK;
         assert_eq!(progress.raise_horizon(NOON), Some(NOON - SLACK));
         assert_eq!(progress.raise_horizon(NOON), None);
         assert!(progress.covers(SLACK) && !progress.covers(SLACK + 1));

@@ -165,8 +165,8 @@ fn reread_counts_unknown_jobs_once() {
     let now = later(&mut ledger, 5);
     ledger.apply_changed(&row(1, now - MINUTE));
     ledger.backfill.reread(Span { from: NOON - HOUR, to: now });
-    assert_eq!(ledger.backfill.take_rereads().len(), 1);
-    assert!(ledger.backfill.take_rereads().is_empty());
+    assert_eq!(std::mem::take(&mut ledger.backfill.rereads).len(), 1);
+    assert!(ledger.backfill.rereads.is_empty());
     for _ in 0..2 {
         ledger.apply_backfilled(&row(1, now - MINUTE));
         ledger.apply_backfilled(&row(2, now - MINUTE));
