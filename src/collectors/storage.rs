@@ -52,13 +52,10 @@ struct StorageUnit<'a> {
     /// `ADVANCED_DISK`, `BASIC_DISK`, `CLOUD`, `CLOUD_CATALYST`, `MSDP`, `OPEN_STORAGE`, `TAPE`.
     #[serde(borrow, deserialize_with = "lenient::text")]
     storage_category: Text<'a>,
-    /// Bytes.
     #[serde(deserialize_with = "lenient::integer")]
     free_capacity_bytes: Option<i64>,
-    /// Bytes.
     #[serde(deserialize_with = "lenient::integer")]
     total_capacity_bytes: Option<i64>,
-    /// Bytes.
     #[serde(deserialize_with = "lenient::integer")]
     used_capacity_bytes: Option<i64>,
     /// Jobs at once; disk units.

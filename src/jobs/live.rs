@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::row::{self, Actions, BACKUP, DONE, JOBS_STATE_COUNT, STATES};
+use super::row::{self, Actions, DONE, JOBS_STATE_COUNT, STATES};
 use crate::metric::{Definition, Metric, Samples};
 use crate::netbackup::wire::jobs::JobRow;
 
@@ -116,7 +116,7 @@ impl Live {
         let mut states: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         let mut queued: BTreeMap<(&str, i64), u64> = BTreeMap::new();
         let mut works: BTreeMap<&str, Work> = BTreeMap::new();
-        for action in known.iter().map(String::as_str).chain([BACKUP]) {
+        for action in known.iter().map(String::as_str) {
             for state in STATES.into_iter().filter(|state| *state != DONE) {
                 states.insert((action, state), 0);
             }

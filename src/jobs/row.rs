@@ -11,7 +11,6 @@ pub(super) const STATES: [&str; 6] =
 
 pub(super) const DONE: &str = "DONE";
 
-/// The action that every site has, so that its zeros are exported before the first job.
 pub(super) const BACKUP: &str = "BACKUP";
 
 /// Fed by the window (DONE) and by the live jobs (the other states).

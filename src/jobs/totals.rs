@@ -8,7 +8,7 @@ use super::completion::{Outcome, role};
 use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
 use super::interner::{LabelSetId, TypePair};
-use super::row::{self, BACKUP};
+use super::row;
 use super::time::{from_unix_ms, to_unix_ms};
 use crate::metric::{Definition, Distribution, Metric, Samples};
 
@@ -141,7 +141,7 @@ impl Totals {
         let mut volumes: BTreeMap<(&str, &str), [u64; 3]> = BTreeMap::new();
         let counted = self.by_label_set.keys().filter_map(|label_set| resolver.labels(*label_set));
         let counted = counted.map(|(action, ..)| action);
-        for action in known.iter().map(String::as_str).chain([BACKUP]).chain(counted) {
+        for action in known.iter().map(String::as_str).chain(counted) {
             outcomes.extend(Outcome::ALL.map(|outcome| ((action, outcome), 0)));
         }
         for (label_set, total) in &self.by_label_set {

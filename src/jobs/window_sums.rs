@@ -7,7 +7,7 @@ use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
 use super::interner::{LabelSetId, NameId};
 use super::last_results::LastResults;
-use super::row::{self, BACKUP, DONE, JOBS_STATE_COUNT};
+use super::row::{self, DONE, JOBS_STATE_COUNT};
 use crate::metric::{Definition, Metric, Samples};
 
 static JOBS_BYTES: Metric<3> = Metric::gauge(
@@ -151,7 +151,7 @@ impl WindowSums {
         let mut by_type: BTreeMap<(&str, &str), Sum> = BTreeMap::new();
         let mut by_status: BTreeMap<(&str, Option<i64>), i64> = BTreeMap::new();
         let mut by_action: HashMap<&str, i64> =
-            known.iter().map(String::as_str).chain([BACKUP]).map(|action| (action, 0)).collect();
+            known.iter().map(|action| (action.as_str(), 0)).collect();
         for (label_set, sum) in self.present() {
             let Some((action, policy_type, status)) = resolver.labels(label_set) else { continue };
             full.entry((action, policy_type, status)).or_default().merge(sum);

@@ -226,21 +226,18 @@ impl Jobs {
     /// Adds the parts that do not depend on the server.
     fn add_kept(&self, collected: &mut Collected) {
         let Some(ledger) = &self.ledger else { return };
-        if let Some(store) = self.store.as_ref().filter(|store| !store.read) {
-            // The saved totals will be exported: these would be a reset, and its end a jump.
-            let mut own = Samples::new();
-            store.record(&mut own);
-            collected.parts.push(("ledger", Part::Fresh(own)));
-            return;
+        let mut own = Samples::new();
+        // The saved totals will be exported: others before would be a reset, and its end a jump.
+        if self.store.as_ref().is_none_or(|store| store.read) {
+            if let Some((samples, origin)) = ledger.total_samples(&self.settings.actions) {
+                collected.parts.push(("totals", Part::Totals(samples, origin)));
+            }
+            if let Some((samples, origin)) = ledger.last_samples(&self.settings.actions) {
+                collected.parts.push(("names", Part::Totals(samples, origin)));
+            }
+            own = ledger.own_samples(self.backfill.ahead());
+            self.audit.record(&mut own);
         }
-        if let Some((samples, origin)) = ledger.total_samples(&self.settings.actions) {
-            collected.parts.push(("totals", Part::Totals(samples, origin)));
-        }
-        if let Some((samples, origin)) = ledger.last_samples(&self.settings.actions) {
-            collected.parts.push(("names", Part::Totals(samples, origin)));
-        }
-        let mut own = ledger.own_samples(self.backfill.ahead());
-        self.audit.record(&mut own);
         if let Some(store) = &self.store {
             store.record(&mut own);
         }

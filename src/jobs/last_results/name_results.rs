@@ -63,7 +63,7 @@ impl NameResults {
         if self.backup.is_some() { Some(true) } else { none.then_some(false) }
     }
 
-    /// Returns whether the newest backup is to be looked up: none is known, nor found lately.
+    /// Returns whether the newest backup is to be looked up: none is known, and the last answer is old.
     pub(super) fn is_lookup_due(&self, now: i64) -> bool {
         let is_old = |lookup: Lookup| now.saturating_sub(lookup.at) >= ASK_AGAIN || lookup.at > now;
         self.backup.is_none() && self.lookup.is_none_or(is_old)

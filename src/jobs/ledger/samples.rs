@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::Ledger;
 use crate::jobs::completion::Outcome;
 use crate::jobs::last_results::Subject;
-use crate::jobs::row::Actions;
+use crate::jobs::row::{Actions, BACKUP};
 use crate::metric::{Definition, Metric, Samples};
 
 static GAP: Metric<0> = Metric::counter(
@@ -116,11 +116,13 @@ impl Ledger {
         samples
     }
 
-    /// Returns the actions that have explicit zeros: those of the window and of the live jobs.
+    /// Returns the actions that have explicit zeros: those of the window and of the live jobs, and the one
+    /// that every site has before the first job.
     fn known_actions(&self, actions: &Actions) -> BTreeSet<String> {
         let mut all = self.window.sums.actions(self.dictionary.resolver(actions));
         let live = self.live.iter().flat_map(|live| live.jobs.values());
         all.extend(live.map(|job| actions.of(&job.job_type).to_owned()));
+        all.insert(BACKUP.to_owned());
         all
     }
 
