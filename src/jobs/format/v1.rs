@@ -184,28 +184,15 @@ impl UnfinishedV1 {
 
 impl TotalV1 {
     pub(in crate::jobs) fn new(label_set: LabelSetId, total: &Total) -> Self {
-        Self {
-            labels: label_set.0,
-            parents: total.parents,
-            leaves: total.leaves,
-            kilobytes: total.kilobytes,
-            files: total.files,
-            retries: total.retries,
-            parent_seen: total.parent_seen,
-            leaf_seen: total.leaf_seen,
-        }
+        let Total { parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen } = *total;
+        let labels = label_set.0;
+        Self { labels, parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen }
     }
 
     pub(in crate::jobs) fn total(&self) -> (LabelSetId, Total) {
-        let total = Total {
-            parents: self.parents,
-            leaves: self.leaves,
-            kilobytes: self.kilobytes,
-            files: self.files,
-            retries: self.retries,
-            parent_seen: self.parent_seen,
-            leaf_seen: self.leaf_seen,
-        };
-        (LabelSetId(self.labels), total)
+        let Self { labels, parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen } =
+            *self;
+        let total = Total { parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen };
+        (LabelSetId(labels), total)
     }
 }
