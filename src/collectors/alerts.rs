@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::collector::{Cadence, Collected, Collector, Row, same};
+use super::collector::{Cadence, Collected, Collector, Row};
 use super::counts::{Counts, Seen, label};
-use crate::metric::{Definition, Metric, Samples};
+use crate::metric::{Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
 
@@ -14,10 +14,10 @@ pub(super) const ROW: Row = Row {
     resource: &ALERTS,
     cadence: Cadence::Slow,
     core: false,
-    metrics: || vec![ALERTS_COUNT.definition()] as Vec<&'static Definition>,
+    metrics: || vec![ALERTS_COUNT.definition()],
     enabled: |config| config.alerts,
     build: |_| Box::new(Alerts),
-    same: same::<()>,
+    same: |_, _| true,
 };
 
 static ALERTS: Resource = Resource {
@@ -32,7 +32,6 @@ static ALERTS: Resource = Resource {
 const SEVERITIES: [&str; 3] = ["INFO", "WARNING", "ERROR"];
 const CATEGORY: &str = "JOB";
 
-/// The attributes of an alert that the agent uses.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct AlertRow<'a> {

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use serde::de::IgnoredAny;
 
-use super::collector::{Cadence, Collected, Collector, Part, Row, same};
-use crate::metric::{Definition, Metric, Samples, UNKNOWN};
+use super::collector::{Cadence, Collected, Collector, Part, Row};
+use crate::metric::{Metric, Samples, UNKNOWN};
 use crate::netbackup::wire::Id;
 use crate::netbackup::{ApiVersion, Error, ErrorKind, OffsetPager, Query, Resource, Session};
 
@@ -17,10 +17,10 @@ pub(super) const ROW: Row = Row {
     resource: &IMAGES,
     cadence: Cadence::Slow,
     core: false,
-    metrics,
+    metrics: || vec![IMAGES_COUNT.definition()],
     enabled: |config| config.catalog,
     build: |_| Box::new(Catalog::default()),
-    same: same::<()>,
+    same: |_, _| true,
 };
 
 static IMAGES: Resource = Resource {
@@ -39,10 +39,6 @@ static IMAGES_COUNT: Metric<2> = Metric::gauge(
 
 /// Requests at once: other collectors want their turn too.
 const CONCURRENCY: usize = 2;
-
-fn metrics() -> Vec<&'static Definition> {
-    vec![IMAGES_COUNT.definition()]
-}
 
 /// A status of an image: its label, and the value that the filter wants.
 type Status = (&'static str, &'static str);
@@ -154,19 +150,13 @@ impl Collector for Catalog {
             let refused = refusals.into_iter().next().map(|(_, error)| error);
             return failed.or(refused).map_or_else(|| Ok(Collected::default()), Err);
         }
+        let site = session.client().site();
         for (filter, error) in refusals {
-            self.note_refusal(session.client().site(), filter, &error);
+            if self.refused.insert(filter.clone()) {
+                tracing::warn!(site, filter, %error, "the server does not count images by this status; skipping its series");
+            }
         }
         Ok(Collected { parts, permitted: Some(true), unfinished: false })
-    }
-}
-
-impl Catalog {
-    fn note_refusal(&mut self, site: &str, filter: String, error: &Error) {
-        if !self.refused.contains(&filter) {
-            tracing::warn!(site, filter, %error, "the server does not count images by this status; skipping its series");
-            self.refused.insert(filter);
-        }
     }
 }
 
@@ -222,14 +212,16 @@ async fn of_malware(session: &Session, dialect: &Dialect, malware: Status) -> Re
 }
 
 impl Told {
-    /// Returns the count of a filter; `None` where the server does not take the filter.
+    /// Returns the number of images that a filter selects, if the answer tells; `None` where the server
+    /// does not take the filter.
     async fn ask(
         &mut self,
         session: &Session,
         filter: String,
     ) -> Result<Option<Option<i64>>, Error> {
-        match count(session, filter.clone()).await {
-            Ok(count) => Ok(Some(count)),
+        let query = Query::filtered(filter.clone()).limited(1);
+        match OffsetPager::new(session, &IMAGES, &query).next_page::<IgnoredAny>().await {
+            Ok(page) => Ok(Some(page.and_then(|page| page.total).filter(|total| *total >= 0))),
             Err(error) if error.kind() == ErrorKind::BadRequest => {
                 self.refusals.push((filter, error));
                 Ok(None)
@@ -237,13 +229,6 @@ impl Told {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Returns the number of images that a filter selects; `None` if the answer does not tell.
-async fn count(session: &Session, filter: String) -> Result<Option<i64>, Error> {
-    let mut walk = OffsetPager::new(session, &IMAGES, &Query::filtered(filter).limited(1));
-    let page = walk.next_page::<IgnoredAny>().await?;
-    Ok(page.and_then(|page| page.total).filter(|total| *total >= 0))
 }
 
 #[cfg(test)]

@@ -1,18 +1,17 @@
 //! The interface of a collector, and its row in the table of resources.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use serde::de::IgnoredAny;
 
-use super::config::Config;
+use crate::jobs::NameFilterConfig;
 use crate::metric::{Definition, Samples};
 use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
 
-/// The interval at which a collector runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cadence {
-    /// At every poll.
     EveryPoll,
     /// Reused for `server.cacheTTL`: it changes slowly.
     Slow,
@@ -24,17 +23,13 @@ pub struct Row {
     pub name: &'static str,
     /// The first resource that it reads, with the permission that it needs.
     pub resource: &'static Resource,
-    /// The interval at which it runs.
     pub cadence: Cadence,
     /// Its success makes `nbu_up`, and its age `nbu_last_scrape_timestamp_seconds`.
     pub core: bool,
-    /// Returns its metrics.
     pub metrics: fn() -> Vec<&'static Definition>,
-    /// Returns whether the configuration enables it.
     pub enabled: fn(&Config) -> bool,
-    /// Creates the collector of one site.
     pub build: fn(&Settings<'_>) -> Box<dyn Collector>,
-    /// Returns whether a collector has the same settings in both: see `same`.
+    /// Returns whether its settings are the same in both, so that a reload does not touch it.
     pub same: fn(&Settings<'_>, &Settings<'_>) -> bool,
 }
 
@@ -44,43 +39,59 @@ impl std::fmt::Debug for Row {
     }
 }
 
+/// The configuration of all collectors, the same for all sites.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the file")]
+pub struct Config {
+    /// Renames job types on the way out (`DUPLICATE` to `DUPLICATION`, say).
+    pub action_names: BTreeMap<String, String>,
+    pub alerts: bool,
+    pub malware: bool,
+    /// Catalogue images by malware and anomaly status.
+    pub catalog: bool,
+    pub slo: bool,
+    /// Tape drives, media, robots, pools, and volumes of disk pools.
+    pub tape: bool,
+    pub per_client: NameFilterConfig,
+    pub per_policy: NameFilterConfig,
+    pub long_running_after: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            action_names: BTreeMap::new(),
+            alerts: false,
+            malware: false,
+            catalog: false,
+            slo: false,
+            tape: false,
+            per_client: NameFilterConfig::default(),
+            per_policy: NameFilterConfig::default(),
+            long_running_after: Self::LONG_RUNNING_AFTER,
+        }
+    }
+}
+
+impl Config {
+    pub const LONG_RUNNING_AFTER: Duration = Duration::from_secs(12 * 3600);
+}
+
 /// All settings of collectors.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings<'c> {
-    /// The configuration.
     pub collectors: &'c Config,
     /// The job window.
     pub window: Duration,
-    /// The state directory, if there is one.
     pub state: Option<&'c crate::state::StateDir>,
 }
 
-/// The settings that a collector depends on. A reload that leaves them equal does not touch it.
-pub(crate) trait CollectorSettings: PartialEq {
-    /// Returns them from all settings.
-    fn of(all: &Settings<'_>) -> Self;
-}
-
-/// No settings.
-impl CollectorSettings for () {
-    fn of(_: &Settings<'_>) -> Self {}
-}
-
-/// Returns whether the settings of a collector are the same in both.
-pub(super) fn same<S: CollectorSettings>(one: &Settings<'_>, other: &Settings<'_>) -> bool {
-    S::of(one) == S::of(other)
-}
-
-/// A fetch and a pure fold. One instance per site, owned by the site's poller; it may remember what
-/// it read.
+/// A fetch and a pure fold. One instance per site, owned by its poller; it may remember what it read.
 #[async_trait]
 pub trait Collector: Send {
     /// Reads from the server and folds the answers. Dropped at the collector's deadline: what must
-    /// survive that is kept in `self` as it comes.
-    ///
-    /// # Errors
-    ///
-    /// If nothing at all could be collected. Parts that failed are in [`Collected`].
+    /// survive that is kept in `self` as it comes. Fails if nothing at all could be collected; parts that
+    /// failed are in [`Collected`].
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error>;
 
     /// Returns the API version since which servers have the resource; `None` if all supported ones have
@@ -94,11 +105,7 @@ pub trait Collector: Send {
     fn reconfigure(&mut self, _settings: &Settings<'_>) {}
 
     /// Returns whether the key's role may see `resource`, the row's own, by one small request; `None` if
-    /// the server does not tell.
-    ///
-    /// # Errors
-    ///
-    /// If it may not, or the server could not be asked.
+    /// the server does not tell. Fails if it may not, or the server could not be asked.
     async fn permitted(
         &mut self,
         session: &Session,
@@ -109,7 +116,6 @@ pub trait Collector: Send {
     }
 }
 
-/// The results of one run of a collector.
 #[derive(Debug, Default)]
 pub struct Collected {
     /// Samples by part. Parts fail, age and vanish separately; one that a run does not name is gone.
@@ -120,10 +126,8 @@ pub struct Collected {
     pub unfinished: bool,
 }
 
-/// The result of one part of a collector.
 #[derive(Debug)]
 pub enum Part {
-    /// Samples of now.
     Fresh(Samples),
     /// Totals of now, and their origin.
     Totals(Samples, SystemTime),

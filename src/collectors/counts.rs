@@ -19,7 +19,6 @@ pub(super) fn label<'a>(value: &'a Text<'_>) -> &'a str {
     value.as_deref().map(str::trim).filter(|text| !text.is_empty()).unwrap_or(UNKNOWN)
 }
 
-/// Counts by combination of labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Counts<const N: usize>(BTreeMap<[Box<str>; N], u64>);
 
@@ -30,7 +29,6 @@ impl<const N: usize> Default for Counts<N> {
 }
 
 impl<const N: usize> Counts<N> {
-    /// Counts a row.
     pub(super) fn add(&mut self, labels: [&str; N]) {
         *self.place(labels) += 1;
     }
@@ -45,7 +43,6 @@ impl<const N: usize> Counts<N> {
         self.0.values_mut().for_each(|count| *count = 0);
     }
 
-    /// Records a series for each combination.
     pub(super) fn record(&self, metric: &'static Metric<N>, samples: &mut Samples) {
         for (labels, count) in &self.0 {
             samples.record(metric, labels.each_ref().map(|label| &**label), *count as f64);

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::collector::{Cadence, Collected, Collector, Row, same};
+use super::collector::{Cadence, Collected, Collector, Row};
 use super::counts::{Counts, Seen, label};
-use crate::metric::{Definition, Metric, Samples, UNKNOWN};
+use crate::metric::{Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
 
@@ -15,10 +15,10 @@ pub(super) const ROW: Row = Row {
     resource: &DISK_POOLS,
     cadence: Cadence::Slow,
     core: false,
-    metrics: || vec![VOLUME_COUNT.definition()] as Vec<&'static Definition>,
+    metrics: || vec![VOLUME_COUNT.definition()],
     enabled: |config| config.tape,
     build: |_| Box::new(DiskPools),
-    same: same::<()>,
+    same: |_, _| true,
 };
 
 static DISK_POOLS: Resource = Resource {
@@ -31,7 +31,6 @@ static DISK_POOLS: Resource = Resource {
 /// States of a volume; a closed set.
 const STATES: [&str; 3] = ["UP", "DOWN", "UNKNOWN"];
 
-/// The attributes of a pool that the agent uses.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct PoolRow<'a> {

@@ -3,7 +3,6 @@
 mod alerts;
 mod catalog;
 mod collector;
-mod config;
 mod counts;
 mod disk_pools;
 mod jobs;
@@ -17,11 +16,9 @@ mod tape_robots;
 
 use crate::metric::Definition;
 
-pub use self::collector::{Cadence, Collected, Collector, Part, Row, Settings};
-pub use self::config::Config;
+pub use self::collector::{Cadence, Collected, Collector, Config, Part, Row, Settings};
 pub use crate::jobs::{NameFilter, NameFilterConfig, Subject};
 
-/// All collectors.
 pub static TABLE: &[Row] = &[
     jobs::ROW,
     storage::ROW,
@@ -36,7 +33,6 @@ pub static TABLE: &[Row] = &[
     disk_pools::ROW,
 ];
 
-/// Returns the metrics of all collectors.
 pub fn definitions() -> Vec<&'static Definition> {
     TABLE.iter().flat_map(|row| (row.metrics)()).collect()
 }

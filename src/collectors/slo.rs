@@ -4,9 +4,9 @@
 use async_trait::async_trait;
 use serde::de::IgnoredAny;
 
-use super::collector::{Cadence, Collected, Collector, Row, same};
+use super::collector::{Cadence, Collected, Collector, Row};
 use super::counts::Seen;
-use crate::metric::{Definition, Metric, Samples};
+use crate::metric::{Metric, Samples};
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
@@ -14,10 +14,10 @@ pub(super) const ROW: Row = Row {
     resource: &SLOS,
     cadence: Cadence::Slow,
     core: false,
-    metrics: || vec![SLO_COUNT.definition()] as Vec<&'static Definition>,
+    metrics: || vec![SLO_COUNT.definition()],
     enabled: |config| config.slo,
     build: |_| Box::new(Slo),
-    same: same::<()>,
+    same: |_, _| true,
 };
 
 /// Its answers have no word on paging: a page that is not full is the last one.

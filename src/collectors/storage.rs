@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::collector::{Cadence, Collected, Collector, Row, same};
-use crate::metric::{Definition, Metric, Samples};
+use super::collector::{Cadence, Collected, Collector, Row};
+use crate::metric::{Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
 
@@ -13,10 +13,18 @@ pub(super) const ROW: Row = Row {
     resource: &STORAGE_UNITS,
     cadence: Cadence::Slow,
     core: true,
-    metrics,
+    metrics: || {
+        vec![
+            DISK_BYTES.definition(),
+            DISK_CAPACITY.definition(),
+            MAX_CONCURRENT_JOBS.definition(),
+            MAX_FRAGMENT_SIZE.definition(),
+            INFO.definition(),
+        ]
+    },
     enabled: |_| true,
     build: |_| Box::new(Storage),
-    same: same::<()>,
+    same: |_, _| true,
 };
 
 static STORAGE_UNITS: Resource = Resource {
@@ -31,13 +39,11 @@ static STORAGE_UNITS: Resource = Resource {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct StorageUnit<'a> {
-    /// The unit's name.
     #[serde(borrow, deserialize_with = "lenient::text")]
     name: Text<'a>,
     /// `DISK`, `TAPE` and so on; as the server spells it.
     #[serde(borrow, deserialize_with = "lenient::text")]
     storage_type: Text<'a>,
-    /// Finer than the type.
     #[serde(borrow, deserialize_with = "lenient::text")]
     storage_sub_type: Text<'a>,
     /// `PureDisk` and the like.
@@ -46,13 +52,10 @@ struct StorageUnit<'a> {
     /// `ADVANCED_DISK`, `BASIC_DISK`, `CLOUD`, `CLOUD_CATALYST`, `MSDP`, `OPEN_STORAGE`, `TAPE`.
     #[serde(borrow, deserialize_with = "lenient::text")]
     storage_category: Text<'a>,
-    /// Bytes.
     #[serde(deserialize_with = "lenient::integer")]
     free_capacity_bytes: Option<i64>,
-    /// Bytes.
     #[serde(deserialize_with = "lenient::integer")]
     total_capacity_bytes: Option<i64>,
-    /// Bytes.
     #[serde(deserialize_with = "lenient::integer")]
     used_capacity_bytes: Option<i64>,
     /// Jobs at once; disk units.
@@ -61,7 +64,6 @@ struct StorageUnit<'a> {
     /// Mebibytes.
     #[serde(deserialize_with = "lenient::integer")]
     max_fragment_size_megabytes: Option<i64>,
-    /// It is in a cloud.
     #[serde(rename = "isCloudSTU", deserialize_with = "lenient::boolean")]
     is_cloud: Option<bool>,
     /// It can hold write-once copies.
@@ -70,10 +72,8 @@ struct StorageUnit<'a> {
     /// It is configured to.
     #[serde(deserialize_with = "lenient::boolean")]
     use_worm: Option<bool>,
-    /// It can replicate.
     #[serde(deserialize_with = "lenient::boolean")]
     replication_capable: Option<bool>,
-    /// Instant access is enabled.
     #[serde(deserialize_with = "lenient::boolean")]
     instant_access_enabled: Option<bool>,
 }
@@ -118,16 +118,6 @@ static INFO: Metric<8> = Metric::gauge(
     "Properties of a storage unit; always 1.",
 );
 
-fn metrics() -> Vec<&'static Definition> {
-    vec![
-        DISK_BYTES.definition(),
-        DISK_CAPACITY.definition(),
-        MAX_CONCURRENT_JOBS.definition(),
-        MAX_FRAGMENT_SIZE.definition(),
-        INFO.definition(),
-    ]
-}
-
 struct Storage;
 
 #[async_trait]
@@ -153,21 +143,16 @@ impl Collector for Storage {
 
 fn fold(name: &str, row: &StorageUnit<'_>, samples: &mut Samples) {
     let kind = row.storage_server_type.as_deref().unwrap_or_default();
-    if !is_tape(row) {
-        let total = known(row.total_capacity_bytes);
-        let free = known(row.free_capacity_bytes);
-        // "0 of 0" is how an unlimited unit may look.
-        if total != Some(0.0) || free != Some(0.0) {
-            let used = known(row.used_capacity_bytes);
-            for (size, bytes) in [("free", free), ("used", used)] {
-                record(samples, &DISK_BYTES, [name, kind, size], bytes);
-            }
-            record(samples, &DISK_CAPACITY, [name, kind], total);
-        }
+    // "0 of 0" is how an unlimited unit may look.
+    let has_limit = (row.total_capacity_bytes, row.free_capacity_bytes) != (Some(0), Some(0));
+    if has_limit && !is_tape(row) {
+        samples.record(&DISK_BYTES, [name, kind, "free"], known(row.free_capacity_bytes));
+        samples.record(&DISK_BYTES, [name, kind, "used"], known(row.used_capacity_bytes));
+        samples.record(&DISK_CAPACITY, [name, kind], known(row.total_capacity_bytes));
     }
-    record(samples, &MAX_CONCURRENT_JOBS, [name, kind], known(row.max_concurrent_jobs));
-    let fragment = known(row.max_fragment_size_megabytes).map(|mebibytes| mebibytes * 1_048_576.0);
-    record(samples, &MAX_FRAGMENT_SIZE, [name, kind], fragment);
+    samples.record(&MAX_CONCURRENT_JOBS, [name, kind], known(row.max_concurrent_jobs));
+    let fragment = known(row.max_fragment_size_megabytes) * 1_048_576.0;
+    samples.record(&MAX_FRAGMENT_SIZE, [name, kind], fragment);
     let properties = [
         name,
         kind,
@@ -181,17 +166,6 @@ fn fold(name: &str, row: &StorageUnit<'_>, samples: &mut Samples) {
     samples.record(&INFO, properties, 1.0);
 }
 
-fn record<const N: usize>(
-    samples: &mut Samples,
-    metric: &'static Metric<N>,
-    attributes: [&str; N],
-    value: Option<f64>,
-) {
-    if let Some(value) = value {
-        samples.record(metric, attributes, value);
-    }
-}
-
 /// Returns whether the unit is on tape, however its type is spelled.
 fn is_tape(row: &StorageUnit<'_>) -> bool {
     [&row.storage_category, &row.storage_type, &row.storage_server_type]
@@ -200,9 +174,10 @@ fn is_tape(row: &StorageUnit<'_>) -> bool {
         .any(|text| text.to_ascii_lowercase().contains("tape"))
 }
 
-/// Returns a size or a limit, unless it is unknown: the largest integer or a negative one.
-fn known(value: Option<i64>) -> Option<f64> {
-    value.filter(|number| (0..i64::MAX).contains(number)).map(|number| number as f64)
+/// Returns a size or a limit; NaN, which is not recorded, if it is unknown: the largest integer or a
+/// negative one.
+fn known(value: Option<i64>) -> f64 {
+    value.filter(|number| (0..i64::MAX).contains(number)).map_or(f64::NAN, |number| number as f64)
 }
 
 fn truth(value: Option<bool>) -> &'static str {

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::collector::{Cadence, Collected, Collector, Row, same};
+use super::collector::{Cadence, Collected, Collector, Row};
 use super::counts::{Counts, label};
-use crate::metric::{Definition, Metric, Samples, UNKNOWN};
+use crate::metric::{Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
 
@@ -14,10 +14,10 @@ pub(super) const ROW: Row = Row {
     resource: &DRIVES,
     cadence: Cadence::Slow,
     core: false,
-    metrics,
+    metrics: || vec![DRIVES_COUNT.definition(), DRIVE_INFO.definition()],
     enabled: |config| config.tape,
     build: |_| Box::new(TapeDrives),
-    same: same::<()>,
+    same: |_, _| true,
 };
 
 static DRIVES: Resource = Resource {
@@ -61,10 +61,6 @@ static DRIVE_INFO: Metric<5> = Metric::gauge(
     &["drive_name", "media_server", "drive_type", "robot_number", "status"],
     "Properties of a tape drive; always 1. media_server is <multiple> for a shared drive, robot_number is UNKNOWN for a standalone drive.",
 );
-
-fn metrics() -> Vec<&'static Definition> {
-    vec![DRIVES_COUNT.definition(), DRIVE_INFO.definition()]
-}
 
 struct TapeDrives;
 

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::collector::{Cadence, Collected, Collector, Row, same};
+use super::collector::{Cadence, Collected, Collector, Row};
 use super::counts::{Counts, Seen, label};
-use crate::metric::{Definition, Metric, Samples};
+use crate::metric::{Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{ApiVersion, CursorPager, Error, Query, Resource, Session};
 
@@ -14,10 +14,10 @@ pub(super) const ROW: Row = Row {
     resource: &TAPE_MEDIA,
     cadence: Cadence::Slow,
     core: false,
-    metrics: || vec![MEDIA_COUNT.definition()] as Vec<&'static Definition>,
+    metrics: || vec![MEDIA_COUNT.definition()],
     enabled: |config| config.tape,
     build: |_| Box::new(TapeMedia::default()),
-    same: same::<()>,
+    same: |_, _| true,
 };
 
 static TAPE_MEDIA: Resource = Resource {
@@ -27,7 +27,6 @@ static TAPE_MEDIA: Resource = Resource {
     max_limit: 100,
 };
 
-/// The attributes of a tape that the agent uses.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct TapeRow<'a> {
@@ -39,7 +38,6 @@ struct TapeRow<'a> {
     robot: Option<Robot<'a>>,
 }
 
-/// The robot that holds it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Robot<'a> {

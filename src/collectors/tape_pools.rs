@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::collector::{Cadence, Collected, Collector, Row, same};
+use super::collector::{Cadence, Collected, Collector, Row};
 use super::counts::label;
-use crate::metric::{Definition, Metric, Samples};
+use crate::metric::{Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{ApiVersion, CursorPager, Error, Query, Resource, Session};
 
@@ -14,10 +14,10 @@ pub(super) const ROW: Row = Row {
     resource: &VOLUME_POOLS,
     cadence: Cadence::Slow,
     core: false,
-    metrics: || vec![PARTIALLY_FULL.definition()] as Vec<&'static Definition>,
+    metrics: || vec![PARTIALLY_FULL.definition()],
     enabled: |config| config.tape,
     build: |_| Box::new(TapePools),
-    same: same::<()>,
+    same: |_, _| true,
 };
 
 static VOLUME_POOLS: Resource = Resource {
@@ -27,7 +27,6 @@ static VOLUME_POOLS: Resource = Resource {
     max_limit: 100,
 };
 
-/// The attributes of a pool that the agent uses.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct PoolRow<'a> {
@@ -61,18 +60,14 @@ impl Collector for TapePools {
         while let Some(page) = walk.next_page::<PoolRow<'_>>().await? {
             for pool in &page.rows {
                 let name = pool.volume_pool_name.as_deref().filter(|name| !name.is_empty());
-                let tapes = pool.partially_full_media.filter(|tapes| *tapes >= 0);
-                match (name, tapes) {
-                    (Some(name), Some(tapes)) => {
-                        let labels = [name, label(&pool.pool_type)];
-                        samples.record(&PARTIALLY_FULL, labels, tapes as f64);
-                    }
-                    (Some(_), None) => {}
-                    (None, _) => session.note_unreadable(
-                        &VOLUME_POOLS,
-                        &pool.id,
-                        "attributes.volumePoolName: missing",
-                    ),
+                let Some(name) = name else {
+                    let problem = "attributes.volumePoolName: missing";
+                    session.note_unreadable(&VOLUME_POOLS, &pool.id, problem);
+                    continue;
+                };
+                if let Some(tapes) = pool.partially_full_media.filter(|tapes| *tapes >= 0) {
+                    let labels = [name, label(&pool.pool_type)];
+                    samples.record(&PARTIALLY_FULL, labels, tapes as f64);
                 }
             }
         }

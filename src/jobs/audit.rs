@@ -3,18 +3,24 @@
 //! returns queries and takes their answers; `collectors/jobs/audit.rs` runs them. Times are the server's,
 //! Unix ms.
 
-mod query;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-pub(crate) use self::query::{AuditQuery, CountQuery, Listed, PageQuery};
-use self::query::{PAGE, sample};
 use super::ledger::Ledger;
 use super::time::Span;
 use crate::metric::{Definition, Metric, Samples, unix_seconds};
+
+/// Slices of the window of which an audit reads one page each.
+const SLICES: i64 = 6;
+
+const PAGE: usize = 100;
+
+/// The share of a slice by which the page moves from one audit to the next: multiples of the golden
+/// ratio never come back to the same place, and cover the slice evenly.
+const STEP: f64 = 0.618_033_988_749_895;
 
 /// Time between two audits, and after one that failed.
 const INTERVAL: i64 = 3_600_000;
@@ -55,19 +61,40 @@ pub(super) fn definitions() -> [&'static Definition; 3] {
     [DIFFERENCE.definition(), PURGED.definition(), LAST.definition()]
 }
 
+/// A query of an audit; its spans are `(from, to]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AuditQuery {
+    /// The first page of the finished jobs that ended in a span, by the time of their end.
+    Page(PageQuery),
+    /// The number of those that ended in `span`; `rest` is the span after it, and the count of both.
+    Count { span: Span, rest: Option<(Span, usize)> },
+}
+
+/// A page to be read, and the span to be read again if it lacks jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PageQuery {
+    pub(crate) span: Span,
+    backfill: Span,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) id: i64,
+    pub(crate) end: i64,
+    pub(crate) changed: i64,
+}
+
 /// The result of an audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AuditResult {
-    /// Jobs that are listed and not known.
+    /// Jobs that are listed and not known, and the number of one of them.
     pub(crate) difference: usize,
-    /// The number of one of them.
     pub(crate) example: Option<i64>,
     /// Spans that lacked jobs in the audit before, too.
     pub(crate) standing: Vec<Span>,
 }
 
-/// A pass over the window.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Pass {
     now: i64,
     queries: VecDeque<AuditQuery>,
@@ -91,17 +118,16 @@ impl Pass {
             None => AuditQuery::Page(PageQuery { span, backfill: span }),
             Some(middle) => {
                 let (first, rest) = (Span { to: middle, ..span }, Span { from: middle, ..span });
-                AuditQuery::Count(CountQuery { span: first, rest: Some((rest, count)) })
+                AuditQuery::Count { span: first, rest: Some((rest, count)) }
             }
         };
         self.queries.push_front(query);
     }
 }
 
-/// The audits of one ledger.
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
-    /// The time at which the next one is due; `None` at once.
+    /// The time of the next one; `None` is at once.
     due: Option<i64>,
     /// The time at which the last one began or failed: a clock that is set back makes one due.
     since: i64,
@@ -123,7 +149,7 @@ impl Audit {
 
     /// Returns the next query, if an audit is under way or due.
     pub(crate) fn next(&mut self, ledger: &Ledger) -> Option<AuditQuery> {
-        let now = ledger.now();
+        let now = ledger.progress.now;
         if self.running.is_none() {
             let due = self.due.is_none_or(|due| due <= now || now < self.since);
             let window = ledger.audited(now - SETTLED).filter(|_| due)?;
@@ -143,16 +169,8 @@ impl Audit {
             }
         }
         queries.extend(again.into_iter().map(AuditQuery::Page));
-        queries.push_back(AuditQuery::Count(CountQuery { span: window, rest: None }));
-        Pass {
-            now,
-            queries,
-            counts: 0,
-            postponed: None,
-            missing: BTreeMap::new(),
-            listed: BTreeSet::new(),
-            purged: BTreeSet::new(),
-        }
+        queries.push_back(AuditQuery::Count { span: window, rest: None });
+        Pass { now, queries, ..Pass::default() }
     }
 
     /// Gives the audit up until later: a query failed.
@@ -178,31 +196,32 @@ impl Audit {
         let Some(pass) = &mut self.running else { return };
         let Some(AuditQuery::Page(query)) = pass.queries.pop_front() else { return };
         let settled = |row: &&Listed| row.end.max(row.changed) <= pass.now - SETTLED;
-        let missing = rows.iter().filter(settled).filter(|row| !ledger.knows(row.id));
+        let missing =
+            rows.iter().filter(settled).filter(|row| ledger.finished.get(row.id).is_none());
         pass.missing.extend(missing.map(|row| (row.id, query)));
         pass.listed.extend(rows.iter().map(|row| row.id));
         let last = rows.iter().map(|row| row.end).max();
         let to = if whole { query.span.to } else { last.map_or(query.span.from, |end| end - 1) };
         let compared = Span { from: query.span.from + PRECISION, to: to - PRECISION };
-        pass.purged.extend(ledger.finished().ids_in(compared));
+        pass.purged.extend(ledger.finished.ids_in(compared));
     }
 
     /// Takes a count of finished jobs, or that none can be had. Where the server has more than the
     /// ledger, the span is halved until a page of it can be read.
     pub(crate) fn count(&mut self, ledger: &Ledger, count: Option<usize>) {
         let Some(pass) = &mut self.running else { return };
-        let Some(AuditQuery::Count(query)) = pass.queries.pop_front() else { return };
+        let Some(AuditQuery::Count { span, rest }) = pass.queries.pop_front() else { return };
         let Some(count) = count else { return };
-        let known = known_in(ledger, query.span);
-        if query.rest.is_none() && count == known && pass.missing.is_empty() {
+        let known = known_in(ledger, span);
+        if rest.is_none() && count == known && pass.missing.is_empty() {
             self.counts_agree = true;
         }
         if !self.counts_agree {
             return;
         }
         pass.counts += 1;
-        match query.rest {
-            _ if count > known => pass.narrow(ledger, query.span, count),
+        match rest {
+            _ if count > known => pass.narrow(ledger, span, count),
             Some((rest, both)) => pass.narrow(ledger, rest, both.saturating_sub(count)),
             None => {}
         }
@@ -213,7 +232,7 @@ impl Audit {
         let pass = self.running.take_if(|pass| pass.queries.is_empty())?;
         // What the ledger learnt while the audit went on is no difference.
         let mut missing = pass.missing;
-        missing.retain(|id, _| !ledger.knows(*id));
+        missing.retain(|id, _| ledger.finished.get(*id).is_none());
         let mut standing: Vec<Span> = Vec::new();
         for (id, query) in &missing {
             if self.missing.contains_key(id) && !standing.contains(&query.backfill) {
@@ -243,10 +262,32 @@ impl Audit {
 
 /// Returns the number of jobs that ended in a span and are not live again.
 fn known_in(ledger: &Ledger, span: Span) -> usize {
-    ledger.finished().ids_in(span).count()
+    ledger.finished.ids_in(span).count()
 }
 
 /// Returns the end that has half of the span's jobs up to it.
 fn median_end(ledger: &Ledger, span: Span) -> Option<i64> {
-    ledger.finished().nth_end(span, |count| count.checked_sub(1).map(|last| last / 2))
+    ledger.finished.nth_end(span, |count| count.checked_sub(1).map(|last| last / 2))
+}
+
+/// Returns a page of each slice of a window, at a place that moves from pass to pass, but never so far
+/// that less than half a page of known jobs would follow.
+fn sample(ledger: &Ledger, window: Span, pass: u32) -> impl Iterator<Item = AuditQuery> {
+    let length = (window.to - window.from) / SLICES;
+    // In whole thousandths of the slice.
+    let place = Duration::from_secs_f64((f64::from(pass) * STEP).fract()).subsec_millis();
+    let shift = length / 1000 * i64::from(place);
+    (0..SLICES).map(move |slice| {
+        let from = window.from + length * slice;
+        let to = if slice + 1 == SLICES { window.to } else { from + length };
+        let slice = Span { from, to };
+        let span = Span { from: (from + shift).min(last_page(ledger, slice)), to };
+        AuditQuery::Page(PageQuery { span, backfill: slice })
+    })
+}
+
+/// Returns the time after which half a page of the span's jobs ended; its beginning if a page has all.
+fn last_page(ledger: &Ledger, span: Span) -> i64 {
+    let rank = |count: usize| (count > PAGE).then(|| count - PAGE / 2 - 1);
+    ledger.finished.nth_end(span, rank).unwrap_or(span.from)
 }

@@ -5,11 +5,11 @@ use super::time::Span;
 
 /// Spans to be read, Unix ms.
 #[derive(Debug, Default)]
-pub(super) struct BackfillPlan {
+pub(crate) struct BackfillPlan {
     /// The horizon that a backfill under way is to reach.
-    goal: Option<i64>,
+    pub(super) goal: Option<i64>,
     /// Spans to be read again although they are covered.
-    rereads: Vec<Span>,
+    pub(crate) rereads: Vec<Span>,
 }
 
 impl BackfillPlan {
@@ -28,25 +28,12 @@ impl BackfillPlan {
         self.goal = self.goal.filter(|goal| *goal < horizon);
     }
 
-    /// Gives up a backfill that is under way.
-    pub(super) fn cancel(&mut self) {
-        self.goal = None;
-    }
-
-    pub(super) fn is_under_way(&self) -> bool {
-        self.goal.is_some()
-    }
-
-    /// Requests a span to be read again, unless that was requested already.
-    pub(super) fn reread(&mut self, span: Span) {
+    /// Requests the span `(from, to]` of endTime to be read again, although it is covered. A completion
+    /// found there counts once, if it is unknown and ended after the ledger began.
+    pub(crate) fn reread(&mut self, span: Span) {
         if span.from < span.to && !self.rereads.contains(&span) {
             self.rereads.push(span);
         }
-    }
-
-    /// Returns the spans to be read again, and removes them.
-    pub(super) fn take_rereads(&mut self) -> Vec<Span> {
-        std::mem::take(&mut self.rereads)
     }
 }
 
@@ -63,6 +50,6 @@ mod tests {
         let more = 50 - SLACK;
         assert_eq!(backfill.next(more, 80), Some(Span { from: more - SLACK, to: 80 }));
         backfill.reached(more - SLACK);
-        assert!(!backfill.is_under_way());
+        assert_eq!(backfill.goal, None);
     }
 }

@@ -1,32 +1,19 @@
 //! Dictionary encoding of finished jobs: each name and each label set is stored once, and jobs refer
 //! to it by a number.
 
-use std::collections::BTreeSet;
-
-use super::actions::Actions;
 use super::completion::Completion;
 use super::finished::FinishedJob;
-use super::interner::{Interner, NameId};
-use super::label_sets::{LabelResolver, LabelSet, LabelSetId, LabelSets, TypePair};
-use super::row;
+use super::interner::{Interner, LabelSet, LabelSetId, LabelSets, TypePair};
+use super::row::{self, Actions};
 use crate::netbackup::wire::jobs::JobRow;
 
-/// The names and label sets of a ledger's jobs.
 #[derive(Debug, Default)]
 pub(super) struct Dictionary {
-    names: Interner,
-    label_sets: LabelSets,
+    pub(super) names: Interner,
+    pub(super) label_sets: LabelSets,
 }
 
 impl Dictionary {
-    pub(super) fn names(&self) -> &Interner {
-        &self.names
-    }
-
-    pub(super) fn label_sets(&self) -> &LabelSets {
-        &self.label_sets
-    }
-
     /// Encodes the row of a job that ended at `end`.
     pub(super) fn encode(&mut self, row: &JobRow<'_>, end: i64) -> FinishedJob {
         let label_set = LabelSet {
@@ -51,7 +38,6 @@ impl Dictionary {
         }
     }
 
-    /// Decodes a job to its last completion.
     pub(super) fn completion(&self, job: &FinishedJob) -> Option<Completion<'_>> {
         let labels = self.label_sets.get(job.label_set)?;
         Some(Completion {
@@ -68,7 +54,6 @@ impl Dictionary {
         })
     }
 
-    /// Decodes jobs to their last completions.
     pub(super) fn completions<'d>(
         &'d self,
         jobs: impl Iterator<Item = &'d FinishedJob>,
@@ -76,20 +61,13 @@ impl Dictionary {
         jobs.filter_map(|job| self.completion(job))
     }
 
-    /// Returns the job type and the policy type of a label set.
     pub(super) fn pair(&self, label_set: LabelSetId) -> Option<TypePair> {
         let labels = self.label_sets.get(label_set)?;
         Some((labels.job_type, labels.policy_type))
     }
 
-    /// Returns a resolver from label set numbers to label values.
     pub(super) fn resolver<'l>(&'l self, actions: &'l Actions) -> LabelResolver<'l> {
-        LabelResolver { names: &self.names, label_sets: &self.label_sets, actions }
-    }
-
-    /// Returns whether [`Self::forget_unused`] is worth its time.
-    pub(super) fn has_grown(&self) -> bool {
-        self.names.has_grown()
+        LabelResolver { dictionary: self, actions }
     }
 
     /// Forgets the names to which no job and no label set refers any more.
@@ -104,22 +82,11 @@ impl Dictionary {
         self.names.keep(&used);
     }
 
-    /// Returns the name numbers that were given again since the last call.
-    pub(super) fn take_reused(&mut self) -> BTreeSet<NameId> {
-        self.names.take_reused()
-    }
-
-    /// Restores a saved name; returns whether it is valid.
-    pub(super) fn restore_name(&mut self, id: NameId, text: &str) -> bool {
-        self.names.restore(id, text)
-    }
-
     /// Restores a saved label set; returns whether it is valid.
     pub(super) fn restore_label_set(&mut self, id: LabelSetId, labels: LabelSet) -> bool {
         self.has_pair((labels.job_type, labels.policy_type)) && self.label_sets.intern(labels) == id
     }
 
-    /// Returns whether both names of a pair are known.
     pub(super) fn has_pair(&self, pair: TypePair) -> bool {
         self.names.has(pair.0) && self.names.has(pair.1)
     }
@@ -129,5 +96,26 @@ impl Dictionary {
         self.label_sets.get(job.label_set).is_some()
             && self.names.has(job.client)
             && self.names.has(job.policy)
+    }
+}
+
+/// Resolves numbers to the labels of series.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LabelResolver<'l> {
+    pub(super) dictionary: &'l Dictionary,
+    actions: &'l Actions,
+}
+
+impl<'l> LabelResolver<'l> {
+    pub(super) fn labels(self, label_set: LabelSetId) -> Option<(&'l str, &'l str, Option<i64>)> {
+        let labels = self.dictionary.label_sets.get(label_set)?;
+        let (action, policy_type) = self.pair((labels.job_type, labels.policy_type));
+        Some((action, policy_type, labels.status))
+    }
+
+    /// Returns the action and policy type of a job type and a policy type.
+    pub(super) fn pair(self, (job_type, policy_type): TypePair) -> (&'l str, &'l str) {
+        let names = &self.dictionary.names;
+        (self.actions.of(names.get(job_type)), names.get(policy_type))
     }
 }

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 
-use super::interner::NameId;
-use super::label_sets::LabelSetId;
+use super::interner::{LabelSetId, NameId};
 use super::time::Span;
 use hashbrown::HashTable;
 
@@ -33,7 +32,6 @@ pub(super) struct FinishedJob {
 /// Jobs per chunk: memory grows by this, not by doubling.
 const CHUNK: usize = 4096;
 
-/// No further job.
 const NONE: u32 = u32::MAX;
 
 const MINUTE: i64 = 60_000;
@@ -46,7 +44,6 @@ struct Slot {
     previous: u32,
 }
 
-/// Finished jobs, found by their number and by the time of their end.
 #[derive(Debug, Default)]
 pub(super) struct FinishedJobs {
     chunks: Vec<Vec<Slot>>,
@@ -63,7 +60,7 @@ impl FinishedJobs {
     }
 
     fn slot(&self, number: u32) -> &Slot {
-        &self.chunks[number as usize / CHUNK][number as usize % CHUNK]
+        slot(&self.chunks, number)
     }
 
     fn slot_mut(&mut self, number: u32) -> &mut Slot {
@@ -79,10 +76,9 @@ impl FinishedJobs {
         self.find(id).map(|number| &self.slot(number).job)
     }
 
-    /// Marks a job as resumed, or as not.
-    pub(super) fn set_resumed(&mut self, id: i64, resumed: bool) {
+    pub(super) fn mark_resumed(&mut self, id: i64) {
         if let Some(number) = self.find(id) {
-            self.slot_mut(number).job.resumed = resumed;
+            self.slot_mut(number).job.resumed = true;
         }
     }
 
@@ -97,9 +93,7 @@ impl FinishedJobs {
         }
         self.minutes.insert(minute, number);
         let (chunks, hasher) = (&self.chunks, &self.hasher);
-        let rehash = |number: &u32| {
-            hasher.hash_one(chunks[*number as usize / CHUNK][*number as usize % CHUNK].job.id)
-        };
+        let rehash = |number: &u32| hasher.hash_one(slot(chunks, *number).job.id);
         self.by_id.insert_unique(hasher.hash_one(job.id), number, rehash);
     }
 
@@ -118,10 +112,8 @@ impl FinishedJobs {
     }
 
     pub(super) fn remove(&mut self, id: i64) -> Option<FinishedJob> {
-        let hash = self.hasher.hash_one(id);
-        let chunks = &self.chunks;
-        let matches =
-            |number: &u32| chunks[*number as usize / CHUNK][*number as usize % CHUNK].job.id == id;
+        let (chunks, hash) = (&self.chunks, self.hasher.hash_one(id));
+        let matches = |number: &u32| slot(chunks, *number).job.id == id;
         let (number, _) = self.by_id.find_entry(hash, matches).ok()?.remove();
         let Slot { job, next, previous } = *self.slot(number);
         if next != NONE {
@@ -149,7 +141,6 @@ impl FinishedJobs {
             .filter(move |job| after < job.end && job.end <= until)
     }
 
-    /// Returns all jobs, by minute of their end.
     pub(super) fn iter(&self) -> impl Iterator<Item = &FinishedJob> {
         self.minutes.values().flat_map(|first| self.chain(*first))
     }
@@ -176,4 +167,8 @@ impl FinishedJobs {
         let rank = rank(ends.len())?;
         Some(*ends.select_nth_unstable(rank).1)
     }
+}
+
+fn slot(chunks: &[Vec<Slot>], number: u32) -> &Slot {
+    &chunks[number as usize / CHUNK][number as usize % CHUNK]
 }

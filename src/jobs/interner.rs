@@ -1,10 +1,10 @@
-//! Names seen in job rows, each stored once and known by a number. A name that nothing refers to any more is
-//! forgotten, and its number given to another one: clients and policies come and go for years.
+//! Names seen in job rows, and the combinations of label values of jobs, each stored once and known by a
+//! number. A name that nothing refers to any more is forgotten, and its number given to another one: clients
+//! and policies come and go for years.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// A name's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct NameId(pub(super) u32);
 
@@ -14,15 +14,14 @@ const MOST: u32 = 1 << 24;
 /// A number of names that is never too large.
 const GROWTH: usize = 1024;
 
-/// Names and their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Interner {
     numbers: HashMap<Arc<str>, u32>,
     /// `None` where a number is free.
     texts: Vec<Option<Arc<str>>>,
     free: Vec<u32>,
-    /// Numbers that were given again since [`Interner::take_reused`].
-    reused: BTreeSet<NameId>,
+    /// Numbers that were given again, until they are taken.
+    pub(super) reused: BTreeSet<NameId>,
     /// Names that were in use when the others were forgotten last.
     kept: usize,
 }
@@ -88,12 +87,10 @@ impl Interner {
         self.kept = self.numbers.len();
     }
 
-    /// Returns the name of a number that this set gave.
     pub(super) fn get(&self, name: NameId) -> &str {
         self.texts.get(name.0 as usize).and_then(Option::as_deref).unwrap_or("")
     }
 
-    /// Returns whether a number has a name.
     pub(super) fn has(&self, name: NameId) -> bool {
         self.texts.get(name.0 as usize).is_some_and(Option::is_some)
     }
@@ -109,15 +106,51 @@ impl Interner {
         let names = numbers.zip(self.texts.get(first..).unwrap_or_default());
         names.filter_map(|(name, text)| Some((name, text.as_deref()?)))
     }
+}
 
-    /// Returns the numbers that were given again.
-    pub(super) fn reused(&self) -> &BTreeSet<NameId> {
-        &self.reused
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct LabelSetId(pub(super) u32);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct LabelSet {
+    pub(super) job_type: NameId,
+    pub(super) policy_type: NameId,
+    pub(super) status: Option<i64>,
+}
+
+pub(super) type TypePair = (NameId, NameId);
+
+/// Label sets and their numbers. There are as many as series with these labels.
+#[derive(Debug, Default)]
+pub(super) struct LabelSets {
+    numbers: HashMap<LabelSet, u32>,
+    labels: Vec<LabelSet>,
+}
+
+impl LabelSets {
+    /// Returns the number of `labels`, a new one if they were not seen before.
+    pub(super) fn intern(&mut self, labels: LabelSet) -> LabelSetId {
+        if let Some(number) = self.numbers.get(&labels) {
+            return LabelSetId(*number);
+        }
+        let number = u32::try_from(self.labels.len()).unwrap_or(u32::MAX);
+        self.labels.push(labels);
+        self.numbers.insert(labels, number);
+        LabelSetId(number)
     }
 
-    /// Returns them, and forgets them.
-    pub(super) fn take_reused(&mut self) -> BTreeSet<NameId> {
-        std::mem::take(&mut self.reused)
+    pub(super) fn get(&self, label_set: LabelSetId) -> Option<&LabelSet> {
+        self.labels.get(label_set.0 as usize)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Returns the label sets from a number on, in the order of their numbers.
+    pub(super) fn since(&self, first: usize) -> impl Iterator<Item = (LabelSetId, &LabelSet)> {
+        let numbers = (first..).map(|number| LabelSetId(u32::try_from(number).unwrap_or(u32::MAX)));
+        numbers.zip(self.labels.get(first..).unwrap_or_default())
     }
 }
 
@@ -134,8 +167,7 @@ mod tests {
         assert_eq!(names.intern("d"), b);
         assert_eq!(names.intern("b"), NameId(3));
         assert_eq!([a, b, c].map(|name| names.get(name)), ["a", "d", "c"]);
-        assert_eq!(names.take_reused(), [b].into());
-        assert!(names.reused().is_empty());
+        assert_eq!(names.reused, [b].into());
     }
 
     #[test]

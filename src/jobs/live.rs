@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::actions::{Actions, BACKUP};
-use super::row::{self, DONE, JOBS_STATE_COUNT, STATES};
+use super::row::{self, Actions, DONE, JOBS_STATE_COUNT, STATES};
 use crate::metric::{Definition, Metric, Samples};
 use crate::netbackup::wire::jobs::JobRow;
 
@@ -63,7 +62,6 @@ pub(super) fn definitions() -> [&'static Definition; 6] {
     ]
 }
 
-/// A job that has not ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct LiveJob {
     pub(super) job_type: Box<str>,
@@ -79,7 +77,7 @@ pub(super) struct LiveJob {
 /// The live jobs of one cycle. A job is counted once, in the state in which it was listed last.
 #[derive(Debug, Default)]
 pub struct Live {
-    jobs: HashMap<i64, LiveJob>,
+    pub(super) jobs: HashMap<i64, LiveJob>,
 }
 
 impl Live {
@@ -103,22 +101,8 @@ impl Live {
         self.jobs.insert(listed.job_id, job);
     }
 
-    /// Returns the number of live jobs.
     pub(crate) fn len(&self) -> usize {
         self.jobs.len()
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &LiveJob)> {
-        self.jobs.iter().map(|(id, job)| (*id, job))
-    }
-
-    pub(super) fn remove(&mut self, id: i64) {
-        self.jobs.remove(&id);
-    }
-
-    /// Returns the actions of the live jobs.
-    pub(super) fn actions(&self, actions: &Actions) -> BTreeSet<String> {
-        self.jobs.values().map(|job| actions.of(&job.job_type).to_owned()).collect()
     }
 
     /// Returns the samples at `now` (the server's, Unix ms), with explicit zeros for the `known` actions.
@@ -132,7 +116,7 @@ impl Live {
         let mut states: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         let mut queued: BTreeMap<(&str, i64), u64> = BTreeMap::new();
         let mut works: BTreeMap<&str, Work> = BTreeMap::new();
-        for action in known.iter().map(String::as_str).chain([BACKUP]) {
+        for action in known.iter().map(String::as_str) {
             for state in STATES.into_iter().filter(|state| *state != DONE) {
                 states.insert((action, state), 0);
             }
@@ -195,16 +179,12 @@ impl Work {
     }
 
     fn record(&self, action: &str, samples: &mut Samples) {
-        let seconds = |age: i64| age as f64 / 1000.0;
-        if let Some(age) = self.oldest_queued {
-            samples.record(&OLDEST_QUEUED, [action], seconds(age));
-        }
-        if let Some(age) = self.oldest_active {
-            samples.record(&OLDEST_ACTIVE, [action], seconds(age));
-        }
+        // No age, and 0 of 0, are no number, and what is no number is not recorded.
+        let seconds = |age: Option<i64>| age.map_or(f64::NAN, |age| age as f64 / 1000.0);
+        samples.record(&OLDEST_QUEUED, [action], seconds(self.oldest_queued));
+        samples.record(&OLDEST_ACTIVE, [action], seconds(self.oldest_active));
         samples.record(&LONG_RUNNING, [action], self.long_running as f64);
         samples.record(&ACTIVE_BYTES, [action], self.kilobytes as f64 * 1024.0);
-        // 0 of 0 is no number, and what is no number is not recorded.
         let mean = self.percent_sum as f64 / self.percents as f64;
         samples.record(&ACTIVE_PERCENT, [action], mean);
     }

@@ -6,41 +6,34 @@
 //! `unfinished` jobs, the `window` of the gauges, the `totals`, and the `last_results` of clients and
 //! policies. `format` is how they are saved.
 
-mod actions;
 pub(crate) mod audit;
 mod backfill_plan;
-mod change_field;
 mod completion;
-mod cycle;
 mod dictionary;
-mod effect;
 mod finished;
 mod format;
 mod interner;
-mod label_sets;
 mod last_results;
 mod ledger;
 mod live;
-mod name_filter;
 mod progress;
 mod row;
-mod save_state;
 mod time;
 mod totals;
 mod unfinished;
+mod unsaved;
 mod window;
 mod window_sums;
 
 use crate::metric::Definition;
 
-pub use actions::Actions;
-pub use change_field::ChangeField;
 pub(crate) use format::RestoreError;
-pub use last_results::{LookupAnswer, LookupQuery, NameFilter, Subject};
+pub use last_results::{LookupAnswer, LookupQuery, NameFilter, NameFilterConfig, Subject};
 pub use ledger::Ledger;
 pub(crate) use ledger::Summary;
 pub use live::Live;
-pub use name_filter::NameFilterConfig;
+pub use progress::ChangeField;
+pub use row::Actions;
 pub use time::Span;
 
 /// Returns the metrics of jobs.

@@ -18,7 +18,6 @@ impl Span {
     }
 }
 
-/// Returns a duration in whole ms.
 pub(super) fn ms(length: Duration) -> i64 {
     i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
 }
@@ -28,7 +27,6 @@ pub(super) fn to_unix_ms(time: SystemTime) -> i64 {
     ms(time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO))
 }
 
-/// Returns the time of Unix ms.
 pub(super) fn from_unix_ms(ms: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use super::actions::BACKUP;
 use super::completion::{Outcome, role};
+use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
-use super::label_sets::{LabelResolver, LabelSetId, TypePair};
+use super::interner::{LabelSetId, TypePair};
 use super::row;
 use super::time::{from_unix_ms, to_unix_ms};
 use crate::metric::{Definition, Distribution, Metric, Samples};
@@ -65,7 +65,6 @@ pub(super) fn definitions() -> [&'static Definition; 6] {
     ]
 }
 
-/// Totals of one label set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Total {
     pub(super) parents: u64,
@@ -78,24 +77,18 @@ pub(super) struct Total {
     pub(super) leaf_seen: bool,
 }
 
-/// The totals of a site.
 #[derive(Debug)]
 pub(super) struct Totals {
     /// The moment at which they began, in whole ms, as it is saved.
-    origin: SystemTime,
-    by_label_set: BTreeMap<LabelSetId, Total>,
-    durations: BTreeMap<TypePair, Distribution>,
+    pub(super) origin: SystemTime,
+    pub(super) by_label_set: BTreeMap<LabelSetId, Total>,
+    pub(super) durations: BTreeMap<TypePair, Distribution>,
 }
 
 impl Totals {
-    /// Creates totals that begin at `origin`.
     pub(super) fn new(origin: SystemTime) -> Self {
         let origin = from_unix_ms(to_unix_ms(origin));
         Self { origin, by_label_set: BTreeMap::new(), durations: BTreeMap::new() }
-    }
-
-    pub(super) fn origin(&self) -> SystemTime {
-        self.origin
     }
 
     /// Exports a label set of the first window at zero. Returns whether it was not exported before.
@@ -126,30 +119,6 @@ impl Totals {
         }
     }
 
-    pub(super) fn get(&self, label_set: LabelSetId) -> Option<&Total> {
-        self.by_label_set.get(&label_set)
-    }
-
-    pub(super) fn durations(&self, pair: TypePair) -> Option<&Distribution> {
-        self.durations.get(&pair)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (LabelSetId, &Total)> {
-        self.by_label_set.iter().map(|(label_set, total)| (*label_set, total))
-    }
-
-    pub(super) fn pairs(&self) -> impl Iterator<Item = TypePair> {
-        self.durations.keys().copied()
-    }
-
-    pub(super) fn restore_origin(&mut self, origin: SystemTime) {
-        self.origin = origin;
-    }
-
-    pub(super) fn restore(&mut self, label_set: LabelSetId, total: Total) {
-        self.by_label_set.insert(label_set, total);
-    }
-
     /// Restores counts over these bounds; returns whether they fit to each other.
     pub(super) fn restore_durations(
         &mut self,
@@ -172,7 +141,7 @@ impl Totals {
         let mut volumes: BTreeMap<(&str, &str), [u64; 3]> = BTreeMap::new();
         let counted = self.by_label_set.keys().filter_map(|label_set| resolver.labels(*label_set));
         let counted = counted.map(|(action, ..)| action);
-        for action in known.iter().map(String::as_str).chain([BACKUP]).chain(counted) {
+        for action in known.iter().map(String::as_str).chain(counted) {
             outcomes.extend(Outcome::ALL.map(|outcome| ((action, outcome), 0)));
         }
         for (label_set, total) in &self.by_label_set {
@@ -249,7 +218,7 @@ mod tests {
         let counts = vec![1, 2, 4, 8, 16];
         let durations = Distribution { counts, sum: 77.0 };
         assert!(totals.restore_durations(pair, &[30.0, 60.0, 100.0, 1e6], durations.clone()));
-        let found = totals.durations(pair).unwrap();
+        let found = &totals.durations[&pair];
         assert_eq!(found.counts, [3, 4, 0, 0, 0, 0, 0, 0, 0, 24]);
         assert_eq!((found.sum, found.count()), (77.0, 31));
         for bounds in [&[30.0, 60.0][..], &[60.0, 30.0, 100.0, 1e6], &[f64::NAN; 4]] {

@@ -25,32 +25,21 @@ impl UnfinishedJob {
     }
 }
 
-/// The unfinished jobs of a site, by number.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct UnfinishedJobs(HashMap<i64, UnfinishedJob>);
+pub(super) struct UnfinishedJobs {
+    pub(super) by_id: HashMap<i64, UnfinishedJob>,
+}
 
 impl UnfinishedJobs {
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub(super) fn get(&self, id: i64) -> Option<&UnfinishedJob> {
-        self.0.get(&id)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &UnfinishedJob)> {
-        self.0.iter().map(|(id, job)| (*id, job))
-    }
-
     /// Records that a job is live at `now`; `tries` are those up to its last completion, if it is new
     /// here. Returns whether anything changed.
     pub(super) fn see(&mut self, id: i64, tries: u16, now: i64) -> bool {
-        let before = self.0.get(&id).copied();
+        let before = self.by_id.get(&id).copied();
         let tries = before.map_or(tries, |before| before.tries);
         let job = UnfinishedJob { tries, seen: now - now.rem_euclid(HOUR), ended: false };
         let changed = before != Some(job);
         if changed {
-            self.0.insert(id, job);
+            self.by_id.insert(id, job);
         }
         changed
     }
@@ -58,31 +47,22 @@ impl UnfinishedJobs {
     /// Remembers the tries of a job that is removed from the finished ones. Returns whether it was not
     /// here already, as one that was resumed is.
     pub(super) fn remember_tries(&mut self, id: i64, tries: u16, now: i64) -> bool {
-        let new = !self.0.contains_key(&id);
+        let new = !self.by_id.contains_key(&id);
         if new {
-            self.0.insert(id, UnfinishedJob { tries, seen: now, ended: true });
+            self.by_id.insert(id, UnfinishedJob { tries, seen: now, ended: true });
         }
         new
-    }
-
-    /// Removes a job; returns whether it was here.
-    pub(super) fn remove(&mut self, id: i64) -> bool {
-        self.0.remove(&id).is_some()
     }
 
     /// Forgets the jobs that were not seen for long, and returns their numbers.
     pub(super) fn forget_old(&mut self, now: i64) -> Vec<i64> {
         let is_old = |job: &mut UnfinishedJob| now - job.seen >= FORGET_AFTER;
-        self.0.extract_if(|_, job| is_old(job)).map(|(id, _)| id).collect()
+        self.by_id.extract_if(|_, job| is_old(job)).map(|(id, _)| id).collect()
     }
 
     /// Returns whether a job was live within the last two hours.
     pub(super) fn any_live_lately(&self, now: i64) -> bool {
-        self.0.values().any(|job| !job.ended && job.seen > now - 2 * HOUR)
-    }
-
-    pub(super) fn restore(&mut self, id: i64, job: UnfinishedJob) {
-        self.0.insert(id, job);
+        self.by_id.values().any(|job| !job.ended && job.seen > now - 2 * HOUR)
     }
 }
 
@@ -94,11 +74,11 @@ mod tests {
     fn job_keeps_its_tries_and_changes_once_an_hour() {
         let mut jobs = UnfinishedJobs::default();
         assert!(jobs.remember_tries(1, 3, 10 * HOUR));
-        assert!(!jobs.get(1).unwrap().completes(3) && jobs.get(1).unwrap().completes(4));
+        assert!(!jobs.by_id[&1].completes(3) && jobs.by_id[&1].completes(4));
         assert!(jobs.see(1, 1, 10 * HOUR), "it is live again");
         assert!(!jobs.see(1, 1, 10 * HOUR + 1), "the same hour");
         assert!(!jobs.remember_tries(1, 1, 10 * HOUR), "it is here");
-        assert_eq!(jobs.get(1).map(|job| job.tries), Some(3));
+        assert_eq!(jobs.by_id[&1].tries, 3);
         assert!(jobs.any_live_lately(11 * HOUR) && !jobs.any_live_lately(13 * HOUR));
     }
 
@@ -109,6 +89,6 @@ mod tests {
         jobs.see(2, 1, 2 * HOUR);
         assert_eq!(jobs.forget_old(HOUR + FORGET_AFTER - 1), Vec::<i64>::new());
         assert_eq!(jobs.forget_old(HOUR + FORGET_AFTER), [1]);
-        assert!(jobs.remove(2) && !jobs.remove(1));
+        assert_eq!(jobs.by_id.into_keys().collect::<Vec<_>>(), [2]);
     }
 }

@@ -7,16 +7,14 @@ use super::progress::{Progress, SLACK};
 use super::time::{Span, ms};
 use super::window_sums::WindowSums;
 
-/// The window of one site.
 #[derive(Debug)]
 pub(super) struct Window {
-    /// The configured length.
-    configured: Duration,
+    /// The length that is put in force when it is complete, or at the next cycle if it is shorter.
+    pub(super) configured: Duration,
     /// The length in force, ms; `None` before the first window was complete.
-    in_force: Option<i64>,
-    /// The span of the sums.
-    span: Span,
-    sums: WindowSums,
+    pub(super) in_force: Option<i64>,
+    pub(super) span: Span,
+    pub(super) sums: WindowSums,
     /// The moment since which the configured window is not complete.
     incomplete_since: Option<Instant>,
 }
@@ -33,34 +31,6 @@ impl Window {
         }
     }
 
-    pub(super) fn configured(&self) -> Duration {
-        self.configured
-    }
-
-    /// Sets the configured length. It is put in force when it is complete, or at the next cycle if it is
-    /// shorter.
-    pub(super) fn configure(&mut self, length: Duration) {
-        self.configured = length;
-    }
-
-    /// Returns the length in force, ms.
-    pub(super) fn in_force(&self) -> Option<i64> {
-        self.in_force
-    }
-
-    pub(super) fn restore(&mut self, in_force: Option<i64>) {
-        self.in_force = in_force;
-    }
-
-    pub(super) fn span(&self) -> Span {
-        self.span
-    }
-
-    pub(super) fn sums(&self) -> &WindowSums {
-        &self.sums
-    }
-
-    /// Moves the window to the present cycle.
     pub(super) fn begin_cycle(
         &mut self,
         progress: &Progress,
@@ -85,14 +55,13 @@ impl Window {
         let jobs = finished.ended(first.from, first.to).chain(rest);
         for job in jobs.filter(|job| !job.resumed) {
             match (old.contains(job.end), new.contains(job.end)) {
-                (false, true) => self.sums.add(job),
-                (true, false) => self.sums.subtract(job),
+                (false, true) => self.sums.change(job, 1),
+                (true, false) => self.sums.change(job, -1),
                 _ => {}
             }
         }
     }
 
-    /// Sums up the finished jobs from scratch.
     pub(super) fn rebuild(
         &mut self,
         progress: &Progress,
@@ -102,7 +71,7 @@ impl Window {
         self.sums = WindowSums::new(by_client);
         self.span = self.place(progress);
         let jobs = finished.ended(self.span.from, self.span.to);
-        jobs.filter(|job| !job.resumed).for_each(|job| self.sums.add(job));
+        jobs.filter(|job| !job.resumed).for_each(|job| self.sums.change(job, 1));
     }
 
     /// Puts the configured length in force if it is complete.
@@ -115,23 +84,11 @@ impl Window {
         }
     }
 
-    /// Adds a finished job, if it is in the window.
-    pub(super) fn enter(&mut self, job: &FinishedJob) {
-        if self.shows(job) {
-            self.sums.add(job);
+    /// Adds (1) or subtracts (-1) a finished job, if it is in the window.
+    pub(super) fn change(&mut self, job: &FinishedJob, sign: i64) {
+        if !job.resumed && self.span.contains(job.end) {
+            self.sums.change(job, sign);
         }
-    }
-
-    /// Subtracts a finished job that changes, if it is in the window.
-    pub(super) fn leave(&mut self, job: &FinishedJob) {
-        if self.shows(job) {
-            self.sums.subtract(job);
-        }
-    }
-
-    /// Returns whether the sums include a job.
-    pub(super) fn shows(&self, job: &FinishedJob) -> bool {
-        !job.resumed && self.span.contains(job.end)
     }
 
     /// Returns whether the sums are those of the present cycle, with every job of the length in force.
@@ -145,14 +102,13 @@ impl Window {
         self.in_force == Some(configured) && progress.covers(configured)
     }
 
-    /// Returns the part of the configured window that is covered, 0 to 1; `ahead` ms were read beyond
-    /// the horizon.
+    /// Returns the covered part of the configured window, 0 to 1; `ahead` ms are read beyond the horizon.
     pub(super) fn fill_ratio(&self, progress: &Progress, ahead: i64) -> f64 {
         if self.is_complete(progress) {
             return 1.0;
         }
         // Late changes are not read before the walk has caught up.
-        let covered = progress.watermark().saturating_sub(progress.horizon());
+        let covered = progress.watermark.saturating_sub(progress.horizon);
         let configured = ms(self.configured).max(1);
         (covered.saturating_add(ahead) as f64 / configured as f64).clamp(0.0, 0.999)
     }
@@ -169,7 +125,6 @@ impl Window {
         progress.start_of(length).saturating_sub(SLACK)
     }
 
-    /// Returns the start of the configured window.
     pub(super) fn start(&self, progress: &Progress) -> i64 {
         progress.start_of(ms(self.configured))
     }
@@ -180,6 +135,6 @@ impl Window {
     }
 
     fn place(&self, progress: &Progress) -> Span {
-        Span { from: progress.start_of(self.length()), to: progress.now() }
+        Span { from: progress.start_of(self.length()), to: progress.now }
     }
 }

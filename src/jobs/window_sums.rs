@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::actions::BACKUP;
+use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
-use super::interner::NameId;
-use super::label_sets::{LabelResolver, LabelSetId};
+use super::interner::{LabelSetId, NameId};
 use super::last_results::LastResults;
 use super::row::{self, DONE, JOBS_STATE_COUNT};
 use crate::metric::{Definition, Metric, Samples};
@@ -63,7 +62,6 @@ pub(super) fn definitions() -> [&'static Definition; 6] {
 /// Parts of one of a ratio: 2^60, more than a double can tell apart.
 const PARTS: f64 = 1_152_921_504_606_846_976.0;
 
-/// Sums over the jobs of one label set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Sum {
     jobs: i64,
@@ -105,7 +103,6 @@ fn parts(ratio: f64) -> i128 {
     (ratio.clamp(-1e9, 1e9) * PARTS).round() as i128
 }
 
-/// Sums over the jobs in a window.
 #[derive(Debug, Default)]
 pub(super) struct WindowSums {
     sums: Vec<Sum>,
@@ -114,21 +111,12 @@ pub(super) struct WindowSums {
 }
 
 impl WindowSums {
-    /// Creates empty sums, with or without clients told apart.
     pub(super) fn new(by_client: bool) -> Self {
         Self { sums: Vec::new(), clients: by_client.then(HashMap::new) }
     }
 
-    pub(super) fn add(&mut self, job: &FinishedJob) {
-        self.change(job, 1);
-    }
-
-    /// Subtracts a job that was added before.
-    pub(super) fn subtract(&mut self, job: &FinishedJob) {
-        self.change(job, -1);
-    }
-
-    fn change(&mut self, job: &FinishedJob, sign: i64) {
+    /// Adds a job (1), or subtracts one that was added before (-1).
+    pub(super) fn change(&mut self, job: &FinishedJob, sign: i64) {
         self.sum(job.label_set).add(job, sign);
         if let Some(clients) = &mut self.clients {
             let count = clients.entry((job.client, job.label_set)).or_default();
@@ -147,12 +135,10 @@ impl WindowSums {
         &mut self.sums[place]
     }
 
-    /// Returns the sums of label sets that have jobs.
     fn present(&self) -> impl Iterator<Item = (LabelSetId, &Sum)> {
         (0..).map(LabelSetId).zip(&self.sums).filter(|(_, sum)| sum.jobs > 0)
     }
 
-    /// Returns the actions of the jobs in the window.
     pub(super) fn actions(&self, resolver: LabelResolver<'_>) -> BTreeSet<String> {
         let labels = self.present().filter_map(|(label_set, _)| resolver.labels(label_set));
         labels.map(|(action, ..)| action.to_owned()).collect()
@@ -165,7 +151,7 @@ impl WindowSums {
         let mut by_type: BTreeMap<(&str, &str), Sum> = BTreeMap::new();
         let mut by_status: BTreeMap<(&str, Option<i64>), i64> = BTreeMap::new();
         let mut by_action: HashMap<&str, i64> =
-            known.iter().map(String::as_str).chain([BACKUP]).map(|action| (action, 0)).collect();
+            known.iter().map(|action| (action.as_str(), 0)).collect();
         for (label_set, sum) in self.present() {
             let Some((action, policy_type, status)) = resolver.labels(label_set) else { continue };
             full.entry((action, policy_type, status)).or_default().merge(sum);
@@ -200,7 +186,7 @@ impl WindowSums {
     ) {
         let mut counts: BTreeMap<(&str, &str, Option<i64>), i64> = BTreeMap::new();
         for ((client, label_set), jobs) in self.clients.iter().flatten() {
-            let client = last_results.label(resolver.names.get(*client));
+            let client = last_results.label(resolver.dictionary.names.get(*client));
             if let (Some(client), Some((action, _, status))) = (client, resolver.labels(*label_set))
             {
                 *counts.entry((client, action, status)).or_default() += jobs;

@@ -18,7 +18,6 @@ const AT_ONCE: usize = 4;
 const SLICE: i64 = 900_000;
 const MOST_SLICES: i64 = 4;
 
-/// A part of a span.
 #[derive(Debug)]
 struct Slice {
     span: Span,
@@ -27,7 +26,6 @@ struct Slice {
     place: Option<Bookmark>,
 }
 
-/// Spans that are being read.
 #[derive(Debug)]
 pub(super) struct Backfill {
     /// Slices before the horizon, newest first.
@@ -41,10 +39,8 @@ pub(super) struct Backfill {
     pages: u32,
 }
 
-/// Result of one step.
 #[derive(Debug, Default)]
 pub(super) struct BackfillStep {
-    /// The error that ended it.
     pub(super) error: Option<Error>,
     pub(super) rows: usize,
     pub(super) pages: u32,
@@ -132,10 +128,6 @@ impl Backfill {
         }
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.slices.is_empty() && self.again.is_empty()
-    }
-
     /// Returns the length of what was read and is not covered yet, ms.
     pub(super) fn ahead(&self) -> i64 {
         self.slices.iter().map(|slice| slice.read - slice.span.from).sum()
@@ -155,7 +147,7 @@ impl Backfill {
         ledger: &SharedLedger<'_>,
         budget: &TimeBudget<'_>,
     ) -> BackfillStep {
-        if self.is_idle() {
+        if self.slices.is_empty() && self.again.is_empty() {
             return BackfillStep::default();
         }
         let failed = AtomicBool::new(false);

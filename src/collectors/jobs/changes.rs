@@ -97,7 +97,7 @@ impl Changes {
                 for row in rows {
                     ledger.apply_changed(row);
                 }
-                ledger.advance_watermark(field, reached - AGAIN);
+                ledger.progress.advance_watermark(field, reached - AGAIN);
             })
             .await;
         if walked.complete && ahead.is_none() {
@@ -123,7 +123,7 @@ impl Changes {
                 for row in rows {
                     ledger.apply_changed(row);
                 }
-                ledger.advance_late_walk(reached - AGAIN);
+                ledger.progress.late_walk.advance(reached - AGAIN);
             })
             .await;
         self.late = place.map(|place| (span.to, place));

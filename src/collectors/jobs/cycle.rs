@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backfill::BackfillStep;
-use super::side_queries::{Answers, Lacking};
+use super::side_queries::Answers;
 use super::walks::{SharedLedger, TimeBudget, WalkSummary};
-use super::{Jobs, audit, lookup, probe, queries};
+use super::{Jobs, audit, lookup, queries};
 use crate::collectors::collector::{Collected, Part};
 use crate::jobs::{ChangeField, Ledger, Live};
 use crate::metric::Samples;
@@ -18,7 +18,6 @@ use crate::netbackup::{Error, Query, Session};
 /// The length of a step of the backfill if all else works: the next one follows at once.
 const STEP: Duration = Duration::from_secs(5);
 
-/// The results of the queries of a cycle.
 struct Fetched {
     live: Result<Live, Error>,
     field: ChangeField,
@@ -51,16 +50,18 @@ impl Jobs {
         let mut proven = std::mem::take(&mut self.proven);
         if !proven {
             let any = Query::all().limited(1);
-            proven = probe::any(session, &any).await.unwrap_or_default();
+            proven = queries::any(session, &any).await.unwrap_or_default();
         }
-        let fetched = self.fetch_changes(session).await;
+        let Some(fetched) = self.fetch_changes(session).await else {
+            return Ok(Collected::default());
+        };
         let mut collected =
             Collected { unfinished: fetched.is_unfinished(), ..Collected::default() };
         if fetched.rows() > 0 {
             collected.permitted = Some(true);
         } else if fetched.claims_emptiness() {
             collected.permitted =
-                probe::probe(session).await.inspect_err(|_| self.backfill.discard())?;
+                queries::may_see_jobs(session).await.inspect_err(|_| self.backfill.discard())?;
             if collected.permitted.is_none() && !self.trusts_emptiness() {
                 self.add_unknown(&mut collected);
                 return Ok(collected);
@@ -71,7 +72,9 @@ impl Jobs {
         let trusted = if self.proven { proven } else { fetched.claims_emptiness() };
         let (live, finished) = self.apply(session, fetched, trusted, &mut collected);
         // What was counted is on disk before anything else is asked; what these learn goes with the next save.
-        self.save().await;
+        if let (Some(ledger), Some(store)) = (&mut self.ledger, &mut self.store) {
+            store.save(ledger).await;
+        }
         if let (None, Some(ledger)) = (&finished, &mut self.ledger)
             && ledger.is_whole()
         {
@@ -82,22 +85,15 @@ impl Jobs {
         Ok(collected)
     }
 
-    async fn fetch_changes(&mut self, session: &Session) -> Fetched {
-        let empty = || Fetched {
-            live: Ok(Live::default()),
-            field: ChangeField::LastUpdate,
-            changed: WalkSummary::default(),
-            late: WalkSummary::default(),
-            filled: BackfillStep::default(),
-            answers: Answers::default(),
-        };
-        let Some(ledger) = &mut self.ledger else { return empty() };
+    async fn fetch_changes(&mut self, session: &Session) -> Option<Fetched> {
+        let ledger = self.ledger.as_mut()?;
         let (changes, backfill, side_queries) =
             (&mut self.changes, &mut self.backfill, &mut self.side_queries);
         backfill.aim(ledger.next_backfill());
-        ledger.take_rereads().into_iter().for_each(|span| backfill.add(span));
-        let (late_span, lacking, now) =
-            (ledger.next_late_walk(), Lacking::of(ledger), ledger.now());
+        for span in std::mem::take(&mut ledger.backfill.rereads) {
+            backfill.add(span);
+        }
+        let (late_span, now) = (ledger.next_late_walk(), ledger.progress.now);
         let shared = SharedLedger::new(ledger);
         let failing = AtomicBool::new(false);
         let (begun, left) =
@@ -116,7 +112,7 @@ impl Jobs {
                 if let Some(span) = late_span {
                     late = changes.read_late(session, &shared, field, span).await;
                 }
-                answers = side_queries.ask(session, lacking).await;
+                answers = side_queries.ask(session, &shared).await;
             }
             let fails = changed.error.is_some() || late.error.is_some();
             failing.fetch_or(fails, Ordering::Relaxed);
@@ -126,7 +122,7 @@ impl Jobs {
             (field, changed, late, filled, answers)
         };
         let (live, (field, changed, late, filled, answers)) = tokio::join!(live, finished);
-        Fetched { live, field, changed, late, filled, answers }
+        Some(Fetched { live, field, changed, late, filled, answers })
     }
 
     /// Returns whether an empty list whose permission is unproved is that of a quiet server.
@@ -160,8 +156,8 @@ impl Jobs {
         // An empty list that may be forbidden does not prove that all was read.
         if trusted {
             answers.apply(ledger, session.client().site());
-            if let (true, Some(span)) = (late.complete, ledger.late_walk()) {
-                ledger.advance_late_walk(span.to);
+            if let (true, Some(span)) = (late.complete, ledger.progress.late_walk.left()) {
+                ledger.progress.late_walk.advance(span.to);
             }
             if changed.complete {
                 ledger.finish_walk(field);

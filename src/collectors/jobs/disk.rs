@@ -8,36 +8,23 @@ use std::time::SystemTime;
 use tokio::sync::mpsc;
 
 use crate::jobs::{Ledger, RestoreError};
-use crate::state::{AppendError, Loaded, OpenError, Resumed, SiteFiles};
+use crate::state::{AppendError, OpenError, Resumed, SiteFiles};
 
 /// The result of looking for a ledger on disk.
 pub(super) enum Found {
-    /// There is none.
     Nothing,
-    /// The one that was saved.
-    Ledger {
-        /// The ledger, with the settings of the empty one.
-        ledger: Box<Ledger>,
-        /// The file that was read.
-        loaded: Loaded,
-        /// Its totals were the last ones shown for the site.
-        totals_go_on: bool,
-    },
+    /// It has the settings of the empty one.
+    Ledger(Box<Ledger>, Resumed),
     /// A file that cannot be used, and was put out of the way.
     SetAside {
-        /// The reason.
         error: OpenError,
-        /// Its path before.
         path: PathBuf,
-        /// Its path now.
         aside: PathBuf,
     },
 }
 
-/// The result of a save.
 #[derive(Debug, Default)]
 pub(super) struct Saved {
-    /// Length of the file.
     pub(super) length: u64,
     /// The file has grown so far that it should be written as a whole.
     pub(super) has_grown: bool,
@@ -55,11 +42,8 @@ impl Saved {
     }
 }
 
-/// Reads the ledger; `empty` takes its records. A file that can never be used is set aside.
-///
-/// # Errors
-///
-/// If it cannot be read now, or not be set aside.
+/// Reads the ledger; `empty` takes its records. A file that can never be used is set aside. Fails if it
+/// cannot be read now, or not be set aside.
 pub(super) fn load(files: &mut SiteFiles, empty: Ledger) -> io::Result<Found> {
     let read = catch_unwind(AssertUnwindSafe(|| read(files, empty)));
     let bug = "the agent failed to read it, which is a bug: please report it with the file";
@@ -71,9 +55,7 @@ pub(super) fn load(files: &mut SiteFiles, empty: Ledger) -> io::Result<Found> {
             Found::SetAside { error, path, aside: files.set_aside()? }
         }
         Ok(None) => Found::Nothing,
-        Ok(Some((ledger, Resumed { loaded, last_in_force }))) => {
-            Found::Ledger { ledger: Box::new(ledger), loaded, totals_go_on: last_in_force }
-        }
+        Ok(Some((ledger, resumed))) => Found::Ledger(Box::new(ledger), resumed),
     };
     files.put_in_force();
     Ok(found)
@@ -90,15 +72,13 @@ fn read(files: &mut SiteFiles, mut ledger: Ledger) -> Result<Option<(Ledger, Res
     Ok(Some((ledger, resumed)))
 }
 
-/// Returns why a file cannot be used one of whose records cannot.
-pub(super) fn to_open_error(error: RestoreError) -> OpenError {
+fn to_open_error(error: RestoreError) -> OpenError {
     match error {
         RestoreError::Newer { .. } => OpenError::Newer(error.to_string()),
         RestoreError::CorruptState => OpenError::Damaged(error.to_string()),
     }
 }
 
-/// Adds a transaction.
 pub(super) fn append(files: &mut SiteFiles, records: &[u8]) -> io::Result<Saved> {
     match files.append(records) {
         Ok(()) => Ok(Saved::of(files)),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::disk::{Found, Saved};
 use crate::metric::{Definition, Metric, Samples};
+use crate::state::Resumed;
 
 static SAVED: Metric<0> = Metric::gauge(
     "nbu.agent.state.saved",
@@ -31,7 +32,6 @@ pub(super) fn definitions() -> [&'static Definition; 4] {
     [SAVED.definition(), ERRORS.definition(), SET_ASIDE.definition(), SIZE.definition()]
 }
 
-/// Results of reading and saving.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     unsaved: bool,
@@ -42,11 +42,10 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// Notes that the file was read, or that there is none which can be used.
     pub(super) fn loaded(&mut self, site: &str, found: &Found) {
         match found {
             Found::Nothing => {}
-            Found::Ledger { ledger, loaded, totals_go_on } => {
+            Found::Ledger(ledger, Resumed { loaded, last_in_force }) => {
                 self.size = loaded.length;
                 let (jobs, frames) = (ledger.remembered(), loaded.frames);
                 tracing::info!(site, jobs, frames, "job ledger restored");
@@ -58,7 +57,7 @@ impl Health {
                          server"
                     );
                 }
-                if !totals_go_on {
+                if !last_in_force {
                     tracing::info!(
                         site,
                         "another server was polled for this site in the meantime; its totals \
@@ -81,7 +80,6 @@ impl Health {
         }
     }
 
-    /// Notes that the file cannot be read now.
     pub(super) fn load_failed(&mut self, site: &str, directory: &Path, error: &io::Error) {
         self.errors += 1;
         let directory = directory.display();
@@ -96,7 +94,6 @@ impl Health {
         }
     }
 
-    /// Notes how a save ended.
     pub(super) fn saved(&mut self, site: &str, directory: &Path, result: io::Result<Saved>) {
         let directory = directory.display();
         match result {
@@ -129,15 +126,9 @@ impl Health {
         }
     }
 
-    /// Notes that the file has to be written as a whole.
     pub(super) fn file_gone(&mut self, site: &str, reason: &str) {
         self.errors += 1;
         tracing::warn!(site, "the state file {reason} by another process; writing it again");
-    }
-
-    /// Notes that a file that has grown could not be written as a whole; it is appended to.
-    pub(super) fn compaction_failed(site: &str, error: &io::Error) {
-        tracing::debug!(site, %error, "cannot rewrite the state file now; appending to it");
     }
 
     pub(super) fn record(&self, samples: &mut Samples, read: bool) {

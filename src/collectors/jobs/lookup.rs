@@ -26,32 +26,34 @@ const PAGES: u32 = 3;
 /// Bytes of a name that is asked for: no client or policy has a longer one.
 const LONGEST: usize = 512;
 
-/// The result of a look-up; `None` if there was no time for it.
-type Outcome = Option<Result<LookupAnswer, Option<Error>>>;
-
 /// Looks up the names that are due. One that fails, or takes too long, is retried after the others.
 pub(super) async fn look_up(session: &Session, ledger: &mut Ledger) {
     let until = session.deadline().min(Instant::now() + CYCLE_TIMEOUT);
-    let asked = stream::iter(ledger.next_lookups(NAMES)).map(|lookup| async move {
+    let asked = stream::iter(ledger.last_results.next_lookups(NAMES)).map(|lookup| async move {
         let outcome = ask(session, &lookup, until).await;
         (lookup, outcome)
     });
     let mut answers = asked.buffer_unordered(AT_ONCE);
     while let Some((lookup, outcome)) = answers.next().await {
+        let Some(results) = ledger.last_results.of_mut(lookup.subject) else { continue };
         match outcome {
             None => {}
-            Some(Ok(answer)) => ledger.apply_lookup(lookup.subject, &lookup.name, answer),
+            Some(Ok(answer)) => results.apply_lookup(&lookup.name, answer),
             Some(Err(error)) => {
-                ledger.note_failed_lookup(lookup.subject, &lookup.name);
+                results.note_failed_lookup(&lookup.name);
                 let site = session.client().site();
-                let error = error.map_or_else(|| "no answer in time".into(), |e| e.to_string());
                 tracing::debug!(site, %error, "look-up of a last success before the window failed; retrying later");
             }
         }
     }
 }
 
-async fn ask(session: &Session, lookup: &LookupQuery, until: Instant) -> Outcome {
+/// Returns the answer, or the error of a look-up; `None` if there was no time for it.
+async fn ask(
+    session: &Session,
+    lookup: &LookupQuery,
+    until: Instant,
+) -> Option<Result<LookupAnswer, String>> {
     let now = Instant::now();
     if now >= until {
         return None;
@@ -64,8 +66,8 @@ async fn ask(session: &Session, lookup: &LookupQuery, until: Instant) -> Outcome
         Ok(Ok(answer)) => Some(Ok(answer)),
         // The server does not take such a filter: another one would fare no better.
         Ok(Err(error)) if error.kind() == ErrorKind::BadRequest => Some(Ok(LookupAnswer::Unknown)),
-        Ok(Err(error)) => Some(Err(Some(error))),
-        Err(_) => Some(Err(None)),
+        Ok(Err(error)) => Some(Err(error.to_string())),
+        Err(_) => Some(Err("no answer in time".to_owned())),
     }
 }
 

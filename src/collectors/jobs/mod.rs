@@ -9,7 +9,6 @@ mod cycle;
 mod disk;
 mod health;
 mod lookup;
-mod probe;
 mod queries;
 mod side_queries;
 mod store;
@@ -24,9 +23,7 @@ use self::backfill::Backfill;
 use self::changes::Changes;
 use self::side_queries::SideQueries;
 use self::store::Store;
-use super::collector::{
-    Cadence, Collected, Collector, CollectorSettings, Part, Row, Settings, same,
-};
+use super::collector::{Cadence, Collected, Collector, Part, Row, Settings};
 use crate::jobs::audit::Audit;
 use crate::jobs::{Actions, Ledger, NameFilterConfig};
 use crate::metric::{Definition, Samples};
@@ -42,7 +39,7 @@ pub(super) const ROW: Row = Row {
     metrics,
     enabled: |_| true,
     build: |settings| Box::new(Jobs::new(JobSettings::of(settings))),
-    same: same::<JobSettings>,
+    same: |one, other| JobSettings::of(one) == JobSettings::of(other),
 };
 
 /// A time without a poll after which the server may have purged jobs that nobody read.
@@ -54,7 +51,6 @@ fn metrics() -> Vec<&'static Definition> {
     all
 }
 
-/// The settings that the collector depends on.
 #[derive(Debug, Clone, PartialEq)]
 struct JobSettings {
     window: Duration,
@@ -62,25 +58,22 @@ struct JobSettings {
     long_running_after: Duration,
     per_client: NameFilterConfig,
     per_policy: NameFilterConfig,
-    /// The directory that keeps the ledger.
     state: Option<StateDir>,
 }
 
-impl CollectorSettings for JobSettings {
+impl JobSettings {
     fn of(all: &Settings<'_>) -> Self {
         let config = all.collectors;
         Self {
             window: all.window,
-            actions: Actions::new(&config.action_names),
+            actions: Actions(config.action_names.clone()),
             long_running_after: config.long_running_after,
             per_client: config.per_client.clone(),
             per_policy: config.per_policy.clone(),
             state: all.state.cloned(),
         }
     }
-}
 
-impl JobSettings {
     /// Creates an empty ledger that begins at `now`, the server's time.
     fn new_ledger(&self, now: i64) -> Ledger {
         let mut ledger = Ledger::new(now, self.window, SystemTime::now());
@@ -95,8 +88,7 @@ struct Jobs {
     changes: Changes,
     backfill: Backfill,
     side_queries: SideQueries,
-    /// The last cycle proved that the key's role may see jobs. Otherwise an empty answer may be a
-    /// forbidden one.
+    /// The last cycle proved that the role may see jobs. Otherwise an empty answer may be a forbidden one.
     proven: bool,
     store: Option<Store>,
     audit: Audit,
@@ -115,11 +107,7 @@ impl Collector for Jobs {
             Err(error) => return self.unreachable(error),
         };
         self.begin(session, now);
-        let collected = self.cycle(session).await;
-        match collected {
-            Ok(collected) => Ok(collected),
-            Err(error) => self.unreachable(error),
-        }
+        self.cycle(session).await.or_else(|error| self.unreachable(error))
     }
 
     fn reconfigure(&mut self, settings: &Settings<'_>) {
@@ -140,10 +128,10 @@ impl Collector for Jobs {
         resource: &'static Resource,
     ) -> Result<Option<bool>, Error> {
         debug_assert_eq!(resource, &JOBS);
-        if probe::any(session, &Query::all().limited(1)).await? {
+        if queries::any(session, &Query::all().limited(1)).await? {
             Ok(Some(true))
         } else {
-            probe::count(session).await
+            queries::count_live(session).await
         }
     }
 }
@@ -168,8 +156,8 @@ impl Jobs {
     async fn restore(&mut self, session: &Session) {
         let (site, server) = (session.client().site(), session.client().base());
         let settings = &self.settings;
-        if self.store.as_ref().map(Store::directory) != settings.state.as_ref() {
-            let is_stand_in = self.store.as_ref().is_some_and(|store| !store.is_read());
+        if self.store.as_ref().map(|store| &store.directory) != settings.state.as_ref() {
+            let is_stand_in = self.store.as_ref().is_some_and(|store| !store.read);
             let resumes = self.ledger.is_none() || is_stand_in;
             let directory = settings.state.as_ref();
             self.store = directory.map(|directory| Store::new(directory, site, server, resumes));
@@ -197,11 +185,11 @@ impl Jobs {
         let last = self.began.replace((Instant::now(), SystemTime::now()));
         let passed = match last {
             Some((began, _)) => began.elapsed(),
-            None => ledger.saved_at().and_then(|at| at.elapsed().ok()).unwrap_or_default(),
+            None => ledger.saved_at.and_then(|at| at.elapsed().ok()).unwrap_or_default(),
         };
         let asleep = last.and_then(|(_, at)| at.elapsed().ok()).unwrap_or_default();
         if asleep >= NO_POLL {
-            ledger.interrupt();
+            ledger.progress.gap.interrupt();
         }
         if ledger.begin(now, passed) {
             self.changes.expect_future_times();
@@ -213,20 +201,12 @@ impl Jobs {
         }
     }
 
-    async fn save(&mut self) {
-        if let (Some(ledger), Some(store)) = (&mut self.ledger, &mut self.store) {
-            store.save(ledger).await;
-        }
-    }
-
-    /// Returns the parts of a cycle in which the server is unreachable: totals and last results are
-    /// exported from memory.
+    /// Returns the parts of a cycle without the server: totals and last results come from memory.
     fn unreachable(&mut self, error: Error) -> Result<Collected, Error> {
         let Some(ledger) = &mut self.ledger else { return Err(error) };
-        ledger.interrupt();
-        let mut collected = Collected::default();
-        collected.parts.push(("live", Part::Failed(error)));
-        collected.parts.push(("finished", Part::Kept));
+        ledger.progress.gap.interrupt();
+        let parts = vec![("live", Part::Failed(error)), ("finished", Part::Kept)];
+        let mut collected = Collected { parts, ..Collected::default() };
         self.add_kept(&mut collected);
         Ok(collected)
     }
@@ -246,21 +226,18 @@ impl Jobs {
     /// Adds the parts that do not depend on the server.
     fn add_kept(&self, collected: &mut Collected) {
         let Some(ledger) = &self.ledger else { return };
-        if let Some(store) = self.store.as_ref().filter(|store| !store.is_read()) {
-            // The saved totals will be exported: these would be a reset, and its end a jump.
-            let mut own = Samples::new();
-            store.record(&mut own);
-            collected.parts.push(("ledger", Part::Fresh(own)));
-            return;
+        let mut own = Samples::new();
+        // The saved totals will be exported: others before would be a reset, and its end a jump.
+        if self.store.as_ref().is_none_or(|store| store.read) {
+            if let Some((samples, origin)) = ledger.total_samples(&self.settings.actions) {
+                collected.parts.push(("totals", Part::Totals(samples, origin)));
+            }
+            if let Some((samples, origin)) = ledger.last_samples(&self.settings.actions) {
+                collected.parts.push(("names", Part::Totals(samples, origin)));
+            }
+            own = ledger.own_samples(self.backfill.ahead());
+            self.audit.record(&mut own);
         }
-        if let Some((samples, origin)) = ledger.total_samples(&self.settings.actions) {
-            collected.parts.push(("totals", Part::Totals(samples, origin)));
-        }
-        if let Some((samples, origin)) = ledger.last_samples(&self.settings.actions) {
-            collected.parts.push(("names", Part::Totals(samples, origin)));
-        }
-        let mut own = ledger.own_samples(self.backfill.ahead());
-        self.audit.record(&mut own);
         if let Some(store) = &self.store {
             store.record(&mut own);
         }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::queries;
+use super::walks::SharedLedger;
 use crate::jobs::Ledger;
 use crate::netbackup::{Error, Session};
 
-/// The limit of all queries of one cycle.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest pause after a query that was not answered, cycles.
@@ -23,43 +23,23 @@ pub(super) struct SideQueries {
     pause: u32,
 }
 
-/// The server's answer.
-#[derive(Debug, Clone, Copy, Default)]
-enum Answer {
-    /// None, or it was not asked.
-    #[default]
-    Owed,
-    /// The value of a job, if it lists any.
-    Is(Option<i64>),
-}
-
-/// The server's answers.
+/// The server's answers, 0 where it lists no such job; `None` where it was not asked, or did not answer.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    /// The highest number of a job that it lists.
-    highest_id: Answer,
-    /// The end of the oldest successful job that it lists.
-    oldest: Answer,
-}
-
-/// The answers that a ledger lacks.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Lacking {
-    highest_id: bool,
-    oldest: bool,
-}
-
-impl Lacking {
-    pub(super) fn of(ledger: &Ledger) -> Self {
-        Self { highest_id: ledger.lacks_highest_id(), oldest: ledger.lacks_oldest_job() }
-    }
+    highest_id: Option<i64>,
+    /// The end of the oldest successful job.
+    oldest: Option<i64>,
 }
 
 impl SideQueries {
     /// Asks for what the ledger lacks, except in the pause after a failure.
-    pub(super) async fn ask(&mut self, session: &Session, lacking: Lacking) -> Answers {
+    pub(super) async fn ask(&mut self, session: &Session, ledger: &SharedLedger<'_>) -> Answers {
         let mut answers = Answers::default();
-        if !lacking.highest_id && !lacking.oldest {
+        let (lacks_highest, lacks_oldest) = {
+            let progress = &ledger.lock().progress;
+            (progress.ids.highest.is_none(), progress.gap.lacks_oldest_job())
+        };
+        if !lacks_highest && !lacks_oldest {
             return answers;
         }
         if self.pause > 0 {
@@ -69,15 +49,14 @@ impl SideQueries {
         let left = session.deadline().saturating_duration_since(Instant::now());
         let until = Instant::now() + TIMEOUT.min(left / 2);
         let site = session.client().site();
-        if lacking.highest_id {
+        if lacks_highest {
             answers.highest_id = within(until, site, queries::highest_id(session)).await;
         }
-        if lacking.oldest {
+        if lacks_oldest {
             answers.oldest = within(until, site, queries::oldest_success(session)).await;
         }
-        let owes = |lacks: bool, answer| lacks && matches!(answer, Answer::Owed);
-        let answered =
-            !owes(lacking.highest_id, answers.highest_id) && !owes(lacking.oldest, answers.oldest);
+        let answered = (answers.highest_id.is_some(), answers.oldest.is_some())
+            == (lacks_highest, lacks_oldest);
         self.failures = if answered { 0 } else { self.failures.saturating_add(1) };
         // The first time, it is asked again in the next cycle.
         let doubled = 1_u32.checked_shl(self.failures.saturating_sub(1)).unwrap_or(u32::MAX);
@@ -90,28 +69,23 @@ async fn within(
     until: Instant,
     site: &str,
     query: impl Future<Output = Result<Option<i64>, Error>>,
-) -> Answer {
+) -> Option<i64> {
     match timeout_at(until, query).await {
-        Ok(Ok(answer)) => Answer::Is(answer),
-        Ok(Err(error)) => {
-            tracing::debug!(site, %error, "side request failed; retrying later");
-            Answer::Owed
-        }
-        Err(_) => {
-            tracing::debug!(site, "side request timed out; retrying later");
-            Answer::Owed
-        }
+        Ok(Ok(answer)) => return Some(answer.unwrap_or(0)),
+        Ok(Err(error)) => tracing::debug!(site, %error, "side request failed; retrying later"),
+        Err(_) => tracing::debug!(site, "side request timed out; retrying later"),
     }
+    None
 }
 
 impl Answers {
     /// Applies the answers to the ledger, if empty lists are known not to be forbidden ones.
     pub(super) fn apply(self, ledger: &mut Ledger, site: &str) {
-        if let Answer::Is(id) = self.highest_id {
-            ledger.learn_highest_id(id.unwrap_or(0));
+        if let Some(id) = self.highest_id {
+            ledger.progress.ids.highest.get_or_insert(id);
         }
-        let Answer::Is(oldest) = self.oldest else { return };
-        let lost = ledger.record_gap(oldest);
+        let Some(oldest) = self.oldest else { return };
+        let lost = ledger.progress.gap.record(oldest);
         if !lost.is_zero() {
             tracing::warn!(
                 site,

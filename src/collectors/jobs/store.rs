@@ -16,14 +16,13 @@ use crate::state::{Header, Pending, SiteFiles, StateDir, Worker, timed_out};
 /// The time that a poll waits for the disk.
 const DISK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The place where one site's ledger is kept.
 pub(super) struct Store {
-    directory: StateDir,
+    pub(super) directory: StateDir,
     header: Header,
     /// The thread that owns the files, once nobody before has them.
     files: Option<Worker<SiteFiles>>,
-    /// The ledger of before was read, or is not wanted.
-    read: bool,
+    /// The ledger of before was read, or is not wanted: only then totals can be exported and saved.
+    pub(super) read: bool,
     loading: Option<Pending<io::Result<Found>>>,
     saving: Option<Pending<io::Result<Saved>>>,
     health: Health,
@@ -44,17 +43,6 @@ impl Store {
         }
     }
 
-    /// Returns the directory.
-    pub(super) fn directory(&self) -> &StateDir {
-        &self.directory
-    }
-
-    /// Returns whether the saved ledger was read, or is not wanted: only then totals can be exported and
-    /// saved.
-    pub(super) fn is_read(&self) -> bool {
-        self.read
-    }
-
     /// Reads the ledger of before, if that was not done yet; `empty` takes its records. `None` if there is
     /// none, or it cannot be read now and is tried again at the next poll.
     pub(super) async fn load(&mut self, empty: impl FnOnce() -> Ledger) -> Option<Ledger> {
@@ -67,7 +55,7 @@ impl Store {
             Ok(found) => {
                 self.read = true;
                 self.health.loaded(site, &found);
-                if let Found::Ledger { ledger, .. } = found { Some(*ledger) } else { None }
+                if let Found::Ledger(ledger, _) = found { Some(*ledger) } else { None }
             }
             Err(error) => {
                 self.health.load_failed(site, self.directory.path(), &error);
@@ -85,8 +73,7 @@ impl Store {
         take(&mut self.loading, DISK_TIMEOUT).await
     }
 
-    /// Saves the changes. If that fails, or takes too long, the samples are exported all the same, and the next
-    /// poll tries again.
+    /// Saves the changes. If that fails, or takes too long, the next poll tries again.
     pub(super) async fn save(&mut self, ledger: &mut Ledger) {
         if !self.read {
             return;
@@ -103,17 +90,22 @@ impl Store {
                 return late;
             }
         }
-        self.start_save(ledger).await?;
-        let mut saved = self.finish(ledger, DISK_TIMEOUT).await?;
+        let mut saved = if ledger.knows_what_changed() {
+            self.append(ledger).await?
+        } else {
+            self.rewrite(ledger).await?
+        };
         if let Some(reason) = saved.gone {
             self.health.file_gone(&self.header.site, reason);
-            self.start_rewrite(ledger).await?;
-            saved = self.finish(ledger, DISK_TIMEOUT).await?;
+            saved = self.rewrite(ledger).await?;
         } else if saved.has_grown {
             // All is saved already: the file is only made smaller.
-            match self.compact(ledger).await {
+            match self.rewrite(ledger).await {
                 Ok(compacted) => saved = compacted,
-                Err(error) => Health::compaction_failed(&self.header.site, &error),
+                Err(error) => {
+                    let site = &self.header.site;
+                    tracing::debug!(site, %error, "cannot rewrite the state file now; appending to it");
+                }
             }
         }
         Ok(saved)
@@ -132,19 +124,16 @@ impl Store {
         result
     }
 
-    async fn compact(&mut self, ledger: &mut Ledger) -> io::Result<Saved> {
+    async fn rewrite(&mut self, ledger: &mut Ledger) -> io::Result<Saved> {
         self.start_rewrite(ledger).await?;
         self.finish(ledger, DISK_TIMEOUT).await
     }
 
-    async fn start_save(&mut self, ledger: &mut Ledger) -> io::Result<()> {
-        if !ledger.knows_what_changed() {
-            return self.start_rewrite(ledger).await;
-        }
+    async fn append(&mut self, ledger: &mut Ledger) -> io::Result<Saved> {
         let files = self.files().await?;
         let records = ledger.changed_records(SystemTime::now());
         self.saving = Some(files.start(move |files| disk::append(files, &records)));
-        Ok(())
+        self.finish(ledger, DISK_TIMEOUT).await
     }
 
     /// Starts to write everything. The parts are made here, where the ledger is, and written there, where it
@@ -183,7 +172,6 @@ impl Store {
         Ok(self.files.insert(files))
     }
 
-    /// Records how reading and saving go.
     pub(super) fn record(&self, samples: &mut Samples) {
         self.health.record(samples, self.read);
     }

@@ -64,12 +64,10 @@ pub(super) struct Bookmark {
     failures: u32,
 }
 
-/// Result of a walk.
 #[derive(Debug, Default)]
 pub(super) struct WalkSummary {
     /// The end of the list was reached.
     pub(super) complete: bool,
-    /// The error that ended it, if any.
     pub(super) error: Option<Error>,
     pub(super) rows: usize,
     pub(super) pages: u32,
@@ -92,7 +90,6 @@ impl WalkSummary {
     }
 }
 
-/// A walk over finished jobs, oldest first.
 pub(super) struct FinishedWalk<'p> {
     pub(super) field: ChangeField,
     /// The filter of a walk without a bookmark.
@@ -125,7 +122,9 @@ impl FinishedWalk<'_> {
         }
         if place.is_some() {
             self.read(session, place, &mut walked, &mut take).await;
-            let refused = walked.error.as_ref().is_some_and(is_about_cursor);
+            // Such an error may mean that the cursor is not taken any more.
+            let kind = walked.error.as_ref().map(Error::kind);
+            let refused = matches!(kind, Some(ErrorKind::BadRequest | ErrorKind::NotFound));
             if walked.pages > 0 || !refused {
                 return walked;
             }
@@ -173,10 +172,10 @@ impl FinishedWalk<'_> {
             }
             walked.pages += 1;
             let (field, pages) = (self.field, before + walked.pages);
-            *place = position(&walk).map(|after| Bookmark {
+            *place = walk.position().map(|after| Bookmark {
                 field,
                 filter: filter.clone(),
-                after,
+                after: after.clone(),
                 reached,
                 pages,
                 failures: 0,
@@ -186,15 +185,6 @@ impl FinishedWalk<'_> {
             }
         }
     }
-}
-
-fn position(walk: &CursorPager) -> Option<Cursor> {
-    walk.position().cloned()
-}
-
-/// Returns whether an error may mean that a cursor is not taken any more.
-fn is_about_cursor(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::BadRequest | ErrorKind::NotFound)
 }
 
 /// Removes a bookmark from which the server cannot continue.

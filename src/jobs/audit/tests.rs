@@ -95,9 +95,8 @@ impl Server {
                     rows.truncate(PAGE);
                     audit.page(ledger, &rows, whole);
                 }
-                AuditQuery::Count(count) => {
-                    let inside =
-                        |job: &&Listed| count.span.from < job.end && job.end <= count.span.to;
+                AuditQuery::Count { span, .. } => {
+                    let inside = |job: &&Listed| span.from < job.end && job.end <= span.to;
                     let listed = self.jobs.iter().filter(inside).count();
                     audit.count(ledger, Some(listed + self.counted_beyond));
                 }

@@ -12,17 +12,10 @@ pub(super) use v1::{
 /// The reason why the records of a state file cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RestoreError {
-    /// They do not fit together.
     #[error("its records are inconsistent")]
     CorruptState,
-    /// A newer version of the agent wrote one.
     #[error("it has a record of kind {kind}, version {version}, which this agent does not support")]
-    Newer {
-        /// The kind of the record.
-        kind: u8,
-        /// The version of that kind.
-        version: u8,
-    },
+    Newer { kind: u8, version: u8 },
 }
 
 /// A reader that does not know a kind from here on, or its version, may pass it over.
@@ -62,11 +55,8 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Takes the next record off `bytes`; `None` if it may be passed over.
-    ///
-    /// # Errors
-    ///
-    /// If it is no record, or one that must be understood and is not known.
+    /// Takes the next record off `bytes`; `None` if it may be passed over. Fails if it is no record, or one
+    /// that must be understood and is not known.
     pub(super) fn next(bytes: &mut &'a [u8]) -> Result<Option<Self>, RestoreError> {
         let ((kind, version, length), rest) = postcard::take_from_bytes::<(u8, u8, u32)>(bytes)
             .map_err(|_| RestoreError::CorruptState)?;

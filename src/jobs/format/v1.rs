@@ -6,8 +6,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::jobs::finished::FinishedJob;
-use crate::jobs::interner::NameId;
-use crate::jobs::label_sets::{LabelSet, LabelSetId};
+use crate::jobs::interner::{LabelSet, LabelSetId, NameId};
 use crate::jobs::time::Span;
 use crate::jobs::totals::Total;
 use crate::jobs::unfinished::UnfinishedJob;
@@ -34,14 +33,12 @@ pub(in crate::jobs) struct ProgressV1 {
     pub(in crate::jobs) written: i64,
 }
 
-/// A span of time, Unix ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::jobs) struct SpanV1 {
     from: i64,
     to: i64,
 }
 
-/// A name and its number.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::jobs) struct NameV1<'a> {
     pub(in crate::jobs) id: u32,
@@ -49,7 +46,6 @@ pub(in crate::jobs) struct NameV1<'a> {
     pub(in crate::jobs) text: Cow<'a, str>,
 }
 
-/// A combination of labels and its number.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::jobs) struct LabelsV1 {
     id: u32,
@@ -58,7 +54,6 @@ pub(in crate::jobs) struct LabelsV1 {
     status: Option<i64>,
 }
 
-/// A job that ended.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::jobs) struct JobV1 {
     id: i64,
@@ -84,7 +79,6 @@ pub(in crate::jobs) struct UnfinishedV1 {
     ended: bool,
 }
 
-/// The totals of a combination of labels.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::jobs) struct TotalV1 {
     labels: u32,
@@ -107,8 +101,7 @@ pub(in crate::jobs) struct DurationsV1<'a> {
     pub(in crate::jobs) sum: f64,
 }
 
-/// The last jobs of a client (0) or a policy (1), as the table of names encodes them; none once they are
-/// forgotten.
+/// The last results of a client (0) or a policy (1), as `last_results` encodes them; none once forgotten.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::jobs) struct LastV1<'a> {
     pub(in crate::jobs) subject: u8,
@@ -191,28 +184,15 @@ impl UnfinishedV1 {
 
 impl TotalV1 {
     pub(in crate::jobs) fn new(label_set: LabelSetId, total: &Total) -> Self {
-        Self {
-            labels: label_set.0,
-            parents: total.parents,
-            leaves: total.leaves,
-            kilobytes: total.kilobytes,
-            files: total.files,
-            retries: total.retries,
-            parent_seen: total.parent_seen,
-            leaf_seen: total.leaf_seen,
-        }
+        let Total { parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen } = *total;
+        let labels = label_set.0;
+        Self { labels, parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen }
     }
 
     pub(in crate::jobs) fn total(&self) -> (LabelSetId, Total) {
-        let total = Total {
-            parents: self.parents,
-            leaves: self.leaves,
-            kilobytes: self.kilobytes,
-            files: self.files,
-            retries: self.retries,
-            parent_seen: self.parent_seen,
-            leaf_seen: self.leaf_seen,
-        };
-        (LabelSetId(self.labels), total)
+        let Self { labels, parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen } =
+            *self;
+        let total = Total { parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen };
+        (LabelSetId(labels), total)
     }
 }

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::jobs::completion::{Completion, Outcome};
 
-/// Consecutive failures that are counted: a bound on memory, below which the count is exact in whatever
-/// order jobs come.
+/// Consecutive failures that are counted, exactly in whatever order jobs come: a bound on memory.
 pub(super) const MOST_FAILURES: usize = 256;
 
 /// Order of completions: by the end of the job, and if two ended at once, by its number.
@@ -26,7 +25,6 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// Returns the bytes that it moved.
     pub(super) fn bytes(&self) -> Option<f64> {
         (self.kilobytes >= 0).then_some(self.kilobytes as f64 * 1024.0)
     }
@@ -38,7 +36,6 @@ impl Done {
     }
 }
 
-/// Last results of one type.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct LastResult {
     /// Newest end of a job with status 0.
@@ -54,7 +51,6 @@ pub(super) struct LastResult {
 }
 
 impl LastResult {
-    /// Returns the results after one job.
     pub(super) fn of(job: &Completion<'_>) -> Self {
         let outcome = Outcome::of(job.status);
         let end_if = |wanted| (outcome == wanted).then_some(job.end);
@@ -116,16 +112,6 @@ impl LastResult {
     /// Returns when the job that ended last did.
     pub(super) fn end(&self) -> Option<i64> {
         self.ended.map(|(at, _)| at.end)
-    }
-
-    /// Returns the number of jobs without children that failed since the last that was done.
-    pub(super) fn consecutive_failures(&self) -> usize {
-        self.failures.len()
-    }
-
-    /// Returns the status of the job that ended last.
-    pub(super) fn status(&self) -> Option<i64> {
-        self.ended.and_then(|(_, status)| status)
     }
 }
 

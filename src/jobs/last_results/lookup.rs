@@ -10,10 +10,8 @@ const RETRIES: usize = 4;
 /// The longest pause after a failure, in rounds.
 const LONGEST_PAUSE: u64 = 16;
 
-/// A name to be looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupQuery {
-    /// The kind of the name.
     pub subject: Subject,
     /// The name as the configuration spells it, or as it was seen first.
     pub name: String,
@@ -25,12 +23,10 @@ pub struct LookupQuery {
     pub until: i64,
 }
 
-/// The server's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookupAnswer {
     /// The end of the newest successful backup, Unix ms.
     Found(i64),
-    /// There is none.
     None,
     /// The server does not tell, or not within reason.
     Unknown,
@@ -91,7 +87,6 @@ impl LookupQueue {
         *failure = Failure { count: failure.count.saturating_add(1), round: self.round };
     }
 
-    /// Forgets the failures of a name.
     pub(super) fn forget(&mut self, key: &str) {
         self.failures.remove(key);
     }

@@ -1,17 +1,23 @@
-//! The metrics of clients and of policies: two families of the same form, declared once.
+//! The metrics of clients and of policies: two families of the same form, declared once; and last
+//! results as their series.
 
-use crate::metric::{Definition, Metric};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-/// The metrics of one family.
-pub(super) struct Metrics {
-    pub(super) last_backup: Metric<1>,
-    pub(super) never_succeeded: Metric<1>,
-    pub(super) last_success: Metric<2>,
-    pub(super) last_failure: Metric<2>,
-    pub(super) last_status: Metric<2>,
-    pub(super) failures: Metric<2>,
-    pub(super) last_bytes: Metric<2>,
-    pub(super) last_duration: Metric<2>,
+use super::last_result::{Done, LastResult};
+use super::name_results::NameResults;
+use super::subject::Subject;
+use crate::metric::{Definition, Metric, Samples};
+
+struct Metrics {
+    last_backup: Metric<1>,
+    never_succeeded: Metric<1>,
+    last_success: Metric<2>,
+    last_failure: Metric<2>,
+    last_status: Metric<2>,
+    failures: Metric<2>,
+    last_bytes: Metric<2>,
+    last_duration: Metric<2>,
 }
 
 /// Declares a family. Names and helps of metrics are constants, so they are put together here.
@@ -70,10 +76,10 @@ macro_rules! family {
     };
 }
 
-pub(super) static CLIENT: Metrics = family!("client", "collectors.perClient");
-pub(super) static POLICY: Metrics = family!("policy", "collectors.perPolicy");
+static CLIENT: Metrics = family!("client", "collectors.perClient");
+static POLICY: Metrics = family!("policy", "collectors.perPolicy");
 
-pub(super) static LAST_JOB_SUCCESS: Metric<3> = Metric::gauge(
+static LAST_JOB_SUCCESS: Metric<3> = Metric::gauge(
     "nbu.client.last_job_success",
     "s",
     &["client", "policy", "action"],
@@ -87,7 +93,6 @@ pub(super) static FOLDED: Metric<1> = Metric::counter(
     "Finished jobs of clients or policies (see label) beyond the limit of names; they are counted as other and have no last results.",
 );
 
-/// Returns all metrics of last results.
 pub(in crate::jobs) fn definitions() -> Vec<&'static Definition> {
     let mut all = vec![LAST_JOB_SUCCESS.definition()];
     all.extend(CLIENT.definitions());
@@ -109,4 +114,69 @@ impl Metrics {
             self.last_duration.definition(),
         ]
     }
+}
+
+/// Adds the series of a name. `action` renames job types; types with one action are merged.
+pub(super) fn record<'a>(
+    subject: Subject,
+    entry: &'a NameResults,
+    action: &impl Fn(&'a str) -> &'a str,
+    samples: &mut Samples,
+) {
+    let metrics = match subject {
+        Subject::Client => &CLIENT,
+        Subject::Policy => &POLICY,
+    };
+    let name = entry.label.as_ref();
+    if let Some(end) = entry.backup {
+        samples.record(&metrics.last_backup, [name], seconds(end));
+    }
+    if let Some(has_backup) = entry.has_backup() {
+        let never = if has_backup { 0.0 } else { 1.0 };
+        samples.record(&metrics.never_succeeded, [name], never);
+    }
+    let mut by_action: BTreeMap<&str, Cow<'_, LastResult>> = BTreeMap::new();
+    for (job_type, last) in &entry.types {
+        by_action
+            .entry(action(job_type))
+            .and_modify(|known| _ = known.to_mut().merge(last))
+            .or_insert(Cow::Borrowed(last));
+    }
+    for (action, last) in by_action {
+        record_type(&last, metrics, [name, action], samples);
+    }
+    let mut successes: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    for ((policy, job_type), end) in &entry.pairs {
+        let newest = successes.entry((policy, action(job_type))).or_insert(*end);
+        *newest = (*newest).max(*end);
+    }
+    for ((policy, action), end) in successes {
+        samples.record(&LAST_JOB_SUCCESS, [name, policy, action], seconds(end));
+    }
+}
+
+fn record_type(
+    last: &LastResult,
+    metrics: &'static Metrics,
+    labels: [&str; 2],
+    samples: &mut Samples,
+) {
+    let done = last.done.as_ref();
+    let status = last.ended.and_then(|(_, status)| status);
+    let values = [
+        (&metrics.last_success, last.success.map(seconds)),
+        (&metrics.last_failure, last.failure.map(seconds)),
+        (&metrics.last_status, status.map(|status| status as f64)),
+        (&metrics.failures, Some(last.failures.len() as f64)),
+        (&metrics.last_bytes, done.and_then(Done::bytes)),
+        (&metrics.last_duration, done.and_then(Done::duration)),
+    ];
+    for (metric, value) in values {
+        // What is no number is not recorded.
+        samples.record(metric, labels, value.unwrap_or(f64::NAN));
+    }
+}
+
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
 }

@@ -7,11 +7,8 @@ mod lookup;
 mod metrics;
 mod name_filter;
 mod name_results;
-mod persist;
 mod places;
-mod present;
 mod results;
-mod samples;
 mod subject;
 mod tables;
 #[cfg(test)]
@@ -19,9 +16,7 @@ mod tests;
 
 pub use lookup::{LookupAnswer, LookupQuery};
 pub(super) use metrics::definitions;
-pub use name_filter::NameFilter;
-pub(super) use persist::LastResultChanges;
-pub(super) use present::AHEAD;
-pub(super) use results::LastResults;
+pub use name_filter::{NameFilter, NameFilterConfig};
+pub(super) use results::{AHEAD, LastResults, RecordKey};
 pub use subject::Subject;
-pub(super) use tables::LastResultTables;
+pub(crate) use tables::LastResultTables;

@@ -1,24 +1,58 @@
 //! The choice of names that have series of their own.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use wildmatch::WildMatch;
 
 use super::subject::Subject;
-use crate::jobs::name_filter::NameFilterConfig;
+
+/// The configured choice of clients or policies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameFilterConfig {
+    pub enabled: bool,
+    /// Names that are selected: exact names, or globs if an entry has `*` or `?`. Sorted, each once; an
+    /// empty list selects nothing.
+    pub allowlist: Vec<String>,
+    /// Names that are not, even if `allowlist` matches. Of the same form.
+    pub denylist: Vec<String>,
+    /// Names of one site that have series of their own, at most.
+    pub limit: usize,
+    /// The time after its last job at which a name that is not spelt out loses its place; `None` is never.
+    pub forget_after: Option<Duration>,
+}
+
+impl NameFilterConfig {
+    pub const LIMIT: usize = 1000;
+
+    /// A quarter of a year, so that a missed monthly or quarterly backup is alerted on for weeks before
+    /// the name is taken for gone.
+    pub const FORGET_AFTER: Duration = Duration::from_secs(90 * 86_400);
+}
+
+impl Default for NameFilterConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            allowlist: Vec::new(),
+            denylist: Vec::new(),
+            limit: Self::LIMIT,
+            forget_after: Some(Self::FORGET_AFTER),
+        }
+    }
+}
 
 /// A compiled allowlist and denylist.
 ///
 /// Clients are hosts, whose names have no case: `WEB*` admits `web1`, and both spellings of a client
 /// are one. Case matters in names of policies: `Daily` and `daily` are two. Only ASCII letters have case
 /// here, as in host names.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct NameFilter {
-    subject: Subject,
     allowed: List,
     denied: List,
     /// Names that are spelt out and not denied: as they are compared, and as they are spelt.
-    literals: BTreeMap<Box<str>, Box<str>>,
+    pub(super) literals: BTreeMap<Box<str>, Box<str>>,
 }
 
 /// A list of exact names and globs.
@@ -60,26 +94,17 @@ impl NameFilter {
                 literals.entry(key.into()).or_insert_with(|| entry.as_str().into());
             }
         }
-        Self { subject, allowed, denied, literals }
+        Self { allowed, denied, literals }
     }
 
-    /// Returns whether a name is selected: allowed and not denied. An empty one never is.
-    pub fn admits(&self, name: &str) -> bool {
-        self.admits_key(&self.subject.key(name))
-    }
-
-    pub(super) fn admits_key(&self, key: &str) -> bool {
+    /// Returns whether a name is selected, by its key: allowed and not denied. An empty one never is.
+    pub(super) fn admits(&self, key: &str) -> bool {
         !key.is_empty() && self.allowed.has(key) && !self.denied.has(key)
     }
 
     /// Returns the names that are spelt out in the allowlist and not denied, each once.
     pub fn literals(&self) -> impl Iterator<Item = &str> {
         self.literals.values().map(AsRef::as_ref)
-    }
-
-    /// Returns the same, each with its key: the form in which it is compared.
-    pub(super) fn keyed_literals(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.literals.iter().map(|(key, spelt)| (key.as_ref(), spelt.as_ref()))
     }
 }
 
@@ -106,7 +131,7 @@ mod tests {
         names: &[&'n str],
     ) -> Vec<&'n str> {
         let filter = NameFilter::new(subject, &rules(allow, deny));
-        names.iter().copied().filter(|name| filter.admits(name)).collect()
+        names.iter().copied().filter(|name| filter.admits(&subject.key(name))).collect()
     }
 
     #[test]
@@ -196,8 +221,9 @@ mod tests {
         fn deny_wins_over_allow(entry in "[abA*?]{1,4}", name in "[abA]{1,4}") {
             for subject in [Subject::Client, Subject::Policy] {
                 let both = NameFilter::new(subject, &rules(&[&entry, &name], &[&entry]));
-                let denied = NameFilter::new(subject, &rules(&[&entry], &[])).admits(&name);
-                prop_assert_eq!(both.admits(&name), !denied);
+                let key = subject.key(&name);
+                let denied = NameFilter::new(subject, &rules(&[&entry], &[])).admits(&key);
+                prop_assert_eq!(both.admits(&key), !denied);
             }
         }
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::last_result::{LastResult, raise};
 use super::lookup::LookupAnswer;
-use crate::jobs::actions::BACKUP;
 use crate::jobs::completion::{Completion, Outcome};
+use crate::jobs::row::BACKUP;
 use crate::metric::UNKNOWN;
 
 /// Job types of one name that are told apart. The API knows 43; one client or policy has a few.
@@ -35,10 +35,8 @@ pub(super) struct Lookup {
 /// A policy, and a job type.
 type Pair = (Box<str>, Box<str>);
 
-/// Results of one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct NameResults {
-    /// The value of the label.
     pub(super) label: Box<str>,
     /// Its place in the order in which names came; not saved.
     pub(super) order: u64,
@@ -65,15 +63,13 @@ impl NameResults {
         if self.backup.is_some() { Some(true) } else { none.then_some(false) }
     }
 
-    /// Returns whether the newest backup is to be looked up: none is known, and the last answer that
-    /// found none is old.
+    /// Returns whether the newest backup is to be looked up: none is known, and the last answer is old.
     pub(super) fn is_lookup_due(&self, now: i64) -> bool {
         let is_old = |lookup: Lookup| now.saturating_sub(lookup.at) >= ASK_AGAIN || lookup.at > now;
         self.backup.is_none() && self.lookup.is_none_or(is_old)
     }
 
-    /// Applies the server's answer at `now`; an end after `limit` is in the future. Returns whether
-    /// anything changed.
+    /// Applies the server's answer; an end after `limit` is in the future. Returns whether anything changed.
     pub(super) fn apply_lookup(&mut self, answer: LookupAnswer, now: i64, limit: i64) -> bool {
         let before = (self.backup, self.lookup);
         match answer {

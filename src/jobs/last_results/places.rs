@@ -17,26 +17,21 @@ pub(super) struct Places {
     /// Places for other names, and those of them that are taken.
     room: usize,
     taken: usize,
-    entries: BTreeMap<Box<str>, NameResults>,
+    pub(super) entries: BTreeMap<Box<str>, NameResults>,
     /// The number of names that ever had a place.
     count: u64,
 }
 
 impl Places {
-    /// Reserves places for the names that a filter spells out, of at most `limit` in all.
-    pub(super) fn reserve(&mut self, filter: &NameFilter, limit: usize) {
-        let literals = filter.keyed_literals().take(limit);
-        self.reserved = literals.map(|(key, spelt)| (key.into(), spelt.into())).collect();
-        self.room = limit.saturating_sub(self.reserved.len());
-    }
-
     /// Applies another filter and limit. Names that are still selected, and have room, keep their
     /// results. Returns the keys of all others, and of those that are spelt otherwise now.
     pub(super) fn reconfigure(&mut self, filter: &NameFilter, limit: usize) -> Vec<Box<str>> {
-        self.reserve(filter, limit);
+        let literals = filter.literals.iter().take(limit);
+        self.reserved = literals.map(|(key, spelt)| (key.clone(), spelt.clone())).collect();
+        self.room = limit.saturating_sub(self.reserved.len());
         let (mut changed, mut others) = (Vec::new(), Vec::new());
         for (key, entry) in std::mem::take(&mut self.entries) {
-            if !filter.admits_key(&key) {
+            if !filter.admits(&key) {
                 changed.push(key);
             } else if let Some(spelt) = self.reserved.get(&key) {
                 if entry.label != *spelt {
@@ -55,35 +50,25 @@ impl Places {
         changed
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&NameResults> {
-        self.entries.get(key)
+    /// Returns the label of a name that has a place.
+    pub(super) fn own_label(&self, key: &str) -> Option<&str> {
+        let label = self.entries.get(key).map(|entry| &entry.label);
+        label.or_else(|| self.reserved.get(key)).map(AsRef::as_ref)
     }
 
-    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut NameResults> {
-        self.entries.get_mut(key)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &NameResults)> {
-        self.entries.iter().map(|(key, entry)| (key.as_ref(), entry))
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut NameResults)> {
-        self.entries.iter_mut().map(|(key, entry)| (key.as_ref(), entry))
-    }
-
-    /// Returns the spelling of a name that is spelt out.
-    pub(super) fn reserved(&self, key: &str) -> Option<&str> {
-        self.reserved.get(key).map(AsRef::as_ref)
-    }
-
-    /// Returns the keys of the names that are spelt out, with their results if they have any.
-    pub(super) fn all_reserved(&self) -> impl Iterator<Item = (&str, Option<&NameResults>)> {
-        self.reserved.keys().map(|key| (key.as_ref(), self.entries.get(key)))
+    /// Returns the names whose newest backup is to be looked up, first those that are spelt out.
+    pub(super) fn due_for_lookup(&self, now: i64) -> impl Iterator<Item = &str> {
+        let is_due = move |entry: &NameResults| entry.is_lookup_due(now);
+        let reserved = self.reserved.keys().map(AsRef::as_ref);
+        let reserved = reserved.filter(move |key| self.entries.get(*key).is_none_or(is_due));
+        let others = self.others().filter(move |(_, entry)| is_due(entry));
+        reserved.chain(others.map(|(key, _)| key))
     }
 
     /// Returns the names that have a place and are not spelt out.
     pub(super) fn others(&self) -> impl Iterator<Item = (&str, &NameResults)> {
-        self.iter().filter(|(key, _)| !self.reserved.contains_key(*key))
+        let others = self.entries.iter().filter(|(key, _)| !self.reserved.contains_key(*key));
+        others.map(|(key, entry)| (key.as_ref(), entry))
     }
 
     /// Returns whether a name is spelt out or has results.
@@ -114,7 +99,6 @@ impl Places {
         Some(true)
     }
 
-    /// Removes the results of a name.
     pub(super) fn remove(&mut self, key: &str) {
         if self.entries.remove(key).is_some() && !self.reserved.contains_key(key) {
             self.taken = self.taken.saturating_sub(1);
@@ -123,8 +107,6 @@ impl Places {
 
     /// Returns the label of a name: its own, or `other` if it has no room.
     pub(super) fn label<'a>(&'a self, key: &str, name: &'a str) -> &'a str {
-        let known = self.entries.get(key).map(|entry| entry.label.as_ref());
-        let known = known.or_else(|| self.reserved(key));
-        known.unwrap_or(if self.taken < self.room { name } else { OTHER })
+        self.own_label(key).unwrap_or(if self.taken < self.room { name } else { OTHER })
     }
 }

@@ -1,75 +1,112 @@
 //! The last results of the clients, or of the policies, of one site. Fed with completions in any order; the
 //! result does not depend on it, as long as there is room for all names.
 
+use std::collections::BTreeSet;
+
 use super::lookup::{LookupAnswer, LookupQuery, LookupQueue};
-use super::name_filter::NameFilter;
+use super::name_filter::{NameFilter, NameFilterConfig};
 use super::name_results::NameResults;
-use super::persist::{LastResultChanges, RecordKey, Unreadable};
 use super::places::Places;
-use super::present::Present;
 use super::subject::Subject;
-use super::{format, samples};
+use super::{format, metrics};
 use crate::jobs::completion::Completion;
-use crate::jobs::name_filter::NameFilterConfig;
+use crate::jobs::time::ms;
 use crate::metric::Samples;
 
-/// The key of a record and its value; `None` if it is to be removed.
-pub(in crate::jobs) type Change = (Vec<u8>, Option<Vec<u8>>);
+/// Time by which an end may be later than the present, ms: clocks of media servers differ a little.
+pub(in crate::jobs) const AHEAD: i64 = 60_000;
 
-/// Last results of one subject.
+/// The key of a record: one for each name, and one for the number of folded jobs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::jobs) enum RecordKey {
+    Name(Box<str>),
+    Folded,
+}
+
+impl RecordKey {
+    /// Begins the key of a name on disk.
+    const NAME: u8 = b'n';
+    const FOLDED: &[u8] = b"folded";
+
+    fn parse(key: &[u8]) -> Option<Self> {
+        if key == Self::FOLDED {
+            return Some(Self::Folded);
+        }
+        let (_, name) = key.split_first().filter(|(kind, _)| **kind == Self::NAME)?;
+        Some(Self::Name(std::str::from_utf8(name).ok()?.into()))
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Name(name) => [&[Self::NAME], name.as_bytes()].concat(),
+            Self::Folded => Self::FOLDED.to_vec(),
+        }
+    }
+}
+
+/// The key of a record and its value; `None` if it is to be removed.
+pub(super) type SavedRecord = (Vec<u8>, Option<Vec<u8>>);
+
 #[derive(Debug)]
-pub(in crate::jobs) struct LastResults {
-    subject: Subject,
+pub(crate) struct LastResults {
+    pub(in crate::jobs) subject: Subject,
     filter: NameFilter,
     places: Places,
     /// Completions of names that had no room.
-    folded: u64,
-    present: Present,
+    pub(in crate::jobs) folded: u64,
+    /// The server's present time, Unix ms.
+    now: Option<i64>,
+    /// Time for which names are remembered, ms.
+    forget_after: Option<i64>,
+    /// No name is gone before then.
+    next_gone: i64,
     lookups: LookupQueue,
-    changes: LastResultChanges,
+    /// Records that differ from those on disk, since they were handed over last.
+    pub(in crate::jobs) changes: BTreeSet<RecordKey>,
 }
 
 impl LastResults {
-    /// Creates empty results.
-    pub(in crate::jobs) fn new(subject: Subject, config: &NameFilterConfig) -> Self {
+    pub(super) fn new(subject: Subject, config: &NameFilterConfig) -> Self {
         let mut results = Self {
             subject,
-            filter: NameFilter::new(subject, config),
+            filter: NameFilter::default(),
             places: Places::default(),
             folded: 0,
-            present: Present::default(),
+            now: None,
+            forget_after: None,
+            next_gone: i64::MIN,
             lookups: LookupQueue::default(),
-            changes: LastResultChanges::default(),
+            changes: BTreeSet::new(),
         };
-        results.places.reserve(&results.filter, config.limit);
-        results.present.set_forget_after(config.forget_after);
+        results.reconfigure(config);
         results
-    }
-
-    pub(in crate::jobs) fn subject(&self) -> Subject {
-        self.subject
     }
 
     /// Applies another configuration. Names that are still selected, and have room, keep their results;
     /// the others are dropped. Names that are new are unknown until [`fill`](Self::fill).
-    pub(in crate::jobs) fn reconfigure(&mut self, config: &NameFilterConfig) {
+    pub(super) fn reconfigure(&mut self, config: &NameFilterConfig) {
         self.filter = NameFilter::new(self.subject, config);
-        self.present.set_forget_after(config.forget_after);
+        self.forget_after = config.forget_after.map(ms);
+        self.next_gone = i64::MIN;
         let changed = self.places.reconfigure(&self.filter, config.limit);
-        self.changes.names.extend(changed);
+        self.changes.extend(changed.into_iter().map(RecordKey::Name));
         self.lookups.retain(|key| self.places.has(key));
+    }
+
+    /// Returns the latest end that counts: what ended later is in the future.
+    fn limit(&self) -> i64 {
+        self.now.map_or(i64::MAX, |now| now.saturating_add(AHEAD))
     }
 
     /// Records a completion. One that is recorded again changes nothing but the number of folded ones.
     pub(in crate::jobs) fn record(&mut self, job: &Completion<'_>) {
         if self.add(job) == Some(false) {
             self.folded += 1;
-            self.changes.folded = true;
+            self.changes.insert(RecordKey::Folded);
         }
     }
 
-    /// Adds completions that may have been recorded before: for names that were not selected then, or
-    /// had no room.
+    /// Adds completions, recorded or not: for names that were not selected before, or had no room.
     pub(in crate::jobs) fn fill<'c>(&mut self, jobs: impl Iterator<Item = Completion<'c>>) {
         for job in jobs {
             self.add(&job);
@@ -80,15 +117,15 @@ impl LastResults {
     fn add(&mut self, job: &Completion<'_>) -> Option<bool> {
         let (name, with_pairs) = (self.subject.of(job), self.subject == Subject::Client);
         let key = self.subject.key(name);
-        if !self.filter.admits_key(&key) {
+        if !self.filter.admits(&key) {
             return None;
         }
-        if job.end > self.present.limit() {
+        if job.end > self.limit() {
             return Some(self.places.has_room_for(&key));
         }
         let Some(entry) = self.entry(&key, name) else { return Some(false) };
         if entry.add(job, name, with_pairs) {
-            self.changes.names.insert(key.into());
+            self.changes.insert(RecordKey::Name(key.into()));
         }
         Some(true)
     }
@@ -96,9 +133,9 @@ impl LastResults {
     /// Returns the results of a name that is selected, created if there is room.
     fn entry(&mut self, key: &str, name: &str) -> Option<&mut NameResults> {
         if self.places.assign(key, name)? {
-            self.present.check_soon();
+            self.next_gone = i64::MIN;
         }
-        self.places.get_mut(key)
+        self.places.entries.get_mut(key)
     }
 
     /// Returns the label under which jobs of `name` count: its own, `other` if it has no room, `None` if
@@ -106,31 +143,47 @@ impl LastResults {
     /// [`reconfigure`](Self::reconfigure). A client has one label, however it is spelt.
     pub(in crate::jobs) fn label<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         let key = self.subject.key(name);
-        self.filter.admits_key(&key).then(|| self.places.label(&key, name))
+        self.filter.admits(&key).then(|| self.places.label(&key, name))
     }
 
-    /// Sets the server's present time, and forgets the names whose last job ended too long ago. Those
-    /// that the configuration spells out stay.
-    pub(in crate::jobs) fn set_now(&mut self, now: i64) {
-        let others = self.places.others().map(|(key, entry)| (key, entry.newest()));
-        for key in self.present.set_now(now, others) {
+    /// Sets the present time, and forgets the names, but those spelt out, whose last job ended long ago.
+    pub(super) fn set_now(&mut self, now: i64) {
+        self.now = Some(now);
+        if now < self.next_gone {
+            return;
+        }
+        self.next_gone = i64::MAX;
+        let mut gone: Vec<Box<str>> = Vec::new();
+        for (key, entry) in self.places.others() {
+            let gone_at = match (self.forget_after, entry.newest()) {
+                (None, _) => i64::MAX,
+                (Some(_), None) => i64::MIN,
+                (Some(after), Some(end)) => end.saturating_add(after),
+            };
+            if gone_at <= now {
+                gone.push(key.into());
+            } else {
+                self.next_gone = self.next_gone.min(gone_at);
+            }
+        }
+        for key in gone {
             self.places.remove(&key);
             self.lookups.forget(&key);
-            self.changes.names.insert(key);
+            self.changes.insert(RecordKey::Name(key));
         }
     }
 
     /// Drops the results that lie in the future: the server's clock was set back, or was wrong when
     /// they were stored. Returns whether there were any; [`fill`](Self::fill) finds those again that
     /// were hidden behind them.
-    pub(in crate::jobs) fn drop_future(&mut self) -> bool {
-        let limit = self.present.limit();
-        self.present.check_soon();
+    pub(super) fn drop_future(&mut self) -> bool {
+        let limit = self.limit();
+        self.next_gone = i64::MIN;
         let mut any = false;
-        for (key, entry) in self.places.iter_mut() {
+        for (key, entry) in &mut self.places.entries {
             if entry.drop_after(limit) {
                 any = true;
-                self.changes.names.insert(key.into());
+                self.changes.insert(RecordKey::Name(key.clone()));
             }
         }
         any
@@ -139,21 +192,15 @@ impl LastResults {
     /// Returns the names of which it is not known whether they ever had a successful backup, and that
     /// are due, at most so many: those that the configuration spells out, others that were seen, then
     /// those that failed before.
-    pub(in crate::jobs) fn next_lookups(&mut self, limit: usize) -> Vec<LookupQuery> {
-        let now = self.present.now();
-        let reserved = self.places.all_reserved();
-        let reserved =
-            reserved.filter(|(_, entry)| entry.is_none_or(|entry| entry.is_lookup_due(now)));
-        let others = self.places.others().filter(|(_, entry)| entry.is_lookup_due(now));
-        let due = reserved.map(|(key, _)| key).chain(others.map(|(key, _)| key));
+    pub(super) fn next_lookups(&mut self, limit: usize) -> Vec<LookupQuery> {
+        let due = self.places.due_for_lookup(self.now.unwrap_or(0));
         let next = self.lookups.next(due, limit);
         next.into_iter().map(|(key, retried)| self.query(key, retried)).collect()
     }
 
     fn query(&self, key: &str, retried: bool) -> LookupQuery {
-        let entry = self.places.get(key);
-        let label = entry.map(|entry| entry.label.as_ref()).or_else(|| self.places.reserved(key));
-        let name = label.unwrap_or(key);
+        let entry = self.places.entries.get(key);
+        let name = self.places.own_label(key).unwrap_or(key);
         let seen = entry.filter(|entry| entry.newest().is_some());
         let mut spellings: Vec<String> = Vec::new();
         let mut add = |spelling: &str| {
@@ -168,26 +215,26 @@ impl LastResults {
             add(&name.to_ascii_lowercase());
             add(&name.to_ascii_uppercase());
         }
-        let (subject, until) = (self.subject, self.present.limit());
+        let (subject, until) = (self.subject, self.limit());
         LookupQuery { subject, name: name.to_owned(), spellings, retried, until }
     }
 
     /// Applies the server's answer for `name`. One for a name that lost its place meanwhile is dropped.
-    pub(in crate::jobs) fn apply_lookup(&mut self, name: &str, answer: LookupAnswer) {
+    pub(crate) fn apply_lookup(&mut self, name: &str, answer: LookupAnswer) {
         let key = self.subject.key(name).into_owned();
         self.lookups.forget(&key);
-        if !self.places.has(&key) || !self.filter.admits_key(&key) {
+        if !self.places.has(&key) || !self.filter.admits(&key) {
             return;
         }
-        let (now, limit) = (self.present.now(), self.present.limit());
+        let (now, limit) = (self.now.unwrap_or(0), self.limit());
         let Some(entry) = self.entry(&key, name) else { return };
         if entry.apply_lookup(answer, now, limit) {
-            self.changes.names.insert(key.into());
+            self.changes.insert(RecordKey::Name(key.into()));
         }
     }
 
     /// Records that the server could not be asked for `name`: others go first from here on.
-    pub(in crate::jobs) fn note_failed_lookup(&mut self, name: &str) {
+    pub(crate) fn note_failed_lookup(&mut self, name: &str) {
         let key = self.subject.key(name);
         if self.places.has(&key) {
             self.lookups.note_failure(&key);
@@ -195,78 +242,61 @@ impl LastResults {
     }
 
     /// Adds the series of all names. `action` renames job types; types with one action are merged.
-    pub(in crate::jobs) fn samples<'a>(
+    pub(super) fn samples<'a>(
         &'a self,
         action: impl Fn(&'a str) -> &'a str,
         samples: &mut Samples,
     ) {
-        for (_, entry) in self.places.iter() {
-            samples::record(self.subject, entry, &action, samples);
+        for entry in self.places.entries.values() {
+            metrics::record(self.subject, entry, &action, samples);
         }
-        samples::record_folded(self.subject, self.folded, samples);
+        samples.record(&metrics::FOLDED, [self.subject.label()], self.folded as f64);
     }
 
     /// Returns the records that changed since they were handed over last.
-    pub(in crate::jobs) fn changed_records(&self) -> impl Iterator<Item = Change> {
-        let names = self.changes.names.iter().filter_map(|key| match self.places.get(key) {
-            // What cannot be encoded does not exist; should it, the old record stays.
-            Some(entry) => encoded(key, entry).map(|(key, value)| (key, Some(value))),
-            None => Some((RecordKey::Name(key).bytes(), None)),
-        });
-        let folded = self.changes.folded.then(|| self.folded_record());
-        names.chain(folded.map(|(key, value)| (key, Some(value))))
+    pub(super) fn changed_records(&self) -> impl Iterator<Item = SavedRecord> {
+        self.changes.iter().filter_map(|key| self.record_of(key))
     }
 
-    /// Returns all records.
-    pub(in crate::jobs) fn all_records(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
-        let names = self.places.iter().filter_map(|(key, entry)| encoded(key, entry));
-        names.chain((self.folded > 0).then(|| self.folded_record()))
+    pub(super) fn all_records(&self) -> impl Iterator<Item = SavedRecord> {
+        let names = self.places.entries.keys().map(|key| RecordKey::Name(key.clone()));
+        let folded = (self.folded > 0).then_some(RecordKey::Folded);
+        names.chain(folded).filter_map(|key| self.record_of(&key))
     }
 
-    fn folded_record(&self) -> (Vec<u8>, Vec<u8>) {
-        (RecordKey::Folded.bytes(), self.folded.to_le_bytes().to_vec())
+    /// Returns a record; `None` if it cannot be encoded, which does not happen: the old one would stay.
+    fn record_of(&self, key: &RecordKey) -> Option<SavedRecord> {
+        let value = match key {
+            RecordKey::Name(name) => match self.places.entries.get(name) {
+                Some(entry) => Some(format::encode(entry)?),
+                None => None,
+            },
+            RecordKey::Folded => Some(self.folded.to_le_bytes().to_vec()),
+        };
+        Some((key.bytes(), value))
     }
 
-    /// Hands over the changes; later ones are recorded separately.
-    pub(in crate::jobs) fn hand_over(&mut self) -> LastResultChanges {
-        std::mem::take(&mut self.changes)
-    }
-
-    /// Takes back changes that did not reach the disk.
-    pub(in crate::jobs) fn take_back(&mut self, changes: LastResultChanges) {
-        self.changes.names.extend(changes.names);
-        self.changes.folded |= changes.folded;
-    }
-
-    /// Counts folded jobs from 0 again.
-    pub(in crate::jobs) fn restart_folded(&mut self) {
-        self.folded = 0;
-    }
-
-    /// Forgets a name whose record was removed after it was written.
-    pub(in crate::jobs) fn forget(&mut self, key: &[u8]) {
-        if let Some(RecordKey::Name(key)) = RecordKey::parse(key) {
-            self.places.remove(key);
-        }
-    }
-
-    /// Restores a record, before anything else is recorded. One of a name that is no longer selected, or
-    /// has no room, is dropped, and is among the changes as removed.
-    ///
-    /// # Errors
-    ///
-    /// If the record cannot be read; nothing of it is restored.
-    pub(in crate::jobs) fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
-        let key = match RecordKey::parse(key).ok_or(Unreadable)? {
+    /// Restores a record, before anything else is recorded, or forgets a name whose record was removed. A
+    /// record of a name that is no longer selected, or has no room, is dropped, and is among the changes as
+    /// removed. `None` if the record cannot be read; nothing of it is restored.
+    pub(super) fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<()> {
+        let key = RecordKey::parse(key);
+        let Some(value) = value else {
+            if let Some(RecordKey::Name(key)) = key {
+                self.places.remove(&key);
+            }
+            return Some(());
+        };
+        let key = match key? {
             RecordKey::Name(key) => key,
             RecordKey::Folded => {
-                self.folded = u64::from_le_bytes(value.try_into().map_err(|_| Unreadable)?);
-                return Ok(());
+                self.folded = u64::from_le_bytes(value.try_into().ok()?);
+                return Some(());
             }
         };
-        let saved = format::decode(value).ok_or(Unreadable)?;
-        let admitted = self.filter.admits_key(key);
-        let changed = match if admitted { self.entry(key, &saved.label) } else { None } {
+        let saved = format::decode(value)?;
+        let admitted = self.filter.admits(&key);
+        let changed = match if admitted { self.entry(&key, &saved.label) } else { None } {
             Some(entry) => {
                 // The configuration may spell it otherwise by now.
                 let label = entry.label.clone();
@@ -277,12 +307,8 @@ impl LastResults {
             None => true,
         };
         if changed {
-            self.changes.names.insert(key.into());
+            self.changes.insert(RecordKey::Name(key));
         }
-        Ok(())
+        Some(())
     }
-}
-
-fn encoded(key: &str, entry: &NameResults) -> Option<(Vec<u8>, Vec<u8>)> {
-    Some((RecordKey::Name(key).bytes(), format::encode(entry)?))
 }

@@ -4,31 +4,18 @@ use std::borrow::Cow;
 
 use crate::jobs::completion::Completion;
 
-/// The kind of a name.
+/// The kind of a name. The numbers are those on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
-    /// Clients, which are hosts: their names have no case.
-    Client,
-    /// Policies.
-    Policy,
+    /// Clients are hosts: their names have no case.
+    Client = 0,
+    Policy = 1,
 }
 
 impl Subject {
-    /// Returns the number on disk.
-    pub(in crate::jobs) const fn number(self) -> u8 {
-        match self {
-            Self::Client => 0,
-            Self::Policy => 1,
-        }
-    }
-
     /// Returns the subject with this number on disk.
-    pub(in crate::jobs) const fn from_number(number: u8) -> Option<Self> {
-        match number {
-            0 => Some(Self::Client),
-            1 => Some(Self::Policy),
-            _ => None,
-        }
+    pub(super) fn from_number(number: u8) -> Option<Self> {
+        [Self::Client, Self::Policy].into_iter().find(|subject| *subject as u8 == number)
     }
 
     /// Returns the label that holds the name.

@@ -2,20 +2,18 @@
 
 use std::borrow::Cow;
 
-use super::lookup::{LookupAnswer, LookupQuery};
-use super::persist::LastResultChanges;
-use super::present::AHEAD;
-use super::results::LastResults;
+use super::lookup::LookupQuery;
+use super::name_filter::NameFilterConfig;
+use super::results::{AHEAD, LastResults, SavedRecord};
 use super::subject::Subject;
-use crate::jobs::actions::Actions;
 use crate::jobs::completion::Completion;
 use crate::jobs::format::LastV1;
-use crate::jobs::name_filter::NameFilterConfig;
+use crate::jobs::row::Actions;
 use crate::metric::Samples;
 
 /// Last results by subject.
 #[derive(Debug, Default)]
-pub(in crate::jobs) struct LastResultTables(Vec<LastResults>);
+pub(crate) struct LastResultTables(pub(in crate::jobs) Vec<LastResults>);
 
 impl LastResultTables {
     /// Applies a configuration; what is enabled keeps its results.
@@ -27,7 +25,7 @@ impl LastResultTables {
     ) {
         let mut before = std::mem::take(&mut self.0);
         for (subject, config) in [(Subject::Client, clients), (Subject::Policy, policies)] {
-            let place = before.iter().position(|table| table.subject() == subject);
+            let place = before.iter().position(|table| table.subject == subject);
             let table = place.map(|place| before.swap_remove(place));
             if config.enabled {
                 let mut table = table.unwrap_or_else(|| LastResults::new(subject, config));
@@ -38,26 +36,12 @@ impl LastResultTables {
         }
     }
 
-    /// Returns the last results of a subject, if they are enabled.
     pub(in crate::jobs) fn of(&self, subject: Subject) -> Option<&LastResults> {
-        self.0.iter().find(|table| table.subject() == subject)
+        self.0.iter().find(|table| table.subject == subject)
     }
 
-    fn of_mut(&mut self, subject: Subject) -> Option<&mut LastResults> {
-        self.0.iter_mut().find(|table| table.subject() == subject)
-    }
-
-    /// Records a completion.
-    pub(in crate::jobs) fn record(&mut self, job: &Completion<'_>) {
-        self.0.iter_mut().for_each(|table| table.record(job));
-    }
-
-    /// Adds all remembered completions, for names that are newly selected.
-    pub(in crate::jobs) fn fill<'c, I>(&mut self, jobs: impl Fn() -> I)
-    where
-        I: Iterator<Item = Completion<'c>>,
-    {
-        self.0.iter_mut().for_each(|table| table.fill(jobs()));
+    pub(crate) fn of_mut(&mut self, subject: Subject) -> Option<&mut LastResults> {
+        self.0.iter_mut().find(|table| table.subject == subject)
     }
 
     /// Moves on from the time `last` to `now`: jobs that lay in the future count now; after a clock that
@@ -89,7 +73,7 @@ impl LastResultTables {
     }
 
     /// Returns the names to be looked up, at most so many. Clients and policies take turns.
-    pub(in crate::jobs) fn next_lookups(&mut self, limit: usize) -> Vec<LookupQuery> {
+    pub(crate) fn next_lookups(&mut self, limit: usize) -> Vec<LookupQuery> {
         let mut queues: Vec<_> =
             self.0.iter_mut().map(|table| table.next_lookups(limit).into_iter()).collect();
         let mut queries = Vec::new();
@@ -104,26 +88,6 @@ impl LastResultTables {
         queries
     }
 
-    /// Applies the server's answer for a name.
-    pub(in crate::jobs) fn apply_lookup(
-        &mut self,
-        subject: Subject,
-        name: &str,
-        answer: LookupAnswer,
-    ) {
-        if let Some(table) = self.of_mut(subject) {
-            table.apply_lookup(name, answer);
-        }
-    }
-
-    /// Records that the server could not be asked for a name.
-    pub(in crate::jobs) fn note_failed_lookup(&mut self, subject: Subject, name: &str) {
-        if let Some(table) = self.of_mut(subject) {
-            table.note_failed_lookup(name);
-        }
-    }
-
-    /// Returns the samples of all names.
     pub(in crate::jobs) fn samples(&self, actions: &Actions) -> Samples {
         let mut samples = Samples::new();
         for table in &self.0 {
@@ -132,54 +96,27 @@ impl LastResultTables {
         samples
     }
 
-    /// Counts folded jobs from 0 again.
-    pub(in crate::jobs) fn restart_counters(&mut self) {
-        self.0.iter_mut().for_each(LastResults::restart_folded);
-    }
-
     /// Returns the records that changed since they were handed over last.
     pub(in crate::jobs) fn changed_records(&self) -> impl Iterator<Item = LastV1<'_>> {
-        self.0.iter().flat_map(|table| {
-            let changed = table.changed_records();
-            changed.map(|(key, value)| record(table.subject(), key, value))
-        })
+        self.0
+            .iter()
+            .flat_map(|table| table.changed_records().map(|saved| record(table.subject, saved)))
     }
 
-    /// Returns all records.
     pub(in crate::jobs) fn all_records(&self) -> impl Iterator<Item = LastV1<'_>> {
-        self.0.iter().flat_map(|table| {
-            let all = table.all_records();
-            all.map(|(key, value)| record(table.subject(), key, Some(value)))
-        })
+        self.0
+            .iter()
+            .flat_map(|table| table.all_records().map(|saved| record(table.subject, saved)))
     }
 
-    /// Hands over the changes.
-    pub(in crate::jobs) fn hand_over(&mut self) -> Vec<(Subject, LastResultChanges)> {
-        self.0.iter_mut().map(|table| (table.subject(), table.hand_over())).collect()
-    }
-
-    /// Takes back changes that did not reach the disk.
-    pub(in crate::jobs) fn take_back(&mut self, changes: Vec<(Subject, LastResultChanges)>) {
-        for (subject, changes) in changes {
-            if let Some(table) = self.of_mut(subject) {
-                table.take_back(changes);
-            }
-        }
-    }
-
-    /// Restores a record; returns whether it is valid. Those of a subject that is not enabled are
-    /// dropped.
+    /// Restores a record, unless its subject is not enabled; returns whether it is valid.
     pub(in crate::jobs) fn restore(&mut self, record: &LastV1<'_>) -> bool {
         let Some(subject) = Subject::from_number(record.subject) else { return false };
         let Some(table) = self.of_mut(subject) else { return true };
-        if let Some(value) = &record.value {
-            return table.restore(&record.key, value).is_ok();
-        }
-        table.forget(&record.key);
-        true
+        table.restore(&record.key, record.value.as_deref()).is_some()
     }
 }
 
-fn record(subject: Subject, key: Vec<u8>, value: Option<Vec<u8>>) -> LastV1<'static> {
-    LastV1 { subject: subject.number(), key: Cow::Owned(key), value: value.map(Cow::Owned) }
+fn record(subject: Subject, (key, value): SavedRecord) -> LastV1<'static> {
+    LastV1 { subject: subject as u8, key: Cow::Owned(key), value: value.map(Cow::Owned) }
 }

@@ -1,26 +1,27 @@
 //! The steps of a cycle: which spans are to be read, and what follows when they were.
 
-use std::time::Duration;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
-use super::Ledger;
-use crate::jobs::change_field::ChangeField;
-use crate::jobs::cycle::Cycle;
+use super::{Cycle, Ledger};
 use crate::jobs::finished::FinishedJob;
 use crate::jobs::last_results::AHEAD;
+use crate::jobs::progress::ChangeField;
 use crate::jobs::time::Span;
 
 impl Ledger {
     /// Begins a cycle at `now`, `passed` by our clock after the last one. Returns whether the server's
     /// clock was set back.
     pub fn begin(&mut self, now: i64, passed: Duration) -> bool {
-        let last = self.progress.now();
+        let last = self.progress.now;
         let set_back = self.progress.begin_cycle(now, passed);
         self.note_outage();
         self.advance_last_results(last, set_back);
-        self.cycle = Cycle::begin();
-        self.window.begin_cycle(&self.progress, &self.finished, self.cycle.began());
+        // A new set, not a cleared one: one cycle may meet a million jobs, and all others a few.
+        self.cycle = Cycle { began: Instant::now(), finished: HashSet::new() };
+        self.window.begin_cycle(&self.progress, &self.finished, self.cycle.began);
         self.prune();
-        if self.dictionary.has_grown() {
+        if self.dictionary.names.has_grown() {
             self.dictionary.forget_unused(self.finished.iter());
         }
         set_back
@@ -29,9 +30,8 @@ impl Ledger {
     /// Records an outage, unless the ends of jobs tell nothing of it.
     fn note_outage(&mut self) {
         let Some(outage) = self.progress.find_outage() else { return };
-        let is_known = self.progress.gap.outage().is_some();
-        if is_known || !self.ends_tell_no_purge(outage.from) {
-            self.progress.gap.note_outage(outage);
+        if self.progress.gap.outage.is_some() || !self.ends_tell_no_purge(outage.from) {
+            self.progress.gap.outage = Some(outage);
         }
     }
 
@@ -39,11 +39,11 @@ impl Ledger {
     /// the clock was set back, so that jobs from before it end in the future, and no success is known that
     /// ended earlier and could have been purged.
     fn ends_tell_no_purge(&self, from: i64) -> bool {
-        let label_sets = self.dictionary.label_sets();
+        let label_sets = &self.dictionary.label_sets;
         let succeeded = |job: &FinishedJob| {
             label_sets.get(job.label_set).is_some_and(|labels| labels.status == Some(0))
         };
-        let future = self.progress.now() + AHEAD;
+        let future = self.progress.now + AHEAD;
         self.finished.ended(future, i64::MAX).next().is_some()
             && !self.finished.ended(i64::MIN, from).any(succeeded)
     }
@@ -54,49 +54,32 @@ impl Ledger {
             let jobs = self.finished.ended(after, until);
             self.dictionary.completions(jobs)
         };
-        self.last_results.advance(last, self.progress.now(), set_back, jobs);
+        self.last_results.advance(last, self.progress.now, set_back, jobs);
     }
 
     /// Drops the finished jobs that no window needs any more.
     fn prune(&mut self) {
         let needed = self.window.oldest_needed(&self.progress);
         let Some(horizon) = self.progress.raise_horizon(needed) else { return };
-        let now = self.progress.now();
+        let now = self.progress.now;
         for job in self.finished.drop_until(horizon) {
-            self.save.mark_finished(job.id);
+            self.unsaved.mark_finished(job.id);
             if job.tries > 1 && self.unfinished.remember_tries(job.id, job.tries, now) {
-                self.save.mark_unfinished(job.id);
+                self.unsaved.mark_unfinished(job.id);
             }
         }
     }
 
-    /// Returns the time of the present cycle.
-    pub(crate) fn now(&self) -> i64 {
-        self.progress.now()
-    }
-
     /// Sets the configured length of the window. A longer one is in force once it is complete.
     pub(crate) fn set_window(&mut self, length: Duration) {
-        self.window.configure(length);
-        self.backfill.cancel();
+        self.window.configured = length;
+        self.backfill.goal = None;
     }
 
-    /// Records that a poll failed, or that a long time passed without one.
-    pub(crate) fn interrupt(&mut self) {
-        self.progress.gap.interrupt();
-    }
-
-    /// Returns the beginning of the incremental walk.
     pub fn walk_from(&self, field: ChangeField) -> i64 {
         self.progress.walk_from(field)
     }
 
-    /// Records that every change before `reached` was read.
-    pub(crate) fn advance_watermark(&mut self, field: ChangeField, reached: i64) {
-        self.progress.advance_watermark(field, reached);
-    }
-
-    /// Records that every change up to this cycle was read.
     pub fn finish_walk(&mut self, field: ChangeField) {
         self.progress.finish_walk(field);
         self.window.settle(&self.progress, &self.finished);
@@ -107,67 +90,25 @@ impl Ledger {
         self.progress.next_late_walk()
     }
 
-    /// Returns the span that the late walk has not read yet.
-    pub(crate) fn late_walk(&self) -> Option<Span> {
-        self.progress.late_walk.left()
-    }
-
-    /// Records that the late walk has read everything before `reached`.
-    pub(crate) fn advance_late_walk(&mut self, reached: i64) {
-        self.progress.late_walk.advance(reached);
-    }
-
     /// Returns the span `(from, to]` of endTime that is to be read backwards, if any.
     pub fn next_backfill(&mut self) -> Option<Span> {
-        self.backfill.next(self.window.start(&self.progress), self.progress.horizon())
+        self.backfill.next(self.window.start(&self.progress), self.progress.horizon)
     }
 
     /// Records that everything that ended after `horizon` was read.
     pub fn finish_backfill(&mut self, horizon: i64) {
-        self.progress.lower_horizon(horizon);
-        self.backfill.reached(self.progress.horizon());
+        self.progress.horizon = self.progress.horizon.min(horizon);
+        self.backfill.reached(self.progress.horizon);
         self.window.settle(&self.progress, &self.finished);
     }
 
     /// Gives up reading beyond the window; returns whether the window itself is covered.
     pub(crate) fn cancel_backfill_beyond_window(&mut self) -> bool {
-        let covered = self.window.start(&self.progress) >= self.progress.horizon();
+        let covered = self.window.start(&self.progress) >= self.progress.horizon;
         if covered {
-            self.backfill.cancel();
+            self.backfill.goal = None;
         }
         covered
-    }
-
-    /// Requests the span `(from, to]` of endTime to be read again, although it is covered. A completion
-    /// found there counts once, if it is unknown and ended after the ledger began.
-    pub(crate) fn reread(&mut self, span: Span) {
-        self.backfill.reread(span);
-    }
-
-    /// Returns the spans to be read again, and removes them.
-    pub(crate) fn take_rereads(&mut self) -> Vec<Span> {
-        self.backfill.take_rereads()
-    }
-
-    /// Returns whether the server's highest job number is needed.
-    pub(crate) fn lacks_highest_id(&self) -> bool {
-        self.progress.ids.lacks_highest()
-    }
-
-    /// Applies the highest job number that the server lists.
-    pub(crate) fn learn_highest_id(&mut self, id: i64) {
-        self.progress.ids.learn_highest(id);
-    }
-
-    /// Returns whether the oldest job that the server still has is needed, to check an outage.
-    pub(crate) fn lacks_oldest_job(&self) -> bool {
-        self.progress.gap.lacks_oldest_job()
-    }
-
-    /// Records the gap before the oldest finished job that the server still has, if there is one.
-    /// Returns its length.
-    pub(crate) fn record_gap(&mut self, oldest: Option<i64>) -> Duration {
-        self.progress.gap.record(oldest)
     }
 
     /// Returns whether the numbers of the window in force are those of the present cycle.
@@ -175,12 +116,11 @@ impl Ledger {
         self.window.is_whole(&self.progress)
     }
 
-    /// Returns the part of the window that an audit covers: what ended by `until`, if the window is
-    /// complete.
+    /// Returns the part of the window that an audit covers, if it is complete: what ended by `until`.
     pub(in crate::jobs) fn audited(&self, until: i64) -> Option<Span> {
-        let span = self.window.span();
-        let span = Span { from: span.from, to: until.min(span.to) };
-        let is_read = self.is_whole() && !self.backfill.is_under_way();
+        let Span { from, to } = self.window.span;
+        let span = Span { from, to: until.min(to) };
+        let is_read = self.is_whole() && self.backfill.goal.is_none();
         (is_read && span.from < span.to).then_some(span)
     }
 }

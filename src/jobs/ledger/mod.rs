@@ -1,53 +1,105 @@
 //! The ledger of one site: applies rows of the job list, and counts each completion once
 //! (docs/adr/0010-job-ledger.md). Its parts own their state; this module decides what a row changes in
-//! which of them, `cycle` moves them on in time, `samples` exports them, `records` and `state` save and
-//! restore them.
+//! which of them, `cycle` moves them on in time, `samples` exports them, `state` saves and restores
+//! them.
 
 mod cycle;
-mod records;
 mod samples;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, SystemTime};
+use std::collections::HashSet;
+use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) use self::samples::Summary;
 pub(super) use self::samples::definitions;
 use super::backfill_plan::BackfillPlan;
-use super::cycle::Cycle;
 use super::dictionary::Dictionary;
-use super::effect::{Effect, RowSource};
 use super::finished::{FinishedJob, FinishedJobs};
-use super::last_results::{AHEAD, LastResultTables, LookupAnswer, LookupQuery, Subject};
+use super::last_results::{AHEAD, LastResultTables, NameFilterConfig, Subject};
 use super::live::Live;
-use super::name_filter::NameFilterConfig;
 use super::progress::Progress;
 use super::row::{self, DONE};
-use super::save_state::SaveState;
 use super::time::Span;
 use super::totals::Totals;
 use super::unfinished::UnfinishedJobs;
+use super::unsaved::UnsavedChanges;
 use super::window::Window;
 use crate::netbackup::wire::jobs::JobRow;
 
 /// The job ledger of one site. Times are the server's, Unix ms, unless they are a [`SystemTime`].
 #[derive(Debug)]
 pub struct Ledger {
-    progress: Progress,
+    pub(crate) progress: Progress,
     dictionary: Dictionary,
-    finished: FinishedJobs,
+    pub(super) finished: FinishedJobs,
     unfinished: UnfinishedJobs,
     /// Of the last cycle in which the live jobs were read.
     live: Option<Live>,
     window: Window,
     totals: Totals,
-    last_results: LastResultTables,
-    backfill: BackfillPlan,
+    pub(crate) last_results: LastResultTables,
+    pub(crate) backfill: BackfillPlan,
     cycle: Cycle,
-    save: SaveState,
-    /// The time of the save from which it was restored.
-    saved_at: Option<SystemTime>,
+    unsaved: UnsavedChanges,
+    /// Changes that were handed over to be written, and are not acknowledged yet.
+    handed_over: Option<UnsavedChanges>,
+    /// The time of the save from which it was restored, by our clock.
+    pub(crate) saved_at: Option<SystemTime>,
+}
+
+/// A cycle that is under way.
+#[derive(Debug)]
+struct Cycle {
+    began: Instant,
+    /// Jobs that the incremental walk listed as finished.
+    finished: HashSet<i64>,
+}
+
+/// The walk that returned a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RowSource {
+    /// The incremental or the late walk: its job changed.
+    Incremental,
+    /// A backfill, or a reread.
+    Backfill,
+}
+
+/// The effect of the row of a finished job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// A known completion, of which other fields may have changed.
+    Duplicate,
+    /// A new completion, with the retries since the last one.
+    Counted(u64),
+    /// A completion that was counted or predates the ledger, maybe: it counts in the window only.
+    WindowOnly,
+    /// None: an older try of a known job, or older than any window needs.
+    Ignored,
+}
+
+impl Effect {
+    /// Returns the effect of a new completion with so many tries, of `before` at the last one.
+    fn counted(tries: u16, before: u16) -> Self {
+        Self::Counted(u64::from(tries.saturating_sub(before)))
+    }
+
+    /// Returns the effect of a row whose job is among the finished ones. A start of 0 is unknown.
+    fn on_finished(before: &FinishedJob, tries: u16, start: i64, end: i64) -> Self {
+        if before.start != 0 && start != 0 && before.start != start {
+            // The number of a job before a reset of the catalogue.
+            Self::counted(tries, 1)
+        } else if tries > before.tries
+            || (before.resumed && end != before.end && tries == before.tries)
+        {
+            Self::counted(tries, before.tries)
+        } else if tries < before.tries {
+            Self::Ignored
+        } else {
+            Self::Duplicate
+        }
+    }
 }
 
 impl Ledger {
@@ -63,8 +115,9 @@ impl Ledger {
             totals: Totals::new(origin),
             last_results: LastResultTables::default(),
             backfill: BackfillPlan::default(),
-            cycle: Cycle::begin(),
-            save: SaveState::default(),
+            cycle: Cycle { began: Instant::now(), finished: HashSet::new() },
+            unsaved: UnsavedChanges::default(),
+            handed_over: None,
             saved_at: None,
         }
     }
@@ -72,14 +125,15 @@ impl Ledger {
     /// Selects the clients and policies that have last results. What is known of those that had them
     /// before stays; the others are filled from the finished jobs.
     pub(crate) fn select(&mut self, clients: &NameFilterConfig, policies: &NameFilterConfig) {
-        self.last_results.select(clients, policies, self.progress.now());
+        self.last_results.select(clients, policies, self.progress.now);
         self.fill_last_results();
         self.rebuild_window();
     }
 
     fn fill_last_results(&mut self) {
-        let jobs = || self.dictionary.completions(self.finished.iter());
-        self.last_results.fill(jobs);
+        for table in &mut self.last_results.0 {
+            table.fill(self.dictionary.completions(self.finished.iter()));
+        }
     }
 
     fn rebuild_window(&mut self) {
@@ -116,33 +170,31 @@ impl Ledger {
         }
         let job = self.dictionary.encode(row, end);
         if source == RowSource::Incremental {
-            self.cycle.note_finished(job.id);
+            self.cycle.finished.insert(job.id);
         }
         if before != Some(job) {
             self.replace(before, job);
         }
         // A cycle takes a while: what the server changed since it began does not end in the future.
-        let present = self.progress.now().max(row.last_update_time.unwrap_or(i64::MIN));
+        let present = self.progress.now.max(row.last_update_time.unwrap_or(i64::MIN));
         self.complete(&job, effect, present.saturating_add(AHEAD));
-        if self.unfinished.remove(job.id) {
-            self.save.mark_unfinished(job.id);
+        if self.unfinished.by_id.remove(&job.id).is_some() {
+            self.unsaved.mark_unfinished(job.id);
         }
     }
 
     /// Returns the effect of a row whose job is not among the finished ones.
     fn first_effect(&self, row: &JobRow<'_>, end: i64, source: RowSource) -> Effect {
         let progress = &self.progress;
-        let unfinished = self.unfinished.get(row.job_id);
+        let unfinished = self.unfinished.by_id.get(&row.job_id);
         let tries = row::tries(row);
-        let is_new = !progress.predates_ledger(end, self.cycle.elapsed())
+        let is_new = !progress.predates_ledger(end, self.cycle.began.elapsed())
             && (unfinished.is_some_and(|job| job.completes(tries))
                 || match source {
                     RowSource::Incremental => {
-                        progress.is_beyond_horizon(end) || progress.ids.is_new(row.job_id)
+                        end > progress.horizon || progress.ids.is_new(row.job_id)
                     }
-                    RowSource::Backfill => {
-                        progress.is_beyond_horizon(end) && progress.is_after_beginning(end)
-                    }
+                    RowSource::Backfill => end > progress.horizon && end > progress.began,
                 });
         if is_new {
             Effect::counted(tries, unfinished.map_or(1, |job| job.tries))
@@ -155,11 +207,11 @@ impl Ledger {
 
     fn replace(&mut self, before: Option<FinishedJob>, job: FinishedJob) {
         if let Some(before) = before {
-            self.window.leave(&before);
+            self.window.change(&before, -1);
         }
         self.finished.insert(job);
-        self.save.mark_finished(job.id);
-        self.window.enter(&job);
+        self.unsaved.mark_finished(job.id);
+        self.window.change(&job, 1);
     }
 
     /// Feeds a completion to the totals and last results. An end after `latest` is in the future.
@@ -168,7 +220,7 @@ impl Ledger {
             return;
         }
         if let Some(completion) = self.dictionary.completion(job) {
-            self.last_results.record(&completion);
+            self.last_results.0.iter_mut().for_each(|table| table.record(&completion));
         }
         let Some(pair) = self.dictionary.pair(job.label_set) else { return };
         let changed = if let Effect::Counted(retries) = effect {
@@ -178,79 +230,51 @@ impl Ledger {
             self.totals.note_seen(job.label_set, pair, job.leaf)
         };
         if changed {
-            self.save.mark_total(job.label_set, pair);
+            self.unsaved.mark_total(job.label_set, pair);
         }
     }
 
     /// Applies the list of live jobs, after the finished jobs of the same cycle.
     pub fn apply_live(&mut self, mut live: Live) {
-        let now = self.progress.now();
-        let mut ended = Vec::new();
-        for (id, job) in live.iter() {
+        let now = self.progress.now;
+        live.jobs.retain(|&id, job| {
             self.progress.ids.meet(id);
             let finished = self.finished.get(id).copied();
-            if finished.is_some_and(|last| self.cycle.has_finished(id) && last.tries >= job.tries) {
+            let ended = self.cycle.finished.contains(&id);
+            if ended && finished.is_some_and(|last| last.tries >= job.tries) {
                 // It ended after it was listed as live.
-                ended.push(id);
-                continue;
+                return false;
             }
             if let Some(last) = finished.filter(|last| !last.resumed) {
-                self.window.leave(&last);
-                self.finished.set_resumed(id, true);
-                self.save.mark_finished(id);
+                self.window.change(&last, -1);
+                self.finished.mark_resumed(id);
+                self.unsaved.mark_finished(id);
             }
             if self.unfinished.see(id, finished.map_or(1, |last| last.tries), now) {
-                self.save.mark_unfinished(id);
+                self.unsaved.mark_unfinished(id);
             }
-        }
-        for id in ended {
-            live.remove(id);
-        }
+            true
+        });
         self.live = Some(live);
         for id in self.unfinished.forget_old(now) {
-            self.save.mark_unfinished(id);
+            self.unsaved.mark_unfinished(id);
         }
-    }
-
-    /// Returns the names whose newest successful backup is to be looked up, at most so many.
-    pub(crate) fn next_lookups(&mut self, limit: usize) -> Vec<LookupQuery> {
-        self.last_results.next_lookups(limit)
-    }
-
-    /// Applies the server's answer for a name.
-    pub(crate) fn apply_lookup(&mut self, subject: Subject, name: &str, answer: LookupAnswer) {
-        self.last_results.apply_lookup(subject, name, answer);
-    }
-
-    /// Records that the server could not be asked for a name: others go first.
-    pub(crate) fn note_failed_lookup(&mut self, subject: Subject, name: &str) {
-        self.last_results.note_failed_lookup(subject, name);
     }
 
     /// Returns whether the server ever listed a job.
     pub(crate) fn has_met_jobs(&self) -> bool {
-        self.progress.ids.has_met_any() || self.dictionary.label_sets().len() > 0
+        self.progress.ids.has_met_any() || self.dictionary.label_sets.len() > 0
     }
 
     /// Returns whether jobs were listed so recently that an empty list must be wrong.
     pub(crate) fn expects_jobs(&self) -> bool {
-        let Span { from, to } = self.window.span();
+        let Span { from, to } = self.window.span;
         self.finished.ended(from, to).next().is_some()
-            || self.unfinished.any_live_lately(self.progress.now())
-    }
-
-    /// Returns whether a job is among the finished ones.
-    pub(crate) fn knows(&self, job_id: i64) -> bool {
-        self.finished.get(job_id).is_some()
+            || self.unfinished.any_live_lately(self.progress.now)
     }
 
     /// Returns the number of finished jobs that are remembered.
     pub(crate) fn remembered(&self) -> usize {
         self.finished.len()
-    }
-
-    /// Returns the finished jobs.
-    pub(super) fn finished(&self) -> &FinishedJobs {
-        &self.finished
     }
 }

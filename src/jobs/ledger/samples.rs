@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use super::Ledger;
-use crate::jobs::actions::Actions;
 use crate::jobs::completion::Outcome;
 use crate::jobs::last_results::Subject;
+use crate::jobs::row::{Actions, BACKUP};
 use crate::metric::{Definition, Metric, Samples};
 
 static GAP: Metric<0> = Metric::counter(
@@ -46,7 +46,6 @@ static REMEMBERED: Metric<0> = Metric::gauge(
     "Finished jobs that the agent remembers so that it counts each one once.",
 );
 
-/// Returns the metrics of a ledger about itself.
 pub(in crate::jobs) fn definitions() -> [&'static Definition; 6] {
     [&GAP, &FILL, &WINDOW, &WINDOW_INCOMPLETE, &WATERMARK, &REMEMBERED].map(Metric::definition)
 }
@@ -56,15 +55,12 @@ pub(in crate::jobs) fn definitions() -> [&'static Definition; 6] {
 pub(crate) struct Summary {
     /// The beginning of the totals.
     pub(crate) origin: SystemTime,
-    /// The time of the last save.
     pub(crate) saved_at: Option<SystemTime>,
     /// Every change before it was read; the server's time, Unix ms.
     pub(crate) watermark: i64,
     /// Every completion after it is known; the server's time, Unix ms.
     pub(crate) horizon: i64,
-    /// Finished jobs that are remembered.
     pub(crate) finished_jobs: usize,
-    /// Unfinished jobs.
     pub(crate) unfinished_jobs: usize,
     /// Completions that were counted, in the order of [`Outcome::ALL`].
     pub(crate) outcomes: [u64; 4],
@@ -75,7 +71,7 @@ impl Ledger {
     pub fn live_samples(&self, actions: &Actions, long_running_after: Duration) -> Option<Samples> {
         let known = self.known_actions(actions);
         let live = self.live.as_ref()?;
-        Some(live.samples(actions, &known, self.progress.now(), long_running_after))
+        Some(live.samples(actions, &known, self.progress.now, long_running_after))
     }
 
     /// Returns the samples of the window; `None` while it is not whole.
@@ -84,7 +80,7 @@ impl Ledger {
             return None;
         }
         let resolver = self.dictionary.resolver(actions);
-        let sums = self.window.sums();
+        let sums = &self.window.sums;
         let mut samples = sums.samples(resolver, &self.known_actions(actions));
         if let Some(clients) = self.last_results.of(Subject::Client) {
             sums.client_samples(resolver, clients, &mut samples);
@@ -94,59 +90,59 @@ impl Ledger {
 
     /// Returns the totals and their origin; `None` before the first window is whole.
     pub fn total_samples(&self, actions: &Actions) -> Option<(Samples, SystemTime)> {
-        self.window.in_force()?;
+        self.window.in_force?;
         let known = self.known_actions(actions);
         let mut samples = self.totals.samples(self.dictionary.resolver(actions), &known);
-        samples.record(&GAP, [], self.progress.gap.total() as f64 / 1000.0);
-        Some((samples, self.totals.origin()))
+        samples.record(&GAP, [], self.progress.gap.total as f64 / 1000.0);
+        Some((samples, self.totals.origin))
     }
 
-    /// Returns the last results of clients and policies, and the origin of the counters among them;
-    /// `None` before the first window is whole.
+    /// Returns the last results and the origin of the counters among them; `None` as for the totals.
     pub(crate) fn last_samples(&self, actions: &Actions) -> Option<(Samples, SystemTime)> {
-        self.window.in_force()?;
+        self.window.in_force?;
         let samples = self.last_results.samples(actions);
-        (!samples.is_empty()).then_some((samples, self.totals.origin()))
+        (!samples.is_empty()).then_some((samples, self.totals.origin))
     }
 
-    /// Returns the samples about the ledger itself; `ahead` ms of the window were read beyond the
-    /// horizon.
+    /// Returns the samples about the ledger itself; `ahead` ms were read beyond the horizon.
     pub(crate) fn own_samples(&self, ahead: i64) -> Samples {
         let (window, progress) = (&self.window, &self.progress);
         let mut samples = Samples::new();
         samples.record(&FILL, [], window.fill_ratio(progress, ahead));
-        samples.record(&WINDOW, [], window.configured().as_secs_f64());
+        samples.record(&WINDOW, [], window.configured.as_secs_f64());
         samples.record(&WINDOW_INCOMPLETE, [], window.incomplete_for(progress).as_secs_f64());
-        samples.record(&WATERMARK, [], progress.watermark() as f64 / 1000.0);
+        samples.record(&WATERMARK, [], progress.watermark as f64 / 1000.0);
         samples.record(&REMEMBERED, [], self.finished.len() as f64);
         samples
     }
 
-    /// Returns the actions that have explicit zeros: those of the window and of the live jobs.
+    /// Returns the actions that have explicit zeros: those of the window and of the live jobs, and the one
+    /// that every site has before the first job.
     fn known_actions(&self, actions: &Actions) -> BTreeSet<String> {
-        let mut all = self.window.sums().actions(self.dictionary.resolver(actions));
-        all.extend(self.live.iter().flat_map(|live| live.actions(actions)));
+        let mut all = self.window.sums.actions(self.dictionary.resolver(actions));
+        let live = self.live.iter().flat_map(|live| live.jobs.values());
+        all.extend(live.map(|job| actions.of(&job.job_type).to_owned()));
+        all.insert(BACKUP.to_owned());
         all
     }
 
-    /// Returns the ledger in a few numbers.
     pub(crate) fn summary(&self) -> Summary {
-        let label_sets = self.dictionary.label_sets();
         let mut outcomes = [0; 4];
-        for (id, total) in self.totals.iter() {
-            let outcome = label_sets.get(id).map(|labels| Outcome::of(labels.status));
+        for (id, total) in &self.totals.by_label_set {
+            let labels = self.dictionary.label_sets.get(*id);
+            let outcome = labels.map(|labels| Outcome::of(labels.status));
             let place = Outcome::ALL.iter().position(|one| Some(*one) == outcome);
             if let Some(count) = place.and_then(|place| outcomes.get_mut(place)) {
                 *count += total.parents + total.leaves;
             }
         }
         Summary {
-            origin: self.totals.origin(),
+            origin: self.totals.origin,
             saved_at: self.saved_at,
-            watermark: self.progress.watermark(),
-            horizon: self.progress.horizon(),
+            watermark: self.progress.watermark,
+            horizon: self.progress.horizon,
             finished_jobs: self.finished.len(),
-            unfinished_jobs: self.unfinished.len(),
+            unfinished_jobs: self.unfinished.by_id.len(),
             outcomes,
         }
     }

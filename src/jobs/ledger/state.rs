@@ -1,70 +1,174 @@
-//! Tracks what of a ledger is saved, and restores it.
+//! Saves and restores a ledger: its records in a state file, of which a transaction is a sequence, and what
+//! of it is saved.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use super::Ledger;
 use crate::jobs::finished::FinishedJob;
-use crate::jobs::format::{DurationsV1, NameV1, Record, RestoreError};
-use crate::jobs::interner::NameId;
+use crate::jobs::format::{
+    DurationsV1, JobV1, LabelsV1, NameV1, Record, RestoreError, TotalV1, UnfinishedV1,
+};
+use crate::jobs::interner::{LabelSetId, NameId, TypePair};
 use crate::jobs::progress::Progress;
-use crate::jobs::time::from_unix_ms;
-use crate::jobs::totals::Totals;
+use crate::jobs::time::{Span, from_unix_ms, to_unix_ms};
+use crate::jobs::totals::{BOUNDS, Totals};
+use crate::jobs::unsaved::UnsavedChanges;
 use crate::metric::Distribution;
 
+/// The approximate size of a part of all records, bytes.
+const PART: usize = 256 * 1024;
+
 impl Ledger {
-    /// Records that everything up to here was handed over to be written; what changes from here on is
-    /// recorded.
+    /// Returns the records that changed since they were handed over last, as one transaction, and hands
+    /// them over: `mark_saved` or `mark_not_saved` must follow.
+    pub fn changed_records(&mut self, written: SystemTime) -> Vec<u8> {
+        self.collect_reused_names();
+        let mut out = Vec::new();
+        let (changes, names) = (&self.unsaved, &self.dictionary.names);
+        // One that was forgotten again has no jobs.
+        let reused = changes.reused.iter().filter(|id| names.has(**id));
+        let finished = |id: &i64| {
+            let job = self.finished.get(*id).map(JobV1::from);
+            job.map_or(Record::JobGone(*id), Record::Job)
+        };
+        let unfinished = |id: &i64| {
+            let job = self.unfinished.by_id.get(id).map(|job| UnfinishedV1::new(*id, job));
+            job.map_or(Record::UnfinishedGone(*id), Record::Unfinished)
+        };
+        self.name_records(changes.saved_names)
+            .chain(reused.map(|id| name_record(*id, names.get(*id))))
+            .chain(self.label_records(changes.saved_label_sets))
+            .chain(changes.finished.iter().map(finished))
+            .chain(changes.unfinished.iter().map(unfinished))
+            .chain(changes.label_sets.iter().filter_map(|id| self.total_record(*id)))
+            .chain(changes.pairs.iter().filter_map(|pair| self.durations_record(*pair)))
+            .chain(std::iter::once(self.progress_record(written)))
+            .chain(self.last_results.changed_records().map(Record::Last))
+            .for_each(|record| record.put(&mut out));
+        self.hand_over_all();
+        out
+    }
+
+    /// Returns all records, in parts of a bounded size; together they are one transaction.
+    pub fn all_records(&self, written: SystemTime) -> impl Iterator<Item = Vec<u8>> {
+        let unfinished = self.unfinished.by_id.iter();
+        let unfinished = unfinished.map(|(id, job)| UnfinishedV1::new(*id, job));
+        let (totals, durations) = (&self.totals.by_label_set, &self.totals.durations);
+        let mut records = self
+            .name_records(0)
+            .chain(self.label_records(0))
+            .chain(self.finished.iter().map(|job| Record::Job(job.into())))
+            .chain(unfinished.map(Record::Unfinished))
+            .chain(totals.keys().filter_map(|id| self.total_record(*id)))
+            .chain(durations.keys().filter_map(|pair| self.durations_record(*pair)))
+            .chain(self.last_results.all_records().map(Record::Last))
+            .chain(std::iter::once(self.progress_record(written)));
+        std::iter::from_fn(move || {
+            let mut part = Vec::new();
+            while part.len() < PART {
+                let Some(record) = records.next() else { break };
+                record.put(&mut part);
+            }
+            (!part.is_empty()).then_some(part)
+        })
+    }
+
+    fn name_records(&self, first: usize) -> impl Iterator<Item = Record<'_>> {
+        self.dictionary.names.since(first).map(|(id, text)| name_record(id, text))
+    }
+
+    fn label_records(&self, first: usize) -> impl Iterator<Item = Record<'_>> {
+        let label_sets = self.dictionary.label_sets.since(first);
+        label_sets.map(|(id, labels)| Record::Labels(LabelsV1::new(id, labels)))
+    }
+
+    fn total_record(&self, id: LabelSetId) -> Option<Record<'_>> {
+        Some(Record::Total(TotalV1::new(id, self.totals.by_label_set.get(&id)?)))
+    }
+
+    fn durations_record(&self, pair: TypePair) -> Option<Record<'_>> {
+        let durations = self.totals.durations.get(&pair)?;
+        Some(Record::Durations(DurationsV1 {
+            job_type: pair.0.0,
+            policy_type: pair.1.0,
+            bounds: Cow::Borrowed(&BOUNDS),
+            counts: Cow::Borrowed(&durations.counts),
+            sum: durations.sum,
+        }))
+    }
+
+    fn progress_record(&self, written: SystemTime) -> Record<'_> {
+        let (origin, written) = (to_unix_ms(self.totals.origin), to_unix_ms(written));
+        Record::Progress(self.progress.snapshot(self.window.in_force, origin, written))
+    }
+
+    fn collect_reused_names(&mut self) {
+        let reused = std::mem::take(&mut self.dictionary.names.reused);
+        self.unsaved.reused.extend(reused);
+    }
+
+    /// Records that all of it was handed over to be written, and records the changes from here on.
     pub fn hand_over_all(&mut self) {
-        let saved = (self.dictionary.names().len(), self.dictionary.label_sets().len());
-        let reused = self.dictionary.take_reused();
-        self.save.hand_over(saved, reused, self.last_results.hand_over());
+        self.collect_reused_names();
+        let next = UnsavedChanges {
+            recorded: true,
+            saved_names: self.dictionary.names.len(),
+            saved_label_sets: self.dictionary.label_sets.len(),
+            ..UnsavedChanges::default()
+        };
+        let mut changes = std::mem::replace(&mut self.unsaved, next);
+        let tables = self.last_results.0.iter_mut();
+        changes.last_results =
+            tables.map(|table| (table.subject, std::mem::take(&mut table.changes))).collect();
+        if let Some(earlier) = self.handed_over.take() {
+            changes.add_earlier(earlier);
+        }
+        self.handed_over = Some(changes);
     }
 
     /// Records that what was handed over is on disk.
     pub fn mark_saved(&mut self) {
-        self.save.mark_saved();
+        self.handed_over = None;
     }
 
     /// Records that what was handed over did not reach the disk: the next save has it again.
     pub(crate) fn mark_not_saved(&mut self) {
-        self.last_results.take_back(self.save.mark_not_saved());
+        let Some(mut earlier) = self.handed_over.take() else { return };
+        for (subject, changes) in std::mem::take(&mut earlier.last_results) {
+            if let Some(table) = self.last_results.of_mut(subject) {
+                table.changes.extend(changes);
+            }
+        }
+        self.unsaved.add_earlier(earlier);
     }
 
     /// Returns whether the changes since the last save are known, so that they alone need saving.
     pub(crate) fn knows_what_changed(&self) -> bool {
-        self.save.is_incremental()
+        self.unsaved.recorded
     }
 
     /// Records that the contents of the disk are unknown: the next save has to be one of everything.
     pub(crate) fn mark_all_dirty(&mut self) {
-        self.save.mark_all_dirty();
+        (self.unsaved, self.handed_over) = (UnsavedChanges::default(), None);
     }
 
     /// Begins the totals at 0, at `origin`: those that were restored are not the last that were shown.
     pub(crate) fn restart_totals(&mut self, origin: SystemTime) {
         self.totals = Totals::new(origin);
-        let span = self.window.span();
-        for job in self.finished.ended(span.from, span.to) {
+        let Span { from, to } = self.window.span;
+        for job in self.finished.ended(from, to) {
             if let Some(pair) = self.dictionary.pair(job.label_set) {
                 self.totals.note_seen(job.label_set, pair, job.leaf);
             }
         }
-        self.progress.gap.reset_total();
-        self.last_results.restart_counters();
+        self.progress.gap.total = 0;
+        self.last_results.0.iter_mut().for_each(|table| table.folded = 0);
         self.mark_all_dirty();
     }
 
-    /// Returns the time of the save from which the ledger was restored, by our clock.
-    pub(crate) fn saved_at(&self) -> Option<SystemTime> {
-        self.saved_at
-    }
-
-    /// Restores the records of a part or a transaction.
-    ///
-    /// # Errors
-    ///
-    /// If they are no records, refer to what is not there, or were written by a newer version of the
-    /// agent.
+    /// Restores the records of a part or a transaction. Fails if they are no records, refer to what is not
+    /// there, or were written by a newer version of the agent.
     pub(crate) fn restore(&mut self, mut bytes: &[u8]) -> Result<(), RestoreError> {
         while !bytes.is_empty() {
             if let Some(record) = Record::next(&mut bytes)?
@@ -79,7 +183,7 @@ impl Ledger {
     /// Restores a record; returns whether it fits to those before it.
     fn restore_record(&mut self, record: Record<'_>) -> bool {
         match record {
-            Record::Name(NameV1 { id, text }) => self.dictionary.restore_name(NameId(id), &text),
+            Record::Name(NameV1 { id, text }) => self.dictionary.names.restore(NameId(id), &text),
             Record::Labels(labels) => {
                 let (id, labels) = labels.labels();
                 self.dictionary.restore_label_set(id, labels)
@@ -98,24 +202,24 @@ impl Ledger {
             }
             Record::Unfinished(unfinished) => {
                 let (id, job) = unfinished.job();
-                self.unfinished.restore(id, job);
+                self.unfinished.by_id.insert(id, job);
                 true
             }
             Record::UnfinishedGone(id) => {
-                self.unfinished.remove(id);
+                self.unfinished.by_id.remove(&id);
                 true
             }
             Record::Total(total) => {
                 let (id, total) = total.total();
-                self.totals.restore(id, total);
-                self.dictionary.label_sets().get(id).is_some()
+                self.totals.by_label_set.insert(id, total);
+                self.dictionary.label_sets.get(id).is_some()
             }
             Record::Durations(durations) => self.restore_durations(durations),
             Record::Last(last) => self.last_results.restore(&last),
             Record::Progress(saved) => {
                 self.progress = Progress::restore(&saved);
-                self.window.restore(saved.in_force);
-                self.totals.restore_origin(from_unix_ms(saved.origin));
+                self.window.in_force = saved.in_force;
+                self.totals.origin = from_unix_ms(saved.origin);
                 self.saved_at = Some(from_unix_ms(saved.written));
                 true
             }
@@ -129,11 +233,7 @@ impl Ledger {
         self.dictionary.has_pair(pair) && self.totals.restore_durations(pair, &bounds, counted)
     }
 
-    /// Finishes the restoration, after all records.
-    ///
-    /// # Errors
-    ///
-    /// If the progress is missing.
+    /// Finishes the restoration, after all records. Fails if the progress is missing.
     pub(crate) fn finish_restore(&mut self) -> Result<(), RestoreError> {
         if self.saved_at.is_none() {
             return Err(RestoreError::CorruptState);
@@ -142,9 +242,13 @@ impl Ledger {
         self.dictionary.forget_unused(self.finished.iter());
         self.hand_over_all();
         self.mark_saved();
-        self.advance_last_results(self.progress.now(), true);
+        self.advance_last_results(self.progress.now, true);
         // Names that the configuration selects by now are filled from the window, as after a reload.
         self.fill_last_results();
         Ok(())
     }
+}
+
+fn name_record(id: NameId, text: &str) -> Record<'_> {
+    Record::Name(NameV1 { id: id.0, text: Cow::Borrowed(text) })
 }

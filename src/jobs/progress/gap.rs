@@ -9,15 +9,15 @@ const LONG_OUTAGE: i64 = 3_600_000;
 
 /// Outages and the gaps that they left. Times are the server's, Unix ms.
 #[derive(Debug)]
-pub(in crate::jobs) struct Gap {
-    /// The length of all gaps.
-    total: i64,
+pub(crate) struct Gap {
+    /// The length of all gaps, ms.
+    pub(in crate::jobs) total: i64,
     /// The end of the last gap.
-    until: i64,
+    pub(super) until: i64,
     /// An outage that was not checked yet.
-    outage: Option<Span>,
+    pub(in crate::jobs) outage: Option<Span>,
     /// No poll was complete since a poll failed, or since the start.
-    interrupted: bool,
+    pub(super) interrupted: bool,
 }
 
 impl Default for Gap {
@@ -32,32 +32,9 @@ impl Gap {
         Self { total, until, outage, interrupted: true }
     }
 
-    /// Returns the length of all gaps, ms.
-    pub(in crate::jobs) fn total(&self) -> i64 {
-        self.total
-    }
-
-    pub(super) fn known_until(&self) -> i64 {
-        self.until
-    }
-
-    pub(in crate::jobs) fn outage(&self) -> Option<Span> {
-        self.outage
-    }
-
-    /// Counts gaps from 0 again.
-    pub(in crate::jobs) fn reset_total(&mut self) {
-        self.total = 0;
-    }
-
     /// Records that a poll failed, or that a long time passed without one.
-    pub(in crate::jobs) fn interrupt(&mut self) {
+    pub(crate) fn interrupt(&mut self) {
         self.interrupted = true;
-    }
-
-    /// Records a complete poll.
-    pub(super) fn end_interruption(&mut self) {
-        self.interrupted = false;
     }
 
     /// Adapts to a server clock that was set back to `now`.
@@ -76,22 +53,17 @@ impl Gap {
         Some(Span { from: self.outage.map_or(from, |outage| outage.from), to: now })
     }
 
-    /// Records an outage, to be checked.
-    pub(in crate::jobs) fn note_outage(&mut self, outage: Span) {
-        self.outage = Some(outage);
-    }
-
     /// Returns whether the oldest job of the server is needed to check an outage.
-    pub(in crate::jobs) fn lacks_oldest_job(&self) -> bool {
+    pub(crate) fn lacks_oldest_job(&self) -> bool {
         self.outage.is_some()
     }
 
-    /// Checks an outage against the end of the oldest finished job that the server still has, and
-    /// records what was lost. Returns its length.
-    pub(in crate::jobs) fn record(&mut self, oldest: Option<i64>) -> Duration {
+    /// Checks an outage against the end of the oldest finished job that the server still has, 0 if it has
+    /// none, and records what was lost. Returns its length.
+    pub(crate) fn record(&mut self, oldest: i64) -> Duration {
         let Some(outage) = self.outage.take() else { return Duration::ZERO };
         // What was purged after the outage had been read.
-        let lost_until = oldest.unwrap_or(outage.from).min(outage.to);
+        let lost_until = oldest.min(outage.to);
         let lost = lost_until - outage.from;
         if lost <= 0 {
             return Duration::ZERO;
@@ -110,14 +82,13 @@ mod tests {
 
     fn note_outage(gap: &mut Gap, now: i64, read: i64) {
         if let Some(outage) = gap.find_outage(now, read) {
-            gap.note_outage(outage);
+            gap.outage = Some(outage);
         }
     }
 
     #[test]
     fn outage_without_interruption_is_a_clock_set_forward() {
-        let mut gap = Gap::default();
-        gap.end_interruption();
+        let mut gap = Gap { interrupted: false, ..Gap::default() };
         note_outage(&mut gap, 10 * HOUR, HOUR);
         assert!(!gap.lacks_oldest_job());
         gap.interrupt();
@@ -131,11 +102,11 @@ mod tests {
     fn gap_counts_each_lost_time_once() {
         let mut gap = Gap::default();
         note_outage(&mut gap, 10 * HOUR, HOUR);
-        assert_eq!(gap.record(Some(4 * HOUR)), Duration::from_secs(3 * 3600));
+        assert_eq!(gap.record(4 * HOUR), Duration::from_secs(3 * 3600));
         note_outage(&mut gap, 10 * HOUR, HOUR);
-        assert_eq!(gap.record(Some(4 * HOUR)), Duration::ZERO);
+        assert_eq!(gap.record(4 * HOUR), Duration::ZERO);
         note_outage(&mut gap, 10 * HOUR, HOUR);
-        assert_eq!(gap.record(Some(5 * HOUR)), Duration::from_secs(3600));
-        assert_eq!(gap.total(), 4 * HOUR);
+        assert_eq!(gap.record(5 * HOUR), Duration::from_secs(3600));
+        assert_eq!(gap.total, 4 * HOUR);
     }
 }

@@ -8,7 +8,7 @@ const INTERVAL: i64 = 300_000;
 
 /// The state of the late walk. Times are the server's, Unix ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::jobs) enum LateWalk {
+pub(crate) enum LateWalk {
     /// Due at once: after a start, or after the server's clock was set back.
     Due {
         /// The rest of a walk that was interrupted.
@@ -16,14 +16,11 @@ pub(in crate::jobs) enum LateWalk {
     },
     /// Under way, possibly over several cycles.
     Running {
-        /// The start of the walk.
         began: i64,
         /// The span that is not read yet.
         left: Span,
     },
-    /// Complete.
     Finished {
-        /// The start of the walk.
         began: i64,
     },
 }
@@ -44,8 +41,7 @@ impl LateWalk {
         Some(left)
     }
 
-    /// Returns the span that is not read yet.
-    pub(in crate::jobs) fn left(&self) -> Option<Span> {
+    pub(crate) fn left(&self) -> Option<Span> {
         match *self {
             Self::Due { left } => left,
             Self::Running { left, .. } => Some(left),
@@ -54,7 +50,7 @@ impl LateWalk {
     }
 
     /// Records that everything before `reached` was read.
-    pub(in crate::jobs) fn advance(&mut self, reached: i64) {
+    pub(crate) fn advance(&mut self, reached: i64) {
         let rest = |left: Span| {
             (reached < left.to).then_some(Span { from: left.from.max(reached), to: left.to })
         };
@@ -68,7 +64,6 @@ impl LateWalk {
         };
     }
 
-    /// Makes a walk due at once.
     pub(super) fn make_due(&mut self) {
         *self = Self::Due { left: self.left() };
     }

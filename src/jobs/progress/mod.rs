@@ -2,17 +2,15 @@
 //! (docs/adr/0010-job-ledger.md). All times are the server's, Unix ms.
 
 mod gap;
-mod job_ids;
 mod late_walk;
 
 use std::time::Duration;
 
-pub(super) use self::gap::Gap;
-pub(super) use self::job_ids::JobIds;
-pub(super) use self::late_walk::LateWalk;
-use super::change_field::ChangeField;
+use self::gap::Gap;
+use self::late_walk::LateWalk;
 use super::format::{ProgressV1, SpanV1};
-use super::time::Span;
+use super::time::{Span, ms};
+use crate::netbackup::wire::jobs::JobRow;
 
 /// Time for which completions are remembered beyond the window: a server clock that is set back by
 /// less costs nothing.
@@ -28,25 +26,47 @@ const TOLERANCE: i64 = 10_000;
 /// ledger began: the server's clock was set back. It is not counted.
 const FUTURE: i64 = 2_000;
 
-/// Progress of one site.
+/// A time of a job that tells that it changed or ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeField {
+    LastUpdate,
+    /// If the server does not accept a filter on the other.
+    End,
+}
+
+impl ChangeField {
+    /// Returns the name of the field in the API.
+    pub(crate) const fn property(self) -> &'static str {
+        match self {
+            Self::LastUpdate => "lastUpdateTime",
+            Self::End => "endTime",
+        }
+    }
+
+    pub(crate) fn of(self, row: &JobRow<'_>) -> Option<i64> {
+        match self {
+            Self::LastUpdate => row.last_update_time,
+            Self::End => row.end_time,
+        }
+    }
+}
+
 #[derive(Debug)]
-pub(super) struct Progress {
-    /// The time of the present cycle.
-    now: i64,
-    /// The beginning of the ledger.
-    began: i64,
+pub(crate) struct Progress {
+    pub(crate) now: i64,
+    pub(super) began: i64,
     /// Every change before it was read.
-    watermark: i64,
+    pub(super) watermark: i64,
     /// Changes since then were read by end alone: they are read again by change as soon as the server
     /// accepts that.
     by_end_since: Option<i64>,
     /// The time of the last cycle that had read every change.
     current_at: Option<i64>,
     /// All observed completions with an end after this are among the finished jobs.
-    horizon: i64,
-    pub(super) late_walk: LateWalk,
-    pub(super) gap: Gap,
-    pub(super) ids: JobIds,
+    pub(super) horizon: i64,
+    pub(crate) late_walk: LateWalk,
+    pub(crate) gap: Gap,
+    pub(crate) ids: JobIds,
 }
 
 impl Progress {
@@ -65,8 +85,7 @@ impl Progress {
         }
     }
 
-    /// Returns what is saved, with the length of the window in force, the origin of the totals and the time
-    /// of the save.
+    /// Returns what is saved, with the window in force, the origin of the totals and the time of the save.
     pub(super) fn snapshot(&self, in_force: Option<i64>, origin: i64, written: i64) -> ProgressV1 {
         let Self { now, began, watermark, by_end_since, current_at, horizon, .. } = *self;
         ProgressV1 {
@@ -79,9 +98,9 @@ impl Progress {
             late: self.late_walk.left().map(SpanV1::from),
             in_force,
             highest_id: self.ids.listed_before(),
-            gap: self.gap.total(),
-            gap_until: self.gap.known_until(),
-            outage: self.gap.outage().map(SpanV1::from),
+            gap: self.gap.total,
+            gap_until: self.gap.until,
+            outage: self.gap.outage.map(SpanV1::from),
             origin,
             written,
         }
@@ -105,7 +124,7 @@ impl Progress {
     /// Begins a cycle at `now`, `passed` by our clock after the last one. Returns whether the server's
     /// clock was set back.
     pub(super) fn begin_cycle(&mut self, now: i64, passed: Duration) -> bool {
-        let passed = i64::try_from(passed.as_millis()).unwrap_or(i64::MAX / 4);
+        let passed = ms(passed).min(i64::MAX / 4);
         let last = self.now;
         let set_back = now < last || now + TOLERANCE < last.saturating_add(passed);
         if set_back {
@@ -117,7 +136,7 @@ impl Progress {
             self.gap.interrupt();
         }
         // Not while rows come: they come in no order of their numbers.
-        self.ids.begin_cycle();
+        self.ids.highest = self.ids.listed_before();
         self.watermark = self.watermark.min(now);
         self.now = now;
         set_back
@@ -133,23 +152,9 @@ impl Progress {
         self.gap.set_back(now);
     }
 
-    /// Returns an outage that was not recorded in full.
     pub(super) fn find_outage(&self) -> Option<Span> {
         let read = self.current_at.unwrap_or(self.began).max(self.watermark);
         self.gap.find_outage(self.now, read)
-    }
-
-    /// Returns the time of the present cycle.
-    pub(super) fn now(&self) -> i64 {
-        self.now
-    }
-
-    pub(super) fn watermark(&self) -> i64 {
-        self.watermark
-    }
-
-    pub(super) fn horizon(&self) -> i64 {
-        self.horizon
     }
 
     /// Returns whether every change up to the present cycle was read.
@@ -157,7 +162,6 @@ impl Progress {
         self.watermark >= self.now
     }
 
-    /// Returns the start of a window of this length.
     pub(super) fn start_of(&self, length: i64) -> i64 {
         self.now.saturating_sub(length)
     }
@@ -167,21 +171,10 @@ impl Progress {
         self.start_of(length) >= self.horizon
     }
 
-    /// Returns whether an observed completion with this end would be remembered.
-    pub(super) fn is_beyond_horizon(&self, end: i64) -> bool {
-        end > self.horizon
-    }
-
-    /// Returns whether an end lies after the beginning of the ledger.
-    pub(super) fn is_after_beginning(&self, end: i64) -> bool {
-        end > self.began
-    }
-
     /// Returns whether an end lies so far in the future that the server's clock was set back before
     /// the ledger began; `elapsed` is the time since the cycle began.
     pub(super) fn predates_ledger(&self, end: i64, elapsed: Duration) -> bool {
-        let elapsed = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX / 4);
-        self.current_at.is_none() && end > self.now + elapsed + FUTURE
+        self.current_at.is_none() && end > self.now + ms(elapsed).min(i64::MAX / 4) + FUTURE
     }
 
     /// Returns the beginning of the next incremental walk.
@@ -193,13 +186,12 @@ impl Progress {
         read.unwrap_or(self.watermark) - OVERLAP
     }
 
-    /// Returns the span of the late walk, if one is due or under way.
     pub(super) fn next_late_walk(&mut self) -> Option<Span> {
         self.late_walk.next(self.now, self.watermark, self.watermark - OVERLAP)
     }
 
     /// Records that every change before `reached` was read.
-    pub(super) fn advance_watermark(&mut self, field: ChangeField, reached: i64) {
+    pub(crate) fn advance_watermark(&mut self, field: ChangeField, reached: i64) {
         let reached = reached.min(self.now);
         match field {
             ChangeField::End => {
@@ -220,22 +212,50 @@ impl Progress {
             self.by_end_since = None;
         }
         self.current_at = Some(self.now);
-        self.gap.end_interruption();
+        self.gap.interrupted = false;
     }
 
-    /// Records that all completions after `horizon` were read.
-    pub(super) fn lower_horizon(&mut self, horizon: i64) {
-        self.horizon = self.horizon.min(horizon);
-    }
-
-    /// Raises the horizon to what is still needed: up to `needed`, but never beyond what was read. Returns
-    /// the new horizon, if it moved.
+    /// Raises the horizon up to `needed`, but never beyond what was read. Returns it, if it moved.
     pub(super) fn raise_horizon(&mut self, needed: i64) -> Option<i64> {
         // The finished jobs of then decide about changes that were not read yet.
         let limit = needed.min(self.watermark.saturating_sub(SLACK));
         let moved = limit > self.horizon;
         self.horizon = self.horizon.max(limit);
         moved.then_some(limit)
+    }
+}
+
+/// Numbers of the jobs that a server listed.
+#[derive(Debug, Default)]
+pub(crate) struct JobIds {
+    /// Every job with a higher number was listed for the first time later; `None` until the server told
+    /// its highest one.
+    pub(crate) highest: Option<i64>,
+    met: i64,
+}
+
+impl JobIds {
+    fn restore(highest: Option<i64>) -> Self {
+        Self { highest, met: highest.unwrap_or(0) }
+    }
+
+    pub(super) fn meet(&mut self, id: i64) {
+        self.met = self.met.max(id);
+    }
+
+    /// Returns the highest number with which the next cycle begins: the rows of the last one count among
+    /// those listed before.
+    fn listed_before(&self) -> Option<i64> {
+        self.highest.map(|id| id.max(self.met))
+    }
+
+    /// Returns whether a job was never listed before: whatever its end, its completion was not counted.
+    pub(super) fn is_new(&self, id: i64) -> bool {
+        self.highest.is_some_and(|highest| id > highest)
+    }
+
+    pub(super) fn has_met_any(&self) -> bool {
+        self.met > 0 || self.highest > Some(0)
     }
 }
 
@@ -250,19 +270,19 @@ mod tests {
     fn watermark_never_passes_the_servers_time() {
         let mut progress = Progress::new(NOON);
         progress.advance_watermark(ChangeField::LastUpdate, NOON + MINUTE);
-        assert_eq!(progress.watermark(), NOON);
+        assert_eq!(progress.watermark, NOON);
         assert!(progress.begin_cycle(NOON - MINUTE, Duration::ZERO), "the clock was set back");
-        assert!(progress.watermark() < NOON - MINUTE);
+        assert!(progress.watermark < NOON - MINUTE);
     }
 
     #[test]
     fn horizon_rises_only_as_far_as_changes_were_read() {
         let mut progress = Progress::new(NOON);
-        progress.lower_horizon(NOON - 2 * SLACK);
+        progress.horizon = NOON - 2 * SLACK;
         assert_eq!(progress.raise_horizon(NOON), Some(NOON - SLACK));
         assert_eq!(progress.raise_horizon(NOON), None);
         assert!(progress.covers(SLACK) && !progress.covers(SLACK + 1));
-        assert!(!progress.is_beyond_horizon(NOON - SLACK));
+        assert_eq!(progress.horizon, NOON - SLACK);
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn when_it_was_answered_outlives_a_restart() {
     last_results.apply_lookup("n01", LookupAnswer::Unknown);
     let mut again = unseen(2);
     for (key, value) in last_results.all_records() {
-        again.restore(&key, &value).unwrap();
+        again.restore(&key, value.as_deref()).unwrap();
     }
     for (now, expected) in [(DAY - 1, &[][..]), (DAY, &["n00"]), (DAY / 2 * 3, &["n00", "n01"])] {
         again.set_now(now);
@@ -115,7 +115,7 @@ fn spelling_of_server_is_looked_up() {
     // It outlives a restart, and other rules.
     let mut again = clients(&["cLIENT1"], &[]);
     for (key, value) in last_results.all_records() {
-        again.restore(&key, &value).unwrap();
+        again.restore(&key, value.as_deref()).unwrap();
     }
     assert_eq!(spellings(&mut again)[..2], ["CLIENT1", "client1"]);
     let mut seen = clients(&["*"], &[failed]);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{asked, assert_value, clients, job, of, rules, series};
+use crate::jobs::NameFilterConfig;
 use crate::jobs::completion::Completion;
 use crate::jobs::last_results::{AHEAD, LastResults, LookupAnswer, Subject};
-use crate::jobs::name_filter::NameFilterConfig;
 
 const HOUR: i64 = 3_600_000;
 
@@ -40,7 +40,7 @@ fn restored_results_in_future_are_dropped() {
     let wrong = clients(&["c"], &results);
     let mut last_results = clients(&["c"], &[]);
     for (key, value) in wrong.all_records() {
-        last_results.restore(&key, &value).unwrap();
+        last_results.restore(&key, value.as_deref()).unwrap();
     }
     last_results.set_now(2 * HOUR);
     assert!(last_results.drop_future());

@@ -77,7 +77,7 @@ fn fill(ledger: &mut Ledger) {
 
 /// Begins a cycle so much later.
 fn later(ledger: &mut Ledger, minutes: i64) -> i64 {
-    let now = ledger.now() + minutes * MINUTE;
+    let now = ledger.progress.now + minutes * MINUTE;
     ledger.begin(now, Duration::ZERO);
     now
 }
@@ -297,10 +297,10 @@ fn clock_set_back_moves_the_next_walk_back() {
 fn watermark_never_passes_server_time() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
-    ledger.advance_watermark(UPDATE, now + HOUR);
-    assert_eq!(ledger.progress.watermark(), now);
+    ledger.progress.advance_watermark(UPDATE, now + HOUR);
+    assert_eq!(ledger.progress.watermark, now);
     ledger.begin(now - HOUR, Duration::ZERO);
-    assert!(ledger.progress.watermark() <= now - HOUR);
+    assert!(ledger.progress.watermark <= now - HOUR);
 }
 
 #[test]
@@ -330,11 +330,11 @@ fn late_walk_runs_every_five_minutes_and_resumes_if_cut() {
     let (from, late) = (ledger.walk_from(UPDATE), ledger.next_late_walk());
     let whole = Span { from: NOON - 10 * MINUTE, to: NOON - 30_000 };
     assert_eq!((from, late), (NOON - 30_000, Some(whole)));
-    ledger.advance_late_walk(NOON - 4 * MINUTE);
+    ledger.progress.late_walk.advance(NOON - 4 * MINUTE);
     later(&mut ledger, 1);
     let rest = Span { from: NOON - 4 * MINUTE, ..whole };
     assert_eq!(ledger.next_late_walk(), Some(rest));
-    ledger.advance_late_walk(whole.to);
+    ledger.progress.late_walk.advance(whole.to);
     ledger.finish_walk(UPDATE);
     assert_eq!(ledger.next_late_walk(), None);
     let now = later(&mut ledger, 5);
@@ -344,17 +344,17 @@ fn late_walk_runs_every_five_minutes_and_resumes_if_cut() {
 #[test]
 fn jobs_purged_during_outage_are_one_gap() {
     let mut ledger = ledger();
-    assert!(!ledger.lacks_oldest_job());
-    ledger.interrupt();
+    assert!(!ledger.progress.gap.lacks_oldest_job());
+    ledger.progress.gap.interrupt();
     later(&mut ledger, 48 * 60);
-    assert!(ledger.lacks_oldest_job());
-    assert_eq!(ledger.record_gap(Some(NOON - HOUR)), Duration::ZERO, "nothing is missing");
+    assert!(ledger.progress.gap.lacks_oldest_job());
+    assert_eq!(ledger.progress.gap.record(NOON - HOUR), Duration::ZERO, "nothing is missing");
     later(&mut ledger, 0);
-    assert_eq!(ledger.record_gap(Some(NOON + 24 * HOUR)), Duration::from_secs(24 * 3600));
+    assert_eq!(ledger.progress.gap.record(NOON + 24 * HOUR), Duration::from_secs(24 * 3600));
     later(&mut ledger, 0);
-    assert_eq!(ledger.record_gap(Some(NOON + 24 * HOUR)), Duration::ZERO);
+    assert_eq!(ledger.progress.gap.record(NOON + 24 * HOUR), Duration::ZERO);
     later(&mut ledger, 0);
-    assert_eq!(ledger.record_gap(Some(NOON + 25 * HOUR)), Duration::from_secs(3600));
+    assert_eq!(ledger.progress.gap.record(NOON + 25 * HOUR), Duration::from_secs(3600));
 }
 
 /// Restores a ledger from its records.
@@ -382,7 +382,7 @@ fn ledger_is_restored_from_its_records() {
         let mut copy = restored(log.iter().cloned());
         assert_eq!(counted(&copy), counted(ledger));
         assert_eq!(copy.remembered(), ledger.remembered());
-        let progress = |ledger: &Ledger| ledger.progress.snapshot(ledger.window.in_force(), 0, 0);
+        let progress = |ledger: &Ledger| ledger.progress.snapshot(ledger.window.in_force, 0, 0);
         assert_eq!(progress(&copy), progress(ledger));
         assert_eq!(copy.unfinished, ledger.unfinished);
         assert_eq!(in_window(&mut copy), in_window(ledger));
@@ -458,7 +458,7 @@ fn restarted_totals_count_only_new_completions() {
     let origin = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
     copy.restart_totals(origin);
     assert!(!copy.knows_what_changed(), "all of it has to be written");
-    assert_eq!(copy.totals.origin(), origin);
+    assert_eq!(copy.totals.origin, origin);
     assert_eq!(counted(&copy)[0], 0);
     copy.apply_changed(&row(2, now - 9000));
     copy.apply_changed(&row(4, now - 1000));

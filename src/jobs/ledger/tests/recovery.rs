@@ -47,7 +47,7 @@ fn unfinished_walk_completes_no_window() {
     let mut ledger = Ledger::new(NOON, minutes(10), SystemTime::UNIX_EPOCH);
     ledger.begin(NOON, Duration::ZERO);
     later(&mut ledger, 60);
-    ledger.advance_watermark(UPDATE, NOON + 30 * MINUTE);
+    ledger.progress.advance_watermark(UPDATE, NOON + 30 * MINUTE);
     assert_eq!(shows(&ledger), None);
     assert!(ledger.total_samples(&Actions::default()).is_none());
     assert!(fill_ratio(&ledger) < 1.0);
@@ -87,10 +87,10 @@ fn longer_window_comes_into_force_by_time() {
     ledger.set_window(minutes(150));
     later(&mut ledger, 20);
     ledger.finish_walk(UPDATE);
-    assert_eq!(ledger.window.in_force(), Some(HOUR));
+    assert_eq!(ledger.window.in_force, Some(HOUR));
     later(&mut ledger, 10);
     ledger.finish_walk(UPDATE);
-    assert_eq!(ledger.window.in_force(), Some(150 * MINUTE));
+    assert_eq!(ledger.window.in_force, Some(150 * MINUTE));
     assert!(ledger.is_whole());
 }
 
@@ -164,15 +164,15 @@ fn reread_counts_unknown_jobs_once() {
     let mut ledger = ledger();
     let now = later(&mut ledger, 5);
     ledger.apply_changed(&row(1, now - MINUTE));
-    ledger.reread(Span { from: NOON - HOUR, to: now });
-    assert_eq!(ledger.take_rereads().len(), 1);
-    assert!(ledger.take_rereads().is_empty());
+    ledger.backfill.reread(Span { from: NOON - HOUR, to: now });
+    assert_eq!(std::mem::take(&mut ledger.backfill.rereads).len(), 1);
+    assert!(ledger.backfill.rereads.is_empty());
     for _ in 0..2 {
         ledger.apply_backfilled(&row(1, now - MINUTE));
         ledger.apply_backfilled(&row(2, now - MINUTE));
         ledger.apply_backfilled(&row(3, NOON - 2 * MINUTE));
     }
-    assert!(ledger.knows(2) && ledger.knows(3) && !ledger.knows(4));
+    assert_eq!([2, 3, 4].map(|id| ledger.finished.get(id).is_some()), [true, true, false]);
     assert_eq!(counted(&ledger)[0], 2, "one ended before the totals began");
     assert_eq!(in_window(&mut ledger), 3);
 }
@@ -187,7 +187,7 @@ fn changes_read_by_end_are_reread_by_change() {
         ledger.finish_walk(ChangeField::End);
     }
     assert_eq!(ledger.walk_from(UPDATE), since - 30_000);
-    ledger.advance_watermark(UPDATE, since + HOUR);
+    ledger.progress.advance_watermark(UPDATE, since + HOUR);
     assert_eq!(ledger.walk_from(UPDATE), since + HOUR - 30_000, "it goes on where it came to");
     let now = later(&mut ledger, 1);
     assert_eq!(ledger.walk_from(ChangeField::End), now - MINUTE - 30_000);

@@ -32,7 +32,7 @@ fn window(rng: &mut Rng) -> Duration {
 
 /// Runs a cycle; what is random in it comes from `rng`.
 fn cycle(ledger: &mut Ledger, rng: &mut Rng, now: i64) {
-    let shown = ledger.now();
+    let shown = ledger.progress.now;
     ledger.begin(now, Duration::from_millis((now - shown).max(0).unsigned_abs()));
     if rng.bool()
         && let Some(span) = ledger.next_backfill()
@@ -53,10 +53,10 @@ fn cycle(ledger: &mut Ledger, rng: &mut Rng, now: i64) {
     if rng.u32(0..4) > 0 {
         ledger.finish_walk(UPDATE);
     } else {
-        ledger.interrupt();
+        ledger.progress.gap.interrupt();
     }
     if rng.u32(0..4) == 0 {
-        ledger.learn_highest_id(200);
+        ledger.progress.ids.highest.get_or_insert(200);
     }
 }
 
@@ -102,7 +102,7 @@ fn restart_exports_what_a_reload_exports() {
         ledger.set_window(wanted);
         ledger.select(&clients, &NameFilterConfig::default());
         // A poll that failed and a restart are alike: what happened meanwhile is not known.
-        ledger.interrupt();
+        ledger.progress.gap.interrupt();
         for step in 0..4 {
             let mut same = rng.clone();
             cycle(&mut ledger, &mut rng, now);
@@ -136,10 +136,10 @@ fn unused_names_are_forgotten_on_disk() {
         ledger.finish_walk(UPDATE);
         log.push(ledger.changed_records(SystemTime::UNIX_EPOCH));
         ledger.mark_saved();
-        most = most.max(ledger.dictionary.names().len());
+        most = most.max(ledger.dictionary.names.len());
     }
     assert!(most < 2000, "{most} numbers for the names of 6,000 machines");
-    let mut again = Ledger::new(0, ledger.window.configured(), SystemTime::now());
+    let mut again = Ledger::new(0, ledger.window.configured, SystemTime::now());
     for records in &log {
         again.restore(records).unwrap();
     }
@@ -148,10 +148,10 @@ fn unused_names_are_forgotten_on_disk() {
     for job in ledger.finished.iter() {
         let found = again.finished.get(job.id).expect("the job");
         assert_eq!(
-            again.dictionary.names().get(found.client),
-            ledger.dictionary.names().get(job.client)
+            again.dictionary.names.get(found.client),
+            ledger.dictionary.names.get(job.client)
         );
-        assert_eq!(again.dictionary.names().get(found.policy), "nightly");
+        assert_eq!(again.dictionary.names.get(found.policy), "nightly");
     }
     assert_eq!(counted(&again), counted(&ledger));
 }

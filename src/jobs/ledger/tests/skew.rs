@@ -5,7 +5,7 @@ use super::*;
 /// Returns a ledger that knows that the server numbers its jobs up to 100.
 fn ledger_at_100() -> Ledger {
     let mut ledger = ledger();
-    ledger.learn_highest_id(100);
+    ledger.progress.ids.highest.get_or_insert(100);
     ledger.finish_walk(UPDATE);
     ledger
 }
@@ -19,7 +19,7 @@ fn clock_set_back_loses_no_new_job() {
         ledger.finish_walk(UPDATE);
         let present = now + MINUTE - hours * HOUR;
         assert!(ledger.begin(present, Duration::from_secs(60)));
-        assert!(!ledger.lacks_oldest_job(), "the clock invents no gap");
+        assert!(!ledger.progress.gap.lacks_oldest_job(), "the clock invents no gap");
         // Out of order, as the walk meets them; and one that was purged long ago and shows again.
         for id in [104, 102, 103, 50] {
             ledger.apply_changed(&row(id, present - (104 - id) * 10));
@@ -42,9 +42,9 @@ fn clock_set_back_during_failed_polls_makes_no_gap() {
     ledger.finish_walk(UPDATE);
     ledger.begin(now - 5 * HOUR, Duration::from_secs(60));
     for _ in 0..5 {
-        ledger.interrupt();
+        ledger.progress.gap.interrupt();
         later(&mut ledger, 1);
-        assert!(!ledger.lacks_oldest_job());
+        assert!(!ledger.progress.gap.lacks_oldest_job());
     }
 }
 
@@ -58,13 +58,13 @@ fn outage_after_clock_set_back_by_days_is_no_gap() {
         ledger.begin(now - 96 * HOUR, Duration::from_secs(60));
         ledger.finish_walk(UPDATE);
         if known {
-            ledger.apply_changed(&row(102, ledger.now()));
+            ledger.apply_changed(&row(102, ledger.progress.now));
             ledger.finish_walk(UPDATE);
         }
-        ledger.interrupt();
+        ledger.progress.gap.interrupt();
         later(&mut ledger, 8 * 60);
         // Nothing that ended before the outage could have been purged, unless it is known.
-        assert_eq!(ledger.lacks_oldest_job(), known);
+        assert_eq!(ledger.progress.gap.lacks_oldest_job(), known);
     }
 }
 
@@ -87,27 +87,27 @@ fn clock_set_forward_between_polls_is_no_outage() {
     later(&mut ledger, 10);
     ledger.finish_walk(UPDATE);
     later(&mut ledger, 48 * 60);
-    assert!(!ledger.lacks_oldest_job());
+    assert!(!ledger.progress.gap.lacks_oldest_job());
     ledger.finish_walk(UPDATE);
-    ledger.interrupt();
+    ledger.progress.gap.interrupt();
     later(&mut ledger, 48 * 60);
-    assert!(ledger.lacks_oldest_job(), "polls failed in between");
+    assert!(ledger.progress.gap.lacks_oldest_job(), "polls failed in between");
 }
 
 #[test]
 fn gap_is_found_by_a_late_answer() {
     let mut ledger = ledger();
-    ledger.interrupt();
+    ledger.progress.gap.interrupt();
     let back = later(&mut ledger, 10 * 60);
     ledger.finish_walk(UPDATE);
     let mut copy = restored(ledger.all_records(SystemTime::UNIX_EPOCH));
     // What is purged by now was read meanwhile, but not while the process was down.
     for (ledger, hours) in [(&mut ledger, 10), (&mut copy, 11)] {
         later(ledger, 8 * 60);
-        assert!(ledger.lacks_oldest_job());
-        let lost = ledger.record_gap(Some(back + HOUR));
+        assert!(ledger.progress.gap.lacks_oldest_job());
+        let lost = ledger.progress.gap.record(back + HOUR);
         assert_eq!(lost, Duration::from_secs(hours * 3600));
-        assert!(!ledger.lacks_oldest_job());
+        assert!(!ledger.progress.gap.lacks_oldest_job());
     }
 }
 
@@ -141,7 +141,7 @@ fn late_walk_reaches_back_to_the_previous_one() {
             "it keeps its span"
         );
     }
-    ledger.advance_late_walk(first.to);
+    ledger.progress.late_walk.advance(first.to);
     later(&mut ledger, 0);
     assert_eq!(ledger.next_late_walk().map(|span| span.from), Some(NOON - 5 * MINUTE));
 }
