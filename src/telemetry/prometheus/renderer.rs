@@ -24,7 +24,7 @@ const MIN_RENDER_INTERVAL: Duration = Duration::from_secs(1);
 /// time goes into it.
 const MAX_RENDER_SHARE: u32 = 4;
 
-/// The renderer of one process.
+#[derive(Debug)]
 pub struct Renderer {
     store: Arc<Store>,
     agent: Arc<SelfMetrics>,
@@ -35,17 +35,11 @@ pub struct Renderer {
     page: ArcSwap<GzipSegment>,
 }
 
-/// Identity of a part: its site, its collector, and its place among the collector's parts.
+/// Identity of a part: site, collector, and place among the collector's parts.
 type Key = (Option<Arc<str>>, &'static str, usize);
 
 /// Texts of each part, and the view that they were made of.
 type Rendered = HashMap<Key, (PartView, Vec<FamilyText>)>;
-
-impl std::fmt::Debug for Renderer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Renderer")
-    }
-}
 
 impl Renderer {
     /// Creates a renderer whose page is empty until the first rendering.
@@ -106,7 +100,6 @@ impl Renderer {
         }
     }
 
-    /// Renders on a blocking thread and waits for it.
     pub async fn render_off_thread(self: &Arc<Self>) -> Duration {
         let renderer = Arc::clone(self);
         tokio::task::spawn_blocking(move || renderer.render()).await.unwrap_or(MIN_RENDER_INTERVAL)
@@ -133,15 +126,10 @@ fn update(view: ExportView, mut old: Rendered) -> (Vec<Key>, Rendered) {
         while fresh.contains_key(&key) {
             key.2 += 1;
         }
-        let entry = match old.remove(&key) {
-            Some((before, texts)) if before.same_as(&part) => (part, texts),
-            _ => {
-                let texts = texts(&part);
-                (part, texts)
-            }
-        };
+        let known = old.remove(&key).filter(|(before, _)| before.same_as(&part));
+        let texts = known.map_or_else(|| texts(&part), |(_, texts)| texts);
         order.push(key.clone());
-        fresh.insert(key, entry);
+        fresh.insert(key, (part, texts));
     }
     (order, fresh)
 }
