@@ -3,21 +3,23 @@
 use crate::metric::{Definition, Metric, Samples};
 
 static CPU: Metric<0> =
-    Metric::counter("process.cpu", "s", &[], "User and system CPU time spent.").of_agent();
+    Metric::agent_counter("process.cpu", "s", &[], "User and system CPU time spent.");
 static RESIDENT: Metric<0> =
-    Metric::gauge("process.resident_memory", "By", &[], "Resident memory.").of_agent();
+    Metric::agent_gauge("process.resident_memory", "By", &[], "Resident memory.");
 static VIRTUAL: Metric<0> =
-    Metric::gauge("process.virtual_memory", "By", &[], "Virtual memory.").of_agent();
+    Metric::agent_gauge("process.virtual_memory", "By", &[], "Virtual memory.");
 static OPEN_FDS: Metric<0> =
-    Metric::gauge("process.open_fds", "{file}", &[], "Open file descriptors.").of_agent();
-static MAX_FDS: Metric<0> =
-    Metric::gauge("process.max_fds", "{file}", &[], "Maximum number of open file descriptors.")
-        .of_agent();
+    Metric::agent_gauge("process.open_fds", "{file}", &[], "Open file descriptors.");
+static MAX_FDS: Metric<0> = Metric::agent_gauge(
+    "process.max_fds",
+    "{file}",
+    &[],
+    "Maximum number of open file descriptors.",
+);
 static THREADS: Metric<0> =
-    Metric::gauge("process.threads", "{thread}", &[], "Threads of the process.").of_agent();
+    Metric::agent_gauge("process.threads", "{thread}", &[], "Threads of the process.");
 static START_TIME: Metric<0> =
-    Metric::gauge("process.start_time", "s", &[], "Start time of the process, Unix seconds.")
-        .of_agent();
+    Metric::agent_gauge("process.start_time", "s", &[], "Start time of the process, Unix seconds.");
 
 pub(super) fn definitions() -> [&'static Definition; 7] {
     [
@@ -31,7 +33,6 @@ pub(super) fn definitions() -> [&'static Definition; 7] {
     ]
 }
 
-#[cfg(target_os = "linux")]
 pub(super) fn record(samples: &mut Samples) {
     let Ok(process) = procfs::process::Process::myself() else { return };
     if let Ok(stat) = process.stat() {
@@ -53,6 +54,3 @@ pub(super) fn record(samples: &mut Samples) {
         samples.record(&MAX_FDS, [], most as f64);
     }
 }
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn record(_: &mut Samples) {}

@@ -1,11 +1,10 @@
 //! OTLP over HTTP with binary protobuf.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use flate2::write::GzEncoder;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
-use prost::Message;
+use prost::Message as _;
 use prost::bytes::Bytes;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
@@ -13,8 +12,7 @@ use reqwest::{Response, StatusCode};
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::rpc_status::RpcStatus;
-use super::signal::{Accepted, Signal, accepted};
+use super::signal::{Accepted, Signal};
 use crate::net::USER_AGENT;
 use crate::net::address::without_credentials;
 use crate::net::failure::ErrorChain;
@@ -24,10 +22,9 @@ use crate::net::tls::{client_config, trusted_if};
 use crate::telemetry::otlp::config::{Compression, SignalConfig, Tls};
 use crate::telemetry::otlp::error::{BuildError, Kind, SendError};
 
-/// Longest wait for a connection.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// As much of an answer as is read.
+/// Bytes of an answer that are read.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
 pub(super) struct Client {
@@ -46,7 +43,7 @@ impl Client {
             .default_headers(headers(config)?)
             .user_agent(USER_AGENT)
             .redirect(Policy::none())
-            .connect_timeout((config.timeout / 2).min(CONNECT))
+            .connect_timeout((config.timeout / 2).min(CONNECT_TIMEOUT))
             .tcp_nodelay(true)
             .http2_keep_alive_interval(config.timeout / 3)
             .http2_keep_alive_timeout(config.timeout / 4)
@@ -92,7 +89,8 @@ fn signal_url(endpoint: &Url, signal: Signal) -> Url {
     url
 }
 
-fn headers(config: &SignalConfig) -> Result<HeaderMap, BuildError> {
+/// Returns the configured headers, kept out of Debug and of HPACK's table.
+pub(super) fn headers(config: &SignalConfig) -> Result<HeaderMap, BuildError> {
     let mut headers = HeaderMap::new();
     for (name, value) in &config.headers {
         let invalid = || BuildError::Header(name.clone());
@@ -109,9 +107,8 @@ fn tls(config: &SignalConfig, endpoint: &Url) -> Result<rustls::ClientConfig, Bu
     // Without https, the system's CAs need not be read.
     let proxy_speaks_tls = config.proxy.as_ref().is_some_and(Proxy::speaks_tls);
     let needed = ca.is_some() || endpoint.scheme() == "https" || proxy_speaks_tls;
-    trusted_if(needed, ca.as_ref(), roots.as_ref())
-        .and_then(|roots| client_config(roots, identity.as_ref()))
-        .map_err(|error| BuildError::Tls(error.to_string()))
+    let roots = trusted_if(needed, ca.as_ref(), roots.as_ref())?;
+    Ok(client_config(roots, identity.as_ref())?)
 }
 
 /// Off the workers: a full request takes tens of milliseconds.
@@ -121,11 +118,9 @@ async fn compress(body: Bytes) -> Result<Bytes, SendError> {
         encoder.write_all(&body)?;
         encoder.finish()
     });
-    match compressed.await {
-        Ok(Ok(bytes)) => Ok(bytes.into()),
-        Ok(Err(error)) => Err(SendError::new(Kind::Other, false, &error.to_string())),
-        Err(error) => Err(SendError::new(Kind::Other, false, &error.to_string())),
-    }
+    let compressed = compressed.await.unwrap_or_else(|error| Err(error.into()));
+    let failed = |error: io::Error| SendError::new(Kind::Other, false, &error.to_string());
+    compressed.map(Bytes::from).map_err(failed)
 }
 
 fn not_sent(error: &reqwest::Error) -> SendError {
@@ -139,7 +134,7 @@ fn content_type(response: &Response) -> String {
     value.unwrap_or_default().to_ascii_lowercase()
 }
 
-/// As much of the body as is worth reading; an answer that breaks off is as good as a short one.
+/// Reads the beginning of the body; an answer that breaks off is as good as a short one.
 async fn read_body(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -162,8 +157,7 @@ async fn read_accepted(response: Response) -> Result<Accepted, SendError> {
         return Ok(body.unwrap_or_default());
     }
     if kind.contains("protobuf") {
-        let response = ExportMetricsServiceResponse::decode(&body[..]);
-        return Ok(response.map(|response| accepted(&response)).unwrap_or_default());
+        return Ok(Accepted::decode(&body[..]));
     }
     let is_page = kind.contains("html") || body.trim_ascii_start().starts_with(b"<");
     let is_other = !kind.is_empty() && !body.trim_ascii().is_empty();
@@ -183,9 +177,9 @@ fn accepted_json(body: &serde_json::Value) -> Accepted {
     let rejected = [&partial["rejectedDataPoints"], &partial["rejectedSpans"]]
         .into_iter()
         // int64 is a string in protobuf's JSON; not everyone knows.
-        .find_map(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok()));
+        .find_map(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok()));
     let message = partial["errorMessage"].as_str().unwrap_or_default();
-    Accepted { rejected: rejected.unwrap_or(0).max(0), message: message.to_owned() }
+    Accepted { rejected: rejected.unwrap_or(0), message: message.to_owned() }
 }
 
 async fn refused(response: Response) -> SendError {
@@ -196,7 +190,7 @@ async fn refused(response: Response) -> SendError {
     let target = response.url().clone();
     let body = read_body(response).await;
     let reason = if is_protobuf {
-        RpcStatus::decode(&body[..]).map(|status| status.message).unwrap_or_default()
+        tonic_types::Status::decode(&body[..]).map(|status| status.message).unwrap_or_default()
     } else {
         String::from_utf8_lossy(&body).into_owned()
     };

@@ -5,11 +5,8 @@
 
 mod grpc;
 mod http;
-mod rpc_status;
 mod signal;
 
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use prost::Message;
 use prost::bytes::Bytes;
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -27,15 +24,13 @@ const MESSAGE_LIMIT: usize = 300;
 
 /// The clients of the receiver. Cheap to share; connects when it is first used, and again (with another
 /// name resolution) whenever the connection is lost.
-pub struct Transport {
-    metrics: Target,
-    traces: Target,
-}
+pub struct Transport([Target; 2]);
 
 struct Target {
+    /// Its address for people.
     display: String,
     client: Client,
-    /// The proxy, by name.
+    /// The proxy for people.
     proxy: Option<String>,
     redactor: Redactor,
 }
@@ -50,13 +45,12 @@ impl Transport {
     /// has to be called within a Tokio runtime.
     pub fn new(config: &Config) -> Result<Self, BuildError> {
         let metrics = Target::new(&config.metrics_to, Signal::Metrics)?;
-        let traces = Target::new(&config.traces_to, Signal::Traces)?;
-        Ok(Self { metrics, traces })
+        Ok(Self([metrics, Target::new(&config.traces_to, Signal::Traces)?]))
     }
 
     /// Returns the address of requests with `signal`, without credentials and query.
     pub fn endpoint(&self, signal: Signal) -> &str {
-        &self.target(signal).display
+        &self.0[signal as usize].display
     }
 
     /// Sends an encoded request. Ends at the deadline at the latest.
@@ -66,7 +60,7 @@ impl Transport {
         body: Bytes,
         deadline: Instant,
     ) -> Result<Accepted, SendError> {
-        let target = self.target(signal);
+        let target = &self.0[signal as usize];
         let sent = tokio::time::timeout_at(deadline, async {
             match &target.client {
                 Client::Grpc(client) => client.send(signal, body).await,
@@ -86,28 +80,12 @@ impl Transport {
             }
         }
     }
-
-    /// Encodes and sends metrics.
-    pub async fn send_metrics(
-        &self,
-        request: ExportMetricsServiceRequest,
-        deadline: Instant,
-    ) -> Result<Accepted, SendError> {
-        self.send(Signal::Metrics, request.encode_to_vec().into(), deadline).await
-    }
-
-    const fn target(&self, signal: Signal) -> &Target {
-        match signal {
-            Signal::Metrics => &self.metrics,
-            Signal::Traces => &self.traces,
-        }
-    }
 }
 
 impl Target {
     fn new(config: &SignalConfig, signal: Signal) -> Result<Self, BuildError> {
         if let Some(ca) = &config.tls.ca {
-            ca.roots().map_err(|fault| BuildError::Tls(fault.to_string()))?;
+            ca.roots()?;
         }
         let endpoint = &config.endpoint;
         let client = match config.protocol {
@@ -129,7 +107,6 @@ impl Target {
     }
 }
 
-/// Returns a redactor of the secrets in the settings and the endpoint.
 fn redactor(config: &SignalConfig, endpoint: &Url) -> Redactor {
     let mut redactor = Redactor::default().with_address(endpoint);
     for (_, value) in endpoint.query_pairs() {
