@@ -73,7 +73,7 @@ pub(super) struct CollectorSlot {
 }
 
 impl CollectorSlot {
-    /// Returns a slot that has not run yet, and whose worker listens to `start`.
+    /// `start` leads to the worker.
     pub(super) fn new(id: u64, row: &'static Row, start: mpsc::Sender<Start>) -> Self {
         Self {
             id,
@@ -101,7 +101,7 @@ impl CollectorSlot {
             Run::Idle => self.is_due(rules, version) && self.start(false),
             Run::Running { continuing, .. } => {
                 if !requested && !continuing {
-                    self.health.tally.skipped += 1;
+                    self.health.skipped += 1;
                     let collector = self.row.name;
                     tracing::debug!(
                         site,
@@ -175,7 +175,7 @@ impl CollectorSlot {
             self.start(false);
             return RunEnd::Continued;
         }
-        self.exported.release_expiry();
+        self.exported.hold_expiry = false;
         self.last_success_at = ok.then(Instant::now);
         let series = self.exported.series();
         self.health.note(site, self.row.name, &report, &problems, series);
@@ -204,10 +204,10 @@ impl CollectorSlot {
     /// Takes the parts that succeeded. Returns the failures of the others.
     fn accept(&mut self, collected: Collected, version: Option<ApiVersion>) -> Vec<Failure> {
         if collected.permitted.is_some() {
-            self.health.tally.permitted = collected.permitted;
+            self.health.permitted = collected.permitted;
         }
         let (errors, duplicates) = self.exported.replace(collected.parts);
-        self.health.tally.duplicates = duplicates;
+        self.health.duplicates = duplicates;
         if errors.is_empty() {
             self.support = Support::Yes(version);
         }
@@ -256,7 +256,7 @@ impl CollectorSlot {
     /// expire them retroactively.
     pub(super) fn keep_until_next_run(&mut self) {
         if self.health.up() == Some(true) {
-            self.exported.hold_expiry();
+            self.exported.hold_expiry = true;
         }
     }
 
@@ -293,7 +293,6 @@ impl CollectorSlot {
         }
     }
 
-    /// Returns whether the server's release is known to lack the resource.
     pub(super) fn is_unsupported(&self) -> bool {
         self.supported() == Some(false)
     }
