@@ -223,8 +223,7 @@ fn label_value(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}~{digest}", &text[..end]))
 }
 
-/// Samples that a collector took in one fold: series of declared metrics. Equal label values share
-/// memory.
+/// Series of declared metrics, recorded in one fold. Equal label values share memory.
 #[derive(Debug, Default)]
 pub struct Samples {
     families: Vec<Family>,

@@ -1,7 +1,7 @@
 //! The landing page: the state of the agent, its sites and its push, for people.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use super::state::State;
 use crate::snapshot::{CollectorState, Snapshot};
@@ -65,9 +65,7 @@ fn push(stats: &SignalStats) -> Option<String> {
     (stats.requests > 0).then(|| {
         let last = stats.last_success.map_or_else(
             || "no successful export yet".to_owned(),
-            |seconds| {
-                format!("last success {}", ago(UNIX_EPOCH + Duration::from_secs_f64(seconds)))
-            },
+            |time| format!("last success {}", ago(time)),
         );
         format!("{last}, {failed} exports failed")
     })

@@ -1,5 +1,4 @@
-//! The poller of one site: starts cycles, takes the results of the workers, applies updates, and
-//! publishes snapshots.
+//! The poller of a site: starts cycles, takes results of workers, applies updates, publishes snapshots.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,8 +19,7 @@ use crate::netbackup::{Client, Connection};
 use crate::snapshot::Publisher;
 use crate::telemetry::traces::Tracer;
 
-/// First time for which a key that every collector saw rejected is not sent; each further one is
-/// twice as long.
+/// Pause of a key that every collector saw rejected; each further one is twice as long.
 const MIN_KEY_BACKOFF: Duration = Duration::from_secs(60);
 
 const MAX_KEY_BACKOFF: Duration = Duration::from_secs(3600);
@@ -227,8 +225,7 @@ impl SitePoller {
         }
     }
 
-    /// Keeps the slots of collectors that stay enabled, opens those of new ones, which start at once,
-    /// and closes the others.
+    /// Keeps the slots of collectors that stay enabled, opens new ones at once, and closes the others.
     fn arrange_slots(&mut self, before: &Rules, at: Instant) {
         let mut previous = std::mem::take(&mut self.slots);
         let (table, enabled) = (self.table, Arc::clone(&self.rules.collectors));

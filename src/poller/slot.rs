@@ -18,8 +18,7 @@ use crate::snapshot::{CollectorState, CollectorStatus};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum RunResultPolicy {
     Accept,
-    /// An update met the run. A failure says nothing about the new settings: it is not counted, and
-    /// the run is repeated.
+    /// An update met the run: a failure says nothing about it, is not counted, and the run is repeated.
     IgnoreFailure,
     /// The settings of the collector changed: the run was cancelled, and is repeated in any case.
     Discard,
@@ -224,8 +223,7 @@ impl CollectorSlot {
         }
     }
 
-    /// Gives the collector other settings from its next run on, which is due. Its samples are
-    /// exported until then.
+    /// Gives the collector other settings from its next run on, which is due; its samples stay till then.
     pub(super) fn reconfigure(&mut self, rules: &Rules) {
         self.pending_settings = Some(rules.clone());
         self.mark_due();
@@ -235,8 +233,7 @@ impl CollectorSlot {
         }
     }
 
-    /// Makes the collector due at the next cycle, at any cadence, and even if the release lacks its
-    /// resource.
+    /// Makes the collector due at the next cycle, even if the release lacks its resource.
     pub(super) fn mark_due(&mut self) {
         self.last_success_at = None;
         match &mut self.support {
@@ -267,8 +264,7 @@ impl CollectorSlot {
         }
     }
 
-    /// Returns the age at which samples are stale. Those of a slow cadence must not be stale before
-    /// the next run.
+    /// Returns the age at which samples are stale, which comes after the next run at a slow cadence.
     fn stale_after(&self, rules: &Rules) -> Duration {
         let polling = &rules.polling;
         polling.stale_after.max(self.pause(rules) + 2 * polling.interval)

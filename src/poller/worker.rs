@@ -61,8 +61,7 @@ pub(super) enum Failure {
     /// A bug of ours; the site lives on.
     #[error("a bug in the agent: see the log for the location, and please report it")]
     Panic,
-    /// The server works and does not have the resource. Carries its 404; nothing if its version is
-    /// too old to ask.
+    /// The server lacks the resource. Carries its 404; nothing if its version is too old to ask.
     #[error("not available in this NetBackup release")]
     Missing(Option<Error>),
 }
@@ -181,9 +180,8 @@ async fn attempt(
     result
 }
 
-/// Classifies the error of a run. A 404 of a server that answers otherwise is a release that lacks the
-/// resource. Every release has the core ones, and the ping: without them the address is wrong or the server
-/// starts.
+/// Classifies the error of a run. After a 404, a server that answers a ping lacks the resource. If it is a
+/// core one, which every release has, the address is wrong or the server starts.
 async fn classify_error(row: &Row, session: &Session, error: Error) -> Failure {
     let missing = !row.core && error.kind() == ErrorKind::NotFound && session.ping().await.is_ok();
     if missing { Failure::Missing(Some(error)) } else { Failure::Api(error) }

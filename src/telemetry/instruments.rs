@@ -79,8 +79,7 @@ fn register(meter: &Meter, definition: &'static Definition, family: usize, part:
     }
 }
 
-/// The attribute keys of a metric in sorted order (the SDK stores unsorted sets twice), and where
-/// the value of each is found.
+/// The sorted attribute keys of a metric (the SDK stores unsorted sets twice) with the places of values.
 pub(super) struct Keys(Vec<(&'static str, Option<usize>)>);
 
 impl Keys {

@@ -41,16 +41,13 @@ pub(super) fn record(samples: &mut Samples) {
         samples.record(&RESIDENT, [], (stat.rss * procfs::page_size()) as f64);
         samples.record(&VIRTUAL, [], stat.vsize as f64);
         samples.record(&THREADS, [], stat.num_threads as f64);
-        if let Ok(boot) = procfs::boot_time_secs() {
-            samples.record(&START_TIME, [], boot as f64 + stat.starttime as f64 / ticks);
-        }
+        let boot = procfs::boot_time_secs().ok();
+        let start = boot.map(|boot| boot as f64 + stat.starttime as f64 / ticks);
+        samples.record(&START_TIME, [], start);
     }
-    if let Ok(count) = process.fd_count() {
-        samples.record(&OPEN_FDS, [], count as f64);
-    }
-    if let Ok(limits) = process.limits()
-        && let procfs::process::LimitValue::Value(most) = limits.max_open_files.soft_limit
-    {
+    samples.record(&OPEN_FDS, [], process.fd_count().ok().map(|count| count as f64));
+    let limit = process.limits().map(|limits| limits.max_open_files.soft_limit);
+    if let Ok(procfs::process::LimitValue::Value(most)) = limit {
         samples.record(&MAX_FDS, [], most as f64);
     }
 }

@@ -202,6 +202,7 @@ pub struct ConfigState {
 /// The process's own numbers. Writers are many and brief; nothing here waits.
 #[derive(Debug)]
 pub struct SelfMetrics {
+    /// The origin of the totals.
     started: SystemTime,
     otlp: Arc<OtlpStats>,
     state: Mutex<State>,
@@ -213,7 +214,7 @@ struct State {
     /// Scrapes of plain text, and of gzip.
     scrapes: [u64; 2],
     sites: usize,
-    cardinality_limit: usize,
+    cardinality_limit: Option<usize>,
     restarts: BTreeMap<&'static str, u64>,
     /// Counts the lines that the log lost.
     dropped_lines: Option<fn() -> u64>,
@@ -226,11 +227,6 @@ struct State {
 impl SelfMetrics {
     pub fn new(otlp: Arc<OtlpStats>) -> Arc<Self> {
         Arc::new(Self { started: SystemTime::now(), otlp, state: Mutex::default() })
-    }
-
-    /// Returns the time at which the process started: the origin of its totals.
-    pub fn started(&self) -> SystemTime {
-        self.started
     }
 
     pub fn otlp(&self) -> &Arc<OtlpStats> {
@@ -295,7 +291,11 @@ impl SelfMetrics {
     /// Notes how many sites are polled and how many series a metric can have.
     pub fn set_extent(&self, sites: usize, cardinality_limit: usize) {
         let mut state = self.state();
-        (state.sites, state.cardinality_limit) = (sites, cardinality_limit);
+        (state.sites, state.cardinality_limit) = (sites, Some(cardinality_limit));
+    }
+
+    pub(super) fn cardinality_limit(&self) -> usize {
+        self.state().cardinality_limit.unwrap_or(usize::MAX)
     }
 
     pub fn count_scrape(&self, gzip: bool) {
@@ -351,7 +351,8 @@ impl State {
             samples.record(&TASK_RESTARTS, [task], *count as f64);
         }
         samples.record(&SITES, [], self.sites as f64);
-        samples.record(&CARDINALITY_LIMIT, [], self.cardinality_limit as f64);
+        let limit = self.cardinality_limit.unwrap_or_default();
+        samples.record(&CARDINALITY_LIMIT, [], limit as f64);
         for (encoding, count) in ["identity", "gzip"].iter().zip(self.scrapes) {
             samples.record(&SCRAPES, [encoding], count as f64);
         }
@@ -376,6 +377,6 @@ fn record_push(signal: &'static str, stats: &SignalStats, samples: &mut Samples)
     samples.record(&OTLP_BYTES, [signal], stats.bytes as f64);
     samples.record(&OTLP_SUPPORTED, [signal], stats.supported.map(flag));
     samples.record(&OTLP_SAVED, [], stats.saved.map(flag));
-    samples.record(&OTLP_LAST_SUCCESS, [signal], stats.last_success);
+    samples.record(&OTLP_LAST_SUCCESS, [signal], stats.last_success.map(unix_seconds));
     samples.record(&OTLP_DURATION, [signal], stats.last_duration.map(|took| took.as_secs_f64()));
 }

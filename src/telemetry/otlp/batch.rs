@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -19,7 +19,7 @@ use super::error::{Kind, SendError};
 use super::memory::Memory;
 use super::send::Sending;
 use super::split::{Part, Split, split};
-use super::transport::Accepted;
+use super::transport::SendResult;
 use super::unix_nanos;
 
 /// Requests on their way at once.
@@ -71,7 +71,7 @@ impl Batch {
         self,
         memory: &mut Memory,
         sending: &Sending<'_>,
-        mut each: impl FnMut(u64, Result<Accepted, SendError>),
+        mut each: impl FnMut(u64, SendResult),
     ) {
         let mut failed = self.oversized > 0;
         if !self.hold {
@@ -105,13 +105,14 @@ impl Batch {
 pub(super) async fn send_outbox(
     memory: &mut Memory,
     sending: &Sending<'_>,
-    mut each: impl FnMut(u64, Result<Accepted, SendError>),
+    mut each: impl FnMut(u64, SendResult),
 ) -> bool {
-    let mut settling = Settling { delta: &mut memory.delta, fates: HashMap::new() };
-    let copy = |it: &Outgoing| (it.body.clone(), it.points, Arc::clone(&it.sent));
+    let sent = AtomicUsize::new(0);
+    let mut settling = Settling { delta: &mut memory.delta, fates: HashMap::new(), sent: &sent };
+    let copy = |it: &Outgoing| (it.body.clone(), it.points);
     let requests: Vec<_> = settling.delta.outbox.iter().map(copy).collect();
-    let requests = requests.into_iter().enumerate().map(|(place, (body, points, sent))| {
-        sent.store(true, Ordering::Relaxed);
+    let requests = requests.into_iter().enumerate().map(|(place, (body, points))| {
+        sent.store(place + 1, Ordering::Relaxed);
         (body, (place, points))
     });
     send_all(requests, sending, |(place, points), result| {
@@ -126,7 +127,7 @@ pub(super) async fn send_outbox(
 async fn send_all<T>(
     requests: impl Iterator<Item = (Bytes, T)>,
     sending: &Sending<'_>,
-    mut each: impl FnMut(T, Result<Accepted, SendError>),
+    mut each: impl FnMut(T, SendResult),
 ) -> bool {
     // The iterator is asked for a request only when that is sent.
     let mut answers = stream::iter(requests)
@@ -146,11 +147,13 @@ async fn send_all<T>(
 struct Settling<'a> {
     delta: &'a mut Delta,
     fates: HashMap<usize, Fate>,
+    /// Requests on their way, or answered.
+    sent: &'a AtomicUsize,
 }
 
 impl Drop for Settling<'_> {
     fn drop(&mut self) {
-        self.delta.settle(std::mem::take(&mut self.fates));
+        self.delta.settle(std::mem::take(&mut self.fates), self.sent.load(Ordering::Relaxed));
     }
 }
 

@@ -8,8 +8,6 @@
 //! [`Delta`] does no I/O. It outlives a rebuilt exporter, and, saved before each push, the process.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use prost::bytes::Bytes;
@@ -69,16 +67,13 @@ pub(super) struct Outgoing {
     /// It was sent by an earlier export, or may have been by an earlier process.
     #[serde(skip)]
     in_doubt: bool,
-    /// It is being sent by this export.
-    #[serde(skip)]
-    pub(super) sent: Arc<AtomicBool>,
     #[serde(skip)]
     refusals: u32,
 }
 
 impl Outgoing {
     pub(super) fn new(body: Bytes, points: u64, changes: Vec<Change>) -> Self {
-        Self { body, points, changes, in_doubt: false, sent: Arc::default(), refusals: 0 }
+        Self { body, points, changes, in_doubt: false, refusals: 0 }
     }
 }
 
@@ -149,13 +144,12 @@ impl Delta {
     }
 
     /// Settles the outbox of an export that ended, however it ended: `fates` has what is known of its
-    /// requests, by place. What was on its way without an answer stays.
-    pub(super) fn settle(&mut self, mut fates: HashMap<usize, Fate>) {
+    /// requests, by place, of which the first `sent` were on their way. Those without an answer stay.
+    pub(super) fn settle(&mut self, mut fates: HashMap<usize, Fate>, sent: usize) {
         for (place, mut request) in std::mem::take(&mut self.outbox).into_iter().enumerate() {
-            let sent = request.sent.swap(false, Relaxed);
             let fate = match fates.remove(&place) {
                 Some(fate) => fate,
-                None if sent || request.in_doubt => Fate::Unknown { answered: false },
+                None if place < sent || request.in_doubt => Fate::Unknown { answered: false },
                 None => Fate::Unsent,
             };
             match fate {

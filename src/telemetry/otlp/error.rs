@@ -80,8 +80,7 @@ impl Kind {
         matches!(self, Self::Refused | Self::Dns | Self::Connection | Self::Timeout | Self::Tls)
     }
 
-    /// Returns true if it concerns this one request only, so that the others of the same export are
-    /// worth sending.
+    /// Returns true if it concerns this request only: the others of the export are worth sending.
     pub const fn concerns_one_request(self) -> bool {
         matches!(self, Self::InvalidArgument | Self::TooLarge | Self::Http4xx)
     }

@@ -17,7 +17,7 @@ use super::memory::Memory;
 use super::resource::ResourceAttributes;
 use super::send::Sending;
 use super::stats::{Items, OtlpStats};
-use super::transport::{Accepted, Signal, Transport};
+use super::transport::{SendResult, Signal, Transport};
 use crate::state::StateDir;
 
 /// Time until the first export, in which the first polls can publish.
@@ -132,7 +132,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn note(&mut self, points: u64, result: Result<Accepted, SendError>) {
+    fn note(&mut self, points: u64, result: SendResult) {
         match result {
             Ok(accepted) => {
                 let items = Items::of(points, &accepted);

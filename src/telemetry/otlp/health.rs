@@ -53,9 +53,8 @@ impl Health {
         }
     }
 
-    /// Counts an export that ended, and logs what changed. `result` is the receiver's remark (why it
-    /// rejected items, or on those that it took) or the first failure, `interval` the time to the next
-    /// export, if that is known.
+    /// Counts an export that ended, and logs what changed. `result` is the receiver's remark, on rejected
+    /// items if there are any, or the first failure; `interval` is the time to the next export, if known.
     pub fn note(
         &mut self,
         stats: &OtlpStats,

@@ -30,8 +30,7 @@ pub use resource::ResourceAttributes;
 pub use stats::OtlpStats;
 pub use transport::{Signal, Transport};
 
-/// Returns a time as OTLP has it: nanoseconds since 1970, which fit into 64 bits until the year 2554; 0 for
-/// one before.
+/// Returns nanoseconds since 1970, which fit into 64 bits until the year 2554; 0 for a time before.
 fn unix_nanos(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)

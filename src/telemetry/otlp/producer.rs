@@ -22,8 +22,7 @@ use crate::telemetry::instruments::{Keys, provide};
 use crate::telemetry::self_metrics::SelfMetrics;
 use crate::telemetry::view::{ExportView, PartView};
 
-/// Collects the metrics of all sites and of the agent, cumulative, at most `limit` series each. Blocks for
-/// about 2 us a series.
+/// Collects all metrics, cumulative, at most `limit` series each. Blocks for about 2 us a series.
 pub fn collect(store: &Store, agent: &SelfMetrics, limit: usize) -> Vec<Metric> {
     let (view, _) = ExportView::build(&store.snapshots(), Some(&agent.part()), limit);
     let now = unix_nanos(SystemTime::now());

@@ -61,8 +61,7 @@ pub fn split(
     splitter.split
 }
 
-/// Returns the length of a message as a field of another one. All fields in question have tags below 16,
-/// which take one byte.
+/// Returns the length of a message as a field of another one, with a tag below 16, which takes one byte.
 fn field(length: usize) -> usize {
     1 + length_delimiter_len(length) + length
 }

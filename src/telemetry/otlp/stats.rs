@@ -8,7 +8,6 @@ use super::error::Kind;
 use super::gate::Gate;
 use super::memory::Memory;
 use super::transport::{Accepted, Signal};
-use crate::metric::unix_seconds;
 
 /// Counts of the push, and the memory of what the receiver acknowledged.
 #[derive(Debug, Default)]
@@ -32,8 +31,7 @@ pub struct SignalStats {
     pub supported: Option<bool>,
     /// Increments are on disk before they are pushed; `None` if they are not kept, or not pushed.
     pub saved: Option<bool>,
-    /// Time of the last accepted export, seconds since 1970.
-    pub last_success: Option<f64>,
+    pub last_success: Option<SystemTime>,
     pub last_duration: Option<Duration>,
 }
 
@@ -79,16 +77,10 @@ impl OtlpStats {
         stats.bytes += bytes as u64;
     }
 
-    /// Counts an export that ended, with the kind of its first failure.
-    pub(super) fn export(
-        &self,
-        signal: Signal,
-        items: Items,
-        failure: Option<Kind>,
-        took: Duration,
-    ) {
+    /// Counts an export that ended, with the kind of its first error.
+    pub(super) fn export(&self, signal: Signal, items: Items, error: Option<Kind>, took: Duration) {
         let mut stats = self.of(signal);
-        let result = match failure {
+        let result = match error {
             None if items.rejected > 0 => "partial",
             None => "success",
             Some(kind) if kind.is_unsupported() => "unsupported",
@@ -97,8 +89,8 @@ impl OtlpStats {
         *stats.exports.entry(result).or_default() += 1;
         stats.items.add(items);
         stats.last_duration = Some(took);
-        if failure.is_none() {
-            stats.last_success = Some(unix_seconds(SystemTime::now()));
+        if error.is_none() {
+            stats.last_success = Some(SystemTime::now());
         }
     }
 

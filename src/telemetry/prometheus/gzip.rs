@@ -7,8 +7,7 @@ use axum::body::Bytes;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
-/// Text beside its compressed form, ready to be a segment of a gzip stream. Its bytes are shared: a
-/// scrape copies nothing.
+/// Text beside its compressed form, a segment of a gzip stream. Its bytes are shared, never copied.
 #[derive(Debug)]
 pub struct GzipSegment {
     text: Bytes,
@@ -58,8 +57,7 @@ impl GzipSegment {
         vec![self.text.clone(), last.into()]
     }
 
-    /// Returns a gzip stream of two segments (RFC 1952): a single member, since some clients read only the
-    /// first.
+    /// Returns a gzip stream of two segments (RFC 1952) as one member: some clients read only the first.
     pub fn gzip(&self, last: Vec<u8>) -> Chunks {
         const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
         let last = Self::compress(last, true);

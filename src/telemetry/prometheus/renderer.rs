@@ -1,9 +1,7 @@
-//! Renders the exposition off the request path: the sites' part once for each change of the store,
-//! at most once a second, and of it only the parts that changed; the agent's own small part at
-//! each scrape.
+//! Renders the exposition off the request path: of the sites the parts that changed, at most once a
+//! second; of the agent its own small part, at each scrape.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,17 +18,14 @@ use crate::telemetry::view::{ExportView, PartView};
 /// Least time between two renderings that snapshots asked for.
 const MIN_RENDER_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A page so large that it takes long to put together is made less often: at most a fifth of the
-/// time goes into it.
+/// Times of a rendering that pass before the next one: at most a fifth of the time goes into it.
 const MAX_RENDER_SHARE: u32 = 4;
 
 #[derive(Debug)]
 pub struct Renderer {
     store: Arc<Store>,
     agent: Arc<SelfMetrics>,
-    limit: AtomicUsize,
-    /// Result of the last rendering, by part. Only renderings hold the lock; scrapes never wait for
-    /// it.
+    /// Result of the last rendering, by part. Only renderings hold the lock, never scrapes.
     rendered: Mutex<Rendered>,
     page: ArcSwap<GzipSegment>,
 }
@@ -47,15 +42,9 @@ impl Renderer {
         Arc::new(Self {
             store,
             agent,
-            limit: AtomicUsize::new(usize::MAX),
             rendered: Mutex::default(),
             page: ArcSwap::new(Arc::new(GzipSegment::first(Vec::new()))),
         })
-    }
-
-    /// Sets the cardinality limit; it holds from the next rendering on.
-    pub fn set_limit(&self, limit: usize) {
-        self.limit.store(limit, Relaxed);
     }
 
     /// Renders now what changed since the last time, and puts the page together. Blocks for about
@@ -63,7 +52,7 @@ impl Renderer {
     pub fn render(&self) -> Duration {
         let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
-        let limit = self.limit.load(Relaxed);
+        let limit = self.agent.cardinality_limit();
         let (view, dropped) = ExportView::build(&self.store.snapshots(), None, limit);
         let series = view.total();
         let (order, fresh) = update(view, std::mem::take(&mut *rendered));

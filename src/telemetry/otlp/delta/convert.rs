@@ -67,8 +67,8 @@ impl Delta {
         let mut present: HashMap<Key, Vec<Present>> = HashMap::new();
         let mut note = |name: &str, point: &dyn Point| {
             if let Some(total) = point.total() {
-                let (key, action) = key(name, point.attributes());
-                let (origin, _) = point.times();
+                let (attributes, origin, _) = point.series();
+                let (key, action) = key(name, attributes);
                 present.entry(key).or_default().push(Present { action, origin, total });
             }
         };
@@ -159,7 +159,7 @@ impl Conversion<'_> {
     ) {
         let (mut increments, mut others) = (Vec::new(), Vec::new());
         for mut point in points {
-            let (_, time) = point.times();
+            let (_, _, time) = point.series();
             self.now = self.now.max(time);
             let place = match delta {
                 _ if self.hold && delta => Place::Nowhere,
@@ -167,7 +167,7 @@ impl Conversion<'_> {
                 false => Place::Other(self.total(&head.name, &point)),
             };
             // A clock that was set back must not make a point begin in the future.
-            let (start, time) = point.times();
+            let (_, start, time) = point.series();
             if start >= time {
                 point.set_start(if delta { time.saturating_sub(1) } else { time });
             }
@@ -194,17 +194,17 @@ impl Conversion<'_> {
     /// A total that is told as such: it counts as told once it is acknowledged.
     fn total(&self, metric: &str, point: &dyn Point) -> Option<Change> {
         let total = point.total().filter(|_| self.delta.in_use && !self.hold)?;
-        let (origin, time) = point.times();
-        let (key, action) = key(metric, point.attributes());
+        let (attributes, origin, time) = point.series();
+        let (key, action) = key(metric, attributes);
         let acknowledged = Acknowledged { origin, time, total };
         Some(Change { key: key.into_vec(), action, acknowledged })
     }
 
     fn increment<P: Point>(&mut self, metric: &str, point: &mut P) -> Place {
         let Some(total) = point.total() else { return Place::Other(None) };
-        let (origin, time) = point.times();
+        let (attributes, origin, time) = point.series();
+        let (key, action) = key(metric, attributes);
         self.seen.insert(origin);
-        let (key, action) = key(metric, point.attributes());
         let known = self.delta.groups.get(&key).and_then(|group| group.get(&action));
         let now = Acknowledged { origin, time, total };
         let added = match known {

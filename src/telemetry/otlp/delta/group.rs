@@ -73,8 +73,7 @@ impl Group {
     }
 }
 
-/// Gives all of a series that is gone to those that have grown by as much together, new ones first; nothing where
-/// they have not.
+/// Gives a series that is gone to those that have grown by as much together, new ones first, or does nothing.
 fn hand_over(here: &mut Vec<Member>, present: &[Present], gone: &Member) -> bool {
     let Acknowledged { time, total, .. } = &gone.acknowledged;
     if total.is_zero() {
@@ -91,8 +90,7 @@ fn hand_over(here: &mut Vec<Member>, present: &[Present], gone: &Member) -> bool
     all
 }
 
-/// Gives what series have less than was acknowledged to those that have more: two names that were one, or
-/// that changed places.
+/// Gives what series have less than was acknowledged to those with more: names that were one, or swapped.
 fn spread_excess(here: &mut Vec<Member>, present: &[Present]) {
     for fallen in present {
         let Some(place) = here.iter().position(|member| member.action == fallen.action) else {

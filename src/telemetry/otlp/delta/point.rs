@@ -11,21 +11,16 @@ use serde::{Deserialize, Serialize};
 const ACTION: &str = "action";
 
 pub(super) trait Point {
-    fn attributes(&self) -> &[KeyValue];
-    /// Start and end, nanoseconds since 1970.
-    fn times(&self) -> (u64, u64);
+    /// Returns attributes, start and end (nanoseconds since 1970).
+    fn series(&self) -> (&[KeyValue], u64, u64);
     fn total(&self) -> Option<Total>;
     fn set(&mut self, increment: &Total);
     fn set_start(&mut self, start: u64);
 }
 
 impl Point for NumberDataPoint {
-    fn attributes(&self) -> &[KeyValue] {
-        &self.attributes
-    }
-
-    fn times(&self) -> (u64, u64) {
-        (self.start_time_unix_nano, self.time_unix_nano)
+    fn series(&self) -> (&[KeyValue], u64, u64) {
+        (&self.attributes, self.start_time_unix_nano, self.time_unix_nano)
     }
 
     fn total(&self) -> Option<Total> {
@@ -47,12 +42,8 @@ impl Point for NumberDataPoint {
 }
 
 impl Point for HistogramDataPoint {
-    fn attributes(&self) -> &[KeyValue] {
-        &self.attributes
-    }
-
-    fn times(&self) -> (u64, u64) {
-        (self.start_time_unix_nano, self.time_unix_nano)
+    fn series(&self) -> (&[KeyValue], u64, u64) {
+        (&self.attributes, self.start_time_unix_nano, self.time_unix_nano)
     }
 
     fn total(&self) -> Option<Total> {

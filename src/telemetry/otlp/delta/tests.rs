@@ -106,7 +106,7 @@ fn export(delta: &mut Delta, snapshot: Metric, fate: Fate) -> Vec<(String, u64, 
     all.extend(points(&converted.others.metrics));
     send(delta, converted);
     let fates = (0..delta.outbox.len()).map(|place| (place, fate)).collect();
-    delta.settle(fates);
+    delta.settle(fates, 0);
     all
 }
 
@@ -143,9 +143,9 @@ fn request_in_doubt_stays_as_it_was_across_a_restart() {
     let body = delta.outbox[0].body.clone();
     let mut delta = restarted(&delta);
     assert_eq!(delta.outbox[0].body, body);
-    delta.settle(HashMap::new());
+    delta.settle(HashMap::new(), 0);
     assert_eq!(delta.outbox.len(), 1, "not sent, and in doubt still");
-    delta.settle(HashMap::from([(0, Fate::Acknowledged)]));
+    delta.settle(HashMap::from([(0, Fate::Acknowledged)]), 0);
     let next = export(&mut delta, at(t(2), 9.0), Fate::Acknowledged);
     assert_eq!(next, [said("a", t(1), t(2), 4.0)]);
 }
@@ -157,7 +157,7 @@ fn request_that_only_ever_gets_errors_is_given_up() {
     export(&mut delta, first, Fate::Unknown { answered: true });
     for _ in 1..MAX_REFUSALS {
         assert_eq!(delta.outbox.len(), 1);
-        delta.settle(HashMap::from([(0, Fate::Unknown { answered: true })]));
+        delta.settle(HashMap::from([(0, Fate::Unknown { answered: true })]), 0);
     }
     assert!(delta.outbox.is_empty());
     let next = export(&mut delta, sum(vec![point("a", t(0), t(2), 6.0)]), Fate::Acknowledged);
@@ -343,7 +343,7 @@ fn histograms_are_incremental_bucket_by_bucket() {
         let first = histogram("a", (t(0), t(1)), &[1, 2, 3], 10.0);
         let converted = delta.convert(vec![first], temporality, false);
         send(&mut delta, converted);
-        delta.settle(HashMap::from([(0, Fate::Acknowledged)]));
+        delta.settle(HashMap::from([(0, Fate::Acknowledged)]), 0);
         let second = histogram("a", (t(0), t(2)), &[1, 4, 4], 15.5);
         let converted = delta.convert(vec![second], temporality, false);
         let Some(Data::Histogram(found)) = &converted.increments.metrics[0].data else {

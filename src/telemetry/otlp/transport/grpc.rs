@@ -17,10 +17,9 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 use tonic_types::pb::RetryInfo;
-use url::Url;
 
 use super::http::{CONNECT_TIMEOUT, headers};
-use super::signal::{Accepted, Signal};
+use super::signal::{Accepted, SendResult, Signal};
 use crate::net::USER_AGENT;
 use crate::net::address::without_credentials;
 use crate::net::failure::ErrorChain;
@@ -41,9 +40,8 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(config: &SignalConfig, endpoint: &Url) -> Result<Self, BuildError> {
-        let channel = channel(config, endpoint)?;
-        let mut grpc = Grpc::new(channel);
+    pub(super) fn new(config: &SignalConfig) -> Result<Self, BuildError> {
+        let mut grpc = Grpc::new(channel(config)?);
         if config.compression == Compression::Gzip {
             grpc = grpc.send_compressed(CompressionEncoding::Gzip);
         }
@@ -51,7 +49,7 @@ impl Client {
         Ok(Self { grpc, metadata: metadata(config)? })
     }
 
-    pub(super) async fn send(&self, signal: Signal, body: Bytes) -> Result<Accepted, SendError> {
+    pub(super) async fn send(&self, signal: Signal, body: Bytes) -> SendResult {
         let path = PathAndQuery::from_static(match signal {
             Signal::Metrics => METRICS,
             Signal::Traces => TRACES,
@@ -65,7 +63,8 @@ impl Client {
     }
 }
 
-fn channel(config: &SignalConfig, endpoint: &Url) -> Result<Channel, BuildError> {
+fn channel(config: &SignalConfig) -> Result<Channel, BuildError> {
+    let endpoint = &config.endpoint;
     let invalid =
         |reason: String| BuildError::Endpoint { endpoint: without_credentials(endpoint), reason };
     if !endpoint.username().is_empty() || endpoint.password().is_some() {
@@ -99,8 +98,7 @@ fn channel(config: &SignalConfig, endpoint: &Url) -> Result<Channel, BuildError>
     })
 }
 
-/// Connects by way of a proxy. It makes a tunnel whatever the scheme: gRPC is nothing that a proxy
-/// forwards itself.
+/// Makes a tunnel through a proxy, whatever the scheme: gRPC is nothing that a proxy forwards itself.
 fn tunnel(proxy: &Proxy, tls: &Tls) -> Result<Tunnel<HttpsConnector<HttpConnector>>, BuildError> {
     let invalid = |reason: String| BuildError::Endpoint { endpoint: proxy.described(), reason };
     let needed = proxy.speaks_tls() || tls.ca.is_some();

@@ -12,7 +12,7 @@ use reqwest::{Response, StatusCode};
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::signal::{Accepted, Signal};
+use super::signal::{Accepted, SendResult, Signal};
 use crate::net::USER_AGENT;
 use crate::net::address::without_credentials;
 use crate::net::failure::ErrorChain;
@@ -34,11 +34,8 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(
-        config: &SignalConfig,
-        endpoint: &Url,
-        signal: Signal,
-    ) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &SignalConfig, signal: Signal) -> Result<Self, BuildError> {
+        let endpoint = &config.endpoint;
         let builder = reqwest::Client::builder()
             .default_headers(headers(config)?)
             .user_agent(USER_AGENT)
@@ -47,7 +44,7 @@ impl Client {
             .tcp_nodelay(true)
             .http2_keep_alive_interval(config.timeout / 3)
             .http2_keep_alive_timeout(config.timeout / 4)
-            .tls_backend_preconfigured(tls(config, endpoint)?);
+            .tls_backend_preconfigured(tls(config)?);
         let http = Proxy::apply(config.proxy.as_ref(), builder, endpoint)
             .map_err(|error| BuildError::Endpoint {
                 endpoint: without_credentials(endpoint),
@@ -59,7 +56,7 @@ impl Client {
         Ok(Self { http, url: signal_url(endpoint, signal), gzip })
     }
 
-    pub(super) async fn send(&self, body: Bytes) -> Result<Accepted, SendError> {
+    pub(super) async fn send(&self, body: Bytes) -> SendResult {
         let mut request = self.http.post(self.url.clone());
         request = request.header(CONTENT_TYPE, "application/x-protobuf");
         let body = if self.gzip {
@@ -68,7 +65,11 @@ impl Client {
         } else {
             body
         };
-        let response = request.body(body).send().await.map_err(|error| not_sent(&error))?;
+        let response = request.body(body).send().await.map_err(|error| {
+            // The outer error shows the URL; the root cause, which is what is told, does not.
+            let unknown = if error.is_timeout() { Kind::Timeout } else { Kind::Connection };
+            SendError::connection(&error, unknown)
+        })?;
         if response.status().is_success() {
             read_accepted(response).await
         } else {
@@ -102,11 +103,11 @@ pub(super) fn headers(config: &SignalConfig) -> Result<HeaderMap, BuildError> {
     Ok(headers)
 }
 
-fn tls(config: &SignalConfig, endpoint: &Url) -> Result<rustls::ClientConfig, BuildError> {
+fn tls(config: &SignalConfig) -> Result<rustls::ClientConfig, BuildError> {
     let Tls { ca, roots, identity } = &config.tls;
     // Without https, the system's CAs need not be read.
     let proxy_speaks_tls = config.proxy.as_ref().is_some_and(Proxy::speaks_tls);
-    let needed = ca.is_some() || endpoint.scheme() == "https" || proxy_speaks_tls;
+    let needed = ca.is_some() || config.endpoint.scheme() == "https" || proxy_speaks_tls;
     let roots = trusted_if(needed, ca.as_ref(), roots.as_ref())?;
     Ok(client_config(roots, identity.as_ref())?)
 }
@@ -121,12 +122,6 @@ async fn compress(body: Bytes) -> Result<Bytes, SendError> {
     let compressed = compressed.await.unwrap_or_else(|error| Err(error.into()));
     let failed = |error: io::Error| SendError::new(Kind::Other, false, &error.to_string());
     compressed.map(Bytes::from).map_err(failed)
-}
-
-fn not_sent(error: &reqwest::Error) -> SendError {
-    // The outer error shows the URL; the root cause, which is what is told, does not.
-    let unknown = if error.is_timeout() { Kind::Timeout } else { Kind::Connection };
-    SendError::connection(error, unknown)
 }
 
 fn content_type(response: &Response) -> String {
@@ -149,7 +144,7 @@ async fn read_body(mut response: Response) -> Vec<u8> {
 
 /// Reads the answer of a request that was taken. Many back ends answer with nothing, or with JSON; a login
 /// page, or the welcome of a proxy, is no answer of theirs, and the request was not taken.
-async fn read_accepted(response: Response) -> Result<Accepted, SendError> {
+async fn read_accepted(response: Response) -> SendResult {
     let kind = content_type(&response);
     let body = read_body(response).await;
     if kind.contains("json") {

@@ -10,9 +10,8 @@ mod signal;
 use prost::bytes::Bytes;
 use secrecy::SecretString;
 use tokio::time::Instant;
-use url::Url;
 
-pub use self::signal::{Accepted, Signal};
+pub use self::signal::{Accepted, SendResult, Signal};
 use super::config::{Config, Protocol, SignalConfig};
 use super::error::{BuildError, SendError};
 use crate::net::address::without_credentials;
@@ -54,12 +53,7 @@ impl Transport {
     }
 
     /// Sends an encoded request. Ends at the deadline at the latest.
-    pub async fn send(
-        &self,
-        signal: Signal,
-        body: Bytes,
-        deadline: Instant,
-    ) -> Result<Accepted, SendError> {
+    pub async fn send(&self, signal: Signal, body: Bytes, deadline: Instant) -> SendResult {
         let target = &self.0[signal as usize];
         let sent = tokio::time::timeout_at(deadline, async {
             match &target.client {
@@ -87,29 +81,27 @@ impl Target {
         if let Some(ca) = &config.tls.ca {
             ca.roots()?;
         }
-        let endpoint = &config.endpoint;
         let client = match config.protocol {
-            Protocol::Grpc => Client::Grpc(Box::new(grpc::Client::new(config, endpoint)?)),
-            Protocol::HttpProtobuf => Client::Http(http::Client::new(config, endpoint, signal)?),
+            Protocol::Grpc => Client::Grpc(Box::new(grpc::Client::new(config)?)),
+            Protocol::HttpProtobuf => Client::Http(http::Client::new(config, signal)?),
         };
         Ok(Self {
-            display: without_credentials(endpoint),
+            display: without_credentials(&config.endpoint),
             client,
             proxy: config.proxy.as_ref().map(Proxy::described),
-            redactor: redactor(config, endpoint),
+            redactor: redactor(config),
         })
     }
 
-    /// Returns a message as it may be shown: a receiver may repeat what it was sent, and may send
-    /// anything else.
+    /// Returns a message as it may be shown: a receiver may repeat what it was sent, or send anything.
     fn shown(&self, message: &str) -> String {
         self.redactor.preview(message.as_bytes(), MESSAGE_LIMIT)
     }
 }
 
-fn redactor(config: &SignalConfig, endpoint: &Url) -> Redactor {
-    let mut redactor = Redactor::default().with_address(endpoint);
-    for (_, value) in endpoint.query_pairs() {
+fn redactor(config: &SignalConfig) -> Redactor {
+    let mut redactor = Redactor::default().with_address(&config.endpoint);
+    for (_, value) in config.endpoint.query_pairs() {
         redactor = redactor.with_header(&SecretString::from(value.into_owned()));
     }
     if let Some(proxy) = config.proxy.as_ref().and_then(Proxy::address) {

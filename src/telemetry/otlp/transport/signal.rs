@@ -4,6 +4,8 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResp
 use prost::Message as _;
 use prost::bytes::Buf;
 
+use crate::telemetry::otlp::error::SendError;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Signal {
     Metrics,
@@ -27,6 +29,8 @@ impl Signal {
     }
 }
 
+pub type SendResult = Result<Accepted, SendError>;
+
 /// The response to an accepted request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accepted {
@@ -37,8 +41,7 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// Reads a response; it has the same form for metrics and for spans. That it can't be read is no reason to
-    /// send the request again.
+    /// Reads a response, of the same form for both signals. One that can't be read is taken for success.
     pub(super) fn decode(response: impl Buf) -> Self {
         let response = ExportMetricsServiceResponse::decode(response).unwrap_or_default();
         let partial = response.partial_success.unwrap_or_default();

@@ -130,7 +130,7 @@ impl World {
             self.kill();
             return false;
         }
-        self.delta.settle(fates);
+        self.delta.settle(fates, 0);
         self.delta.outbox.is_empty()
     }
 
