@@ -134,9 +134,9 @@ async fn send_all<T>(
         .map(async |(body, it)| (it, sending.send(body).await))
         .buffer_unordered(IN_FLIGHT);
     while let Some((it, result)) = answers.next().await {
-        let goes_on = result.as_ref().map_or_else(|it| it.kind.concerns_one_request(), |_| true);
+        let stop = result.as_ref().is_err_and(|error| !error.kind.concerns_one_request());
         each(it, result);
-        if !goes_on {
+        if stop {
             return false;
         }
     }
