@@ -8,8 +8,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use nbu_otel_agent::telemetry::otlp::producer::OtlpProducer;
-use nbu_otel_agent::telemetry::otlp::{MetricSource as _, OtlpStats};
+use nbu_otel_agent::telemetry::otlp::OtlpStats;
+use nbu_otel_agent::telemetry::otlp::producer::collect;
 use nbu_otel_agent::telemetry::self_metrics::SelfMetrics;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
@@ -22,11 +22,11 @@ fn otlp(criterion: &mut Criterion) {
     group.sample_size(10);
     for size in SIZES {
         let agent = SelfMetrics::new(Arc::new(OtlpStats::default()));
-        let source = OtlpProducer::new(store(&snapshots(size)), agent, usize::MAX);
+        let store = store(&snapshots(size));
         group.bench_function(BenchmarkId::new("collect", size), |bencher| {
-            bencher.iter(|| black_box(source.collect()));
+            bencher.iter(|| black_box(collect(&store, &agent, usize::MAX)));
         });
-        let metrics = source.collect();
+        let metrics = collect(&store, &agent, usize::MAX);
         let request = ExportMetricsServiceRequest {
             resource_metrics: vec![ResourceMetrics {
                 scope_metrics: vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }],

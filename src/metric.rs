@@ -14,10 +14,8 @@ use sha2::{Digest as _, Sha256};
 /// The label of what the server left out: an empty one would be no label at all.
 pub const UNKNOWN: &str = "UNKNOWN";
 
-/// Behaviour of a metric's values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
-    /// A value that goes up and down.
     Gauge,
     /// A monotonic total; it starts at the origin of the part that carries it.
     Counter,
@@ -25,7 +23,6 @@ pub enum Kind {
     Histogram(&'static [f64]),
 }
 
-/// Whose series a metric has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Series of one site: each carries the attribute `site`, which the snapshot adds.
@@ -41,39 +38,30 @@ pub struct Definition {
     pub name: &'static str,
     /// The UCUM unit; `By` and `s` become a suffix in Prometheus, `{thing}` and none do not.
     pub unit: &'static str,
-    /// Behaviour of the values.
     pub kind: Kind,
-    /// Whose series they are.
     pub scope: Scope,
-    /// The attributes in the order in which values are recorded, `site` not among them.
+    /// In the order in which values are recorded, without `site`.
     pub attributes: &'static [&'static str],
     /// Sentence for the operator: what the metric counts, from which source, and its limits.
     pub help: &'static str,
 }
 
 impl Definition {
-    /// The name in the Prometheus exposition: dots become underscores, the unit a suffix,
+    /// Returns the name in the Prometheus exposition: dots become underscores, the unit a suffix,
     /// counters end in `_total` (OpenTelemetry's translation, as opentelemetry-prometheus does it).
     pub fn prometheus_name(&self) -> String {
-        let mut name = self.name.replace('.', "_");
-        let suffix = match self.unit {
-            "By" => "bytes",
-            "s" => "seconds",
-            "ms" => "milliseconds",
-            "1" => "ratio",
+        let unit = match self.unit {
+            "By" => "_bytes",
+            "s" => "_seconds",
+            "ms" => "_milliseconds",
+            "1" => "_ratio",
             _ => "",
         };
-        if !suffix.is_empty() {
-            name.push('_');
-            name.push_str(suffix);
-        }
-        if self.kind == Kind::Counter {
-            name.push_str("_total");
-        }
-        name
+        let total = if self.kind == Kind::Counter { "_total" } else { "" };
+        format!("{}{unit}{total}", self.name.replace('.', "_"))
     }
 
-    /// All attribute keys of a series, sorted, `site` included where the scope has it.
+    /// Returns all attribute keys of a series, sorted, including `site`.
     pub fn sorted_keys(&self) -> Vec<&'static str> {
         let mut keys = self.attributes.to_vec();
         if self.scope == Scope::Site {
@@ -90,13 +78,13 @@ pub struct Metric<const N: usize>(Definition);
 
 impl<const N: usize> Metric<N> {
     const fn new(
+        (scope, kind): (Scope, Kind),
         name: &'static str,
         unit: &'static str,
-        kind: Kind,
         attributes: &'static [&'static str; N],
         help: &'static str,
     ) -> Self {
-        Self(Definition { name, unit, kind, scope: Scope::Site, attributes, help })
+        Self(Definition { name, unit, kind, scope, attributes, help })
     }
 
     /// Declares a gauge of a site.
@@ -106,7 +94,7 @@ impl<const N: usize> Metric<N> {
         attributes: &'static [&'static str; N],
         help: &'static str,
     ) -> Self {
-        Self::new(name, unit, Kind::Gauge, attributes, help)
+        Self::new((Scope::Site, Kind::Gauge), name, unit, attributes, help)
     }
 
     /// Declares a monotonic counter of a site.
@@ -116,7 +104,7 @@ impl<const N: usize> Metric<N> {
         attributes: &'static [&'static str; N],
         help: &'static str,
     ) -> Self {
-        Self::new(name, unit, Kind::Counter, attributes, help)
+        Self::new((Scope::Site, Kind::Counter), name, unit, attributes, help)
     }
 
     /// Declares a histogram of a site over ascending upper bounds.
@@ -127,17 +115,30 @@ impl<const N: usize> Metric<N> {
         attributes: &'static [&'static str; N],
         help: &'static str,
     ) -> Self {
-        Self::new(name, unit, Kind::Histogram(bounds), attributes, help)
+        Self::new((Scope::Site, Kind::Histogram(bounds)), name, unit, attributes, help)
     }
 
-    /// The same metric, belonging to the process instead of a site.
-    #[must_use]
-    pub const fn of_agent(mut self) -> Self {
-        self.0.scope = Scope::Agent;
-        self
+    /// Declares a gauge of the process.
+    pub const fn agent_gauge(
+        name: &'static str,
+        unit: &'static str,
+        attributes: &'static [&'static str; N],
+        help: &'static str,
+    ) -> Self {
+        Self::new((Scope::Agent, Kind::Gauge), name, unit, attributes, help)
     }
 
-    /// The declaration without its arity, as tables hold it.
+    /// Declares a monotonic counter of the process.
+    pub const fn agent_counter(
+        name: &'static str,
+        unit: &'static str,
+        attributes: &'static [&'static str; N],
+        help: &'static str,
+    ) -> Self {
+        Self::new((Scope::Agent, Kind::Counter), name, unit, attributes, help)
+    }
+
+    /// Returns the declaration without its arity, as tables hold it.
     pub const fn definition(&'static self) -> &'static Definition {
         &self.0
     }
@@ -148,12 +149,10 @@ impl<const N: usize> Metric<N> {
 pub struct Distribution {
     /// Counts per bucket, not cumulated; the last one is above the highest bound.
     pub counts: Vec<u64>,
-    /// Sum of everything observed.
     pub sum: f64,
 }
 
 impl Distribution {
-    /// An empty distribution over `bounds`.
     pub fn new(bounds: &[f64]) -> Self {
         Self { counts: vec![0; bounds.len() + 1], sum: 0.0 }
     }
@@ -181,7 +180,6 @@ impl Distribution {
     }
 }
 
-/// The value of one series.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Of a gauge or a counter.
@@ -190,25 +188,23 @@ pub enum Value {
     Distribution(Box<Distribution>),
 }
 
-/// Series: attribute values in the order of the declaration, and a value.
+/// A series and its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
-    /// Attribute values in the order of [`Definition::attributes`].
+    /// Values in the order of [`Definition::attributes`].
     pub attributes: Box<[Arc<str>]>,
-    /// Value of the series.
     pub value: Value,
 }
 
 /// All series that one fold produced for one metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Family {
-    /// Declaration of the metric.
     pub definition: &'static Definition,
-    /// Its series; sorted by attributes and free of duplicates once [`Samples::finish`] ran.
+    /// Sorted by attributes and free of duplicates once [`Samples::finish`] ran.
     pub points: Vec<Point>,
 }
 
-/// Bytes that the value of a label has at most.
+/// Maximum length of the value of a label, bytes.
 const LONGEST_LABEL: usize = 1024;
 
 /// Returns `text` as the value of a label. One that is too long is cut, and ends in a digest of all of
@@ -227,8 +223,7 @@ fn label_value(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}~{digest}", &text[..end]))
 }
 
-/// Samples that a collector took in one fold: series of declared metrics. Equal label values share
-/// memory.
+/// Series of declared metrics, recorded in one fold. Equal label values share memory.
 #[derive(Debug, Default)]
 pub struct Samples {
     families: Vec<Family>,
@@ -237,20 +232,19 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// An empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Records one series of a gauge or a counter. NaN and infinities are "unknown" and recorded as
-    /// nothing: absent, never a number that lies.
+    /// Records one series of a gauge or a counter. `None`, NaN and infinities are "unknown" and recorded
+    /// as nothing: absent, never a number that lies.
     pub fn record<const N: usize>(
         &mut self,
         metric: &'static Metric<N>,
         attributes: [&str; N],
-        value: f64,
+        value: impl Into<Option<f64>>,
     ) {
-        if value.is_finite() {
+        if let Some(value) = value.into().filter(|value| value.is_finite()) {
             self.push(metric.definition(), &attributes, Value::Number(value));
         }
     }
@@ -298,15 +292,14 @@ impl Samples {
         (self.families, dropped)
     }
 
-    /// Returns the number of recorded series.
-    pub fn len(&self) -> usize {
-        self.families.iter().map(|family| family.points.len()).sum()
-    }
-
-    /// Returns true if nothing is recorded.
     pub fn is_empty(&self) -> bool {
         self.families.is_empty()
     }
+}
+
+/// Returns 1 for true, else 0.
+pub fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
 }
 
 /// Returns a time as Unix seconds, for `*_timestamp_seconds`; 0 for one before 1970.

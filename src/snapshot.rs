@@ -15,7 +15,6 @@ use crate::metric::Family;
 /// Samples that one collector (or the poller itself) contributed.
 #[derive(Debug, Clone)]
 pub struct Part {
-    /// Name of the collector.
     pub collector: &'static str,
     /// Sorted, free of duplicates. Shared, since most parts outlive many snapshots.
     pub families: Arc<Vec<Family>>,
@@ -23,14 +22,14 @@ pub struct Part {
     pub origin: SystemTime,
 }
 
-/// State of a collector.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// State of a collector after its last run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum CollectorState {
     /// No run has ended yet.
+    #[default]
     Pending,
-    /// The last run succeeded.
     Up,
-    /// The last run failed, with this error.
+    /// Carries the error.
     Failing(String),
     /// The server's release lacks the resource.
     Unsupported,
@@ -39,18 +38,14 @@ pub enum CollectorState {
 /// Status of one collector of a site, for people.
 #[derive(Debug, Clone)]
 pub struct CollectorStatus {
-    /// Name in the table of collectors.
     pub collector: &'static str,
-    /// Its state.
     pub state: CollectorState,
-    /// Time of the last success.
     pub last_success: Option<SystemTime>,
 }
 
 /// State of one site at one instant.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// The site's name.
     pub site: Arc<str>,
     /// Address of the server, for people.
     pub server: Arc<str>,
@@ -58,9 +53,9 @@ pub struct Snapshot {
     pub parts: Vec<Part>,
     /// Storage or jobs succeeded in the last cycle; none before the first cycle ended.
     pub up: Option<bool>,
-    /// Negotiated API version, as text.
+    /// The negotiated version.
     pub api_version: Option<String>,
-    /// Status of each enabled collector.
+    /// The enabled collectors.
     pub collectors: Vec<CollectorStatus>,
 }
 
@@ -87,21 +82,14 @@ impl Snapshot {
 type Sites = BTreeMap<Arc<str>, watch::Receiver<Arc<Snapshot>>>;
 
 /// The latest snapshot of every site.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Store {
     sites: ArcSwap<Sites>,
     /// Notified of every publication and every change of the sites.
     changed: Arc<watch::Sender<u64>>,
 }
 
-impl Default for Store {
-    fn default() -> Self {
-        Self { sites: ArcSwap::default(), changed: Arc::new(watch::Sender::new(0)) }
-    }
-}
-
 impl Store {
-    /// Returns an empty store.
     pub fn new() -> Arc<Self> {
         Arc::new(Self::default())
     }
@@ -116,7 +104,7 @@ impl Store {
     /// longer served, whatever their pollers still publish.
     pub fn set_sites(&self, sites: Sites) {
         self.sites.store(Arc::new(sites));
-        self.notify();
+        self.changed.send_modify(|count| *count += 1);
     }
 
     /// Returns the latest snapshot of each site, by name.
@@ -128,10 +116,6 @@ impl Store {
     pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
-
-    fn notify(&self) {
-        self.changed.send_modify(|count| *count += 1);
-    }
 }
 
 /// The write end of one site.
@@ -142,7 +126,6 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Replaces the site's latest snapshot.
     pub(crate) fn publish(&self, snapshot: Snapshot) {
         self.latest.send_replace(Arc::new(snapshot));
         self.changed.send_modify(|count| *count += 1);

@@ -1,11 +1,11 @@
 //! The landing page: the state of the agent, its sites and its push, for people.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use super::state::State;
 use crate::snapshot::{CollectorState, Snapshot};
-use crate::telemetry::otlp::stats::SignalSnapshot;
+use crate::telemetry::otlp::stats::SignalStats;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:64rem;\
 padding:0 1rem}table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;\
@@ -38,9 +38,9 @@ pub(super) fn render(state: &State) -> String {
             escape(error)
         );
     }
-    for signal in state.agent.otlp().snapshot() {
-        if let Some(text) = push(&signal) {
-            let _ = write!(page, "<p>OTLP {}: {text}</p>", signal.signal.as_str());
+    for (signal, stats) in state.agent.otlp().snapshot() {
+        if let Some(text) = push(&stats) {
+            let _ = write!(page, "<p>OTLP {}: {text}</p>", signal.as_str());
         }
     }
     page.push_str(
@@ -55,19 +55,17 @@ pub(super) fn render(state: &State) -> String {
 }
 
 /// Returns the state of the push of a signal, if it was tried.
-fn push(signal: &SignalSnapshot) -> Option<String> {
-    let failed: u64 = signal
+fn push(stats: &SignalStats) -> Option<String> {
+    let failed: u64 = stats
         .exports
         .iter()
-        .filter(|(result, _)| !matches!(*result, "success" | "partial"))
+        .filter(|(result, _)| !matches!(**result, "success" | "partial"))
         .map(|(_, count)| count)
         .sum();
-    (signal.requests > 0).then(|| {
-        let last = signal.last_success.map_or_else(
+    (stats.requests > 0).then(|| {
+        let last = stats.last_success.map_or_else(
             || "no successful export yet".to_owned(),
-            |seconds| {
-                format!("last success {}", ago(UNIX_EPOCH + Duration::from_secs_f64(seconds)))
-            },
+            |time| format!("last success {}", ago(time)),
         );
         format!("{last}, {failed} exports failed")
     })

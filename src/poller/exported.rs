@@ -23,7 +23,7 @@ pub(super) struct ExportedPart {
 pub(super) struct Exported {
     parts: BTreeMap<&'static str, ExportedPart>,
     /// The samples are kept at any age, until a run that is due has ended.
-    hold_expiry: bool,
+    pub(super) hold_expiry: bool,
 }
 
 impl Exported {
@@ -58,15 +58,6 @@ impl Exported {
         let families = same.map_or_else(|| Arc::new(families), |part| part.families);
         self.parts.insert(name, ExportedPart { families, origin, collected: Instant::now() });
         duplicates
-    }
-
-    /// Keeps the samples at any age until [`Exported::release_expiry`].
-    pub(super) fn hold_expiry(&mut self) {
-        self.hold_expiry = true;
-    }
-
-    pub(super) fn release_expiry(&mut self) {
-        self.hold_expiry = false;
     }
 
     /// Returns when the next samples are stale, if any will be.

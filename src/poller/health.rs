@@ -7,18 +7,14 @@ use super::worker::{Failure, RunReport};
 use crate::netbackup::ErrorKind;
 use crate::snapshot::CollectorState;
 
+#[derive(Debug, Default)]
 pub(super) struct Health {
     /// `Pending`, `Up` or `Failing`.
     pub(super) state: CollectorState,
     /// The last run got 401, and that was not put down to the key yet.
     pub(super) unauthorized: bool,
     pub(super) last_success: Option<SystemTime>,
-    pub(super) tally: Tally,
-}
-
-/// Counts of a collector, kept through its failures.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
+    /// Of the last run.
     pub(super) duration: Option<Duration>,
     pub(super) succeeded: u64,
     pub(super) failed: u64,
@@ -26,17 +22,6 @@ pub(super) struct Tally {
     pub(super) errors: BTreeMap<&'static str, u64>,
     pub(super) duplicates: usize,
     pub(super) permitted: Option<bool>,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        Self {
-            state: CollectorState::Pending,
-            unauthorized: false,
-            last_success: None,
-            tally: Tally::default(),
-        }
-    }
 }
 
 impl Health {
@@ -49,7 +34,7 @@ impl Health {
         problems: &[Failure],
         series: usize,
     ) {
-        self.tally.duration = Some(report.took);
+        self.duration = Some(report.took);
         self.unauthorized = problems.iter().any(|problem| {
             matches!(problem, Failure::Api(error) if error.kind() == ErrorKind::Unauthorized)
         });
@@ -57,8 +42,8 @@ impl Health {
             self.note_failure(site, collector, problems);
             return;
         }
-        self.tally.succeeded += 1;
-        self.last_success = Some(report.ended);
+        self.succeeded += 1;
+        self.last_success = Some(SystemTime::now());
         let ms = report.took.as_millis();
         match std::mem::replace(&mut self.state, CollectorState::Up) {
             CollectorState::Up => tracing::debug!(site, collector, series, ms, "collected"),
@@ -70,12 +55,12 @@ impl Health {
     }
 
     fn note_failure(&mut self, site: &str, collector: &str, problems: &[Failure]) {
-        self.tally.failed += 1;
+        self.failed += 1;
         if problems.iter().any(Failure::is_permission) {
-            self.tally.permitted = Some(false);
+            self.permitted = Some(false);
         }
         for problem in problems {
-            *self.tally.errors.entry(problem.kind()).or_default() += 1;
+            *self.errors.entry(problem.kind()).or_default() += 1;
             if self.up() == Some(false) {
                 tracing::debug!(site, collector, kind = problem.kind(), error = %problem, "collector still failing");
             } else {
@@ -88,7 +73,9 @@ impl Health {
 
     /// Forgets everything but the counts.
     pub(super) fn reset(&mut self) {
-        *self = Self { tally: std::mem::take(&mut self.tally), ..Self::default() };
+        self.state = CollectorState::Pending;
+        self.unauthorized = false;
+        self.last_success = None;
     }
 
     /// Returns whether the last run succeeded; `None` before the first one.

@@ -11,7 +11,6 @@ mod schedule;
 mod settings;
 mod site;
 mod slot;
-mod spans;
 mod up;
 mod worker;
 
@@ -25,11 +24,11 @@ use crate::snapshot::Publisher;
 
 pub use publish::definitions;
 pub use settings::{Config, Rules, Setup, Update};
-pub use spans::RequestSpans;
+pub use worker::RequestSpans;
 
 const POLLER_STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Handle on the poller of a site.
+/// Handle of the poller of a site.
 #[derive(Debug)]
 pub struct Poller {
     stop: CancellationToken,
@@ -70,7 +69,7 @@ impl Poller {
         }
     }
 
-    /// Returns whether the poller ended without being stopped.
+    /// Returns true if the poller ended without being stopped.
     pub fn is_dead(&self) -> bool {
         self.task.is_finished()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::slot::CollectorSlot;
-use crate::metric::{Definition, Distribution, Metric, Samples, unix_seconds};
+use crate::metric::{Definition, Distribution, Metric, Samples, flag, unix_seconds};
 use crate::netbackup::Client;
 use crate::netbackup::stats::DURATION_BOUNDS;
 use crate::snapshot::{Part, Snapshot};
@@ -120,7 +120,6 @@ static KEY_REFUSED: Metric<0> = Metric::gauge(
     "1 if the server rejected the API key for every resource and the agent waits before it sends the key again, else 0.",
 );
 
-/// Returns the metrics that are declared here.
 pub fn definitions() -> Vec<&'static Definition> {
     vec![
         UP.definition(),
@@ -144,100 +143,72 @@ pub fn definitions() -> Vec<&'static Definition> {
     ]
 }
 
-/// State of a site at the moment of a publication.
-pub(super) struct SiteView<'s> {
-    pub(super) site: &'s Arc<str>,
-    pub(super) server: &'s Arc<str>,
-    pub(super) client: &'s Client,
-    pub(super) slots: &'s [CollectorSlot],
-    pub(super) up: Option<bool>,
-    /// The version and the response time of the server are too old to be exported.
-    pub(super) stale: bool,
-    /// Start of the totals of the site.
-    pub(super) origin: SystemTime,
-}
-
-pub(super) fn snapshot(view: &SiteView<'_>) -> Snapshot {
+/// Returns the snapshot of a site. The totals that do not remember their start began at `origin`; the
+/// version and the response time of a server that is `stale` are too old to be exported.
+pub(super) fn snapshot(
+    client: &Client,
+    slots: &[CollectorSlot],
+    up: Option<bool>,
+    stale: bool,
+    origin: SystemTime,
+) -> Snapshot {
     let mut samples = Samples::new();
-    record_site(view, &mut samples);
-    let mut parts = vec![Part {
-        collector: "site",
-        families: Arc::new(samples.finish().0),
-        origin: view.origin,
-    }];
-    for slot in view.slots {
+    samples.record(&UP, [], up.map(flag));
+    for slot in slots {
+        samples.record(&COLLECTOR_SUPPORTED, [slot.row.name], slot.supported().map(flag));
+        if !slot.is_unsupported() {
+            record_collector(slot, client, &mut samples);
+        }
+    }
+    record_server(client, stale, &mut samples);
+    let families = Arc::new(samples.finish().0);
+    let mut parts = vec![Part { collector: "site", families, origin }];
+    for slot in slots {
         parts.extend(slot.exported.parts().map(|part| Part {
             collector: slot.row.name,
             families: Arc::clone(&part.families),
-            origin: part.origin.unwrap_or(view.origin),
+            origin: part.origin.unwrap_or(origin),
         }));
     }
     Snapshot {
-        site: Arc::clone(view.site),
-        server: Arc::clone(view.server),
+        site: Arc::from(client.site()),
+        server: Arc::from(client.base()),
         parts,
-        up: view.up,
-        api_version: view.client.version().map(|version| version.to_string()),
-        collectors: view.slots.iter().map(CollectorSlot::status).collect(),
+        up,
+        api_version: client.version().map(|version| version.to_string()),
+        collectors: slots.iter().map(CollectorSlot::status).collect(),
     }
-}
-
-fn record_site(view: &SiteView<'_>, samples: &mut Samples) {
-    if let Some(up) = view.up {
-        samples.record(&UP, [], flag(up));
-    }
-    if let Some(version) = view.client.version().filter(|_| !view.stale) {
-        samples.record(&API_VERSION, [&version.to_string()], 1.0);
-    }
-    for slot in view.slots {
-        if let Some(supported) = slot.supported() {
-            samples.record(&COLLECTOR_SUPPORTED, [slot.row.name], flag(supported));
-        }
-        if !slot.is_unsupported() {
-            record_collector(slot, view.client, samples);
-        }
-    }
-    record_requests(view, samples);
 }
 
 fn record_collector(slot: &CollectorSlot, client: &Client, samples: &mut Samples) {
-    let name = [slot.row.name];
-    let tally = &slot.health.tally;
-    if let Some(up) = slot.health.up() {
-        samples.record(&COLLECTOR_UP, name, flag(up));
-    }
-    if let Some(time) = slot.health.last_success {
-        samples.record(&COLLECTOR_LAST_SUCCESS, name, unix_seconds(time));
-        if slot.row.core {
-            samples.record(&LAST_SCRAPE, name, unix_seconds(time));
-        }
-    }
-    if let Some(duration) = tally.duration {
-        samples.record(&COLLECTOR_DURATION, name, duration.as_secs_f64());
-    }
+    let (name, health) = ([slot.row.name], &slot.health);
+    samples.record(&COLLECTOR_UP, name, health.up().map(flag));
+    let last_success = health.last_success.map(unix_seconds);
+    samples.record(&COLLECTOR_LAST_SUCCESS, name, last_success);
+    samples.record(&LAST_SCRAPE, name, last_success.filter(|_| slot.row.core));
+    samples.record(&COLLECTOR_DURATION, name, health.duration.map(|took| took.as_secs_f64()));
     // Complete from the start: a counter that is born at 1 hides its first failure.
     let runs =
-        [("success", tally.succeeded), ("failure", tally.failed), ("skipped", tally.skipped)];
+        [("success", health.succeeded), ("failure", health.failed), ("skipped", health.skipped)];
     for (result, count) in runs {
         samples.record(&COLLECTOR_RUNS, [slot.row.name, result], count as f64);
     }
-    for (kind, count) in &tally.errors {
+    for (kind, count) in &health.errors {
         samples.record(&COLLECTOR_ERRORS, [slot.row.name, kind], *count as f64);
     }
     samples.record(&COLLECTOR_SAMPLES, name, slot.exported.series() as f64);
     let unreadable = client.unreadable(slot.row.resource);
     samples.record(&COLLECTOR_UNREADABLE, name, unreadable as f64);
-    samples.record(&COLLECTOR_DUPLICATES, name, tally.duplicates as f64);
-    if let Some(permitted) = tally.permitted {
-        samples.record(&COLLECTOR_PERMITTED, name, flag(permitted));
-    }
+    samples.record(&COLLECTOR_DUPLICATES, name, health.duplicates as f64);
+    samples.record(&COLLECTOR_PERMITTED, name, health.permitted.map(flag));
 }
 
-fn record_requests(view: &SiteView<'_>, samples: &mut Samples) {
-    let stats = view.client.stats();
-    if let Some(ms) = stats.last_response_ms.filter(|_| !view.stale) {
-        samples.record(&RESPONSE_TIME, [], ms);
+fn record_server(client: &Client, stale: bool, samples: &mut Samples) {
+    if let Some(version) = client.version().filter(|_| !stale) {
+        samples.record(&API_VERSION, [&version.to_string()], 1.0);
     }
+    let stats = client.stats();
+    samples.record(&RESPONSE_TIME, [], stats.last_response_ms.filter(|_| !stale));
     for ((resource, outcome), count) in &stats.requests {
         samples.record(&API_REQUESTS, [resource, &outcome.label()], *count as f64);
     }
@@ -246,9 +217,5 @@ fn record_requests(view: &SiteView<'_>, samples: &mut Samples) {
         samples.distribution(&API_DURATION, [resource], value);
     }
     samples.record(&API_RETRIES, [], stats.retries as f64);
-    samples.record(&KEY_REFUSED, [], flag(view.client.key_refused_until().is_some()));
-}
-
-fn flag(value: bool) -> f64 {
-    f64::from(u8::from(value))
+    samples.record(&KEY_REFUSED, [], flag(client.key_refused_until().is_some()));
 }

@@ -11,7 +11,6 @@ use crate::telemetry::traces::Tracer;
 /// Times of polling and lifetimes of samples. The same for all sites.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Time between two polls of a server.
     pub interval: Duration,
     /// Time for which slowly changing resources are reused.
     pub cache_ttl: Duration,
@@ -32,16 +31,12 @@ impl Config {
 /// Rules for one site: when it is polled, and what is collected there.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// Times of polling.
     pub polling: Config,
-    /// Collectors and their settings.
     pub collectors: Arc<collectors::Config>,
-    /// The state directory, if there is one.
     pub state: Option<StateDir>,
 }
 
 impl Rules {
-    /// Returns the settings that collectors are built from.
     pub fn settings(&self) -> Settings<'_> {
         Settings {
             collectors: &self.collectors,
@@ -53,9 +48,7 @@ impl Rules {
 
 /// Parts of a poller that starts.
 pub struct Setup {
-    /// The client of its server; the site owns it.
     pub client: Client,
-    /// The rules of the site.
     pub rules: Rules,
     /// All collectors; the rules say which of them are enabled.
     pub table: &'static [Row],
@@ -70,7 +63,6 @@ pub struct Setup {
 pub struct Update {
     /// Another key, CA, proxy and the like. The site is then polled at once.
     pub connection: Option<Connection>,
-    /// The rules from now on.
     pub rules: Rules,
     /// Wait before a poll that is due at once, so that hundreds of sites do not start in one instant.
     pub delay: Duration,

@@ -1,5 +1,4 @@
-//! The poller of one site: starts cycles, takes the results of the workers, applies updates, and
-//! publishes snapshots.
+//! The poller of a site: starts cycles, takes results of workers, applies updates, publishes snapshots.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::publish::{self, SiteView};
+use super::publish;
 use super::schedule::Schedule;
 use super::settings::{Rules, Setup, Update};
 use super::slot::{CollectorSlot, RunEnd};
@@ -20,8 +19,7 @@ use crate::netbackup::{Client, Connection};
 use crate::snapshot::Publisher;
 use crate::telemetry::traces::Tracer;
 
-/// First time for which a key that every collector saw rejected is not sent; each further one is
-/// twice as long.
+/// Pause of a key that every collector saw rejected; each further one is twice as long.
 const MIN_KEY_BACKOFF: Duration = Duration::from_secs(60);
 
 const MAX_KEY_BACKOFF: Duration = Duration::from_secs(3600);
@@ -32,7 +30,6 @@ struct SitePoller {
     table: &'static [Row],
     /// In the order of the table.
     slots: Vec<CollectorSlot>,
-    /// Number of slots that were opened so far.
     opened: u64,
     up: Up,
     schedule: Schedule,
@@ -44,11 +41,9 @@ struct SitePoller {
     tracer: Tracer,
     reports: mpsc::Sender<RunReport>,
     workers: JoinSet<()>,
-    /// Start of the totals of the site.
+    /// Start of the totals.
     origin: SystemTime,
     publisher: Publisher,
-    site: Arc<str>,
-    server: Arc<str>,
 }
 
 /// Polls until `stop`. Workers end with the poller.
@@ -87,8 +82,6 @@ impl SitePoller {
         let Setup { client, rules, table, tracer, first_delay } = setup;
         let first = Instant::now() + first_delay;
         let mut poller = Self {
-            site: Arc::from(client.site()),
-            server: Arc::from(client.base()),
             slots: Vec::new(),
             opened: 0,
             up: Up::default(),
@@ -135,7 +128,7 @@ impl SitePoller {
         let version = self.client.version();
         let mut core = 0;
         for slot in &mut self.slots {
-            let runs = slot.begin_cycle(&self.site, &self.rules, version, requested);
+            let runs = slot.begin_cycle(self.client.site(), &self.rules, version, requested);
             core += usize::from(runs && slot.row.core);
         }
         self.up.begin(core);
@@ -146,7 +139,7 @@ impl SitePoller {
             // Its collector was switched off meanwhile.
             return;
         };
-        match slot.end_run(&self.site, report, self.client.version()) {
+        match slot.end_run(self.client.site(), report, self.client.version()) {
             RunEnd::Discarded => return,
             RunEnd::Continued => {}
             RunEnd::Unsupported => self.back_off_rejected_key(),
@@ -169,7 +162,9 @@ impl SitePoller {
         {
             self.client.refuse_key(self.key_backoff);
             tracing::warn!(
-                site = %self.site, server = %self.server, seconds = self.key_backoff.as_secs(),
+                site = self.client.site(),
+                server = self.client.base(),
+                seconds = self.key_backoff.as_secs(),
                 "the server rejects the API key for every resource; not sending it again until \
                  this time has passed; replace or renew apiKey"
             );
@@ -177,7 +172,7 @@ impl SitePoller {
             for slot in &mut self.slots {
                 slot.health.unauthorized = false;
                 // It is the key: nothing is known of permissions.
-                slot.health.tally.permitted = None;
+                slot.health.permitted = None;
             }
         }
     }
@@ -194,7 +189,11 @@ impl SitePoller {
             self.reschedule(&before, at);
         }
         self.arrange_slots(&before, at);
-        self.recheck_unsupported(at);
+        // Unsupported collectors are tried again: the site may have been updated before its reload.
+        let unsupported = self.slots.iter_mut().filter(|slot| slot.is_unsupported());
+        if unsupported.map(CollectorSlot::mark_due).count() > 0 {
+            self.request_cycle(at);
+        }
         self.drop_stale();
         self.publish();
     }
@@ -226,8 +225,7 @@ impl SitePoller {
         }
     }
 
-    /// Keeps the slots of collectors that stay enabled, opens those of new ones, which start at once,
-    /// and closes the others.
+    /// Keeps the slots of collectors that stay enabled, opens new ones at once, and closes the others.
     fn arrange_slots(&mut self, before: &Rules, at: Instant) {
         let mut previous = std::mem::take(&mut self.slots);
         let (table, enabled) = (self.table, Arc::clone(&self.rules.collectors));
@@ -249,14 +247,6 @@ impl SitePoller {
         previous.into_iter().for_each(CollectorSlot::close);
     }
 
-    /// Reprobes unsupported collectors: the site may have been updated before its reload.
-    fn recheck_unsupported(&mut self, at: Instant) {
-        let unsupported = self.slots.iter_mut().filter(|slot| slot.is_unsupported());
-        if unsupported.map(CollectorSlot::mark_due).count() > 0 {
-            self.request_cycle(at);
-        }
-    }
-
     /// Requests a cycle at `at`, unless one comes before.
     fn request_cycle(&mut self, at: Instant) {
         self.requested = true;
@@ -271,7 +261,7 @@ impl SitePoller {
         }
     }
 
-    /// Returns when version and response time of the server are stale, if it ever answered.
+    /// Returns when they are stale, if the server ever answered.
     fn server_expiry(&self) -> Option<Instant> {
         Some(self.client.last_success()? + self.rules.polling.stale_after)
     }
@@ -288,20 +278,18 @@ impl SitePoller {
     fn drop_stale(&mut self) {
         for slot in &mut self.slots {
             if slot.expire(&self.rules) {
-                tracing::warn!(site = %self.site, collector = slot.row.name, "collector samples expired; no longer exporting them");
+                tracing::warn!(
+                    site = self.client.site(),
+                    collector = slot.row.name,
+                    "collector samples expired; no longer exporting them"
+                );
             }
         }
     }
 
     fn publish(&self) {
-        self.publisher.publish(publish::snapshot(&SiteView {
-            site: &self.site,
-            server: &self.server,
-            client: &self.client,
-            slots: &self.slots,
-            up: self.up.value(),
-            stale: self.is_stale(),
-            origin: self.origin,
-        }));
+        let (up, stale) = (self.up.value(), self.is_stale());
+        let snapshot = publish::snapshot(&self.client, &self.slots, up, stale, self.origin);
+        self.publisher.publish(snapshot);
     }
 }

@@ -18,8 +18,7 @@ use crate::snapshot::{CollectorState, CollectorStatus};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum RunResultPolicy {
     Accept,
-    /// An update met the run. A failure says nothing about the new settings: it is not counted, and
-    /// the run is repeated.
+    /// An update met the run: a failure says nothing about it, is not counted, and the run is repeated.
     IgnoreFailure,
     /// The settings of the collector changed: the run was cancelled, and is repeated in any case.
     Discard,
@@ -73,7 +72,7 @@ pub(super) struct CollectorSlot {
 }
 
 impl CollectorSlot {
-    /// Returns a slot that has not run yet, and whose worker listens to `start`.
+    /// `start` leads to the worker.
     pub(super) fn new(id: u64, row: &'static Row, start: mpsc::Sender<Start>) -> Self {
         Self {
             id,
@@ -101,7 +100,7 @@ impl CollectorSlot {
             Run::Idle => self.is_due(rules, version) && self.start(false),
             Run::Running { continuing, .. } => {
                 if !requested && !continuing {
-                    self.health.tally.skipped += 1;
+                    self.health.skipped += 1;
                     let collector = self.row.name;
                     tracing::debug!(
                         site,
@@ -175,7 +174,7 @@ impl CollectorSlot {
             self.start(false);
             return RunEnd::Continued;
         }
-        self.exported.release_expiry();
+        self.exported.hold_expiry = false;
         self.last_success_at = ok.then(Instant::now);
         let series = self.exported.series();
         self.health.note(site, self.row.name, &report, &problems, series);
@@ -204,10 +203,10 @@ impl CollectorSlot {
     /// Takes the parts that succeeded. Returns the failures of the others.
     fn accept(&mut self, collected: Collected, version: Option<ApiVersion>) -> Vec<Failure> {
         if collected.permitted.is_some() {
-            self.health.tally.permitted = collected.permitted;
+            self.health.permitted = collected.permitted;
         }
         let (errors, duplicates) = self.exported.replace(collected.parts);
-        self.health.tally.duplicates = duplicates;
+        self.health.duplicates = duplicates;
         if errors.is_empty() {
             self.support = Support::Yes(version);
         }
@@ -224,8 +223,7 @@ impl CollectorSlot {
         }
     }
 
-    /// Gives the collector other settings from its next run on, which is due. Its samples are
-    /// exported until then.
+    /// Gives the collector other settings from its next run on, which is due; its samples stay till then.
     pub(super) fn reconfigure(&mut self, rules: &Rules) {
         self.pending_settings = Some(rules.clone());
         self.mark_due();
@@ -235,8 +233,7 @@ impl CollectorSlot {
         }
     }
 
-    /// Makes the collector due at the next cycle, at any cadence, and even if the release lacks its
-    /// resource.
+    /// Makes the collector due at the next cycle, even if the release lacks its resource.
     pub(super) fn mark_due(&mut self) {
         self.last_success_at = None;
         match &mut self.support {
@@ -256,7 +253,7 @@ impl CollectorSlot {
     /// expire them retroactively.
     pub(super) fn keep_until_next_run(&mut self) {
         if self.health.up() == Some(true) {
-            self.exported.hold_expiry();
+            self.exported.hold_expiry = true;
         }
     }
 
@@ -267,8 +264,7 @@ impl CollectorSlot {
         }
     }
 
-    /// Returns the age at which samples are stale. Those of a slow cadence must not be stale before
-    /// the next run.
+    /// Returns the age at which samples are stale, which comes after the next run at a slow cadence.
     fn stale_after(&self, rules: &Rules) -> Duration {
         let polling = &rules.polling;
         polling.stale_after.max(self.pause(rules) + 2 * polling.interval)
@@ -293,7 +289,6 @@ impl CollectorSlot {
         }
     }
 
-    /// Returns whether the server's release is known to lack the resource.
     pub(super) fn is_unsupported(&self) -> bool {
         self.supported() == Some(false)
     }

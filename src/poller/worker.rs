@@ -1,7 +1,8 @@
 //! A collector's own task: it runs when the site poller says so, inside its own deadline.
 
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
@@ -9,25 +10,59 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::settings::Rules;
-use super::spans::traced;
 use crate::collectors::{Collected, Collector, Row};
-use crate::netbackup::{ApiVersion, Client, Error, ErrorKind, Session};
-use crate::telemetry::traces::Tracer;
+use crate::netbackup::{
+    Client, Error, ErrorKind, Outcome, RequestObserver, RequestRecord, Session,
+};
+use crate::telemetry::traces::{PollSpan, Tracer};
 
 /// Time that a run may take beyond the deadline of its requests.
 const DEADLINE_GRACE: Duration = Duration::from_millis(500);
 
+tokio::task_local! {
+    static SPAN: Arc<PollSpan>;
+}
+
+/// Makes a span of each request of a run that is traced: the client calls an observer for each request, and
+/// the observer finds the span of the run in its task.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RequestSpans;
+
+impl RequestObserver for RequestSpans {
+    fn on_request(&self, request: &RequestRecord<'_>) {
+        let status = match request.outcome {
+            Outcome::Status(code) => Ok(code),
+            Outcome::Failed(kind) => Err(kind.label()),
+        };
+        // Outside a poll (the doctor's) there is no span, and nothing to do.
+        let _ = SPAN.try_with(|span| {
+            span.request(
+                request.resource,
+                request.method,
+                status,
+                request.started,
+                request.duration,
+            );
+        });
+    }
+}
+
 /// Reason for which a run has no result.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// The server, or the way to it.
-    Api(Error),
-    /// The run did not finish in time.
+    #[error(transparent)]
+    Api(#[from] Error),
+    #[error(
+        "did not finish within {} s: the server is slow or hangs; check the request durations",
+        .0.as_secs()
+    )]
     Deadline(Duration),
     /// A bug of ours; the site lives on.
+    #[error("a bug in the agent: see the log for the location, and please report it")]
     Panic,
-    /// The server works and does not have the resource. Carries its 404; nothing where its version is
-    /// too old to ask.
+    /// The server lacks the resource. Carries its 404; nothing if its version is too old to ask.
+    #[error("not available in this NetBackup release")]
     Missing(Option<Error>),
 }
 
@@ -55,29 +90,10 @@ impl Failure {
     }
 }
 
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Api(error) => error.fmt(f),
-            Self::Deadline(deadline) => write!(
-                f,
-                "did not finish within {} s: the server is slow or hangs; check the request \
-                 durations",
-                deadline.as_secs()
-            ),
-            Self::Panic => f.write_str(
-                "a bug in the agent: see the log for the location, and please report it",
-            ),
-            Self::Missing(_) => f.write_str("not available in this NetBackup release"),
-        }
-    }
-}
-
 /// Report of a run that ended.
 #[derive(Debug)]
 pub(super) struct RunReport {
     pub(super) slot: u64,
-    pub(super) ended: SystemTime,
     pub(super) took: Duration,
     /// Its result; `None` if it was cancelled.
     pub(super) result: Option<Result<Collected, Failure>>,
@@ -110,12 +126,7 @@ pub(super) async fn run(
     while let Some(start) = starts.recv().await {
         let started = Instant::now();
         let result = attempt(&mut context, collector.as_mut(), started, start).await;
-        let report = RunReport {
-            slot: context.slot,
-            ended: SystemTime::now(),
-            took: started.elapsed(),
-            result,
-        };
+        let report = RunReport { slot: context.slot, took: started.elapsed(), result };
         if context.reports.send(report).await.is_err() {
             return;
         }
@@ -134,7 +145,9 @@ async fn attempt(
         if let Some(rules) = &start.settings {
             collector.reconfigure(&rules.settings());
         }
-        if is_too_old(collector.since(), &session).await? {
+        if let Some(since) = collector.since()
+            && session.version().await? < since
+        {
             return Err(Failure::Missing(None));
         }
         match collector.collect(&session).await {
@@ -156,23 +169,19 @@ async fn attempt(
             most = overdue(started, deadline) => Some(Err(Failure::Deadline(most))),
         }
     };
-    let kind = |result: &Option<Result<Collected, Failure>>| {
-        let failure = result.as_ref()?.as_ref().err();
-        failure.filter(|failure| !matches!(failure, Failure::Missing(_))).map(Failure::kind)
-    };
-    traced(tracer, client.site(), row.name, run, kind).await
-}
-
-/// Returns whether the server's version is known to lack the resource.
-async fn is_too_old(since: Option<ApiVersion>, session: &Session) -> Result<bool, Failure> {
-    match since {
-        Some(since) => Ok(session.version().await.map_err(Failure::Api)? < since),
-        None => Ok(false),
+    let span = Arc::new(tracer.poll_span(client.site(), row.name));
+    let result = SPAN.scope(Arc::clone(&span), run).await;
+    if let Some(span) = Arc::into_inner(span) {
+        span.end(match &result {
+            Some(Err(failure)) if !matches!(failure, Failure::Missing(_)) => Err(failure.kind()),
+            _ => Ok(()),
+        });
     }
+    result
 }
 
-/// Classifies the error of a run. A 404 of a server that answers otherwise is a release that lacks the resource. Every release has
-/// the core ones, and the ping: where they are missing, the address is wrong or the server starts.
+/// Classifies the error of a run. After a 404, a server that answers a ping lacks the resource. If it is a
+/// core one, which every release has, the address is wrong or the server starts.
 async fn classify_error(row: &Row, session: &Session, error: Error) -> Failure {
     let missing = !row.core && error.kind() == ErrorKind::NotFound && session.ping().await.is_ok();
     if missing { Failure::Missing(Some(error)) } else { Failure::Api(error) }

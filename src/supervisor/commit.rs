@@ -36,7 +36,6 @@ pub(super) async fn commit(
     }
     let (clients, connections) = (prepared.clients, prepared.connections);
     sites::replace(running, &services.store, &config, prepared.state, clients, connections).await;
-    services.renderer.set_limit(config.metrics.cardinality_limit);
     services.agent.set_extent(running.sites.len(), config.metrics.cardinality_limit);
     running.set_config(Arc::clone(&config));
     // Before the endpoint serves for the first time.

@@ -6,9 +6,10 @@ use super::running::Services;
 use crate::config::Config;
 use crate::http;
 use crate::state::StateDir;
-use crate::telemetry::otlp::producer::OtlpProducer;
+use crate::telemetry::otlp::exporter::FIRST_EXPORT;
+use crate::telemetry::otlp::producer::collect;
 use crate::telemetry::otlp::resource::{ResourceAttributes, instance_id};
-use crate::telemetry::otlp::{BuildError, Exporter, ExporterHandle, Transport};
+use crate::telemetry::otlp::{BuildError, ExporterHandle, Transport};
 use crate::telemetry::traces::Tracing;
 
 /// OTLP push that can be started; without a transport it is the end of the push.
@@ -40,12 +41,10 @@ impl OtlpPipeline {
         let stats = Arc::clone(services.agent.otlp());
         let tracing = Tracing::new(otlp, &resource, Arc::clone(&transport), Arc::clone(&stats));
         let exporter = otlp.metrics.then(|| {
-            let source = OtlpProducer::new(
-                Arc::clone(&services.store),
-                Arc::clone(&services.agent),
-                config.metrics.cardinality_limit,
-            );
-            Exporter::spawn(otlp, transport, &resource, Arc::new(source), stats, state)
+            let (store, agent) = (Arc::clone(&services.store), Arc::clone(&services.agent));
+            let limit = config.metrics.cardinality_limit;
+            let metrics = Arc::new(move || collect(&store, &agent, limit));
+            ExporterHandle::spawn(otlp, transport, &resource, metrics, stats, state, FIRST_EXPORT)
         });
         (exporter, tracing)
     }

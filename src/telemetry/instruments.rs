@@ -15,12 +15,9 @@ use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
 
 use super::view::PartView;
-use crate::metric::{Definition, Kind, Point, Scope, Value};
+use crate::metric::{Definition, Kind, Point, Value};
 
-/// The name of the instrumentation scope of every metric.
-const SCOPE: &str = "nbu-otel-agent";
-
-/// A provider whose instruments observe this part. It must live while `reader` collects.
+/// Makes a provider whose instruments observe this part. It must live while `reader` collects.
 pub(super) fn provide(part: &PartView, reader: impl MetricReader) -> SdkMeterProvider {
     let limits: HashMap<&'static str, usize> = part
         .content()
@@ -37,7 +34,7 @@ pub(super) fn provide(part: &PartView, reader: impl MetricReader) -> SdkMeterPro
         .with_reader(reader)
         .with_view(view)
         .build();
-    let meter = provider.meter(SCOPE);
+    let meter = provider.meter("nbu-otel-agent");
     for (family, (definition, points)) in part.content().enumerate() {
         if !points.is_empty() {
             register(&meter, definition, family, part);
@@ -55,56 +52,43 @@ fn register(meter: &Meter, definition: &'static Definition, family: usize, part:
     let callback = move |observer: &dyn AsyncInstrument<f64>| {
         // A panic here would end the reader for good.
         let _ = catch_unwind(AssertUnwindSafe(|| {
-            let mut attributes = Vec::with_capacity(keys.len());
+            let mut attributes = Vec::with_capacity(keys.0.len());
             for point in &families[family].points[..take] {
                 if let Value::Number(value) = point.value {
-                    keys.fill(site.as_ref(), point, &mut attributes);
+                    attributes.clear();
+                    attributes.extend(keys.pairs(site.as_ref(), point).map(|(key, value)| {
+                        let value = OtelValue::String(Arc::clone(value).into());
+                        KeyValue::new(Key::from_static_str(key), value)
+                    }));
                     observer.observe(value, &attributes);
                 }
             }
         }));
     };
+    let (name, unit, help) = (definition.name, definition.unit, definition.help);
     match definition.kind {
         Kind::Gauge => {
-            meter
-                .f64_observable_gauge(definition.name)
-                .with_unit(definition.unit)
-                .with_description(definition.help)
-                .with_callback(callback)
-                .build();
+            let gauge = meter.f64_observable_gauge(name).with_unit(unit).with_description(help);
+            gauge.with_callback(callback).build();
         }
         Kind::Counter => {
-            meter
-                .f64_observable_counter(definition.name)
-                .with_unit(definition.unit)
-                .with_description(definition.help)
-                .with_callback(callback)
-                .build();
+            let counter = meter.f64_observable_counter(name).with_unit(unit).with_description(help);
+            counter.with_callback(callback).build();
         }
         Kind::Histogram(_) => {}
     }
 }
 
-/// The attribute keys of a metric in sorted order (the SDK stores unsorted sets twice), and where
-/// the value of each is found.
+/// The sorted attribute keys of a metric (the SDK stores unsorted sets twice) with the places of values.
 pub(super) struct Keys(Vec<(&'static str, Option<usize>)>);
 
 impl Keys {
     pub(super) fn of(definition: &Definition) -> Self {
-        let mut keys: Vec<_> =
-            definition.attributes.iter().enumerate().map(|(i, key)| (*key, Some(i))).collect();
-        if definition.scope == Scope::Site {
-            keys.push(("site", None));
-        }
-        keys.sort_unstable();
-        Self(keys)
+        let place = |key| definition.attributes.iter().position(|attribute| *attribute == key);
+        Self(definition.sorted_keys().into_iter().map(|key| (key, place(key))).collect())
     }
 
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Key and value of each attribute of a series, sorted by key.
+    /// Returns key and value of each attribute of a series, sorted by key.
     pub(super) fn pairs<'a>(
         &'a self,
         site: Option<&'a Arc<str>>,
@@ -117,13 +101,5 @@ impl Keys {
             };
             Some((*key, value))
         })
-    }
-
-    fn fill(&self, site: Option<&Arc<str>>, point: &Point, attributes: &mut Vec<KeyValue>) {
-        attributes.clear();
-        attributes.extend(self.pairs(site, point).map(|(key, value)| {
-            let value = OtelValue::String(Arc::clone(value).into());
-            KeyValue::new(Key::from_static_str(key), value)
-        }));
     }
 }

@@ -8,9 +8,9 @@ pub mod self_metrics;
 pub mod traces;
 pub mod view;
 
-/// Settings common to both exports.
+/// Settings of both exports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Series per metric, over all sites; what exceeds it is dropped and counted.
+    /// Series per metric, over all sites; the rest is dropped and counted.
     pub cardinality_limit: usize,
 }

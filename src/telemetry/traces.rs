@@ -28,8 +28,7 @@ use tokio::time::Instant;
 
 use super::otlp::health::Health;
 use super::otlp::send::Sending;
-use super::otlp::stats::{ExportResult, Items};
-use super::otlp::transport::Accepted;
+use super::otlp::stats::Items;
 use super::otlp::{Config, OtlpStats, ResourceAttributes, SendError, Signal, Transport};
 
 /// Spans that wait for the next export; what exceeds it is dropped.
@@ -38,10 +37,8 @@ const QUEUE: usize = 8192;
 /// Spans in one request: some 200 KiB.
 const BATCH: usize = 512;
 
-/// Pause between two exports.
 const EXPORT_EVERY: Duration = Duration::from_secs(5);
 
-/// Tries of one request.
 const TRIES: u32 = 3;
 
 /// The running export of traces.
@@ -65,14 +62,14 @@ impl Tracing {
         if !config.traces {
             return None;
         }
-        stats.ask_anew(Signal::Traces);
+        stats.gate(Signal::Traces).ask_anew();
         let runtime = Handle::current();
         let health = Health::new(Signal::Traces, transport.endpoint(Signal::Traces));
         let resource = resource.to_sdk();
-        let alive = Arc::new(());
-        let thread = Arc::downgrade(&alive);
+        let exporting = Arc::new(());
+        let alive = Arc::downgrade(&exporting);
         let exporter = Exporter {
-            _alive: alive,
+            _alive: exporting,
             transport,
             stats,
             health: Mutex::new(health),
@@ -96,10 +93,9 @@ impl Tracing {
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
         let tracer = Arc::new(provider.tracer_with_scope(scope));
-        Some(Self { provider: Some(provider), tracer, runtime, alive: thread })
+        Some(Self { provider: Some(provider), tracer, runtime, alive })
     }
 
-    /// Returns whether the thread that exports died.
     pub fn is_dead(&self) -> bool {
         self.alive.strong_count() == 0
     }
@@ -134,7 +130,6 @@ impl Tracer {
         self.0.store(tracing.map(|tracing| Arc::clone(&tracing.tracer)));
     }
 
-    /// Begins the span of one poll.
     pub fn poll_span(&self, site: &str, collector: &'static str) -> PollSpan {
         PollSpan(self.0.load_full().map(|tracer| {
             let site = KeyValue::new("nbu.site", Arc::<str>::from(site));
@@ -252,32 +247,14 @@ impl SpanExporter for Exporter {
         });
         // A task that was cancelled: the runtime is going down.
         let result = sent.await.unwrap_or_else(|_| Err(SendError::deadline()));
-        self.account(spans, &result, started.elapsed());
+        let items = match &result {
+            Ok(accepted) => Items::of(spans, accepted),
+            Err(_) => Items { dropped: spans, ..Items::default() },
+        };
+        let result = result.as_ref().map(|accepted| accepted.message.as_str());
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.note(&self.stats, items, result, started.elapsed(), None);
         // Failures are told once per change, here; the processor would tell each.
         Ok(())
-    }
-}
-
-impl Exporter {
-    fn account(&self, spans: u64, result: &Result<Accepted, SendError>, took: Duration) {
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        let (result, items) = match result {
-            Ok(accepted) => {
-                let rejected = u64::try_from(accepted.rejected).unwrap_or(0).min(spans);
-                health.accepted(rejected, &accepted.message);
-                let kind = if rejected > 0 { ExportResult::Partial } else { ExportResult::Success };
-                (kind, Items { accepted: spans - rejected, rejected, dropped: 0 })
-            }
-            Err(error) => {
-                if error.kind.is_unsupported() {
-                    health.unsupported(error);
-                } else {
-                    health.failed(error, None);
-                }
-                let dropped = Items { dropped: spans, ..Items::default() };
-                (ExportResult::failed(error.kind), dropped)
-            }
-        };
-        self.stats.export(Signal::Traces, result, items, took);
     }
 }

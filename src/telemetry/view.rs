@@ -11,13 +11,12 @@ use crate::snapshot::{Part, Snapshot};
 /// View of one part of one site (or of the agent itself).
 #[derive(Debug, Clone)]
 pub struct PartView {
-    /// The site; none for the agent's own metrics.
+    /// None for the agent's own metrics.
     pub site: Option<Arc<str>>,
-    /// Collector that contributed it.
     pub collector: &'static str,
     /// Since when the totals among it count.
     pub origin: SystemTime,
-    /// Its families, shared with the snapshot.
+    /// Shared with the snapshot.
     pub families: Arc<Vec<Family>>,
     /// Number of points of each family that fit under the cardinality limit.
     pub series_limits: Vec<usize>,
@@ -53,7 +52,6 @@ impl PartView {
 /// A consistent set of parts: by site, then in the order in which parts are shown.
 #[derive(Debug, Default)]
 pub struct ExportView {
-    /// The parts.
     pub parts: Vec<PartView>,
 }
 
@@ -110,7 +108,7 @@ impl ExportView {
         dropped
     }
 
-    /// Returns the total number of series.
+    /// Returns the number of series.
     pub fn total(&self) -> usize {
         self.parts.iter().flat_map(|part| &part.series_limits).sum()
     }

@@ -13,9 +13,9 @@ async fn hundred_thousand_series_arrive_in_bounded_requests() {
     for protocol in BOTH {
         let sink = sink();
         let running = start(&config(&endpoint(&sink, protocol), protocol), || series(100_000));
-        let report = running.handle.flush().await.unwrap();
-        assert_eq!(report.points.accepted, 100_000);
-        assert_eq!((report.points.dropped, report.points.rejected), (0, 0));
+        let points = running.handle.flush().await.unwrap();
+        assert_eq!(points.accepted, 100_000);
+        assert_eq!((points.dropped, points.rejected), (0, 0));
 
         let requests = sink.requests();
         assert!(requests.len() >= 4, "{protocol:?}: {}", requests.len());
@@ -117,8 +117,8 @@ async fn oversized_point_is_dropped_and_counted() {
         metrics
     });
     for _ in 0..2 {
-        let report = running.handle.flush().await.unwrap();
-        assert_eq!((report.points.accepted, report.points.dropped), (10, 1));
+        let points = running.handle.flush().await.unwrap();
+        assert_eq!((points.accepted, points.dropped), (10, 1));
     }
     assert!(sink.requests().iter().all(|request| request.bytes <= 1_000));
     let told = Logs::lines().iter().filter(|line| line.contains("maxRequestBytes")).count();

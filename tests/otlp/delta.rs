@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nbu_otel_agent::state::StateDir;
+use nbu_otel_agent::telemetry::otlp::OtlpStats;
 use nbu_otel_agent::telemetry::otlp::config::{Config, Protocol, Temporality};
-use nbu_otel_agent::telemetry::otlp::{MetricSource, OtlpStats};
-use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point::Value};
+use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data, number_data_point::Value};
 use otlp_sink::{Behaviour, Sink};
 
-use crate::support::{BOTH, config, counter, endpoint, number, sink, start_in};
+use crate::support::{BOTH, config, counter, endpoint, metrics_of, number, sink, start_in};
 
 /// Increments that arrived, each interval once; a repetition must be the same.
 fn received(sink: &Sink) -> f64 {
@@ -58,7 +58,7 @@ impl Counter {
         self.total.fetch_add(gain, Ordering::SeqCst);
     }
 
-    fn source(&self) -> impl MetricSource + 'static {
+    fn source(&self) -> impl Fn() -> Vec<Metric> + Send + Sync + 'static {
         let (total, origin) = (Arc::clone(&self.total), self.origin);
         move || {
             let mut point = number(0, total.load(Ordering::SeqCst) as f64);
@@ -114,7 +114,7 @@ async fn lost_answers_and_rebuilt_exporters_count_once() {
         jobs.add(1);
         rebuilt.handle.flush().await.unwrap();
         assert_received(&sink, 27.0);
-        assert_eq!(stats.saved(), None, "there is no directory");
+        assert_eq!(metrics_of(&stats).saved, None, "there is no directory");
     }
 }
 
@@ -133,13 +133,14 @@ async fn next_process_pushes_what_the_last_one_left() {
             let running = start_in(Some(&directory), &config, jobs.source(), Arc::clone(&stats));
             if life == 0 {
                 // The memory began, and the process was killed before it pushed.
-                crate::support::eventually("the file", || stats.saved() == Some(true)).await;
+                crate::support::eventually("the file", || metrics_of(&stats).saved == Some(true))
+                    .await;
                 jobs.add(3);
                 counted += 3.0;
                 continue;
             }
             running.handle.flush().await.unwrap();
-            assert_eq!(stats.saved(), Some(true));
+            assert_eq!(metrics_of(&stats).saved, Some(true));
             jobs.add(4);
             counted += 4.0;
             sink.set_behaviour(Behaviour::LoseAnswer);
@@ -194,11 +195,11 @@ async fn unsaved_state_is_flagged_and_stops_no_push() {
     let running = start_in(Some(&directory), &config, jobs.source(), Arc::clone(&stats));
     jobs.add(5);
     running.handle.flush().await.unwrap();
-    assert_eq!(stats.saved(), Some(true));
+    assert_eq!(metrics_of(&stats).saved, Some(true));
     std::fs::remove_dir_all(folder.path()).unwrap();
     std::fs::write(folder.path(), "in the way").unwrap();
     jobs.add(6);
     running.handle.flush().await.unwrap();
-    assert_eq!(stats.saved(), Some(false));
+    assert_eq!(metrics_of(&stats).saved, Some(false));
     assert_received(&sink, 11.0);
 }

@@ -42,7 +42,7 @@ async fn shutdown_keeps_its_deadline_when_receiver_hangs() {
         eventually("an export is under way", || sink.request_count() >= 1).await;
         let started = Instant::now();
         let error = running.handle.shutdown(Duration::from_millis(600)).await.unwrap_err();
-        assert_eq!(error.error.kind, Kind::Timeout);
+        assert_eq!(error.kind, Kind::Timeout);
         // The export under way would have had until its own deadline.
         assert!(started.elapsed() < LONG / 4);
         assert!(sink.request_count() >= 2, "the last export was tried");
@@ -73,10 +73,10 @@ async fn producer_that_hangs_or_panics_costs_one_export() {
     };
     let running = start(&config, source);
     let error = running.handle.flush().await.unwrap_err();
-    assert_eq!(error.error.kind, Kind::Collect);
+    assert_eq!(error.kind, Kind::Collect);
     for _ in 0..2 {
         let error = running.handle.flush().await.unwrap_err();
-        assert_eq!(error.error.kind, Kind::Timeout);
+        assert_eq!(error.kind, Kind::Timeout);
     }
     assert_eq!(calls.load(Ordering::SeqCst), 2, "nothing is collected on top of it");
     drop(release);

@@ -72,7 +72,7 @@ async fn proxy_that_refuses_is_named_without_its_password() {
         config.metrics_to.proxy = Proxy::parse(&format!("http://me:hushhush@{nobody}"));
         let running = start(&config, || series(10));
         let error = running.handle.flush().await.unwrap_err();
-        assert_eq!(error.error.kind, Kind::Refused, "{protocol:?}: {error}");
+        assert_eq!(error.kind, Kind::Refused, "{protocol:?}: {error}");
         let text = error.to_string();
         assert!(text.contains(&format!("through the proxy {nobody}")), "{text}");
         assert!(!text.contains("hushhush"), "{text}");

@@ -10,9 +10,9 @@ use nbu_otel_agent::state::StateDir;
 use nbu_otel_agent::telemetry::otlp::config::{
     Compression, Config, Protocol, SignalConfig, Temporality, Tls,
 };
-use nbu_otel_agent::telemetry::otlp::stats::SignalSnapshot;
+use nbu_otel_agent::telemetry::otlp::stats::SignalStats;
 use nbu_otel_agent::telemetry::otlp::{
-    Exporter, ExporterHandle, MetricSource, OtlpStats, ResourceAttributes, Transport,
+    ExporterHandle, MetricSource, OtlpStats, ResourceAttributes, Transport,
 };
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -69,27 +69,34 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn metrics(&self) -> SignalSnapshot {
+    pub(crate) fn metrics(&self) -> SignalStats {
         metrics_of(&self.stats)
     }
 }
 
-pub(crate) fn metrics_of(stats: &OtlpStats) -> SignalSnapshot {
-    let [metrics, _] = stats.snapshot();
+pub(crate) fn metrics_of(stats: &OtlpStats) -> SignalStats {
+    let [(_, metrics), _] = stats.snapshot();
     metrics
+}
+
+pub(crate) fn count(exports: &BTreeMap<&'static str, u64>, result: &str) -> u64 {
+    exports.get(result).copied().unwrap_or(0)
 }
 
 pub(crate) fn resource() -> ResourceAttributes {
     ResourceAttributes::new("host", "id", &[])
 }
 
-pub(crate) fn start(config: &Config, source: impl MetricSource + 'static) -> Running {
+pub(crate) fn start(
+    config: &Config,
+    source: impl Fn() -> Vec<Metric> + Send + Sync + 'static,
+) -> Running {
     start_with(config, source, Arc::new(OtlpStats::default()))
 }
 
 pub(crate) fn start_with(
     config: &Config,
-    source: impl MetricSource + 'static,
+    source: impl Fn() -> Vec<Metric> + Send + Sync + 'static,
     stats: Arc<OtlpStats>,
 ) -> Running {
     start_in(None, config, source, stats)
@@ -99,20 +106,22 @@ pub(crate) fn start_with(
 pub(crate) fn start_in(
     state: Option<&StateDir>,
     config: &Config,
-    source: impl MetricSource + 'static,
+    source: impl Fn() -> Vec<Metric> + Send + Sync + 'static,
     stats: Arc<OtlpStats>,
 ) -> Running {
     let transport = Arc::new(Transport::new(config).unwrap());
     // The agent's own first export, two seconds after the start, would come into the middle of a
     // slow test: here the interval alone makes exports, and `flush`.
-    let handle = Exporter::spawn_with_first(
-        config.interval,
+    let source: Arc<MetricSource> = Arc::new(source);
+    let (resource, first) = (resource(), config.interval);
+    let handle = ExporterHandle::spawn(
         config,
         transport,
-        &resource(),
-        Arc::new(source),
+        &resource,
+        source,
         Arc::clone(&stats),
         state,
+        first,
     );
     Running { handle, stats }
 }

@@ -9,15 +9,11 @@ use nbu_otel_agent::telemetry::traces::{Tracer, Tracing};
 use otlp_sink::{Behaviour, Signal};
 
 use crate::support::{
-    BOTH, LONG, Logs, by_client, config, endpoint, resource, series, sink, start, start_with,
+    BOTH, LONG, Logs, by_client, config, count, endpoint, resource, series, sink, start, start_with,
 };
 
 const UNAVAILABLE: i32 = 14;
 const RESOURCE_EXHAUSTED: i32 = 8;
-
-fn count(exports: &[(&'static str, u64)], result: &str) -> u64 {
-    exports.iter().find(|(name, _)| *name == result).map_or(0, |(_, count)| *count)
-}
 
 /// An HTTP date so far from now.
 fn in_future(wait: Duration) -> String {
@@ -93,8 +89,8 @@ async fn remark_on_a_full_success_is_logged_once() {
         sink.set_behaviour(Behaviour::PartialSuccess { rejected: 0, message });
         let running = start(&config(&endpoint(&sink, protocol), protocol), || series(10));
         for _ in 0..3 {
-            let report = running.handle.flush().await.unwrap();
-            assert_eq!((report.points.accepted, report.points.rejected), (10, 0));
+            let points = running.handle.flush().await.unwrap();
+            assert_eq!((points.accepted, points.rejected), (10, 0));
         }
         assert_eq!(count(&running.metrics().exports, "success"), 3);
         let lines = Logs::lines();
@@ -125,7 +121,7 @@ async fn success_that_is_no_otlp_answer_is_not_delivered() {
         let protocol = Protocol::HttpProtobuf;
         let running = start(&config(&endpoint(&sink, protocol), protocol), || series(10));
         let outcome = running.handle.flush().await;
-        let kind = outcome.as_ref().err().map(|error| error.error.kind);
+        let kind = outcome.as_ref().err().map(|error| error.kind);
         assert_eq!(kind, (!delivered).then_some(Kind::NotOtlp), "{content_type:?} {body}");
         let accepted = running.metrics().items.accepted;
         assert_eq!(accepted, if delivered { 10 } else { 0 }, "{content_type:?} {body}");
@@ -145,11 +141,11 @@ async fn unsupported_signal_is_told_once_and_fails_nothing() {
         let running = start_with(&config, || series(10), Arc::clone(&stats));
         for _ in 0..3 {
             let error = running.handle.flush().await.unwrap_err();
-            assert!(error.error.kind.is_unsupported(), "{error}");
+            assert!(error.kind.is_unsupported(), "{error}");
         }
         assert_eq!(sink.request_count(), 1, "not asked again before an hour: {status}");
         let metrics = running.metrics();
-        let failed = metrics.exports.iter().filter(|(result, _)| *result != "unsupported");
+        let failed = metrics.exports.iter().filter(|(result, _)| **result != "unsupported");
         assert_eq!(failed.map(|(_, count)| count).sum::<u64>(), 0, "{:?}", metrics.exports);
         assert_eq!((count(&metrics.exports, "unsupported"), metrics.supported), (1, Some(false)));
         let lines = Logs::lines();
@@ -180,7 +176,7 @@ async fn unsupported_traces_leave_metrics_alone() {
         tracer.poll_span("prod", "jobs").end(Ok(()));
         tracing.shutdown(LONG).await;
         running.handle.flush().await.unwrap();
-        let [metrics, traces] = stats.snapshot();
+        let [(_, metrics), (_, traces)] = stats.snapshot();
         assert_eq!((metrics.supported, traces.supported), (Some(true), Some(false)));
         assert_eq!(count(&traces.exports, "unsupported"), 1, "{:?}", traces.exports);
     }

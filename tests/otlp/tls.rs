@@ -58,12 +58,12 @@ async fn only_the_private_ca_is_trusted() {
 
         let bad = start(&tls_config(&sink, protocol, &theirs), || series(10));
         let error = bad.handle.flush().await.unwrap_err();
-        assert_eq!(error.error.kind, Kind::Tls, "{protocol:?}: {error}");
+        assert_eq!(error.kind, Kind::Tls, "{protocol:?}: {error}");
 
         // Without a CA of its own it trusts the system's, which do not know this one.
         let system = start(&config(&endpoint(&sink, protocol), protocol), || series(10));
         let error = system.handle.flush().await.unwrap_err();
-        assert_eq!(error.error.kind, Kind::Tls, "{protocol:?}: {error}");
+        assert_eq!(error.kind, Kind::Tls, "{protocol:?}: {error}");
     }
 }
 
@@ -76,7 +76,7 @@ async fn receiver_that_requires_client_certificate_gets_it() {
         let without = start(&config, || series(10));
         let error = without.handle.flush().await.unwrap_err();
         // With TLS 1.3 the refusal may come when the connection is in use already, and get lost.
-        let kind = error.error.kind;
+        let kind = error.kind;
         assert!(matches!(kind, Kind::Tls | Kind::Connection), "{protocol:?}: {error}");
 
         let (certificate, key) = clients.issue("agent");

@@ -63,7 +63,7 @@ async fn poll_is_a_span_with_its_requests_below() {
             assert_eq!(attribute(span, "nbu.site").as_deref(), Some("prod"));
             assert_eq!(attribute(span, "nbu.resource").as_deref(), Some("admin/jobs"));
         }
-        let [_, sent] = OtlpStats::snapshot(&stats);
+        let [_, (_, sent)] = OtlpStats::snapshot(&stats);
         assert_eq!(sent.items.accepted, 4);
     }
 }

@@ -8,22 +8,19 @@ use crate::net::proxy::Proxy;
 use crate::net::roots::SystemRoots;
 use crate::net::tls::{Identity, PemFile};
 
-/// Settings of the OTLP push.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Destination and transport of metrics.
     pub metrics_to: SignalConfig,
-    /// The same for traces.
     pub traces_to: SignalConfig,
-    /// Push metrics.
+    /// Metrics are pushed.
     pub metrics: bool,
-    /// Push traces of polls and API requests.
+    /// Traces of polls and API requests are pushed.
     pub traces: bool,
     /// Share of polls that are traced, 0.0 to 1.0.
     pub sampling_rate: f64,
     /// Time between two exports of metrics.
     pub interval: Duration,
-    /// Temporality of counters and histograms.
     pub temporality: Temporality,
     /// Added to the resource, in the order of the file.
     pub resource_attributes: Vec<(String, String)>,
@@ -34,18 +31,15 @@ pub struct Config {
 /// Settings that one signal can have apart from the other.
 #[derive(Debug, Clone)]
 pub struct SignalConfig {
-    /// Base address with a scheme. HTTP: `/v1/metrics` and `/v1/traces` are appended where the path
+    /// Base address with a scheme. HTTP: `/v1/metrics` and `/v1/traces` are appended if the path
     /// is empty; otherwise the endpoint is used as it is.
     pub endpoint: url::Url,
-    /// gRPC or HTTP.
     pub protocol: Protocol,
     /// Hard deadline of one export, all its requests included.
     pub timeout: Duration,
-    /// Compress requests.
     pub compression: Compression,
     /// Sent with each request; values may be credentials.
     pub headers: Vec<(String, SecretString)>,
-    /// Trust and identity for `https`.
     pub tls: Tls,
     /// The proxy on the way to the endpoint, which the environment names.
     pub proxy: Option<Proxy>,
@@ -75,31 +69,24 @@ impl SignalConfig {
             && Proxy::same(self.proxy.as_ref(), other.proxy.as_ref())
     }
 
-    /// Returns true if both send the same headers.
     pub fn same_headers(&self, other: &Self) -> bool {
-        let headers = |config: &Self| -> Vec<(String, String)> {
-            let pairs = config.headers.iter();
-            pairs.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect()
+        let exposed = |(name, value): &(String, SecretString)| {
+            (name.clone(), value.expose_secret().to_owned())
         };
-        headers(self) == headers(other)
+        self.headers.iter().map(exposed).eq(other.headers.iter().map(exposed))
     }
 }
 
-/// Transport of OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// OTLP over gRPC.
     Grpc,
-    /// OTLP over HTTP with binary protobuf.
+    /// HTTP with binary protobuf.
     HttpProtobuf,
 }
 
-/// Compression of OTLP requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// As they are.
     None,
-    /// gzip.
     Gzip,
 }
 
@@ -114,12 +101,11 @@ pub enum Temporality {
     LowMemory,
 }
 
-/// TLS material for `https` endpoints; system roots apply where no CA is given.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
     /// PEM bundle of a private CA, already read.
     pub ca: Option<PemFile>,
-    /// The system's CAs, which are trusted without `ca`; read when they are needed where absent.
+    /// The system's CAs, which are trusted without `ca`; read when they are needed if absent.
     pub roots: Option<SystemRoots>,
     /// Client certificate and key, already read.
     pub identity: Option<Identity>,

@@ -7,28 +7,21 @@
 //!
 //! [`Delta`] does no I/O. It outlives a rebuilt exporter, and, saved before each push, the process.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::SystemTime;
 
-use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric, metric::Data};
 use prost::bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::config::Temporality;
-use super::time::unix_nanos;
-use group::{Acknowledged, Group, Present};
-use point::{Point, key};
+use super::unix_nanos;
+use group::{Acknowledged, Group};
 
+pub mod convert;
 mod group;
 mod point;
-mod saved;
-mod total;
 
-/// A series that is gone is remembered for so long. It comes back with its total, so this is more than a site can be
-/// away and still have its series.
-const FORGET_AFTER_NANOS: u64 = 400 * 86_400 * 1_000_000_000;
+/// The version of the saved form, its first byte. All later builds read each version that was released.
+const VERSION: u8 = 1;
 
 /// The answers with an error that a receiver may give to a request in doubt, before the points go on in new
 /// increments: it may be unable to take this one, which must not keep all later ones back.
@@ -37,18 +30,23 @@ const MAX_REFUSALS: u32 = 10;
 /// Metric and attributes without the action.
 type Key = Box<[u8]>;
 
-/// Totals that the receivers have acknowledged, and requests that may be on their way to them.
-#[derive(Debug)]
+/// Totals that the receivers have acknowledged, and requests that may be on their way to them. What is not
+/// skipped is saved: a change of that is another version.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Delta {
-    groups: HashMap<Key, Group>,
-    outbox: Vec<Outgoing>,
-    /// Origins that were met in this process.
-    met: HashSet<u64>,
     /// Time at which this memory began, nanoseconds since 1970. A total that is met for the first
     /// time but has an earlier origin was reported to the receivers before, by whatever means.
     opened: u64,
+    #[serde(serialize_with = "sorted")]
+    groups: HashMap<Key, Group>,
+    /// Requests that wait to be sent, or to be sent again.
+    pub(super) outbox: Vec<Outgoing>,
+    /// Origins that were met in this process.
+    #[serde(skip)]
+    met: HashSet<u64>,
     /// True once increments were asked for: until then nothing is remembered.
-    in_use: bool,
+    #[serde(skip)]
+    pub(super) in_use: bool,
 }
 
 /// Effect on a series of the acknowledgement of a point.
@@ -59,69 +57,36 @@ pub(super) struct Change {
     acknowledged: Acknowledged,
 }
 
-/// A request with increments.
-#[derive(Debug)]
+/// An encoded request, with what becomes of series when it is acknowledged.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Outgoing {
-    body: Bytes,
-    points: u64,
-    changes: Vec<Change>,
+    #[serde(serialize_with = "as_slice", deserialize_with = "from_vec")]
+    pub(super) body: Bytes,
+    pub(super) points: u64,
+    pub(super) changes: Vec<Change>,
     /// It was sent by an earlier export, or may have been by an earlier process.
+    #[serde(skip)]
     in_doubt: bool,
-    /// It is being sent by this one.
-    sent: Arc<AtomicBool>,
+    #[serde(skip)]
     refusals: u32,
 }
 
-/// The points of an export, in two sequences with the changes that go with each point.
-#[derive(Debug, Default)]
-pub struct Converted {
-    /// Increments, which must not be lost or told twice.
-    pub(super) increments: Sequence,
-    /// Everything else: gauges, totals, increments of nothing.
-    pub(super) others: Sequence,
-}
-
-/// Metrics, and what becomes of series when their points are acknowledged.
-#[derive(Debug, Default)]
-pub(super) struct Sequence {
-    pub(super) metrics: Vec<Metric>,
-    pub(super) changes: Vec<Option<Change>>,
-}
-
-impl Sequence {
-    /// Takes the changes of the points in a range.
-    pub(super) fn take(&mut self, range: std::ops::Range<usize>) -> Vec<Change> {
-        let taken = self.changes.get_mut(range).unwrap_or_default();
-        taken.iter_mut().filter_map(Option::take).collect()
-    }
-
-    /// Takes points out that won't be sent.
-    pub(super) fn forget(&mut self, places: &[usize]) {
-        for place in places {
-            if let Some(change) = self.changes.get_mut(*place) {
-                *change = None;
-            }
-        }
-    }
-}
-
 impl Outgoing {
-    pub(super) fn new(body: Bytes, points: u64, changes: Vec<Change>, in_doubt: bool) -> Self {
-        Self { body, points, changes, in_doubt, sent: Arc::default(), refusals: 0 }
-    }
-
-    /// Returns what its sender needs.
-    pub(super) fn to_send(&self) -> ToSend {
-        let (body, sent) = (self.body.clone(), Arc::clone(&self.sent));
-        ToSend { body, points: self.points, sent }
+    pub(super) fn new(body: Bytes, points: u64, changes: Vec<Change>) -> Self {
+        Self { body, points, changes, in_doubt: false, refusals: 0 }
     }
 }
 
-/// A request for its sender, who sets `sent` when it is on its way.
-pub(super) struct ToSend {
-    pub(super) body: Bytes,
-    pub(super) points: u64,
-    pub(super) sent: Arc<AtomicBool>,
+fn sorted<S: Serializer>(groups: &HashMap<Key, Group>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(groups.iter().collect::<BTreeMap<_, _>>())
+}
+
+fn as_slice<S: Serializer>(body: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+    body.as_ref().serialize(serializer)
+}
+
+fn from_vec<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+    Vec::<u8>::deserialize(deserializer).map(Bytes::from)
 }
 
 /// Outcome of a request of the outbox.
@@ -133,11 +98,8 @@ pub(super) enum Fate {
     Unsent,
     /// The receiver has it not, and does not want it.
     Refused,
-    /// It is not known whether the receiver has it.
-    Unknown {
-        /// The receiver answered, with an error of its own.
-        answered: bool,
-    },
+    /// It is not known whether the receiver has it. It may have `answered`, with an error of its own.
+    Unknown { answered: bool },
 }
 
 impl Default for Delta {
@@ -150,52 +112,44 @@ impl Delta {
     /// Makes an empty memory that began at `nanos` since 1970.
     pub fn opened_at(nanos: u64) -> Self {
         Self {
+            opened: nanos,
             groups: HashMap::new(),
             outbox: Vec::new(),
             met: HashSet::new(),
-            opened: nanos,
             in_use: false,
         }
     }
 
-    /// Returns true once increments were asked for.
-    pub(super) const fn in_use(&self) -> bool {
-        self.in_use
-    }
-
-    /// Notes that increments are asked for from now on.
-    pub(super) const fn use_from_now_on(&mut self) {
-        self.in_use = true;
-    }
-
-    /// Returns how many series are remembered.
-    pub fn len(&self) -> usize {
+    pub fn series(&self) -> usize {
         self.groups.values().map(|group| group.0.len()).sum()
     }
 
-    /// Returns true if no series is remembered.
-    pub fn is_empty(&self) -> bool {
-        self.groups.is_empty()
+    pub(super) fn encode(&self) -> Option<Vec<u8>> {
+        postcard::to_extend(self, vec![VERSION]).ok()
     }
 
-    /// Returns the requests that wait to be sent, or to be sent again.
-    pub(super) fn outbox(&self) -> &[Outgoing] {
-        &self.outbox
+    /// Reads what [`Delta::encode`] wrote. All requests that were about to be sent are in doubt.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
+        const INVALID: &str = "its content is invalid";
+        let mut delta: Self = match bytes.split_first() {
+            Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(|_| INVALID)?,
+            Some((version, _)) if *version > VERSION => {
+                return Err("a later version of the agent wrote it");
+            }
+            _ => return Err(INVALID),
+        };
+        delta.in_use = true;
+        delta.outbox.iter_mut().for_each(|request| request.in_doubt = true);
+        Ok(delta)
     }
 
-    /// Replaces the outbox, which must be empty.
-    pub(super) fn set_outbox(&mut self, outbox: Vec<Outgoing>) {
-        self.outbox = outbox;
-    }
-
-    /// Settles the outbox of an export that ended, however it ended: `fates` has what is known of its requests, by
-    /// place. What was on its way without an answer stays.
-    pub(super) fn settle(&mut self, mut fates: HashMap<usize, Fate>) {
+    /// Settles the outbox of an export that ended, however it ended: `fates` has what is known of its
+    /// requests, by place, of which the first `sent` were on their way. Those without an answer stay.
+    pub(super) fn settle(&mut self, mut fates: HashMap<usize, Fate>, sent: usize) {
         for (place, mut request) in std::mem::take(&mut self.outbox).into_iter().enumerate() {
-            let sent = request.sent.swap(false, Relaxed);
             let fate = match fates.remove(&place) {
                 Some(fate) => fate,
-                None if sent || request.in_doubt => Fate::Unknown { answered: false },
+                None if place < sent || request.in_doubt => Fate::Unknown { answered: false },
                 None => Fate::Unsent,
             };
             match fate {
@@ -221,7 +175,6 @@ impl Delta {
         }
     }
 
-    /// Takes note of points that were acknowledged.
     pub(super) fn commit(&mut self, changes: Vec<Change>) {
         for Change { key, action, acknowledged } in changes {
             self.groups.entry(key.into_boxed_slice()).or_default().set(&action, acknowledged);
@@ -233,241 +186,6 @@ impl Delta {
         if !self.in_use {
             self.opened = self.opened.max(time);
         }
-    }
-
-    /// Turns the totals in `metrics` into increments as far as `temporality` wants them. With `hold`, increments
-    /// are kept back: it is not known yet what they are counted from.
-    pub fn convert(
-        &mut self,
-        metrics: Vec<Metric>,
-        temporality: Temporality,
-        hold: bool,
-    ) -> Converted {
-        self.in_use |= temporality != Temporality::Cumulative;
-        let met = if self.in_use && !hold {
-            self.reconcile(&metrics);
-            self.origins()
-        } else {
-            HashSet::new()
-        };
-        let mut run = Run {
-            delta: self,
-            met,
-            seen: HashSet::new(),
-            now: 0,
-            hold,
-            converted: Converted::default(),
-        };
-        for metric in metrics {
-            run.metric(metric, temporality);
-        }
-        let Run { converted, seen, now, .. } = run;
-        self.met.extend(seen);
-        let oldest = now.saturating_sub(FORGET_AFTER_NANOS);
-        self.groups.retain(|_, group| {
-            group.0.retain(|member| member.acknowledged.time >= oldest);
-            !group.0.is_empty()
-        });
-        converted
-    }
-
-    fn origins(&self) -> HashSet<u64> {
-        let members = self.groups.values().flat_map(|group| &group.0);
-        let known = members.map(|member| member.acknowledged.origin);
-        known.chain(self.met.iter().copied()).collect()
-    }
-
-    /// Moves what was acknowledged of series that were renamed.
-    fn reconcile(&mut self, metrics: &[Metric]) {
-        let mut present: HashMap<Key, Vec<Present>> = HashMap::new();
-        let mut note = |name: &str, point: &dyn Point| {
-            if let Some(total) = point.total() {
-                let (key, action) = key(name, point.attributes());
-                let (origin, _) = point.times();
-                present.entry(key).or_default().push(Present { action, origin, total });
-            }
-        };
-        for metric in metrics {
-            match &metric.data {
-                Some(Data::Sum(sum)) if is_total(sum.is_monotonic, sum.aggregation_temporality) => {
-                    sum.data_points.iter().for_each(|point| note(&metric.name, point));
-                }
-                Some(Data::Histogram(histogram))
-                    if is_total(true, histogram.aggregation_temporality) =>
-                {
-                    histogram.data_points.iter().for_each(|point| note(&metric.name, point));
-                }
-                _ => {}
-            }
-        }
-        for (key, present) in present {
-            if let Some(group) = self.groups.get_mut(&key) {
-                group.reconcile(&present);
-            }
-        }
-    }
-}
-
-fn is_total(monotonic: bool, temporality: i32) -> bool {
-    monotonic && temporality == AggregationTemporality::Cumulative as i32
-}
-
-/// State of one conversion.
-struct Run<'a> {
-    delta: &'a mut Delta,
-    /// Origins that were met before.
-    met: HashSet<u64>,
-    /// Origins that are met now.
-    seen: HashSet<u64>,
-    now: u64,
-    hold: bool,
-    converted: Converted,
-}
-
-/// Destination of a point of a conversion.
-enum Place {
-    Increment(Change),
-    Other(Option<Change>),
-    Nowhere,
-}
-
-impl Run<'_> {
-    fn metric(&mut self, mut metric: Metric, temporality: Temporality) {
-        const DELTA: i32 = AggregationTemporality::Delta as i32;
-        // What is left of the metric is the head that each of its parts repeats.
-        match metric.data.take() {
-            Some(Data::Sum(mut sum)) if is_total(sum.is_monotonic, sum.aggregation_temporality) => {
-                let delta = temporality == Temporality::Delta;
-                if delta {
-                    sum.aggregation_temporality = DELTA;
-                }
-                let points = std::mem::take(&mut sum.data_points);
-                self.points(&metric, points, delta, |data_points| {
-                    Data::Sum(opentelemetry_proto::tonic::metrics::v1::Sum {
-                        data_points,
-                        ..sum.clone()
-                    })
-                });
-            }
-            Some(Data::Histogram(mut histogram))
-                if is_total(true, histogram.aggregation_temporality) =>
-            {
-                let delta = temporality != Temporality::Cumulative;
-                if delta {
-                    histogram.aggregation_temporality = DELTA;
-                }
-                let points = std::mem::take(&mut histogram.data_points);
-                self.points(&metric, points, delta, |data_points| {
-                    Data::Histogram(opentelemetry_proto::tonic::metrics::v1::Histogram {
-                        data_points,
-                        ..histogram.clone()
-                    })
-                });
-            }
-            Some(data) => {
-                let changes = &mut self.converted.others.changes;
-                let places = changes.len() + point::count(&data);
-                changes.resize_with(places, || None);
-                self.converted.others.metrics.push(Metric { data: Some(data), ..metric });
-            }
-            None => {}
-        }
-    }
-
-    fn points<P: Point>(
-        &mut self,
-        head: &Metric,
-        points: Vec<P>,
-        delta: bool,
-        data: impl Fn(Vec<P>) -> Data,
-    ) {
-        let (mut increments, mut others) = (Vec::new(), Vec::new());
-        for mut point in points {
-            let (_, time) = point.times();
-            self.now = self.now.max(time);
-            let place = match delta {
-                _ if self.hold && delta => Place::Nowhere,
-                true => self.increment(&head.name, &mut point),
-                false => Place::Other(self.total(&head.name, &point)),
-            };
-            // A clock that was set back must not make a point begin in the future.
-            let (start, time) = point.times();
-            if start >= time {
-                point.set_start(if delta { time.saturating_sub(1) } else { time });
-            }
-            match place {
-                Place::Increment(change) => {
-                    self.converted.increments.changes.push(Some(change));
-                    increments.push(point);
-                }
-                Place::Other(change) => {
-                    self.converted.others.changes.push(change);
-                    others.push(point);
-                }
-                Place::Nowhere => {}
-            }
-        }
-        let Converted { increments: to_increments, others: to_others } = &mut self.converted;
-        for (points, sequence) in [(increments, to_increments), (others, to_others)] {
-            if !points.is_empty() {
-                sequence.metrics.push(Metric { data: Some(data(points)), ..head.clone() });
-            }
-        }
-    }
-
-    /// A total that is told as such: it counts as told once it is acknowledged.
-    fn total(&self, metric: &str, point: &dyn Point) -> Option<Change> {
-        let total = point.total().filter(|_| self.delta.in_use && !self.hold)?;
-        let (origin, time) = point.times();
-        let (key, action) = key(metric, point.attributes());
-        let acknowledged = Acknowledged { origin, time, total };
-        Some(Change { key: key.into_vec(), action, acknowledged })
-    }
-
-    /// Turns one point into its increment.
-    fn increment<P: Point>(&mut self, metric: &str, point: &mut P) -> Place {
-        let Some(total) = point.total() else { return Place::Other(None) };
-        let (origin, time) = point.times();
-        self.seen.insert(origin);
-        let (key, action) = key(metric, point.attributes());
-        let known = self.delta.groups.get(&key).and_then(|group| group.get(&action));
-        let now = Acknowledged { origin, time, total };
-        let added = match known {
-            Some(known) if known.origin == origin => {
-                if !now.total.fits(&known.total) {
-                    return self.adopt(key, &action, now);
-                }
-                if !now.total.covers(&known.total) {
-                    // The ledger went back to an older save, and counts the same jobs once more.
-                    return Place::Nowhere;
-                }
-                let added = now.total.minus(&known.total);
-                point.set(&added);
-                point.set_start(known.time);
-                added
-            }
-            Some(known) => {
-                point.set_start(origin.max(known.time));
-                now.total.clone()
-            }
-            None if origin < self.delta.opened && !self.met.contains(&origin) => {
-                return self.adopt(key, &action, now);
-            }
-            // One that is born later may have an old origin too, that of its kin, and is whole.
-            None => now.total.clone(),
-        };
-        if added.is_zero() {
-            // It may be lost without harm, and its end is where the next one begins.
-            self.adopt(key, &action, now);
-            return Place::Other(None);
-        }
-        Place::Increment(Change { key: key.into_vec(), action, acknowledged: now })
-    }
-
-    /// Counts on from here without telling it.
-    fn adopt(&mut self, key: Key, action: &str, now: Acknowledged) -> Place {
-        self.delta.groups.entry(key).or_default().set(action, now);
-        Place::Nowhere
     }
 }
 

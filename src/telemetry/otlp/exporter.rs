@@ -4,98 +4,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
-use opentelemetry_proto::tonic::resource::v1::Resource;
-use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 
-use super::batch::{Batch, Source, send_outbox};
+use super::batch::{Batch, MetricSource, Source, send_outbox};
 use super::config::{Config, Temporality};
 use super::error::{Kind, SendError};
+use super::gate::Closed;
 use super::health::Health;
 use super::memory::Memory;
+use super::resource::ResourceAttributes;
 use super::send::Sending;
-use super::stats::{ExportResult, Items, OtlpStats};
-use super::transport::{Accepted, Signal, Transport};
-use super::{MetricSource, ResourceAttributes};
+use super::stats::{Items, OtlpStats};
+use super::transport::{SendResult, Signal, Transport};
 use crate::state::StateDir;
 
 /// Time until the first export, in which the first polls can publish.
-const FIRST_EXPORT: Duration = Duration::from_secs(2);
+pub const FIRST_EXPORT: Duration = Duration::from_secs(2);
 
 /// Tries of one request within an ordinary export and within the last one.
 const TRIES: u32 = 5;
 const LAST_TRIES: u32 = 2;
 
-/// Requests and points that an export has sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ExportReport {
-    /// Requests that were accepted.
-    pub requests: usize,
-    /// Points by what became of them.
-    pub points: Items,
-}
-
-/// An export of which at least one request failed.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("OTLP export failed ({error})")]
-pub struct ExportError {
-    /// The first failure.
-    pub error: SendError,
-    /// Requests and points that were sent despite the failure.
-    pub report: ExportReport,
-}
-
-/// Outcome of an export.
-pub type ExportOutcome = Result<ExportReport, ExportError>;
-
-/// Makes the task.
-pub struct Exporter;
-
-impl Exporter {
-    /// Starts the task on the current runtime. The transport is made before, since that can fail. What the
-    /// receiver was told of increments is kept in `state`.
-    pub fn spawn(
-        config: &Config,
-        transport: Arc<Transport>,
-        resource: &ResourceAttributes,
-        source: Arc<dyn MetricSource>,
-        stats: Arc<OtlpStats>,
-        state: Option<&StateDir>,
-    ) -> ExporterHandle {
-        Self::spawn_with_first(FIRST_EXPORT, config, transport, resource, source, stats, state)
-    }
-
-    /// The same, with another time to the first export; it never comes later than after one
-    /// interval. For tests that export by [`ExporterHandle::flush`] alone.
-    #[doc(hidden)]
-    pub fn spawn_with_first(
-        first_export: Duration,
-        config: &Config,
-        transport: Arc<Transport>,
-        resource: &ResourceAttributes,
-        source: Arc<dyn MetricSource>,
-        stats: Arc<OtlpStats>,
-        state: Option<&StateDir>,
-    ) -> ExporterHandle {
-        stats.ask_anew(Signal::Metrics);
-        let (flush, flushes) = mpsc::channel(8);
-        let (end, ended) = watch::channel(None);
-        let worker = Worker {
-            health: Health::new(Signal::Metrics, transport.endpoint(Signal::Metrics)),
-            config: config.clone(),
-            transport,
-            resource: Arc::new(resource.to_proto()),
-            source,
-            stats,
-            state: state.cloned(),
-            first_export,
-        };
-        let task = tokio::spawn(worker.run(flushes, ended));
-        ExporterHandle { flush, end, task }
-    }
-}
+/// Points of an export by what became of them, or the first failure.
+pub type ExportOutcome = Result<Items, SendError>;
 
 type Reply = oneshot::Sender<ExportOutcome>;
 
@@ -107,7 +40,39 @@ pub struct ExporterHandle {
 }
 
 impl ExporterHandle {
-    /// Returns true if the task ended although nothing asked it to.
+    /// Starts the task on the current runtime. The first export comes after `first`, or after one interval
+    /// if that is shorter. What the receiver was told of increments is kept in `state`.
+    pub fn spawn(
+        config: &Config,
+        transport: Arc<Transport>,
+        resource: &ResourceAttributes,
+        metrics: Arc<MetricSource>,
+        stats: Arc<OtlpStats>,
+        state: Option<&StateDir>,
+        first: Duration,
+    ) -> Self {
+        stats.gate(Signal::Metrics).ask_anew();
+        let (flush, flushes) = mpsc::channel(8);
+        let (end, ended) = watch::channel(None);
+        let source = Source {
+            metrics,
+            resource: resource.to_proto(),
+            temporality: config.temporality,
+            max_request_bytes: config.max_request_bytes,
+        };
+        let worker = Worker {
+            interval: config.interval,
+            timeout: config.metrics_to.timeout,
+            health: Health::new(Signal::Metrics, transport.endpoint(Signal::Metrics)),
+            transport,
+            source: Arc::new(source),
+            stats,
+            state: state.cloned(),
+        };
+        let task = tokio::spawn(worker.run(first, flushes, ended));
+        Self { flush, end, task }
+    }
+
     pub fn is_dead(&self) -> bool {
         self.task.is_finished()
     }
@@ -129,7 +94,7 @@ impl ExporterHandle {
         match timeout_at(deadline, &mut self.task).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(ended()),
-            Err(_) => Err(failure(SendError::deadline())),
+            Err(_) => Err(SendError::deadline()),
         }
     }
 }
@@ -140,23 +105,19 @@ impl Drop for ExporterHandle {
     }
 }
 
-fn ended() -> ExportError {
-    failure(SendError::new(Kind::Other, false, "the exporter has stopped"))
-}
-
-fn failure(error: SendError) -> ExportError {
-    ExportError { error, report: ExportReport::default() }
+fn ended() -> SendError {
+    SendError::new(Kind::Other, false, "the exporter has stopped")
 }
 
 struct Worker {
-    config: Config,
+    interval: Duration,
+    /// Hard deadline of one export.
+    timeout: Duration,
     transport: Arc<Transport>,
-    resource: Arc<Resource>,
-    source: Arc<dyn MetricSource>,
+    source: Arc<Source>,
     stats: Arc<OtlpStats>,
     state: Option<StateDir>,
     health: Health,
-    first_export: Duration,
 }
 
 /// Results of an export so far, available also after it is cut off.
@@ -164,22 +125,19 @@ struct Worker {
 struct Tally {
     total: u64,
     oversized: usize,
-    report: ExportReport,
+    points: Items,
     /// Why points were rejected, or a remark on those that were taken.
     reason: String,
     failure: Option<SendError>,
 }
 
 impl Tally {
-    /// Takes note of one request with so many points.
-    fn note(&mut self, points: u64, result: Result<Accepted, SendError>) {
+    fn note(&mut self, points: u64, result: SendResult) {
         match result {
             Ok(accepted) => {
-                let rejected = u64::try_from(accepted.rejected).unwrap_or(0).min(points);
-                self.report.requests += 1;
-                self.report.points.accepted += points - rejected;
-                self.report.points.rejected += rejected;
-                if rejected > 0 || self.reason.is_empty() {
+                let items = Items::of(points, &accepted);
+                self.points.add(items);
+                if items.rejected > 0 || self.reason.is_empty() {
                     self.reason = accepted.message;
                 }
             }
@@ -193,12 +151,13 @@ impl Tally {
 impl Worker {
     async fn run(
         mut self,
+        first: Duration,
         mut flushes: mpsc::Receiver<Reply>,
         mut ended: watch::Receiver<Option<Instant>>,
     ) -> ExportOutcome {
         self.begin().await;
-        let first = Instant::now() + self.first_export.min(self.config.interval);
-        let mut ticks = interval_at(first, self.config.interval);
+        let first = Instant::now() + first.min(self.interval);
+        let mut ticks = interval_at(first, self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let deadline = loop {
             let reply = tokio::select! {
@@ -213,8 +172,7 @@ impl Worker {
                 let _ = reply.send(outcome);
             }
         };
-        let deadline = deadline.min(Instant::now() + self.config.metrics_to.timeout);
-        self.export(deadline, LAST_TRIES).await
+        self.export(deadline.min(Instant::now() + self.timeout), LAST_TRIES).await
     }
 
     /// An export that is under way when the end is announced gets half of the time that is left, so
@@ -228,55 +186,54 @@ impl Worker {
             let now = Instant::now();
             tokio::time::sleep_until(now + end.saturating_duration_since(now) / 2).await;
         };
-        let deadline = Instant::now() + self.config.metrics_to.timeout;
+        let deadline = Instant::now() + self.timeout;
         tokio::select! {
             outcome = self.export(deadline, TRIES) => outcome,
-            () = cut => Err(failure(SendError::deadline())),
+            () = cut => Err(SendError::deadline()),
         }
     }
 
     async fn export(&mut self, deadline: Instant, tries: u32) -> ExportOutcome {
         let endpoint = self.transport.endpoint(Signal::Metrics);
         let closed = self.stats.gate(Signal::Metrics).closed(endpoint);
-        if let Some(closed) = closed.filter(|closed| closed.until >= deadline) {
-            return self.wait(closed.error);
+        if let Some(Closed { error, .. }) = closed.filter(|closed| closed.until >= deadline) {
+            // The receiver is not asked: it said when it wants to be.
+            if !error.kind.is_unsupported() {
+                let nothing = Items::default();
+                self.health.note(&self.stats, nothing, Err(&error), Duration::ZERO, None);
+            }
+            return Err(error);
         }
         let started = Instant::now();
         let mut tally = Tally::default();
         let done = timeout_at(deadline, self.collect_and_send(deadline, tries, &mut tally)).await;
-        if done.is_err() && tally.failure.is_none() {
-            tally.failure = Some(SendError::deadline());
+        if done.is_err() {
+            tally.failure.get_or_insert_with(SendError::deadline);
         }
         self.account(tally, started.elapsed())
-    }
-
-    /// An export for which the receiver is not asked: it said when it wants to be.
-    fn wait(&mut self, error: SendError) -> ExportOutcome {
-        if !error.kind.is_unsupported() {
-            let result = ExportResult::Failed(error.kind);
-            self.stats.export(Signal::Metrics, result, Items::default(), Duration::ZERO);
-            self.health.failed(&error, None);
-        }
-        Err(failure(error))
     }
 
     /// Takes over what was told to the receiver, and leaves a mark on disk of when that began: what
     /// is counted from then on was told to nobody.
     async fn begin(&self) {
-        let limit = self.save_limit();
         let mut memory = self.stats.memory.lock().await;
         memory.keep_in(self.state.as_ref());
-        memory.load(limit).await;
-        if self.config.temporality != Temporality::Cumulative && !memory.delta.in_use() {
-            memory.delta.use_from_now_on();
-            memory.save(limit).await;
+        memory.load(self.save_limit()).await;
+        if self.source.temporality != Temporality::Cumulative && !memory.delta.in_use {
+            memory.delta.in_use = true;
+            memory.save(self.save_limit()).await;
         }
         self.stats.set_saved(memory.is_saved());
     }
 
-    /// Saving takes part of an export's time at most.
+    /// Returns the time of an export that saving may take.
     fn save_limit(&self) -> Duration {
-        self.config.metrics_to.timeout / 4
+        self.timeout / 4
+    }
+
+    async fn save(&self, memory: &mut Memory) {
+        memory.save(self.save_limit()).await;
+        self.stats.set_saved(memory.is_saved());
     }
 
     async fn collect_and_send(&self, deadline: Instant, tries: u32, tally: &mut Tally) {
@@ -301,15 +258,13 @@ impl Worker {
             return;
         }
         // What is in doubt still keeps later increments back, and nothing else.
-        let hold = hold || !memory.delta.outbox().is_empty();
-        let source = self.source(hold);
+        let hold = hold || !memory.delta.outbox.is_empty();
+        let source = Arc::clone(&self.source);
         let collect = move || {
-            let batch = Batch::collect(&source, &mut memory.delta);
+            let batch = Batch::collect(&source, &mut memory.delta, hold);
             (batch, memory)
         };
-        let collected: Result<(Batch, OwnedMutexGuard<Memory>), _> =
-            tokio::task::spawn_blocking(collect).await;
-        let (batch, mut memory) = match collected {
+        let (batch, mut memory) = match tokio::task::spawn_blocking(collect).await {
             Ok(collected) => collected,
             Err(error) => {
                 let message = if error.is_panic() { "collecting panicked" } else { "cancelled" };
@@ -319,69 +274,30 @@ impl Worker {
         };
         tally.total += batch.total as u64;
         tally.oversized = batch.oversized;
-        memory.save(self.save_limit()).await;
-        self.stats.set_saved(memory.is_saved());
+        self.save(&mut memory).await;
         batch.send(&mut memory, &sending, |points, result| tally.note(points, result)).await;
-        memory.save(self.save_limit()).await;
-        self.stats.set_saved(memory.is_saved());
-    }
-
-    fn source(&self, hold: bool) -> Source {
-        Source {
-            metrics: Arc::clone(&self.source),
-            resource: Arc::clone(&self.resource),
-            scope: scope(),
-            temporality: self.config.temporality,
-            max_request_bytes: self.config.max_request_bytes,
-            hold,
-        }
+        self.save(&mut memory).await;
     }
 
     fn account(&mut self, tally: Tally, took: Duration) -> ExportOutcome {
-        let Tally { total, oversized, mut report, reason, failure } = tally;
-        let told = report.points.accepted + report.points.rejected;
-        report.points.dropped = total.saturating_sub(told);
+        let Tally { total, oversized, mut points, reason, failure } = tally;
+        points.dropped = total.saturating_sub(points.accepted + points.rejected);
         if total == 0 && failure.is_none() {
             // Nothing was there to be sent, so nothing is known about the receiver.
-            return Ok(report);
+            return Ok(points);
         }
-        self.health.oversized(oversized, self.config.max_request_bytes);
-        let result = match &failure {
-            Some(error) => ExportResult::failed(error.kind),
-            None if report.points.rejected > 0 => ExportResult::Partial,
-            None => ExportResult::Success,
-        };
-        self.stats.export(Signal::Metrics, result, report.points, took);
-        match failure {
-            None => {
-                self.health.accepted(report.points.rejected, &reason);
-                Ok(report)
-            }
-            Some(error) => {
-                if error.kind.is_unsupported() {
-                    self.health.unsupported(&error);
-                } else {
-                    self.health.failed(&error, Some(self.config.interval));
-                }
-                Err(ExportError { error, report })
-            }
-        }
+        self.health.oversized(oversized, self.source.max_request_bytes);
+        let result = failure.as_ref().map_or(Ok(reason.as_str()), Err);
+        self.health.note(&self.stats, points, result, took, Some(self.interval));
+        failure.map_or(Ok(points), Err)
     }
 }
 
-/// The deadline of the last export, once it is announced.
+/// Waits for the deadline of the last export.
 async fn wait_for_end(ended: &mut watch::Receiver<Option<Instant>>) -> Instant {
     match ended.wait_for(Option::is_some).await.map(|end| *end) {
         Ok(Some(deadline)) => deadline,
         // The handle is gone without a word, and this task is about to be cancelled.
         Ok(None) | Err(_) => std::future::pending().await,
-    }
-}
-
-fn scope() -> InstrumentationScope {
-    InstrumentationScope {
-        name: env!("CARGO_PKG_NAME").to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..InstrumentationScope::default()
     }
 }

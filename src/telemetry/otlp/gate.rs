@@ -33,16 +33,15 @@ struct State {
     refusals: u32,
 }
 
-/// A gate that is closed.
+/// The end of a wait, and the answer that asked for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Closed {
     pub(crate) until: Instant,
-    /// The answer that closed it.
     pub(crate) error: SendError,
 }
 
 impl Gate {
-    /// Returns until when nothing may be sent to this endpoint, if so.
+    /// Returns until when nothing may be sent to this endpoint, if it is closed.
     pub(crate) fn closed(&self, endpoint: &str) -> Option<Closed> {
         let state = self.state();
         if state.endpoint != endpoint {
@@ -68,7 +67,6 @@ impl Gate {
         }
     }
 
-    /// Takes note of an answer.
     pub(crate) fn note(&self, endpoint: &str, error: Option<&SendError>) {
         let mut state = self.state();
         if state.endpoint != endpoint {
@@ -103,7 +101,6 @@ impl Gate {
 }
 
 impl State {
-    /// Closes it for at least so long.
     fn close(&mut self, wait: Duration, error: &SendError) {
         let until = Instant::now() + wait;
         if self.closed.as_ref().is_none_or(|closed| closed.until < until) {

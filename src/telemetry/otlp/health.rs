@@ -1,12 +1,12 @@
 //! Saying once what changed: an export that fails each minute is one line, not a line each minute.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::error::{Kind, SendError};
+use super::stats::{Items, OtlpStats};
 use super::transport::Signal;
 
 /// The time between two log lines with the same remark of a receiver, and with another one.
@@ -17,7 +17,8 @@ const OTHER_REMARK: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Health {
     signal: Signal,
-    endpoint: String,
+    /// The subject of the log lines.
+    push: String,
     state: State,
     /// Exports that failed since the last one that did not.
     failures: u64,
@@ -39,11 +40,11 @@ enum State {
 }
 
 impl Health {
-    /// Nothing was said yet. `endpoint` must be free of credentials.
+    /// `endpoint` must be free of credentials.
     pub fn new(signal: Signal, endpoint: &str) -> Self {
         Self {
             signal,
-            endpoint: endpoint.to_owned(),
+            push: format!("OTLP {} push to {endpoint}", signal.as_str()),
             state: State::Unknown,
             failures: 0,
             told: Vec::new(),
@@ -52,29 +53,38 @@ impl Health {
         }
     }
 
-    /// Takes note of an export that was accepted; `rejected` points or spans of it were not. The message
-    /// says why, or is a remark of the receiver on what it took.
-    pub fn accepted(&mut self, rejected: u64, message: &str) {
+    /// Counts an export that ended, and logs what changed. `result` is the receiver's remark, on rejected
+    /// items if there are any, or the first failure; `interval` is the time to the next export, if known.
+    pub fn note(
+        &mut self,
+        stats: &OtlpStats,
+        items: Items,
+        result: Result<&str, &SendError>,
+        took: Duration,
+        interval: Option<Duration>,
+    ) {
+        stats.export(self.signal, items, result.err().map(|error| error.kind), took);
+        match result {
+            Ok(remark) => self.accepted(items.rejected, remark),
+            Err(error) if error.kind.is_unsupported() => self.unsupported(error),
+            Err(error) => self.failed(error, interval),
+        }
+    }
+
+    fn accepted(&mut self, rejected: u64, message: &str) {
         let state = if rejected > 0 { State::Partial } else { State::Working };
         if self.change(state) && rejected == 0 {
-            self.works();
+            match (&self.push, self.failures) {
+                (push, 0) => info!("{push} works"),
+                (push, 1) => info!("{push} recovered after 1 failed export"),
+                (push, failures) => info!("{push} recovered after {failures} failed exports"),
+            }
         }
         if rejected > 0 || !message.is_empty() {
             self.remark(rejected, message);
         }
         self.failures = 0;
         self.told.clear();
-    }
-
-    fn works(&self) {
-        let (signal, endpoint) = (self.signal.as_str(), &self.endpoint);
-        if self.failures == 0 {
-            info!("OTLP {signal} push to {endpoint} works");
-            return;
-        }
-        let failures = self.failures;
-        let exports = if failures == 1 { "export" } else { "exports" };
-        info!("OTLP {signal} push to {endpoint} recovered after {failures} failed {exports}");
     }
 
     /// Logs what the receiver says: the same at most once an hour, anything else once a minute.
@@ -87,67 +97,54 @@ impl Health {
             }
         }
         self.remark = Some((now, message.to_owned()));
-        let (signal, endpoint, unit) = (self.signal.as_str(), &self.endpoint, unit(self.signal));
+        let (push, unit) = (&self.push, self.signal.unit());
         if rejected > 0 {
-            warn!(
-                "OTLP {signal} push to {endpoint}: the receiver rejected {rejected} {unit}: {message}"
-            );
+            warn!("{push}: the receiver rejected {rejected} {unit}: {message}");
         } else {
-            warn!(
-                "OTLP {signal} push to {endpoint}: the receiver accepted all {unit} and reports: \
-                 {message}"
-            );
+            warn!("{push}: the receiver accepted all {unit} and reports: {message}");
         }
     }
 
-    /// Takes note that the receiver does not take this signal. It is no failure: the other signal goes on.
-    pub fn unsupported(&mut self, error: &SendError) {
+    /// It is no failure: the other signal goes on.
+    fn unsupported(&mut self, error: &SendError) {
         if self.change(State::Unsupported) {
-            let (signal, endpoint) = (self.signal.as_str(), &self.endpoint);
             warn!(
                 kind = error.kind.as_str(),
-                "OTLP {signal} push to {endpoint}: the receiver does not accept {signal} \
-                 ({error}): {}; retrying once an hour",
+                "{}: the receiver does not accept {} ({error}): {}; retrying once an hour",
+                self.push,
+                self.signal.as_str(),
                 hint(error.kind)
             );
         }
     }
 
-    /// An export failed; `interval` is when the next one comes, if that is known.
-    pub fn failed(&mut self, error: &SendError, interval: Option<Duration>) {
+    fn failed(&mut self, error: &SendError, interval: Option<Duration>) {
         self.failures += 1;
         self.change(State::Failing);
         if self.told.contains(&error.kind) {
             return;
         }
         self.told.push(error.kind);
-        let (signal, endpoint) = (self.signal.as_str(), &self.endpoint);
-        let mut line = format!("OTLP {signal} push to {endpoint} failed ({error})");
-        let hint = hint(error.kind);
-        if !hint.is_empty() {
-            // Writing to a string can't fail.
-            let _ = write!(line, ": {hint}");
-        }
-        if let Some(interval) = interval {
-            let interval = interval.max(error.retry_after.unwrap_or_default());
-            let unit = unit(self.signal);
-            let _ = write!(
-                line,
-                "; the {unit} of this interval are dropped; next attempt in {}s",
-                interval.as_secs_f64()
-            );
-        }
-        warn!(kind = error.kind.as_str(), "{line}");
+        let hint = match hint(error.kind) {
+            "" => String::new(),
+            hint => format!(": {hint}"),
+        };
+        let loss = interval.map(|interval| {
+            let pause = interval.max(error.retry_after.unwrap_or_default()).as_secs_f64();
+            let unit = self.signal.unit();
+            format!("; the {unit} of this interval are dropped; next attempt in {pause}s")
+        });
+        let (push, loss) = (&self.push, loss.unwrap_or_default());
+        warn!(kind = error.kind.as_str(), "{push} failed ({error}){hint}{loss}");
     }
 
-    /// So many points or spans are larger than a request may be and were left out.
+    /// Takes note of metric points that are larger than a request may be and were left out.
     pub fn oversized(&mut self, points: usize, max_bytes: usize) {
         if std::mem::replace(&mut self.oversized, points > 0) || points == 0 {
             return;
         }
-        let (signal, unit) = (self.signal.as_str(), unit(self.signal));
         warn!(
-            "OTLP {signal} push: dropping {points} {unit}, each larger than maxRequestBytes \
+            "OTLP metrics push: dropping {points} points, each larger than maxRequestBytes \
              ({max_bytes})"
         );
     }
@@ -157,14 +154,6 @@ impl Health {
     }
 }
 
-const fn unit(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Metrics => "points",
-        Signal::Traces => "spans",
-    }
-}
-
-/// Returns the advice on what to check next.
 const fn hint(kind: Kind) -> &'static str {
     match kind {
         Kind::Refused => "check that the Collector is running, and its address and port",

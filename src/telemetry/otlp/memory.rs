@@ -32,14 +32,14 @@ struct File {
 }
 
 impl Memory {
-    /// Keeps it in this directory from now on, or nowhere.
+    /// Keeps it in this directory from now on, or in none.
     pub(super) fn keep_in(&mut self, directory: Option<&StateDir>) {
         let before = self.file.as_ref().map(|file| file.document.directory());
         if before == directory {
             return;
         }
         // What this process remembers is newer than what another directory holds.
-        let is_first = self.file.is_none() && !self.delta.in_use();
+        let is_first = self.file.is_none() && !self.delta.in_use;
         self.file = directory.map(|directory| File {
             document: Document::new(directory, NAME),
             unread: is_first.then(Instant::now),
@@ -47,18 +47,18 @@ impl Memory {
         });
     }
 
-    /// Reads the file, if that is still to be done. Returns true while it is, and increments have to wait.
+    /// Reads the file, if that is still to be done. Returns true as long as increments have to wait for it.
     pub(super) async fn load(&mut self, limit: Duration) -> bool {
         let Some(file) = &mut self.file else { return false };
         let Some(since) = file.unread else { return false };
-        let error = match timeout(limit, file.document.load()).await {
-            Ok(Ok(content)) => {
+        let loaded = timeout(limit, file.document.load()).await;
+        let error = match loaded.unwrap_or_else(|late| Err(late.into())) {
+            Ok(content) => {
                 file.unread = None;
                 self.restore(content);
                 return false;
             }
-            Ok(Err(error)) => error,
-            Err(_) => io::ErrorKind::TimedOut.into(),
+            Err(error) => error,
         };
         if since.elapsed() < LOAD_TIMEOUT {
             file.note(Err(error), "read");
@@ -82,7 +82,7 @@ impl Memory {
             ),
             Content::Bytes(bytes) => match Delta::decode(&bytes) {
                 Ok(delta) => {
-                    let (series, unsure) = (delta.len(), delta.outbox().len());
+                    let (series, unsure) = (delta.series(), delta.outbox.len());
                     tracing::info!(series, unsure, "OTLP push state restored");
                     self.delta = delta;
                 }
@@ -94,46 +94,34 @@ impl Memory {
         }
     }
 
-    /// Saves it where it is kept, within `limit`. Where that fails, the push goes on, and a restart may repeat or lose what
-    /// was not saved.
+    /// Saves it within `limit`, if it is kept in a file. If that fails, the push goes on, and a restart may
+    /// repeat or lose what was not saved.
     pub(super) async fn save(&mut self, limit: Duration) {
-        let Some(file) = self.file.as_mut().filter(|file| file.unread.is_none()) else { return };
-        if !self.delta.in_use() {
-            return;
-        }
+        let file = self.file.as_mut().filter(|file| self.delta.in_use && file.unread.is_none());
+        let Some(file) = file else { return };
         let Some(bytes) = self.delta.encode() else { return };
-        let result = match timeout(limit, file.document.save(bytes)).await {
-            Ok(result) => result,
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
-        };
-        file.note(result, "saved");
+        let result = timeout(limit, file.document.save(bytes)).await;
+        file.note(result.unwrap_or_else(|late| Err(late.into())), "saved");
     }
 
-    /// Returns whether what is pushed is on disk, where it is kept there and increments are asked for.
+    /// Returns whether what is pushed is on disk; `None` without a file or increments.
     pub(super) fn is_saved(&self) -> Option<bool> {
-        let file = self.file.as_ref().filter(|_| self.delta.in_use())?;
+        let file = self.file.as_ref().filter(|_| self.delta.in_use)?;
         Some(file.saved && file.unread.is_none())
     }
 }
 
 impl File {
     fn note(&mut self, result: io::Result<()>, what: &str) {
-        match result {
-            Ok(()) => {
-                if !std::mem::replace(&mut self.saved, true) {
-                    tracing::info!("the OTLP push state can be saved again");
-                }
-            }
-            Err(error) => {
-                if std::mem::replace(&mut self.saved, false) {
-                    tracing::error!(
-                        %error,
-                        directory = %self.document.directory().path().display(),
-                        "the OTLP push state cannot be {what}; pushing continues, but a restart \
-                         may count increments twice; retrying with each push"
-                    );
-                }
-            }
+        match (std::mem::replace(&mut self.saved, result.is_ok()), result) {
+            (false, Ok(())) => tracing::info!("the OTLP push state can be saved again"),
+            (true, Err(error)) => tracing::error!(
+                %error,
+                directory = %self.document.directory().path().display(),
+                "the OTLP push state cannot be {what}; pushing continues, but a restart may count \
+                 increments twice; retrying with each push"
+            ),
+            _ => {}
         }
     }
 }

@@ -18,27 +18,20 @@ pub mod resource;
 pub(crate) mod send;
 pub mod split;
 pub mod stats;
-mod time;
 pub mod transport;
 
-use opentelemetry_proto::tonic::metrics::v1::Metric;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use batch::MetricSource;
 pub use config::Config;
 pub use error::{BuildError, Kind, SendError};
-pub use exporter::{ExportError, ExportOutcome, ExportReport, Exporter, ExporterHandle};
+pub use exporter::ExporterHandle;
 pub use resource::ResourceAttributes;
 pub use stats::OtlpStats;
 pub use transport::{Signal, Transport};
 
-/// Source of the metrics of an export. It blocks (tens of milliseconds for 100,000 series), so it
-/// is called on a blocking thread, by one export at a time.
-pub trait MetricSource: Send + Sync {
-    /// Everything there is, cumulative, each point with its own start time.
-    fn collect(&self) -> Vec<Metric>;
-}
-
-impl<F: Fn() -> Vec<Metric> + Send + Sync> MetricSource for F {
-    fn collect(&self) -> Vec<Metric> {
-        self()
-    }
+/// Returns nanoseconds since 1970, which fit into 64 bits until the year 2554; 0 for a time before.
+fn unix_nanos(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
-use opentelemetry_proto::tonic::common::v1::any_value::Value as ProtoValue;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
@@ -16,47 +14,30 @@ use opentelemetry_sdk::metrics::data::{ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Temporality};
 
-use super::MetricSource;
-use super::time::unix_nanos;
+use super::resource::attribute;
+use super::unix_nanos;
 use crate::metric::{Definition, Kind, Point, Value};
 use crate::snapshot::Store;
 use crate::telemetry::instruments::{Keys, provide};
 use crate::telemetry::self_metrics::SelfMetrics;
 use crate::telemetry::view::{ExportView, PartView};
 
-/// Metrics of all sites and of the agent, as OTLP has them.
-pub struct OtlpProducer {
-    store: Arc<Store>,
-    agent: Arc<SelfMetrics>,
-    limit: usize,
-}
-
-impl OtlpProducer {
-    /// Creates a producer over `store`; at most `limit` series a metric.
-    pub fn new(store: Arc<Store>, agent: Arc<SelfMetrics>, limit: usize) -> Self {
-        Self { store, agent, limit }
-    }
-}
-
-impl MetricSource for OtlpProducer {
-    /// Collects now: cumulative, complete. Blocks for about 2 us a series.
-    fn collect(&self) -> Vec<Metric> {
-        let agent = self.agent.part();
-        let (view, _) = ExportView::build(&self.store.snapshots(), Some(&agent), self.limit);
-        let now = unix_nanos(SystemTime::now());
-        let mut metrics: BTreeMap<String, Metric> = BTreeMap::new();
-        for part in &view.parts {
-            // The exporter keeps it from lying in the future; here it is what the total is known by.
-            let origin = unix_nanos(part.origin);
-            let numbers = numbers(part, origin);
-            let histograms =
-                part.content().filter_map(|(d, points)| histogram(part, d, points, (origin, now)));
-            for metric in numbers.into_iter().chain(histograms) {
-                merge(&mut metrics, metric);
-            }
+/// Collects all metrics, cumulative, at most `limit` series each. Blocks for about 2 us a series.
+pub fn collect(store: &Store, agent: &SelfMetrics, limit: usize) -> Vec<Metric> {
+    let (view, _) = ExportView::build(&store.snapshots(), Some(&agent.part()), limit);
+    let now = unix_nanos(SystemTime::now());
+    let mut metrics: BTreeMap<String, Metric> = BTreeMap::new();
+    for part in &view.parts {
+        // The exporter keeps it from lying in the future; here it is what the total is known by.
+        let origin = unix_nanos(part.origin);
+        let numbers = numbers(part, origin);
+        let histograms =
+            part.content().filter_map(|(d, points)| histogram(part, d, points, (origin, now)));
+        for metric in numbers.into_iter().chain(histograms) {
+            merge(&mut metrics, metric);
         }
-        metrics.into_values().collect()
     }
+    metrics.into_values().collect()
 }
 
 /// Gauges and counters of a part, through their instruments.
@@ -144,14 +125,6 @@ fn histogram(
         })),
         ..Metric::default()
     })
-}
-
-fn attribute(key: &str, value: &str) -> KeyValue {
-    KeyValue {
-        key: key.to_owned(),
-        value: Some(AnyValue { value: Some(ProtoValue::StringValue(value.to_owned())) }),
-        ..KeyValue::default()
-    }
 }
 
 /// A manual reader that the provider and the source hold together.

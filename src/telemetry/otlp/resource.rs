@@ -10,9 +10,8 @@ use uuid::Uuid;
 pub struct ResourceAttributes(Vec<(String, String)>);
 
 impl ResourceAttributes {
-    /// The agent's own attributes, overridden and extended by `configured` (that's where the
-    /// configuration puts `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`); of equal keys the last
-    /// one holds.
+    /// Returns the agent's own attributes, overridden and extended by `configured` (which has
+    /// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`, too); of equal keys the last one holds.
     pub fn new(host_name: &str, instance_id: &str, configured: &[(String, String)]) -> Self {
         let own = [
             ("service.name", "nbu-otel-agent"),
@@ -24,34 +23,28 @@ impl ResourceAttributes {
             // The release of the SDK that Cargo.toml pins.
             ("telemetry.sdk.version", "0.33.1"),
         ];
-        let own = own.iter().filter(|(_, value)| !value.is_empty());
-        let mut attributes: Vec<(String, String)> =
-            own.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        for (key, value) in configured {
+        let own = own.into_iter().filter(|(_, value)| !value.is_empty());
+        let configured = configured.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let mut attributes: Vec<(String, String)> = Vec::new();
+        for (key, value) in own.chain(configured) {
             match attributes.iter_mut().find(|(known, _)| known == key) {
-                Some((_, present)) => present.clone_from(value),
-                None => attributes.push((key.clone(), value.clone())),
+                Some((_, present)) => value.clone_into(present),
+                None => attributes.push((key.to_owned(), value.to_owned())),
             }
         }
         Self(attributes)
     }
 
-    /// Keys and values, in the order in which they are sent.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// As a request with metrics carries it.
     pub fn to_proto(&self) -> Resource {
-        let attributes = self.iter().map(|(key, value)| KeyValue {
-            key: key.to_owned(),
-            value: Some(AnyValue { value: Some(any_value::Value::StringValue(value.to_owned())) }),
-            ..KeyValue::default()
-        });
-        Resource { attributes: attributes.collect(), ..Resource::default() }
+        let attributes = self.iter().map(|(key, value)| attribute(key, value)).collect();
+        Resource { attributes, ..Resource::default() }
     }
 
-    /// As the tracer provider takes it. No detector reads the environment.
+    /// Returns the resource of a tracer provider. No detector reads the environment.
     pub fn to_sdk(&self) -> opentelemetry_sdk::Resource {
         let attributes =
             self.iter().map(|(key, value)| SdkKeyValue::new(key.to_owned(), value.to_owned()));
@@ -59,7 +52,12 @@ impl ResourceAttributes {
     }
 }
 
-/// A `service.instance.id` that is the same after each restart: agents differ in host or address.
+pub(super) fn attribute(key: &str, value: &str) -> KeyValue {
+    let value = Some(any_value::Value::StringValue(value.to_owned()));
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value }), ..KeyValue::default() }
+}
+
+/// Returns a `service.instance.id` that is the same after each restart: agents differ in host or address.
 pub fn instance_id(host_name: &str, listen_address: &str) -> String {
     let name = format!("nbu-otel-agent:{host_name}:{listen_address}");
     Uuid::new_v5(&Uuid::NAMESPACE_DNS, name.as_bytes()).to_string()

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::error::SendError;
 use super::stats::OtlpStats;
-use super::transport::{Accepted, Signal, Transport};
+use super::transport::{SendResult, Signal, Transport};
 
 /// The pause after the first failure; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -22,10 +22,9 @@ pub(crate) struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    /// Sends the request, and again while the answer says that this may help, there are tries left
-    /// and the pause ends before the deadline. Nothing is sent before the time that the receiver asked
-    /// to wait until.
-    pub(crate) async fn send(&self, body: Bytes) -> Result<Accepted, SendError> {
+    /// Sends the request, and again while that may help, there are tries left and the pause ends before the
+    /// deadline. Nothing is sent before the time until which the receiver asked to wait.
+    pub(crate) async fn send(&self, body: Bytes) -> SendResult {
         let endpoint = self.transport.endpoint(self.signal);
         let gate = self.stats.gate(self.signal);
         let mut left = self.tries;

@@ -9,27 +9,22 @@ use std::ops::Range;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogram, Gauge, Histogram, Metric, ResourceMetrics, ScopeMetrics, Sum, Summary,
-    metric::Data,
+    Gauge, Histogram, Metric, ResourceMetrics, ScopeMetrics, Sum, metric::Data,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::{Message, length_delimiter_len};
 
-/// Request of an export.
 #[derive(Debug)]
 pub struct Part {
-    /// The request, complete with resource and scope.
     pub request: ExportMetricsServiceRequest,
     /// Range of its points in the whole sequence of points; dropped ones may lie in between.
     pub range: Range<usize>,
-    /// Number of points that it carries.
     pub points: usize,
 }
 
-/// An export in requests.
 #[derive(Debug, Default)]
 pub struct Split {
-    /// The requests, together everything but what was dropped, in order.
+    /// Everything but what was dropped, in order.
     pub parts: Vec<Part>,
     /// Points too large for a request of their own, by their place in the whole sequence.
     pub dropped: Vec<usize>,
@@ -45,7 +40,19 @@ pub fn split(
     scope: &InstrumentationScope,
     max_bytes: usize,
 ) -> Split {
-    let mut splitter = Splitter::new(resource, scope, max_bytes);
+    let mut splitter = Splitter {
+        resource,
+        scope,
+        max_bytes,
+        resource_len: field(resource.encoded_len()),
+        scope_len: field(scope.encoded_len()),
+        metrics: Vec::new(),
+        metrics_len: 0,
+        points: 0,
+        first: 0,
+        next: 0,
+        split: Split::default(),
+    };
     for metric in metrics {
         splitter.add(metric);
     }
@@ -54,8 +61,7 @@ pub fn split(
     splitter.split
 }
 
-/// The length of a message as a field of another one. All fields in question have tags below 16,
-/// which take one byte.
+/// Returns the length of a message as a field of another one, with a tag below 16, which takes one byte.
 fn field(length: usize) -> usize {
     1 + length_delimiter_len(length) + length
 }
@@ -77,56 +83,25 @@ struct Splitter<'a> {
     split: Split,
 }
 
-impl<'a> Splitter<'a> {
-    fn new(resource: &'a Resource, scope: &'a InstrumentationScope, max_bytes: usize) -> Self {
-        Self {
-            resource,
-            scope,
-            max_bytes,
-            resource_len: field(resource.encoded_len()),
-            scope_len: field(scope.encoded_len()),
-            metrics: Vec::new(),
-            metrics_len: 0,
-            points: 0,
-            first: 0,
-            next: 0,
-            split: Split::default(),
-        }
-    }
-
+impl Splitter<'_> {
     fn add(&mut self, mut metric: Metric) {
         // What is left of the metric is the head that each of its parts repeats.
         match metric.data.take() {
-            Some(Data::Gauge(Gauge { data_points })) => {
-                self.add_points(&metric, data_points, |data_points| {
-                    Data::Gauge(Gauge { data_points })
-                });
+            Some(Data::Gauge(Gauge { data_points: points })) => {
+                self.add_points(&metric, points, |data_points| Data::Gauge(Gauge { data_points }));
             }
-            Some(Data::Sum(sum)) => {
-                let Sum { data_points, aggregation_temporality, is_monotonic } = sum;
-                self.add_points(&metric, data_points, |data_points| {
-                    Data::Sum(Sum { data_points, aggregation_temporality, is_monotonic })
-                });
+            Some(Data::Sum(mut sum)) => {
+                let points = std::mem::take(&mut sum.data_points);
+                let data = |data_points| Data::Sum(Sum { data_points, ..sum });
+                self.add_points(&metric, points, data);
             }
-            Some(Data::Histogram(histogram)) => {
-                let Histogram { data_points, aggregation_temporality } = histogram;
-                self.add_points(&metric, data_points, |data_points| {
-                    Data::Histogram(Histogram { data_points, aggregation_temporality })
-                });
+            Some(Data::Histogram(mut histogram)) => {
+                let points = std::mem::take(&mut histogram.data_points);
+                let data = |data_points| Data::Histogram(Histogram { data_points, ..histogram });
+                self.add_points(&metric, points, data);
             }
-            Some(Data::ExponentialHistogram(histogram)) => {
-                let ExponentialHistogram { data_points, aggregation_temporality } = histogram;
-                self.add_points(&metric, data_points, |data_points| {
-                    let histogram = ExponentialHistogram { data_points, aggregation_temporality };
-                    Data::ExponentialHistogram(histogram)
-                });
-            }
-            Some(Data::Summary(Summary { data_points })) => {
-                self.add_points(&metric, data_points, |data_points| {
-                    Data::Summary(Summary { data_points })
-                });
-            }
-            None => {}
+            // The agent makes no others.
+            Some(Data::ExponentialHistogram(_) | Data::Summary(_)) | None => {}
         }
     }
 
@@ -137,7 +112,8 @@ impl<'a> Splitter<'a> {
         data: impl Fn(Vec<P>) -> Data,
     ) {
         let head_len = head.encoded_len();
-        let empty_len = data_len(&data(Vec::new()));
+        // Less a tag and a length of one byte each.
+        let empty_len = data(Vec::new()).encoded_len() - field(0);
         let mut chunk: Vec<P> = Vec::new();
         let mut chunk_len = empty_len;
         for point in points {
@@ -159,7 +135,7 @@ impl<'a> Splitter<'a> {
         self.close(head, head_len, chunk, chunk_len, &data);
     }
 
-    /// The length of a request that holds finished metrics of this length and one more.
+    /// Returns the length of a request that holds finished metrics of this length and one more.
     fn size(&self, metrics_len: usize, head_len: usize, data_len: usize) -> usize {
         let metric = field(head_len + field(data_len));
         let scope_metrics = field(self.scope_len + metrics_len + metric);
@@ -202,16 +178,6 @@ impl<'a> Splitter<'a> {
         self.metrics_len = 0;
         self.points = 0;
         self.first = self.next;
-    }
-}
-
-fn data_len(data: &Data) -> usize {
-    match data {
-        Data::Gauge(gauge) => gauge.encoded_len(),
-        Data::Sum(sum) => sum.encoded_len(),
-        Data::Histogram(histogram) => histogram.encoded_len(),
-        Data::ExponentialHistogram(histogram) => histogram.encoded_len(),
-        Data::Summary(summary) => summary.encoded_len(),
     }
 }
 

@@ -7,8 +7,7 @@ use axum::body::Bytes;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
-/// Text beside its compressed form, ready to be a segment of a gzip stream. Its bytes are shared: a
-/// scrape copies nothing.
+/// Text beside its compressed form, a segment of a gzip stream. Its bytes are shared, never copied.
 #[derive(Debug)]
 pub struct GzipSegment {
     text: Bytes,
@@ -24,18 +23,12 @@ const FLUSHED: [u8; 4] = [0, 0, 0xff, 0xff];
 /// Flushes after which a stream is given up; a few are needed at most.
 const FLUSHES: usize = 1_000;
 
-/// A body in chunks.
 pub type Chunks = Vec<Bytes>;
 
 impl GzipSegment {
     /// Compresses a segment that others follow.
     pub fn first(text: Vec<u8>) -> Self {
         Self::compress(text, false)
-    }
-
-    /// Compresses the segment that ends the stream.
-    fn last(text: Vec<u8>) -> Self {
-        Self::compress(text, true)
     }
 
     fn compress(text: Vec<u8>, last: bool) -> Self {
@@ -60,16 +53,14 @@ impl GzipSegment {
         Self { text: text.into(), deflated: deflated.into(), checksum }
     }
 
-    /// Returns this text and another one after it.
     pub fn plain(&self, last: Vec<u8>) -> Chunks {
         vec![self.text.clone(), last.into()]
     }
 
-    /// Returns a gzip stream of two segments (RFC 1952): a single member, for the sake of clients that read only
-    /// the first.
+    /// Returns a gzip stream of two segments (RFC 1952) as one member: some clients read only the first.
     pub fn gzip(&self, last: Vec<u8>) -> Chunks {
         const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
-        let last = Self::last(last);
+        let last = Self::compress(last, true);
         let mut checksum = self.checksum.clone();
         checksum.update(&last.text);
         // The length modulo 2^32, as the format has it.

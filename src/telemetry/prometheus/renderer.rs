@@ -1,9 +1,7 @@
-//! Renders the exposition off the request path: the sites' part once for each change of the store,
-//! at most once a second, and of it only the parts that changed; the agent's own small part at
-//! each scrape.
+//! Renders the exposition off the request path: of the sites the parts that changed, at most once a
+//! second; of the agent its own small part, at each scrape.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,32 +18,23 @@ use crate::telemetry::view::{ExportView, PartView};
 /// Least time between two renderings that snapshots asked for.
 const MIN_RENDER_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A page so large that it takes long to put together is made less often: at most a fifth of the
-/// time goes into it.
+/// Times of a rendering that pass before the next one: at most a fifth of the time goes into it.
 const MAX_RENDER_SHARE: u32 = 4;
 
-/// The renderer of one process.
+#[derive(Debug)]
 pub struct Renderer {
     store: Arc<Store>,
     agent: Arc<SelfMetrics>,
-    limit: AtomicUsize,
-    /// Result of the last rendering, by part. Only renderings hold the lock; scrapes never wait for
-    /// it.
+    /// Result of the last rendering, by part. Only renderings hold the lock, never scrapes.
     rendered: Mutex<Rendered>,
     page: ArcSwap<GzipSegment>,
 }
 
-/// Identity of a part: its site, its collector, and its place among the collector's parts.
+/// Identity of a part: site, collector, and place among the collector's parts.
 type Key = (Option<Arc<str>>, &'static str, usize);
 
 /// Texts of each part, and the view that they were made of.
 type Rendered = HashMap<Key, (PartView, Vec<FamilyText>)>;
-
-impl std::fmt::Debug for Renderer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Renderer")
-    }
-}
 
 impl Renderer {
     /// Creates a renderer whose page is empty until the first rendering.
@@ -53,15 +42,9 @@ impl Renderer {
         Arc::new(Self {
             store,
             agent,
-            limit: AtomicUsize::new(usize::MAX),
             rendered: Mutex::default(),
             page: ArcSwap::new(Arc::new(GzipSegment::first(Vec::new()))),
         })
-    }
-
-    /// Sets the cardinality limit; it holds from the next rendering on.
-    pub fn set_limit(&self, limit: usize) {
-        self.limit.store(limit, Relaxed);
     }
 
     /// Renders now what changed since the last time, and puts the page together. Blocks for about
@@ -69,7 +52,7 @@ impl Renderer {
     pub fn render(&self) -> Duration {
         let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
-        let limit = self.limit.load(Relaxed);
+        let limit = self.agent.cardinality_limit();
         let (view, dropped) = ExportView::build(&self.store.snapshots(), None, limit);
         let series = view.total();
         let (order, fresh) = update(view, std::mem::take(&mut *rendered));
@@ -106,7 +89,6 @@ impl Renderer {
         }
     }
 
-    /// Renders on a blocking thread and waits for it.
     pub async fn render_off_thread(self: &Arc<Self>) -> Duration {
         let renderer = Arc::clone(self);
         tokio::task::spawn_blocking(move || renderer.render()).await.unwrap_or(MIN_RENDER_INTERVAL)
@@ -133,15 +115,10 @@ fn update(view: ExportView, mut old: Rendered) -> (Vec<Key>, Rendered) {
         while fresh.contains_key(&key) {
             key.2 += 1;
         }
-        let entry = match old.remove(&key) {
-            Some((before, texts)) if before.same_as(&part) => (part, texts),
-            _ => {
-                let texts = texts(&part);
-                (part, texts)
-            }
-        };
+        let known = old.remove(&key).filter(|(before, _)| before.same_as(&part));
+        let texts = known.map_or_else(|| texts(&part), |(_, texts)| texts);
         order.push(key.clone());
-        fresh.insert(key, entry);
+        fresh.insert(key, (part, texts));
     }
     (order, fresh)
 }

@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::total::Total;
+use super::point::Total;
 
-/// State of one series that the receiver has acknowledged.
+/// State of a series that the receiver has acknowledged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Acknowledged {
     /// Start time of the total: another one means that it began anew.
@@ -15,7 +15,6 @@ pub(super) struct Acknowledged {
     pub(super) total: Total,
 }
 
-/// A series of a group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Member {
     /// Empty where the series has no action.
@@ -23,7 +22,7 @@ pub(super) struct Member {
     pub(super) acknowledged: Acknowledged,
 }
 
-/// A series of an export, as much of it as counts here.
+/// A series of an export.
 #[derive(Debug)]
 pub(super) struct Present {
     pub(super) action: String,
@@ -31,7 +30,6 @@ pub(super) struct Present {
     pub(super) total: Total,
 }
 
-/// The series of a group that are known.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Group(pub(super) Vec<Member>);
 
@@ -75,8 +73,7 @@ impl Group {
     }
 }
 
-/// Gives all of a series that is gone to those that have grown by as much together, new ones first; nothing where
-/// they have not.
+/// Gives a series that is gone to those that have grown by as much together, new ones first, or does nothing.
 fn hand_over(here: &mut Vec<Member>, present: &[Present], gone: &Member) -> bool {
     let Acknowledged { time, total, .. } = &gone.acknowledged;
     if total.is_zero() {
@@ -93,8 +90,7 @@ fn hand_over(here: &mut Vec<Member>, present: &[Present], gone: &Member) -> bool
     all
 }
 
-/// Gives what series have less than was acknowledged to those that have more: two names that were one, or
-/// that changed places.
+/// Gives what series have less than was acknowledged to those with more: names that were one, or swapped.
 fn spread_excess(here: &mut Vec<Member>, present: &[Present]) {
     for fallen in present {
         let Some(place) = here.iter().position(|member| member.action == fallen.action) else {
@@ -123,16 +119,17 @@ fn spread<'a>(
             continue;
         }
         let known = here.iter_mut().find(|member| member.action == taker.action);
-        let told = known
-            .as_ref()
-            .map_or_else(|| taker.total.zero(), |member| member.acknowledged.total.clone());
-        let taken = amount.common(&taker.total.minus(&told));
+        let untold = match &known {
+            Some(member) => taker.total.minus(&member.acknowledged.total),
+            None => taker.total.clone(),
+        };
+        let taken = amount.common(&untold);
         if taken.is_zero() {
             continue;
         }
         amount = amount.minus(&taken);
         if let Some(member) = known {
-            member.acknowledged.total.add(&taken);
+            member.acknowledged.total = member.acknowledged.total.plus(&taken);
         } else {
             let acknowledged = Acknowledged { origin: taker.origin, time, total: taken };
             here.push(Member { action: taker.action.clone(), acknowledged });

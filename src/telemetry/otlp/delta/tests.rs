@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{
-    Gauge, Histogram, HistogramDataPoint, NumberDataPoint, Sum,
+    AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, Sum,
+    metric::Data,
 };
 use proptest::prelude::*;
 use prost::Message as _;
 
+use super::convert::{Converted, Sequence};
+use super::point::{count, key};
 use super::*;
+use crate::telemetry::otlp::config::Temporality;
 
 mod properties;
 
@@ -75,18 +79,23 @@ fn points(metrics: &[Metric]) -> Vec<(String, u64, u64, f64)> {
         .collect()
 }
 
+/// Takes the changes of the points in a range.
+fn taken(sequence: &mut Sequence, range: std::ops::Range<usize>) -> Vec<Change> {
+    sequence.changes[range].iter_mut().filter_map(Option::take).collect()
+}
+
 /// Puts increments into the outbox, one request for each metric, and returns everything else.
 fn send(delta: &mut Delta, converted: Converted) -> Sequence {
     let Converted { mut increments, others } = converted;
     let mut first = 0;
     let mut outbox = Vec::new();
     for metric in std::mem::take(&mut increments.metrics) {
-        let points = metric.data.as_ref().map_or(0, point::count);
-        let changes = increments.take(first..first + points);
+        let points = metric.data.as_ref().map_or(0, count);
+        let changes = taken(&mut increments, first..first + points);
         first += points;
-        outbox.push(Outgoing::new(metric.encode_to_vec().into(), points as u64, changes, false));
+        outbox.push(Outgoing::new(metric.encode_to_vec().into(), points as u64, changes));
     }
-    delta.set_outbox(outbox);
+    delta.outbox = outbox;
     others
 }
 
@@ -96,8 +105,8 @@ fn export(delta: &mut Delta, snapshot: Metric, fate: Fate) -> Vec<(String, u64, 
     let mut all = points(&converted.increments.metrics);
     all.extend(points(&converted.others.metrics));
     send(delta, converted);
-    let fates = (0..delta.outbox().len()).map(|place| (place, fate)).collect();
-    delta.settle(fates);
+    let fates = (0..delta.outbox.len()).map(|place| (place, fate)).collect();
+    delta.settle(fates, 0);
     all
 }
 
@@ -131,12 +140,12 @@ fn request_in_doubt_stays_as_it_was_across_a_restart() {
     let mut delta = Delta::opened_at(OPENED);
     let at = |time, value| sum(vec![point("a", t(0), time, value)]);
     export(&mut delta, at(t(1), 5.0), Fate::Unknown { answered: false });
-    let body = delta.outbox()[0].body.clone();
+    let body = delta.outbox[0].body.clone();
     let mut delta = restarted(&delta);
-    assert_eq!(delta.outbox()[0].body, body);
-    delta.settle(HashMap::new());
-    assert_eq!(delta.outbox().len(), 1, "not sent, and in doubt still");
-    delta.settle(HashMap::from([(0, Fate::Acknowledged)]));
+    assert_eq!(delta.outbox[0].body, body);
+    delta.settle(HashMap::new(), 0);
+    assert_eq!(delta.outbox.len(), 1, "not sent, and in doubt still");
+    delta.settle(HashMap::from([(0, Fate::Acknowledged)]), 0);
     let next = export(&mut delta, at(t(2), 9.0), Fate::Acknowledged);
     assert_eq!(next, [said("a", t(1), t(2), 4.0)]);
 }
@@ -147,10 +156,10 @@ fn request_that_only_ever_gets_errors_is_given_up() {
     let first = sum(vec![point("a", t(0), t(1), 5.0)]);
     export(&mut delta, first, Fate::Unknown { answered: true });
     for _ in 1..MAX_REFUSALS {
-        assert_eq!(delta.outbox().len(), 1);
-        delta.settle(HashMap::from([(0, Fate::Unknown { answered: true })]));
+        assert_eq!(delta.outbox.len(), 1);
+        delta.settle(HashMap::from([(0, Fate::Unknown { answered: true })]), 0);
     }
-    assert!(delta.outbox().is_empty());
+    assert!(delta.outbox.is_empty());
     let next = export(&mut delta, sum(vec![point("a", t(0), t(2), 6.0)]), Fate::Acknowledged);
     assert_eq!(next, [said("a", t(0), t(2), 6.0)], "nothing is lost");
 }
@@ -193,7 +202,7 @@ fn total_of_an_earlier_process_is_pushed_as_far_as_it_was_not() {
 #[test]
 fn process_killed_before_its_first_push_leaves_everything_to_the_next() {
     let mut delta = Delta::opened_at(OPENED);
-    delta.use_from_now_on();
+    delta.in_use = true;
     let mut delta = restarted(&delta);
     let first = export(&mut delta, sum(vec![point("a", t(1), t(500), 5.0)]), Fate::Acknowledged);
     assert_eq!(first, [said("a", t(1), t(500), 5.0)]);
@@ -219,7 +228,7 @@ fn series_absent_for_months_comes_back_with_its_increment() {
     assert_eq!(back, [said("a", t(1), t(301 * day), 1.0)]);
     let forgotten = sum(vec![point("b", t(0), t(800 * day), 1.0)]);
     export(&mut delta, forgotten, ack);
-    assert_eq!(delta.len(), 1, "what is gone for good is forgotten");
+    assert_eq!(delta.series(), 1, "what is gone for good is forgotten");
 }
 
 #[test]
@@ -298,7 +307,7 @@ fn totals_told_between_two_times_of_increments_are_not_told_again() {
     export(&mut delta, at(t(1), 5.0), Fate::Acknowledged);
     let mut converted = delta.convert(vec![at(t(2), 9.0)], Temporality::Cumulative, false);
     assert_eq!(points(&converted.others.metrics), [said("a", t(0), t(2), 9.0)]);
-    let changes = converted.others.take(0..1);
+    let changes = taken(&mut converted.others, 0..1);
     delta.commit(changes);
     let next = export(&mut delta, at(t(3), 10.0), Fate::Acknowledged);
     assert_eq!(next, [said("a", t(2), t(3), 1.0)]);
@@ -309,7 +318,7 @@ fn increments_after_totals_begin_at_the_change() {
     let mut delta = Delta::opened_at(OPENED);
     let at = |time, value| sum(vec![point("a", t(0), time, value)]);
     delta.convert(vec![at(t(2), 9.0)], Temporality::Cumulative, false);
-    assert!(delta.is_empty(), "nothing is remembered that nobody asks for");
+    assert!(delta.groups.is_empty(), "nothing is remembered that nobody asks for");
     delta.told_totals(t(2));
     assert_eq!(export(&mut delta, at(t(3), 10.0), Fate::Acknowledged), []);
     let next = export(&mut delta, at(t(4), 12.0), Fate::Acknowledged);
@@ -324,7 +333,7 @@ fn increments_wait_for_what_they_count_from() {
     let held = delta.convert(both, Temporality::Delta, true);
     assert!(held.increments.metrics.is_empty());
     assert_eq!(held.others.metrics, [gauge]);
-    assert!(delta.is_empty());
+    assert!(delta.groups.is_empty());
 }
 
 #[test]
@@ -334,7 +343,7 @@ fn histograms_are_incremental_bucket_by_bucket() {
         let first = histogram("a", (t(0), t(1)), &[1, 2, 3], 10.0);
         let converted = delta.convert(vec![first], temporality, false);
         send(&mut delta, converted);
-        delta.settle(HashMap::from([(0, Fate::Acknowledged)]));
+        delta.settle(HashMap::from([(0, Fate::Acknowledged)]), 0);
         let second = histogram("a", (t(0), t(2)), &[1, 4, 4], 15.5);
         let converted = delta.convert(vec![second], temporality, false);
         let Some(Data::Histogram(found)) = &converted.increments.metrics[0].data else {

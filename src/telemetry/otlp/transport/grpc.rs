@@ -1,25 +1,25 @@
 //! OTLP over gRPC, on its own channel: the exporter of opentelemetry-otlp has no connect
 //! timeout and never leaves a stalled connection.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
-use prost::Message;
+use prost::Message as _;
 use prost::bytes::{Buf, BufMut, Bytes};
 use secrecy::ExposeSecret;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
+use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
-use url::Url;
+use tonic_types::pb::RetryInfo;
 
-use super::rpc_status::retry_info;
-use super::signal::{Accepted, Signal, accepted};
+use super::http::{CONNECT_TIMEOUT, headers};
+use super::signal::{Accepted, SendResult, Signal};
 use crate::net::USER_AGENT;
 use crate::net::address::without_credentials;
 use crate::net::failure::ErrorChain;
@@ -31,9 +31,6 @@ use crate::telemetry::otlp::error::{BuildError, Kind, SendError};
 const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
-/// Longest wait for a connection.
-const CONNECT: Duration = Duration::from_secs(5);
-
 /// Shortest time between two pings of a connection that keeps silent.
 const SHORTEST_PING: Duration = Duration::from_secs(1);
 
@@ -43,9 +40,8 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(config: &SignalConfig, endpoint: &Url) -> Result<Self, BuildError> {
-        let channel = channel(config, endpoint)?;
-        let mut grpc = Grpc::new(channel);
+    pub(super) fn new(config: &SignalConfig) -> Result<Self, BuildError> {
+        let mut grpc = Grpc::new(channel(config)?);
         if config.compression == Compression::Gzip {
             grpc = grpc.send_compressed(CompressionEncoding::Gzip);
         }
@@ -53,7 +49,7 @@ impl Client {
         Ok(Self { grpc, metadata: metadata(config)? })
     }
 
-    pub(super) async fn send(&self, signal: Signal, body: Bytes) -> Result<Accepted, SendError> {
+    pub(super) async fn send(&self, signal: Signal, body: Bytes) -> SendResult {
         let path = PathAndQuery::from_static(match signal {
             Signal::Metrics => METRICS,
             Signal::Traces => TRACES,
@@ -63,13 +59,12 @@ impl Client {
         let mut request = Request::new(body);
         *request.metadata_mut() = self.metadata.clone();
         let response = grpc.unary(request, path, Raw).await.map_err(|status| refused(&status))?;
-        // What can't be read is no reason to send the points again.
-        let response = ExportMetricsServiceResponse::decode(response.into_inner());
-        Ok(response.map(|response| accepted(&response)).unwrap_or_default())
+        Ok(Accepted::decode(response.into_inner()))
     }
 }
 
-fn channel(config: &SignalConfig, endpoint: &Url) -> Result<Channel, BuildError> {
+fn channel(config: &SignalConfig) -> Result<Channel, BuildError> {
+    let endpoint = &config.endpoint;
     let invalid =
         |reason: String| BuildError::Endpoint { endpoint: without_credentials(endpoint), reason };
     if !endpoint.username().is_empty() || endpoint.password().is_some() {
@@ -81,7 +76,7 @@ fn channel(config: &SignalConfig, endpoint: &Url) -> Result<Channel, BuildError>
         .map_err(|error| invalid(ErrorChain::new(&error).root_cause()))?
         .user_agent(USER_AGENT)
         .map_err(|error| invalid(ErrorChain::new(&error).root_cause()))?
-        .connect_timeout((config.timeout / 2).min(CONNECT))
+        .connect_timeout((config.timeout / 2).min(CONNECT_TIMEOUT))
         .tcp_nodelay(true)
         // A connection that stalled is found during the export that meets it, early enough for a
         // second try. Not while idle and not more than twice an export: grpc-go, thus the Collector,
@@ -91,9 +86,8 @@ fn channel(config: &SignalConfig, endpoint: &Url) -> Result<Channel, BuildError>
         .keep_alive_while_idle(false);
     let builder = if endpoint.scheme() == "https" {
         install_provider();
-        let tls = tls_config(&config.tls).map_err(|error| BuildError::Tls(error.to_string()))?;
         builder
-            .tls_config(tls)
+            .tls_config(tls_config(&config.tls)?)
             .map_err(|error| BuildError::Tls(ErrorChain::new(&error).root_cause()))?
     } else {
         builder
@@ -104,14 +98,12 @@ fn channel(config: &SignalConfig, endpoint: &Url) -> Result<Channel, BuildError>
     })
 }
 
-/// Connects by way of a proxy. It makes a tunnel whatever the scheme: gRPC is nothing that a proxy
-/// forwards itself.
+/// Makes a tunnel through a proxy, whatever the scheme: gRPC is nothing that a proxy forwards itself.
 fn tunnel(proxy: &Proxy, tls: &Tls) -> Result<Tunnel<HttpsConnector<HttpConnector>>, BuildError> {
     let invalid = |reason: String| BuildError::Endpoint { endpoint: proxy.described(), reason };
     let needed = proxy.speaks_tls() || tls.ca.is_some();
-    let mut tls = trusted_if(needed, tls.ca.as_ref(), tls.roots.as_ref())
-        .and_then(|roots| client_config(roots, None))
-        .map_err(|error| BuildError::Tls(error.to_string()))?;
+    let roots = trusted_if(needed, tls.ca.as_ref(), tls.roots.as_ref())?;
+    let mut tls = client_config(roots, None)?;
     // CONNECT of HTTP/1.1 is all that is spoken there.
     tls.alpn_protocols.clear();
     let mut tcp = HttpConnector::new();
@@ -138,22 +130,18 @@ fn tls_config(tls: &Tls) -> Result<ClientTlsConfig, TlsError> {
 }
 
 fn metadata(config: &SignalConfig) -> Result<MetadataMap, BuildError> {
-    let mut metadata = MetadataMap::new();
-    for (name, value) in &config.headers {
-        let invalid = || BuildError::Header(name.clone());
-        let key: AsciiMetadataKey = name.to_ascii_lowercase().parse().map_err(|_| invalid())?;
-        let mut value: AsciiMetadataValue = value.expose_secret().parse().map_err(|_| invalid())?;
-        // Kept out of Debug and of HPACK's table.
-        value.set_sensitive(true);
-        metadata.append(key, value);
+    // gRPC reserves these names for binary values.
+    let is_binary = |name: &str| name.to_ascii_lowercase().ends_with("-bin");
+    match config.headers.iter().find(|(name, _)| is_binary(name)) {
+        Some((name, _)) => Err(BuildError::Header(name.clone())),
+        None => headers(config).map(MetadataMap::from_headers),
     }
-    Ok(metadata)
 }
 
 /// Classifies a status: <https://opentelemetry.io/docs/specs/otlp/#failures>.
 fn refused(status: &Status) -> SendError {
     // A status that tonic made of a failed connection carries the cause; one of the receiver doesn't.
-    if let Some(source) = std::error::Error::source(status) {
+    if let Some(source) = status.source() {
         return SendError::connection(source, Kind::Connection);
     }
     let retry_after = retry_info(status.details());
@@ -181,6 +169,14 @@ fn classify(status: &Status, has_retry_info: bool) -> (Kind, bool) {
         Code::PermissionDenied => (Kind::PermissionDenied, false),
         _ => (Kind::Other, false),
     }
+}
+
+/// Returns the wait that the receiver asks for.
+fn retry_info(details: &[u8]) -> Option<Duration> {
+    let status = tonic_types::Status::decode(details).ok()?;
+    let any = status.details.iter().find(|any| any.type_url.ends_with("google.rpc.RetryInfo"))?;
+    let delay = RetryInfo::decode(&any.value[..]).ok()?.retry_delay.unwrap_or_default();
+    Some(delay.try_into().unwrap_or_default())
 }
 
 /// Bytes in, bytes out: requests are encoded once, whatever becomes of them.
@@ -222,19 +218,14 @@ impl Decoder for Raw {
 
 #[cfg(test)]
 mod tests {
+    use tonic_types::{ErrorDetails, StatusExt as _};
+
     use super::*;
-    use crate::telemetry::otlp::transport::rpc_status::{Any, RetryDelay, RetryInfo, RpcStatus};
 
     #[test]
     fn exhausted_is_retried_only_where_the_receiver_says_when() {
-        let delay = RetryDelay { seconds: 2, nanos: 500_000_000 };
-        let info = RetryInfo { retry_delay: Some(delay) };
-        let any = Any {
-            type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
-            value: info.encode_to_vec(),
-        };
-        let details = RpcStatus { message: String::new(), details: vec![any] }.encode_to_vec();
-        let told = refused(&Status::with_details(Code::ResourceExhausted, "", details.into()));
+        let wait = ErrorDetails::with_retry_info(Some(Duration::from_millis(2500)));
+        let told = refused(&Status::with_error_details(Code::ResourceExhausted, "", wait));
         assert_eq!((told.kind, told.retryable), (Kind::ResourceExhausted, true));
         assert_eq!(told.retry_after, Some(Duration::from_millis(2500)));
         let untold = refused(&Status::new(Code::ResourceExhausted, "quota"));

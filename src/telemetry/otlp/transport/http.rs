@@ -1,11 +1,10 @@
 //! OTLP over HTTP with binary protobuf.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use flate2::write::GzEncoder;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
-use prost::Message;
+use prost::Message as _;
 use prost::bytes::Bytes;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
@@ -13,8 +12,7 @@ use reqwest::{Response, StatusCode};
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::rpc_status::RpcStatus;
-use super::signal::{Accepted, Signal, accepted};
+use super::signal::{Accepted, SendResult, Signal};
 use crate::net::USER_AGENT;
 use crate::net::address::without_credentials;
 use crate::net::failure::ErrorChain;
@@ -24,10 +22,9 @@ use crate::net::tls::{client_config, trusted_if};
 use crate::telemetry::otlp::config::{Compression, SignalConfig, Tls};
 use crate::telemetry::otlp::error::{BuildError, Kind, SendError};
 
-/// Longest wait for a connection.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// As much of an answer as is read.
+/// Bytes of an answer that are read.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
 pub(super) struct Client {
@@ -37,20 +34,17 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(
-        config: &SignalConfig,
-        endpoint: &Url,
-        signal: Signal,
-    ) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &SignalConfig, signal: Signal) -> Result<Self, BuildError> {
+        let endpoint = &config.endpoint;
         let builder = reqwest::Client::builder()
             .default_headers(headers(config)?)
             .user_agent(USER_AGENT)
             .redirect(Policy::none())
-            .connect_timeout((config.timeout / 2).min(CONNECT))
+            .connect_timeout((config.timeout / 2).min(CONNECT_TIMEOUT))
             .tcp_nodelay(true)
             .http2_keep_alive_interval(config.timeout / 3)
             .http2_keep_alive_timeout(config.timeout / 4)
-            .tls_backend_preconfigured(tls(config, endpoint)?);
+            .tls_backend_preconfigured(tls(config)?);
         let http = Proxy::apply(config.proxy.as_ref(), builder, endpoint)
             .map_err(|error| BuildError::Endpoint {
                 endpoint: without_credentials(endpoint),
@@ -62,7 +56,7 @@ impl Client {
         Ok(Self { http, url: signal_url(endpoint, signal), gzip })
     }
 
-    pub(super) async fn send(&self, body: Bytes) -> Result<Accepted, SendError> {
+    pub(super) async fn send(&self, body: Bytes) -> SendResult {
         let mut request = self.http.post(self.url.clone());
         request = request.header(CONTENT_TYPE, "application/x-protobuf");
         let body = if self.gzip {
@@ -71,7 +65,11 @@ impl Client {
         } else {
             body
         };
-        let response = request.body(body).send().await.map_err(|error| not_sent(&error))?;
+        let response = request.body(body).send().await.map_err(|error| {
+            // The outer error shows the URL; the root cause, which is what is told, does not.
+            let unknown = if error.is_timeout() { Kind::Timeout } else { Kind::Connection };
+            SendError::connection(&error, unknown)
+        })?;
         if response.status().is_success() {
             read_accepted(response).await
         } else {
@@ -92,7 +90,8 @@ fn signal_url(endpoint: &Url, signal: Signal) -> Url {
     url
 }
 
-fn headers(config: &SignalConfig) -> Result<HeaderMap, BuildError> {
+/// Returns the configured headers, kept out of Debug and of HPACK's table.
+pub(super) fn headers(config: &SignalConfig) -> Result<HeaderMap, BuildError> {
     let mut headers = HeaderMap::new();
     for (name, value) in &config.headers {
         let invalid = || BuildError::Header(name.clone());
@@ -104,14 +103,13 @@ fn headers(config: &SignalConfig) -> Result<HeaderMap, BuildError> {
     Ok(headers)
 }
 
-fn tls(config: &SignalConfig, endpoint: &Url) -> Result<rustls::ClientConfig, BuildError> {
+fn tls(config: &SignalConfig) -> Result<rustls::ClientConfig, BuildError> {
     let Tls { ca, roots, identity } = &config.tls;
     // Without https, the system's CAs need not be read.
     let proxy_speaks_tls = config.proxy.as_ref().is_some_and(Proxy::speaks_tls);
-    let needed = ca.is_some() || endpoint.scheme() == "https" || proxy_speaks_tls;
-    trusted_if(needed, ca.as_ref(), roots.as_ref())
-        .and_then(|roots| client_config(roots, identity.as_ref()))
-        .map_err(|error| BuildError::Tls(error.to_string()))
+    let needed = ca.is_some() || config.endpoint.scheme() == "https" || proxy_speaks_tls;
+    let roots = trusted_if(needed, ca.as_ref(), roots.as_ref())?;
+    Ok(client_config(roots, identity.as_ref())?)
 }
 
 /// Off the workers: a full request takes tens of milliseconds.
@@ -121,17 +119,9 @@ async fn compress(body: Bytes) -> Result<Bytes, SendError> {
         encoder.write_all(&body)?;
         encoder.finish()
     });
-    match compressed.await {
-        Ok(Ok(bytes)) => Ok(bytes.into()),
-        Ok(Err(error)) => Err(SendError::new(Kind::Other, false, &error.to_string())),
-        Err(error) => Err(SendError::new(Kind::Other, false, &error.to_string())),
-    }
-}
-
-fn not_sent(error: &reqwest::Error) -> SendError {
-    // The outer error shows the URL; the root cause, which is what is told, does not.
-    let unknown = if error.is_timeout() { Kind::Timeout } else { Kind::Connection };
-    SendError::connection(error, unknown)
+    let compressed = compressed.await.unwrap_or_else(|error| Err(error.into()));
+    let failed = |error: io::Error| SendError::new(Kind::Other, false, &error.to_string());
+    compressed.map(Bytes::from).map_err(failed)
 }
 
 fn content_type(response: &Response) -> String {
@@ -139,7 +129,7 @@ fn content_type(response: &Response) -> String {
     value.unwrap_or_default().to_ascii_lowercase()
 }
 
-/// As much of the body as is worth reading; an answer that breaks off is as good as a short one.
+/// Reads the beginning of the body; an answer that breaks off is as good as a short one.
 async fn read_body(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -154,7 +144,7 @@ async fn read_body(mut response: Response) -> Vec<u8> {
 
 /// Reads the answer of a request that was taken. Many back ends answer with nothing, or with JSON; a login
 /// page, or the welcome of a proxy, is no answer of theirs, and the request was not taken.
-async fn read_accepted(response: Response) -> Result<Accepted, SendError> {
+async fn read_accepted(response: Response) -> SendResult {
     let kind = content_type(&response);
     let body = read_body(response).await;
     if kind.contains("json") {
@@ -162,8 +152,7 @@ async fn read_accepted(response: Response) -> Result<Accepted, SendError> {
         return Ok(body.unwrap_or_default());
     }
     if kind.contains("protobuf") {
-        let response = ExportMetricsServiceResponse::decode(&body[..]);
-        return Ok(response.map(|response| accepted(&response)).unwrap_or_default());
+        return Ok(Accepted::decode(&body[..]));
     }
     let is_page = kind.contains("html") || body.trim_ascii_start().starts_with(b"<");
     let is_other = !kind.is_empty() && !body.trim_ascii().is_empty();
@@ -183,9 +172,9 @@ fn accepted_json(body: &serde_json::Value) -> Accepted {
     let rejected = [&partial["rejectedDataPoints"], &partial["rejectedSpans"]]
         .into_iter()
         // int64 is a string in protobuf's JSON; not everyone knows.
-        .find_map(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok()));
+        .find_map(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok()));
     let message = partial["errorMessage"].as_str().unwrap_or_default();
-    Accepted { rejected: rejected.unwrap_or(0).max(0), message: message.to_owned() }
+    Accepted { rejected: rejected.unwrap_or(0), message: message.to_owned() }
 }
 
 async fn refused(response: Response) -> SendError {
@@ -196,7 +185,7 @@ async fn refused(response: Response) -> SendError {
     let target = response.url().clone();
     let body = read_body(response).await;
     let reason = if is_protobuf {
-        RpcStatus::decode(&body[..]).map(|status| status.message).unwrap_or_default()
+        tonic_types::Status::decode(&body[..]).map(|status| status.message).unwrap_or_default()
     } else {
         String::from_utf8_lossy(&body).into_owned()
     };

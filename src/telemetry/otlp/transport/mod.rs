@@ -5,17 +5,13 @@
 
 mod grpc;
 mod http;
-mod rpc_status;
 mod signal;
 
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use prost::Message;
 use prost::bytes::Bytes;
 use secrecy::SecretString;
 use tokio::time::Instant;
-use url::Url;
 
-pub use self::signal::{Accepted, Signal};
+pub use self::signal::{Accepted, SendResult, Signal};
 use super::config::{Config, Protocol, SignalConfig};
 use super::error::{BuildError, SendError};
 use crate::net::address::without_credentials;
@@ -27,15 +23,13 @@ const MESSAGE_LIMIT: usize = 300;
 
 /// The clients of the receiver. Cheap to share; connects when it is first used, and again (with another
 /// name resolution) whenever the connection is lost.
-pub struct Transport {
-    metrics: Target,
-    traces: Target,
-}
+pub struct Transport([Target; 2]);
 
 struct Target {
+    /// Its address for people.
     display: String,
     client: Client,
-    /// The proxy, by name.
+    /// The proxy for people.
     proxy: Option<String>,
     redactor: Redactor,
 }
@@ -50,23 +44,17 @@ impl Transport {
     /// has to be called within a Tokio runtime.
     pub fn new(config: &Config) -> Result<Self, BuildError> {
         let metrics = Target::new(&config.metrics_to, Signal::Metrics)?;
-        let traces = Target::new(&config.traces_to, Signal::Traces)?;
-        Ok(Self { metrics, traces })
+        Ok(Self([metrics, Target::new(&config.traces_to, Signal::Traces)?]))
     }
 
     /// Returns the address of requests with `signal`, without credentials and query.
     pub fn endpoint(&self, signal: Signal) -> &str {
-        &self.target(signal).display
+        &self.0[signal as usize].display
     }
 
     /// Sends an encoded request. Ends at the deadline at the latest.
-    pub async fn send(
-        &self,
-        signal: Signal,
-        body: Bytes,
-        deadline: Instant,
-    ) -> Result<Accepted, SendError> {
-        let target = self.target(signal);
+    pub async fn send(&self, signal: Signal, body: Bytes, deadline: Instant) -> SendResult {
+        let target = &self.0[signal as usize];
         let sent = tokio::time::timeout_at(deadline, async {
             match &target.client {
                 Client::Grpc(client) => client.send(signal, body).await,
@@ -86,53 +74,34 @@ impl Transport {
             }
         }
     }
-
-    /// Encodes and sends metrics.
-    pub async fn send_metrics(
-        &self,
-        request: ExportMetricsServiceRequest,
-        deadline: Instant,
-    ) -> Result<Accepted, SendError> {
-        self.send(Signal::Metrics, request.encode_to_vec().into(), deadline).await
-    }
-
-    const fn target(&self, signal: Signal) -> &Target {
-        match signal {
-            Signal::Metrics => &self.metrics,
-            Signal::Traces => &self.traces,
-        }
-    }
 }
 
 impl Target {
     fn new(config: &SignalConfig, signal: Signal) -> Result<Self, BuildError> {
         if let Some(ca) = &config.tls.ca {
-            ca.roots().map_err(|fault| BuildError::Tls(fault.to_string()))?;
+            ca.roots()?;
         }
-        let endpoint = &config.endpoint;
         let client = match config.protocol {
-            Protocol::Grpc => Client::Grpc(Box::new(grpc::Client::new(config, endpoint)?)),
-            Protocol::HttpProtobuf => Client::Http(http::Client::new(config, endpoint, signal)?),
+            Protocol::Grpc => Client::Grpc(Box::new(grpc::Client::new(config)?)),
+            Protocol::HttpProtobuf => Client::Http(http::Client::new(config, signal)?),
         };
         Ok(Self {
-            display: without_credentials(endpoint),
+            display: without_credentials(&config.endpoint),
             client,
             proxy: config.proxy.as_ref().map(Proxy::described),
-            redactor: redactor(config, endpoint),
+            redactor: redactor(config),
         })
     }
 
-    /// Returns a message as it may be shown: a receiver may repeat what it was sent, and may send
-    /// anything else.
+    /// Returns a message as it may be shown: a receiver may repeat what it was sent, or send anything.
     fn shown(&self, message: &str) -> String {
         self.redactor.preview(message.as_bytes(), MESSAGE_LIMIT)
     }
 }
 
-/// Returns a redactor of the secrets in the settings and the endpoint.
-fn redactor(config: &SignalConfig, endpoint: &Url) -> Redactor {
-    let mut redactor = Redactor::default().with_address(endpoint);
-    for (_, value) in endpoint.query_pairs() {
+fn redactor(config: &SignalConfig) -> Redactor {
+    let mut redactor = Redactor::default().with_address(&config.endpoint);
+    for (_, value) in config.endpoint.query_pairs() {
         redactor = redactor.with_header(&SecretString::from(value.into_owned()));
     }
     if let Some(proxy) = config.proxy.as_ref().and_then(Proxy::address) {

@@ -60,7 +60,7 @@ const ORIGIN: u64 = OPENED + 5;
 impl World {
     fn new() -> Self {
         let mut delta = Delta::opened_at(OPENED);
-        delta.use_from_now_on();
+        delta.in_use = true;
         Self {
             disk: delta.encode(),
             delta,
@@ -113,7 +113,7 @@ impl World {
 
     /// Sends what is in the outbox; true if the rest of the export may follow.
     fn send_outbox(&mut self, step: &Step) -> bool {
-        let bodies: Vec<Bytes> = self.delta.outbox().iter().map(|r| r.body.clone()).collect();
+        let bodies: Vec<Bytes> = self.delta.outbox.iter().map(|r| r.body.clone()).collect();
         let mut fates = HashMap::new();
         for (place, body) in bodies.iter().enumerate() {
             let fate = match step.network {
@@ -130,8 +130,8 @@ impl World {
             self.kill();
             return false;
         }
-        self.delta.settle(fates);
-        self.delta.outbox().is_empty()
+        self.delta.settle(fates, 0);
+        self.delta.outbox.is_empty()
     }
 
     fn push(&mut self, step: &Step) {
@@ -153,7 +153,8 @@ impl World {
             return;
         }
         if matches!(step.network, Network::Works) {
-            let changes = others.take(0..others.changes.len());
+            let all = 0..others.changes.len();
+            let changes = taken(&mut others, all);
             let told: f64 = points(&others.metrics).iter().map(|(.., value)| value).sum();
             if step.cumulative && told > 0.0 && !step.stale {
                 let total: f64 = self.totals.iter().sum();
