@@ -36,10 +36,6 @@ impl Hosts {
     }
 
     /// Checks the host and the origin of a request.
-    ///
-    /// # Errors
-    ///
-    /// If the request is for another host, or of another origin.
     pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
         let mut sites = headers.get_all("sec-fetch-site").iter();
         let own_site = |site: &axum::http::HeaderValue| {
@@ -101,7 +97,6 @@ impl Name {
     }
 }
 
-/// Parses a host with or without a port.
 fn authority(text: &str) -> Option<Authority> {
     text.trim().parse::<Authority>().ok().filter(|it| !it.host().is_empty() && !text.contains('@'))
 }

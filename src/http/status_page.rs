@@ -28,15 +28,13 @@ pub(super) fn render(state: &State) -> String {
         env!("CARGO_PKG_VERSION"),
         config.sha256.get(..12).unwrap_or("none"),
     );
-    if let Some(error) = &config.last_error {
-        let _ = write!(page, "<p class=\"bad\">The last reload failed: {}</p>", escape(error));
-    }
-    if let Some(error) = &config.recovery_error {
-        let _ = write!(
-            page,
-            "<p class=\"bad\">A background task died and cannot be restarted: {}</p>",
-            escape(error)
-        );
+    for (problem, error) in [
+        ("The last reload failed", &config.last_error),
+        ("A background task died and cannot be restarted", &config.recovery_error),
+    ] {
+        if let Some(error) = error {
+            let _ = write!(page, "<p class=\"bad\">{problem}: {}</p>", escape(error));
+        }
     }
     for signal in state.agent.otlp().snapshot() {
         if let Some(text) = push(&signal) {
@@ -62,14 +60,12 @@ fn push(signal: &SignalSnapshot) -> Option<String> {
         .filter(|(result, _)| !matches!(*result, "success" | "partial"))
         .map(|(_, count)| count)
         .sum();
-    (signal.requests > 0).then(|| {
-        let last = signal.last_success.map_or_else(
-            || "no successful export yet".to_owned(),
-            |seconds| {
-                format!("last success {}", ago(UNIX_EPOCH + Duration::from_secs_f64(seconds)))
-            },
-        );
-        format!("{last}, {failed} exports failed")
+    (signal.requests > 0).then(|| match signal.last_success {
+        None => format!("no successful export yet, {failed} exports failed"),
+        Some(seconds) => {
+            let last = ago(UNIX_EPOCH + Duration::from_secs_f64(seconds));
+            format!("last success {last}, {failed} exports failed")
+        }
     })
 }
 
