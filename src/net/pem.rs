@@ -5,7 +5,6 @@
 //! certificate: for example after two files were joined without a newline, or after a byte order mark.
 
 mod der;
-mod error;
 mod text;
 
 use std::ops::Range;
@@ -17,8 +16,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use rustls_pki_types::pem::{PemObject as _, SectionKind};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use self::error::PemError;
-use self::text::{Text, as_text};
+use self::text::{PemError, Text, as_text};
 
 const BEGIN: &str = "-----BEGIN ";
 const DASHES: &str = "-----";
@@ -31,6 +29,18 @@ const KEYS: [(&str, SectionKind); 3] = [
     ("PRIVATE KEY", SectionKind::PrivateKey),
     ("RSA PRIVATE KEY", SectionKind::RsaPrivateKey),
     ("EC PRIVATE KEY", SectionKind::EcPrivateKey),
+];
+
+const ENCRYPTED: &str = "the private key is encrypted, which is not supported: remove its password with openssl pkey -in FILE -out NEW (and let only the owner read the new file)";
+
+/// Marks of private keys that cannot be used, and the remedy.
+const UNUSABLE_KEYS: [(&str, &str); 3] = [
+    ("-----BEGIN ENCRYPTED PRIVATE KEY-----", ENCRYPTED),
+    ("Proc-Type: 4,ENCRYPTED", ENCRYPTED),
+    (
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+        "an OpenSSH key: convert it in place with ssh-keygen -p -m PKCS8 -f FILE",
+    ),
 ];
 
 /// Accepts missing padding, as OpenSSL does.
@@ -46,7 +56,7 @@ pub(crate) fn certificates(content: &[u8]) -> Result<Vec<CertificateDer<'static>
     let mut rest = 0;
     while let Some(block) = next_block(&text, rest)? {
         rest = block.end;
-        if block.is_certificate() {
+        if CERTIFICATE.contains(&block.label) {
             let der = decode(&text, &block)?;
             let der = der::certificate(&der).map_err(|problem| text.error(block.start, problem))?;
             found.push(CertificateDer::from(der.to_vec()));
@@ -82,30 +92,18 @@ pub(crate) fn write_key(key: &PrivateKeyDer<'_>) -> String {
 }
 
 fn block(label: &str, der: &[u8]) -> String {
-    const LINE: usize = 64;
-    let mut out = format!("-----BEGIN {label}-----\n");
-    for (position, c) in BASE64.encode(der).chars().enumerate() {
-        if position > 0 && position % LINE == 0 {
-            out.push('\n');
-        }
-        out.push(c);
-    }
-    out + "\n-----END " + label + "-----\n"
+    let encoded = BASE64.encode(der);
+    let lines: Vec<_> = encoded.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 /// Reads the first private key of a PEM file: PKCS #8, PKCS #1 or SEC 1, not encrypted.
 pub(crate) fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, PemError> {
     let text = as_text(content)?;
-    let encrypted = "the private key is encrypted, which is not supported: remove its password with openssl pkey -in FILE -out NEW (and let only the owner read the new file)";
-    if let Some(at) = text.find("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
-        return Err(text.error(at, encrypted));
-    }
-    if let Some(at) = text.find("Proc-Type: 4,ENCRYPTED") {
-        return Err(text.error(at, encrypted));
-    }
-    if let Some(at) = text.find("-----BEGIN OPENSSH PRIVATE KEY-----") {
-        let problem = "an OpenSSH key: convert it in place with ssh-keygen -p -m PKCS8 -f FILE";
-        return Err(text.error(at, problem));
+    for (mark, problem) in UNUSABLE_KEYS {
+        if let Some(at) = text.find(mark) {
+            return Err(text.error(at, problem));
+        }
     }
     for (label, kind) in KEYS {
         let mark = format!("-----BEGIN {label}-----");
@@ -143,12 +141,6 @@ struct Block<'t> {
     body: Range<usize>,
     /// The end of the END line.
     end: usize,
-}
-
-impl Block<'_> {
-    fn is_certificate(&self) -> bool {
-        CERTIFICATE.contains(&self.label)
-    }
 }
 
 /// Finds the next block at or after `from`.

@@ -61,12 +61,10 @@ impl SystemRoots {
         Self { store: Arc::new(store), digest: hash.finalize().into() }
     }
 
-    /// Returns them as trust anchors.
     pub(crate) fn store(&self) -> Arc<RootCertStore> {
         Arc::clone(&self.store)
     }
 
-    /// Returns true if there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.store.is_empty()
     }

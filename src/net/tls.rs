@@ -27,18 +27,13 @@ pub(crate) const KEY_KINDS: &str =
 /// A PEM file with its path, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PemFile {
-    /// The path that the configuration names.
     pub path: PathBuf,
-    /// The content.
     pub pem: Vec<u8>,
 }
 
-/// A client certificate with its key.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// The certificate chain.
     pub certificate: PemFile,
-    /// The path of the key.
     pub key_path: PathBuf,
     /// The private key, PEM.
     pub key: SecretString,
@@ -50,7 +45,6 @@ pub struct Identity {
 pub(crate) struct TlsError {
     /// `caFile`, `certFile` or `keyFile`.
     pub(crate) setting: &'static str,
-    /// The file.
     pub(crate) path: PathBuf,
     /// The fault, without any of the content.
     pub(crate) problem: String,
@@ -82,20 +76,15 @@ impl PemFile {
     }
 }
 
-impl Identity {
-    /// Returns true if both are the same certificate with the same key, or both are none.
-    pub fn same(one: Option<&Self>, other: Option<&Self>) -> bool {
-        match (one, other) {
-            (None, None) => true,
-            (Some(one), Some(other)) => {
-                one.certificate == other.certificate
-                    && one.key_path == other.key_path
-                    && one.key.expose_secret() == other.key.expose_secret()
-            }
-            _ => false,
-        }
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        self.certificate == other.certificate
+            && self.key_path == other.key_path
+            && self.key.expose_secret() == other.key.expose_secret()
     }
+}
 
+impl Identity {
     /// Checks that the key can be used and belongs to the certificate.
     pub(crate) fn certified(&self) -> Result<CertifiedKey, TlsError> {
         let chain = self.certificate.certificates("certFile")?;
