@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::client::Client;
 use super::error::{Error, ErrorKind};
-use super::http::body::{Body, BodyOrigin};
+use super::http::body::Body;
 use super::http::execute::{execute, negotiated_version};
 use super::http::request::RequestSpec;
 use super::resource::{Query, Resource};
@@ -28,12 +28,10 @@ impl Client {
 }
 
 impl Session {
-    /// Returns the client.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Returns the deadline.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -43,16 +41,15 @@ impl Session {
         negotiated_version(&self.client.0, self.deadline).await
     }
 
-    /// Reads a document, or a page of a list.
     pub async fn get(&self, resource: &'static Resource, query: &Query) -> Result<Body, Error> {
-        self.body(RequestSpec::get(resource, query.encode())).await
+        self.execute(&RequestSpec::get(resource, query.encode())).await
     }
 
     /// Counts the jobs that `filter` selects (docs/netbackup-api.md#jobs-count).
     pub async fn job_count(&self, filter: &str) -> Result<i64, Error> {
         let json = job_count_request(filter).to_string().into_bytes();
         let spec = RequestSpec::get(&JOB_COUNT, String::new());
-        let body = self.body(RequestSpec { post: Some(json), ..spec }).await?;
+        let body = self.execute(&RequestSpec { post: Some(json), ..spec }).await?;
         Ok(body.read::<JobCount>()?.count())
     }
 
@@ -70,22 +67,10 @@ impl Session {
         self.client.0.note_unreadable(resource, &connection.redactor, &[record]);
     }
 
-    async fn body(&self, spec: RequestSpec) -> Result<Body, Error> {
-        let mut bytes = Vec::new();
-        let origin = self.execute(&spec, &mut bytes).await?;
-        Ok(Body::new(origin, bytes))
+    pub(super) async fn execute(&self, spec: &RequestSpec) -> Result<Body, Error> {
+        execute(&self.client.0, self.deadline, spec).await
     }
 
-    /// Fills `body` with the response to a request.
-    pub(crate) async fn execute(
-        &self,
-        spec: &RequestSpec,
-        body: &mut Vec<u8>,
-    ) -> Result<BodyOrigin, Error> {
-        execute(&self.client.0, self.deadline, spec, body).await
-    }
-
-    /// Makes an error of a request to this server.
     pub(crate) fn error(
         &self,
         resource: &'static Resource,

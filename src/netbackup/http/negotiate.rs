@@ -7,8 +7,8 @@
 use tokio::sync::MutexGuard;
 use tokio::time::timeout_at;
 
+use super::attempt::send_with_retries;
 use super::request::{RequestContext, RequestSpec};
-use super::retry::send_with_retries;
 use crate::netbackup::error::{Error, ErrorKind};
 use crate::netbackup::resource::{PING, append};
 use crate::netbackup::version::ApiVersion;
@@ -82,9 +82,8 @@ async fn turn<'c>(context: &'c RequestContext<'_>) -> Result<MutexGuard<'c, ()>,
         .map_err(|_| context.past_deadline(&PING, "during API version negotiation"))
 }
 
-/// Returns the version in the header of a ping.
 async fn advertised(context: &RequestContext<'_>) -> Result<Option<ApiVersion>, Error> {
-    let head = send_with_retries(context, &RequestSpec::ping(), None, &mut Vec::new()).await?;
+    let (head, _) = send_with_retries(context, &RequestSpec::ping(), None).await?;
     Ok(head.api_version)
 }
 
@@ -116,7 +115,7 @@ async fn try_versions(
         if below.is_some_and(|below| version >= below) {
             continue;
         }
-        match send_with_retries(context, &spec, Some(version), &mut Vec::new()).await {
+        match send_with_retries(context, &spec, Some(version)).await {
             Err(error) if error.status() == Some(406) => {}
             Ok(_) => return Ok(Some(version)),
             Err(error) if matches!(error.status(), Some(400..=499)) => return Ok(Some(version)),

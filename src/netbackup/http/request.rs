@@ -6,11 +6,10 @@ use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::connection::Connection;
-use super::endpoint::Endpoint;
+use crate::netbackup::client::Endpoint;
 use crate::netbackup::error::{Error, ErrorKind};
 use crate::netbackup::resource::{PING, Resource};
 
-/// The hint for a collector that ran out of time.
 const DEADLINE_HINT: &str =
     "the server is slow, or there is a lot of data: increase collectionInterval";
 
@@ -33,6 +32,11 @@ impl RequestSpec {
 
     pub(crate) fn ping() -> Self {
         Self::get(&PING, String::new())
+    }
+
+    /// Returns true for a ping, which carries neither version nor key.
+    pub(super) fn is_ping(&self) -> bool {
+        *self.resource == PING
     }
 }
 

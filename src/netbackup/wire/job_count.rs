@@ -16,12 +16,10 @@ pub static JOB_COUNT: Resource = Resource {
     max_limit: 0,
 };
 
-/// Returns the request that counts the jobs that `filter` selects.
 pub(crate) fn job_count_request(filter: &str) -> Value {
     json!({"data": {"type": "jobCount", "attributes": {"filter": filter}}})
 }
 
-/// The response.
 #[derive(Debug, Deserialize)]
 pub(crate) struct JobCount {
     #[serde(deserialize_with = "lenient::required_object")]
@@ -29,7 +27,6 @@ pub(crate) struct JobCount {
 }
 
 impl JobCount {
-    /// Returns the number of jobs.
     pub(crate) fn count(&self) -> i64 {
         self.data.attributes.count
     }
