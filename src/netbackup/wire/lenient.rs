@@ -17,7 +17,7 @@ use super::timestamp;
 pub(crate) type Text<'a> = Option<Cow<'a, str>>;
 
 /// A JSON value, as far as fields are read from it; an object is read as `O`.
-pub(super) enum Value<'a, O> {
+pub(super) enum Value<'a, O = IgnoredAny> {
     Integer(i64),
     Float(f64),
     Boolean(bool),
@@ -27,50 +27,60 @@ pub(super) enum Value<'a, O> {
     Other,
 }
 
-/// The value of a field that is no object.
-pub(super) type Field<'a> = Value<'a, IgnoredAny>;
-
-impl<'de, O: Deserialize<'de>> Deserialize<'de> for Value<'de, O> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor(PhantomData))
-    }
+/// Reads a field of any kind. `convert` is small enough to be inlined for each kind of value: as fast as a
+/// visitor for each kind of field.
+pub(super) fn read<'de, D, O, T>(
+    deserializer: D,
+    convert: impl FnOnce(Value<'de, O>) -> T,
+) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    O: Deserialize<'de>,
+{
+    deserializer.deserialize_any(ValueVisitor(convert, PhantomData))
 }
 
-struct ValueVisitor<O>(PhantomData<O>);
+struct ValueVisitor<F, O>(F, PhantomData<O>);
 
-impl<'de, O: Deserialize<'de>> Visitor<'de> for ValueVisitor<O> {
-    type Value = Value<'de, O>;
+impl<'de, O, T, F> Visitor<'de> for ValueVisitor<F, O>
+where
+    O: Deserialize<'de>,
+    F: FnOnce(Value<'de, O>) -> T,
+{
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
-    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(Value::Integer(value))
+    fn visit_i64<E>(self, value: i64) -> Result<T, E> {
+        Ok(self.0(Value::Integer(value)))
     }
-    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(i64::try_from(value).map_or(Value::Other, Value::Integer))
+    #[inline]
+    fn visit_u64<E>(self, value: u64) -> Result<T, E> {
+        Ok(self.0(i64::try_from(value).map_or(Value::Other, Value::Integer)))
     }
-    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(Value::Float(value))
+    fn visit_f64<E>(self, value: f64) -> Result<T, E> {
+        Ok(self.0(Value::Float(value)))
     }
-    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(Value::Boolean(value))
+    fn visit_bool<E>(self, value: bool) -> Result<T, E> {
+        Ok(self.0(Value::Boolean(value)))
     }
-    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Owned(value.to_owned())))
+    fn visit_str<E>(self, value: &str) -> Result<T, E> {
+        Ok(self.0(Value::Text(Cow::Owned(value.to_owned()))))
     }
-    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Borrowed(value)))
+    #[inline]
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<T, E> {
+        Ok(self.0(Value::Text(Cow::Borrowed(value))))
     }
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Value::Other)
+    fn visit_unit<E>(self) -> Result<T, E> {
+        Ok(self.0(Value::Other))
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<T, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
+        Ok(self.0(Value::Other))
     }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        O::deserialize(MapAccessDeserializer::new(map)).map(Value::Object)
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        O::deserialize(MapAccessDeserializer::new(map)).map(|object| self.0(Value::Object(object)))
     }
 }
 
@@ -84,15 +94,16 @@ pub(super) fn whole_number(value: f64) -> Option<i64> {
 
 /// Reads an integer from an integer, an integral float or a numeric text.
 pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    Ok(match Field::deserialize(deserializer)? {
-        Field::Integer(value) => Some(value),
-        Field::Float(value) => whole_number(value),
-        Field::Text(text) => {
-            let text = text.trim();
-            text.parse().ok().or_else(|| whole_number(text.parse().ok()?))
-        }
+    read(deserializer, |value: Value<'de>| match value {
+        Value::Integer(value) => Some(value),
+        Value::Float(value) => whole_number(value),
+        Value::Text(text) => parse_integer(text.trim()),
         _ => None,
     })
+}
+
+fn parse_integer(text: &str) -> Option<i64> {
+    text.parse().ok().or_else(|| whole_number(text.parse().ok()?))
 }
 
 /// Reads an integer; a record without it is unreadable.
@@ -110,10 +121,10 @@ pub(super) fn required_count<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
 
 /// Reads a finite float from a number or a numeric text.
 pub(crate) fn float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    Ok(match Field::deserialize(deserializer)? {
-        Field::Integer(value) => Some(value as f64),
-        Field::Float(value) => Some(value),
-        Field::Text(text) => text.trim().parse().ok().filter(|value: &f64| value.is_finite()),
+    read(deserializer, |value: Value<'de>| match value {
+        Value::Integer(value) => Some(value as f64),
+        Value::Float(value) => Some(value),
+        Value::Text(text) => text.trim().parse().ok().filter(|value: &f64| value.is_finite()),
         _ => None,
     })
 }
@@ -122,11 +133,11 @@ pub(crate) fn float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 pub(crate) fn boolean<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<bool>, D::Error> {
-    Ok(match Field::deserialize(deserializer)? {
-        Field::Boolean(value) => Some(value),
-        Field::Integer(0) => Some(false),
-        Field::Integer(1) => Some(true),
-        Field::Text(text) => match text.trim() {
+    read(deserializer, |value: Value<'de>| match value {
+        Value::Boolean(value) => Some(value),
+        Value::Integer(0) => Some(false),
+        Value::Integer(1) => Some(true),
+        Value::Text(text) => match text.trim() {
             "0" => Some(false),
             "1" => Some(true),
             word if word.eq_ignore_ascii_case("true") => Some(true),
@@ -139,13 +150,17 @@ pub(crate) fn boolean<'de, D: Deserializer<'de>>(
 
 /// Reads a text; numbers and booleans become their decimal or JSON form.
 pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text<'de>, D::Error> {
-    Ok(match Field::deserialize(deserializer)? {
-        Field::Text(text) => Some(text),
-        Field::Integer(value) => Some(value.to_string().into()),
-        Field::Float(value) => Some(value.to_string().into()),
-        Field::Boolean(value) => Some(Cow::Borrowed(if value { "true" } else { "false" })),
+    read(deserializer, |value: Value<'de>| match value {
+        Value::Text(text) => Some(text),
+        Value::Integer(value) => Some(as_text(&value)),
+        Value::Float(value) => Some(as_text(&value)),
+        Value::Boolean(value) => Some(Cow::Borrowed(if value { "true" } else { "false" })),
         _ => None,
     })
+}
+
+fn as_text(number: &impl ToString) -> Cow<'static, str> {
+    Cow::Owned(number.to_string())
 }
 
 /// Reads a time in Unix milliseconds from ISO 8601 or from epoch milliseconds. The epoch itself means
@@ -153,12 +168,12 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text<'d
 pub(crate) fn timestamp<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<i64>, D::Error> {
-    let time = match Field::deserialize(deserializer)? {
-        Field::Integer(ms) => Some(ms),
-        Field::Float(ms) => whole_number(ms),
-        Field::Text(text) => timestamp::parse(&text),
+    let time = read(deserializer, |value: Value<'de>| match value {
+        Value::Integer(ms) => Some(ms),
+        Value::Float(ms) => whole_number(ms),
+        Value::Text(text) => timestamp::parse(&text),
         _ => None,
-    };
+    })?;
     Ok(time.filter(|ms| *ms > 0))
 }
 
@@ -183,10 +198,10 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    match Value::deserialize(deserializer)? {
-        Value::Object(object) => Ok(Some(object)),
-        _ => Ok(None),
-    }
+    read(deserializer, |value| match value {
+        Value::Object(object) => Some(object),
+        _ => None,
+    })
 }
 
 /// Reads an object; anything else is an error. Derived structs alone would accept lists, by position.

@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Deserializer};
 
-use super::lenient::{self, Field, whole_number};
+use super::lenient::{self, Value, whole_number};
 
 #[derive(Debug)]
 pub struct Page<'a, A> {
@@ -67,10 +67,10 @@ impl fmt::Display for Id<'_> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Id<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Field::deserialize(deserializer)? {
-            Field::Integer(number) => Self::Number(number),
-            Field::Float(number) => whole_number(number).map_or(Self::Missing, Self::Number),
-            Field::Text(text) => Self::Text(text),
+        lenient::read(deserializer, |value: Value<'de>| match value {
+            Value::Integer(number) => Self::Number(number),
+            Value::Float(number) => whole_number(number).map_or(Self::Missing, Self::Number),
+            Value::Text(text) => Self::Text(text),
             _ => Self::Missing,
         })
     }
