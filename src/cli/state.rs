@@ -92,7 +92,6 @@ impl Place {
     }
 }
 
-/// Does what is asked for.
 pub(super) fn run(options: Options) -> ExitCode {
     let done = match options.command {
         Command::Inspect { place, site, json } => inspect(place, site.as_deref(), json),

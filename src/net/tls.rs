@@ -52,7 +52,7 @@ pub(crate) struct TlsError {
 
 impl PemFile {
     /// Reads its certificates; `setting` names the file in the error.
-    pub(crate) fn certificates(
+    fn certificates(
         &self,
         setting: &'static str,
     ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -120,26 +120,19 @@ pub(crate) fn has_p521(der: &[u8]) -> bool {
 }
 
 /// Returns the CAs to trust: those of the CA file alone, otherwise the system's. With a CA file, an API
-/// key or a token never goes to a server with a certificate of a public CA.
-pub(crate) fn trusted(
-    ca: Option<&PemFile>,
-    system: Option<&SystemRoots>,
-) -> Result<Arc<RootCertStore>, TlsError> {
-    match (ca, system) {
-        (Some(ca), _) => ca.roots().map(Arc::new),
-        (None, Some(system)) => Ok(system.store()),
-        (None, None) => Ok(SystemRoots::read().store()),
-    }
-}
-
-/// Returns the CAs to trust if they are `needed`. Otherwise the system's are not read, and none is
-/// trusted.
+/// key or a token never goes to a server with a certificate of a public CA. If they are not `needed`,
+/// the system's are not read, and none is trusted.
 pub(crate) fn trusted_if(
     needed: bool,
     ca: Option<&PemFile>,
     system: Option<&SystemRoots>,
 ) -> Result<Arc<RootCertStore>, TlsError> {
-    if needed { trusted(ca, system) } else { Ok(Arc::new(RootCertStore::empty())) }
+    match (ca, system) {
+        _ if !needed => Ok(Arc::new(RootCertStore::empty())),
+        (Some(ca), _) => ca.roots().map(Arc::new),
+        (None, Some(system)) => Ok(system.store()),
+        (None, None) => Ok(SystemRoots::read().store()),
+    }
 }
 
 /// Makes TLS that trusts `roots` alone, for HTTP/1.1 and HTTP/2.

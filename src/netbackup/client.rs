@@ -26,7 +26,7 @@ pub struct Client(pub(super) Arc<Endpoint>);
 
 /// The state that the clones and sessions of a client share: the server, the connection in force, and
 /// the records of past requests.
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     pub(super) server: Arc<Server>,
     connection: ArcSwap<Connection>,
     pub(super) versions: VersionCache,
@@ -107,10 +107,6 @@ impl ClientBuilder {
 }
 
 impl Client {
-    pub fn new(config: Config) -> Result<Self, BuildError> {
-        Self::builder(config).build()
-    }
-
     pub fn builder(config: Config) -> ClientBuilder {
         let max_body = 64 * 1024 * 1024;
         ClientBuilder { config, retry: RetryPolicy::default(), max_body, observer: None }

@@ -5,8 +5,8 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::error::{Error, ErrorKind};
 use super::http::body::Body;
-use super::http::execute::{execute, negotiated_version};
-use super::http::request::RequestSpec;
+use super::http::negotiate::{send, version};
+use super::http::request::{RequestContext, RequestSpec};
 use super::resource::{Query, Resource};
 use super::version::ApiVersion;
 use super::wire::job_count::{JOB_COUNT, JobCount, job_count_request};
@@ -38,7 +38,12 @@ impl Session {
 
     /// Returns the API version that requests carry: configured, known, or negotiated now.
     pub async fn version(&self) -> Result<ApiVersion, Error> {
-        negotiated_version(&self.client.0, self.deadline).await
+        loop {
+            let context = RequestContext::new(&self.client.0, self.deadline);
+            if let Some(result) = context.unless_replaced(version(&context)).await {
+                return result;
+            }
+        }
     }
 
     pub async fn get(&self, resource: &'static Resource, query: &Query) -> Result<Body, Error> {
@@ -67,8 +72,14 @@ impl Session {
         self.client.0.note_unreadable(resource, &connection.redactor, &[record]);
     }
 
+    /// Makes a request, and again if the connection is replaced meanwhile.
     pub(super) async fn execute(&self, spec: &RequestSpec) -> Result<Body, Error> {
-        execute(&self.client.0, self.deadline, spec).await
+        loop {
+            let context = RequestContext::new(&self.client.0, self.deadline);
+            if let Some(result) = context.unless_replaced(send(&context, spec)).await {
+                return Ok(Body::new(context, spec.resource, result?));
+            }
+        }
     }
 
     pub(crate) fn error(

@@ -42,7 +42,9 @@ pub(crate) fn classify(error: reqwest::Error, phase: Phase, config: &Config) -> 
         (ErrorKind::Timeout, Failure::Unreachable, true)
     } else if phase == Phase::Body {
         // A connection that broke may hold the next time; a wrong encoding stays wrong.
-        let garbled = chain.io_kinds().any(is_wrong_encoding);
+        let garbled = chain
+            .io_kinds()
+            .any(|kind| matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput));
         detail = if garbled {
             format!("the body does not match its Content-Encoding ({detail})")
         } else {
@@ -59,10 +61,6 @@ pub(crate) fn classify(error: reqwest::Error, phase: Phase, config: &Config) -> 
         (ErrorKind::Connect, Failure::Unreachable, true)
     };
     Cause { kind, detail, hint: hint(config, failure), transient }
-}
-
-fn is_wrong_encoding(kind: io::ErrorKind) -> bool {
-    matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
 }
 
 /// Returns true if the other side closed an established connection.

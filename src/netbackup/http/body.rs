@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::connection::Connection;
+use super::request::RequestContext;
 use super::response::{MAX_PREVIEW, ResponseHead, with_preview};
 use crate::netbackup::client::Endpoint;
 use crate::netbackup::diagnose::hints::{Failure, hint};
@@ -16,16 +17,26 @@ use crate::netbackup::wire::{List, Page, Record, decode_list_repaired};
 
 /// The body of a response, with what its errors and counts need.
 pub struct Body {
-    pub(super) endpoint: Arc<Endpoint>,
-    pub(super) connection: Arc<Connection>,
-    pub(super) resource: &'static Resource,
+    endpoint: Arc<Endpoint>,
+    connection: Arc<Connection>,
+    resource: &'static Resource,
     pub(crate) head: ResponseHead,
     pub(crate) bytes: Vec<u8>,
     /// The bytes after a repair, if they needed one.
-    pub(super) repaired: OnceLock<Vec<u8>>,
+    repaired: OnceLock<Vec<u8>>,
 }
 
 impl Body {
+    pub(crate) fn new(
+        context: RequestContext<'_>,
+        resource: &'static Resource,
+        (head, bytes): (ResponseHead, Vec<u8>),
+    ) -> Self {
+        let endpoint = Arc::clone(context.endpoint);
+        let connection = context.connection;
+        Self { endpoint, connection, resource, head, bytes, repaired: OnceLock::new() }
+    }
+
     /// Decodes a document, which borrows from the bytes.
     pub fn read<'b, T: Deserialize<'b>>(&'b self) -> Result<T, Error> {
         serde_json::from_slice(&self.bytes).map_err(|error| self.decode_error(&error.to_string()))

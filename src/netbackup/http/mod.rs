@@ -3,8 +3,7 @@
 mod attempt;
 pub(super) mod body;
 pub(super) mod connection;
-pub(super) mod execute;
-mod negotiate;
+pub(super) mod negotiate;
 pub(super) mod request;
 pub(super) mod response;
 mod transport;

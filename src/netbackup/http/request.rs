@@ -43,7 +43,7 @@ impl RequestSpec {
 /// The context of a request: its server, its deadline, and the connection that was in force when it
 /// started.
 pub(crate) struct RequestContext<'e> {
-    pub(super) endpoint: &'e Endpoint,
+    pub(super) endpoint: &'e Arc<Endpoint>,
     pub(super) connection: Arc<Connection>,
     pub(super) deadline: Instant,
     /// `Client::replace` waits until all tokens of the old connection are dropped.
@@ -51,7 +51,7 @@ pub(crate) struct RequestContext<'e> {
 }
 
 impl<'e> RequestContext<'e> {
-    pub(super) fn new(endpoint: &'e Endpoint, deadline: Instant) -> Self {
+    pub(crate) fn new(endpoint: &'e Arc<Endpoint>, deadline: Instant) -> Self {
         let connection = endpoint.connection();
         let request = connection.requests.token();
         Self { endpoint, connection, deadline, _request: request }
@@ -59,7 +59,7 @@ impl<'e> RequestContext<'e> {
 
     /// Awaits `request`; returns `None` if the connection is replaced before it ends. Does not poll
     /// it if the connection was replaced already.
-    pub(super) async fn unless_replaced<T>(&self, request: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn unless_replaced<T>(&self, request: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
             () = self.connection.replaced.cancelled() => None,
