@@ -145,47 +145,42 @@ struct Block<'t> {
 
 /// Finds the next block at or after `from`.
 fn next_block(text: &Text, from: usize) -> Result<Option<Block<'_>>, PemError> {
-    let rest = &text.as_str()[from..];
-    let start = rest.find(BEGIN).unwrap_or(rest.len());
-    if let Some(stray) = stray_mark(text.as_str(), from..from + start) {
+    let all = text.as_str();
+    let start = all[from..].find(BEGIN).map(|at| from + at);
+    if let Some(stray) = stray_mark(all, from..start.unwrap_or(all.len())) {
         let problem = "looks like the start of a certificate, but is not exactly -----BEGIN CERTIFICATE----- followed by -----END CERTIFICATE-----";
         return Err(text.error(stray, problem));
     }
-    if start == rest.len() {
-        return Ok(None);
-    }
-    let body_start = start + BEGIN.len();
-    let Some(label_length) = rest[body_start..].find(DASHES) else {
-        return Err(text.error(from + start, "the line that begins with -----BEGIN is incomplete"));
+    let Some(start) = start else { return Ok(None) };
+    let label_start = start + BEGIN.len();
+    let Some(length) = all[label_start..].find(DASHES) else {
+        return Err(text.error(start, "the line that begins with -----BEGIN is incomplete"));
     };
-    let label = &rest[body_start..body_start + label_length];
+    let label = &all[label_start..label_start + length];
     let is_label = label.len() <= 64 && !label.contains(['\n', '\r']);
     let names_certificate = label.to_ascii_uppercase().contains("CERTIFICATE");
     if !is_label || (names_certificate && !CERTIFICATE.contains(&label)) {
         let problem = "expected -----BEGIN CERTIFICATE-----: certificate requests (CSR) and other kinds of certificates cannot be used here";
-        return Err(text.error(from + start, problem));
+        return Err(text.error(start, problem));
     }
-    let body_start = body_start + label_length + DASHES.len();
+    let body_start = label_start + length + DASHES.len();
     let end_mark = format!("-----END {label}-----");
-    let body = &rest[body_start..];
-    let end = body.find(&end_mark).filter(|end| !body[..*end].contains(BEGIN));
-    match end {
-        Some(length) => Ok(Some(Block {
-            label,
-            start: from + start,
-            body: from + body_start..from + body_start + length,
-            end: from + body_start + length + end_mark.len(),
-        })),
+    let rest = &all[body_start..];
+    match rest.find(&end_mark).filter(|end| !rest[..*end].contains(BEGIN)) {
+        Some(length) => {
+            let body = body_start..body_start + length;
+            let end = body.end + end_mark.len();
+            Ok(Some(Block { label, start, body, end }))
+        }
         // Other blocks do not concern a reader of certificates.
         None if !names_certificate => {
-            let end = from + body_start;
-            Ok(Some(Block { label, start: from + start, body: end..end, end }))
+            Ok(Some(Block { label, start, body: body_start..body_start, end: body_start }))
         }
         None => {
             let problem = format!(
                 "the certificate that begins here has no {end_mark}: the file is cut or damaged"
             );
-            Err(text.error(from + start, problem))
+            Err(text.error(start, problem))
         }
     }
 }

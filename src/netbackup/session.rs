@@ -55,7 +55,7 @@ impl Session {
         let json = job_count_request(filter).to_string().into_bytes();
         let spec = RequestSpec::get(&JOB_COUNT, String::new());
         let body = self.execute(&RequestSpec { post: Some(json), ..spec }).await?;
-        Ok(body.read::<JobCount>()?.count())
+        Ok(body.read::<JobCount<'_>>()?.count())
     }
 
     /// Returns the error of a missing permission that the server itself does not report

@@ -43,12 +43,10 @@ impl FromStr for ApiVersion {
     fn from_str(text: &str) -> Result<Self, NotAVersion> {
         let text = text.trim();
         let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
-        let number = |digits: &str| {
-            if digits.bytes().all(|b| b.is_ascii_digit()) {
-                digits.parse().map_err(|_| NotAVersion)
-            } else {
-                Err(NotAVersion)
-            }
+        // The standard library would accept a plus sign.
+        let number = |digits: &str| match digits.parse() {
+            Ok(number) if !digits.starts_with('+') => Ok(number),
+            _ => Err(NotAVersion),
         };
         Ok(Self::new(number(major)?, number(minor)?))
     }
