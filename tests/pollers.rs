@@ -107,7 +107,7 @@ struct Site {
 
 impl Site {
     fn start(rules: Rules) -> Self {
-        let client = Client::new(netbackup::Config {
+        let client = Client::builder(netbackup::Config {
             site: "paris".to_owned(),
             base_url: "http://127.0.0.1:9/".parse().unwrap(),
             api_key: "k".into(),
@@ -122,7 +122,7 @@ impl Site {
         });
         let (publisher, latest) = Store::new().publisher(Snapshot::unpolled("paris", "nowhere"));
         let setup = Setup {
-            client: client.unwrap(),
+            client: client.build().unwrap(),
             rules,
             table: &TABLE,
             tracer: Tracer::default(),

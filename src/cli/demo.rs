@@ -8,7 +8,7 @@ use std::time::Duration;
 use nbu_sim::{Release, Settings, Simulator};
 use otlp_sink::{ExportSummary, Sink};
 
-use super::run::{end, runtime, serve};
+use super::run::{block_on, serve};
 use crate::log::Log;
 use crate::supervisor::Source;
 
@@ -33,13 +33,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: Options, log: Log) -> ExitCode {
-    match runtime() {
-        Ok(runtime) => {
-            let code = runtime.block_on(demo(options, log));
-            end(runtime, code)
-        }
-        Err(code) => code,
-    }
+    block_on(demo(options, log))
 }
 
 async fn demo(options: Options, log: Log) -> ExitCode {

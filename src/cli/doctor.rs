@@ -8,9 +8,10 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use tokio::time::Instant;
 
-use super::run::{end, runtime};
+use super::check::load;
+use super::run::block_on;
 use crate::collectors::{Settings, TABLE};
-use crate::config::{self, Config, ProcessEnvironment};
+use crate::config::Config;
 use crate::netbackup::{self, Client, Error, ErrorKind, RetryPolicy};
 use crate::telemetry::otlp::{Signal, Transport};
 
@@ -24,22 +25,9 @@ const GRACE: Duration = Duration::from_secs(1);
 const SKEW: f64 = 60.0;
 
 pub(super) fn run(path: &Path) -> ExitCode {
-    let loaded = match config::load(path, &ProcessEnvironment) {
-        Ok(loaded) => loaded,
-        Err(errors) => {
-            super::output::print_error(&format!("{errors}\n"));
-            return ExitCode::FAILURE;
-        }
-    };
-    for warning in &loaded.warnings {
-        super::output::print_error(&format!("warning: {warning}\n"));
-    }
-    match runtime() {
-        Ok(runtime) => {
-            let code = runtime.block_on(examine(&loaded.config));
-            end(runtime, code)
-        }
-        Err(code) => code,
+    match load(path) {
+        Some(config) => block_on(examine(&config)),
+        None => ExitCode::FAILURE,
     }
 }
 
@@ -95,16 +83,21 @@ impl Report {
         self.failures += 1;
         self.line("FAIL", step, detail);
     }
+
+    /// Reports a step that failed; returns the result of one that did not.
+    fn check<T>(&mut self, step: &str, result: Result<T, impl Display>) -> Option<T> {
+        result.map_err(|error| self.fail(step, error)).ok()
+    }
 }
 
 async fn site(config: &Config, server: &netbackup::Config) -> Report {
     let mut report = Report::new(&format!("site {} ({})", server.site, server.base_url));
     // One attempt a step: a doctor reports what it sees.
     let once = RetryPolicy { max_attempts: 1, ..RetryPolicy::default() };
-    match Client::builder(server.clone()).retry_policy(once).build() {
+    let client = Client::builder(server.clone()).retry_policy(once).build();
+    if let Some(client) = report.check("settings", client) {
         // Reported inside; what comes after a failed step has nothing to stand on.
-        Ok(client) => drop(steps(config, server, &client, &mut report).await),
-        Err(error) => report.fail("settings", error),
+        let _ = steps(config, server, &client, &mut report).await;
     }
     report
 }
@@ -120,14 +113,9 @@ async fn steps(
     } else {
         network(client, report).await?;
     }
-    let ping = match client.ping().await {
-        Ok(ping) => ping,
-        Err(error) => {
-            let step = if error.kind() == ErrorKind::Tls { "tls" } else { "ping" };
-            report.fail(step, error);
-            return None;
-        }
-    };
+    let ping = client.ping().await;
+    let is_tls = matches!(&ping, Err(error) if error.kind() == ErrorKind::Tls);
+    let ping = report.check(if is_tls { "tls" } else { "ping" }, ping)?;
     if server.base_url.scheme() == "https" {
         let trust = if server.insecure_skip_verify {
             "NOT verified (insecureSkipVerify)"
@@ -153,25 +141,14 @@ async fn steps(
         return None;
     }
     let session = client.with_deadline(Instant::now() + server.timeout + GRACE);
-    match session.version().await {
-        Ok(version) => report.ok("version", version),
-        Err(error) => {
-            report.fail("version", error);
-            return None;
-        }
-    }
+    let version = report.check("version", session.version().await)?;
+    report.ok("version", version);
     permissions(config, server, client, report).await;
     Some(())
 }
 
 async fn network(client: &Client, report: &mut Report) -> Option<()> {
-    let addresses = match client.resolve(PATIENCE).await {
-        Ok(addresses) => addresses,
-        Err(error) => {
-            report.fail("name", error);
-            return None;
-        }
-    };
+    let addresses = report.check("name", client.resolve(PATIENCE).await)?;
     let list: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
     report.ok("name", list.join(", "));
     let mut last = None;
@@ -205,14 +182,15 @@ async fn permissions(
         let session = client.with_deadline(Instant::now() + server.timeout + GRACE);
         let mut collector = (row.build)(&settings);
         let old = client.version().zip(collector.since()).is_some_and(|(has, since)| has < since);
-        let verdict =
-            if old { None } else { Some(collector.permitted(&session, row.resource).await) };
-        match verdict {
-            Some(Err(error)) if !row.core && error.kind() == ErrorKind::NotFound => {
+        if old {
+            lacking.push(row.name);
+            continue;
+        }
+        match collector.permitted(&session, row.resource).await {
+            Err(error) if !row.core && error.kind() == ErrorKind::NotFound => {
                 lacking.push(row.name);
             }
-            Some(verdict) => verdicts.push((row.name, verdict)),
-            None => lacking.push(row.name),
+            verdict => verdicts.push((row.name, verdict)),
         }
     }
     let refused = |verdict: &Result<_, Error>| matches!(verdict, Err(error) if error.kind() == ErrorKind::Unauthorized);
@@ -227,37 +205,27 @@ async fn permissions(
         report.ok("key", "accepted");
     }
     for (name, verdict) in verdicts {
-        let denied = matches!(&verdict, Err(error) if error.is_denial());
-        let step = match verdict {
-            Err(_) if !denied => format!("read {name}"),
-            _ => format!("permission {name}"),
-        };
+        let permission = format!("permission {name}");
         match verdict {
-            Ok(Some(true)) => report.ok(&step, "granted"),
+            Ok(Some(true)) => report.ok(&permission, "granted"),
             Ok(_) => report.warn(
-                &step,
+                &permission,
                 "the list is empty; the server does not say whether a permission is missing",
             ),
-            Err(error) => report.fail(&step, error),
+            Err(error) if error.is_denial() => report.fail(&permission, error),
+            Err(error) => report.fail(&format!("read {name}"), error),
         }
     }
 }
 
 /// Sends an empty export of each signal.
 async fn otlp(config: &Config) -> Report {
+    let mut report = Report::new("opentelemetry");
     let Some(otlp) = &config.otlp else {
-        let mut report = Report::new("opentelemetry");
         report.line("-", "push", "not enabled");
         return report;
     };
-    let mut report = Report::new("opentelemetry");
-    let transport = match Transport::new(otlp) {
-        Ok(transport) => transport,
-        Err(error) => {
-            report.fail("settings", error);
-            return report;
-        }
-    };
+    let Some(transport) = report.check("settings", Transport::new(otlp)) else { return report };
     let signals = [
         (Signal::Metrics, otlp.metrics, otlp.metrics_to.timeout),
         (Signal::Traces, otlp.traces, otlp.traces_to.timeout),

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::run::{end, runtime};
+use super::run::block_on;
 use crate::config::{self, ProcessEnvironment};
 use crate::http;
+use crate::net::tls::install_provider;
 use crate::supervisor::address_in_force;
 
 /// A process that answers later than this does not live.
@@ -34,41 +35,30 @@ pub(super) fn run(options: Options) -> ExitCode {
         // The parser asks for one of them.
         (None, None) => return ExitCode::FAILURE,
     };
-    match runtime() {
-        Ok(runtime) => {
-            let code = runtime.block_on(ask(&format!("{base}/-/healthy")));
-            end(runtime, code)
-        }
-        Err(code) => code,
-    }
+    block_on(ask(&format!("{base}/-/healthy")))
 }
 
 /// Returns where the agent with this configuration is asked: where it says that it listens, which may
 /// not be where the file says by now. If it says nothing, the file is all there is.
 fn base_of(path: &Path) -> String {
-    let in_force = address_in_force(path).map(|address| {
-        let host = address.ip().to_string();
-        reachable(&host, address.port())
-    });
+    let in_force =
+        address_in_force(path).map(|address| local(&address.ip().to_string(), address.port()));
     let of_file = match config::load(path, &ProcessEnvironment) {
-        Ok(loaded) => Some(local(&loaded.config.http)),
+        Ok(loaded) => Some(loaded.config.http),
         Err(errors) => {
             // The agent runs on with what was valid before.
             super::output::print_error(&format!(
                 "the configuration file is no longer valid:\n{errors}\n"
             ));
-            errors.endpoint.map(|endpoint| local(&endpoint))
+            errors.endpoint
         }
     };
+    let of_file = of_file.map(|endpoint| local(&endpoint.host, endpoint.port));
     in_force.or(of_file).unwrap_or_else(|| DEFAULT.to_owned())
 }
 
 /// Returns the URL at which the same machine reaches an agent that listens there.
-fn local(listen: &http::Config) -> String {
-    reachable(&listen.host, listen.port)
-}
-
-fn reachable(host: &str, port: u16) -> String {
+fn local(host: &str, port: u16) -> String {
     let host = match host {
         "0.0.0.0" => "127.0.0.1",
         "::" => "::1",
@@ -78,8 +68,7 @@ fn reachable(host: &str, port: u16) -> String {
 }
 
 async fn ask(url: &str) -> ExitCode {
-    // reqwest takes the provider from the process. A second installation fails and changes nothing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    install_provider();
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build();
     let answer = match client {
         Ok(client) => client.get(url).send().await,
@@ -110,13 +99,7 @@ mod tests {
             ("::1", "http://[::1]:9440"),
             ("10.1.2.3", "http://10.1.2.3:9440"),
         ] {
-            let listen = http::Config {
-                host: host.into(),
-                port: 9440,
-                metrics_path: "/m".into(),
-                lifecycle: false,
-            };
-            assert_eq!(local(&listen), expected);
+            assert_eq!(local(host, 9440), expected);
         }
     }
 }

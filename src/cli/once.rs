@@ -6,20 +6,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::run::{end, runtime};
+use super::run::block_on;
 use crate::config::ProcessEnvironment;
 use crate::reload::Trigger;
 use crate::snapshot::{CollectorState, Snapshot, Store};
 use crate::supervisor::{Source, Supervisor};
 
 pub(super) fn run(path: &Path) -> ExitCode {
-    match runtime() {
-        Ok(runtime) => {
-            let code = runtime.block_on(once(path));
-            end(runtime, code)
-        }
-        Err(code) => code,
-    }
+    block_on(once(path))
 }
 
 async fn once(path: &Path) -> ExitCode {

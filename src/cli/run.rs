@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use crate::config::ProcessEnvironment;
 use crate::log::Log;
@@ -13,12 +13,7 @@ use crate::reload::Trigger;
 use crate::supervisor::{ReloadError, Signals, Source, Supervisor};
 
 pub(super) fn run(path: PathBuf, log: Log) -> ExitCode {
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(code) => return code,
-    };
-    let code = runtime.block_on(serve(Source::File(path), log, || {}));
-    end(runtime, code)
+    block_on(serve(Source::File(path), log, || {}))
 }
 
 /// Runs a configuration until a signal says to end. `started` is called once it is in force.
@@ -51,16 +46,17 @@ pub(super) async fn serve(source: Source, log: Log, started: impl FnOnce()) -> E
     ExitCode::SUCCESS
 }
 
-/// The runtime of every command that does I/O.
-pub(super) fn runtime() -> Result<Runtime, ExitCode> {
-    Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        super::output::print_error(&format!("cannot start the async runtime: {error}\n"));
-        ExitCode::FAILURE
-    })
-}
-
-/// Ends the runtime. Name resolution and other blocking work cannot be cancelled; it is left behind.
-pub(super) fn end(runtime: Runtime, code: ExitCode) -> ExitCode {
+/// Runs a command that does I/O. Name resolution and other blocking work cannot be cancelled; it is left
+/// behind at the end.
+pub(super) fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
+    let runtime = match Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            super::output::print_error(&format!("cannot start the async runtime: {error}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(command);
     runtime.shutdown_timeout(Duration::from_millis(200));
     code
 }

@@ -92,7 +92,6 @@ impl Place {
     }
 }
 
-/// Does what is asked for.
 pub(super) fn run(options: Options) -> ExitCode {
     let done = match options.command {
         Command::Inspect { place, site, json } => inspect(place, site.as_deref(), json),
@@ -136,40 +135,35 @@ fn rename(place: Place, from: &str, to: &str, yes: bool) -> Result<ExitCode, Str
             ));
         }
     }
-    let mut text = String::new();
-    for report in &reports {
-        let name = &report.file;
-        if yes {
-            let new = directory
-                .rename(&path.join(name), to)
-                .map_err(|error| format!("{name}: {error}"))?;
-            line(&mut text, format_args!("{name} renamed to {}", new.display()));
-        } else {
-            line(
-                &mut text,
-                format_args!("{name} would become the state of site `{to}`; add --yes to do it"),
-            );
-        }
-    }
-    Ok(super::output::print(&text))
+    change(&reports, yes, &format!("become the state of site `{to}`"), |file| {
+        let new = directory.rename(&path.join(file), to).map_err(|error| error.to_string())?;
+        Ok(format!("renamed to {}", new.display()))
+    })
 }
 
 fn reset(place: Place, site: &str, server: Option<&str>, yes: bool) -> Result<ExitCode, String> {
-    let path = place.directory()?;
-    let directory = open(&path, yes)?;
+    let directory = open(&place.directory()?, yes)?;
+    let reports = of_site(&directory, site, server)?;
+    change(&reports, yes, "be set aside, and totals would start at 0", |file| {
+        let aside = directory.set_aside(file).map_err(|error| error.to_string())?;
+        Ok(format!("set aside as {}", aside.display()))
+    })
+}
+
+/// Changes each file with `apply`, which returns what was done; without `yes`, prints what it `would` do.
+fn change(
+    reports: &[Report],
+    yes: bool,
+    would: &str,
+    apply: impl Fn(&str) -> Result<String, String>,
+) -> Result<ExitCode, String> {
     let mut text = String::new();
-    for report in of_site(&directory, site, server)? {
-        let name = &report.file;
+    for Report { file, .. } in reports {
         if yes {
-            let aside = directory.set_aside(name).map_err(|error| format!("{name}: {error}"))?;
-            line(&mut text, format_args!("{name} set aside as {}", aside.display()));
+            let done = apply(file).map_err(|error| format!("{file}: {error}"))?;
+            line(&mut text, format_args!("{file} {done}"));
         } else {
-            line(
-                &mut text,
-                format_args!(
-                    "{name} would be set aside, and totals would start at 0; add --yes to do it"
-                ),
-            );
+            line(&mut text, format_args!("{file} would {would}; add --yes to do it"));
         }
     }
     Ok(super::output::print(&text))

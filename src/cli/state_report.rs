@@ -10,10 +10,8 @@ use serde::Serialize;
 use crate::jobs::{Ledger, RestoreError, Summary};
 use crate::state::{self, Header, Loaded, Maintenance, OpenError, StateFile};
 
-/// The content of one file.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
-    /// Name of the file.
     pub(super) file: String,
     bytes: u64,
     /// Absent if the file can be used.
@@ -45,10 +43,6 @@ struct Content {
 }
 
 /// Reports on the journals of the directory, and on its documents.
-///
-/// # Errors
-///
-/// If the directory cannot be read.
 pub(super) fn reports(directory: &Maintenance) -> Result<Vec<Report>, String> {
     let files = directory.journals().map_err(|error| error.to_string())?;
     let mut reports: Vec<Report> = files.iter().map(|file| Report::on(directory, file)).collect();
@@ -89,7 +83,6 @@ impl Report {
         site.is_none() || self.site.as_deref() == site
     }
 
-    /// Returns it as lines for people.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         let state = match (&self.problem, self.set_aside) {
@@ -163,7 +156,6 @@ impl Content {
     }
 }
 
-/// Adds a line.
 pub(super) fn line(text: &mut String, line: fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{line}");

@@ -5,7 +5,6 @@
 pub struct Config {
     /// Name or address, IPv6 without brackets.
     pub host: String,
-    /// TCP port, 1 to 65535.
     pub port: u16,
     /// Path of the exposition; begins with `/` and is none of the other routes.
     pub metrics_path: String,
@@ -20,7 +19,6 @@ impl Config {
     }
 }
 
-/// Access to the settings in force.
 pub trait Settings: std::fmt::Debug + Send + Sync {
     /// Returns the settings of the endpoint, once there are some.
     fn endpoint(&self) -> Option<Config>;

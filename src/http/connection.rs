@@ -39,7 +39,7 @@ pub(super) async fn serve(
     let _ = stream.set_nodelay(true);
     tokio::select! {
         biased;
-        () = connection.closed() => {}
+        () = connection.closed.cancelled() => {}
         () = serve_http(stream, &connection, router, stop) => {}
     }
 }

@@ -46,14 +46,15 @@ const PIN_TOLERANCE: Duration = Duration::from_secs(10);
 
 /// The connections of an endpoint, by the order in which they came.
 #[derive(Debug, Default)]
-pub(super) struct Connections(Mutex<(u64, BTreeMap<u64, Arc<Connection>>)>);
+pub(super) struct Connections(Mutex<Vec<Arc<Connection>>>);
 
 /// The activity of one connection, as its socket and its service report it.
 #[derive(Debug)]
 pub(super) struct Connection {
     peer: IpAddr,
     activity: Mutex<Activity>,
-    closed: CancellationToken,
+    /// Cancelled when the connection is to be closed.
+    pub(super) closed: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -135,11 +136,6 @@ impl Connection {
         }
     }
 
-    /// Waits until the connection is to be closed.
-    pub(super) async fn closed(&self) {
-        self.closed.cancelled().await;
-    }
-
     fn close(&self) {
         self.closed.cancel();
     }
@@ -174,18 +170,17 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct Entry {
     list: Arc<Connections>,
-    number: u64,
     pub(super) connection: Arc<Connection>,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.list.list().1.remove(&self.number);
+        self.list.list().retain(|connection| !Arc::ptr_eq(connection, &self.connection));
     }
 }
 
 impl Connections {
-    fn list(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Arc<Connection>>)> {
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<Connection>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -194,80 +189,74 @@ impl Connections {
         // An address of IPv4 has two spellings.
         let peer = peer.to_canonical();
         let mut list = self.list();
-        let of_peer = || list.1.values().filter(|c| c.peer == peer && !c.closed.is_cancelled());
+        let of_peer = || list.iter().filter(|c| c.peer == peer && !c.closed.is_cancelled());
         let waiting = of_peer().filter(|connection| connection.activity().waits()).count();
-        if list.1.len() >= MAX_CONNECTIONS / 2 && waiting >= MAX_WAITING_PER_ADDRESS {
+        if list.len() >= MAX_CONNECTIONS / 2 && waiting >= MAX_WAITING_PER_ADDRESS {
             longest_waiting(of_peer());
         }
         let activity =
             Activity { phase: Phase::Idle, since: Instant::now(), stalled: None, scrape: None };
         let closed = CancellationToken::new();
         let connection = Arc::new(Connection { peer, activity: Mutex::new(activity), closed });
-        list.0 += 1;
-        let number = list.0;
-        list.1.insert(number, Arc::clone(&connection));
+        list.push(Arc::clone(&connection));
         drop(list);
-        Entry { list: Arc::clone(self), number, connection }
+        Entry { list: Arc::clone(self), connection }
     }
 
     /// Closes the connection that others can best do without: the one that waits longest, else the
     /// one that stalls longest.
     pub(super) fn make_room(&self) {
         let list = self.list();
-        if !longest_waiting(list.1.values()) {
-            longest_stalled(list.1.values());
+        if !longest_waiting(list.iter()) {
+            longest_stalled(list.iter());
         }
     }
 
     /// Closes the scrape that stalls longest, if one does.
     pub(super) fn make_room_for_scrape(&self) {
         let list = self.list();
-        longest_stalled(list.1.values().filter(|c| c.activity().scrape.is_some()));
+        longest_stalled(list.iter().filter(|c| c.activity().scrape.is_some()));
     }
 
     /// Closes connections that take too long, and those that keep too many old pages in memory.
     pub(super) fn sweep(&self) {
         let list = self.list();
-        for connection in list.1.values().filter(|connection| connection.activity().is_overdue()) {
+        for connection in list.iter().filter(|connection| connection.activity().is_overdue()) {
             connection.close();
         }
-        free_pages(list.1.values());
+        free_pages(&list);
     }
 }
 
 /// Closes the one that waits longest; returns whether one waits.
 fn longest_waiting<'a>(connections: impl Iterator<Item = &'a Arc<Connection>>) -> bool {
-    let since = |connection: &&Arc<Connection>| {
-        let activity = connection.activity();
+    close_first(connections, |activity| {
         let waits = activity.waits() && activity.since.elapsed() >= WAIT_TOLERANCE;
         waits.then_some(activity.since)
-    };
-    close_first(connections, since)
+    })
 }
 
 /// Closes the one that stalls longest; returns whether one stalls.
 fn longest_stalled<'a>(connections: impl Iterator<Item = &'a Arc<Connection>>) -> bool {
-    let since = |connection: &&Arc<Connection>| {
-        let activity = connection.activity();
+    close_first(connections, |activity| {
         activity.stalled.filter(|_| activity.stalls_for(STALL_TOLERANCE))
-    };
-    close_first(connections, since)
+    })
 }
 
 fn close_first<'a>(
     connections: impl Iterator<Item = &'a Arc<Connection>>,
-    since: impl Fn(&&'a Arc<Connection>) -> Option<Instant>,
+    since: impl Fn(&Activity) -> Option<Instant>,
 ) -> bool {
     let open = connections.filter(|connection| !connection.closed.is_cancelled());
-    let first = open.filter_map(|c| since(&c).map(|since| (since, c))).min_by_key(|(at, _)| *at);
+    let first = open.filter_map(|c| Some((since(&c.activity())?, c))).min_by_key(|(at, _)| *at);
     first.inspect(|(_, connection)| connection.close()).is_some()
 }
 
 /// Closes the scrapes of the oldest pages, until those that are left keep little enough.
-fn free_pages<'a>(connections: impl Iterator<Item = &'a Arc<Connection>>) {
+fn free_pages(connections: &[Arc<Connection>]) {
     // By page: its length, when its last scrape began, and who keeps it.
     let mut pages: BTreeMap<usize, (usize, Instant, Vec<&Connection>)> = BTreeMap::new();
-    for connection in connections.filter(|connection| !connection.closed.is_cancelled()) {
+    for connection in connections.iter().filter(|connection| !connection.closed.is_cancelled()) {
         let activity = connection.activity();
         if let Some((page, length)) = activity.scrape.as_ref().map(|scrape| scrape.page) {
             let entry = pages.entry(page).or_insert((length, activity.since, Vec::new()));

@@ -26,7 +26,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
 type Listeners = Arc<Vec<TcpListener>>;
 
-/// Failure to listen on an address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}{hint}")]
 pub struct BindError {
@@ -40,11 +39,6 @@ pub struct BindError {
 #[derive(Debug)]
 pub struct Bound {
     hosts: Hosts,
-    sockets: Sockets,
-}
-
-#[derive(Debug)]
-struct Sockets {
     address: SocketAddr,
     listeners: Vec<TcpListener>,
     /// Bound beside an old listener, and not listening yet: it would take connections from that one,
@@ -60,32 +54,24 @@ struct Beside {
 
 impl Bound {
     /// Binds the address of `config`. Resolves names, so it can block for as long as the resolver.
-    ///
-    /// # Errors
-    ///
-    /// If the name has no address, or the port is taken or not permitted.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
-        first(config, Sockets::plain)
+        first(config, |address| Self::plain(config, address))
     }
 
     /// Binds the address of `config` while the listeners of `own` still serve, which may have the same
     /// port, at this address or another. If this fails, they are as before. Blocks as
     /// [`Bound::bind`] does.
-    ///
-    /// # Errors
-    ///
-    /// The same.
     pub fn bind_alongside(config: &Config, own: &Listening) -> Result<Self, BindError> {
         first(config, |address| {
             let started = Instant::now();
             loop {
-                let verdict = Sockets::plain(address);
+                let verdict = Self::plain(config, address);
                 match &verdict {
                     Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                     _ => return verdict,
                 }
                 let there: Vec<_> = own.0.iter().filter_map(Weak::upgrade).collect();
-                if let Some(bound) = Sockets::taking_over(address, &there)? {
+                if let Some(bound) = Self::taking_over(config, address, &there)? {
                     return Ok(bound);
                 }
                 // A listener of ours may be closing in this moment, or another process has the port.
@@ -97,14 +83,13 @@ impl Bound {
         })
     }
 
-    /// Returns the address.
     pub fn address(&self) -> SocketAddr {
-        self.sockets.address
+        self.address
     }
 
     /// Serves until [`Server::stop`].
     pub fn serve(self, state: Arc<State>) -> Server {
-        let Sockets { address, mut listeners, beside } = self.sockets;
+        let Self { hosts, address, mut listeners, beside } = self;
         if let Some(beside) = beside {
             match beside.listen() {
                 Ok(listener) => listeners.push(listener),
@@ -118,22 +103,25 @@ impl Bound {
         let stop = CancellationToken::new();
         let listeners = Arc::new(listeners);
         let weak = Arc::downgrade(&listeners);
-        let task = tokio::spawn(serve::serve(listeners, state, self.hosts, stop.clone()));
+        let task = tokio::spawn(serve::serve(listeners, state, hosts, stop.clone()));
         Server { stop, task, listeners: weak }
     }
-}
 
-impl Sockets {
-    fn plain(address: SocketAddr) -> io::Result<Self> {
+    fn plain(config: &Config, address: SocketAddr) -> io::Result<Self> {
         let socket = socket(address)?;
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
-        Ok(Self { address, listeners: vec![listener], beside: None })
+        let hosts = Hosts::new(&config.host);
+        Ok(Self { hosts, address, listeners: vec![listener], beside: None })
     }
 
     /// Takes over the listeners that `old` has on the port. Returns `None` if it has none there.
-    fn taking_over(address: SocketAddr, old: &[Listeners]) -> io::Result<Option<Self>> {
+    fn taking_over(
+        config: &Config,
+        address: SocketAddr,
+        old: &[Listeners],
+    ) -> io::Result<Option<Self>> {
         let mut listeners = Vec::new();
         let mut same_port = false;
         let mut is_there = false;
@@ -151,7 +139,7 @@ impl Sockets {
             return Ok(None);
         }
         let beside = if is_there { None } else { Some(Beside::bind(address, old)?) };
-        Ok(Some(Self { address, listeners, beside }))
+        Ok(Some(Self { hosts: Hosts::new(&config.host), address, listeners, beside }))
     }
 }
 
@@ -200,7 +188,7 @@ impl Drop for Shared {
 /// Binds the first address of the host that can be had.
 fn first(
     config: &Config,
-    bind: impl Fn(SocketAddr) -> io::Result<Sockets>,
+    bind: impl Fn(SocketAddr) -> io::Result<Bound>,
 ) -> Result<Bound, BindError> {
     let fail = |source: io::Error| {
         let hint = match source.kind() {
@@ -220,7 +208,7 @@ fn first(
     addresses.sort_by_key(SocketAddr::is_ipv6);
     for address in addresses {
         match bind(address) {
-            Ok(sockets) => return Ok(Bound { hosts: Hosts::new(&config.host), sockets }),
+            Ok(bound) => return Ok(bound),
             Err(error) => last = error,
         }
     }

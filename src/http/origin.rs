@@ -10,9 +10,7 @@ use axum::http::{HeaderMap, Uri, header};
 
 /// The names by which an endpoint may be asked to change something.
 #[derive(Debug)]
-pub(super) struct Hosts {
-    configured: Name,
-}
+pub(super) struct Hosts(Name);
 
 /// Reason for which a request is refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,14 +30,10 @@ enum Name {
 impl Hosts {
     /// Returns the names of an endpoint that listens at `host`, a name or an address.
     pub(super) fn new(host: &str) -> Self {
-        Self { configured: Name::new(host) }
+        Self(Name::new(host))
     }
 
     /// Checks the host and the origin of a request.
-    ///
-    /// # Errors
-    ///
-    /// If the request is for another host, or of another origin.
     pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
         let mut sites = headers.get_all("sec-fetch-site").iter();
         let own_site = |site: &axum::http::HeaderValue| {
@@ -72,8 +66,8 @@ impl Hosts {
 
     fn is_own(&self, host: &Authority, is_browser: bool) -> bool {
         let name = Name::new(host.host());
-        match &self.configured {
-            _ if name.is_loopback() || name == self.configured => true,
+        match &self.0 {
+            _ if name.is_loopback() || name == self.0 => true,
             // An endpoint at all addresses has names that the agent does not know. An address cannot
             // be rebound, and a program other than a browser chooses its target itself.
             Name::Address(ip) if ip.is_unspecified() => {
@@ -101,7 +95,6 @@ impl Name {
     }
 }
 
-/// Parses a host with or without a port.
 fn authority(text: &str) -> Option<Authority> {
     text.trim().parse::<Authority>().ok().filter(|it| !it.host().is_empty() && !text.contains('@'))
 }

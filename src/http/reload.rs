@@ -1,17 +1,16 @@
 //! POST /-/reload: asks the supervisor to reload the configuration, and answers with its verdict.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::origin::Refused;
-use super::state::{Endpoint, State};
+use super::state::Endpoint;
 use crate::reload::{ReloadAnswer, ReloadRequest};
 
 /// Time for the supervisor to accept the request; it may be busy with another.
@@ -21,17 +20,12 @@ const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Requests that wait for a verdict; more are refused, so that they leave connections to others.
-const MAX_WAITING: usize = 128;
+pub(super) const MAX_WAITING: usize = 128;
 
 const TOO_MANY: &str = "503: too many reloads are waiting; try again later\n";
 
-pub(super) fn places() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(MAX_WAITING))
-}
-
 pub(super) async fn reload(
-    Extract(state): Extract<Arc<State>>,
-    Extract(Endpoint { hosts, reloads, .. }): Extract<Endpoint>,
+    Extract(Endpoint { state, hosts, reloads, .. }): Extract<Endpoint>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,

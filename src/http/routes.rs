@@ -10,6 +10,7 @@ use axum::extract::State as Extract;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
+use tokio::sync::Semaphore;
 
 use super::connections::{Connections, Scrape};
 use super::encoding::accepts_gzip;
@@ -21,6 +22,7 @@ use crate::telemetry::prometheus::{encode::CONTENT_TYPE, gzip::Chunks};
 
 pub(super) fn router(state: Arc<State>, hosts: Hosts, connections: Arc<Connections>) -> Router {
     let (hosts, scrapes) = (Arc::new(hosts), Arc::new(Scrapes::new(connections)));
+    let reloads = Arc::new(Semaphore::new(reload::MAX_WAITING));
     Router::new()
         .route("/", get(landing))
         .route("/health", get(health))
@@ -28,10 +30,10 @@ pub(super) fn router(state: Arc<State>, hosts: Hosts, connections: Arc<Connectio
         .route("/-/ready", get(ready))
         .route("/-/reload", any(reload::reload))
         .fallback(exposition)
-        .with_state(Endpoint { state, hosts, reloads: reload::places(), scrapes })
+        .with_state(Endpoint { state, hosts, reloads, scrapes })
 }
 
-async fn landing(Extract(state): Extract<Arc<State>>) -> Response {
+async fn landing(Extract(Endpoint { state, .. }): Extract<Endpoint>) -> Response {
     let page = status_page::render(&state);
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
 }
@@ -42,7 +44,7 @@ async fn healthy() -> &'static str {
 }
 
 /// Answers the readiness probe: a configuration is in force. Never depends on NetBackup.
-async fn ready(Extract(state): Extract<Arc<State>>) -> Response {
+async fn ready(Extract(Endpoint { state, .. }): Extract<Endpoint>) -> Response {
     if state.ready.load(Relaxed) {
         "OK\n".into_response()
     } else {
@@ -52,7 +54,7 @@ async fn ready(Extract(state): Extract<Arc<State>>) -> Response {
 }
 
 /// Answers the health check of nbu_exporter: any NetBackup API responds.
-async fn health(Extract(state): Extract<Arc<State>>) -> Response {
+async fn health(Extract(Endpoint { state, .. }): Extract<Endpoint>) -> Response {
     if state.store.snapshots().iter().any(|snapshot| snapshot.up == Some(true)) {
         "OK".into_response()
     } else {

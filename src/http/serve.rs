@@ -56,10 +56,10 @@ pub(super) async fn serve(
     }
     let list = Arc::new(Connections::default());
     let router = routes::router(state, hosts, Arc::clone(&list));
-    let mut acceptor = Acceptor::new(list, router, stop.clone());
+    let mut acceptor = Acceptor::new(Arc::clone(&list), router, stop.clone());
     tokio::select! {
         () = stop.cancelled() => {}
-        () = acceptor.sweep() => {}
+        () = sweep(&list) => {}
         () = acceptor.accept(&listeners) => {}
     }
     let _ = timeout(HANDOVER_ACCEPT_TIME, acceptor.accept(&listeners)).await;
@@ -68,6 +68,14 @@ pub(super) async fn serve(
     let drained = async { while acceptor.tasks.join_next().await.is_some() {} };
     let _ = timeout(DRAIN_TIMEOUT, drained).await;
     // What is left is dropped with the set.
+}
+
+async fn sweep(list: &Connections) {
+    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        ticks.tick().await;
+        list.sweep();
+    }
 }
 
 struct Acceptor {
@@ -85,17 +93,6 @@ impl Acceptor {
         let places = MAX_CONNECTIONS.min(process::file_limit() / 2);
         let places = Arc::new(Semaphore::new(places));
         Self { list, tasks: JoinSet::new(), places, router, stop, warned: None }
-    }
-
-    fn sweep(&self) -> impl Future<Output = ()> + use<> {
-        let list = Arc::clone(&self.list);
-        async move {
-            let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
-            loop {
-                ticks.tick().await;
-                list.sweep();
-            }
-        }
     }
 
     async fn accept(&mut self, listeners: &[TcpListener]) {

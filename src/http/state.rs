@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use axum::extract::FromRef;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::config::Settings;
@@ -14,20 +13,16 @@ use crate::snapshot::Store;
 use crate::telemetry::prometheus::renderer::Renderer;
 use crate::telemetry::self_metrics::SelfMetrics;
 
-/// State that the handlers read.
+/// The parts of the agent that live as long as the process. The handlers read them.
 #[derive(Debug)]
 pub struct State {
-    /// Renderer of the exposition.
     pub renderer: Arc<Renderer>,
-    /// Snapshots of the sites.
     pub store: Arc<Store>,
-    /// State of the process.
     pub agent: Arc<SelfMetrics>,
     /// The settings in force; they change without a new listener.
     pub settings: Arc<dyn Settings>,
     /// A configuration is in force.
     pub ready: AtomicBool,
-    /// Requests to reload the configuration.
     pub reload: mpsc::Sender<ReloadRequest>,
 }
 
@@ -37,7 +32,6 @@ impl State {
         self.settings.endpoint().map_or_else(String::new, |endpoint| endpoint.metrics_path)
     }
 
-    /// Returns whether POST /-/reload is served.
     pub(super) fn serves_reloads(&self) -> bool {
         self.settings.endpoint().is_some_and(|endpoint| endpoint.lifecycle)
     }
@@ -51,10 +45,4 @@ pub(super) struct Endpoint {
     /// Places of requests for a reload that wait for their verdict.
     pub(super) reloads: Arc<Semaphore>,
     pub(super) scrapes: Arc<Scrapes>,
-}
-
-impl FromRef<Endpoint> for Arc<State> {
-    fn from_ref(endpoint: &Endpoint) -> Self {
-        Self::clone(&endpoint.state)
-    }
 }

@@ -28,15 +28,13 @@ pub(super) fn render(state: &State) -> String {
         env!("CARGO_PKG_VERSION"),
         config.sha256.get(..12).unwrap_or("none"),
     );
-    if let Some(error) = &config.last_error {
-        let _ = write!(page, "<p class=\"bad\">The last reload failed: {}</p>", escape(error));
-    }
-    if let Some(error) = &config.recovery_error {
-        let _ = write!(
-            page,
-            "<p class=\"bad\">A background task died and cannot be restarted: {}</p>",
-            escape(error)
-        );
+    for (problem, error) in [
+        ("The last reload failed", &config.last_error),
+        ("A background task died and cannot be restarted", &config.recovery_error),
+    ] {
+        if let Some(error) = error {
+            let _ = write!(page, "<p class=\"bad\">{problem}: {}</p>", escape(error));
+        }
     }
     for (signal, stats) in state.agent.otlp().snapshot() {
         if let Some(text) = push(&stats) {
@@ -62,12 +60,9 @@ fn push(stats: &SignalStats) -> Option<String> {
         .filter(|(result, _)| !matches!(**result, "success" | "partial"))
         .map(|(_, count)| count)
         .sum();
-    (stats.requests > 0).then(|| {
-        let last = stats.last_success.map_or_else(
-            || "no successful export yet".to_owned(),
-            |time| format!("last success {}", ago(time)),
-        );
-        format!("{last}, {failed} exports failed")
+    (stats.requests > 0).then(|| match stats.last_success {
+        None => format!("no successful export yet, {failed} exports failed"),
+        Some(time) => format!("last success {}, {failed} exports failed", ago(time)),
     })
 }
 

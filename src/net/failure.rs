@@ -4,7 +4,6 @@
 use std::error::Error;
 use std::io;
 
-/// The maximum of links that are read of a chain.
 const MAX_LINKS: usize = 32;
 
 /// An error and its sources, outermost first.
@@ -28,7 +27,6 @@ impl<'e> ErrorChain<'e> {
         Self(links)
     }
 
-    /// Returns the links, outermost first.
     pub(crate) fn links(&self) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
         self.0.iter().copied()
     }
@@ -38,7 +36,6 @@ impl<'e> ErrorChain<'e> {
         self.links().find_map(|link| link.downcast_ref())
     }
 
-    /// Returns the kinds of the I/O errors.
     pub(crate) fn io_kinds(&self) -> impl Iterator<Item = io::ErrorKind> {
         self.links().filter_map(|link| link.downcast_ref::<io::Error>()).map(io::Error::kind)
     }
@@ -73,7 +70,6 @@ impl<'e> ErrorChain<'e> {
         text
     }
 
-    /// Returns the text of the innermost link.
     pub(crate) fn root_cause(&self) -> String {
         self.0.last().map(ToString::to_string).unwrap_or_default()
     }

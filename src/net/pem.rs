@@ -5,7 +5,6 @@
 //! certificate: for example after two files were joined without a newline, or after a byte order mark.
 
 mod der;
-mod error;
 mod text;
 
 use std::ops::Range;
@@ -17,8 +16,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use rustls_pki_types::pem::{PemObject as _, SectionKind};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use self::error::PemError;
-use self::text::{Text, as_text};
+use self::text::{PemError, Text, as_text};
 
 const BEGIN: &str = "-----BEGIN ";
 const DASHES: &str = "-----";
@@ -31,6 +29,18 @@ const KEYS: [(&str, SectionKind); 3] = [
     ("PRIVATE KEY", SectionKind::PrivateKey),
     ("RSA PRIVATE KEY", SectionKind::RsaPrivateKey),
     ("EC PRIVATE KEY", SectionKind::EcPrivateKey),
+];
+
+const ENCRYPTED: &str = "the private key is encrypted, which is not supported: remove its password with openssl pkey -in FILE -out NEW (and let only the owner read the new file)";
+
+/// Marks of private keys that cannot be used, and the remedy.
+const UNUSABLE_KEYS: [(&str, &str); 3] = [
+    ("-----BEGIN ENCRYPTED PRIVATE KEY-----", ENCRYPTED),
+    ("Proc-Type: 4,ENCRYPTED", ENCRYPTED),
+    (
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+        "an OpenSSH key: convert it in place with ssh-keygen -p -m PKCS8 -f FILE",
+    ),
 ];
 
 /// Accepts missing padding, as OpenSSL does.
@@ -46,7 +56,7 @@ pub(crate) fn certificates(content: &[u8]) -> Result<Vec<CertificateDer<'static>
     let mut rest = 0;
     while let Some(block) = next_block(&text, rest)? {
         rest = block.end;
-        if block.is_certificate() {
+        if CERTIFICATE.contains(&block.label) {
             let der = decode(&text, &block)?;
             let der = der::certificate(&der).map_err(|problem| text.error(block.start, problem))?;
             found.push(CertificateDer::from(der.to_vec()));
@@ -82,30 +92,18 @@ pub(crate) fn write_key(key: &PrivateKeyDer<'_>) -> String {
 }
 
 fn block(label: &str, der: &[u8]) -> String {
-    const LINE: usize = 64;
-    let mut out = format!("-----BEGIN {label}-----\n");
-    for (position, c) in BASE64.encode(der).chars().enumerate() {
-        if position > 0 && position % LINE == 0 {
-            out.push('\n');
-        }
-        out.push(c);
-    }
-    out + "\n-----END " + label + "-----\n"
+    let encoded = BASE64.encode(der);
+    let lines: Vec<_> = encoded.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 /// Reads the first private key of a PEM file: PKCS #8, PKCS #1 or SEC 1, not encrypted.
 pub(crate) fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, PemError> {
     let text = as_text(content)?;
-    let encrypted = "the private key is encrypted, which is not supported: remove its password with openssl pkey -in FILE -out NEW (and let only the owner read the new file)";
-    if let Some(at) = text.find("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
-        return Err(text.error(at, encrypted));
-    }
-    if let Some(at) = text.find("Proc-Type: 4,ENCRYPTED") {
-        return Err(text.error(at, encrypted));
-    }
-    if let Some(at) = text.find("-----BEGIN OPENSSH PRIVATE KEY-----") {
-        let problem = "an OpenSSH key: convert it in place with ssh-keygen -p -m PKCS8 -f FILE";
-        return Err(text.error(at, problem));
+    for (mark, problem) in UNUSABLE_KEYS {
+        if let Some(at) = text.find(mark) {
+            return Err(text.error(at, problem));
+        }
     }
     for (label, kind) in KEYS {
         let mark = format!("-----BEGIN {label}-----");
@@ -145,55 +143,44 @@ struct Block<'t> {
     end: usize,
 }
 
-impl Block<'_> {
-    fn is_certificate(&self) -> bool {
-        CERTIFICATE.contains(&self.label)
-    }
-}
-
 /// Finds the next block at or after `from`.
 fn next_block(text: &Text, from: usize) -> Result<Option<Block<'_>>, PemError> {
-    let rest = &text.as_str()[from..];
-    let start = rest.find(BEGIN).unwrap_or(rest.len());
-    if let Some(stray) = stray_mark(text.as_str(), from..from + start) {
+    let all = text.as_str();
+    let start = all[from..].find(BEGIN).map(|at| from + at);
+    if let Some(stray) = stray_mark(all, from..start.unwrap_or(all.len())) {
         let problem = "looks like the start of a certificate, but is not exactly -----BEGIN CERTIFICATE----- followed by -----END CERTIFICATE-----";
         return Err(text.error(stray, problem));
     }
-    if start == rest.len() {
-        return Ok(None);
-    }
-    let body_start = start + BEGIN.len();
-    let Some(label_length) = rest[body_start..].find(DASHES) else {
-        return Err(text.error(from + start, "the line that begins with -----BEGIN is incomplete"));
+    let Some(start) = start else { return Ok(None) };
+    let label_start = start + BEGIN.len();
+    let Some(length) = all[label_start..].find(DASHES) else {
+        return Err(text.error(start, "the line that begins with -----BEGIN is incomplete"));
     };
-    let label = &rest[body_start..body_start + label_length];
+    let label = &all[label_start..label_start + length];
     let is_label = label.len() <= 64 && !label.contains(['\n', '\r']);
     let names_certificate = label.to_ascii_uppercase().contains("CERTIFICATE");
     if !is_label || (names_certificate && !CERTIFICATE.contains(&label)) {
         let problem = "expected -----BEGIN CERTIFICATE-----: certificate requests (CSR) and other kinds of certificates cannot be used here";
-        return Err(text.error(from + start, problem));
+        return Err(text.error(start, problem));
     }
-    let body_start = body_start + label_length + DASHES.len();
+    let body_start = label_start + length + DASHES.len();
     let end_mark = format!("-----END {label}-----");
-    let body = &rest[body_start..];
-    let end = body.find(&end_mark).filter(|end| !body[..*end].contains(BEGIN));
-    match end {
-        Some(length) => Ok(Some(Block {
-            label,
-            start: from + start,
-            body: from + body_start..from + body_start + length,
-            end: from + body_start + length + end_mark.len(),
-        })),
+    let rest = &all[body_start..];
+    match rest.find(&end_mark).filter(|end| !rest[..*end].contains(BEGIN)) {
+        Some(length) => {
+            let body = body_start..body_start + length;
+            let end = body.end + end_mark.len();
+            Ok(Some(Block { label, start, body, end }))
+        }
         // Other blocks do not concern a reader of certificates.
         None if !names_certificate => {
-            let end = from + body_start;
-            Ok(Some(Block { label, start: from + start, body: end..end, end }))
+            Ok(Some(Block { label, start, body: body_start..body_start, end: body_start }))
         }
         None => {
             let problem = format!(
                 "the certificate that begins here has no {end_mark}: the file is cut or damaged"
             );
-            Err(text.error(from + start, problem))
+            Err(text.error(start, problem))
         }
     }
 }

@@ -6,14 +6,13 @@
 
 mod exceptions;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use percent_encoding::percent_decode_str;
+use hyper::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
-use self::exceptions::Exceptions;
+use self::exceptions::Exception;
 
 /// Variables that name proxies, those of each kind in order of precedence.
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
@@ -32,6 +31,13 @@ pub struct Proxy {
     pub variable: Option<&'static str>,
 }
 
+impl PartialEq for Proxy {
+    /// Returns true if both lead to the same proxy with the same credentials.
+    fn eq(&self, other: &Self) -> bool {
+        self.url.expose_secret() == other.url.expose_secret()
+    }
+}
+
 impl Proxy {
     /// Reads an address such as `http://user:password@proxy.example.com:3128`; `None` if it is not an
     /// address, or if the kind of proxy is not supported.
@@ -48,12 +54,6 @@ impl Proxy {
         self.address().is_some_and(|url| url.scheme() == "https")
     }
 
-    /// Returns true if both lead to the same proxy with the same credentials, or both are none.
-    pub(crate) fn same(one: Option<&Self>, other: Option<&Self>) -> bool {
-        let url = |proxy: Option<&Self>| proxy.map(|proxy| proxy.url.expose_secret().to_owned());
-        url(one) == url(other)
-    }
-
     /// Returns the address with its credentials.
     pub(crate) fn address(&self) -> Option<Url> {
         self.url.expose_secret().parse().ok()
@@ -61,16 +61,8 @@ impl Proxy {
 
     /// Returns what `Proxy-Authorization` is to say.
     pub(crate) fn authorization(&self) -> Option<HeaderValue> {
-        let url = self.address()?;
-        let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let (user, password) = (decode(url.username()), decode(url.password().unwrap_or_default()));
-        if user.is_empty() && password.is_empty() {
-            return None;
-        }
-        let pair = STANDARD.encode(format!("{user}:{password}"));
-        let mut value = HeaderValue::from_str(&format!("Basic {pair}")).ok()?;
-        value.set_sensitive(true);
-        Some(value)
+        let matcher = Matcher::builder().all(self.address()?.as_str()).build();
+        matcher.intercept(&Uri::from_static("http://any"))?.basic_auth().cloned()
     }
 
     /// Returns its name and its source, for messages.
@@ -114,10 +106,8 @@ impl Proxy {
     }
 }
 
-/// A proxy that cannot be used.
 #[derive(Debug)]
 pub(crate) struct ProxyError {
-    /// The setting at fault.
     pub(crate) setting: &'static str,
     pub(crate) problem: String,
 }
@@ -127,7 +117,7 @@ pub(crate) struct ProxyError {
 pub struct EnvironmentProxies {
     http: Option<Proxy>,
     https: Option<Proxy>,
-    exceptions: Exceptions,
+    exceptions: Vec<Exception>,
     /// Variables whose value is not a usable proxy.
     unusable: Vec<&'static str>,
 }
@@ -153,7 +143,7 @@ impl EnvironmentProxies {
         Self {
             http: http.or_else(|| all.clone()),
             https: https.or(all),
-            exceptions: Exceptions::parse(&exceptions),
+            exceptions: exceptions::parse(&exceptions),
             unusable,
         }
     }
@@ -162,7 +152,8 @@ impl EnvironmentProxies {
     pub fn proxy_for(&self, url: &Url) -> Option<&Proxy> {
         let proxy = if url.scheme() == "https" { &self.https } else { &self.http };
         let port = url.port_or_known_default()?;
-        proxy.as_ref().filter(|_| !url.host().is_some_and(|host| self.exceptions.have(&host, port)))
+        let host = url.host()?;
+        proxy.as_ref().filter(|_| !self.exceptions.iter().any(|it| it.has(&host, port)))
     }
 
     /// Returns the variables that are set to what is no address of an HTTP proxy.

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use self::matching::{Match, match_secret};
-use super::text::{json_string_length, one_line};
+use super::text::{json_string_length, json_value_length, one_line};
 
 const HIDDEN: &str = "[redacted]";
 
@@ -55,10 +55,9 @@ pub(crate) struct Redactor {
 }
 
 impl Redactor {
-    /// Adds a secret that is sent as it is.
     pub(crate) fn with_secret(mut self, secret: &SecretString) -> Self {
         self.add(secret.expose_secret());
-        self.sorted()
+        self
     }
 
     /// Adds the value of a header that may carry credentials: all of it, and what comes after a scheme
@@ -84,7 +83,7 @@ impl Redactor {
                 self.add(password);
             }
         }
-        self.sorted()
+        self
     }
 
     /// Adds the credentials of an address: as they are written in it, decoded, and as `Basic` sends
@@ -106,7 +105,7 @@ impl Redactor {
                 self.add(&pair);
             }
         }
-        self.sorted()
+        self
     }
 
     fn add(&mut self, secret: &str) {
@@ -114,14 +113,10 @@ impl Redactor {
         if secret.chars().count() >= SHORTEST
             && !self.secrets.iter().any(|known| known.expose_secret() == secret)
         {
-            Arc::make_mut(&mut self.secrets).push(SecretString::from(secret));
+            let secrets = Arc::make_mut(&mut self.secrets);
+            secrets.push(SecretString::from(secret));
+            secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
         }
-    }
-
-    fn sorted(mut self) -> Self {
-        Arc::make_mut(&mut self.secrets)
-            .sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
-        self
     }
 
     /// Returns the first `most` printable characters of `text` on one line, without secrets.
@@ -211,34 +206,11 @@ fn hide_secret_values(text: &str) -> String {
             shown.push_str(":\"");
             shown.push_str(HIDDEN);
             shown.push('"');
-            rest = &value[value_end(value)..];
+            rest = &value[json_value_length(value.as_bytes())..];
         }
     }
     shown.push_str(rest);
     shown
-}
-
-/// Returns the length of the JSON value that `text` begins with.
-fn value_end(text: &str) -> usize {
-    let mut depth = 0_usize;
-    let mut position = 0;
-    while let Some(byte) = text.as_bytes().get(position) {
-        match byte {
-            b'"' => {
-                position += json_string_length(&text.as_bytes()[position..]);
-                if depth == 0 {
-                    return position;
-                }
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' | b',' if depth == 0 => return position,
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-        position += 1;
-    }
-    text.len()
 }
 
 #[cfg(test)]

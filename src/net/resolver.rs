@@ -6,13 +6,12 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::sync::{Arc, OnceLock};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 /// Concurrent lookups over all sites. A hanging lookup keeps its permit until the system gives up.
-const MAX_LOOKUPS: usize = 64;
+static PERMITS: Semaphore = Semaphore::const_new(64);
 
 /// Resolves names on threads of its own.
 #[derive(Debug, Clone, Copy)]
@@ -22,19 +21,14 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             // The thread holds the permit, because this future may be dropped before it ends.
-            let permit = Arc::clone(permits()).acquire_owned().await?;
+            let permit = PERMITS.acquire().await?;
             let addresses = look_up(name.as_str().to_owned(), permit).await?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
 
-fn permits() -> &'static Arc<Semaphore> {
-    static PERMITS: OnceLock<Arc<Semaphore>> = OnceLock::new();
-    PERMITS.get_or_init(|| Arc::new(Semaphore::new(MAX_LOOKUPS)))
-}
-
-async fn look_up(name: String, permit: OwnedSemaphorePermit) -> io::Result<Vec<SocketAddr>> {
+async fn look_up(name: String, permit: SemaphorePermit<'static>) -> io::Result<Vec<SocketAddr>> {
     let (reply, found) = oneshot::channel();
     std::thread::Builder::new().name("dns".to_owned()).spawn(move || {
         let found = (name.as_str(), 0).to_socket_addrs().map(Iterator::collect);

@@ -12,7 +12,6 @@ pub struct RetryPolicy {
     pub max_attempts: u32,
     /// The maximum of the first wait; each retry doubles it.
     pub base: Duration,
-    /// The maximum of any wait.
     pub cap: Duration,
     /// The maximum of a wait that `Retry-After` asks for.
     pub retry_after_cap: Duration,

@@ -61,12 +61,10 @@ impl SystemRoots {
         Self { store: Arc::new(store), digest: hash.finalize().into() }
     }
 
-    /// Returns them as trust anchors.
     pub(crate) fn store(&self) -> Arc<RootCertStore> {
         Arc::clone(&self.store)
     }
 
-    /// Returns true if there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.store.is_empty()
     }
@@ -78,10 +76,8 @@ type Stamp = (PathBuf, u64, u64, i64, i64);
 fn stamps() -> Vec<Stamp> {
     let mut stamps = Vec::new();
     for place in places() {
-        let files = std::fs::read_dir(&place).map(|entries| {
-            entries.filter_map(|entry| Some(entry.ok()?.path())).collect::<Vec<_>>()
-        });
-        for path in files.unwrap_or_default().into_iter().chain([place]) {
+        let files = std::fs::read_dir(&place).into_iter().flatten().flatten();
+        for path in files.map(|entry| entry.path()).chain([place]) {
             if let Ok(seen) = std::fs::metadata(&path) {
                 stamps.push((path, seen.len(), seen.ino(), seen.ctime(), seen.ctime_nsec()));
             }

@@ -67,6 +67,30 @@ pub(crate) fn json_string_length(text: &[u8]) -> usize {
     text.len()
 }
 
+/// Returns the length of the JSON value that `text` begins with, valid or not: up to a comma or bracket
+/// that ends it.
+pub(crate) fn json_value_length(text: &[u8]) -> usize {
+    let mut depth = 0_usize;
+    let mut position = 0;
+    while let Some(byte) = text.get(position) {
+        match byte {
+            b'"' => {
+                position += json_string_length(&text[position..]);
+                if depth == 0 {
+                    return position;
+                }
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' | b',' if depth == 0 => return position,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        position += 1;
+    }
+    text.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,18 +27,13 @@ pub(crate) const KEY_KINDS: &str =
 /// A PEM file with its path, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PemFile {
-    /// The path that the configuration names.
     pub path: PathBuf,
-    /// The content.
     pub pem: Vec<u8>,
 }
 
-/// A client certificate with its key.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// The certificate chain.
     pub certificate: PemFile,
-    /// The path of the key.
     pub key_path: PathBuf,
     /// The private key, PEM.
     pub key: SecretString,
@@ -50,7 +45,6 @@ pub struct Identity {
 pub(crate) struct TlsError {
     /// `caFile`, `certFile` or `keyFile`.
     pub(crate) setting: &'static str,
-    /// The file.
     pub(crate) path: PathBuf,
     /// The fault, without any of the content.
     pub(crate) problem: String,
@@ -58,7 +52,7 @@ pub(crate) struct TlsError {
 
 impl PemFile {
     /// Reads its certificates; `setting` names the file in the error.
-    pub(crate) fn certificates(
+    fn certificates(
         &self,
         setting: &'static str,
     ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -82,20 +76,15 @@ impl PemFile {
     }
 }
 
-impl Identity {
-    /// Returns true if both are the same certificate with the same key, or both are none.
-    pub fn same(one: Option<&Self>, other: Option<&Self>) -> bool {
-        match (one, other) {
-            (None, None) => true,
-            (Some(one), Some(other)) => {
-                one.certificate == other.certificate
-                    && one.key_path == other.key_path
-                    && one.key.expose_secret() == other.key.expose_secret()
-            }
-            _ => false,
-        }
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        self.certificate == other.certificate
+            && self.key_path == other.key_path
+            && self.key.expose_secret() == other.key.expose_secret()
     }
+}
 
+impl Identity {
     /// Checks that the key can be used and belongs to the certificate.
     pub(crate) fn certified(&self) -> Result<CertifiedKey, TlsError> {
         let chain = self.certificate.certificates("certFile")?;
@@ -131,26 +120,19 @@ pub(crate) fn has_p521(der: &[u8]) -> bool {
 }
 
 /// Returns the CAs to trust: those of the CA file alone, otherwise the system's. With a CA file, an API
-/// key or a token never goes to a server with a certificate of a public CA.
-pub(crate) fn trusted(
-    ca: Option<&PemFile>,
-    system: Option<&SystemRoots>,
-) -> Result<Arc<RootCertStore>, TlsError> {
-    match (ca, system) {
-        (Some(ca), _) => ca.roots().map(Arc::new),
-        (None, Some(system)) => Ok(system.store()),
-        (None, None) => Ok(SystemRoots::read().store()),
-    }
-}
-
-/// Returns the CAs to trust if they are `needed`. Otherwise the system's are not read, and none is
-/// trusted.
+/// key or a token never goes to a server with a certificate of a public CA. If they are not `needed`,
+/// the system's are not read, and none is trusted.
 pub(crate) fn trusted_if(
     needed: bool,
     ca: Option<&PemFile>,
     system: Option<&SystemRoots>,
 ) -> Result<Arc<RootCertStore>, TlsError> {
-    if needed { trusted(ca, system) } else { Ok(Arc::new(RootCertStore::empty())) }
+    match (ca, system) {
+        _ if !needed => Ok(Arc::new(RootCertStore::empty())),
+        (Some(ca), _) => ca.roots().map(Arc::new),
+        (None, Some(system)) => Ok(system.store()),
+        (None, None) => Ok(SystemRoots::read().store()),
+    }
 }
 
 /// Makes TLS that trusts `roots` alone, for HTTP/1.1 and HTTP/2.

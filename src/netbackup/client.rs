@@ -8,23 +8,60 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::config::Config;
-use super::error::{BuildError, Server};
+use super::error::{BuildError, Error, ErrorKind, Server};
 use super::http::connection::Connection;
-use super::http::endpoint::Endpoint;
 use super::http::version_cache::VersionCache;
 use super::resource::Resource;
 use super::stats::{RequestObserver, Stats, StatsSnapshot};
 use super::unreadable::UnreadableRecords;
 use super::version::ApiVersion;
+use super::wire::BadRecord;
 use crate::net::address::without_credentials;
+use crate::net::redact::Redactor;
 use crate::net::retry::RetryPolicy;
-
-/// Larger bodies are an error, bytes after decompression.
-const MAX_BODY: usize = 64 * 1024 * 1024;
 
 /// The client of a primary server. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Client(pub(super) Arc<Endpoint>);
+
+/// The state that the clones and sessions of a client share: the server, the connection in force, and
+/// the records of past requests.
+pub(crate) struct Endpoint {
+    pub(super) server: Arc<Server>,
+    connection: ArcSwap<Connection>,
+    pub(super) versions: VersionCache,
+    pub(super) retry: RetryPolicy,
+    /// Larger bodies are an error, bytes after decompression.
+    pub(super) max_body: usize,
+    pub(super) observer: Option<Arc<dyn RequestObserver>>,
+    pub(super) stats: Stats,
+    unreadable: UnreadableRecords,
+}
+
+impl Endpoint {
+    pub(super) fn connection(&self) -> Arc<Connection> {
+        self.connection.load_full()
+    }
+
+    pub(super) fn error(
+        &self,
+        resource: &'static Resource,
+        kind: ErrorKind,
+        detail: impl Into<String>,
+    ) -> Error {
+        Error::new(&self.server, resource, kind, detail)
+    }
+
+    /// Counts records that could not be decoded, and logs the first of them.
+    pub(super) fn note_unreadable(
+        &self,
+        resource: &'static Resource,
+        redactor: &Redactor,
+        bad: &[BadRecord],
+    ) {
+        self.unreadable.note(&self.server.site, resource.name, redactor, bad);
+    }
+}
 
 /// The settings and the behaviour of a [`Client`] to be made.
 pub struct ClientBuilder {
@@ -35,32 +72,23 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Sets the waits between attempts.
     #[must_use]
-    pub fn retry_policy(mut self, policy: RetryPolicy) -> Self {
-        self.retry = policy;
-        self
+    pub fn retry_policy(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
     }
 
     /// Sets the limit on the size of a body, bytes after decompression.
     #[must_use]
-    pub fn max_body(mut self, bytes: usize) -> Self {
-        self.max_body = bytes;
-        self
+    pub fn max_body(self, max_body: usize) -> Self {
+        Self { max_body, ..self }
     }
 
-    /// Sets the observer of all attempts.
     #[must_use]
-    pub fn observer(mut self, observer: Arc<dyn RequestObserver>) -> Self {
-        self.observer = Some(observer);
-        self
+    pub fn observer(self, observer: Arc<dyn RequestObserver>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// Makes the client, without network I/O.
-    ///
-    /// # Errors
-    ///
-    /// The settings are not usable.
     pub fn build(self) -> Result<Client, BuildError> {
         let Self { config, retry, max_body, observer } = self;
         let base = without_credentials(&config.base_url);
@@ -79,21 +107,11 @@ impl ClientBuilder {
 }
 
 impl Client {
-    /// Makes a client with the default behaviour, without network I/O.
-    ///
-    /// # Errors
-    ///
-    /// The settings are not usable.
-    pub fn new(config: Config) -> Result<Self, BuildError> {
-        Self::builder(config).build()
-    }
-
-    /// Returns a builder with the default behaviour.
     pub fn builder(config: Config) -> ClientBuilder {
-        ClientBuilder { config, retry: RetryPolicy::default(), max_body: MAX_BODY, observer: None }
+        let max_body = 64 * 1024 * 1024;
+        ClientBuilder { config, retry: RetryPolicy::default(), max_body, observer: None }
     }
 
-    /// Returns the name of the site.
     pub fn site(&self) -> &str {
         &self.0.server.site
     }
@@ -141,12 +159,10 @@ impl Client {
         self.0.unreadable.count(resource.name)
     }
 
-    /// Returns the time of the last successful request.
     pub(crate) fn last_success(&self) -> Option<Instant> {
         self.0.stats.last_success()
     }
 
-    /// Returns the statistics since the client was made.
     pub fn stats(&self) -> StatsSnapshot {
         self.0.stats.snapshot()
     }

@@ -19,7 +19,6 @@ pub struct Config {
     pub base_url: url::Url,
     /// The API key, sent raw in `Authorization` (docs/netbackup-api.md#authentication).
     pub api_key: SecretString,
-    /// The configured API version; detected if absent.
     pub api_version: Option<ApiVersion>,
     /// Accept any certificate; test systems only.
     pub insecure_skip_verify: bool,
@@ -31,7 +30,6 @@ pub struct Config {
     pub identity: Option<Identity>,
     /// The proxy on the way to this server, from the configuration or the environment.
     pub proxy: Option<Proxy>,
-    /// Timeout of a request, including the connection.
     pub timeout: Duration,
     /// Concurrent requests to this server, over all collectors; at least 1.
     pub max_concurrent_requests: usize,
@@ -46,8 +44,8 @@ impl Config {
             && self.insecure_skip_verify == other.insecure_skip_verify
             && self.ca == other.ca
             && self.roots == other.roots
-            && Identity::same(self.identity.as_ref(), other.identity.as_ref())
-            && Proxy::same(self.proxy.as_ref(), other.proxy.as_ref())
+            && self.identity == other.identity
+            && self.proxy == other.proxy
             && self.timeout == other.timeout
             && self.max_concurrent_requests == other.max_concurrent_requests
     }

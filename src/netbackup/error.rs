@@ -2,8 +2,6 @@
 //!
 //! No error carries the API key, a filter, or an address with a query.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +10,6 @@ use super::resource::Resource;
 /// The kind of a failure; [`ErrorKind::label`] is stable and fit for a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorKind {
-    /// The host name does not resolve.
     Dns,
     /// The connection failed, or broke before the response began.
     Connect,
@@ -24,7 +21,6 @@ pub enum ErrorKind {
     Deadline,
     /// 401: an invalid key, or no permission (docs/netbackup-api.md#authentication).
     Unauthorized,
-    /// 403.
     Forbidden,
     /// 404 or 410: not in this release.
     NotFound,
@@ -32,7 +28,6 @@ pub enum ErrorKind {
     Version,
     /// Another 4xx: a filter or parameter that the server does not support.
     BadRequest,
-    /// 429.
     RateLimited,
     /// 500, 501 and other unexpected responses of the server.
     ServerError,
@@ -53,7 +48,6 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Returns a stable short name.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Dns => "dns",
@@ -97,7 +91,7 @@ impl ErrorKind {
         }
     }
 
-    /// Returns whether a retry may succeed. Truncated bodies set this on the error itself.
+    /// Returns true if a retry may succeed. Truncated bodies set this on the error itself.
     const fn is_transient(self) -> bool {
         matches!(
             self,
@@ -111,16 +105,8 @@ impl ErrorKind {
     }
 }
 
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.label())
-    }
-}
-
-/// The server that an error concerns.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Server {
-    /// The name of the site.
     pub(super) site: String,
     /// The base address without credentials.
     pub(super) base: String,
@@ -138,7 +124,7 @@ struct ErrorDetails {
     kind: ErrorKind,
     status: Option<u16>,
     detail: String,
-    hint: Option<Cow<'static, str>>,
+    hint: Option<String>,
     retry_after: Option<Duration>,
     transient: bool,
 }
@@ -168,7 +154,7 @@ impl Error {
         self
     }
 
-    pub(super) fn with_hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn with_hint(self, hint: impl Into<String>) -> Self {
         self.change(|details| details.hint = Some(hint.into()))
     }
 
@@ -184,7 +170,6 @@ impl Error {
         self.change(|details| details.transient = transient)
     }
 
-    /// Returns the kind of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -194,28 +179,25 @@ impl Error {
         matches!(self.0.kind, ErrorKind::Unauthorized | ErrorKind::Forbidden)
     }
 
-    /// Returns the HTTP status, if there was a response.
     pub fn status(&self) -> Option<u16> {
         self.0.status
     }
 
-    /// Returns the resource of the request.
     pub fn resource(&self) -> &'static Resource {
         self.0.resource
     }
 
-    /// Returns what to check.
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
 
-    /// Returns whether a retry may succeed (ARCHITECTURE.md, invariant 7).
-    pub fn is_transient(&self) -> bool {
+    /// Returns true if a retry may succeed (ARCHITECTURE.md, invariant 7).
+    pub(super) fn is_transient(&self) -> bool {
         self.0.transient
     }
 
     /// Returns the wait that the server asks for, not yet capped.
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
@@ -235,7 +217,6 @@ impl Error {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("site {site:?}: {setting}: {problem}")]
 pub struct BuildError {
-    /// The site's name.
     pub site: String,
     /// The setting at fault, by its name in the configuration.
     pub setting: &'static str,

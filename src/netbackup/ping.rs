@@ -6,10 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::client::Client;
-use super::error::{Error, ErrorKind};
-use super::http::execute::execute_ping;
-use super::http::response::with_preview;
-use super::resource::PING;
+use super::error::Error;
+use super::http::request::RequestSpec;
 use super::session::Session;
 use super::version::ApiVersion;
 
@@ -20,7 +18,6 @@ const PLAUSIBLE: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
 /// is reported, not ours.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The response to a ping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ping {
     /// The server's clock when it answered.
@@ -34,7 +31,6 @@ pub struct Ping {
 }
 
 impl Ping {
-    /// Returns the server's clock, Unix ms.
     pub fn server_time_ms(&self) -> i64 {
         self.server_time.as_millisecond()
     }
@@ -59,22 +55,18 @@ impl Client {
 impl Session {
     /// Pings the server for its time and version. Works without a valid key.
     pub async fn ping(&self) -> Result<Ping, Error> {
-        let endpoint = &self.client().0;
-        let mut body = Vec::new();
         let sent = Instant::now();
-        let (head, origin) = execute_ping(endpoint, self.deadline(), &mut body).await?;
+        let body = self.execute(&RequestSpec::ping()).await?;
         let (round_trip, received_at) = (sent.elapsed(), SystemTime::now());
-        let server_time = parse_time(&body).ok_or_else(|| {
-            let detail = "the body is not a time in epoch milliseconds";
-            let detail = with_preview(detail, &body, origin.redactor());
-            self.error(&PING, ErrorKind::Body, detail)
-                .with_status(head.status)
+        let server_time = parse_time(&body.bytes).ok_or_else(|| {
+            body.error("the body is not a time in epoch milliseconds")
                 .with_hint("another service may have answered: check host, port and uri")
         })?;
-        if let Some(version) = head.api_version {
-            endpoint.versions.observe(version);
+        let version = body.head.api_version;
+        if let Some(version) = version {
+            self.client().0.versions.observe(version);
         }
-        Ok(Ping { server_time, version: head.api_version, round_trip, received_at })
+        Ok(Ping { server_time, version, round_trip, received_at })
     }
 }
 

@@ -32,8 +32,6 @@ pub struct Query {
     pub sort: Option<&'static str>,
     /// Rows per page, capped by the resource's maximum, which is the default.
     pub limit: Option<u32>,
-    /// Further parameters, such as `fieldset[storageServer]`.
-    pub extra: Vec<(&'static str, String)>,
 }
 
 impl Query {
@@ -47,24 +45,15 @@ impl Query {
         Self { filter: Some(filter.into()), ..Self::default() }
     }
 
-    /// Sorts by `property`.
     #[must_use]
     pub fn sorted(mut self, property: &'static str) -> Self {
         self.sort = Some(property);
         self
     }
 
-    /// Limits a page to `rows`.
     #[must_use]
     pub fn limited(mut self, rows: u32) -> Self {
         self.limit = Some(rows);
-        self
-    }
-
-    /// Adds a parameter.
-    #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.extra.push((name, value.into()));
         self
     }
 
@@ -77,7 +66,7 @@ impl Query {
         }
     }
 
-    /// Encodes filter, sort and the further parameters; pagers add the position.
+    /// Encodes filter and sort; pagers add the limit and the position.
     pub(crate) fn encode(&self) -> String {
         let mut encoded = String::new();
         if let Some(filter) = &self.filter {
@@ -85,9 +74,6 @@ impl Query {
         }
         if let Some(sort) = self.sort {
             append(&mut encoded, "sort", sort);
-        }
-        for (name, value) in &self.extra {
-            append(&mut encoded, name, value);
         }
         encoded
     }
@@ -112,13 +98,15 @@ mod tests {
 
     #[test]
     fn query_with_reserved_characters_is_encoded() {
-        let query = Query::filtered("name eq 'a+b & c/ü'").sorted("-x").with("fields[a]", "*");
+        let mut query = Query::filtered("name eq 'a+b & c/ü'").sorted("-x").encode();
+        append(&mut query, "fields[a]", "*");
         assert_eq!(
-            query.encode(),
+            query,
             "filter=name%20eq%20%27a%2Bb%20%26%20c%2F%C3%BC%27&sort=-x&fields%5Ba%5D=%2A"
         );
-        let query = Query::all().with("id", "../a/b:c d?e");
-        assert_eq!(query.encode(), "id=..%2Fa%2Fb%3Ac%20d%3Fe");
+        let mut query = Query::all().encode();
+        append(&mut query, "id", "../a/b:c d?e");
+        assert_eq!(query, "id=..%2Fa%2Fb%3Ac%20d%3Fe");
     }
 
     #[test]

@@ -4,9 +4,9 @@ use tokio::time::Instant;
 
 use super::client::Client;
 use super::error::{Error, ErrorKind};
-use super::http::body::{Body, BodyOrigin};
-use super::http::execute::{execute, negotiated_version};
-use super::http::request::RequestSpec;
+use super::http::body::Body;
+use super::http::negotiate::{send, version};
+use super::http::request::{RequestContext, RequestSpec};
 use super::resource::{Query, Resource};
 use super::version::ApiVersion;
 use super::wire::job_count::{JOB_COUNT, JobCount, job_count_request};
@@ -28,32 +28,34 @@ impl Client {
 }
 
 impl Session {
-    /// Returns the client.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Returns the deadline.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
     /// Returns the API version that requests carry: configured, known, or negotiated now.
     pub async fn version(&self) -> Result<ApiVersion, Error> {
-        negotiated_version(&self.client.0, self.deadline).await
+        loop {
+            let context = RequestContext::new(&self.client.0, self.deadline);
+            if let Some(result) = context.unless_replaced(version(&context)).await {
+                return result;
+            }
+        }
     }
 
-    /// Reads a document, or a page of a list.
     pub async fn get(&self, resource: &'static Resource, query: &Query) -> Result<Body, Error> {
-        self.body(RequestSpec::get(resource, query.encode())).await
+        self.execute(&RequestSpec::get(resource, query.encode())).await
     }
 
     /// Counts the jobs that `filter` selects (docs/netbackup-api.md#jobs-count).
     pub async fn job_count(&self, filter: &str) -> Result<i64, Error> {
         let json = job_count_request(filter).to_string().into_bytes();
         let spec = RequestSpec::get(&JOB_COUNT, String::new());
-        let body = self.body(RequestSpec { post: Some(json), ..spec }).await?;
-        Ok(body.read::<JobCount>()?.count())
+        let body = self.execute(&RequestSpec { post: Some(json), ..spec }).await?;
+        Ok(body.read::<JobCount<'_>>()?.count())
     }
 
     /// Returns the error of a missing permission that the server itself does not report
@@ -70,22 +72,16 @@ impl Session {
         self.client.0.note_unreadable(resource, &connection.redactor, &[record]);
     }
 
-    async fn body(&self, spec: RequestSpec) -> Result<Body, Error> {
-        let mut bytes = Vec::new();
-        let origin = self.execute(&spec, &mut bytes).await?;
-        Ok(Body::new(origin, bytes))
+    /// Makes a request, and again if the connection is replaced meanwhile.
+    pub(super) async fn execute(&self, spec: &RequestSpec) -> Result<Body, Error> {
+        loop {
+            let context = RequestContext::new(&self.client.0, self.deadline);
+            if let Some(result) = context.unless_replaced(send(&context, spec)).await {
+                return Ok(Body::new(context, spec.resource, result?));
+            }
+        }
     }
 
-    /// Fills `body` with the response to a request.
-    pub(crate) async fn execute(
-        &self,
-        spec: &RequestSpec,
-        body: &mut Vec<u8>,
-    ) -> Result<BodyOrigin, Error> {
-        execute(&self.client.0, self.deadline, spec, body).await
-    }
-
-    /// Makes an error of a request to this server.
     pub(crate) fn error(
         &self,
         resource: &'static Resource,

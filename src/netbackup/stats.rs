@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -13,12 +13,9 @@ use super::error::ErrorKind;
 pub(crate) const DURATION_BOUNDS: [f64; 12] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
-    /// A response with this status.
     Status(u16),
-    /// No usable response.
     Failed(ErrorKind),
 }
 
@@ -33,86 +30,69 @@ impl Outcome {
     }
 }
 
-/// The durations of the attempts at a resource.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DurationHistogram {
     /// A count for each of [`DURATION_BOUNDS`], not cumulative, and a last one for those above.
     pub counts: [u64; DURATION_BOUNDS.len() + 1],
-    /// Sum, seconds.
     pub sum: f64,
 }
 
 /// The statistics since the client was made.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StatsSnapshot {
-    /// Attempts by resource name and outcome.
     pub requests: BTreeMap<(&'static str, Outcome), u64>,
     /// Durations of the attempts by resource name, including attempts without a response.
     pub durations: BTreeMap<&'static str, DurationHistogram>,
     /// Duration of the last complete response, milliseconds.
     pub last_response_ms: Option<f64>,
-    /// Time of the last successful request.
     pub last_success: Option<Instant>,
-    /// Retries.
     pub retries: u64,
 }
 
-/// The statistics behind a short lock.
 #[derive(Debug, Default)]
 pub(super) struct Stats(Mutex<StatsSnapshot>);
 
 impl Stats {
+    fn lock(&self) -> MutexGuard<'_, StatsSnapshot> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn record(&self, resource: &'static str, outcome: Outcome, took: Duration) {
         let seconds = took.as_secs_f64();
-        self.update(|stats| {
-            *stats.requests.entry((resource, outcome)).or_insert(0) += 1;
-            let histogram = stats
-                .durations
-                .entry(resource)
-                .or_insert(DurationHistogram { counts: [0; DURATION_BOUNDS.len() + 1], sum: 0.0 });
-            let bucket = DURATION_BOUNDS.partition_point(|bound| seconds > *bound);
-            histogram.counts[bucket] += 1;
-            histogram.sum += seconds;
-            if matches!(outcome, Outcome::Status(_)) {
-                stats.last_response_ms = Some(seconds * 1000.0);
-            }
-            if matches!(outcome, Outcome::Status(200..=299)) {
-                stats.last_success = Some(Instant::now());
-            }
-        });
+        let mut stats = self.lock();
+        *stats.requests.entry((resource, outcome)).or_default() += 1;
+        let histogram = stats.durations.entry(resource).or_default();
+        histogram.counts[DURATION_BOUNDS.partition_point(|bound| seconds > *bound)] += 1;
+        histogram.sum += seconds;
+        if matches!(outcome, Outcome::Status(_)) {
+            stats.last_response_ms = Some(seconds * 1000.0);
+        }
+        if matches!(outcome, Outcome::Status(200..=299)) {
+            stats.last_success = Some(Instant::now());
+        }
     }
 
     pub(super) fn retried(&self) {
-        self.update(|stats| stats.retries += 1);
+        self.lock().retries += 1;
     }
 
     pub(super) fn last_success(&self) -> Option<Instant> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).last_success
+        self.lock().last_success
     }
 
     pub(super) fn snapshot(&self) -> StatsSnapshot {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn update(&self, update: impl FnOnce(&mut StatsSnapshot)) {
-        update(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.lock().clone()
     }
 }
 
-/// A completed attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestRecord<'a> {
-    /// The site's name.
     pub site: &'a str,
-    /// The resource's name.
     pub resource: &'static str,
     /// `GET` or `POST`.
     pub method: &'static str,
-    /// The outcome.
     pub outcome: Outcome,
-    /// The time at which it was sent.
     pub started: SystemTime,
-    /// The duration, including the body.
     pub duration: Duration,
     /// 1 for the first.
     pub attempt: u32,
@@ -120,7 +100,6 @@ pub struct RequestRecord<'a> {
 
 /// An observer of completed attempts. It is called on an async worker and must not block.
 pub trait RequestObserver: Send + Sync {
-    /// Observes a completed attempt.
     fn on_request(&self, request: &RequestRecord<'_>);
 }
 

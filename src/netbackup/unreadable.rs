@@ -11,13 +11,11 @@ use crate::net::redact::Redactor;
 /// Remembered records of a resource; older ones count again if the server lists them again.
 const REMEMBERED: usize = 10_000;
 
-/// The shortest time between two warnings about a resource.
 const LOG_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Characters of an id and of a problem that a warning shows.
 const SHOWN: usize = 200;
 
-/// The unreadable records of a site, by resource.
 #[derive(Debug, Default)]
 pub(super) struct UnreadableRecords(Mutex<BTreeMap<&'static str, Resource>>);
 
@@ -44,16 +42,6 @@ impl Resource {
             self.known.remove(&oldest);
         }
         true
-    }
-
-    /// Returns true once in [`LOG_INTERVAL`].
-    fn may_log(&mut self) -> bool {
-        let now = Instant::now();
-        let due = self.logged.is_none_or(|last| now.duration_since(last) >= LOG_INTERVAL);
-        if due {
-            self.logged = Some(now);
-        }
-        due
     }
 }
 
@@ -82,7 +70,8 @@ impl UnreadableRecords {
         let Some(first) = first else { return };
         let id = redactor.line(&first.id, SHOWN);
         let problem = redactor.line(&first.problem, SHOWN);
-        if known.may_log() {
+        if known.logged.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
+            known.logged = Some(Instant::now());
             let records = std::mem::take(&mut known.since);
             tracing::warn!(
                 site,
@@ -98,7 +87,6 @@ impl UnreadableRecords {
         }
     }
 
-    /// Returns the number of unreadable records of a resource.
     pub(super) fn count(&self, resource: &str) -> u64 {
         self.lock().get(resource).map_or(0, |known| known.count)
     }

@@ -6,9 +6,7 @@ use std::str::FromStr;
 /// A version of the REST API, such as `13.0`; it is the `version` of the media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiVersion {
-    /// The number before the dot.
     pub major: u16,
-    /// The number after the dot.
     pub minor: u16,
 }
 
@@ -17,14 +15,12 @@ impl ApiVersion {
     pub const KNOWN: [Self; 5] =
         [Self::new(14, 0), Self::new(13, 0), Self::new(12, 0), Self::new(11, 0), Self::new(10, 0)];
 
-    /// The newest version that this agent supports.
     pub const NEWEST: Self = Self::KNOWN[0];
 
     /// The oldest version that this agent speaks, NetBackup 10.3's. The jobs list has its present
     /// form from 9.0 on, but nothing older than 10.0 was checked against the vendor's documentation.
     pub const OLDEST: Self = Self::KNOWN[Self::KNOWN.len() - 1];
 
-    /// Makes a version.
     pub const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }
     }
@@ -36,7 +32,6 @@ impl fmt::Display for ApiVersion {
     }
 }
 
-/// The error of a text that is not a version.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("not an API version (expected MAJOR or MAJOR.MINOR)")]
 pub struct NotAVersion;
@@ -48,12 +43,10 @@ impl FromStr for ApiVersion {
     fn from_str(text: &str) -> Result<Self, NotAVersion> {
         let text = text.trim();
         let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
-        let number = |digits: &str| {
-            if digits.bytes().all(|b| b.is_ascii_digit()) {
-                digits.parse().map_err(|_| NotAVersion)
-            } else {
-                Err(NotAVersion)
-            }
+        // The standard library would accept a plus sign.
+        let number = |digits: &str| match digits.parse() {
+            Ok(number) if !digits.starts_with('+') => Ok(number),
+            _ => Err(NotAVersion),
         };
         Ok(Self::new(number(major)?, number(minor)?))
     }

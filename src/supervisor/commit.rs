@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::pipeline::OtlpPipeline;
 use super::prepare::PreparedReload;
-use super::running::{FINAL_EXPORT_TIMEOUT, Running, Services};
+use super::running::{FINAL_EXPORT_TIMEOUT, Running};
 use super::sites;
 use crate::config::Config;
+use crate::http;
 use crate::log::Log;
 use crate::reload::{Trigger, Verdict};
 use crate::state::StateDir;
@@ -16,7 +17,7 @@ use crate::state::StateDir;
 /// when it returns.
 pub(super) async fn commit(
     running: &mut Running,
-    services: &Services,
+    services: &Arc<http::State>,
     log: Option<&Log>,
     prepared: PreparedReload,
     (trigger, verdict): (Trigger, Verdict),
@@ -40,19 +41,19 @@ pub(super) async fn commit(
     running.set_config(Arc::clone(&config));
     // Before the endpoint serves for the first time.
     services.agent.note_reload(trigger, verdict, prepared.sha256);
-    services.http.ready.store(true, Relaxed);
+    services.ready.store(true, Relaxed);
     services.renderer.render_off_thread().await;
     if let Some(bound) = prepared.listener {
         let address = bound.address();
         tracing::info!(%address, path = config.http.metrics_path, "listening");
-        let server = bound.serve(Arc::clone(&services.http));
+        let server = bound.serve(Arc::clone(services));
         running.replace_server(server, address);
     }
 }
 
 fn replace_push(
     running: &mut Running,
-    services: &Services,
+    services: &Arc<http::State>,
     config: &Config,
     push: OtlpPipeline,
     state: Option<&StateDir>,

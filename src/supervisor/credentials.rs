@@ -27,7 +27,7 @@ pub(super) async fn apply(running: &mut Running, current: &Config, rotated: Rota
     let mut config = current.clone();
     for server in &mut config.servers {
         if let Some(connection) = rotated.connections.get(&server.site) {
-            server.clone_from(connection.config());
+            server.clone_from(&connection.config);
             config.entries.replace_site(&server.site, &rotated.config.entries);
         }
     }

@@ -52,7 +52,7 @@ use blocking::{Blocking, RELOAD_TIMEOUT};
 use reloader::Reloader;
 use requests::{Inbox, Senders};
 use retry::Retry;
-use running::{Running, Services};
+use running::Running;
 use tasks::{Restarts, Task};
 use watch::Watcher;
 
@@ -190,25 +190,24 @@ impl Supervisor {
 
     /// Stops everything: pollers first, then a last OTLP export, then the endpoint.
     pub async fn shutdown(mut self) {
-        self.reloader.services.http.ready.store(false, Relaxed);
+        self.reloader.services.ready.store(false, Relaxed);
         self.reloader.running.stop().await;
         self.stop.cancel();
         let _ = self.rendering.await;
     }
 }
 
-fn services(senders: &Senders, settings: Arc<dyn http::Settings>) -> Services {
+fn services(senders: &Senders, settings: Arc<dyn http::Settings>) -> Arc<http::State> {
     let store = Store::new();
     let agent = SelfMetrics::new(Arc::new(OtlpStats::default()));
     agent.supervise(Task::ALL.map(Task::as_str), crate::log::dropped_lines);
     let renderer = Renderer::new(Arc::clone(&store), Arc::clone(&agent));
-    let http = Arc::new(http::State {
-        renderer: Arc::clone(&renderer),
-        store: Arc::clone(&store),
-        agent: Arc::clone(&agent),
+    Arc::new(http::State {
+        renderer,
+        store,
+        agent,
         settings,
         ready: AtomicBool::new(false),
         reload: senders.http.clone(),
-    });
-    Services { store, agent, renderer, http }
+    })
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::running::Services;
 use crate::config::Config;
 use crate::http;
 use crate::state::StateDir;
@@ -30,7 +29,7 @@ impl OtlpPipeline {
 
     pub(super) fn start(
         self,
-        services: &Services,
+        services: &Arc<http::State>,
         config: &Config,
         state: Option<&StateDir>,
     ) -> (Option<ExporterHandle>, Option<Tracing>) {

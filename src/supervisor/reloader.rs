@@ -9,9 +9,10 @@ use super::blocking::Blocking;
 use super::error::ReloadError;
 use super::prepare::ReloadPlan;
 use super::retry::Retry;
-use super::running::{Running, Services};
+use super::running::Running;
 use super::{commit, credentials};
 use crate::config::{self, Config, Diff, Environment, Fingerprints, Kept, Loaded};
+use crate::http;
 use crate::log::Log;
 use crate::reload::{Trigger, Verdict};
 
@@ -38,7 +39,7 @@ pub(super) struct Reloader {
     pub(super) source: Source,
     pub(super) environment: Arc<dyn Environment + Send + Sync>,
     pub(super) log: Option<Log>,
-    pub(super) services: Services,
+    pub(super) services: Arc<http::State>,
     pub(super) running: Running,
     /// The next attempt to put a valid configuration in force.
     pub(super) retry: Retry,

@@ -11,24 +11,13 @@ use crate::config::{Config, SafeConfig};
 use crate::http::{self, Listening};
 use crate::netbackup;
 use crate::poller::Poller;
-use crate::snapshot::{Snapshot, Store};
+use crate::snapshot::Snapshot;
 use crate::state::{StateDir, WeakStateDir};
 use crate::telemetry::otlp::ExporterHandle;
-use crate::telemetry::prometheus::renderer::Renderer;
-use crate::telemetry::self_metrics::SelfMetrics;
 use crate::telemetry::traces::{Tracer, Tracing};
 
 /// Time for the last OTLP export at a stop or a change.
 pub(super) const FINAL_EXPORT_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// Parts of the agent that live as long as the process, shared by the others.
-#[derive(Clone)]
-pub(super) struct Services {
-    pub(super) store: Arc<Store>,
-    pub(super) agent: Arc<SelfMetrics>,
-    pub(super) renderer: Arc<Renderer>,
-    pub(super) http: Arc<http::State>,
-}
 
 pub(super) struct Site {
     pub(super) config: netbackup::Config,

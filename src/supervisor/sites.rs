@@ -91,7 +91,7 @@ pub(super) fn update(
             continue;
         }
         if let Some(connection) = &connection {
-            site.config = connection.config().clone();
+            site.config = connection.config.clone();
         }
         let delay = spread(position, count);
         updates.push(site.poller.update(Update { connection, rules: rules.clone(), delay }));

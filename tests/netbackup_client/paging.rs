@@ -256,8 +256,11 @@ async fn cursor_list_without_meta_continues_from_its_last_record() {
 async fn offset_that_does_not_advance_is_an_error() {
     let server = Server::api(|_| units(2, r#"{"pagination":{"next":2}}"#)).await;
     let mut walk = OffsetPager::new(&server.session(), &STORAGE_UNITS, &Query::all().limited(2));
-    let error = drain_offsets(&mut walk).await.unwrap_err();
-    assert_eq!((error.kind(), walk.position()), (ErrorKind::Paging, Some(2)));
+    for _ in 0..2 {
+        let error = drain_offsets(&mut walk).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Paging);
+        assert_eq!(server.calls().last().unwrap().param("page[offset]"), Some("2"));
+    }
     let server = Server::api(|seen| {
         units(2, &format!(r#"{{"pagination":{{"next":{}}}}}"#, seen.number * 2))
     })

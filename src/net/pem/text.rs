@@ -1,8 +1,31 @@
 //! The content of a file as text, in the encodings and wrappings that occur in practice.
 
+use std::fmt;
+
 use serde_json::Value;
 
-use super::error::PemError;
+/// The error of a file that cannot be used. It shows nothing of the content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PemError {
+    /// The line at fault, from 1; `None` if no single line is.
+    line: Option<usize>,
+    problem: String,
+}
+
+impl PemError {
+    pub(super) fn new(problem: impl Into<String>) -> Self {
+        Self { line: None, problem: problem.into() }
+    }
+}
+
+impl fmt::Display for PemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: {}", self.problem),
+            None => f.write_str(&self.problem),
+        }
+    }
+}
 
 /// The text of a file, whose lines can be counted.
 pub(super) struct Text {

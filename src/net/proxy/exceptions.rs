@@ -5,12 +5,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use url::Host;
 
-/// The servers that are reached without a proxy.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Exceptions(Vec<Exception>);
-
+/// Servers that are reached without a proxy.
 #[derive(Debug, Clone)]
-struct Exception {
+pub(super) struct Exception {
     server: Server,
     /// Any port if absent.
     port: Option<u16>,
@@ -19,7 +16,7 @@ struct Exception {
 #[derive(Debug, Clone)]
 enum Server {
     All,
-    Address(IpAddr),
+    /// A network; that of an address has no other.
     Network(IpNet),
     /// A domain and all below it; lower case, no dots around it.
     Domain(String),
@@ -27,17 +24,10 @@ enum Server {
     Below(String),
 }
 
-impl Exceptions {
-    /// Reads entries with commas or blanks between.
-    pub(super) fn parse(list: &str) -> Self {
-        let entries = list.split(|c: char| c == ',' || c.is_whitespace());
-        Self(entries.filter(|entry| !entry.is_empty()).map(Exception::parse).collect())
-    }
-
-    /// Returns true if one of them is this server.
-    pub(super) fn have(&self, host: &Host<&str>, port: u16) -> bool {
-        self.0.iter().any(|exception| exception.is(host, port))
-    }
+/// Reads entries with commas or blanks between.
+pub(super) fn parse(list: &str) -> Vec<Exception> {
+    let entries = list.split(|c: char| c == ',' || c.is_whitespace());
+    entries.filter(|entry| !entry.is_empty()).map(Exception::parse).collect()
 }
 
 impl Exception {
@@ -53,19 +43,20 @@ impl Exception {
         Self { server: Server::parse(server), port }
     }
 
-    fn is(&self, host: &Host<&str>, port: u16) -> bool {
-        self.port.is_none_or(|wanted| wanted == port) && self.server.is(host)
+    /// Returns true if this server is one of them.
+    pub(super) fn has(&self, host: &Host<&str>, port: u16) -> bool {
+        self.port.is_none_or(|wanted| wanted == port) && self.server.has(host)
     }
 }
 
 impl Server {
     fn parse(text: &str) -> Self {
         let bare = text.replace(['[', ']'], "");
-        if let Ok(network) = bare.parse::<IpNet>() {
+        if let Ok(network) = bare.parse() {
             return Self::Network(network);
         }
         if let Ok(address) = bare.parse::<IpAddr>() {
-            return Self::Address(address.to_canonical());
+            return Self::Network(address.to_canonical().into());
         }
         let name = text.trim_end_matches('.').to_ascii_lowercase();
         match (name.as_str(), name.strip_prefix("*.")) {
@@ -75,15 +66,11 @@ impl Server {
         }
     }
 
-    fn is(&self, host: &Host<&str>) -> bool {
-        let address = match host {
-            Host::Ipv4(address) => Some(IpAddr::V4(*address)),
-            Host::Ipv6(address) => Some(IpAddr::V6(*address).to_canonical()),
-            Host::Domain(_) => None,
-        };
-        let name = match host {
-            Host::Domain(name) => name.trim_end_matches('.').to_ascii_lowercase(),
-            _ => String::new(),
+    fn has(&self, host: &Host<&str>) -> bool {
+        let (address, name) = match host {
+            Host::Ipv4(address) => (Some(IpAddr::V4(*address)), String::new()),
+            Host::Ipv6(address) => (Some(IpAddr::V6(*address).to_canonical()), String::new()),
+            Host::Domain(name) => (None, name.trim_end_matches('.').to_ascii_lowercase()),
         };
         let is_below = |domain: &str| {
             let above = name.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.'));
@@ -91,7 +78,6 @@ impl Server {
         };
         match self {
             Self::All => true,
-            Self::Address(wanted) => address == Some(*wanted),
             Self::Network(network) => address.is_some_and(|address| network.contains(&address)),
             Self::Domain(domain) => !domain.is_empty() && (name == *domain || is_below(domain)),
             Self::Below(domain) => is_below(domain),

@@ -6,7 +6,6 @@ use crate::net::text::{escape_length, is_format};
 /// The relation of a text to a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Match {
-    /// The text does not begin with the secret.
     No,
     /// The text begins with the secret, which takes this many bytes of it.
     Whole(usize),

@@ -1,24 +1,22 @@
 //! Classification of requests that got no complete response: name resolution, connection, proxy, TLS,
 //! or a body that broke off.
 
-use std::borrow::Cow;
 use std::io;
 
-use super::hints::{Failure, FailureHints};
+use super::hints::{Failure, hint, is_https};
 use crate::net::failure::ErrorChain;
+use crate::netbackup::config::Config;
 use crate::netbackup::error::ErrorKind;
 
-/// The classification of a failure.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Cause {
     pub(crate) kind: ErrorKind,
     /// The error and its sources, without addresses.
     pub(crate) detail: String,
-    pub(crate) hint: Cow<'static, str>,
+    pub(crate) hint: String,
     pub(crate) transient: bool,
 }
 
-/// The part of the exchange that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Before the head of the response.
@@ -28,7 +26,7 @@ pub(crate) enum Phase {
 }
 
 /// Classifies an error of the HTTP library by all links of its chain.
-pub(crate) fn classify(error: reqwest::Error, phase: Phase, hints: &FailureHints) -> Cause {
+pub(crate) fn classify(error: reqwest::Error, phase: Phase, config: &Config) -> Cause {
     // The address contains the filter, which contains names of clients.
     let error = error.without_url();
     let chain = ErrorChain::new(&error);
@@ -44,7 +42,9 @@ pub(crate) fn classify(error: reqwest::Error, phase: Phase, hints: &FailureHints
         (ErrorKind::Timeout, Failure::Unreachable, true)
     } else if phase == Phase::Body {
         // A connection that broke may hold the next time; a wrong encoding stays wrong.
-        let garbled = chain.io_kinds().any(is_wrong_encoding);
+        let garbled = chain
+            .io_kinds()
+            .any(|kind| matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput));
         detail = if garbled {
             format!("the body does not match its Content-Encoding ({detail})")
         } else {
@@ -53,18 +53,14 @@ pub(crate) fn classify(error: reqwest::Error, phase: Phase, hints: &FailureHints
         (ErrorKind::Body, Failure::Body, !garbled)
     } else if chain.io_kinds().any(|kind| kind == io::ErrorKind::ConnectionRefused) {
         (ErrorKind::Connect, Failure::Refused, true)
-    } else if !hints.is_https() {
+    } else if !is_https(config) {
         (ErrorKind::Connect, Failure::PlainHttp, true)
     } else if !error.is_connect() || chain.io_kinds().any(is_hang_up) {
         (ErrorKind::Connect, Failure::ConnectionLost, true)
     } else {
         (ErrorKind::Connect, Failure::Unreachable, true)
     };
-    Cause { kind, detail, hint: hints.hint_for(failure), transient }
-}
-
-fn is_wrong_encoding(kind: io::ErrorKind) -> bool {
-    matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
+    Cause { kind, detail, hint: hint(config, failure), transient }
 }
 
 /// Returns true if the other side closed an established connection.

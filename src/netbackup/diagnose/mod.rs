@@ -1,7 +1,6 @@
 //! Diagnosis of failed requests: the kind of the failure, and what an administrator should check.
 
-pub(crate) mod classify;
-pub(crate) mod hints;
+pub(super) mod classify;
+pub(super) mod hints;
 mod probe;
-mod response;
 mod tls;

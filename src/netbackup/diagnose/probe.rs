@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
-use super::hints::Failure;
+use super::hints::{Failure, hint_without_proxy};
 use crate::netbackup::client::Client;
 use crate::netbackup::error::{Error, ErrorKind};
 use crate::netbackup::resource::PING;
@@ -51,7 +51,7 @@ impl Client {
     }
 
     fn probe_error(&self, kind: ErrorKind, detail: &str, failure: Failure<'_>) -> Error {
-        let hint = self.0.connection().hints.hint_without_proxy(failure);
+        let hint = hint_without_proxy(&self.0.connection().config, failure);
         self.0.error(&PING, kind, detail).with_hint(hint)
     }
 }

@@ -1,20 +1,20 @@
-//! An attempt of a request: sent, read, checked, counted and logged.
+//! The attempts of a request: each is sent, read, checked, counted and logged (ARCHITECTURE.md,
+//! invariant 7).
 
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder, Response};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::request::{RequestContext, RequestSpec};
 use super::response::{self, ResponseHead};
 use crate::netbackup::diagnose::classify::{Phase, classify};
-use crate::netbackup::diagnose::hints::Failure;
+use crate::netbackup::diagnose::hints::{Failure, hint};
 use crate::netbackup::error::{Error, ErrorKind};
 use crate::netbackup::stats::{Outcome, RequestRecord};
 use crate::netbackup::version::ApiVersion;
 
-/// The log target of the bodies that `--trace` shows.
 const BODY_TARGET: &str = "nbu_otel_agent::netbackup::body";
 
 /// Bytes that are read of the body of a failed response.
@@ -23,19 +23,52 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 /// Characters of the cause of a failed connection that an error shows.
 const MAX_CAUSE: usize = 500;
 
-/// An attempt of a request.
-pub(super) struct Attempt<'a> {
-    pub(super) context: &'a RequestContext<'a>,
-    pub(super) spec: &'a RequestSpec,
+/// Sends a request, and again as long as a retry may succeed before the deadline. Without
+/// `version`, the request carries neither version nor key.
+pub(super) async fn send_with_retries(
+    context: &RequestContext<'_>,
+    spec: &RequestSpec,
+    version: Option<ApiVersion>,
+) -> Result<(ResponseHead, Vec<u8>), Error> {
+    let endpoint = context.endpoint;
+    let mut number = 1;
+    loop {
+        let error = match (Attempt { context, spec, version, number }).run().await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        if !error.is_transient() || number >= endpoint.retry.max_attempts {
+            return Err(error);
+        }
+        let wait = endpoint.retry.wait(number, error.retry_after());
+        if Instant::now().checked_add(wait).is_none_or(|then| then >= context.deadline) {
+            return Err(error);
+        }
+        tracing::debug!(
+            site = endpoint.server.site,
+            resource = spec.resource.name,
+            reason = error.kind().label(),
+            wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            "retrying"
+        );
+        endpoint.stats.retried();
+        sleep(wait).await;
+        number += 1;
+    }
+}
+
+struct Attempt<'a> {
+    context: &'a RequestContext<'a>,
+    spec: &'a RequestSpec,
     /// `None` for a ping, which carries neither version nor key.
-    pub(super) version: Option<ApiVersion>,
+    version: Option<ApiVersion>,
     /// From 1.
-    pub(super) number: u32,
+    number: u32,
 }
 
 impl Attempt<'_> {
-    /// Sends the request, and fills `body` with that of a successful response.
-    pub(super) async fn run(&self, body: &mut Vec<u8>) -> Result<ResponseHead, Error> {
+    /// Sends the request, and reads the response.
+    async fn run(&self) -> Result<(ResponseHead, Vec<u8>), Error> {
         let connection = &self.context.connection;
         if self.version.is_some() && connection.key_refused_until().is_some() {
             let detail = "not sent: the server rejected the API key recently";
@@ -54,39 +87,38 @@ impl Attempt<'_> {
             return Err(self.past_deadline("before the request was sent"));
         }
         let limit = connection.config.timeout.min(left);
-        let result = match timeout(limit, self.exchange(body)).await {
+        let result = match timeout(limit, self.exchange()).await {
             Ok(result) => result,
             Err(_) if left <= connection.config.timeout => {
                 Err(self.past_deadline("before the server responded"))
             }
             Err(_) => Err(self
                 .error(ErrorKind::Timeout, format!("no complete response within {limit:?}"))
-                .with_hint(connection.hints.hint_for(Failure::Timeout))),
+                .with_hint(hint(&connection.config, Failure::Timeout))),
         };
         drop(permit);
-        self.record(&result, started, clock.elapsed());
+        self.record(result.as_ref().map(|(head, _)| head.status), started, clock.elapsed());
         result
     }
 
-    async fn exchange(&self, body: &mut Vec<u8>) -> Result<ResponseHead, Error> {
-        body.clear();
+    async fn exchange(&self) -> Result<(ResponseHead, Vec<u8>), Error> {
         let response = self.request().send().await;
         let response = response.map_err(|error| self.failed(error, Phase::Sending))?;
         let head = ResponseHead::new(&response);
-        self.read(response, &head, body).await?;
-        self.trace_body(&head, body);
+        let body = self.read(response, &head).await?;
+        self.trace_body(&head, &body);
         let connection = &self.context.connection;
         let is_ping = self.version.is_none();
-        match response::check(&head, body, is_ping, &connection.redactor) {
-            Ok(()) => Ok(head),
-            Err(response::InvalidResponse { kind, detail }) => {
+        match response::check(&head, &body, is_ping, &connection.redactor) {
+            Ok(()) => Ok((head, body)),
+            Err((kind, detail)) => {
                 let redirect = head.redirect.as_deref();
                 let failure = Failure::Response { kind, redirect, resource: self.spec.resource };
                 Err(self
                     .error(kind, detail)
                     .with_status(head.status)
                     .with_retry_after(head.retry_after)
-                    .with_hint(connection.hints.hint_for(failure)))
+                    .with_hint(hint(&connection.config, failure)))
             }
         }
     }
@@ -97,7 +129,8 @@ impl Attempt<'_> {
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{base}{}", self.spec.resource.path));
         url.set_query((!self.spec.query.is_empty()).then_some(self.spec.query.as_str()));
-        let request = connection.http.request(self.method(), url);
+        let method = if self.spec.post.is_some() { Method::POST } else { Method::GET };
+        let request = connection.http.request(method, url);
         let Some(version) = self.version else {
             return request.header(ACCEPT, "text/vnd.netbackup+plain, */*;q=0.5");
         };
@@ -111,16 +144,8 @@ impl Attempt<'_> {
         }
     }
 
-    fn method(&self) -> Method {
-        if self.spec.post.is_some() { Method::POST } else { Method::GET }
-    }
-
-    async fn read(
-        &self,
-        mut response: Response,
-        head: &ResponseHead,
-        body: &mut Vec<u8>,
-    ) -> Result<(), Error> {
+    async fn read(&self, mut response: Response, head: &ResponseHead) -> Result<Vec<u8>, Error> {
+        let mut body = Vec::new();
         let success = head.is_success();
         let max = if success { self.context.endpoint.max_body } else { MAX_ERROR_BODY };
         while let Some(chunk) =
@@ -139,12 +164,12 @@ impl Attempt<'_> {
                 break;
             }
         }
-        Ok(())
+        Ok(body)
     }
 
     fn failed(&self, error: reqwest::Error, phase: Phase) -> Error {
         let connection = &self.context.connection;
-        let cause = classify(error, phase, &connection.hints);
+        let cause = classify(error, phase, &connection.config);
         let detail = connection.redactor.line(&cause.detail, MAX_CAUSE);
         self.error(cause.kind, detail).transient(cause.transient).with_hint(cause.hint)
     }
@@ -158,15 +183,10 @@ impl Attempt<'_> {
     }
 
     /// Counts and logs the attempt, and notifies the observer.
-    fn record(
-        &self,
-        result: &Result<ResponseHead, Error>,
-        started: SystemTime,
-        duration: Duration,
-    ) {
+    fn record(&self, result: Result<u16, &Error>, started: SystemTime, duration: Duration) {
         let endpoint = self.context.endpoint;
         let outcome = match result {
-            Ok(head) => Outcome::Status(head.status),
+            Ok(status) => Outcome::Status(status),
             Err(error) => match error.status() {
                 Some(status) if error.kind() != ErrorKind::Body => Outcome::Status(status),
                 _ => Outcome::Failed(error.kind()),

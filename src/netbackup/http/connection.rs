@@ -16,10 +16,8 @@ use super::transport;
 use crate::net::proxy::Proxy;
 use crate::net::redact::Redactor;
 use crate::netbackup::config::Config;
-use crate::netbackup::diagnose::hints::FailureHints;
 use crate::netbackup::error::BuildError;
 
-/// The longest back-off of a rejected key.
 const MAX_BACKOFF: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The longest wait for the requests of a replaced connection, which end as soon as their tasks are
@@ -30,7 +28,6 @@ const RETIRE_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Connection {
     pub(crate) config: Config,
     pub(super) http: reqwest::Client,
-    pub(crate) hints: FailureHints,
     pub(super) authorization: HeaderValue,
     pub(crate) redactor: Redactor,
     pub(super) in_flight: Semaphore,
@@ -43,16 +40,11 @@ pub struct Connection {
 
 impl Connection {
     /// Makes the connection pool, without network I/O.
-    ///
-    /// # Errors
-    ///
-    /// The settings are not usable.
     pub fn new(config: Config) -> Result<Self, BuildError> {
         Ok(Self {
             http: transport::build(&config)?,
             authorization: transport::authorization(&config)?,
             redactor: redactor(&config),
-            hints: FailureHints::new(&config),
             in_flight: Semaphore::new(
                 config.max_concurrent_requests.clamp(1, Semaphore::MAX_PERMITS),
             ),
@@ -61,11 +53,6 @@ impl Connection {
             requests: TaskTracker::new(),
             config,
         })
-    }
-
-    /// Returns the settings that it was made from.
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
     }
 
     /// Suspends authenticated requests for `backoff`.
@@ -98,7 +85,6 @@ impl Connection {
     }
 }
 
-/// Returns a redactor of the secrets in the settings.
 fn redactor(config: &Config) -> Redactor {
     let redactor = Redactor::default().with_secret(&config.api_key);
     match config.proxy.as_ref().and_then(Proxy::address) {

@@ -3,11 +3,8 @@
 mod attempt;
 pub(super) mod body;
 pub(super) mod connection;
-pub(super) mod endpoint;
-pub(super) mod execute;
-mod negotiate;
+pub(super) mod negotiate;
 pub(super) mod request;
 pub(super) mod response;
-mod retry;
 mod transport;
 pub(super) mod version_cache;

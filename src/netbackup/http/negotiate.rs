@@ -1,4 +1,4 @@
-//! Negotiation of the API version (docs/netbackup-api.md#version-negotiation).
+//! The API version that requests carry, and its negotiation (docs/netbackup-api.md#version-negotiation).
 //!
 //! `/ping` names the server's version in a header; requests carry the lower of that and the newest
 //! that the agent supports. Without the header, versions are tried one by one. A 406 starts another
@@ -7,15 +7,38 @@
 use tokio::sync::MutexGuard;
 use tokio::time::timeout_at;
 
+use super::attempt::send_with_retries;
 use super::request::{RequestContext, RequestSpec};
-use super::retry::send_with_retries;
+use super::response::ResponseHead;
 use crate::netbackup::error::{Error, ErrorKind};
 use crate::netbackup::resource::{PING, append};
 use crate::netbackup::version::ApiVersion;
 use crate::netbackup::wire::jobs::JOBS;
 
+/// Sends a request with the version of the server; after a 406, once more with another version.
+pub(crate) async fn send(
+    context: &RequestContext<'_>,
+    spec: &RequestSpec,
+) -> Result<(ResponseHead, Vec<u8>), Error> {
+    if spec.is_ping() {
+        return send_with_retries(context, spec, None).await;
+    }
+    let version = version(context).await?;
+    let rejection = match send_with_retries(context, spec, Some(version)).await {
+        Err(error) if error.status() == Some(406) => error,
+        result => return result,
+    };
+    let other = renegotiate(context, version, rejection).await?;
+    let result = send_with_retries(context, spec, Some(other)).await;
+    if matches!(&result, Err(error) if error.status() == Some(406)) {
+        // The other version does not help this resource: keep the old one for the others.
+        context.endpoint.versions.restore(other, version);
+    }
+    result
+}
+
 /// Returns the version that requests over this connection carry: configured, known, or negotiated now.
-pub(super) async fn version(context: &RequestContext<'_>) -> Result<ApiVersion, Error> {
+pub(crate) async fn version(context: &RequestContext<'_>) -> Result<ApiVersion, Error> {
     let versions = &context.endpoint.versions;
     let known = context.connection.config.api_version.or_else(|| versions.current());
     if let Some(version) = known {
@@ -44,7 +67,7 @@ async fn negotiate(context: &RequestContext<'_>) -> Result<ApiVersion, Error> {
 }
 
 /// Returns another version than `rejected`, or the `rejection`.
-pub(super) async fn renegotiate(
+async fn renegotiate(
     context: &RequestContext<'_>,
     rejected: ApiVersion,
     rejection: Error,
@@ -82,9 +105,8 @@ async fn turn<'c>(context: &'c RequestContext<'_>) -> Result<MutexGuard<'c, ()>,
         .map_err(|_| context.past_deadline(&PING, "during API version negotiation"))
 }
 
-/// Returns the version in the header of a ping.
 async fn advertised(context: &RequestContext<'_>) -> Result<Option<ApiVersion>, Error> {
-    let head = send_with_retries(context, &RequestSpec::ping(), None, &mut Vec::new()).await?;
+    let (head, _) = send_with_retries(context, &RequestSpec::ping(), None).await?;
     Ok(head.api_version)
 }
 
@@ -116,7 +138,7 @@ async fn try_versions(
         if below.is_some_and(|below| version >= below) {
             continue;
         }
-        match send_with_retries(context, &spec, Some(version), &mut Vec::new()).await {
+        match send_with_retries(context, &spec, Some(version)).await {
             Err(error) if error.status() == Some(406) => {}
             Ok(_) => return Ok(Some(version)),
             Err(error) if matches!(error.status(), Some(400..=499)) => return Ok(Some(version)),

@@ -6,11 +6,10 @@ use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::connection::Connection;
-use super::endpoint::Endpoint;
+use crate::netbackup::client::Endpoint;
 use crate::netbackup::error::{Error, ErrorKind};
 use crate::netbackup::resource::{PING, Resource};
 
-/// The hint for a collector that ran out of time.
 const DEADLINE_HINT: &str =
     "the server is slow, or there is a lot of data: increase collectionInterval";
 
@@ -34,12 +33,17 @@ impl RequestSpec {
     pub(crate) fn ping() -> Self {
         Self::get(&PING, String::new())
     }
+
+    /// Returns true for a ping, which carries neither version nor key.
+    pub(super) fn is_ping(&self) -> bool {
+        *self.resource == PING
+    }
 }
 
 /// The context of a request: its server, its deadline, and the connection that was in force when it
 /// started.
 pub(crate) struct RequestContext<'e> {
-    pub(super) endpoint: &'e Endpoint,
+    pub(super) endpoint: &'e Arc<Endpoint>,
     pub(super) connection: Arc<Connection>,
     pub(super) deadline: Instant,
     /// `Client::replace` waits until all tokens of the old connection are dropped.
@@ -47,7 +51,7 @@ pub(crate) struct RequestContext<'e> {
 }
 
 impl<'e> RequestContext<'e> {
-    pub(super) fn new(endpoint: &'e Endpoint, deadline: Instant) -> Self {
+    pub(crate) fn new(endpoint: &'e Arc<Endpoint>, deadline: Instant) -> Self {
         let connection = endpoint.connection();
         let request = connection.requests.token();
         Self { endpoint, connection, deadline, _request: request }
@@ -55,7 +59,7 @@ impl<'e> RequestContext<'e> {
 
     /// Awaits `request`; returns `None` if the connection is replaced before it ends. Does not poll
     /// it if the connection was replaced already.
-    pub(super) async fn unless_replaced<T>(&self, request: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn unless_replaced<T>(&self, request: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
             () = self.connection.replaced.cancelled() => None,

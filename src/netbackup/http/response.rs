@@ -47,27 +47,20 @@ impl ResponseHead {
     }
 }
 
-/// The fault of a response that is not usable.
-#[derive(Debug)]
-pub(super) struct InvalidResponse {
-    pub(super) kind: ErrorKind,
-    pub(super) detail: String,
-}
-
 /// Checks that a response is a success with a body of the right type; a ping's body is text.
 pub(super) fn check(
     head: &ResponseHead,
     body: &[u8],
     is_ping: bool,
     redactor: &Redactor,
-) -> Result<(), InvalidResponse> {
+) -> Result<(), (ErrorKind, String)> {
     if !head.is_success() {
         let kind = match ErrorKind::of_status(head.status) {
             // A ping carries no key, so it is not the server that asks for a login.
             ErrorKind::Unauthorized | ErrorKind::Forbidden if is_ping => ErrorKind::BadRequest,
             kind => kind,
         };
-        return Err(InvalidResponse { kind, detail: describe_failure(head, body, redactor) });
+        return Err((kind, describe_failure(head, body, redactor)));
     }
     let problem = if body.trim_ascii().is_empty() {
         "the body is empty".to_owned()
@@ -83,12 +76,11 @@ pub(super) fn check(
             _ => return Ok(()),
         }
     };
-    let detail = with_preview(&problem, body, redactor);
-    Err(InvalidResponse { kind: ErrorKind::Body, detail })
+    Err((ErrorKind::Body, with_preview(&problem, body, redactor)))
 }
 
 /// Returns `problem` and the beginning of the body.
-pub(crate) fn with_preview(problem: &str, body: &[u8], redactor: &Redactor) -> String {
+pub(super) fn with_preview(problem: &str, body: &[u8], redactor: &Redactor) -> String {
     let preview = redactor.preview(body, MAX_PREVIEW);
     if preview.is_empty() { problem.to_owned() } else { format!("{problem} ({preview:?})") }
 }

@@ -18,7 +18,6 @@ use crate::netbackup::error::BuildError;
 /// The longest time to a connection, TLS included, unless the timeout of the request is shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The interval of TCP keep-alive probes.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Makes the pool. Does no I/O but reading the system's CAs, and those only for HTTPS without a CA
@@ -71,7 +70,6 @@ fn uses_tls(config: &Config) -> bool {
     config.base_url.scheme() != "http" || config.proxy.as_ref().is_some_and(Proxy::speaks_tls)
 }
 
-/// Returns the header that carries the key.
 pub(super) fn authorization(config: &Config) -> Result<HeaderValue, BuildError> {
     let key = config.api_key.expose_secret().trim();
     if key.is_empty() {

@@ -3,129 +3,56 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use serde::Deserialize;
-
-use super::{Pager, decode};
+use super::{Pager, Positions, Stop};
 use crate::netbackup::error::{Error, ErrorKind};
-use crate::netbackup::resource::{Query, Resource};
-use crate::netbackup::session::Session;
 use crate::netbackup::wire::{Id, Page, Pagination};
 
 /// A pager of a list with offsets.
-pub struct OffsetPager {
-    pager: Pager,
-    /// `None` at the end.
-    offset: Option<u64>,
+pub type OffsetPager = Pager<Offsets>;
+
+#[derive(Default)]
+pub struct Offsets {
     /// The digest of the last page of a list without pagination, and its repetitions in a row.
     unpaged: Option<(u64, u32)>,
-    body: Vec<u8>,
-    repaired: Vec<u8>,
 }
 
-impl OffsetPager {
-    /// Makes a pager that begins at the first row.
-    pub fn new(session: &Session, resource: &'static Resource, query: &Query) -> Self {
-        Self {
-            pager: Pager::new(session, resource, query),
-            offset: Some(0),
-            unpaged: None,
-            body: Vec::new(),
-            repaired: Vec::new(),
+impl Positions for Offsets {
+    type Position = u64;
+
+    fn parameter(offset: &u64) -> Option<(&'static str, String)> {
+        Some(("page[offset]", offset.to_string()))
+    }
+
+    fn is_beyond_end(&self, error: &Error) -> bool {
+        self.unpaged.is_some()
+            && matches!(error.kind(), ErrorKind::BadRequest | ErrorKind::NotFound)
+    }
+
+    fn next<A>(
+        &mut self,
+        offset: &u64,
+        page: &Page<'_, A>,
+        body: &[u8],
+        limit: u32,
+    ) -> Result<Option<u64>, Stop> {
+        let rows = page.received() as u64;
+        let next = next_offset(page.pagination.as_ref(), *offset, rows, limit)?;
+        if page.pagination.is_some() {
+            return Ok(next.filter(|_| rows > 0 || self.unpaged.is_none()));
         }
-    }
-
-    /// Sets the limit on pages; a longer list is an error.
-    #[must_use]
-    pub fn max_pages(mut self, pages: u32) -> Self {
-        self.pager.set_max_pages(pages);
-        self
-    }
-
-    /// Returns the row that the next request begins at; `None` at the end.
-    pub fn position(&self) -> Option<u64> {
-        self.offset
-    }
-
-    /// Returns the number of pages read so far.
-    pub fn pages(&self) -> u32 {
-        self.pager.pages()
-    }
-
-    /// Returns true at the end of the list.
-    pub fn is_done(&self) -> bool {
-        self.offset.is_none()
-    }
-
-    /// Reads the next page, whose rows borrow from the pager; `None` at the end. An error leaves the
-    /// position unchanged, so that the next call requests the same page again.
-    pub async fn next_page<'p, A>(&'p mut self) -> Result<Option<Page<'p, A>>, Error>
-    where
-        A: Deserialize<'p>,
-    {
-        let Some(offset) = self.offset else { return Ok(None) };
-        let position = offset.to_string();
-        let position = Some(("page[offset]", position.as_str()));
-        let origin = match self.pager.fetch(position, &mut self.body).await {
-            // The list has no pagination, and this page is beyond its end.
-            Err(error) if self.unpaged.is_some() && is_beyond_end(error.kind()) => {
-                self.offset = None;
-                return Ok(None);
-            }
-            result => result?,
+        let digest = digest(page, body);
+        let times = match self.unpaged {
+            Some((before, times)) if before == digest => times + 1,
+            _ => 1,
         };
-        let fetched = decode::<A>(&origin, &self.body, &mut self.repaired)?;
-        let rows = fetched.received as u64;
-        let mut next = next_offset(fetched.pagination.as_ref(), offset, rows, self.pager.limit())
-            .map_err(|detail| self.pager.error(detail))?;
-        if fetched.pagination.is_none() {
-            let is_full = rows >= u64::from(self.pager.limit());
-            match compare(&mut self.unpaged, digest(&fetched.page, &self.body), is_full) {
-                Repetition::New => {}
-                Repetition::Whole => {
-                    self.offset = None;
-                    return Ok(None);
-                }
-                Repetition::Endless => {
-                    return Err(self
-                        .pager
-                        .error("the server returns the same page for every offset"));
-                }
-            }
-        } else if self.unpaged.is_some() && rows == 0 {
-            next = None;
+        self.unpaged = Some((digest, times));
+        match times {
+            1 => Ok(next),
+            // A list that repeats a short page does not page.
+            _ if rows < u64::from(limit) => Err(Stop::Complete),
+            2 => Ok(next),
+            _ => Err("the server returns the same page for every offset".into()),
         }
-        self.pager.page_read(fetched.received, next.is_some())?;
-        self.offset = next;
-        Ok(Some(fetched.page))
-    }
-}
-
-/// Returns true for errors with which servers reject an offset beyond the end.
-fn is_beyond_end(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::BadRequest | ErrorKind::NotFound)
-}
-
-/// The relation of a page of a list without pagination to the one before.
-enum Repetition {
-    /// A different page.
-    New,
-    /// The same short page: the list does not page, and is complete.
-    Whole,
-    /// The same full page for the third time.
-    Endless,
-}
-
-fn compare(last: &mut Option<(u64, u32)>, page: u64, is_full: bool) -> Repetition {
-    let times = match *last {
-        Some((before, times)) if before == page => times + 1,
-        _ => 1,
-    };
-    *last = Some((page, times));
-    match times {
-        1 => Repetition::New,
-        _ if !is_full => Repetition::Whole,
-        2 => Repetition::New,
-        _ => Repetition::Endless,
     }
 }
 

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::lenient;
+use super::page::Record;
 use crate::netbackup::resource::Resource;
 
 /// The job count. Its filter accepts `state`, `jobType`, `policyType`, `status`, `startTime` and
@@ -16,29 +17,20 @@ pub static JOB_COUNT: Resource = Resource {
     max_limit: 0,
 };
 
-/// Returns the request that counts the jobs that `filter` selects.
 pub(crate) fn job_count_request(filter: &str) -> Value {
     json!({"data": {"type": "jobCount", "attributes": {"filter": filter}}})
 }
 
-/// The response.
 #[derive(Debug, Deserialize)]
-pub(crate) struct JobCount {
-    #[serde(deserialize_with = "lenient::required_object")]
-    data: Data,
+pub(crate) struct JobCount<'a> {
+    #[serde(borrow, deserialize_with = "lenient::required_object")]
+    data: Record<'a, Attributes>,
 }
 
-impl JobCount {
-    /// Returns the number of jobs.
+impl JobCount<'_> {
     pub(crate) fn count(&self) -> i64 {
-        self.data.attributes.count
+        self.data.count
     }
-}
-
-#[derive(Debug, Deserialize)]
-struct Data {
-    #[serde(deserialize_with = "lenient::required_object")]
-    attributes: Attributes,
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,7 +51,7 @@ mod tests {
         assert_eq!(request, serde_json::from_str::<Value>(expected).unwrap());
         let answer =
             r#"{"data":{"type":"jobCount","id":"a","attributes":{"count":12,"filter":""}}}"#;
-        assert_eq!(serde_json::from_str::<JobCount>(answer).unwrap().count(), 12);
+        assert_eq!(serde_json::from_str::<JobCount<'_>>(answer).unwrap().count(), 12);
     }
 
     #[test]
@@ -75,7 +67,7 @@ mod tests {
             r#"{"data":{"attributes":{"count":-1}}}"#,
             r#"{"errorCode":8,"errorMessage":"no"}"#,
         ] {
-            assert!(serde_json::from_str::<JobCount>(answer).is_err(), "{answer}");
+            assert!(serde_json::from_str::<JobCount<'_>>(answer).is_err(), "{answer}");
         }
     }
 }

@@ -17,16 +17,12 @@ pub struct JobRow<'a> {
     /// Unique until the catalogue is reset.
     #[serde(deserialize_with = "lenient::required_integer")]
     pub job_id: i64,
-    /// `BACKUP`, `RESTORE` and so on.
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub job_type: Text<'a>,
-    /// `STANDARD`, `VMWARE` and so on.
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub policy_type: Text<'a>,
-    /// The policy's name.
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub policy_name: Text<'a>,
-    /// The client's name.
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub client_name: Text<'a>,
     /// `QUEUED`, `ACTIVE`, `REQUEUED`, `DONE`, `SUSPENDED`, `INCOMPLETE`.
@@ -41,7 +37,6 @@ pub struct JobRow<'a> {
     /// Kilobytes (1024 bytes), an estimate.
     #[serde(default, deserialize_with = "lenient::integer")]
     pub kilobytes_transferred: Option<i64>,
-    /// Files backed up.
     #[serde(default, deserialize_with = "lenient::integer")]
     pub number_of_files: Option<i64>,
     /// As the server gives it; probably percent.

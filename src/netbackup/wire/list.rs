@@ -3,26 +3,22 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, Hash};
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::error_response::server_message;
-use super::id::Id;
-use super::page::{Meta, NotAPage, Page, Pagination, Record};
+use super::page::{Id, NotAPage, Page, Pagination, Record};
 use super::repair::repair;
 use super::{lenient, split};
 
-/// A decoded list.
 #[derive(Debug)]
 pub(crate) struct List<T> {
     pub(crate) rows: Vec<T>,
     pub(crate) bad: Vec<BadRecord>,
-    /// `None` if the list has nothing on paging.
-    pub(crate) pagination: Option<Pagination>,
+    pagination: Option<Pagination>,
 }
 
-/// A record of a list that could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BadRecord {
     /// Distinguishes it from others, within this process.
@@ -38,7 +34,7 @@ pub(crate) struct BadRecord {
 struct Envelope<T> {
     data: Vec<T>,
     #[serde(default, deserialize_with = "lenient::object")]
-    meta: Option<Meta>,
+    meta: Option<Pagination>,
     #[serde(default, deserialize_with = "lenient::integer")]
     error_code: Option<i64>,
     #[serde(default, deserialize_with = "lenient::owned_text")]
@@ -46,36 +42,27 @@ struct Envelope<T> {
 }
 
 impl<'a, A> List<Record<'a, A>> {
-    /// Splits the list into its page, its bad records and its pagination.
-    pub(crate) fn into_page(self) -> (Page<'a, A>, Vec<BadRecord>, Option<Pagination>) {
-        let total = self.pagination.as_ref().and_then(|pagination| pagination.count);
-        let page = Page { rows: self.rows, unreadable: self.bad.len(), total };
-        (page, self.bad, self.pagination)
+    pub(crate) fn into_page(self) -> Page<'a, A> {
+        let Self { rows, bad, pagination } = self;
+        let total = pagination.as_ref().and_then(|pagination| pagination.count);
+        Page { rows, unreadable: bad.len(), total, pagination }
     }
 }
 
-/// Decodes a page and drops its pagination.
-///
-/// # Errors
-///
-/// The body is not a JSON object with a list of records.
 pub fn read_page<'de, A: Deserialize<'de>>(body: &'de [u8]) -> Result<Page<'de, A>, NotAPage> {
-    decode_list(body).map(|list| list.into_page().0)
+    decode_list(body).map(List::into_page)
 }
 
 /// Decodes a list. If a record is bad because of invalid text, decodes the repaired body, which
 /// `repaired` then holds.
 pub(crate) fn decode_list_repaired<'de, T: Deserialize<'de>>(
     body: &'de [u8],
-    repaired: &'de mut Vec<u8>,
+    repaired: &'de OnceLock<Vec<u8>>,
 ) -> Result<List<T>, NotAPage> {
     match decode_list(body) {
         Ok(list) if list.bad.is_empty() => Ok(list),
         other => match repair(body) {
-            Some(text) => {
-                *repaired = text;
-                decode_list(repaired)
-            }
+            Some(text) => decode_list(repaired.get_or_init(|| text)),
             None => other,
         },
     }
@@ -92,7 +79,7 @@ pub(crate) fn decode_list<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<L
         if error_code.is_some_and(|code| code != 0) || (has_message && rows.is_empty()) {
             return Err(not_a_list(body, "it is an error"));
         }
-        return Ok(List { rows, bad: Vec::new(), pagination: meta.and_then(Meta::pagination) });
+        return Ok(List { rows, bad: Vec::new(), pagination: meta.and_then(Pagination::of_meta) });
     }
     decode_records(body)
 }
@@ -120,11 +107,10 @@ fn decode_records<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<List<T>, 
             Err(error) => bad.push(BadRecord::new(record, &error, &mut occurrences)),
         }
     }
-    let meta = lenient::object(&mut serde_json::Deserializer::from_slice(
-        member(b"meta").unwrap_or(b"null"),
-    ))
-    .map_err(|error| NotAPage(format!("`meta`: {error}")))?;
-    Ok(List { rows, bad, pagination: meta.and_then(Meta::pagination) })
+    let meta = member(b"meta").unwrap_or(b"null");
+    let meta = lenient::object(&mut serde_json::Deserializer::from_slice(meta))
+        .map_err(|error| NotAPage(format!("`meta`: {error}")))?;
+    Ok(List { rows, bad, pagination: meta.and_then(Pagination::of_meta) })
 }
 
 impl BadRecord {
@@ -133,9 +119,8 @@ impl BadRecord {
         error: &serde_path_to_error::Error<serde_json::Error>,
         occurrences: &mut HashMap<u64, u64>,
     ) -> Self {
-        let id = split::members(record)
-            .and_then(|members| members.into_iter().find(|(key, _)| *key == b"id"))
-            .and_then(|(_, id)| serde_json::from_slice::<Id<'_>>(id).ok())
+        let id = split::member(record, b"id")
+            .and_then(|id| serde_json::from_slice::<Id<'_>>(id).ok())
             .map_or_else(String::new, |id| id.to_string());
         let content = if id.is_empty() { hash(record) } else { hash(&id) };
         // Equal records of a page are several.
@@ -156,13 +141,33 @@ fn hash(value: impl Hash) -> u64 {
 
 /// Returns the cursor of the last record of a page, `meta.page.cursor`.
 pub(crate) fn last_cursor(body: &[u8]) -> Option<String> {
-    let member = |object, name: &[u8]| {
-        let members = split::members(object)?;
-        members.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
-    };
-    let last = split::elements(member(body, b"data")?)?.pop()?;
-    let cursor = member(member(member(last, b"meta")?, b"page")?, b"cursor")?;
+    let last = split::elements(split::member(body, b"data")?)?.pop()?;
+    let cursor = ["meta", "page", "cursor"]
+        .iter()
+        .try_fold(last, |object, name| split::member(object, name.as_bytes()))?;
     serde_json::from_slice::<String>(cursor).ok().filter(|cursor| !cursor.is_empty())
+}
+
+/// The vendor's error document (docs/netbackup-api.md#errors).
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ErrorResponse {
+    #[serde(deserialize_with = "lenient::integer")]
+    error_code: Option<i64>,
+    #[serde(deserialize_with = "lenient::owned_text")]
+    error_message: Option<String>,
+}
+
+/// Returns the server's own error message and code, if the body has one.
+pub(crate) fn server_message(body: &[u8]) -> Option<String> {
+    let response = serde_json::from_slice::<ErrorResponse>(body).ok()?;
+    let text = response.error_message.filter(|text| !text.trim().is_empty());
+    match (text, response.error_code) {
+        (Some(text), Some(code)) => Some(format!("{text}, errorCode {code}")),
+        (Some(text), None) => Some(text),
+        (None, Some(code)) => Some(format!("errorCode {code}")),
+        (None, None) => None,
+    }
 }
 
 /// Returns `reason`, or the error that `body` contains.

@@ -6,9 +6,8 @@ use super::*;
 use crate::netbackup::wire::jobs::JobRow;
 
 fn page(body: &str) -> (Vec<i64>, usize, Option<Pagination>) {
-    let list = decode_list::<Record<'_, JobRow<'_>>>(body.as_bytes()).unwrap();
-    let (page, _, pagination) = list.into_page();
-    (page.rows.iter().map(|row| row.job_id).collect(), page.unreadable, pagination)
+    let page = read_page::<JobRow<'_>>(body.as_bytes()).unwrap();
+    (page.rows.iter().map(|row| row.job_id).collect(), page.unreadable, page.pagination)
 }
 
 #[test]

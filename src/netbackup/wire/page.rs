@@ -1,13 +1,13 @@
 //! A page of a list, and the envelope around its records.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::ops::Deref;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-use super::id::Id;
-use super::lenient;
+use super::lenient::{self, Value, whole_number};
 
-/// A page of a list.
 #[derive(Debug)]
 pub struct Page<'a, A> {
     /// The records that could be decoded, in the server's order.
@@ -16,16 +16,23 @@ pub struct Page<'a, A> {
     pub unreadable: usize,
     /// `meta.pagination.count`: the number of rows of the whole list, if the server tells it.
     pub total: Option<i64>,
+    /// `None` if the list has nothing on paging.
+    pub(crate) pagination: Option<Pagination>,
+}
+
+impl<A> Page<'_, A> {
+    /// Returns the number of its records, bad ones included.
+    pub(crate) fn received(&self) -> usize {
+        self.rows.len() + self.unreadable
+    }
 }
 
 /// A record of a list; dereferences to its attributes.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(bound(deserialize = "A: Deserialize<'de>"))]
 pub struct Record<'a, A> {
-    /// `id`.
     #[serde(borrow, default)]
     pub id: Id<'a>,
-    /// `attributes`.
     #[serde(deserialize_with = "lenient::required_object")]
     pub attributes: A,
 }
@@ -38,6 +45,37 @@ impl<A> Deref for Record<'_, A> {
     }
 }
 
+/// The id of a record: text in the vendor's schema, an integer in its examples.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub enum Id<'a> {
+    /// Absent, null, or neither text nor integer.
+    #[default]
+    Missing,
+    Number(i64),
+    Text(Cow<'a, str>),
+}
+
+impl fmt::Display for Id<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => Ok(()),
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Id<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient::read(deserializer, |value: Value<'de>| match value {
+            Value::Integer(number) => Self::Number(number),
+            Value::Float(number) => whole_number(number).map_or(Self::Missing, Self::Number),
+            Value::Text(text) => Self::Text(text),
+            _ => Self::Missing,
+        })
+    }
+}
+
 /// The position of a page in its list: `meta.pagination`, or the same fields directly under `meta`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -45,7 +83,6 @@ pub(crate) struct Pagination {
     /// Cursor or offset of the next page; empty on the last one.
     #[serde(deserialize_with = "lenient::owned_text")]
     pub(crate) next: Option<String>,
-    /// Rows of the whole list.
     #[serde(deserialize_with = "lenient::integer")]
     pub(crate) count: Option<i64>,
     /// Rows per page that the server applied.
@@ -54,34 +91,34 @@ pub(crate) struct Pagination {
     /// True if there is a next page; only the asset service sends it.
     #[serde(deserialize_with = "lenient::boolean")]
     pub(crate) has_next: Option<bool>,
+    /// In `meta`: the pagination below it.
+    #[serde(rename = "pagination", deserialize_with = "lenient::object")]
+    nested: Option<Box<Pagination>>,
 }
 
-/// The `meta` of a list.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct Meta {
-    #[serde(deserialize_with = "lenient::object")]
-    pagination: Option<Pagination>,
-    #[serde(deserialize_with = "lenient::owned_text")]
-    next: Option<String>,
-    #[serde(deserialize_with = "lenient::integer")]
-    count: Option<i64>,
-    #[serde(deserialize_with = "lenient::integer")]
-    limit: Option<i64>,
-    #[serde(deserialize_with = "lenient::boolean")]
-    has_next: Option<bool>,
-}
-
-impl Meta {
-    /// Returns the pagination; `None` if `meta` has nothing on paging.
-    pub(super) fn pagination(self) -> Option<Pagination> {
-        let Self { pagination, next, count, limit, has_next } = self;
-        let direct = Pagination { next, count, limit, has_next };
-        pagination.or_else(|| (direct != Pagination::default()).then_some(direct))
+impl Pagination {
+    /// Returns the pagination of a list with this `meta`; `None` if it has nothing on paging.
+    pub(super) fn of_meta(meta: Self) -> Option<Self> {
+        match meta.nested {
+            Some(pagination) => Some(*pagination),
+            None => (meta != Self::default()).then_some(meta),
+        }
     }
 }
 
-/// The reason why a body is not a page.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotAPage(pub(crate) String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn id_is_read_from_text_number_or_null() {
+        let id = |json: &str| serde_json::from_str::<Id<'_>>(json).unwrap().to_string();
+        assert_eq!(id("7"), "7");
+        assert_eq!(id(r#""a:b""#), "a:b");
+        assert_eq!(id("null"), "");
+    }
+}

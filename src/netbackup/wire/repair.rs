@@ -1,7 +1,6 @@
 //! Repair of strings that are nearly JSON: names with bytes, escapes or control characters that JSON
 //! does not allow. Each becomes U+FFFD, so that its record can be decoded.
 
-/// The replacement of an invalid character.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
 /// Returns `body` with its strings repaired; `None` if they need no repair.

@@ -1,20 +1,25 @@
 //! Splits a JSON text into its parts without decoding them. The caller has checked that the text is
 //! valid JSON; for anything else the result is wrong or `None`, never a panic.
 
-use crate::net::text::json_string_length;
+use crate::net::text::json_value_length;
 
 /// Returns the keys (without quotes, escapes left in) and values of an object.
 pub(super) fn members(text: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let mut rest = text.trim_ascii().strip_prefix(b"{")?.trim_ascii_start();
     let mut members = Vec::new();
     while rest.first() == Some(&b'"') {
-        let (key, after) = rest.split_at(value_length(rest));
+        let (key, after) = split_value(rest);
         let after = after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
-        let (value, after) = after.split_at(value_length(after));
+        let (value, after) = split_value(after);
         members.push((key.get(1..key.len().saturating_sub(1))?, value.trim_ascii_end()));
         rest = skip_comma(after);
     }
     Some(members)
+}
+
+/// Returns the value of a member of an object.
+pub(super) fn member<'t>(object: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
+    members(object)?.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 /// Returns the elements of a list.
@@ -22,7 +27,7 @@ pub(super) fn elements(text: &[u8]) -> Option<Vec<&[u8]>> {
     let mut rest = text.trim_ascii().strip_prefix(b"[")?.trim_ascii_start();
     let mut elements = Vec::new();
     while !matches!(rest.first(), None | Some(b']')) {
-        let (value, after) = rest.split_at(value_length(rest));
+        let (value, after) = split_value(rest);
         elements.push(value.trim_ascii_end());
         rest = skip_comma(after);
     }
@@ -34,24 +39,9 @@ fn skip_comma(text: &[u8]) -> &[u8] {
     text.strip_prefix(b",").unwrap_or(text).trim_ascii_start()
 }
 
-/// Returns the length of the value that `text` begins with; at least 1 of a text that is not empty.
-fn value_length(text: &[u8]) -> usize {
-    let mut depth = 0_usize;
-    let mut position = 0;
-    while let Some(byte) = text.get(position) {
-        match byte {
-            b'"' => position += json_string_length(&text[position..]) - 1,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' | b',' | b':' if depth == 0 => return position.max(1),
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-        position += 1;
-        if depth == 0 && matches!(byte, b'"' | b'}' | b']') {
-            return position;
-        }
-    }
-    text.len()
+/// Splits off the value that `text` begins with; at least one byte of a text that is not empty.
+fn split_value(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(json_value_length(text).max(1).min(text.len()))
 }
 
 #[cfg(test)]

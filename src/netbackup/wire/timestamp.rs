@@ -1,12 +1,12 @@
 //! Times as NetBackup writes them, to Unix milliseconds (docs/netbackup-api.md#times).
 
 use jiff::Timestamp;
-
-const MS_PER_DAY: i64 = 86_400_000;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 
 /// Reads an ISO 8601 date-time to Unix milliseconds. Returns `None` for anything
 /// else, and for the epoch and times before it, which stand for "not set".
-pub(crate) fn parse(text: &str) -> Option<i64> {
+pub(super) fn parse(text: &str) -> Option<i64> {
     parse_fixed(text.as_bytes()).or_else(|| parse_any(text)).filter(|ms| *ms > 0)
 }
 
@@ -14,29 +14,22 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
 /// else is left to [`parse_any`].
 fn parse_fixed(text: &[u8]) -> Option<i64> {
     let (text, fraction) = match text {
-        [head @ .., b'.', a, b, c, b'Z'] if head.len() == 19 => {
-            (head, 100 * digit(*a)? + 10 * digit(*b)? + digit(*c)?)
+        [head @ .., b'.', a, b, c, b'Z'] => {
+            (head, i32::from(digit(*a)?) * 100 + i32::from(two(*b, *c)?))
         }
-        [head @ .., b'Z'] if head.len() == 19 => (head, 0),
+        [head @ .., b'Z'] => (head, 0),
         _ => return None,
     };
-    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2] =
+    let [c1, c2, y1, y2, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2] =
         text
     else {
         return None;
     };
-    let year = two(*y1, *y2)? * 100 + two(*y3, *y4)?;
+    let year = i16::from(two(*c1, *c2)?) * 100 + i16::from(two(*y1, *y2)?);
     let (month, day) = (two(*m1, *m2)?, two(*d1, *d2)?);
     let (hour, minute, second) = (two(*h1, *h2)?, two(*i1, *i2)?, two(*s1, *s2)?);
-    if !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
-        return None;
-    }
-    // A leap second is left to jiff.
-    if hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let seconds = hour * 3600 + minute * 60 + second;
-    Some(days_from_epoch(year, month, day) * MS_PER_DAY + seconds * 1000 + fraction)
+    let nanoseconds = fraction * 1_000_000;
+    in_utc(DateTime::new(year, month, day, hour, minute, second, nanoseconds).ok()?)
 }
 
 /// Reads any other ISO 8601 form; without an offset it is UTC.
@@ -45,36 +38,19 @@ fn parse_any(text: &str) -> Option<i64> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Some(time.as_millisecond());
     }
-    let local: jiff::civil::DateTime = text.parse().ok()?;
-    Some(jiff::tz::Offset::UTC.to_timestamp(local).ok()?.as_millisecond())
+    in_utc(text.parse().ok()?)
 }
 
-fn digit(byte: u8) -> Option<i64> {
-    byte.is_ascii_digit().then(|| i64::from(byte - b'0'))
+fn in_utc(time: DateTime) -> Option<i64> {
+    Some(Offset::UTC.to_timestamp(time).ok()?.as_millisecond())
 }
 
-fn two(tens: u8, ones: u8) -> Option<i64> {
+fn digit(byte: u8) -> Option<i8> {
+    byte.is_ascii_digit().then(|| (byte - b'0').cast_signed())
+}
+
+fn two(tens: u8, ones: u8) -> Option<i8> {
     Some(digit(tens)? * 10 + digit(ones)?)
-}
-
-const fn days_in(year: i64, month: i64) -> i64 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        _ => 31,
-    }
-}
-
-/// Returns the days from 1970-01-01 to a date of the Gregorian calendar. Years begin in March, so that
-/// the leap day comes last.
-const fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
 }
 
 #[cfg(test)]

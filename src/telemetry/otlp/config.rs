@@ -66,7 +66,7 @@ impl SignalConfig {
                 == (other.protocol, other.timeout, other.compression)
             && self.same_headers(other)
             && self.tls.same_as(&other.tls)
-            && Proxy::same(self.proxy.as_ref(), other.proxy.as_ref())
+            && self.proxy == other.proxy
     }
 
     pub fn same_headers(&self, other: &Self) -> bool {
@@ -114,8 +114,6 @@ pub struct Tls {
 impl Tls {
     /// Returns true if both trust the same and show the same.
     pub fn same_as(&self, other: &Self) -> bool {
-        self.ca == other.ca
-            && self.roots == other.roots
-            && Identity::same(self.identity.as_ref(), other.identity.as_ref())
+        self.ca == other.ca && self.roots == other.roots && self.identity == other.identity
     }
 }

@@ -24,7 +24,7 @@ use crate::net::USER_AGENT;
 use crate::net::address::without_credentials;
 use crate::net::failure::ErrorChain;
 use crate::net::proxy::Proxy;
-use crate::net::tls::{TlsError, client_config, install_provider, trusted, trusted_if};
+use crate::net::tls::{TlsError, client_config, install_provider, trusted_if};
 use crate::telemetry::otlp::config::{Compression, SignalConfig, Tls};
 use crate::telemetry::otlp::error::{BuildError, Kind, SendError};
 
@@ -121,7 +121,7 @@ fn tunnel(proxy: &Proxy, tls: &Tls) -> Result<Tunnel<HttpsConnector<HttpConnecto
 }
 
 fn tls_config(tls: &Tls) -> Result<ClientTlsConfig, TlsError> {
-    let roots = trusted(tls.ca.as_ref(), tls.roots.as_ref())?;
+    let roots = trusted_if(true, tls.ca.as_ref(), tls.roots.as_ref())?;
     let config = ClientTlsConfig::new().trust_anchors(roots.roots.iter().cloned());
     let Some(identity) = &tls.identity else { return Ok(config) };
     identity.certified()?;

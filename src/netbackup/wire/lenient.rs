@@ -4,52 +4,163 @@
 //! over the page, and yields `None` for null and for values that it cannot interpret.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-mod fields;
-mod visitor;
+use super::timestamp;
 
-pub(crate) use fields::Text;
-pub(super) use fields::whole_number;
-use fields::{Boolean, Float, Integer, OptionalText, Timestamp};
-use visitor::ObjectVisitor;
-pub(super) use visitor::{FieldReader, read_field};
+/// A text that borrows from the page if it has no escapes; `None` if the field is null, absent, or
+/// neither text nor number.
+pub(crate) type Text<'a> = Option<Cow<'a, str>>;
+
+/// A JSON value, as far as fields are read from it; an object is read as `O`.
+pub(super) enum Value<'a, O = IgnoredAny> {
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+    Text(Cow<'a, str>),
+    Object(O),
+    /// Null, a list, or an integer beyond 64 bits.
+    Other,
+}
+
+/// Reads a field of any kind. `convert` is small enough to be inlined for each kind of value: as fast as a
+/// visitor for each kind of field.
+pub(super) fn read<'de, D, O, T>(
+    deserializer: D,
+    convert: impl FnOnce(Value<'de, O>) -> T,
+) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    O: Deserialize<'de>,
+{
+    deserializer.deserialize_any(ValueVisitor(convert, PhantomData))
+}
+
+struct ValueVisitor<F, O>(F, PhantomData<O>);
+
+impl<'de, O, T, F> Visitor<'de> for ValueVisitor<F, O>
+where
+    O: Deserialize<'de>,
+    F: FnOnce(Value<'de, O>) -> T,
+{
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<T, E> {
+        Ok(self.0(Value::Integer(value)))
+    }
+    #[inline]
+    fn visit_u64<E>(self, value: u64) -> Result<T, E> {
+        Ok(self.0(i64::try_from(value).map_or(Value::Other, Value::Integer)))
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<T, E> {
+        Ok(self.0(Value::Float(value)))
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<T, E> {
+        Ok(self.0(Value::Boolean(value)))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<T, E> {
+        Ok(self.0(Value::Text(Cow::Owned(value.to_owned()))))
+    }
+    #[inline]
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<T, E> {
+        Ok(self.0(Value::Text(Cow::Borrowed(value))))
+    }
+    fn visit_unit<E>(self) -> Result<T, E> {
+        Ok(self.0(Value::Other))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<T, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(self.0(Value::Other))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        O::deserialize(MapAccessDeserializer::new(map)).map(|object| self.0(Value::Object(object)))
+    }
+}
+
+/// Converts a float without a fraction: counters of kilobytes may be written as `1.2e9`. The range
+/// goes a little beyond the one in which floats are exact.
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked just before")]
+pub(super) fn whole_number(value: f64) -> Option<i64> {
+    const LIMIT: f64 = 9.0e18;
+    (value.fract() == 0.0 && value.abs() < LIMIT).then_some(value as i64)
+}
 
 /// Reads an integer from an integer, an integral float or a numeric text.
 pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    read_field::<Integer, D>(deserializer)
+    read(deserializer, |value: Value<'de>| match value {
+        Value::Integer(value) => Some(value),
+        Value::Float(value) => whole_number(value),
+        Value::Text(text) => parse_integer(text.trim()),
+        _ => None,
+    })
+}
+
+fn parse_integer(text: &str) -> Option<i64> {
+    text.parse().ok().or_else(|| whole_number(text.parse().ok()?))
 }
 
 /// Reads an integer; a record without it is unreadable.
 pub(crate) fn required_integer<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<i64, D::Error> {
-    integer(deserializer)?.ok_or_else(|| serde::de::Error::custom("not an integer"))
+    integer(deserializer)?.ok_or_else(|| D::Error::custom("not an integer"))
 }
 
 /// Reads a count of 0 or more; a document without it is unreadable.
 pub(super) fn required_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     let count = integer(deserializer)?.filter(|count| *count >= 0);
-    count.ok_or_else(|| serde::de::Error::custom("not a count"))
+    count.ok_or_else(|| D::Error::custom("not a count"))
 }
 
 /// Reads a finite float from a number or a numeric text.
 pub(crate) fn float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    read_field::<Float, D>(deserializer)
+    read(deserializer, |value: Value<'de>| match value {
+        Value::Integer(value) => Some(value as f64),
+        Value::Float(value) => Some(value),
+        Value::Text(text) => text.trim().parse().ok().filter(|value: &f64| value.is_finite()),
+        _ => None,
+    })
 }
 
 /// Reads a boolean from a boolean, 0 or 1, `true` or `false` as text.
 pub(crate) fn boolean<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<bool>, D::Error> {
-    read_field::<Boolean, D>(deserializer)
+    read(deserializer, |value: Value<'de>| match value {
+        Value::Boolean(value) => Some(value),
+        Value::Integer(0) => Some(false),
+        Value::Integer(1) => Some(true),
+        Value::Text(text) => match text.trim() {
+            "0" => Some(false),
+            "1" => Some(true),
+            word if word.eq_ignore_ascii_case("true") => Some(true),
+            word if word.eq_ignore_ascii_case("false") => Some(false),
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 /// Reads a text; numbers and booleans become their decimal or JSON form.
 pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text<'de>, D::Error> {
-    read_field::<OptionalText, D>(deserializer)
+    read(deserializer, |value: Value<'de>| match value {
+        Value::Text(text) => Some(text),
+        Value::Integer(value) => Some(as_text(&value)),
+        Value::Float(value) => Some(as_text(&value)),
+        Value::Boolean(value) => Some(Cow::Borrowed(if value { "true" } else { "false" })),
+        _ => None,
+    })
+}
+
+fn as_text(number: &impl ToString) -> Cow<'static, str> {
+    Cow::Owned(number.to_string())
 }
 
 /// Reads a time in Unix milliseconds from ISO 8601 or from epoch milliseconds. The epoch itself means
@@ -57,7 +168,13 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text<'d
 pub(crate) fn timestamp<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<i64>, D::Error> {
-    read_field::<Timestamp, D>(deserializer)
+    let time = read(deserializer, |value: Value<'de>| match value {
+        Value::Integer(ms) => Some(ms),
+        Value::Float(ms) => whole_number(ms),
+        Value::Text(text) => timestamp::parse(&text),
+        _ => None,
+    })?;
+    Ok(time.filter(|ms| *ms > 0))
 }
 
 /// Reads an owned [`text`].
@@ -72,7 +189,7 @@ pub(crate) fn required_text<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<String, D::Error> {
     let text = owned_text(deserializer)?.filter(|text| !text.is_empty());
-    text.ok_or_else(|| serde::de::Error::custom("not a string"))
+    text.ok_or_else(|| D::Error::custom("not a string"))
 }
 
 /// Reads an object; anything else is `None`.
@@ -81,7 +198,10 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    deserializer.deserialize_any(ObjectVisitor(PhantomData))
+    read(deserializer, |value| match value {
+        Value::Object(object) => Some(object),
+        _ => None,
+    })
 }
 
 /// Reads an object; anything else is an error. Derived structs alone would accept lists, by position.
@@ -90,13 +210,14 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    object(deserializer)?.ok_or_else(|| serde::de::Error::custom("not an object"))
+    object(deserializer)?.ok_or_else(|| D::Error::custom("not an object"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[derive(Debug, Default, PartialEq, serde::Deserialize)]
     #[serde(default)]
