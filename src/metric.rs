@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_series_recorded_twice_is_kept_once_and_counted() {
+    fn duplicate_series_is_kept_once_and_counted() {
         let mut samples = Samples::new();
         samples.record(&DISK, ["b", "free"], 1.0);
         samples.record(&DISK, ["a", "free"], 2.0);
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_is_not_recorded() {
+    fn nan_is_not_recorded() {
         let mut samples = Samples::new();
         samples.record(&DONE, [], f64::NAN);
         samples.record(&DONE, [], f64::INFINITY);
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_belongs_to_its_own_bucket() {
+    fn bucket_includes_its_upper_bound() {
         let Kind::Histogram(bounds) = TOOK.definition().kind else { panic!("not a histogram") };
         let mut distribution = Distribution::new(bounds);
         for value in [0.5, 1.0, 1.5, 2.0, 9.0] {

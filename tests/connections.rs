@@ -1,6 +1,6 @@
 //! Connections to the endpoint: many, slow, half open.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and one measures")]
 
 mod support;
 

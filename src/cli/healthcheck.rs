@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_agent_that_listens_everywhere_is_asked_on_loopback() {
+    fn wildcard_listener_is_checked_on_loopback() {
         for (host, expected) in [
             ("0.0.0.0", "http://127.0.0.1:9440"),
             ("::", "http://[::1]:9440"),

@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_release_is_asked_for_what_it_has() {
+    fn release_is_queried_only_for_supported_values() {
         let asked = |version: ApiVersion| {
             let dialect = Dialect::of(version);
             let anomalies = dialect.anomalies.len();

@@ -77,7 +77,7 @@ mod tests {
     static COUNT: Metric<2> = Metric::gauge("test.count", "", &["a", "b"], "Help.");
 
     #[test]
-    fn what_is_expected_and_does_not_come_is_zero() {
+    fn expected_value_without_rows_is_zero() {
         let mut counts = Counts::default();
         counts.expect(["x", "y"]);
         counts.add(["x", "z"]);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_new_values_is_one_series_beyond_the_limit() {
+    fn values_beyond_the_limit_share_one_series() {
         let mut counts = Counts::default();
         for row in 0..MOST + 500 {
             counts.add([&row.to_string(), "b"]);
@@ -103,14 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_value_is_unknown() {
+    fn missing_value_is_unknown() {
         assert_eq!(label(&None), UNKNOWN);
         assert_eq!(label(&Some(" ".into())), UNKNOWN);
         assert_eq!(label(&Some(" WRITE ".into())), "WRITE");
     }
 
     #[test]
-    fn a_record_is_new_once() {
+    fn record_is_new_once() {
         let mut seen = Seen::default();
         assert!(seen.is_new(&Id::Number(1)) && seen.is_new(&Id::Text("1".into())));
         assert!(!seen.is_new(&Id::Number(1)) && !seen.is_new(&Id::Text("1".into())));

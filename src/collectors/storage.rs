@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_storage_unit_is_read_whatever_is_missing() {
+    fn storage_unit_with_missing_fields_is_read() {
         let row: StorageUnit<'_> = serde_json::from_str(
             r#"{"name":"stu","storageServerType":null,"freeCapacityBytes":9223372036854775807,
             "isCloudSTU":true,"wormCapable":0,"useWorm":"false","maxConcurrentJobs":"8"}"#,

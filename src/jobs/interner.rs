@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_restored_with_gaps_and_in_place_of_older_ones() {
+    fn names_are_restored_with_gaps_and_replacements() {
         let mut names = Interner::default();
         assert!(names.restore(NameId(2), "c") && names.restore(NameId(0), "a"));
         assert!(names.restore(NameId(2), "d"));

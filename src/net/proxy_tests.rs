@@ -71,7 +71,7 @@ fn exceptions_follow_the_rules_of_curl() {
 }
 
 #[test]
-fn proxy_is_that_of_the_scheme_and_named_with_its_variable() {
+fn proxy_follows_the_scheme_and_names_its_variable() {
     let proxy = |set: &[(&str, &str)], url: &str| {
         let proxies = proxies(set);
         let found = proxies.proxy_for(&url.parse().unwrap()).cloned();

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clock_skew_is_measured_at_the_middle_of_the_round_trip() {
+    fn clock_skew_is_measured_at_half_the_round_trip() {
         let received_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
         let ping = Ping {
             server_time: Timestamp::from_second(1_005).unwrap(),

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_from_one_site_takes_nothing_from_the_others() {
+    fn flood_of_one_site_cuts_no_other_site() {
         let sites = [snapshot("a", 10), snapshot("flood", 1000), snapshot("z", 20)];
         let (view, dropped) = ExportView::build(&sites, None, 100);
         let of = |site: &str| {

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_something_elsewhere_stands_for_itself() {
+    fn characters_special_in_other_globs_are_literal() {
         let names = ["a[b]", "ab", "{a,b}", "a.b", "axb", r"a\b", "a/b/c", "ä?"];
         for name in names {
             assert_eq!(admitted(Subject::Policy, &[name], &[], &names), [name]);
@@ -210,7 +210,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_glob_matches_what_it_says(glob in "[ab*?]{0,7}[*?]", name in "[abé]{1,8}") {
+        fn star_and_question_mark_match_as_documented(glob in "[ab*?]{0,7}[*?]", name in "[abé]{1,8}") {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
             let expected = matches(&chars(&glob), &chars(&name));
             let filter = NameFilter::new(Subject::Policy, &rules(&[&glob], &[]));

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn clock_set_back_makes_a_late_walk_due_from_what_is_left() {
+    fn clock_set_back_reschedules_the_late_walk() {
         let mut walk =
             LateWalk::Running { began: 900_000, left: Span { from: 100_000, to: 800_000 } };
         walk.make_due();

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn snapshot_restores_what_was_read_and_makes_a_late_walk_due() {
+    fn restored_progress_makes_a_late_walk_due() {
         let mut progress = Progress::new(NOON);
         progress.begin_cycle(NOON + MINUTE, Duration::ZERO);
         progress.finish_walk(ChangeField::End);

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_is_found_inside_an_io_error() {
+    fn cause_is_found_inside_an_io_error() {
         let tls = io::Error::other(rustls::Error::DecryptError);
         assert_eq!(connection_kind(&ErrorChain::new(&tls)), Some(Kind::Tls));
         let refused = io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused));

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn gate_is_closed_for_as_long_as_asked_and_a_day_at_most() {
+    async fn gate_closes_as_long_as_asked_at_most_a_day() {
         for (asked, waited) in [(90, 90), (u64::MAX, 86_400)] {
             let gate = Gate::default();
             gate.note("a", Some(&asks_to_wait(asked)));
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn signal_that_was_taken_before_is_given_up_after_several_refusals() {
+    fn accepted_signal_is_disabled_after_several_refusals() {
         let gate = Gate::default();
         gate.note("a", None);
         for _ in 1..REFUSALS {

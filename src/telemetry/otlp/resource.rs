@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_configured_overrides_and_the_last_one_holds() {
+    fn configured_attributes_override_and_the_last_one_wins() {
         let configured = [("service.name", "a"), ("site", "x"), ("service.name", "b")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()));
         let resource = ResourceAttributes::new("host", "id", &configured);
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_without_a_host_name_says_none() {
+    fn resource_without_host_name_omits_it() {
         let resource = ResourceAttributes::new("", "id", &[]);
         assert!(resource.iter().all(|(key, _)| key != "host.name"));
     }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sdk_version_is_the_one_in_use() {
+    fn sdk_version_matches_the_dependency() {
         let lock = include_str!("../../../Cargo.lock");
         let line = lock.split("name = \"opentelemetry_sdk\"\n").nth(1).unwrap();
         assert!(line.starts_with("version = \"0.33.1\""), "adapt telemetry.sdk.version");

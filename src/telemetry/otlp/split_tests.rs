@@ -106,7 +106,7 @@ fn singles<'a>(metrics: impl Iterator<Item = &'a Metric>) -> Vec<Metric> {
 
 proptest! {
     #[test]
-    fn the_parts_are_the_whole_and_each_fits(
+    fn split_parts_add_up_and_each_fits(
         shapes in prop::collection::vec(
             (0u8..3, prop::collection::vec("[a-zé]{0,200}", 0..30)), 0..6),
         max_bytes in 60usize..3000,
@@ -162,7 +162,7 @@ fn one_request(metric: Metric) -> ExportMetricsServiceRequest {
 }
 
 #[test]
-fn a_request_is_filled_to_the_byte() {
+fn request_is_filled_to_the_byte() {
     let labels = vec!["x".to_owned(); 500];
     let whole = one_request(make("nbu.m", 1, &labels)).encoded_len();
     let fits = split(vec![make("nbu.m", 1, &labels)], &resource(), &scope(), whole);

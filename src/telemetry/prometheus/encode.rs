@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_metric_is_written_with_its_labels_in_order() {
+    fn all_metric_kinds_render_with_ordered_labels() {
         let expected = r#"# HELP nbu_disk_bytes Bytes.
 # TYPE nbu_disk_bytes gauge
 nbu_disk_bytes{name="a\"b",site="paris",size="free"} 1.5

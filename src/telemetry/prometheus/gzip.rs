@@ -91,7 +91,7 @@ mod tests {
 
     /// Texts of half a megabyte for which one flush stopped before its end; others are fuzzed easily.
     #[test]
-    fn a_large_page_is_whole_however_its_first_piece_was_flushed() {
+    fn large_page_survives_any_flush_of_its_first_segment() {
         for seed in [146, 184, 215, 220, 251, 728] {
             let mut random = fastrand::Rng::with_seed(seed);
             let length = random.usize(200_000..700_000);

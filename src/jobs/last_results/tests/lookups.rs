@@ -87,7 +87,7 @@ fn lookup_answer_of_a_later_time_is_repeated() {
 }
 
 #[test]
-fn when_it_was_answered_outlives_a_restart() {
+fn time_of_lookup_survives_restart() {
     let mut last_results = unseen(2);
     last_results.apply_lookup("n00", LookupAnswer::None);
     last_results.set_now(DAY / 2);

@@ -200,7 +200,7 @@ fn last_bytes_and_duration_are_those_of_last_done_leaf() {
 }
 
 #[test]
-fn what_cannot_be_is_absent() {
+fn impossible_results_are_absent() {
     let early = Completion { start: Some(70_000), kilobytes: -1, ..job(1, 60_000, 0) };
     let far = Completion { start: Some(i64::MIN), ..early };
     for job in [early, far, Completion { start: None, ..early }] {
@@ -322,7 +322,7 @@ fn seen_name_without_backup_is_looked_up_after_literal_names() {
 }
 
 #[test]
-fn a_backup_is_one_with_status_0() {
+fn only_status_0_counts_as_backup() {
     let other = Completion { job_type: "ARCHIVE", ..job(1, 1000, 0) };
     let mut last_results = clients(&["c"], &[other, job(2, 2000, 1), job(3, 3000, 6)]);
     assert_value(&last_results, "nbu_client_last_successful_backup_timestamp_seconds c", None);
@@ -402,7 +402,7 @@ fn records_come_back_as_they_were() {
 }
 
 #[test]
-fn what_was_folded_is_remembered() {
+fn folded_names_stay_folded() {
     let mut last_results = LastResults::new(Subject::Policy, &rules(&["*"], 1));
     for policy in ["a", "b", "b"] {
         last_results.record(&Completion { policy, ..job(1, 1000, 0) });

@@ -189,7 +189,7 @@ fn total_of_before_the_memory_is_counted_on_from() {
 }
 
 #[test]
-fn total_of_an_earlier_process_is_pushed_as_far_as_it_was_not() {
+fn unpushed_increment_of_an_earlier_process_is_pushed() {
     let mut delta = Delta::opened_at(OPENED);
     export(&mut delta, sum(vec![point("a", t(0), t(1), 5.0)]), Fate::Acknowledged);
     // Seconds later, and with what ended meanwhile.
@@ -200,7 +200,7 @@ fn total_of_an_earlier_process_is_pushed_as_far_as_it_was_not() {
 }
 
 #[test]
-fn process_killed_before_its_first_push_leaves_everything_to_the_next() {
+fn kill_before_first_push_leaves_all_to_next_process() {
     let mut delta = Delta::opened_at(OPENED);
     delta.in_use = true;
     let mut delta = restarted(&delta);
@@ -301,7 +301,7 @@ fn series_that_is_cut_takes_nothing_from_those_that_stay() {
 }
 
 #[test]
-fn totals_told_between_two_times_of_increments_are_not_told_again() {
+fn totals_pushed_between_two_increments_are_not_repeated() {
     let mut delta = Delta::opened_at(OPENED);
     let at = |time, value| sum(vec![point("a", t(0), time, value)]);
     export(&mut delta, at(t(1), 5.0), Fate::Acknowledged);

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_too_large_is_not_sent_again() {
+    fn oversized_message_is_not_retried() {
         let collector = "grpc: received message larger than max (5 vs. 4)";
         let tonic = "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes";
         for (code, message) in [(Code::ResourceExhausted, collector), (Code::OutOfRange, tonic)] {

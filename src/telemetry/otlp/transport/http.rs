@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_path_of_the_signal_is_for_an_empty_path_only() {
+    fn signal_path_is_appended_only_to_an_empty_path() {
         let at = |text: &str| signal_url(&Url::parse(text).unwrap(), Signal::Metrics).to_string();
         assert_eq!(at("http://c:4318"), "http://c:4318/v1/metrics");
         assert_eq!(at("http://c:4318/"), "http://c:4318/v1/metrics");
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_specification_calls_retryable_is() {
+    fn retryable_statuses_follow_the_specification() {
         let retryable: Vec<u16> = (100..600)
             .filter(|code| StatusCode::from_u16(*code).is_ok_and(|status| classify(status).1))
             .collect();
