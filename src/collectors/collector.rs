@@ -55,6 +55,8 @@ pub struct Config {
     pub per_client: NameFilterConfig,
     pub per_policy: NameFilterConfig,
     pub long_running_after: Duration,
+    /// Time between two audits of the job ledger; none if it is not audited.
+    pub audit_interval: Option<Duration>,
 }
 
 impl Default for Config {
@@ -69,12 +71,14 @@ impl Default for Config {
             per_client: NameFilterConfig::default(),
             per_policy: NameFilterConfig::default(),
             long_running_after: Self::LONG_RUNNING_AFTER,
+            audit_interval: Some(Self::AUDIT_INTERVAL),
         }
     }
 }
 
 impl Config {
     pub const LONG_RUNNING_AFTER: Duration = Duration::from_secs(12 * 3600);
+    pub const AUDIT_INTERVAL: Duration = Duration::from_secs(3600);
 }
 
 /// All settings of collectors.

@@ -22,9 +22,8 @@ const PAGE: usize = 100;
 /// ratio never come back to the same place, and cover the slice evenly.
 const STEP: f64 = 0.618_033_988_749_895;
 
-/// Time between two audits, and after one that failed.
-const INTERVAL: i64 = 3_600_000;
-const RETRY_INTERVAL: i64 = 300_000;
+/// Time after which an audit that failed is repeated.
+const RETRY_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Jobs that changed less than this before the audit are left out: their rows may show late.
 const SETTLED: i64 = 600_000;
@@ -127,10 +126,9 @@ impl Pass {
 
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
-    /// The time of the next one; `None` is at once.
-    due: Option<i64>,
-    /// The time at which the last one began or failed: a clock that is set back makes one due.
-    since: i64,
+    /// The time at which the last one began; `None` if one is due at once. A clock that is set back makes one due.
+    since: Option<i64>,
+    failed: bool,
     passes: u32,
     running: Option<Pass>,
     /// The server's count once was the ledger's: where it differs from then on, jobs are missing. A role
@@ -144,17 +142,19 @@ pub(crate) struct Audit {
 impl Audit {
     /// Makes an audit due at once: a backfill ended.
     pub(crate) fn request(&mut self) {
-        self.due = None;
+        self.since = None;
     }
 
-    /// Returns the next query, if an audit is under way or due.
-    pub(crate) fn next(&mut self, ledger: &Ledger) -> Option<AuditQuery> {
+    /// Returns the next query, if an audit is under way or due: `interval` after the last one.
+    pub(crate) fn next(&mut self, ledger: &Ledger, interval: Duration) -> Option<AuditQuery> {
         let now = ledger.progress.now;
         if self.running.is_none() {
-            let due = self.due.is_none_or(|due| due <= now || now < self.since);
+            let wait = if self.failed { interval.min(RETRY_INTERVAL) } else { interval };
+            let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+            let due = self.since.is_none_or(|since| now < since || now - since >= wait);
             let window = ledger.audited(now - SETTLED).filter(|_| due)?;
             self.running = Some(self.begin(ledger, window, now));
-            self.since = now;
+            (self.since, self.failed) = (Some(now), false);
         }
         self.running.as_ref()?.queries.front().copied()
     }
@@ -175,9 +175,7 @@ impl Audit {
 
     /// Gives the audit up until later: a query failed.
     pub(crate) fn failed(&mut self) {
-        if let Some(pass) = self.running.take() {
-            self.due = Some(pass.now + RETRY_INTERVAL);
-        }
+        self.failed |= self.running.take().is_some();
     }
 
     /// Leaves the query to the next cycle, or gives the audit up where it was left before.
@@ -247,7 +245,6 @@ impl Audit {
         };
         self.missing = missing;
         self.result = Some((result.difference, purged, at));
-        self.due = Some(pass.now + INTERVAL);
         Some(result)
     }
 

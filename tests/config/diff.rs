@@ -66,6 +66,7 @@ collectors:
   jobs:
     actionNames: {BACKUP: one}
     longRunningAfter: 11h
+    auditInterval: 30m
 metrics:
   cardinalityLimit: 1000
 state:
@@ -141,6 +142,7 @@ collectors.perPolicy.limit|limit: 12|limit: 13|collectors.perPolicy.limit: 12 ->
 collectors.perPolicy.forgetAfter|forgetAfter: 22h|forgetAfter: 13h|collectors.perPolicy.forgetAfter: 22h -> 13h
 collectors.jobs.actionNames|BACKUP: one|BACKUP: two|collectors.jobs.actionNames.BACKUP: one -> two
 collectors.jobs.longRunningAfter|After: 11h|After: 13h|collectors.jobs.longRunningAfter: 11h -> 13h
+collectors.jobs.auditInterval|Interval: 30m|Interval: never|collectors.jobs.auditInterval: 30m -> never
 state.directory|directory: kept|directory: other|state.directory: DIR/kept -> DIR/other
 metrics.cardinalityLimit|Limit: 1000|Limit: 1001|metrics.cardinalityLimit: 1000 -> 1001
 opentelemetry.enabled|  enabled: true\n  metrics|  enabled: false\n  metrics|opentelemetry.enabled: true -> false; 

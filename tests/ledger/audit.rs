@@ -75,6 +75,21 @@ async fn jobs_hidden_by_the_server_are_found_and_counted_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn audits_follow_the_configured_interval() {
+    let settings = Settings { jobs_per_hour: 60.0, ..world(23) };
+    let mut scene = Scene::start(settings, WINDOW).await;
+    let last = |page: &Page| own(page, "nbu_jobs_audit_last_timestamp_seconds");
+    let first = last(&pass(&scene, MINUTE).await).expect("an audit");
+    scene.reload(WINDOW, "collectors: { jobs: { auditInterval: never } }").await;
+    assert_eq!(last(&pass(&scene, 3 * HOUR).await), Some(first));
+    scene.reload(WINDOW, "collectors: { jobs: { auditInterval: 4h } }").await;
+    assert_eq!(last(&pass(&scene, MINUTE).await), Some(first));
+    scene.reload(WINDOW, "collectors: { jobs: { auditInterval: 10m } }").await;
+    assert!(last(&pass(&scene, MINUTE).await) > Some(first));
+    scene.agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refused_audit_stops_nothing_and_is_retried() {
     let settings = Settings { jobs_per_hour: 60.0, ..world(22) };
     let mut scene = Scene::start(settings, WINDOW).await;

@@ -15,9 +15,14 @@ use crate::netbackup::{CursorPager, Error, Query, Session};
 const AUDIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks for an audit that is under way or due, and has the ledger read again what it lacked twice.
-pub(super) async fn audit(session: &Session, audit: &mut Audit, ledger: &mut Ledger) {
+pub(super) async fn audit(
+    session: &Session,
+    audit: &mut Audit,
+    ledger: &mut Ledger,
+    interval: Duration,
+) {
     let (until, site) = (Instant::now() + AUDIT_TIMEOUT, session.client().site());
-    while let Some(query) = audit.next(ledger) {
+    while let Some(query) = audit.next(ledger, interval) {
         match timeout_at(until, ask(session, query, audit, ledger)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {

@@ -79,7 +79,9 @@ impl Jobs {
             && ledger.is_whole()
         {
             lookup::look_up(session, ledger).await;
-            audit::audit(session, &mut self.audit, ledger).await;
+            if let Some(interval) = self.settings.audit_interval {
+                audit::audit(session, &mut self.audit, ledger, interval).await;
+            }
         }
         self.add_parts(&mut collected, live, finished);
         Ok(collected)

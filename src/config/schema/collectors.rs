@@ -72,6 +72,10 @@ struct Jobs {
     /// An active job that started longer ago counts as long-running.
     #[schemars(extend("default" = "12h", "x-change" = "at once"))]
     long_running_after: Key<Time>,
+    /// Time between two audits, which compare pages of the server's list with the jobs that were counted; each takes
+    /// a few requests. `never` for a server that cannot spare them.
+    #[schemars(extend("default" = "1h", "x-change" = "kept; a shorter time counts from the last audit"))]
+    audit_interval: Key<TimeOrNever>,
 }
 
 /// Reads the section.
@@ -92,6 +96,7 @@ pub(super) fn read<'c>(context: &'c Context<'c>, section: &Collectors) -> Option
         per_client: per_client?,
         per_policy: per_policy?,
         long_running_after: section.jobs.long_running_after.get(context).value()?,
+        audit_interval: section.jobs.audit_interval.get(context).value()?,
     })
 }
 

@@ -12,6 +12,8 @@ use crate::netbackup::wire::jobs::JobRow;
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 
+const INTERVAL: Duration = Duration::from_secs(3600);
+
 /// 2026-03-01T12:00:00Z.
 const NOON: i64 = 1_772_366_400_000;
 
@@ -83,7 +85,7 @@ impl Server {
     fn audit(&mut self, audit: &mut Audit, ledger: &mut Ledger, now: i64) -> Option<AuditResult> {
         ledger.begin(now, Duration::ZERO);
         ledger.finish_walk(ChangeField::LastUpdate);
-        while let Some(query) = audit.next(ledger) {
+        while let Some(query) = audit.next(ledger, INTERVAL) {
             self.queries += 1;
             match query {
                 AuditQuery::Page(page) => {
@@ -112,7 +114,7 @@ impl Server {
 fn next_at(audit: &mut Audit, ledger: &mut Ledger, now: i64) -> Option<AuditQuery> {
     ledger.begin(now, Duration::ZERO);
     ledger.finish_walk(ChangeField::LastUpdate);
-    audit.next(ledger)
+    audit.next(ledger, INTERVAL)
 }
 
 fn recorded(audit: &Audit, name: &str) -> Option<f64> {
@@ -217,6 +219,15 @@ fn row_that_changed_lately_is_no_difference() {
     }
     let result = Server::new(jobs).audit(&mut audit, &mut ledger, NOON).expect("an audit");
     assert_eq!(result.difference, 0);
+}
+
+#[test]
+fn shorter_interval_counts_from_the_last_audit() {
+    let (mut ledger, mut audit) = (ledger(listed()), Audit::default());
+    let mut server = Server::new(listed());
+    server.audit(&mut audit, &mut ledger, NOON).expect("an audit");
+    assert_eq!(next_at(&mut audit, &mut ledger, NOON + 20 * MINUTE), None);
+    assert!(audit.next(&ledger, INTERVAL / 3).is_some());
 }
 
 #[test]
