@@ -53,20 +53,16 @@ async fn demo(options: Options, log: Log) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let receiver = match options.otlp {
-        Some(_) => None,
+    let mut own_receiver = None;
+    let endpoint = match &options.otlp {
+        Some(endpoint) => endpoint.to_string(),
         None => match receiver() {
-            Ok(sink) => Some(sink),
+            Ok(sink) => own_receiver.insert(sink).grpc_endpoint(),
             Err(error) => {
                 super::output::print_error(&format!("cannot start the OTLP receiver: {error}\n"));
                 return ExitCode::FAILURE;
             }
         },
-    };
-    let endpoint = match (&options.otlp, &receiver) {
-        (Some(endpoint), _) => endpoint.to_string(),
-        (None, Some(sink)) => sink.grpc_endpoint(),
-        (None, None) => return ExitCode::FAILURE,
     };
     let base = format!("http://{}", crate::http::display(&options.host, options.port));
     let welcome = welcome(&base, &servers, &endpoint);

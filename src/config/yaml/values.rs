@@ -12,12 +12,6 @@ use super::diagnostics::nearest;
 /// A value, or what was expected instead.
 pub(crate) type Parsed<T> = Result<T, Cow<'static, str>>;
 
-/// Parses anything.
-#[expect(clippy::unnecessary_wraps, reason = "parsers have one shape")]
-pub(crate) fn any(text: &str) -> Parsed<String> {
-    Ok(text.to_owned())
-}
-
 /// Parses text that is not empty; space around it does not count.
 pub(crate) fn text(text: &str) -> Parsed<String> {
     match text.trim() {
@@ -35,7 +29,6 @@ pub(crate) fn boolean(text: &str) -> Parsed<bool> {
     }
 }
 
-/// Parses a TCP port.
 pub(crate) fn port(text: &str) -> Parsed<u16> {
     match digits(text.trim()) {
         Some(port @ 1..) => Ok(port),
@@ -43,16 +36,12 @@ pub(crate) fn port(text: &str) -> Parsed<u16> {
     }
 }
 
-/// Returns a parser of whole numbers within bounds.
-pub(crate) fn number(min: usize, max: usize) -> impl Fn(&str) -> Parsed<usize> {
-    move |text| {
-        digits(text.trim())
-            .filter(|number| (min..=max).contains(number))
-            .ok_or_else(|| format!("expected a whole number from {min} to {max}").into())
-    }
+/// Parses a whole number within bounds.
+pub(crate) fn number(text: &str, min: usize, max: usize) -> Parsed<usize> {
+    let number = digits(text.trim()).filter(|number| (min..=max).contains(number));
+    number.ok_or_else(|| format!("expected a whole number from {min} to {max}").into())
 }
 
-/// Parses a share, 0.0 to 1.0.
 pub(crate) fn ratio(text: &str) -> Parsed<f64> {
     match text.trim().parse::<f64>() {
         Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
@@ -108,11 +97,6 @@ pub(crate) fn is_loopback(host: &str) -> bool {
         || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-/// Returns a host as it stands in a URL.
-pub(crate) fn bracketed(host: &str) -> Cow<'_, str> {
-    if host.contains(':') { format!("[{host}]").into() } else { host.into() }
-}
-
 /// Parses text fit for an HTTP header, and secret.
 pub(crate) fn header_secret(text: &str) -> Parsed<SecretString> {
     let text = text.trim();
@@ -149,14 +133,16 @@ pub(crate) fn duration(text: &str) -> Parsed<Duration> {
 /// The shortest time between two rounds of work. What is shorter is a slip, and would do nothing else.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Parses the time between two rounds of work.
 pub(crate) fn interval(text: &str) -> Parsed<Duration> {
-    match duration(text)? {
-        short if short < SHORTEST_INTERVAL => {
-            Err("too short; expected a duration of at least 10ms, such as 60s".into())
-        }
-        duration => Ok(duration),
+    duration(text).and_then(long_enough)
+}
+
+/// Returns a time between two rounds of work, if it can be one.
+pub(crate) fn long_enough(interval: Duration) -> Parsed<Duration> {
+    if interval < SHORTEST_INTERVAL {
+        return Err("too short; expected a duration of at least 10ms, such as 60s".into());
     }
+    Ok(interval)
 }
 
 /// Parses milliseconds, as the OpenTelemetry variables count.
@@ -167,7 +153,6 @@ pub(crate) fn milliseconds(text: &str) -> Parsed<Duration> {
     }
 }
 
-/// Parses milliseconds between two rounds of work.
 pub(crate) fn milliseconds_of_interval(text: &str) -> Parsed<Duration> {
     match milliseconds(text)? {
         short if short < SHORTEST_INTERVAL => {

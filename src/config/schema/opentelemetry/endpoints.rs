@@ -1,126 +1,101 @@
 //! Endpoints of OTLP: `endpoint`, `insecure`, and one endpoint for each signal where they differ.
 
-use opentelemetry_otlp::{
-    OTEL_EXPORTER_OTLP_ENDPOINT as GENERAL, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT as METRICS,
-    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT as TRACES,
-};
 use url::Url;
 
-use super::address::{Address, parse};
 use super::keys::OpenTelemetry;
+use crate::config::schema::address::{Endpoint, EndpointAddress};
+use crate::config::schema::kinds::Flag;
 use crate::config::yaml::context::Context;
-use crate::config::yaml::lookup::{Lookup, Setting};
-use crate::config::yaml::values::{Parsed, boolean};
+use crate::config::yaml::setting::{Key, Setting};
+use crate::config::yaml::values::boolean;
 use crate::telemetry::otlp::config::Protocol;
-
-/// Variables that name an endpoint.
-pub(super) const VARIABLES: [&str; 3] = [GENERAL, METRICS, TRACES];
 
 /// Paths of the two signals over HTTP.
 pub(super) const PATHS: [&str; 2] = ["/v1/metrics", "/v1/traces"];
 
-/// Rule for appending the path of a signal.
-#[derive(Clone, Copy)]
-enum Append {
-    /// The file's `endpoint`: where it has no path of its own.
-    WherePathIsEmpty,
-    /// The general variable: always, says the specification.
-    Always,
-}
+/// Variables of the two signals that say if an endpoint without a scheme is plain text.
+const INSECURE: [&str; 2] =
+    ["OTEL_EXPORTER_OTLP_METRICS_INSECURE", "OTEL_EXPORTER_OTLP_TRACES_INSECURE"];
 
 /// Settings of the endpoints.
 pub(super) struct Endpoints<'c> {
-    insecure: Setting<'c, bool>,
-    general: Setting<'c, Address>,
+    insecure: Setting<'c, Flag>,
+    general: Setting<'c, EndpointAddress>,
     /// Of metrics and of traces.
-    own: [Setting<'c, Address>; 2],
-    append: Append,
+    own: [Setting<'c, EndpointAddress>; 2],
 }
 
 impl<'c> Endpoints<'c> {
     /// Reads the keys and, where the push is on, their variables.
     pub(super) fn get(context: &'c Context<'c>, section: &OpenTelemetry, on: bool) -> Self {
         let insecure = section.insecure.get(context);
-        let said = matches!(insecure.found, Lookup::Valid(true));
-        let in_file = |text: &str| contradiction(text, said).and_then(|()| parse(text));
-        let general = section.endpoint.get_as(context, in_file);
+        let is_insecure = insecure.given() == Some(true);
+        let in_file = |key: Key<EndpointAddress>| match key.get(context) {
+            // One of the two is a mistake, and guessing which would either break the connection or send data
+            // in the clear.
+            it if is_insecure && it.given().is_some_and(|address| address.is_https()) => {
+                it.refused("https:// contradicts insecure: true; drop one of them")
+            }
+            setting => setting,
+        };
+        let general = in_file(section.endpoint);
         // A variable is below every key of the file, be the variable the more specific one.
         let below = on && general.is_absent();
-        let own = [
-            section.metrics_endpoint.get_as(context, in_file).or_variable(below, METRICS, parse),
-            section.traces_endpoint.get_as(context, in_file).or_variable(below, TRACES, parse),
-        ];
-        let append = if below { Append::Always } else { Append::WherePathIsEmpty };
-        let general = general.or_variable(below, GENERAL, parse);
-        Self { insecure, general, own, append }
+        let own = [section.metrics_endpoint, section.traces_endpoint];
+        let own = own.map(|key| in_file(key).or_variables(below, &[key]));
+        let general = general.or_variables(below, &[section.endpoint]);
+        Self { insecure, general, own }
     }
 
     /// Reports that an endpoint cannot be reached.
     pub(super) fn unreachable(&self, problem: &str) {
-        self.general.source.section_error(problem);
+        self.general.section_error(problem);
     }
 
-    /// Returns the endpoint of one signal, by its place; `insecure` are the variables that say whether one
-    /// without a scheme is plain text. `None` where it is missing or wrong.
-    pub(super) fn url(&self, place: usize, protocol: Protocol, insecure: &[String]) -> Option<Url> {
+    /// Returns the endpoint of one signal, by its place; `None` where it is missing or wrong.
+    pub(super) fn url(&self, place: usize, protocol: Protocol) -> Option<Url> {
+        let insecure = self.insecure.clone().or_variable(true, INSECURE.get(place)?, boolean);
         let insecure =
-            self.insecure.clone().or_variables(true, insecure, boolean).given().unwrap_or_default();
+            insecure.or_variables(true, &[self.insecure.key]).given().unwrap_or_default();
         let own = self.own.get(place)?;
         if !own.is_absent() {
-            return own.clone().given()?.url(insecure);
+            return own.given()?.url(insecure);
         }
-        let general = self.general.clone().given()?.url(insecure)?;
-        Some(appended(general, protocol, self.append, PATHS.get(place)?))
-    }
-}
-
-/// Checks the endpoint that pushed signals without one of their own use.
-pub(super) fn shared_endpoint(
-    endpoints: &Endpoints<'_>,
-    pushed: [bool; 2],
-    protocols: [Protocol; 2],
-) {
-    let own = endpoints.own.iter().map(Setting::is_absent);
-    let shared: Vec<Protocol> = own
-        .zip(pushed)
-        .zip(protocols)
-        .filter(|((absent, on), _)| *absent && *on)
-        .map(|(_, protocol)| protocol)
-        .collect();
-    match &endpoints.general.found {
-        Lookup::Absent if !shared.is_empty() => {
-            let message = "required where OTLP is pushed, as host:port or a URL (or \
-                           OTEL_EXPORTER_OTLP_ENDPOINT)";
-            endpoints.general.source.error(message);
+        let mut url = self.general.given()?.url(insecure)?;
+        let path = url.path().trim_end_matches('/').to_owned();
+        // The path of the signal is appended to that of the variable always, says the specification.
+        if protocol == Protocol::HttpProtobuf && (path.is_empty() || self.is_variable()) {
+            url.set_path(&format!("{path}{}", PATHS.get(place)?));
         }
-        Lookup::Valid(Address::Url(url))
-            if shared == [Protocol::HttpProtobuf; 2]
-                && matches!(endpoints.append, Append::WherePathIsEmpty)
-                && url.path() != "/" =>
-        {
-            let message = "its path is used as it is, for metrics and traces alike; \
-                           metricsEndpoint and tracesEndpoint take a path each";
-            endpoints.general.source.warn(message);
+        Some(url)
+    }
+
+    /// Returns true if the endpoint of both signals is that of the variable.
+    fn is_variable(&self) -> bool {
+        self.general.variable.is_some()
+    }
+
+    /// Checks the endpoint that pushed signals without one of their own use.
+    pub(super) fn check_shared(&self, pushed: [bool; 2], protocols: [Protocol; 2]) {
+        let users = self.own.iter().zip(pushed).zip(protocols);
+        let users = users.filter(|((own, on), _)| own.is_absent() && *on);
+        let protocols: Vec<_> = users.map(|(_, protocol)| protocol).collect();
+        match self.general.given() {
+            None if self.general.is_absent() && !protocols.is_empty() => {
+                let message = "required where OTLP is pushed, as host:port or a URL (or \
+                               OTEL_EXPORTER_OTLP_ENDPOINT)";
+                self.general.error(message);
+            }
+            Some(Endpoint::Url(url))
+                if protocols == [Protocol::HttpProtobuf; 2]
+                    && !self.is_variable()
+                    && url.path() != "/" =>
+            {
+                let message = "its path is used as it is, for metrics and traces alike; \
+                               metricsEndpoint and tracesEndpoint take a path each";
+                self.general.warn(message);
+            }
+            _ => {}
         }
-        _ => {}
     }
-}
-
-fn appended(mut url: Url, protocol: Protocol, append: Append, path: &str) -> Url {
-    let own = url.path().trim_end_matches('/').to_owned();
-    match (protocol, append) {
-        (Protocol::Grpc, _) => {}
-        (Protocol::HttpProtobuf, Append::WherePathIsEmpty) if !own.is_empty() => {}
-        (Protocol::HttpProtobuf, _) => url.set_path(&format!("{own}{path}")),
-    }
-    url
-}
-
-/// `insecure: true` beside `https://` in one file: one of the two is a mistake, and guessing which
-/// would either break the connection or send data in the clear.
-fn contradiction(text: &str, insecure: bool) -> Parsed<()> {
-    if insecure && text.trim().to_ascii_lowercase().starts_with("https://") {
-        return Err("https:// contradicts insecure: true; drop one of them".into());
-    }
-    Ok(())
 }
