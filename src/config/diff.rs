@@ -96,10 +96,6 @@ impl Diff {
     pub fn is_empty(&self) -> bool {
         self.sites.is_empty() && self.keys.is_empty()
     }
-
-    pub fn all_keys(&self) -> impl Iterator<Item = &KeyChange> {
-        self.sites.iter().flat_map(|site| &site.keys).chain(&self.keys)
-    }
 }
 
 fn compare(before: &Config, now: &Config, site: Option<&str>) -> Vec<KeyChange> {
@@ -136,13 +132,13 @@ fn values<'e>(config: &'e Config, site: Option<&str>) -> Vec<(String, &'e Value)
 }
 
 fn key_change(key: String, old: Option<&Value>, new: Option<&Value>) -> Option<KeyChange> {
-    let (before, now) = (old.and_then(Value::shown), new.and_then(Value::shown));
+    let (before, now) = (old.and_then(Value::visible), new.and_then(Value::visible));
     let change = match (old, new) {
         (None, None) => return None,
         (None, Some(_)) => Change::Added,
         (Some(_), None) => Change::Removed,
         (Some(_), Some(_)) if before != now => Change::Changed,
-        (Some(old), Some(new)) if old.behind() == new.behind() => return None,
+        (Some(old), Some(new)) if old.hidden() == new.hidden() => return None,
         // What is shown is no change and would look like one.
         (Some(_), Some(new)) => {
             let change =
@@ -154,8 +150,7 @@ fn key_change(key: String, old: Option<&Value>, new: Option<&Value>) -> Option<K
 }
 
 impl Value {
-    /// Returns the visible value, if there is one.
-    fn shown(&self) -> Option<String> {
+    fn visible(&self) -> Option<String> {
         match self {
             Self::Secret(text, _) if text == REDACTED => None,
             Self::Plain(text) | Self::Text(text) | Self::Secret(text, _) | Self::File(text, _) => {
@@ -166,8 +161,7 @@ impl Value {
         }
     }
 
-    /// Returns the digest of the hidden value.
-    fn behind(&self) -> Option<&Digest> {
+    fn hidden(&self) -> Option<&Digest> {
         match self {
             Self::Secret(_, digest) | Self::File(_, digest) => Some(digest),
             _ => None,
@@ -188,7 +182,8 @@ impl fmt::Display for Diff {
         }
         let sites = self.sites.iter().filter(|site| site.keys.is_empty());
         let sites = sites.map(|site| format!("site {} {}", line(&site.site), site.change));
-        let mut changes = sites.chain(self.all_keys().map(ToString::to_string));
+        let keys = self.sites.iter().flat_map(|site| &site.keys).chain(&self.keys);
+        let mut changes = sites.chain(keys.map(ToString::to_string));
         let named: Vec<_> = changes.by_ref().take(NAMED).collect();
         f.write_str(&named.join("; "))?;
         match changes.count() {
@@ -211,19 +206,11 @@ impl fmt::Display for KeyChange {
 
 /// Returns text without line breaks and other controls, cut.
 fn line(text: &str) -> String {
-    let mut out = String::new();
-    for (at, c) in text.chars().enumerate() {
-        if at == SHOWN {
-            out.push('…');
-            break;
-        }
-        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
+    let is_control = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let shown = |c: char| if is_control(c) { c.escape_default().to_string() } else { c.into() };
+    let mut chars = text.chars();
+    let line: String = chars.by_ref().take(SHOWN).map(shown).collect();
+    if chars.next().is_some() { line + "…" } else { line }
 }
 
 /// A list: the sites, then the keys outside of them.

@@ -56,7 +56,7 @@ impl Entries {
                     out.indent = 0;
                     out.line("nbuservers:");
                 }
-                (out.indent, out.item) = if of.is_some() { (4, true) } else { (0, false) };
+                (out.indent, out.begins_item) = if of.is_some() { (4, true) } else { (0, false) };
                 site = of.as_ref();
                 sections.clear();
             }
@@ -86,8 +86,7 @@ impl fmt::Debug for Entries {
 struct Yaml {
     text: String,
     indent: usize,
-    /// The next line begins an item of a list.
-    item: bool,
+    begins_item: bool,
 }
 
 impl Yaml {
@@ -115,7 +114,7 @@ impl Yaml {
     }
 
     fn line(&mut self, content: &str) {
-        let indent = self.indent - if std::mem::take(&mut self.item) { 2 } else { 0 };
+        let indent = self.indent - if std::mem::take(&mut self.begins_item) { 2 } else { 0 };
         let marker = if indent < self.indent { "- " } else { "" };
         // Writing to a string cannot fail.
         let _ = writeln!(self.text, "{:indent$}{marker}{content}", "");

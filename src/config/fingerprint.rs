@@ -95,12 +95,6 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Returns true if it is no file that could be read, rather than one that cannot be read now.
-pub(super) fn is_misfit(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, InvalidInput, IsADirectory};
-    matches!(error.kind(), IsADirectory | InvalidInput | FileTooLarge)
-}
-
 /// Returns true if everybody can write the file, and so take over what it decides.
 pub(super) fn is_writable_by_all(path: &Path) -> bool {
     mode(path) & 0o002 != 0

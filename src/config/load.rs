@@ -69,7 +69,6 @@ fn settled(read: impl Fn() -> Result<Loaded, Errors>) -> Result<Loaded, Errors> 
     }
 }
 
-/// Reads the variables of the `.env` file beside the configuration, if there is one.
 fn read_dotenv(context: &mut Context<'_>, config: &Path) {
     let path = config.with_file_name(".env");
     if !path.is_file() {
@@ -85,28 +84,26 @@ fn read_dotenv(context: &mut Context<'_>, config: &Path) {
 }
 
 fn read_text(context: &Context<'_>, path: &Path) -> Option<String> {
-    let content = match fingerprint::read_noted(path, &mut context.files.borrow_mut()) {
-        Ok(content) => content,
-        Err(error) => {
-            let is_misfit = fingerprint::is_misfit(&error);
-            let cause = if is_misfit { Cause::Invalid } else { Cause::Unavailable };
-            context.report(cause, None, "", format!("cannot read the file: {error}"));
-            return None;
+    let read = fingerprint::read_noted(path, &mut context.files.borrow_mut());
+    let (cause, at, message) = match read {
+        Err(error) => (Cause::of(&error), None, format!("cannot read the file: {error}")),
+        Ok(content) if content.starts_with(b"\xFF\xFE") || content.starts_with(b"\xFE\xFF") => {
+            (Cause::Invalid, None, "the file is UTF-16; save it as UTF-8".to_owned())
         }
+        Ok(content) => match String::from_utf8(content) {
+            Ok(text) => return Some(text),
+            Err(error) => {
+                let valid = error.as_bytes().get(..error.utf8_error().valid_up_to());
+                let before = String::from_utf8_lossy(valid.unwrap_or_default());
+                let line = 1 + before.matches('\n').count();
+                let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
+                let message = "not valid UTF-8 from here on".to_owned();
+                (Cause::Invalid, Some(Position { line, column }), message)
+            }
+        },
     };
-    if content.starts_with(b"\xFF\xFE") || content.starts_with(b"\xFE\xFF") {
-        let message = "the file is UTF-16; save it as UTF-8";
-        context.report(Cause::Invalid, None, "", message);
-        return None;
-    }
-    let report = |error: std::string::FromUtf8Error| {
-        let valid = error.utf8_error().valid_up_to();
-        let before = String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default());
-        let line = 1 + before.matches('\n').count();
-        let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
-        context.error(Position { line, column }, "", "not valid UTF-8 from here on");
-    };
-    String::from_utf8(content).map_err(report).ok()
+    context.report(cause, at, "", message);
+    None
 }
 
 /// Warns of files that everybody can write, and of secrets in a file that everybody can read.

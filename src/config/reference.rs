@@ -1,6 +1,7 @@
 //! The schema as documents: the JSON Schema, the example, the reference. `nbu-otel-agent docs` prints them, and
 //! tests hold the files of the repository against them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::Value as Json;
@@ -16,10 +17,9 @@ const WIDTH: usize = 110;
 
 /// Returns every key and section of the schema, such as `nbuservers[].port`, sorted.
 pub fn keys() -> Vec<String> {
-    let mut keys: Vec<_> = places().into_iter().map(|place| place.path).collect();
-    keys.retain(|key| !key.ends_with("[]"));
-    keys.sort_unstable();
-    keys
+    let keys = places().into_iter().map(|place| place.path);
+    let sorted: BTreeSet<_> = keys.filter(|key| !key.ends_with("[]")).collect();
+    sorted.into_iter().collect()
 }
 
 /// Returns the JSON Schema of the configuration file.
@@ -42,7 +42,6 @@ pub fn example() -> String {
     text
 }
 
-/// Returns the path of the section around a place.
 fn parent(place: &Place) -> Option<&str> {
     place.path.rsplit_once('.').map(|(parent, _)| parent)
 }
@@ -61,12 +60,10 @@ fn is_repeated(place: &Place, all: &[Place]) -> bool {
     all[..at].iter().any(|it| is_section(it) && properties(it) == own)
 }
 
-/// Returns the default as YAML has it.
 fn default(place: &Place) -> Option<String> {
     place.schema.get("default").map(yaml)
 }
 
-/// Writes a key into the example.
 fn write_key(text: &mut String, place: &Place, is_repeated: bool, is_item: bool) {
     let depth = place.path.matches('.').count() + place.path.matches("[]").count();
     let indent = "  ".repeat(depth - usize::from(is_item));

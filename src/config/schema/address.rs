@@ -1,4 +1,4 @@
-//! The address of a server, and the kinds of settings that it is made of; endpoints of OTLP.
+//! Kinds of settings that make up the address of a server, and endpoints of OTLP.
 
 use secrecy::ExposeSecret as _;
 use url::Url;
@@ -19,18 +19,6 @@ pub(super) enum Scheme {
 
 impl Named for Scheme {
     const NAMES: &'static [(&'static str, Self)] = &[("https", Self::Https), ("http", Self::Http)];
-}
-
-/// Returns true if there is TLS on the way to the server, or to its proxy.
-pub(super) fn speaks_tls(address: Option<&Address>, proxy: Option<&Proxy>) -> bool {
-    address.is_some_and(|address| address.url.scheme() == "https")
-        || proxy.is_some_and(Proxy::speaks_tls)
-}
-
-pub(super) struct Address {
-    /// As the file spells it; a URL would change its case.
-    pub(super) host: String,
-    pub(super) url: Url,
 }
 
 kinds! {
@@ -80,7 +68,6 @@ fn proxy(given: &str) -> Parsed<Proxy> {
     })
 }
 
-/// Shows the address of a proxy, with what may be credentials redacted.
 fn show_proxy(proxy: &Proxy) -> Value {
     let url = proxy.url.expose_secret();
     let is_https = url.trim().to_ascii_lowercase().starts_with("https");

@@ -98,16 +98,14 @@ fn name_filter(
     section: &NameFilterKeys,
     subject: Subject,
 ) -> Option<NameFilterConfig> {
-    let [given, denylist] = [section.allowlist, section.denylist].map(|key| key.get(context));
+    let given = section.allowlist.get(context);
     let rules = NameFilterConfig {
         enabled: section.enabled.get(context).value()?,
-        allowlist: sorted(given.value()?),
-        denylist: sorted(denylist.value()?),
+        allowlist: given.value()?,
+        denylist: section.denylist.get(context).value()?,
         limit: section.limit.get(context).value()?,
         forget_after: section.forget_after.get(context).value()?,
     };
-    section.allowlist.show(context, &rules.allowlist);
-    section.denylist.show(context, &rules.denylist);
     if rules.enabled && rules.allowlist.is_empty() {
         given.warn("empty, so nothing is selected; \"*\" selects everything");
     }
@@ -120,10 +118,4 @@ fn name_filter(
         ));
     }
     Some(rules)
-}
-
-fn sorted(mut names: Vec<String>) -> Vec<String> {
-    names.sort_unstable();
-    names.dedup();
-    names
 }

@@ -3,7 +3,6 @@
 //! YAML has numbers and texts, files have variables in them, and an empty text counts as none: so each schema
 //! of a scalar takes its type, text that looks like it, references, and null.
 
-use std::fmt::Write as _;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -110,7 +109,7 @@ impl<T: Named> Kind for Choice<T> {
     type Value = T;
 
     fn parse(text: &str) -> Parsed<T> {
-        values::choice(T::NAMES)(text)
+        values::choice(text, T::NAMES)
     }
 
     fn show(value: &T) -> Value {
@@ -131,7 +130,6 @@ fn duration_or_never(text: &str) -> Parsed<Option<Duration>> {
     values::duration(text).map(Some).map_err(|message| format!("{message}, or never").into())
 }
 
-/// Shows a number or a word of the schema.
 pub(crate) fn plain(value: &(impl ToString + ?Sized)) -> Value {
     Value::Plain(value.to_string())
 }
@@ -167,16 +165,10 @@ fn duration(or: &str) -> Json {
 
 /// Returns a pattern for these words, whatever their case.
 fn one_of(words: &[&str]) -> String {
-    let word = |word: &&str| {
-        word.chars().fold(String::new(), |mut pattern, c| {
-            // Writing to a string cannot fail.
-            let _ = if c.is_ascii_alphabetic() {
-                write!(pattern, "[{c}{}]", c.to_ascii_uppercase())
-            } else {
-                write!(pattern, "{c}")
-            };
-            pattern
-        })
+    let letter = |c: char| match c.to_ascii_uppercase() {
+        upper if upper != c => format!("[{c}{upper}]"),
+        c => c.to_string(),
     };
+    let word = |word: &&str| word.chars().map(letter).collect::<String>();
     words.iter().map(word).collect::<Vec<_>>().join("|")
 }

@@ -83,26 +83,19 @@ const STATE_VARIABLE: &str = "NBU_STATE_DIRECTORY";
 /// Reads the configuration; errors are in the context.
 pub(super) fn read(context: &Context<'_>, root: Node) -> Option<Config> {
     let file: File = section::read(context, root, &SCHEMA)?;
-    let http = file.server.http(context);
-    let check_interval = file.server.config_check_interval.get(context).value();
-    let log = file.server.log(context);
-    let polling = file.server.polling(context);
-    let servers = nbuservers::read(context, &file.nbuservers, &file.nbuserver);
-    let collectors = collectors::read(context, &file.collectors);
-    let cardinality_limit = file.metrics.cardinality_limit.get(context).value();
-    let state = crate::state::Config { directory: directory(context, &file.state) };
-    let otlp = opentelemetry::read(context, &file.opentelemetry);
+    let cardinality_limit = file.metrics.cardinality_limit.get(context).value()?;
     Some(Config {
-        http: http?,
-        check_interval: check_interval?,
-        log: log?,
-        polling: polling?,
-        collectors: collectors?,
-        metrics: telemetry::Config { cardinality_limit: cardinality_limit? },
-        state,
-        otlp,
-        entries: Entries(context.entries(&servers.sites)),
-        servers: servers.enabled,
+        http: file.server.http(context)?,
+        check_interval: file.server.config_check_interval.get(context).value()?,
+        log: file.server.log(context)?,
+        polling: file.server.polling(context)?,
+        servers: nbuservers::read(context, &file.nbuservers, &file.nbuserver),
+        collectors: collectors::read(context, &file.collectors)?,
+        metrics: telemetry::Config { cardinality_limit },
+        state: crate::state::Config { directory: directory(context, &file.state) },
+        otlp: opentelemetry::read(context, &file.opentelemetry),
+        // Once all of them are read.
+        entries: Entries(context.entries()),
     })
 }
 
@@ -117,7 +110,6 @@ fn directory(context: &Context<'_>, state: &State) -> Option<PathBuf> {
     Some(path)
 }
 
-/// The JSON Schema of the file.
 pub(super) static SCHEMA: LazyLock<Json> = LazyLock::new(|| {
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
     let generator = settings.with_transform(Shape).into_generator();

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::address::{Address, Prefix, ProxyUrl, Scheme, Version, speaks_tls};
+use super::address::{Prefix, ProxyUrl, Scheme, Version};
 use super::kinds::{AnyText, Choice, Flag, Host, Number, Port, Secret, Text, Time};
 use super::tls::TlsKeys;
 use crate::config::entries::Value;
@@ -100,24 +100,15 @@ pub(super) struct Server {
     content_type: Key<AnyText>,
 }
 
-/// The servers of a file.
-#[derive(Default)]
-pub(super) struct Servers {
-    pub(super) enabled: Vec<Config>,
-    /// Sites of the servers that are polled, by the paths of their sections.
-    pub(super) sites: BTreeMap<String, String>,
-}
-
-/// Reads the servers; it is an error to have none.
-pub(super) fn read(context: &Context<'_>, list: &[Server], old_form: &Server) -> Servers {
-    // Paths of sections by the sites that they are about.
+/// Returns the servers that are enabled; it is an error to have none.
+pub(super) fn read(context: &Context<'_>, list: &[Server], old_form: &Server) -> Vec<Config> {
     let mut sites = BTreeMap::new();
     let mut read = Vec::new();
     for (index, server) in list.iter().enumerate() {
-        read.push(server.read(context, format!("nbuservers[{index}]"), &mut sites));
+        read.push(server.read(context, &format!("nbuservers[{index}]"), &mut sites));
     }
     let many = context.section("nbuservers").map(|it| (it.key, it.is_set, it.is_lost));
-    let Some((key, is_set, is_lost)) = many else { return Servers::default() };
+    let Some((key, is_set, is_lost)) = many else { return Vec::new() };
     let single = context.section("nbuserver").filter(|it| it.is_set).map(|it| it.value);
     if let Some(at) = single {
         if is_set {
@@ -125,7 +116,7 @@ pub(super) fn read(context: &Context<'_>, list: &[Server], old_form: &Server) ->
         }
         let message = "the old form for a single server; nbuservers takes a list of them";
         context.report(Cause::Unwise, Some(at), OLD_FORM, message);
-        read.push(old_form.read(context, OLD_FORM.to_owned(), &mut sites));
+        read.push(old_form.read(context, OLD_FORM, &mut sites));
     }
     if read.is_empty() && !is_lost {
         context.error(key, "nbuservers", "expected at least one server");
@@ -134,27 +125,23 @@ pub(super) fn read(context: &Context<'_>, list: &[Server], old_form: &Server) ->
         context.error(key, "nbuservers", "expected at least one enabled server");
     }
     let enabled = read.into_iter().flatten().filter(|(enabled, _)| *enabled);
-    let enabled: Vec<_> = enabled.map(|(_, config)| config).collect();
-    sites.retain(|site, _| enabled.iter().any(|config| config.site == *site));
-    let sites = sites.into_iter().map(|(site, path)| (path, site)).collect();
-    Servers { enabled, sites }
+    enabled.map(|(_, config)| config).collect()
 }
 
-/// The section of a single server.
 const OLD_FORM: &str = "nbuserver";
 
 impl Server {
-    /// Reads the section at `path`; returns true with its settings if it is enabled. `sites` has the paths of
-    /// sections before it.
+    /// Reads the section at `path`; returns true with its settings if it is enabled. `sites` has those of the
+    /// sections before it, with their paths.
     fn read(
         &self,
         context: &Context<'_>,
-        path: String,
+        path: &str,
         sites: &mut BTreeMap<String, String>,
     ) -> Option<(bool, Config)> {
         let enabled = self.enabled.get(context).value()?;
         let address = self.address(context, enabled);
-        let site = self.site(context, path, address.as_ref(), sites);
+        let site = self.site(context, path, sites);
         let api_key = self.api_key(context, enabled);
         let insecure = self.insecure_skip_verify.get(context);
         let is_insecure = insecure.value()?;
@@ -174,9 +161,11 @@ impl Server {
         };
         keys.show(context, ca.as_ref(), identity.as_ref());
         let proxy = self.proxy(context, enabled, address.as_ref());
-        let needs_roots =
-            enabled && ca.is_none() && !is_insecure && speaks_tls(address.as_ref(), proxy.as_ref());
-        let roots = needs_roots.then(|| tls.ca.system_roots());
+        let roots = if enabled && !is_insecure {
+            tls.roots(ca.as_ref(), address.as_ref(), proxy.as_ref())
+        } else {
+            None
+        };
         for unused in [self.domain, self.domain_type, self.content_type] {
             let _ = unused.get(context);
         }
@@ -192,9 +181,12 @@ impl Server {
             proxy,
             api_key: api_key?,
             site: site?,
-            base_url: address?.url,
+            base_url: address?,
         };
         self.site.show(context, &config.site);
+        if !enabled {
+            context.hide(&format!("{path}."));
+        }
         Some((enabled, config))
     }
 
@@ -202,13 +194,12 @@ impl Server {
     fn site(
         &self,
         context: &Context<'_>,
-        path: String,
-        address: Option<&Address>,
+        path: &str,
         sites: &mut BTreeMap<String, String>,
     ) -> Option<String> {
         let setting = self.site.get(context);
         let site = if path == OLD_FORM && setting.is_absent() {
-            address?.host.clone()
+            self.host.get(context).given()?
         } else {
             setting.value()?
         };
@@ -216,11 +207,11 @@ impl Server {
             setting.error(&format!("the same site as {first}; sites are unique"));
             return None;
         }
-        sites.insert(site.clone(), path);
+        sites.insert(site.clone(), path.to_owned());
         Some(site)
     }
 
-    fn address(&self, context: &Context<'_>, enabled: bool) -> Option<Address> {
+    fn address(&self, context: &Context<'_>, enabled: bool) -> Option<Url> {
         let scheme = self.scheme.get(context);
         let is_http = scheme.value()? == Scheme::Http;
         let setting = self.host.get(context);
@@ -240,7 +231,7 @@ impl Server {
         // As they are in the address.
         self.host.show(context, &url.host_str().unwrap_or_default().to_owned());
         self.uri.show(context, &url.path().to_owned());
-        Some(Address { host, url })
+        Some(url)
     }
 
     /// Returns the key, from the configuration or from a file. For a server that is not enabled the file may be
@@ -273,16 +264,11 @@ impl Server {
     }
 
     /// Returns the proxy on the way to the server: its own, else that of the environment.
-    fn proxy(
-        &self,
-        context: &Context<'_>,
-        enabled: bool,
-        address: Option<&Address>,
-    ) -> Option<Proxy> {
+    fn proxy(&self, context: &Context<'_>, enabled: bool, address: Option<&Url>) -> Option<Proxy> {
         let own = self.proxy_url.get(context).option();
         let address = address.filter(|_| enabled);
-        let proxy = own.or_else(|| context.proxies().proxy_for(&address?.url).cloned());
-        let problem = proxy.as_ref().zip(address).and_then(|(it, at)| it.unreachable(&at.url));
+        let proxy = own.or_else(|| context.proxies().proxy_for(address?).cloned());
+        let problem = proxy.as_ref().zip(address).and_then(|(it, at)| it.unreachable(at));
         if let Some(problem) = problem {
             self.host.get(context).section_error(&problem);
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use url::Url;
 
 use super::kinds::Text;
 use crate::config::entries::Value;
@@ -15,6 +16,7 @@ use crate::config::yaml::diagnostics::Cause;
 use crate::config::yaml::setting::{Key, Setting};
 use crate::config::yaml::values::header_secret;
 use crate::net::pem;
+use crate::net::proxy::Proxy;
 use crate::net::roots::{self, SystemRoots};
 use crate::net::tls::{Identity, KEY_KINDS, PemFile, check_key, has_p521};
 
@@ -32,30 +34,26 @@ impl Setting<'_, Text> {
         parse: impl FnOnce(&[u8]) -> Result<T, E>,
     ) -> Option<(PathBuf, T)> {
         let path = self.path_given()?;
-        match self.context.read(&path) {
-            Ok(bytes) => {
-                if fingerprint::is_writable_by_all(&path) {
-                    self.warn("everybody can write the file that it names; chmod o-w it");
-                }
-                match parse(&bytes) {
-                    Ok(content) => return Some((path, content)),
-                    Err(fault) => {
-                        self.error(&format!("{}: {}", path.display(), fault.to_string()));
-                    }
-                }
-            }
-            // A path to nothing may be a secret that got behind the wrong key: it is not shown.
-            Err(error) if !path.exists() => {
-                self.report(Cause::Unavailable, &format!("cannot read the file: {error}"));
-            }
+        let bytes = match self.context.read(&path) {
+            Ok(bytes) => bytes,
             Err(error) => {
-                let is_misfit = fingerprint::is_misfit(&error);
-                let cause = if is_misfit { Cause::Invalid } else { Cause::Unavailable };
-                let message = format!("cannot read the file {}: {error}", path.display());
-                self.report(cause, &message);
+                // A path to nothing may be a secret that got behind the wrong key: it is not shown.
+                let name =
+                    if path.exists() { format!(" {}", path.display()) } else { String::new() };
+                self.report(Cause::of(&error), &format!("cannot read the file{name}: {error}"));
+                return None;
+            }
+        };
+        if fingerprint::is_writable_by_all(&path) {
+            self.warn("everybody can write the file that it names; chmod o-w it");
+        }
+        match parse(&bytes) {
+            Ok(content) => Some((path, content)),
+            Err(fault) => {
+                self.error(&format!("{}: {}", path.display(), fault.to_string()));
+                None
             }
         }
-        None
     }
 
     /// Reads the API key in the file, with space around it removed.
@@ -85,7 +83,7 @@ impl Setting<'_, Text> {
     /// Returns the system's CA certificates, read once for all sections; it is the setting that could name
     /// others. Where they are is noted, so that what is installed or removed later is seen; that there are none
     /// yet is a warning.
-    pub(super) fn system_roots(&self) -> SystemRoots {
+    fn system_roots(&self) -> SystemRoots {
         let context = self.context;
         let roots = context.system_roots.get_or_init(|| {
             for place in roots::places() {
@@ -132,7 +130,6 @@ pub(super) struct TlsKeys {
 }
 
 impl TlsKeys {
-    /// Reads the keys, not yet the files.
     pub(super) fn get<'c>(self, context: &'c Context<'c>) -> TlsSettings<'c> {
         let [ca, certificate, key] =
             [self.ca_file, self.cert_file, self.key_file].map(|key| key.get(context));
@@ -178,7 +175,19 @@ impl TlsSettings<'_> {
         }
     }
 
-    /// Reads the files.
+    /// Returns the system's CA certificates where nothing replaces them, and where there is TLS on the way to
+    /// `url` or to its proxy.
+    pub(super) fn roots(
+        &self,
+        ca: Option<&PemFile>,
+        url: Option<&Url>,
+        proxy: Option<&Proxy>,
+    ) -> Option<SystemRoots> {
+        let is_tls =
+            url.is_some_and(|url| url.scheme() == "https") || proxy.is_some_and(Proxy::speaks_tls);
+        (is_tls && ca.is_none()).then(|| self.ca.system_roots())
+    }
+
     pub(super) fn read(&self) -> (Option<PemFile>, Option<Identity>) {
         self.check();
         let ca = self.ca.certificates();

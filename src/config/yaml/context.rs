@@ -57,7 +57,6 @@ impl Place {
         }
     }
 
-    /// Returns the text of a keyword of the schema; empty without it.
     pub(crate) fn text(&self, keyword: &str) -> &'static str {
         self.schema.get(keyword).and_then(Json::as_str).unwrap_or_default()
     }
@@ -118,8 +117,7 @@ impl<'e> Context<'e> {
         self.report(Cause::Invalid, Some(at), path, message);
     }
 
-    /// Reports that a value is not of the kind that `expected` names.
-    pub(crate) fn misfit(
+    pub(crate) fn mismatch(
         &self,
         at: Position,
         path: &str,
@@ -196,7 +194,6 @@ impl<'e> Context<'e> {
         })
     }
 
-    /// Adds a place and returns its number.
     pub(crate) fn add_place(&self, place: Place) -> usize {
         let mut places = self.places.borrow_mut();
         places.push(place);
@@ -232,20 +229,24 @@ impl<'e> Context<'e> {
         }
     }
 
-    /// Returns the keys in force with their values. `sites` has the sites of those servers that are polled by
-    /// the path of their section; others are not shown.
-    pub(crate) fn entries(&self, sites: &BTreeMap<String, String>) -> Vec<Entry> {
-        let entry = |Place { path, shown, .. }: &mut Place| {
-            let value = shown.take()?;
-            match path.split_once('.') {
-                Some((section, key)) if section.starts_with("nbuserver") => Some(Entry {
-                    site: Some(sites.get(section)?.clone()),
-                    key: key.to_owned(),
-                    value,
-                }),
-                _ => Some(Entry { site: None, key: path.clone(), value }),
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        let places = self.places.borrow();
+        // Sites by the sections that name them.
+        let mut sites = BTreeMap::new();
+        for place in places.iter() {
+            if let Some(section) = place.path.strip_suffix(".site")
+                && let Some(entries::Value::Text(site)) = &place.shown
+            {
+                sites.insert(section, site);
             }
+        }
+        let entry = |Place { path, shown, .. }: &Place| {
+            let value = shown.clone()?;
+            let (section, key) = path.split_once('.').unwrap_or(("", path));
+            let site = sites.get(section).map(|site| (*site).clone());
+            let key = if site.is_some() { key } else { path };
+            Some(Entry { site, key: key.to_owned(), value })
         };
-        self.places.borrow_mut().iter_mut().filter_map(entry).collect()
+        places.iter().filter_map(entry).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! Errors of a configuration, with their positions. Messages name keys, never values: a value, or the
 //! line that holds it, may be a secret.
 
-use std::fmt;
+use std::{fmt, io};
 
 use crate::config::fingerprint::{Fingerprints, joined};
 use crate::http;
@@ -35,6 +35,17 @@ pub enum Cause {
     Unavailable,
     /// It is allowed and unwise: a warning.
     Unwise,
+}
+
+impl Cause {
+    /// Returns the cause of a failure to read a file: what can be no file of ours is wrong for good.
+    pub(crate) fn of(error: &io::Error) -> Self {
+        use io::ErrorKind::{FileTooLarge, InvalidInput, IsADirectory};
+        match error.kind() {
+            IsADirectory | InvalidInput | FileTooLarge => Self::Invalid,
+            _ => Self::Unavailable,
+        }
+    }
 }
 
 impl fmt::Display for Diagnostic {

@@ -66,7 +66,6 @@ struct Builder<'c, 'e, 't> {
 }
 
 impl<'t> Builder<'_, '_, 't> {
-    /// Reports a fault.
     fn fault(&self, position: Position, message: impl Into<String>) -> Reported {
         self.context.error(position, "", message);
         Reported
@@ -100,23 +99,19 @@ impl<'t> Builder<'_, '_, 't> {
     fn node(&mut self, event: Event<'t>, position: Position) -> Result<Built, Reported> {
         let before = self.weight;
         let mut length = 0;
-        let ((value, below), anchor) = match event {
+        let ((value, below), anchor, tag) = match event {
             Event::Alias(id) => return self.alias(id, position),
             Event::Scalar(text, style, anchor, tag) => {
                 length = text.len();
-                self.check_tag(tag.as_deref(), position);
-                ((scalar(text.into_owned(), style, tag.as_deref()), 0), anchor)
+                ((scalar(text.into_owned(), style, tag.as_deref()), 0), anchor, tag)
             }
-            Event::SequenceStart(_, anchor, tag) => {
-                self.check_tag(tag.as_deref(), position);
-                (self.items()?, anchor)
-            }
-            Event::MappingStart(_, anchor, tag) => {
-                self.check_tag(tag.as_deref(), position);
-                (self.entries()?, anchor)
-            }
+            Event::SequenceStart(_, anchor, tag) => (self.items()?, anchor, tag),
+            Event::MappingStart(_, anchor, tag) => (self.entries()?, anchor, tag),
             _ => return Err(self.fault(position, "not valid YAML here")),
         };
+        if tag.is_some_and(|tag| tag.core_suffix().is_none()) {
+            self.fault(position, "custom tags are not supported");
+        }
         self.charge(NODE_WEIGHT + length, position)?;
         let (weight, height) = (self.weight - before, below + 1);
         if height > MAX_DEPTH {
@@ -146,12 +141,6 @@ impl<'t> Builder<'_, '_, 't> {
             return Ok(());
         }
         Err(self.fault(position, "with aliases expanded, more than the limit of 32 MiB"))
-    }
-
-    fn check_tag(&mut self, tag: Option<&Tag>, position: Position) {
-        if tag.is_some_and(|tag| tag.core_suffix().is_none()) {
-            self.fault(position, "custom tags are not supported");
-        }
     }
 
     fn items(&mut self) -> Result<(Value, usize), Reported> {
@@ -248,7 +237,6 @@ fn expand(context: &Context<'_>, root: &mut Node) {
     }
 }
 
-/// Variables that are not set, with the places that refer to them.
 type Missing = BTreeMap<String, Vec<Position>>;
 
 fn expand_below(context: &Context<'_>, node: &mut Node, missing: &mut Missing) {
@@ -282,7 +270,6 @@ fn expand_below(context: &Context<'_>, node: &mut Node, missing: &mut Missing) {
     }
 }
 
-/// Names a variable with the lines that refer to it.
 fn named(name: &str, at: &[Position]) -> String {
     let mut lines: Vec<_> = at.iter().map(|position| position.line).collect();
     lines.sort_unstable();

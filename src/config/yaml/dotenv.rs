@@ -90,7 +90,7 @@ impl<'e> Variables<'e> {
                     tracing::debug!(%file, line = number, "not NAME=value; ignored unless it is referenced");
                 }
                 self.lines.entry(name.to_owned()).or_insert(Line { number, value });
-            } else if !is_blank(&rest[..end]) {
+            } else if !matches!(rest[..end].trim_start().chars().next(), None | Some('#')) {
                 tracing::debug!(%file, line = number, "no variable that can be inserted; the line is ignored");
             }
             number += rest[..taken].matches('\n').count();
@@ -139,11 +139,6 @@ impl<'e> Variables<'e> {
     }
 }
 
-fn is_blank(line: &str) -> bool {
-    let line = line.trim();
-    line.is_empty() || line.starts_with('#')
-}
-
 /// Returns the name that a line assigns to, and where its value begins.
 fn assignment(line: &str) -> Option<(&str, usize)> {
     let (before, _) = line.split_once('=')?;
@@ -174,10 +169,6 @@ struct Scanner<'t, 'l> {
 }
 
 impl Scanner<'_, '_> {
-    fn peek(&self) -> Option<char> {
-        self.rest.clone().next()
-    }
-
     /// Returns true if there were any.
     fn skip_blanks(&mut self) -> bool {
         let before = self.rest.as_str();
@@ -199,7 +190,7 @@ impl Scanner<'_, '_> {
                 Some(c) => self.take(c)?,
             }
             blank = self.skip_blanks();
-            if blank && !matches!(self.peek(), None | Some('\n' | '#')) {
+            if blank && !matches!(self.rest.clone().next(), None | Some('\n' | '#')) {
                 return Err(Fault::Malformed(MALFORMED));
             }
         }

@@ -41,7 +41,7 @@ impl Section<'_, '_> {
             Some(Ok(content)) => content,
             Some(Err(other)) => {
                 place.is_lost = true;
-                context.misfit(place.value, &place.path, expected, &other);
+                context.mismatch(place.value, &place.path, expected, &other);
                 T::default()
             }
         }

@@ -2,10 +2,11 @@
 //! in the file becomes a value, how that is shown, and which JSON Schema it has.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::context::Context;
@@ -48,17 +49,12 @@ pub(crate) trait Kind: Copy + 'static {
 }
 
 /// A setting: the number of the place where it is, or would be.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Deserialize)]
+#[serde(transparent, bound = "")]
 pub(crate) struct Key<K> {
     slot: usize,
+    #[serde(skip)]
     kind: PhantomData<K>,
-}
-
-impl<'de, K> Deserialize<'de> for Key<K> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let slot = u64::deserialize(deserializer)?;
-        Ok(Self { slot: usize::try_from(slot).unwrap_or(usize::MAX), kind: PhantomData })
-    }
 }
 
 impl<K: Kind> JsonSchema for Key<K> {
@@ -95,7 +91,6 @@ impl<K: Kind> Key<K> {
         context.place(self.slot).variables()
     }
 
-    /// Sets the value that the effective configuration shows.
     pub(crate) fn show(self, context: &Context<'_>, value: &K::Value) {
         context.show(self.slot, K::show(value));
     }
@@ -171,7 +166,6 @@ impl<K: Kind> Setting<'_, K> {
         self.context.place(self.key.slot).schema.get("default").and_then(K::from_schema)
     }
 
-    /// Returns the valid value or the default of the schema.
     pub(crate) fn given_or_default(&self) -> Option<K::Value> {
         self.given().or_else(|| self.default())
     }
@@ -212,12 +206,12 @@ impl<K: Kind> Setting<'_, K> {
 
     /// Falls back to the variables of these keys, if those count.
     pub(crate) fn or_variables(self, counts: bool, keys: &[Key<K>]) -> Self {
-        let names = keys.iter().map(|key| key.variables(self.context));
-        let names: Vec<_> = names.collect();
-        names.iter().fold(self, |it, name| it.or_variable(counts, name, K::parse_variable))
+        keys.iter().fold(self, |setting, key| {
+            let name = key.variables(setting.context);
+            setting.or_variable(counts, &name, K::parse_variable)
+        })
     }
 
-    /// Falls back to a variable of the environment, if those count.
     pub(crate) fn or_variable(
         mut self,
         counts: bool,
@@ -242,7 +236,7 @@ fn element<K: Kind>(context: &Context<'_>, node: &Node, path: &str) -> Result<K:
         // Text that is empty is for the parser to judge here.
         Value::Text { text, .. } => K::parse(text),
         Value::Null => Err("expected a value".into()),
-        other => return Err(context.misfit(node.position, path, "a single value", other)),
+        other => return Err(context.mismatch(node.position, path, "a single value", other)),
     };
     parsed.map_err(|message| {
         context.error(node.position, path, message);
@@ -250,10 +244,11 @@ fn element<K: Kind>(context: &Context<'_>, node: &Node, path: &str) -> Result<K:
     })
 }
 
+/// A list of scalars, sorted, each once.
 #[derive(Clone, Copy)]
 pub(crate) struct List<K>(PhantomData<K>);
 
-impl<K: Kind> Kind for List<K> {
+impl<K: Kind<Value: Ord>> Kind for List<K> {
     type Value = Vec<K::Value>;
 
     fn parse(_: &str) -> Parsed<Self::Value> {
@@ -264,12 +259,13 @@ impl<K: Kind> Kind for List<K> {
         let items = match &node.value {
             Value::Null => return Ok(None),
             Value::List(items) => items.iter().enumerate(),
-            other => return Err(context.misfit(node.position, path, "a list", other)),
+            other => return Err(context.mismatch(node.position, path, "a list", other)),
         };
         let values = items.map(|(at, item)| element::<K>(context, item, &format!("{path}[{at}]")));
         // All of them are read before the first that is wrong counts.
         let values: Vec<_> = values.collect();
-        values.into_iter().collect::<Result<_, _>>().map(Some)
+        let values: BTreeSet<K::Value> = values.into_iter().collect::<Result<_, _>>()?;
+        Ok(Some(values.into_iter().collect()))
     }
 
     fn from_schema(json: &Json) -> Option<Self::Value> {
@@ -313,7 +309,7 @@ impl<K: Kind> Kind for Pairs<K> {
         let entries = match &node.value {
             Value::Null => return Ok(None),
             Value::Map(entries) => entries.iter(),
-            other => return Err(context.misfit(node.position, path, "a mapping of keys", other)),
+            other => return Err(context.mismatch(node.position, path, "a mapping of keys", other)),
         };
         let pair = |Entry { key, value: node, .. }: &Entry| {
             let shown = quoted(key, false, node.is_null());

@@ -20,7 +20,6 @@ pub(crate) fn text(text: &str) -> Parsed<String> {
     }
 }
 
-/// Parses true or false as Go and YAML 1.1 spell it.
 pub(crate) fn boolean(text: &str) -> Parsed<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
@@ -36,7 +35,6 @@ pub(crate) fn port(text: &str) -> Parsed<u16> {
     }
 }
 
-/// Parses a whole number within bounds.
 pub(crate) fn number(text: &str, min: usize, max: usize) -> Parsed<usize> {
     let number = digits(text.trim()).filter(|number| (min..=max).contains(number));
     number.ok_or_else(|| format!("expected a whole number from {min} to {max}").into())
@@ -49,22 +47,18 @@ pub(crate) fn ratio(text: &str) -> Parsed<f64> {
     }
 }
 
-/// Returns a parser of words, whatever their case.
-pub(crate) fn choice<T: Copy + 'static>(
-    choices: &'static [(&'static str, T)],
-) -> impl Fn(&str) -> Parsed<T> {
-    move |text| {
-        let text = text.trim();
-        let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
-        found.map(|(_, value)| *value).ok_or_else(|| {
-            let names = || choices.iter().map(|(name, _)| *name);
-            let all = names().collect::<Vec<_>>().join(", ");
-            match nearest(text, names()) {
-                Some(near) => format!("expected one of {all}; did you mean \"{near}\"?").into(),
-                None => format!("expected one of {all}").into(),
-            }
-        })
-    }
+/// Parses one of these words, whatever its case.
+pub(crate) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Parsed<T> {
+    let text = text.trim();
+    let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names = || choices.iter().map(|(name, _)| *name);
+        let all = names().collect::<Vec<_>>().join(", ");
+        match nearest(text, names()) {
+            Some(near) => format!("expected one of {all}; did you mean \"{near}\"?").into(),
+            None => format!("expected one of {all}").into(),
+        }
+    })
 }
 
 /// Parses a name or an address; IPv6 with or without brackets, returned without.

@@ -126,7 +126,7 @@ impl Named for Temporality {
 }
 
 /// A kind of data that is pushed.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Signal {
     Metrics,
     Traces,

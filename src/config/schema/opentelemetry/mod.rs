@@ -5,7 +5,6 @@
 //! or `signals` wins over `OTEL_SDK_DISABLED` and `OTEL_{METRICS,TRACES}_EXPORTER`. Variables are
 //! read only while the push is on: a stray one breaks nobody.
 
-mod endpoints;
 mod keys;
 mod signal;
 mod variables;
@@ -29,10 +28,10 @@ pub(super) fn read(context: &Context<'_>, section: &OpenTelemetry) -> Option<Con
 
 fn settings(context: &Context<'_>, s: &OpenTelemetry) -> Option<Config> {
     let on = enabled(context, s);
-    let signals = signals(context, s, on);
-    let on = on && signals.is_some();
-    let (metrics, traces) = signals.unwrap_or((true, true));
-    let settings = signal::read(context, s, on, (metrics, traces));
+    let pushed = pushed(context, s, on);
+    let on = on && pushed.is_some();
+    let [metrics, traces] = pushed.unwrap_or([true, true]);
+    let settings = signal::read(context, s, on, [metrics, traces]);
     let mut interval = s.interval.get(context).or_variables(on, &[s.interval]);
     // Settings that are off need not be right for their purpose.
     if on {
@@ -46,11 +45,11 @@ fn settings(context: &Context<'_>, s: &OpenTelemetry) -> Option<Config> {
     let sampling_rate = sampling_rate(context, s, on)?;
     let resource_attributes = variables::resource_attributes(context, s.resource_attributes, on);
     let max_request_bytes = s.max_request_bytes.get(context).value()?;
-    let (metrics_to, traces_to) = settings?;
+    let [metrics_to, traces_to] = settings?;
     s.insecure.show(context, &(metrics_to.endpoint.scheme() == "http"));
-    let pushed = [(Signal::Metrics, metrics), (Signal::Traces, traces)];
-    let pushed: Vec<_> = pushed.into_iter().filter(|(_, on)| *on).map(|(it, _)| it).collect();
-    s.signals.show(context, &pushed);
+    let signals = [(Signal::Metrics, metrics), (Signal::Traces, traces)];
+    let signals = signals.into_iter().filter(|(_, is_pushed)| *is_pushed);
+    s.signals.show(context, &signals.map(|(signal, _)| signal).collect());
     Some(Config {
         metrics_to,
         traces_to,
@@ -85,7 +84,7 @@ fn enabled(context: &Context<'_>, section: &OpenTelemetry) -> bool {
 }
 
 /// Returns true for metrics and for traces if they are pushed; `None` if neither is.
-fn signals(context: &Context<'_>, section: &OpenTelemetry, on: bool) -> Option<(bool, bool)> {
+fn pushed(context: &Context<'_>, section: &OpenTelemetry, on: bool) -> Option<[bool; 2]> {
     let setting = section.signals.get(context);
     match &setting.found {
         Ok(Some(signals)) if signals.is_empty() => {
@@ -93,45 +92,35 @@ fn signals(context: &Context<'_>, section: &OpenTelemetry, on: bool) -> Option<(
             None
         }
         Ok(Some(signals)) => {
-            Some((signals.contains(&Signal::Metrics), signals.contains(&Signal::Traces)))
+            Some([Signal::Metrics, Signal::Traces].map(|signal| signals.contains(&signal)))
         }
-        Err(_) => Some((true, true)),
+        Err(_) => Some([true, true]),
         Ok(None) if !on => None,
         Ok(None) => {
-            let pushed = |name| variables::exporter_is_otlp(context, name);
-            let signals = (pushed("OTEL_METRICS_EXPORTER"), pushed("OTEL_TRACES_EXPORTER"));
-            if signals == (false, false) {
+            let pushed = ["OTEL_METRICS_EXPORTER", "OTEL_TRACES_EXPORTER"]
+                .map(|name| variables::exporter_is_otlp(context, name));
+            if pushed == [false, false] {
                 let message = "nothing is pushed, since OTEL_TRACES_EXPORTER says the same";
                 context.report_variable(Cause::Unwise, "OTEL_METRICS_EXPORTER", message);
                 return None;
             }
-            Some(signals)
+            Some(pushed)
         }
     }
 }
 
 /// Returns `samplingRate`, else the rate that `OTEL_TRACES_SAMPLER` and its argument amount to.
 fn sampling_rate(context: &Context<'_>, section: &OpenTelemetry, on: bool) -> Option<f64> {
-    #[derive(Clone, Copy)]
-    enum Sampler {
-        Fixed(f64),
-        Ratio,
-    }
-    const SAMPLERS: &[(&str, Sampler)] = &[
-        ("always_on", Sampler::Fixed(1.0)),
-        ("always_off", Sampler::Fixed(0.0)),
-        ("traceidratio", Sampler::Ratio),
-        ("parentbased_always_on", Sampler::Fixed(1.0)),
-        ("parentbased_always_off", Sampler::Fixed(0.0)),
-        ("parentbased_traceidratio", Sampler::Ratio),
+    // Rates of samplers; without one, it is the argument.
+    const SAMPLERS: &[(&str, Option<f64>)] = &[
+        ("always_on", Some(1.0)),
+        ("always_off", Some(0.0)),
+        ("traceidratio", None),
+        ("parentbased_always_on", Some(1.0)),
+        ("parentbased_always_off", Some(0.0)),
+        ("parentbased_traceidratio", None),
     ];
-    let sampler = |text: &str| {
-        choice(SAMPLERS)(text).map(|sampler| match sampler {
-            Sampler::Fixed(rate) => rate,
-            Sampler::Ratio => {
-                variables::value(context, "OTEL_TRACES_SAMPLER_ARG", ratio).unwrap_or(1.0)
-            }
-        })
-    };
+    let argument = || variables::value(context, "OTEL_TRACES_SAMPLER_ARG", ratio).unwrap_or(1.0);
+    let sampler = |text: &str| choice(text, SAMPLERS).map(|rate| rate.unwrap_or_else(argument));
     section.sampling_rate.get(context).or_variable(on, "OTEL_TRACES_SAMPLER", sampler).value()
 }

@@ -1,21 +1,21 @@
 //! Settings that each signal of the OTLP push can have of its own. A key of `opentelemetry.metrics` or
 //! `opentelemetry.traces` comes first, then the key that both share, then the variable of the signal
-//! (`OTEL_EXPORTER_OTLP_METRICS_TIMEOUT`), then the variable that both share.
+//! (`OTEL_EXPORTER_OTLP_METRICS_TIMEOUT`), then the variable that both share. Endpoints have rules of their own.
 
 use std::time::Duration;
 
 use secrecy::SecretString;
+use url::Url;
 
-use super::endpoints::{Endpoints, PATHS};
 use super::keys::{OpenTelemetry, SignalKeys};
 use super::variables;
 use crate::config::entries::Value;
-use crate::config::schema::kinds::{Secret, text};
+use crate::config::schema::address::{Endpoint, EndpointAddress};
+use crate::config::schema::kinds::{Flag, Secret, text};
 use crate::config::schema::tls::TlsSettings;
 use crate::config::yaml::context::Context;
 use crate::config::yaml::setting::{Key, Kind, Setting};
-use crate::config::yaml::values::format_duration;
-use crate::net::proxy::Proxy;
+use crate::config::yaml::values::{boolean, format_duration};
 use crate::telemetry::otlp::config::{Protocol, SignalConfig, Tls};
 
 /// Reads the settings of metrics and traces. A signal that is not pushed has those of the other one;
@@ -24,13 +24,13 @@ pub(super) fn read(
     context: &Context<'_>,
     section: &OpenTelemetry,
     on: bool,
-    (metrics, traces): (bool, bool),
-) -> Option<(SignalConfig, SignalConfig)> {
+    pushed: [bool; 2],
+) -> Option<[SignalConfig; 2]> {
     let endpoints = Endpoints::get(context, section, on);
     let shared = section.shared();
     let headers = variables::headers(context, shared.headers);
-    let pushed = [on && metrics, on && traces];
-    let signals = [(section.metrics, 0, on && metrics), (section.traces, 1, on && traces)];
+    let pushed = pushed.map(|is_pushed| on && is_pushed);
+    let signals = [(section.metrics, 0, pushed[0]), (section.traces, 1, pushed[1])];
     let [metrics, traces] = signals.map(|(own, place, on)| {
         Signal { context, own, shared, place, on }.read(&headers, &endpoints)
     });
@@ -38,15 +38,15 @@ pub(super) fn read(
         return None;
     }
     endpoints.check_shared(pushed, [metrics.0, traces.0]);
-    let (metrics, traces) = match (metrics.1, traces.1) {
-        (Some(metrics), Some(traces)) => (metrics, traces),
+    let signals = match (metrics.1, traces.1) {
+        (Some(metrics), Some(traces)) => [metrics, traces],
         // Only one signal is pushed, or an error has been reported.
-        (Some(only), None) | (None, Some(only)) => (only.clone(), only),
+        (Some(only), None) | (None, Some(only)) => [only.clone(), only],
         (None, None) => return None,
     };
-    show_endpoints(context, section, &metrics, &traces);
-    show(context, section, &metrics, &traces);
-    Some((metrics, traces))
+    show_endpoints(context, section, &signals);
+    show(context, section, &signals);
+    Some(signals)
 }
 
 /// A signal: its keys, those that both share, its place among the endpoints.
@@ -101,10 +101,7 @@ impl<'c> Signal<'c> {
         {
             endpoints.unreachable(&problem);
         }
-        let needs_roots = ca.is_none()
-            && (endpoint.as_ref().is_some_and(|url| url.scheme() == "https")
-                || proxy.as_ref().is_some_and(Proxy::speaks_tls));
-        let roots = needs_roots.then(|| tls.ca.system_roots());
+        let roots = tls.roots(ca.as_ref(), endpoint.as_ref(), proxy.as_ref());
         let config = || {
             Some(SignalConfig {
                 endpoint: endpoint?,
@@ -117,6 +114,96 @@ impl<'c> Signal<'c> {
             })
         };
         (protocol, config())
+    }
+}
+
+/// Paths of the two signals over HTTP.
+const PATHS: [&str; 2] = ["/v1/metrics", "/v1/traces"];
+
+/// Variables of the two signals that say if an endpoint without a scheme is plain text.
+const INSECURE: [&str; 2] =
+    ["OTEL_EXPORTER_OTLP_METRICS_INSECURE", "OTEL_EXPORTER_OTLP_TRACES_INSECURE"];
+
+/// Settings of the endpoints.
+struct Endpoints<'c> {
+    insecure: Setting<'c, Flag>,
+    general: Setting<'c, EndpointAddress>,
+    /// Of metrics and of traces.
+    own: [Setting<'c, EndpointAddress>; 2],
+}
+
+impl<'c> Endpoints<'c> {
+    /// Reads the keys and, where the push is on, their variables.
+    fn get(context: &'c Context<'c>, section: &OpenTelemetry, on: bool) -> Self {
+        let insecure = section.insecure.get(context);
+        let is_insecure = insecure.given() == Some(true);
+        let in_file = |key: Key<EndpointAddress>| match key.get(context) {
+            // One of the two is a mistake, and guessing which would either break the connection or send data
+            // in the clear.
+            it if is_insecure && it.given().is_some_and(|address| address.is_https()) => {
+                it.refused("https:// contradicts insecure: true; drop one of them")
+            }
+            setting => setting,
+        };
+        let general = in_file(section.endpoint);
+        // A variable is below every key of the file, be the variable the more specific one.
+        let below = on && general.is_absent();
+        let own = [section.metrics_endpoint, section.traces_endpoint];
+        let own = own.map(|key| in_file(key).or_variables(below, &[key]));
+        let general = general.or_variables(below, &[section.endpoint]);
+        Self { insecure, general, own }
+    }
+
+    /// Reports that an endpoint cannot be reached.
+    fn unreachable(&self, problem: &str) {
+        self.general.section_error(problem);
+    }
+
+    /// Returns the endpoint of one signal, by its place; `None` where it is missing or wrong.
+    fn url(&self, place: usize, protocol: Protocol) -> Option<Url> {
+        let insecure = self.insecure.clone().or_variable(true, INSECURE.get(place)?, boolean);
+        let insecure =
+            insecure.or_variables(true, &[self.insecure.key]).given().unwrap_or_default();
+        let own = self.own.get(place)?;
+        if !own.is_absent() {
+            return own.given()?.url(insecure);
+        }
+        let mut url = self.general.given()?.url(insecure)?;
+        let path = url.path().trim_end_matches('/').to_owned();
+        // The path of the signal is appended to that of the variable always, says the specification.
+        if protocol == Protocol::HttpProtobuf && (path.is_empty() || self.is_variable()) {
+            url.set_path(&format!("{path}{}", PATHS.get(place)?));
+        }
+        Some(url)
+    }
+
+    /// Returns true if the endpoint of both signals is that of the variable.
+    fn is_variable(&self) -> bool {
+        self.general.variable.is_some()
+    }
+
+    /// Checks the endpoint that pushed signals without one of their own use.
+    fn check_shared(&self, pushed: [bool; 2], protocols: [Protocol; 2]) {
+        let users = self.own.iter().zip(pushed).zip(protocols);
+        let users = users.filter(|((own, on), _)| own.is_absent() && *on);
+        let protocols: Vec<_> = users.map(|(_, protocol)| protocol).collect();
+        match self.general.given() {
+            None if self.general.is_absent() && !protocols.is_empty() => {
+                let message = "required where OTLP is pushed, as host:port or a URL (or \
+                               OTEL_EXPORTER_OTLP_ENDPOINT)";
+                self.general.error(message);
+            }
+            Some(Endpoint::Url(url))
+                if protocols == [Protocol::HttpProtobuf; 2]
+                    && !self.is_variable()
+                    && url.path() != "/" =>
+            {
+                let message = "its path is used as it is, for metrics and traces alike; \
+                               metricsEndpoint and tracesEndpoint take a path each";
+                self.general.warn(message);
+            }
+            _ => {}
+        }
     }
 }
 
@@ -133,13 +220,8 @@ pub(super) fn warn_below_a_second<K: Kind<Value = Duration>>(setting: &Setting<'
 }
 
 /// Shows one endpoint where it yields both, else one for each signal.
-fn show_endpoints(
-    context: &Context<'_>,
-    section: &OpenTelemetry,
-    metrics: &SignalConfig,
-    traces: &SignalConfig,
-) {
-    let (metrics, traces) = (&metrics.endpoint, &traces.endpoint);
+fn show_endpoints(context: &Context<'_>, section: &OpenTelemetry, signals: &[SignalConfig; 2]) {
+    let [metrics, traces] = signals.each_ref().map(|signal| &signal.endpoint);
     let mut base = metrics.clone();
     base.set_path("");
     let expected = PATHS.map(|path| base.join(path).ok());
@@ -155,12 +237,8 @@ fn show_endpoints(
 
 /// Shows settings that both signals have once. Where words differ, traces have their own; where headers or
 /// files do, which are merged with those of both, each signal has.
-fn show(
-    context: &Context<'_>,
-    section: &OpenTelemetry,
-    metrics: &SignalConfig,
-    traces: &SignalConfig,
-) {
+fn show(context: &Context<'_>, section: &OpenTelemetry, signals: &[SignalConfig; 2]) {
+    let [metrics, traces] = signals;
     let shared = section.shared();
     shared.protocol.show(context, &metrics.protocol);
     shared.timeout.show(context, &metrics.timeout);
