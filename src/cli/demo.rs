@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use nbu_sim::{Release, Settings, Simulator};
 use otlp_sink::{ExportSummary, Sink};
@@ -149,7 +148,7 @@ fn config(
     endpoint: &str,
     state: &Path,
 ) -> String {
-    let interval = Duration::from_secs(options.interval).as_secs();
+    let interval = options.interval;
     let mut text = format!(
         "{COLLECTORS}server: {{ host: \"{}\", port: {}, scrapingInterval: 24h, \
          collectionInterval: {interval}s, cacheTTL: {interval}s }}\n\

@@ -21,8 +21,14 @@ const NODE_WEIGHT: usize = 64;
 
 /// Reads a document whose root is a mapping; faults are in the context.
 pub(crate) fn read(context: &Context<'_>, text: &str) -> Option<Node> {
-    let root = parse(context, text.strip_prefix('\u{feff}').unwrap_or(text)).ok()?;
-    let Some(mut root) = root.filter(|root| !root.is_null()) else {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut options = Options::default();
+    options.set_emit_comments(false);
+    options.flow_nesting_limit = MAX_DEPTH;
+    options.block_nesting_limit = MAX_DEPTH;
+    let parser = Parser::new_from_str_with_options(text, options);
+    let builder = Builder { context, text, parser, anchors: HashMap::new(), weight: 0 };
+    let Some(mut root) = builder.document().ok()?.filter(|root| !root.is_null()) else {
         let message = "the file is empty; it takes at least nbuservers";
         context.report(Cause::Invalid, None, "", message);
         return None;
@@ -33,16 +39,6 @@ pub(crate) fn read(context: &Context<'_>, text: &str) -> Option<Node> {
     }
     context.error(root.position, "", "expected a mapping of sections (server, nbuservers, ...)");
     None
-}
-
-/// Parses one document; `None` if there is nothing in it.
-fn parse(context: &Context<'_>, text: &str) -> Result<Option<Node>, Reported> {
-    let mut options = Options::default();
-    options.set_emit_comments(false);
-    options.flow_nesting_limit = MAX_DEPTH;
-    options.block_nesting_limit = MAX_DEPTH;
-    let parser = Parser::new_from_str_with_options(text, options);
-    Builder { context, text, parser, anchors: HashMap::new(), weight: 0 }.document()
 }
 
 /// A node with what it costs.
@@ -78,7 +74,8 @@ impl<'t> Builder<'_, '_, 't> {
         Ok(event.map(|(event, span)| (event, place(&span.start))))
     }
 
-    fn document(&mut self) -> Result<Option<Node>, Reported> {
+    /// Builds the root of the only document; `None` if there is nothing in it.
+    fn document(mut self) -> Result<Option<Node>, Reported> {
         let mut root = None;
         let mut documents = 0;
         while let Some((event, position)) = self.next()? {
