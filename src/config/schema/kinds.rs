@@ -70,8 +70,6 @@ kinds! {
     Time: Duration, values::duration, time, duration(""), values::milliseconds;
     /// A duration of at least ten milliseconds, the time between two rounds of work.
     Interval: Duration, values::interval, time, duration("");
-    /// A duration that may be too short as long as nothing is pushed; its variable counts milliseconds.
-    PushInterval: Duration, values::duration, time, duration(""), values::milliseconds_of_interval;
     TimeOrNever: Option<Duration>, duration_or_never, |time: &Option<Duration>| {
         Value::Plain(time.map_or("never".into(), format_duration))
     }, duration(&format!("|{}", one_of(&["never"])));

@@ -125,18 +125,14 @@ pub(crate) fn duration(text: &str) -> Parsed<Duration> {
 }
 
 /// The shortest time between two rounds of work. What is shorter is a slip, and would do nothing else.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+pub(crate) const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+pub(crate) const TOO_SHORT: &str = "too short; expected a duration of at least 10ms, such as 60s";
 
 pub(crate) fn interval(text: &str) -> Parsed<Duration> {
-    duration(text).and_then(long_enough)
-}
-
-/// Returns a time between two rounds of work, if it can be one.
-pub(crate) fn long_enough(interval: Duration) -> Parsed<Duration> {
-    if interval < SHORTEST_INTERVAL {
-        return Err("too short; expected a duration of at least 10ms, such as 60s".into());
+    match duration(text)? {
+        short if short < SHORTEST_INTERVAL => Err(TOO_SHORT.into()),
+        interval => Ok(interval),
     }
-    Ok(interval)
 }
 
 /// Parses milliseconds, as the OpenTelemetry variables count.
@@ -144,15 +140,6 @@ pub(crate) fn milliseconds(text: &str) -> Parsed<Duration> {
     match digits::<u64>(text.trim()).map(Duration::from_millis) {
         Some(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
         _ => Err("expected milliseconds, a whole number above 0".into()),
-    }
-}
-
-pub(crate) fn milliseconds_of_interval(text: &str) -> Parsed<Duration> {
-    match milliseconds(text)? {
-        short if short < SHORTEST_INTERVAL => {
-            Err("too short; expected at least 10 milliseconds, such as 60000".into())
-        }
-        duration => Ok(duration),
     }
 }
 
@@ -264,8 +251,7 @@ mod tests {
     #[test]
     fn interval_below_ten_milliseconds_is_refused() {
         assert_eq!(interval("10ms"), Ok(Duration::from_millis(10)));
-        assert_eq!(milliseconds_of_interval("10"), Ok(Duration::from_millis(10)));
-        for message in [interval("1ms"), interval("9999us"), milliseconds_of_interval("9")] {
+        for message in [interval("1ms"), interval("9999us")] {
             assert!(message.unwrap_err().contains("too short"));
         }
         assert!(interval("5").unwrap_err().contains("add a unit"));

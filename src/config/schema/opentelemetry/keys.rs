@@ -4,9 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::schema::address::EndpointAddress;
-use crate::config::schema::kinds::{
-    AnyText, Choice, Flag, Named, Number, PushInterval, Ratio, Secret, Time,
-};
+use crate::config::schema::kinds::{AnyText, Choice, Flag, Named, Number, Ratio, Secret, Time};
 use crate::config::schema::tls::TlsKeys;
 use crate::config::yaml::setting::{Key, List, Pairs};
 use crate::telemetry::otlp::config::{Compression, Protocol, Temporality};
@@ -45,7 +43,7 @@ pub(in crate::config::schema) struct OpenTelemetry {
     pub(super) sampling_rate: Key<Ratio>,
     /// Time between two pushes of metrics; a warning below 1s. The variable counts milliseconds.
     #[schemars(extend("default" = "1m", "x-variable" = "OTEL_METRIC_EXPORT_INTERVAL"))]
-    pub(super) interval: Key<PushInterval>,
+    pub(super) interval: Key<Time>,
     /// `cumulative`, `delta` or `lowmemory`. Delta is exact with `state.directory`: each increment arrives at least
     /// once, and a repetition has the same times.
     #[schemars(extend("default" = "cumulative"))]

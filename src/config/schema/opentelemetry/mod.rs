@@ -11,7 +11,7 @@ mod variables;
 
 use crate::config::yaml::context::Context;
 use crate::config::yaml::diagnostics::Cause;
-use crate::config::yaml::values::{boolean, choice, long_enough, ratio};
+use crate::config::yaml::values::{SHORTEST_INTERVAL, TOO_SHORT, boolean, choice, ratio};
 use crate::telemetry::otlp::Config;
 pub(super) use keys::OpenTelemetry;
 use keys::Signal;
@@ -34,10 +34,11 @@ fn settings(context: &Context<'_>, s: &OpenTelemetry) -> Option<Config> {
     let settings = signal::read(context, s, on, [metrics, traces]);
     let mut interval = s.interval.get(context).or_variables(on, &[s.interval]);
     // Settings that are off need not be right for their purpose.
-    if on {
-        if let Some(Err(message)) = interval.given().map(long_enough) {
-            interval = interval.refused(&message);
-        }
+    if on && interval.given().is_some_and(|interval| interval < SHORTEST_INTERVAL) {
+        let of_variable = "too short; expected at least 10 milliseconds, such as 60000";
+        let is_variable = interval.variable.is_some();
+        interval = interval.refused(if is_variable { of_variable } else { TOO_SHORT });
+    } else if on {
         signal::warn_below_a_second(&interval);
     }
     let interval = interval.value()?;

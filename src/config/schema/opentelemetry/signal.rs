@@ -11,7 +11,7 @@ use super::keys::{OpenTelemetry, SignalKeys};
 use super::variables;
 use crate::config::entries::Value;
 use crate::config::schema::address::{Endpoint, EndpointAddress};
-use crate::config::schema::kinds::{Flag, Secret, text};
+use crate::config::schema::kinds::{Flag, Secret, Time, text};
 use crate::config::schema::tls::TlsSettings;
 use crate::config::yaml::context::Context;
 use crate::config::yaml::setting::{Key, Kind, Setting};
@@ -208,7 +208,7 @@ impl<'c> Endpoints<'c> {
 }
 
 /// Warns of a time below a second: mostly it is a number of seconds where milliseconds are read.
-pub(super) fn warn_below_a_second<K: Kind<Value = Duration>>(setting: &Setting<'_, K>) {
+pub(super) fn warn_below_a_second(setting: &Setting<'_, Time>) {
     if let Some(time) = setting.given().filter(|time| *time < Duration::from_secs(1)) {
         let unit = match setting.variable {
             Some(_) => "the variable counts milliseconds",
