@@ -7,7 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -18,7 +18,29 @@ use tracing_subscriber::layer::{Layered, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
-use crate::config::logging::{Config, Destination, Format};
+/// Destination, format and level of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    pub destination: Destination,
+    pub format: Format,
+    /// Least severe level that is written; `--debug` and `--trace` on the command line lower it.
+    pub level: Level,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    Stdout,
+    /// Appended to a file.
+    File(PathBuf),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// A JSON object on each line.
+    Json,
+}
 
 type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
 type Formatted = Layered<reload::Layer<AnyLayer, Registry>, Registry>;
@@ -36,33 +58,17 @@ static LOG: OnceLock<Log> = OnceLock::new();
 
 /// Open destination of log lines.
 #[derive(Debug)]
-pub struct Opened(Sink);
-
-#[derive(Debug)]
-enum Sink {
+pub enum Opened {
     Stdout,
     Stderr,
     File(File),
 }
 
-/// Opens the destination; a file is appended to.
-///
-/// # Errors
-///
-/// If the file can be neither opened nor made.
+/// Opens the destination; a file is appended to, and made if it is missing.
 pub fn open(destination: &Destination) -> Result<Opened, OpenError> {
-    match destination {
-        Destination::Stdout => Ok(Opened(Sink::Stdout)),
-        Destination::File(path) => Ok(Opened(Sink::File(append(path)?))),
-    }
-}
-
-fn append(path: &Path) -> Result<File, OpenError> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map_err(|source| OpenError { path: path.display().to_string(), source })
+    let Destination::File(path) = destination else { return Ok(Opened::Stdout) };
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    file.map(Opened::File).map_err(|source| OpenError { path: path.display().to_string(), source })
 }
 
 /// Returns how many lines were lost, because they came faster than they could be written or because
@@ -76,7 +82,7 @@ pub(crate) fn dropped_lines() -> u64 {
 /// The log of this process.
 #[derive(Clone)]
 pub struct Log {
-    sink: Arc<ArcSwap<Sink>>,
+    sink: Arc<ArcSwap<Opened>>,
     /// Lines that the sink did not take.
     unwritten: Arc<AtomicU64>,
     /// Standard error stands in for a file that could not be opened.
@@ -95,7 +101,7 @@ impl Log {
     /// overrides what the configuration says later. Called again, it gives the first log.
     pub fn start(verbosity: Option<Level>) -> Self {
         LOG.get_or_init(|| {
-            let sink = Arc::new(ArcSwap::from_pointee(Sink::Stderr));
+            let sink = Arc::new(ArcSwap::from_pointee(Opened::Stderr));
             let unwritten = Arc::<AtomicU64>::default();
             let to_sink = Writer { sink: Arc::clone(&sink), unwritten: Arc::clone(&unwritten) };
             let (writer, guard) = NonBlockingBuilder::default().lossy(true).finish(to_sink);
@@ -126,16 +132,11 @@ impl Log {
 
     /// Writes to another destination from now on; to standard error if it could not be opened.
     pub fn redirect(&self, opened: Result<Opened, OpenError>) {
-        let failure = match opened {
-            Ok(opened) => {
-                self.sink.store(Arc::new(opened.0));
-                None
-            }
-            Err(error) => {
-                self.sink.store(Arc::new(Sink::Stderr));
-                Some(error)
-            }
+        let (sink, failure) = match opened {
+            Ok(sink) => (sink, None),
+            Err(error) => (Opened::Stderr, Some(error)),
         };
+        self.sink.store(Arc::new(sink));
         let was_replaced = self.replaced.swap(failure.is_some(), Relaxed);
         match failure {
             Some(error) if !was_replaced => {
@@ -147,7 +148,7 @@ impl Log {
         }
     }
 
-    /// Returns whether standard error stands in for a file, which should be tried again.
+    /// Returns true if standard error stands in for a file, which should be tried again.
     pub(crate) fn is_replaced(&self) -> bool {
         self.replaced.load(Relaxed)
     }
@@ -176,7 +177,7 @@ fn filter(level: Level) -> EnvFilter {
 }
 
 struct Writer {
-    sink: Arc<ArcSwap<Sink>>,
+    sink: Arc<ArcSwap<Opened>>,
     unwritten: Arc<AtomicU64>,
 }
 
@@ -189,9 +190,9 @@ impl Write for Writer {
     fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
         let sink = self.sink.load();
         let written = match sink.as_ref() {
-            Sink::Stdout => io::stdout().write_all(line),
-            Sink::Stderr => io::stderr().write_all(line),
-            Sink::File(file) => (&*file).write_all(line),
+            Opened::Stdout => io::stdout().write_all(line),
+            Opened::Stderr => io::stderr().write_all(line),
+            Opened::File(file) => (&*file).write_all(line),
         };
         if written.is_err() {
             self.unwritten.fetch_add(1, Relaxed);
@@ -201,9 +202,9 @@ impl Write for Writer {
 
     fn flush(&mut self) -> io::Result<()> {
         match self.sink.load().as_ref() {
-            Sink::Stdout => io::stdout().flush(),
-            Sink::Stderr => io::stderr().flush(),
-            Sink::File(file) => (&*file).flush(),
+            Opened::Stdout => io::stdout().flush(),
+            Opened::Stderr => io::stderr().flush(),
+            Opened::File(file) => (&*file).flush(),
         }
     }
 }
@@ -216,14 +217,14 @@ mod tests {
     fn line_that_cannot_be_written_is_counted() {
         // Every write to it fails, as on a disk that is full.
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let sink = Arc::new(ArcSwap::from_pointee(Sink::File(full)));
+        let sink = Arc::new(ArcSwap::from_pointee(Opened::File(full)));
         let unwritten = Arc::<AtomicU64>::default();
         let mut writer = Writer { sink: Arc::clone(&sink), unwritten: Arc::clone(&unwritten) };
         for _ in 0..3 {
             assert!(writer.write_all(b"a line\n").is_err());
         }
         assert_eq!(unwritten.load(Relaxed), 3);
-        sink.store(Arc::new(Sink::File(File::create("/dev/null").unwrap())));
+        sink.store(Arc::new(Opened::File(File::create("/dev/null").unwrap())));
         writer.write_all(b"a line\n").unwrap();
         assert_eq!(unwritten.load(Relaxed), 3);
     }

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use nbu_sim::{Release, Settings, Simulator};
 use otlp_sink::{ExportSummary, Sink};
@@ -47,20 +46,16 @@ async fn demo(options: Options, log: Log) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let receiver = match options.otlp {
-        Some(_) => None,
+    let mut own_receiver = None;
+    let endpoint = match &options.otlp {
+        Some(endpoint) => endpoint.to_string(),
         None => match receiver() {
-            Ok(sink) => Some(sink),
+            Ok(sink) => own_receiver.insert(sink).grpc_endpoint(),
             Err(error) => {
                 super::output::print_error(&format!("cannot start the OTLP receiver: {error}\n"));
                 return ExitCode::FAILURE;
             }
         },
-    };
-    let endpoint = match (&options.otlp, &receiver) {
-        (Some(endpoint), _) => endpoint.to_string(),
-        (None, Some(sink)) => sink.grpc_endpoint(),
-        (None, None) => return ExitCode::FAILURE,
     };
     let base = format!("http://{}", crate::http::display(&options.host, options.port));
     let welcome = welcome(&base, &servers, &endpoint);
@@ -147,7 +142,7 @@ fn config(
     endpoint: &str,
     state: &Path,
 ) -> String {
-    let interval = Duration::from_secs(options.interval).as_secs();
+    let interval = options.interval;
     let mut text = format!(
         "{COLLECTORS}server: {{ host: \"{}\", port: {}, scrapingInterval: 24h, \
          collectionInterval: {interval}s, cacheTTL: {interval}s }}\n\

@@ -13,19 +13,15 @@ use super::fingerprint::Digest;
 /// Difference between two valid configurations. It contains no secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diff {
-    /// Sites that came, went or changed.
     pub sites: Vec<SiteChange>,
     /// Keys outside of sites that changed.
     pub keys: Vec<KeyChange>,
 }
 
-/// Change of a site.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SiteChange {
-    /// Its name.
     pub site: String,
-    /// Kind of change.
     pub change: Change,
     /// It is now another server: cached data of the old one says nothing about it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -35,12 +31,10 @@ pub struct SiteChange {
     pub keys: Vec<KeyChange>,
 }
 
-/// Change of a key.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct KeyChange {
     /// As people write it, such as `server.port` or `nbuservers[paris].port`.
     pub key: String,
-    /// Kind of change.
     pub change: Change,
     /// The value before, where there was one that can be shown.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,15 +44,11 @@ pub struct KeyChange {
     pub now: Option<String>,
 }
 
-/// Kinds of change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
-    /// It was not there before.
     Added,
-    /// It is there no longer.
     Removed,
-    /// It is something else.
     Changed,
     /// The path is the same, what the file holds is not.
     #[serde(rename = "content changed")]
@@ -67,98 +57,49 @@ pub enum Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Added => "added",
-            Self::Removed => "removed",
-            Self::Changed => "changed",
-            Self::Content => "content changed",
-        })
+        // As it is serialized.
+        self.serialize(f)
     }
 }
 
 /// Compares two configurations. Where there was nothing before, all sites are added and no keys
 /// are listed: every one of them would be.
 pub fn diff(before: Option<&Config>, now: &Config) -> Diff {
-    let (sites, values) = divide(now);
-    let Some(before) = before else {
-        let sites = sites.into_iter().map(|(site, _)| added_or_removed(site, Change::Added));
-        return Diff { sites: sites.collect(), keys: Vec::new() };
-    };
-    let (mut old_sites, old_values) = divide(before);
-    let mut changes = Vec::new();
-    for (site, values) in sites {
-        let Some(at) = old_sites.iter().position(|(old, _)| *old == site) else {
-            changes.push(added_or_removed(site, Change::Added));
+    let mut sites = Vec::new();
+    for server in &now.servers {
+        let site = server.site.as_str();
+        let old = before.and_then(|before| before.servers.iter().find(|old| old.site == site));
+        let Some((before, old)) = before.zip(old) else {
+            sites.push(added_or_removed(site, Change::Added));
             continue;
         };
-        let keys = compare(&old_sites.remove(at).1, values);
+        let keys = compare(before, now, Some(site));
         if !keys.is_empty() {
-            let server_changed = server_changed(before, now, site);
+            let server_changed = !old.same_server(server);
             let site = site.to_owned();
-            changes.push(SiteChange { site, change: Change::Changed, server_changed, keys });
+            sites.push(SiteChange { site, change: Change::Changed, server_changed, keys });
         }
     }
+    let Some(before) = before else { return Diff { sites, keys: Vec::new() } };
     // In the order of the old file.
-    let removed = old_sites.into_iter().map(|(site, _)| added_or_removed(site, Change::Removed));
-    changes.extend(removed);
-    Diff { sites: changes, keys: compare(&old_values, values) }
-}
-
-impl Diff {
-    /// Returns true if nothing changed.
-    pub fn is_empty(&self) -> bool {
-        self.sites.is_empty() && self.keys.is_empty()
-    }
-
-    /// Returns all keys that changed, those of sites first.
-    pub fn all_keys(&self) -> impl Iterator<Item = &KeyChange> {
-        self.sites.iter().flat_map(|site| &site.keys).chain(&self.keys)
-    }
-}
-
-/// Values by the paths of their keys, in order.
-type Values<'e> = Vec<(String, &'e Value)>;
-
-/// Divides the values into those of each site, which are told apart by name, and the rest.
-fn divide(config: &Config) -> (Vec<(&str, Values<'_>)>, Values<'_>) {
-    let mut sites: Vec<(&str, Values<'_>)> = Vec::new();
-    let mut rest = Vec::new();
-    for Entry { site, key, value } in &config.entries.0 {
-        let Some(site) = site else {
-            add(key.clone(), value, &mut rest);
-            continue;
-        };
-        if sites.last().is_none_or(|(last, _)| last != site) {
-            sites.push((site, Vec::new()));
-        }
-        if let Some((_, values)) = sites.last_mut() {
-            add(format!("nbuservers[{site}].{key}"), value, values);
-        }
-    }
-    (sites, rest)
-}
-
-/// Adds a value, or each of the pairs that it consists of.
-fn add<'e>(path: String, value: &'e Value, values: &mut Values<'e>) {
-    match value {
-        Value::Pairs(pairs) => {
-            values.extend(pairs.iter().map(|(key, value)| (format!("{path}.{key}"), value)));
-        }
-        value => values.push((path, value)),
-    }
+    let is_gone = |site: &&str| now.servers.iter().all(|server| server.site != *site);
+    let gone = before.servers.iter().map(|server| server.site.as_str()).filter(is_gone);
+    sites.extend(gone.map(|site| added_or_removed(site, Change::Removed)));
+    Diff { sites, keys: compare(before, now, None) }
 }
 
 fn added_or_removed(site: &str, change: Change) -> SiteChange {
     SiteChange { site: site.to_owned(), change, server_changed: false, keys: Vec::new() }
 }
 
-fn server_changed(before: &Config, now: &Config, site: &str) -> bool {
-    let old = before.servers.iter().find(|server| server.site == site);
-    let new = now.servers.iter().find(|server| server.site == site);
-    old.zip(new).is_some_and(|(old, new)| !old.same_server(new))
+impl Diff {
+    pub fn is_empty(&self) -> bool {
+        self.sites.is_empty() && self.keys.is_empty()
+    }
 }
 
-fn compare(before: &Values<'_>, now: Values<'_>) -> Vec<KeyChange> {
+fn compare(before: &Config, now: &Config, site: Option<&str>) -> Vec<KeyChange> {
+    let (before, now) = (values(before, site), values(now, site));
     let mut gone: HashMap<&str, &Value> =
         before.iter().map(|(key, value)| (key.as_str(), *value)).collect();
     let mut changes = Vec::new();
@@ -171,15 +112,33 @@ fn compare(before: &Values<'_>, now: Values<'_>) -> Vec<KeyChange> {
     changes
 }
 
-/// Returns the change of a key, if there is one.
+/// Returns the values of a site, or those outside of sites, by the paths of their keys and in order.
+fn values<'e>(config: &'e Config, site: Option<&str>) -> Vec<(String, &'e Value)> {
+    let mut values = Vec::new();
+    for Entry { key, value, .. } in config.entries.0.iter().filter(|it| it.site.as_deref() == site)
+    {
+        let path = match site {
+            Some(site) => format!("nbuservers[{site}].{key}"),
+            None => key.clone(),
+        };
+        match value {
+            Value::Pairs(pairs) => {
+                values.extend(pairs.iter().map(|(key, value)| (format!("{path}.{key}"), value)));
+            }
+            value => values.push((path, value)),
+        }
+    }
+    values
+}
+
 fn key_change(key: String, old: Option<&Value>, new: Option<&Value>) -> Option<KeyChange> {
-    let (before, now) = (old.and_then(Value::shown), new.and_then(Value::shown));
+    let (before, now) = (old.and_then(Value::visible), new.and_then(Value::visible));
     let change = match (old, new) {
         (None, None) => return None,
         (None, Some(_)) => Change::Added,
         (Some(_), None) => Change::Removed,
         (Some(_), Some(_)) if before != now => Change::Changed,
-        (Some(old), Some(new)) if old.behind() == new.behind() => return None,
+        (Some(old), Some(new)) if old.hidden() == new.hidden() => return None,
         // What is shown is no change and would look like one.
         (Some(_), Some(new)) => {
             let change =
@@ -191,8 +150,7 @@ fn key_change(key: String, old: Option<&Value>, new: Option<&Value>) -> Option<K
 }
 
 impl Value {
-    /// Returns the visible value, if there is one.
-    fn shown(&self) -> Option<String> {
+    fn visible(&self) -> Option<String> {
         match self {
             Self::Secret(text, _) if text == REDACTED => None,
             Self::Plain(text) | Self::Text(text) | Self::Secret(text, _) | Self::File(text, _) => {
@@ -203,8 +161,7 @@ impl Value {
         }
     }
 
-    /// Returns the digest of the hidden value.
-    fn behind(&self) -> Option<&Digest> {
+    fn hidden(&self) -> Option<&Digest> {
         match self {
             Self::Secret(_, digest) | Self::File(_, digest) => Some(digest),
             _ => None,
@@ -218,7 +175,6 @@ const NAMED: usize = 10;
 /// Longest key or value in a log line, characters.
 const SHOWN: usize = 80;
 
-/// Writes the changes on one line of limited length.
 impl fmt::Display for Diff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
@@ -226,7 +182,8 @@ impl fmt::Display for Diff {
         }
         let sites = self.sites.iter().filter(|site| site.keys.is_empty());
         let sites = sites.map(|site| format!("site {} {}", line(&site.site), site.change));
-        let mut changes = sites.chain(self.all_keys().map(ToString::to_string));
+        let keys = self.sites.iter().flat_map(|site| &site.keys).chain(&self.keys);
+        let mut changes = sites.chain(keys.map(ToString::to_string));
         let named: Vec<_> = changes.by_ref().take(NAMED).collect();
         f.write_str(&named.join("; "))?;
         match changes.count() {
@@ -249,19 +206,11 @@ impl fmt::Display for KeyChange {
 
 /// Returns text without line breaks and other controls, cut.
 fn line(text: &str) -> String {
-    let mut out = String::new();
-    for (at, c) in text.chars().enumerate() {
-        if at == SHOWN {
-            out.push('…');
-            break;
-        }
-        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
+    let is_control = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let shown = |c: char| if is_control(c) { c.escape_default().to_string() } else { c.into() };
+    let mut chars = text.chars();
+    let line: String = chars.by_ref().take(SHOWN).map(shown).collect();
+    if chars.next().is_some() { line + "…" } else { line }
 }
 
 /// A list: the sites, then the keys outside of them.

@@ -1,12 +1,11 @@
-//! The configuration in force as a flat list of keys with values, in the order of the schema.
-//! [`effective`](super::effective()) prints it, [`diff`](super::diff()) compares it. The readers of the sections fill it
-//! while they resolve values, so a key that is read is in both.
+//! The configuration in force as a flat list of keys with values, in the order of the schema. The readers of the
+//! sections fill it while they resolve values, so a key that is read is printed ([`effective`](super::effective()))
+//! and compared ([`diff`](super::diff())).
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::fingerprint::Digest;
 
-/// Text that stands for a secret.
 pub(crate) const REDACTED: &str = "<redacted>";
 
 /// A key with its value. No `Debug`: digests of short secrets give them away.
@@ -19,14 +18,11 @@ pub(crate) struct Entry {
     pub(crate) value: Value,
 }
 
-/// The value of a key.
 #[derive(Clone)]
 pub(crate) enum Value {
     /// A number, a duration, a word of the schema.
     Plain(String),
-    /// Free text.
     Text(String),
-    /// A list of free texts.
     Texts(Vec<String>),
     /// The visible part of a secret, and the digest of all of it.
     Secret(String, Digest),
@@ -49,10 +45,96 @@ impl Entries {
         let taken = other.0.iter().filter(|entry| is_of_site(entry)).cloned();
         self.0.splice(at..at, taken);
     }
+
+    pub(super) fn to_yaml(&self) -> String {
+        let mut out = Yaml::default();
+        let mut site = None;
+        let mut sections: Vec<&str> = Vec::new();
+        for Entry { site: of, key, value } in &self.0 {
+            if of.as_ref() != site {
+                if site.is_none() {
+                    out.indent = 0;
+                    out.line("nbuservers:");
+                }
+                (out.indent, out.begins_item) = if of.is_some() { (4, true) } else { (0, false) };
+                site = of.as_ref();
+                sections.clear();
+            }
+            let path: Vec<_> = key.split('.').collect();
+            let Some((name, around)) = path.split_last() else { continue };
+            let same = sections.iter().zip(around).take_while(|(a, b)| a == b).count();
+            out.indent -= 2 * (sections.len() - same);
+            for section in around.get(same..).unwrap_or_default() {
+                out.line(&format!("{section}:"));
+                out.indent += 2;
+            }
+            sections = around.to_vec();
+            out.entry(name, value);
+        }
+        out.text
+    }
 }
 
 impl fmt::Debug for Entries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entries").finish_non_exhaustive()
     }
+}
+
+/// A writer for the little YAML that is needed, with all free text in quotes.
+#[derive(Default)]
+struct Yaml {
+    text: String,
+    indent: usize,
+    begins_item: bool,
+}
+
+impl Yaml {
+    fn entry(&mut self, key: &str, value: &Value) {
+        match value {
+            Value::Plain(word) => self.line(&format!("{key}: {word}")),
+            Value::Text(text) | Value::Secret(text, _) | Value::File(text, _) => {
+                self.line(&format!("{key}: {}", quote(text)));
+            }
+            Value::Texts(texts) => {
+                let texts: Vec<_> = texts.iter().map(|text| quote(text)).collect();
+                self.line(&format!("{key}: [{}]", texts.join(", ")));
+            }
+            Value::Pairs(pairs) if pairs.is_empty() => self.line(&format!("{key}: {{}}")),
+            Value::Pairs(pairs) => {
+                self.line(&format!("{key}:"));
+                self.indent += 2;
+                for (key, value) in pairs {
+                    // A dollar sign means something in values only.
+                    self.entry(&quote(key).replace("$$", "$"), value);
+                }
+                self.indent -= 2;
+            }
+        }
+    }
+
+    fn line(&mut self, content: &str) {
+        let indent = self.indent - if std::mem::take(&mut self.begins_item) { 2 } else { 0 };
+        let marker = if indent < self.indent { "- " } else { "" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "{:indent$}{marker}{content}", "");
+    }
+}
+
+/// Returns a double-quoted scalar that is read back as `text`, dollar signs included.
+fn quote(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '$' => out.push_str("$$"),
+            c if c.is_control() || matches!(c, '\u{feff}' | '\u{2028}' | '\u{2029}') => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }

@@ -1,8 +1,7 @@
-//! Fingerprints that make up a configuration, as they were read: regular files only, bounded, each with the
+//! Files that make up a configuration, as they were read: regular ones only, bounded, each with the
 //! hash of its bytes, so that somebody can see later whether one differs.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-/// SHA-256 of a content.
 pub type Digest = [u8; 32];
 
 /// Absolute paths with the digest of what was read there; none where nothing could be read.
@@ -37,18 +35,13 @@ impl std::fmt::Debug for Kept {
 /// No file of a configuration is larger.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// Returns the digest of these bytes.
 pub(super) fn digest(bytes: &[u8]) -> Digest {
     Sha256::digest(bytes).into()
 }
 
-/// Returns a digest as `sha256sum` prints it.
-pub(super) fn hexadecimal(digest: &Digest) -> String {
-    digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+/// Returns the digest as `sha256sum` prints it.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 /// Returns the digest of what would be read at `path` now: of a file its content, of a directory the
@@ -84,7 +77,6 @@ pub(super) fn read_noted(path: &Path, files: &mut Fingerprints) -> io::Result<Ve
     content
 }
 
-/// Notes what was seen at `path`.
 pub(super) fn note(path: &Path, content: Option<&[u8]>, files: &mut Fingerprints) {
     let seen = content.map(digest).or_else(|| listing(path));
     files.entry(absolute(path)).or_insert(seen);
@@ -95,27 +87,19 @@ pub(super) fn note_place(path: &Path, files: &mut Fingerprints) {
     files.entry(absolute(path)).or_insert_with(|| fingerprint(path));
 }
 
-/// Returns both together.
 pub(super) fn joined(one: &Fingerprints, other: &Fingerprints) -> Fingerprints {
     one.iter().chain(other).map(|(path, seen)| (path.clone(), *seen)).collect()
 }
 
-fn absolute(path: &Path) -> PathBuf {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Returns whether it is no file that could be read, rather than one that cannot be read now.
-pub(super) fn is_misfit(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, InvalidInput, IsADirectory};
-    matches!(error.kind(), IsADirectory | InvalidInput | FileTooLarge)
-}
-
-/// Returns whether everybody can write the file, and so take over what it decides.
+/// Returns true if everybody can write the file, and so take over what it decides.
 pub(super) fn is_writable_by_all(path: &Path) -> bool {
     mode(path) & 0o002 != 0
 }
 
-/// Returns whether everybody can read the file.
 pub(super) fn is_readable_by_all(path: &Path) -> bool {
     mode(path) & 0o004 != 0
 }

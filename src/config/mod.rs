@@ -6,50 +6,41 @@
 //! ADR 18 says why.
 
 mod diff;
-mod effective;
 mod entries;
 mod fingerprint;
 mod load;
-pub mod logging;
 mod reference;
-mod safe;
 mod schema;
 mod yaml;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
+
 pub use self::diff::{Change, Diff, KeyChange, SiteChange, diff};
-pub use self::effective::effective;
 pub use self::fingerprint::{Digest, Fingerprints, Kept, all_match, fingerprint};
 pub use self::load::{from_text, load, reread};
 pub use self::reference::{example, json_schema, keys, reference};
-pub use self::safe::SafeConfig;
 pub use self::yaml::diagnostics::{Cause, Diagnostic, Errors, Position};
-pub use self::yaml::env::{Environment, ProcessEnvironment};
+pub use self::yaml::dotenv::{Environment, ProcessEnvironment};
 
-use crate::{http, netbackup, poller, telemetry};
+use crate::{http, log, netbackup, poller, telemetry};
 use entries::Entries;
 
 /// The whole configuration, validated. Modules own their parts; this composes them.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Address of the Prometheus endpoint.
     pub http: http::Config,
     /// Time between two comparisons of the files that make up the configuration, for file systems
     /// that tell nobody of changes.
     pub check_interval: Duration,
-    /// The agent's own log.
-    pub log: logging::Config,
-    /// Schedule of the polls.
+    pub log: log::Config,
     pub polling: poller::Config,
     /// The primary servers that are enabled, in the order of the file.
     pub servers: Vec<netbackup::Config>,
-    /// Collectors and their settings.
     pub collectors: crate::collectors::Config,
-    /// Limits of the export.
     pub metrics: telemetry::Config,
-    /// Directory of the state, if there is one.
     pub state: crate::state::Config,
     /// The OTLP push, where it is enabled.
     pub otlp: Option<telemetry::otlp::Config>,
@@ -60,7 +51,6 @@ pub struct Config {
 /// A configuration that is valid, and what was learnt on the way.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// The configuration.
     pub config: Config,
     /// Settings that are allowed and unwise.
     pub warnings: Vec<Diagnostic>,
@@ -79,5 +69,34 @@ impl Loaded {
     /// Returns all that must be the same for the configuration to be the same.
     pub fn watched(&self) -> Fingerprints {
         fingerprint::joined(&self.files, &self.places)
+    }
+}
+
+/// Writes the configuration in force as a file in its own schema: every default filled in, every secret
+/// redacted. Apart from the secrets it loads again and means the same.
+pub fn effective(config: &Config) -> String {
+    config.entries.to_yaml()
+}
+
+/// The configuration in force, once there is one. The supervisor swaps it; everybody else takes a handle on it. A
+/// configuration is validated before it gets here.
+#[derive(Debug, Default)]
+pub struct SafeConfig(ArcSwapOption<Config>);
+
+impl SafeConfig {
+    /// Returns the configuration in force. A later swap does not change what was handed out.
+    pub fn get(&self) -> Option<Arc<Config>> {
+        self.0.load_full()
+    }
+
+    /// Puts `config` in force and returns the one before it.
+    pub fn swap(&self, config: Arc<Config>) -> Option<Arc<Config>> {
+        self.0.swap(Some(config))
+    }
+}
+
+impl http::Settings for SafeConfig {
+    fn endpoint(&self) -> Option<http::Config> {
+        self.get().map(|config| config.http.clone())
     }
 }

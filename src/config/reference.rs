@@ -1,11 +1,13 @@
 //! The schema as documents: the JSON Schema, the example, the reference. `nbu-otel-agent docs` prints them, and
 //! tests hold the files of the repository against them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-use super::schema::{places, schema};
+use super::schema::{SCHEMA, places};
+use super::yaml::context::Place;
 
 const EXAMPLE_HEAD: &str = include_str!("schema/example.head.yaml");
 const REFERENCE: &str = include_str!("schema/reference.md");
@@ -15,129 +17,90 @@ const WIDTH: usize = 110;
 
 /// Returns every key and section of the schema, such as `nbuservers[].port`, sorted.
 pub fn keys() -> Vec<String> {
-    let mut keys: Vec<_> = places().into_iter().map(|(path, _)| path).collect();
-    keys.retain(|key| !key.ends_with("[]"));
-    keys.sort_unstable();
-    keys
+    let keys = places().into_iter().map(|place| place.path);
+    let sorted: BTreeSet<_> = keys.filter(|key| !key.ends_with("[]")).collect();
+    sorted.into_iter().collect()
 }
 
 /// Returns the JSON Schema of the configuration file.
 pub fn json_schema() -> String {
-    format!("{:#}\n", schema())
+    format!("{:#}\n", *SCHEMA)
 }
 
 /// Returns the example: every key with its default, or a value to begin with.
 pub fn example() -> String {
     let mut text = EXAMPLE_HEAD.to_owned();
-    let places: Vec<_> =
-        places().into_iter().map(|(path, schema)| Place { path, schema }).collect();
+    let places = places();
     let mut is_item = false;
     for place in &places {
         if place.path.ends_with("[]") {
             is_item = true;
-        } else if place.name_of_parent().is_none_or(|parent| parent != "nbuserver") {
-            place.write(&mut text, place.is_repeated(&places), std::mem::take(&mut is_item));
+        } else if parent(place) != Some("nbuserver") {
+            write_key(&mut text, place, is_repeated(place, &places), std::mem::take(&mut is_item));
         }
     }
     text
 }
 
-/// A key or a section.
-struct Place {
-    path: String,
-    schema: &'static Json,
+fn parent(place: &Place) -> Option<&str> {
+    place.path.rsplit_once('.').map(|(parent, _)| parent)
 }
 
-impl Place {
-    fn name(&self) -> &str {
-        self.path.rsplit('.').next().unwrap_or_default()
-    }
+fn is_section(place: &Place) -> bool {
+    place.schema.get("properties").is_some() || place.schema["items"].get("properties").is_some()
+}
 
-    fn name_of_parent(&self) -> Option<&str> {
-        self.path.rsplit_once('.').map(|(parent, _)| parent)
-    }
+/// Returns true if the section around it has the keys of one before, which are described there.
+fn is_repeated(place: &Place, all: &[Place]) -> bool {
+    let Some(at) = all.iter().position(|it| Some(it.path.as_str()) == parent(place)) else {
+        return false;
+    };
+    let properties = |it: &Place| it.schema.get("properties");
+    let own = properties(&all[at]);
+    all[..at].iter().any(|it| is_section(it) && properties(it) == own)
+}
 
-    fn is_section(&self) -> bool {
-        self.schema.get("properties").is_some() || self.schema["items"].get("properties").is_some()
-    }
+fn default(place: &Place) -> Option<String> {
+    place.schema.get("default").map(yaml)
+}
 
-    fn text(&self, keyword: &str) -> &'static str {
-        self.schema.get(keyword).and_then(Json::as_str).unwrap_or_default()
+fn write_key(text: &mut String, place: &Place, is_repeated: bool, is_item: bool) {
+    let depth = place.path.matches('.').count() + place.path.matches("[]").count();
+    let indent = "  ".repeat(depth - usize::from(is_item));
+    let begin = if is_item { format!("{indent}- ") } else { indent.clone() };
+    if depth == 0 {
+        text.push('\n');
     }
-
-    fn is_deprecated(&self) -> bool {
-        self.schema.get("deprecated").is_some()
-    }
-
-    /// Returns true if the section around it has the keys of one before, which are described there.
-    fn is_repeated(&self, all: &[Self]) -> bool {
-        let parent = all.iter().position(|it| Some(it.path.as_str()) == self.name_of_parent());
-        let properties = |it: &Self| it.schema.get("properties");
-        parent.is_some_and(|at| {
-            let (before, rest) = all.split_at(at);
-            let own = rest.first().and_then(properties);
-            before.iter().any(|it| it.is_section() && properties(it) == own)
-        })
-    }
-
-    /// Returns the default as YAML has it.
-    fn default(&self) -> Option<String> {
-        self.schema.get("default").map(yaml)
-    }
-
-    fn example(&self) -> String {
-        self.schema["examples"].get(0).map(yaml).unwrap_or_default()
-    }
-
-    /// Writes the key into the example.
-    fn write(&self, text: &mut String, is_repeated: bool, is_item: bool) {
-        let depth = self.path.matches('.').count() + self.path.matches("[]").count();
-        let indent = "  ".repeat(depth - usize::from(is_item));
-        let begin = if is_item { format!("{indent}- ") } else { indent.clone() };
-        if depth == 0 {
-            text.push('\n');
+    let default_in_words = place.text("x-default");
+    let is_required = default_in_words.starts_with("required");
+    if !is_repeated {
+        let description = place.text("description").replace('`', "");
+        let mut comments = wrapped(&description, WIDTH - indent.len() - 2);
+        if !is_required && !matches!(default_in_words, "" | "none" | "the common key") {
+            let default = default_in_words.replace(['[', ']', '`'], "").replace("(#proxies)", "");
+            comments.push(format!("Default: {default}."));
         }
-        if !is_repeated {
-            let description = self.text("description").replace('`', "");
-            for line in wrapped(&description, WIDTH - indent.len() - 2) {
-                // Writing to a string cannot fail.
-                let _ = writeln!(text, "{indent}# {line}");
-            }
-            let default = self.text("x-default");
-            let is_said = default.starts_with("required");
-            if !is_said && !matches!(default, "" | "none" | "the common key") {
-                let default = default.replace(['[', ']', '`'], "").replace("(#proxies)", "");
-                let _ = writeln!(text, "{indent}# Default: {default}.");
-            }
-            let variable = self.variable();
-            if !variable.is_empty() {
-                let _ = writeln!(text, "{indent}# Variable: {variable}.");
-            }
+        let variables = place.variables();
+        if !variables.is_empty() {
+            comments.push(format!("Variable: {variables}."));
         }
-        let name = self.name();
-        let _ = match (self.default(), self.text("x-default")) {
-            _ if self.is_section() && self.is_deprecated() => {
-                let entry = "{host: nbu-primary.example.com, apiKey: \"${NBU_API_KEY}\"}";
-                writeln!(text, "{indent}# {name}: {entry}")
-            }
-            _ if self.is_section() => writeln!(text, "{begin}{name}:"),
-            (Some(value), _) => writeln!(text, "{begin}{name}: {value}"),
-            (None, default) if default.starts_with("required") => {
-                writeln!(text, "{begin}{name}: {}", self.example())
-            }
-            (None, _) => writeln!(text, "{indent}# {name}: {}", self.example()),
-        };
+        for comment in comments {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{indent}# {comment}");
+        }
     }
-
-    /// Returns the variables that stand in for the key.
-    fn variable(&self) -> String {
-        let signal = match self.path.split('.').nth(1) {
-            Some("metrics") => "METRICS_",
-            Some("traces") => "TRACES_",
-            _ => "",
-        };
-        self.text("x-variable").replace("{}", signal)
-    }
+    let name = place.path.rsplit('.').next().unwrap_or_default();
+    let example = || place.schema["examples"].get(0).map(yaml).unwrap_or_default();
+    let _ = match default(place) {
+        _ if is_section(place) && place.schema.get("deprecated").is_some() => {
+            let entry = "{host: nbu-primary.example.com, apiKey: \"${NBU_API_KEY}\"}";
+            writeln!(text, "{indent}# {name}: {entry}")
+        }
+        _ if is_section(place) => writeln!(text, "{begin}{name}:"),
+        Some(value) => writeln!(text, "{begin}{name}: {value}"),
+        None if is_required => writeln!(text, "{begin}{name}: {}", example()),
+        None => writeln!(text, "{indent}# {name}: {}", example()),
+    };
 }
 
 /// Returns a value as YAML has it, in flow style.
@@ -168,51 +131,41 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 
 /// Returns the reference of all keys.
 pub fn reference() -> String {
-    let places: Vec<_> =
-        places().into_iter().map(|(path, schema)| Place { path, schema }).collect();
+    let places = places();
     let mut text = String::new();
     for line in REFERENCE.lines() {
         match line.strip_prefix("{{").and_then(|line| line.strip_suffix("}}")) {
             Some(section) => table(&mut text, section, &places),
-            None => {
-                let _ = writeln!(text, "{line}");
-            }
+            None => text.extend([line, "\n"]),
         }
     }
     text
 }
 
-/// Writes the table of a section.
+/// Writes the table of a section. Columns for variables and changes are there if a key has some.
 fn table(text: &mut String, section: &str, places: &[Place]) {
     let is_of = |place: &&Place| {
         let rest = place.path.strip_prefix(section);
-        rest.is_some_and(|rest| rest.starts_with('.')) && !place.is_section()
+        rest.is_some_and(|rest| rest.starts_with('.')) && !is_section(place)
     };
     let keys: Vec<_> = places.iter().filter(is_of).collect();
     let has = |keyword| keys.iter().any(|key| !key.text(keyword).is_empty());
-    let (variable, change) = (has("x-variable"), has("x-change"));
+    let is_shown = [true, true, has("x-variable"), true, has("x-change")];
     let row = |cells: [&str; 5]| {
-        let [key, default, variable_cell, meaning, change_cell] = cells;
-        let mut row = format!("| {key} | {default} |");
-        if variable {
-            let _ = write!(row, " {variable_cell} |");
-        }
-        let _ = write!(row, " {meaning} |");
-        if change {
-            let _ = write!(row, " {change_cell} |");
-        }
-        row.replace("|  |", "| |").replace("|  |", "| |") + "\n"
+        let cells = cells.into_iter().zip(is_shown).filter(|(_, is_shown)| *is_shown);
+        let cells = cells.map(|(cell, _)| format!(" {cell} |").replace("  |", " |"));
+        format!("|{}\n", cells.collect::<String>())
     };
     text.push_str(&row(["key", "default", "variable", "meaning", "when it changes"]));
     text.push_str(&row(["---"; 5]).replace(' ', ""));
     for place in keys {
-        let default = place.default().unwrap_or_else(|| place.text("x-default").to_owned());
-        let variables = place.variable();
+        let default = default(place).unwrap_or_else(|| place.text("x-default").to_owned());
+        let variables = place.variables();
         let variables = variables.split(", ").filter(|name| !name.is_empty());
         let variables: Vec<_> = variables.map(|name| format!("`{name}`")).collect();
-        let parent = places.iter().find(|it| Some(it.path.as_str()) == place.name_of_parent());
+        let around = places.iter().find(|it| Some(it.path.as_str()) == parent(place));
         let description = match place.text("description") {
-            "Collect it." => parent.map_or("", |parent| parent.text("description")),
+            "Collect it." => around.map_or("", |around| around.text("description")),
             text => text,
         };
         let key = format!("`{}`", place.path);

@@ -93,7 +93,8 @@ fn effective_form_prints_all_schema_keys() {
 fn handle_on_the_configuration_outlives_a_swap() {
     let one = load(&with_server("")).unwrap().config;
     let two = load("nbuserver: {host: other, apiKey: k}").unwrap().config;
-    let safe = SafeConfig::new(one.into());
+    let safe = SafeConfig::default();
+    safe.swap(one.into());
     let handle = safe.get().unwrap();
     let old = safe.swap(two.into()).unwrap();
     assert_eq!(handle.servers[0].site, "a");

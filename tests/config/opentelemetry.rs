@@ -251,6 +251,18 @@ fn malformed_resource_attributes_are_warned_of_and_ignored() {
 }
 
 #[test]
+fn interval_below_ten_milliseconds_is_refused_wherever_it_is_said() {
+    let on = "enabled: true, endpoint: 'http://c'";
+    let variable = |value| [("OTEL_METRIC_EXPORT_INTERVAL", value)];
+    let push = otlp(on, &variable("10")).unwrap();
+    assert_eq!(push.interval, Duration::from_millis(10));
+    for said in [errors(on, &variable("9")), errors(&format!("{on}, interval: 9999us"), &[])] {
+        assert!(said.contains("too short"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
 fn times_below_a_second_are_warned_of() {
     let section = "enabled: true, endpoint: 'http://c', interval: 30ms, timeout: 999ms";
     let said = warnings(&loaded(section, &[]));

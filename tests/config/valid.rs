@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use nbu_otel_agent::config::logging::{Destination, Format};
 use nbu_otel_agent::config::{Loaded, keys};
+use nbu_otel_agent::log::{Destination, Format};
 use nbu_otel_agent::netbackup::ApiVersion;
 use secrecy::ExposeSecret as _;
 

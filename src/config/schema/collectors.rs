@@ -6,9 +6,8 @@ use serde::Deserialize;
 use super::kinds::{Flag, Number, Text, Time, TimeOrNever};
 use crate::collectors::{Config, NameFilter, NameFilterConfig, Subject};
 use crate::config::yaml::context::Context;
-use crate::config::yaml::key::{Key, List, Pairs};
+use crate::config::yaml::setting::{Key, List, Pairs};
 
-/// The section.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Collectors {
@@ -78,8 +77,7 @@ struct Jobs {
     audit_interval: Key<TimeOrNever>,
 }
 
-/// Reads the section.
-pub(super) fn read<'c>(context: &'c Context<'c>, section: &Collectors) -> Option<Config> {
+pub(super) fn read(context: &Context<'_>, section: &Collectors) -> Option<Config> {
     let enabled = |switch: &Switch| switch.enabled.get(context).value();
     let per_client = name_filter(context, &section.per_client, Subject::Client);
     let per_policy = name_filter(context, &section.per_policy, Subject::Policy);
@@ -100,36 +98,29 @@ pub(super) fn read<'c>(context: &'c Context<'c>, section: &Collectors) -> Option
     })
 }
 
-fn name_filter<'c>(
-    context: &'c Context<'c>,
+fn name_filter(
+    context: &Context<'_>,
     section: &NameFilterKeys,
     subject: Subject,
 ) -> Option<NameFilterConfig> {
-    let enabled = section.enabled.get(context).value()?;
-    let allowlist = section.allowlist.get(context);
-    let source = allowlist.source.clone();
-    let allowlist = sorted(allowlist.value()?);
-    section.allowlist.show(context, &allowlist);
-    if enabled && allowlist.is_empty() {
-        source.warn("empty, so nothing is selected; \"*\" selects everything");
+    let given = section.allowlist.get(context);
+    let rules = NameFilterConfig {
+        enabled: section.enabled.get(context).value()?,
+        allowlist: given.value()?,
+        denylist: section.denylist.get(context).value()?,
+        limit: section.limit.get(context).value()?,
+        forget_after: section.forget_after.get(context).value()?,
+    };
+    if rules.enabled && rules.allowlist.is_empty() {
+        given.warn("empty, so nothing is selected; \"*\" selects everything");
     }
-    let denylist = sorted(section.denylist.get(context).value()?);
-    section.denylist.show(context, &denylist);
-    let limit = section.limit.get(context).value()?;
-    let forget_after = section.forget_after.get(context).value()?;
-    let rules = NameFilterConfig { enabled, allowlist, denylist, limit, forget_after };
     let literals = NameFilter::new(subject, &rules).literals().count();
-    if literals > limit {
-        source.error(&format!(
-            "spells out {literals} names, and limit leaves room for {limit}: raise limit to at least \
-             {literals}, or remove names"
+    if literals > rules.limit {
+        given.error(&format!(
+            "spells out {literals} names, and limit leaves room for {}: raise limit to at least \
+             {literals}, or remove names",
+            rules.limit
         ));
     }
     Some(rules)
-}
-
-fn sorted(mut names: Vec<String>) -> Vec<String> {
-    names.sort_unstable();
-    names.dedup();
-    names
 }

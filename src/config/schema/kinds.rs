@@ -3,7 +3,6 @@
 //! YAML has numbers and texts, files have variables in them, and an empty text counts as none: so each schema
 //! of a scalar takes its type, text that looks like it, references, and null.
 
-use std::fmt::Write as _;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -12,16 +11,18 @@ use serde_json::{Value as Json, json};
 
 use crate::config::entries::{REDACTED, Value};
 use crate::config::fingerprint::digest;
-use crate::config::yaml::key::Kind;
+use crate::config::yaml::setting::Kind;
 use crate::config::yaml::values::{self, Parsed, format_duration};
 
-/// Declares kinds of one parser each.
+/// Declares kinds: value, parser, how it is shown, schema, and the parser of a variable where that is another.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident$(($secret:tt))?: $value:ty, $parse:expr, $show:expr, $schema:expr;)+) => {$(
+    ($($(#[$doc:meta])* $name:ident$(($secret:tt))?: $value:ty, $parse:expr, $show:expr, $schema:expr
+        $(, $variable:expr)?;)+) => {$(
         $(#[$doc])*
+        #[derive(Clone, Copy)]
         pub(crate) struct $name;
 
-        impl $crate::config::yaml::key::Kind for $name {
+        impl $crate::config::yaml::setting::Kind for $name {
             type Value = $value;
 
             $(const SECRET: bool = $secret;)?
@@ -29,6 +30,10 @@ macro_rules! kinds {
             fn parse(text: &str) -> $crate::config::yaml::values::Parsed<$value> {
                 $parse(text)
             }
+
+            $(fn parse_variable(text: &str) -> $crate::config::yaml::values::Parsed<$value> {
+                $variable(text)
+            })?
 
             fn show(value: &$value) -> $crate::config::entries::Value {
                 $show(value)
@@ -49,41 +54,35 @@ kinds! {
         &json!({ "type": "boolean" }),
         &one_of(&["true", "t", "yes", "y", "on", "1", "false", "f", "no", "n", "off", "0"]),
     );
-    /// A TCP port.
     Port: u16, values::port, plain, integer(1, 65535);
-    /// A name or an address.
     Host: String, values::host, text, scalar(&json!({ "type": "string" }), ".*");
-    /// Text that is not empty.
     Text: String, values::text, text, free_text();
-    /// Text.
-    AnyText: String, values::any, text, free_text();
+    AnyText: String, |text: &str| Ok(text.to_owned()), text, free_text();
     /// A secret that an HTTP header can carry.
     Secret(true): SecretString, values::header_secret, |value: &SecretString| {
         Value::Secret(REDACTED.to_owned(), digest(value.expose_secret().as_bytes()))
     }, free_text();
-    /// A share.
     Ratio: f64, values::ratio, |rate: &f64| Value::Plain(format!("{rate:?}")), scalar(
         &json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         "[0-9.]+",
     );
-    /// A duration.
-    Time: Duration, values::duration, time, duration("");
+    /// A duration; a variable counts milliseconds.
+    Time: Duration, values::duration, time, duration(""), values::milliseconds;
     /// A duration of at least ten milliseconds, the time between two rounds of work.
     Interval: Duration, values::interval, time, duration("");
-    /// A duration or `never`.
     TimeOrNever: Option<Duration>, duration_or_never, |time: &Option<Duration>| {
         Value::Plain(time.map_or("never".into(), format_duration))
     }, duration(&format!("|{}", one_of(&["never"])));
 }
 
-/// A whole number within bounds.
+#[derive(Clone, Copy)]
 pub(crate) struct Number<const MIN: usize, const MAX: usize>;
 
 impl<const MIN: usize, const MAX: usize> Kind for Number<MIN, MAX> {
     type Value = usize;
 
     fn parse(text: &str) -> Parsed<usize> {
-        values::number(MIN, MAX)(text)
+        values::number(text, MIN, MAX)
     }
 
     fn show(value: &usize) -> Value {
@@ -101,13 +100,14 @@ pub(crate) trait Named: Copy + PartialEq + 'static {
 }
 
 /// A name of `T`, whatever the case.
-pub(crate) struct Choice<T>(PhantomData<fn() -> T>);
+#[derive(Clone, Copy)]
+pub(crate) struct Choice<T>(PhantomData<T>);
 
 impl<T: Named> Kind for Choice<T> {
     type Value = T;
 
     fn parse(text: &str) -> Parsed<T> {
-        values::choice(T::NAMES)(text)
+        values::choice(text, T::NAMES)
     }
 
     fn show(value: &T) -> Value {
@@ -128,12 +128,10 @@ fn duration_or_never(text: &str) -> Parsed<Option<Duration>> {
     values::duration(text).map(Some).map_err(|message| format!("{message}, or never").into())
 }
 
-/// Shows a number or a word of the schema.
 pub(crate) fn plain(value: &(impl ToString + ?Sized)) -> Value {
     Value::Plain(value.to_string())
 }
 
-/// Shows free text.
 pub(crate) fn text(value: impl Into<String>) -> Value {
     Value::Text(value.into())
 }
@@ -165,16 +163,10 @@ fn duration(or: &str) -> Json {
 
 /// Returns a pattern for these words, whatever their case.
 fn one_of(words: &[&str]) -> String {
-    let word = |word: &&str| {
-        word.chars().fold(String::new(), |mut pattern, c| {
-            // Writing to a string cannot fail.
-            let _ = if c.is_ascii_alphabetic() {
-                write!(pattern, "[{c}{}]", c.to_ascii_uppercase())
-            } else {
-                write!(pattern, "{c}")
-            };
-            pattern
-        })
+    let letter = |c: char| match c.to_ascii_uppercase() {
+        upper if upper != c => format!("[{c}{upper}]"),
+        c => c.to_string(),
     };
+    let word = |word: &&str| word.chars().map(letter).collect::<String>();
     words.iter().map(word).collect::<Vec<_>>().join("|")
 }

@@ -17,7 +17,7 @@ mod opentelemetry;
 mod server;
 mod tls;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use schemars::JsonSchema;
@@ -29,10 +29,10 @@ use serde_json::{Value as Json, json};
 use super::Config;
 use super::entries::Entries;
 use super::yaml::context::{Context, Place};
-use super::yaml::key::Key;
-use super::yaml::section;
+use super::yaml::setting::Key;
 use super::yaml::tree::Node;
 use super::yaml::values::text;
+use super::yaml::{document, section};
 use crate::telemetry;
 use kinds::{Number, Text};
 
@@ -72,11 +72,8 @@ struct State {
     /// own, on a local file system. Relative to the directory of the configuration file. Without a directory, counters
     /// start at zero after a restart. The systemd unit and docker-compose.yml set `NBU_STATE_DIRECTORY`, which stands
     /// in for an absent key.
-    #[schemars(extend(
-        "x-default" = "none; `NBU_STATE_DIRECTORY`",
-        "examples" = ["/var/lib/nbu-otel-agent"],
-        "x-change" = "at once"
-    ))]
+    #[schemars(extend("x-default" = "none; `NBU_STATE_DIRECTORY`"))]
+    #[schemars(extend("examples" = ["/var/lib/nbu-otel-agent"], "x-change" = "at once"))]
     directory: Key<Text>,
 }
 
@@ -84,44 +81,36 @@ struct State {
 const STATE_VARIABLE: &str = "NBU_STATE_DIRECTORY";
 
 /// Reads the configuration; errors are in the context.
-pub(super) fn read<'c>(context: &'c Context<'c>, root: Node) -> Option<Config> {
+pub(super) fn read(context: &Context<'_>, root: Node) -> Option<Config> {
     let file: File = section::read(context, root, &SCHEMA)?;
-    let server = server::read(context, &file.server);
-    let servers = nbuservers::read(context, &file.nbuservers, &file.nbuserver);
-    let collectors = collectors::read(context, &file.collectors);
-    let limit = file.metrics.cardinality_limit.get(context).value();
-    let state = crate::state::Config { directory: directory(context, &file.state) };
-    let otlp = opentelemetry::read(context, &file.opentelemetry);
-    let server::Settings { http, check_interval, log, polling } = server?;
+    let cardinality_limit = file.metrics.cardinality_limit.get(context).value()?;
     Some(Config {
-        http,
-        check_interval,
-        log,
-        polling,
-        collectors: collectors?,
-        metrics: telemetry::Config { cardinality_limit: limit? },
-        state,
-        otlp,
-        entries: Entries(context.entries(&servers.sites)),
-        servers: servers.enabled,
+        http: file.server.http(context)?,
+        check_interval: file.server.config_check_interval.get(context).value()?,
+        log: file.server.log(context)?,
+        polling: file.server.polling(context)?,
+        servers: nbuservers::read(context, &file.nbuservers, &file.nbuserver),
+        collectors: collectors::read(context, &file.collectors)?,
+        metrics: telemetry::Config { cardinality_limit },
+        state: crate::state::Config { directory: directory(context, &file.state) },
+        otlp: opentelemetry::read(context, &file.opentelemetry),
+        // Once all of them are read.
+        entries: Entries(context.entries()),
     })
 }
 
 /// Returns the directory of the state. Whoever runs the agent sees if it can be used.
-fn directory<'c>(context: &'c Context<'c>, state: &State) -> Option<PathBuf> {
+fn directory(context: &Context<'_>, state: &State) -> Option<PathBuf> {
     let setting = state.directory.get(context).or_variable(true, STATE_VARIABLE, text);
-    let is_variable = setting.source.variable.is_some();
-    let Some(given) = setting.given() else {
+    let Some(path) = setting.path_given() else {
         context.show_empty("state");
         return None;
     };
-    let path = if is_variable { PathBuf::from(given) } else { context.base.join(given) };
     state.directory.show(context, &path.to_string_lossy().into_owned());
     Some(path)
 }
 
-/// The JSON Schema of the file.
-static SCHEMA: LazyLock<Json> = LazyLock::new(|| {
+pub(super) static SCHEMA: LazyLock<Json> = LazyLock::new(|| {
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
     let generator = settings.with_transform(Shape).into_generator();
     let mut schema = generator.into_root_schema_for::<File>().to_value();
@@ -152,17 +141,15 @@ impl Transform for Shape {
     }
 }
 
-/// Returns the JSON Schema of the file.
-pub(super) fn schema() -> &'static Json {
-    &SCHEMA
-}
-
-/// Returns the keys and sections of the schema in its order, with their schemas; an item of a list is `[]`.
-pub(super) fn places() -> Vec<(String, &'static Json)> {
+/// Returns the keys and sections of the schema in its order; an item of a list is `[]`.
+pub(super) fn places() -> Vec<Place> {
     let env = |_: &str| None;
-    let context = Context::new(String::new(), PathBuf::new(), &env);
-    let one_server = super::yaml::tree::parse("nbuservers: [{}]").ok().and_then(|it| it.root);
+    let context = Context::new(Path::new(""), &env);
+    let one_server = document::read(&context, "nbuservers: [{}]");
     let _: Option<File> = one_server.and_then(|root| section::read(&context, root, &SCHEMA));
-    let named = |place: Place| (place.path.replace("[0]", "[]"), place.schema);
+    let named = |mut place: Place| {
+        place.path = place.path.replace("[0]", "[]");
+        place
+    };
     context.places.into_inner().into_iter().skip(1).map(named).collect()
 }

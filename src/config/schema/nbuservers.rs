@@ -7,16 +7,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::address::{Address, Prefix, ProxyUrl, Scheme, Version, speaks_tls};
+use super::address::{Prefix, ProxyUrl, Scheme, Version};
 use super::kinds::{AnyText, Choice, Flag, Host, Number, Port, Secret, Text, Time};
-use super::tls::{self, TlsKeys};
+use super::tls::TlsKeys;
 use crate::config::entries::Value;
 use crate::config::fingerprint::digest;
 use crate::config::yaml::context::Context;
-use crate::config::yaml::diagnostics::Position;
-use crate::config::yaml::key::Key;
-use crate::config::yaml::lookup::Lookup;
-use crate::config::yaml::values::{bracketed, is_loopback};
+use crate::config::yaml::diagnostics::Cause;
+use crate::config::yaml::setting::Key;
+use crate::config::yaml::values::is_loopback;
+use crate::http::display;
 use crate::net::proxy::Proxy;
 use crate::netbackup::config::Config;
 
@@ -25,11 +25,8 @@ use crate::netbackup::config::Config;
 #[serde(rename_all = "camelCase")]
 pub(super) struct Server {
     /// Label of all series of this server; unique.
-    #[schemars(extend(
-        "x-default" = "required",
-        "examples" = ["primary"],
-        "x-change" = "reset: another site"
-    ))]
+    #[schemars(extend("x-default" = "required", "examples" = ["primary"]))]
+    #[schemars(extend("x-change" = "reset: another site"))]
     site: Key<Text>,
     /// `false` leaves the server out; it needs no key then.
     #[schemars(extend("default" = true, "x-change" = "its series start or end at once"))]
@@ -38,11 +35,8 @@ pub(super) struct Server {
     #[schemars(extend("default" = "https", "x-change" = "reset: another server"))]
     scheme: Key<Choice<Scheme>>,
     /// A name or an address, IPv6 with or without brackets.
-    #[schemars(extend(
-        "x-default" = "required",
-        "examples" = ["nbu-primary.example.com"],
-        "x-change" = "reset: another server"
-    ))]
+    #[schemars(extend("x-default" = "required", "examples" = ["nbu-primary.example.com"]))]
+    #[schemars(extend("x-change" = "reset: another server"))]
     host: Key<Host>,
     /// Port of the REST API, 1 to 65535.
     #[schemars(extend("default" = 1556, "x-change" = "reset: another server"))]
@@ -73,27 +67,19 @@ pub(super) struct Server {
     insecure_skip_verify: Key<Flag>,
     /// PEM file of the CAs to trust, watched. Only these are trusted, not the system's. The JSON of
     /// `/netbackup/security/cacert` works as it is.
-    #[schemars(extend(
-        "x-default" = "the system's CAs",
-        "examples" = ["/etc/nbu-otel-agent/ca.pem"],
-        "x-change" = "reconnects"
-    ))]
+    #[schemars(extend("x-default" = "the system's CAs"))]
+    #[schemars(extend("examples" = ["/etc/nbu-otel-agent/ca.pem"], "x-change" = "reconnects"))]
     ca_file: Key<Text>,
     /// PEM file of the client certificate for mutual TLS, watched. Always together with `keyFile`.
     #[schemars(extend("examples" = ["/etc/nbu-otel-agent/client.pem"], "x-change" = "reconnects"))]
     cert_file: Key<Text>,
     /// PEM file of its private key, watched.
-    #[schemars(extend(
-        "examples" = ["/etc/nbu-otel-agent/client-key.pem"],
-        "x-change" = "reconnects"
-    ))]
+    #[schemars(extend("examples" = ["/etc/nbu-otel-agent/client-key.pem"]))]
+    #[schemars(extend("x-change" = "reconnects"))]
     key_file: Key<Text>,
     /// Proxy for this server, `http://` or `https://`. Without it, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` apply.
-    #[schemars(extend(
-        "x-default" = "of the environment, see [proxies](#proxies)",
-        "examples" = ["http://proxy.example.com:3128"],
-        "x-change" = "reconnects"
-    ))]
+    #[schemars(extend("x-default" = "of the environment, see [proxies](#proxies)"))]
+    #[schemars(extend("examples" = ["http://proxy.example.com:3128"], "x-change" = "reconnects"))]
     proxy_url: Key<ProxyUrl>,
     /// Timeout of one request, connecting included.
     #[schemars(extend("default" = "30s", "x-change" = "reconnects"))]
@@ -108,49 +94,29 @@ pub(super) struct Server {
     #[schemars(extend("deprecated" = true, "examples" = ["vx"], "x-change" = "nothing"))]
     domain_type: Key<AnyText>,
     /// Accepted for files of nbu_exporter, and unused.
-    #[schemars(extend(
-        "deprecated" = true,
-        "examples" = ["application/vnd.netbackup+json; version=13.0"],
-        "x-change" = "nothing"
-    ))]
+    #[schemars(extend("deprecated" = true))]
+    #[schemars(extend("examples" = ["application/vnd.netbackup+json; version=13.0"]))]
+    #[schemars(extend("x-change" = "nothing"))]
     content_type: Key<AnyText>,
 }
 
-/// The servers of a file.
-#[derive(Default)]
-pub(super) struct Servers {
-    pub(super) enabled: Vec<Config>,
-    /// Sites of the servers that are polled, by the paths of their sections.
-    pub(super) sites: BTreeMap<String, String>,
-}
-
-/// The two forms of an entry: an item of `nbuservers`, or the old single one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Item,
-    Single,
-}
-
-/// Reads the servers; it is an error to have none.
-pub(super) fn read<'c>(context: &'c Context<'c>, list: &[Server], single_form: &Server) -> Servers {
+/// Returns the servers that are enabled; it is an error to have none.
+pub(super) fn read(context: &Context<'_>, list: &[Server], old_form: &Server) -> Vec<Config> {
     let mut sites = BTreeMap::new();
-    let items = list.iter().enumerate();
-    let mut read: Vec<_> = items
-        .map(|(index, server)| {
-            server.read(context, format!("nbuservers[{index}]"), Form::Item, &mut sites)
-        })
-        .collect();
+    let mut read = Vec::new();
+    for (index, server) in list.iter().enumerate() {
+        read.push(server.read(context, &format!("nbuservers[{index}]"), &mut sites));
+    }
     let many = context.section("nbuservers").map(|it| (it.key, it.is_set, it.is_lost));
-    let (key, is_set, is_lost) = many.unwrap_or((Position::START, false, false));
+    let Some((key, is_set, is_lost)) = many else { return Vec::new() };
     let single = context.section("nbuserver").filter(|it| it.is_set).map(|it| it.value);
-    if let Some(position) = single {
+    if let Some(at) = single {
         if is_set {
-            context.error(position, "nbuserver", "give nbuservers or nbuserver, not both");
+            context.error(at, OLD_FORM, "give nbuservers or nbuserver, not both");
         }
         let message = "the old form for a single server; nbuservers takes a list of them";
-        context.warn(position, "nbuserver", message);
-        let path = "nbuserver".to_owned();
-        read.push(single_form.read(context, path, Form::Single, &mut sites));
+        context.report(Cause::Unwise, Some(at), OLD_FORM, message);
+        read.push(old_form.read(context, OLD_FORM, &mut sites));
     }
     if read.is_empty() && !is_lost {
         context.error(key, "nbuservers", "expected at least one server");
@@ -159,142 +125,136 @@ pub(super) fn read<'c>(context: &'c Context<'c>, list: &[Server], single_form: &
         context.error(key, "nbuservers", "expected at least one enabled server");
     }
     let enabled = read.into_iter().flatten().filter(|(enabled, _)| *enabled);
-    let enabled: Vec<_> = enabled.map(|(_, config)| config).collect();
-    sites.retain(|site, _| enabled.iter().any(|config| config.site == *site));
-    let sites = sites.into_iter().map(|(site, path)| (path, site)).collect();
-    Servers { enabled, sites }
+    enabled.map(|(_, config)| config).collect()
 }
 
+const OLD_FORM: &str = "nbuserver";
+
 impl Server {
-    /// Reads one entry; returns true with its settings if it is enabled. `sites` has the paths of entries before it.
-    fn read<'c>(
+    /// Reads the section at `path`; returns true with its settings if it is enabled. `sites` has those of the
+    /// sections before it, with their paths.
+    fn read(
         &self,
-        context: &'c Context<'c>,
-        path: String,
-        form: Form,
+        context: &Context<'_>,
+        path: &str,
         sites: &mut BTreeMap<String, String>,
     ) -> Option<(bool, Config)> {
         let enabled = self.enabled.get(context).value()?;
         let address = self.address(context, enabled);
-        let site = self.site(context, form, path, address.as_ref(), sites);
+        let site = self.site(context, path, sites);
         let api_key = self.api_key(context, enabled);
-        let api_version = self.api_version.get(context).value()?;
         let insecure = self.insecure_skip_verify.get(context);
-        let is_insecure = matches!(insecure.found, Lookup::Valid(true));
+        let is_insecure = insecure.value()?;
         if enabled && is_insecure {
             let message = "any certificate is accepted, so anyone on the path can take the API key; \
                            caFile trusts a private CA";
-            insecure.source.warn(message);
+            insecure.warn(message);
         }
-        let insecure_skip_verify = insecure.value()?;
-        let keys = TlsKeys { ca: self.ca_file, certificate: self.cert_file, key: self.key_file };
-        let settings = keys.get(context);
-        let ca_source = settings.ca_source();
+        let keys =
+            TlsKeys { ca_file: self.ca_file, cert_file: self.cert_file, key_file: self.key_file };
+        let tls = keys.get(context);
         let (ca, identity) = if enabled {
-            settings.read()
+            tls.read()
         } else {
-            settings.check();
+            tls.check();
             (None, None)
         };
         keys.show(context, ca.as_ref(), identity.as_ref());
         let proxy = self.proxy(context, enabled, address.as_ref());
-        let needs_roots =
-            enabled && ca.is_none() && !is_insecure && speaks_tls(address.as_ref(), proxy.as_ref());
-        let roots = needs_roots.then(|| tls::system_roots(&ca_source));
-        let timeout = self.timeout.get(context).value()?;
-        let max_concurrent_requests = self.max_concurrent_requests.get(context).value()?;
+        let roots = if enabled && !is_insecure {
+            tls.roots(ca.as_ref(), address.as_ref(), proxy.as_ref())
+        } else {
+            None
+        };
         for unused in [self.domain, self.domain_type, self.content_type] {
             let _ = unused.get(context);
         }
-        let (api_key, site) = (api_key?, site?);
-        self.site.show(context, &site);
         let config = Config {
-            site,
-            base_url: address?.url,
-            api_key,
-            api_version,
-            insecure_skip_verify,
+            // These are read before something that is missing ends it.
+            api_version: self.api_version.get(context).value()?,
+            timeout: self.timeout.get(context).value()?,
+            max_concurrent_requests: self.max_concurrent_requests.get(context).value()?,
+            insecure_skip_verify: is_insecure,
             ca,
             roots,
             identity,
             proxy,
-            timeout,
-            max_concurrent_requests,
+            api_key: api_key?,
+            site: site?,
+            base_url: address?,
         };
+        self.site.show(context, &config.site);
+        if !enabled {
+            context.hide(&format!("{path}."));
+        }
         Some((enabled, config))
     }
 
-    /// Returns the site of an entry: its own, and for the old form else the host.
-    fn site<'c>(
+    /// Returns the site of a section: its own, and for the old form else the host.
+    fn site(
         &self,
-        context: &'c Context<'c>,
-        form: Form,
-        path: String,
-        address: Option<&Address>,
+        context: &Context<'_>,
+        path: &str,
         sites: &mut BTreeMap<String, String>,
     ) -> Option<String> {
         let setting = self.site.get(context);
-        let source = setting.source.clone();
-        let site = if form == Form::Single && setting.is_absent() {
-            address?.host.clone()
+        let site = if path == OLD_FORM && setting.is_absent() {
+            self.host.get(context).given()?
         } else {
             setting.value()?
         };
         if let Some(first) = sites.get(&site) {
-            source.error(&format!("the same site as {first}; sites are unique"));
+            setting.error(&format!("the same site as {first}; sites are unique"));
             return None;
         }
-        sites.insert(site.clone(), path);
+        sites.insert(site.clone(), path.to_owned());
         Some(site)
     }
 
-    fn address<'c>(&self, context: &'c Context<'c>, enabled: bool) -> Option<Address> {
+    fn address(&self, context: &Context<'_>, enabled: bool) -> Option<Url> {
         let scheme = self.scheme.get(context);
-        let scheme_source = scheme.source.clone();
-        let scheme = scheme.value()?;
-        let host = self.host.get(context);
-        let host_source = host.source.clone();
-        let host = host.value();
+        let is_http = scheme.value()? == Scheme::Http;
+        let setting = self.host.get(context);
+        let host = setting.value();
         let port = self.port.get(context).value()?;
         let prefix = self.uri.get(context).value()?;
-        let is_local = host.as_deref().is_some_and(is_loopback);
-        if enabled && scheme == Scheme::Http && !is_local {
-            scheme_source.warn("the API key is sent in the clear");
+        if enabled && is_http && !host.as_deref().is_some_and(is_loopback) {
+            scheme.warn("the API key is sent in the clear");
         }
         let host = host?;
-        let name = if scheme == Scheme::Http { "http" } else { "https" };
-        let url = Url::parse(&format!("{name}://{}:{port}{prefix}", bracketed(&host)));
+        let name = if is_http { "http" } else { "https" };
+        let url = Url::parse(&format!("{name}://{}{prefix}", display(&host, port)));
         let Ok(url) = url else {
-            host_source.section_error("makes no valid address together with port and uri");
+            setting.section_error("makes no valid address together with port and uri");
             return None;
         };
         // As they are in the address.
         self.host.show(context, &url.host_str().unwrap_or_default().to_owned());
         self.uri.show(context, &url.path().to_owned());
-        Some(Address { host, url })
+        Some(url)
     }
 
     /// Returns the key, from the configuration or from a file. For a server that is not enabled the file may be
     /// missing.
-    fn api_key<'c>(&self, context: &'c Context<'c>, enabled: bool) -> Option<SecretString> {
+    fn api_key(&self, context: &Context<'_>, enabled: bool) -> Option<SecretString> {
         let key = self.api_key.get(context);
         let file = self.api_key_file.get(context);
-        if self.api_key.is_set(context) && self.api_key_file.is_set(context) {
-            file.source.error("give apiKey or apiKeyFile, not both");
-            return None;
-        }
         match (key.is_absent(), file.is_absent()) {
-            (false, false) => None,
+            (false, false) => {
+                if key.is_set() && file.is_set() {
+                    file.error("give apiKey or apiKeyFile, not both");
+                }
+                None
+            }
             (true, true) if !enabled => Some(SecretString::from("")),
             (true, true) => {
-                let message = "required, but missing or empty (apiKeyFile is the alternative)";
-                key.source.error(message);
+                key.error("required, but missing or empty (apiKeyFile is the alternative)");
                 None
             }
             (false, true) => key.option(),
             (true, false) if !enabled => file.option().map(|_| SecretString::from("")),
             (true, false) => {
-                let (key, path) = tls::api_key(file)?;
+                let (path, key) = file.api_key()?;
                 let path = path.to_string_lossy().into_owned();
                 let content = digest(key.expose_secret().as_bytes());
                 self.api_key_file.show_as(context, Value::File(path, content));
@@ -304,18 +264,13 @@ impl Server {
     }
 
     /// Returns the proxy on the way to the server: its own, else that of the environment.
-    fn proxy<'c>(
-        &self,
-        context: &'c Context<'c>,
-        enabled: bool,
-        address: Option<&Address>,
-    ) -> Option<Proxy> {
+    fn proxy(&self, context: &Context<'_>, enabled: bool, address: Option<&Url>) -> Option<Proxy> {
         let own = self.proxy_url.get(context).option();
         let address = address.filter(|_| enabled);
-        let proxy = own.or_else(|| context.proxies().proxy_for(&address?.url).cloned());
-        let problem = proxy.as_ref().zip(address).and_then(|(it, at)| it.unreachable(&at.url));
+        let proxy = own.or_else(|| context.proxies().proxy_for(address?).cloned());
+        let problem = proxy.as_ref().zip(address).and_then(|(it, at)| it.unreachable(at));
         if let Some(problem) = problem {
-            self.host.get(context).source.section_error(&problem);
+            self.host.get(context).section_error(&problem);
         }
         proxy
     }

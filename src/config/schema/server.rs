@@ -9,38 +9,29 @@ use serde::Deserialize;
 use super::kinds::{
     Choice, Flag, Host, Interval, Named, Port, Time, free_text, kinds, plain, text,
 };
-use crate::config::logging::{self, Destination, Format};
 use crate::config::yaml::context::Context;
-use crate::config::yaml::key::Key;
-use crate::config::yaml::lookup::{Lookup, Setting};
+use crate::config::yaml::setting::Key;
 use crate::config::yaml::values::{Parsed, duration, is_loopback};
+use crate::log::{self, Destination, Format};
 use crate::{http, poller};
 
-/// The section.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Server {
     /// Address of the Prometheus endpoint: a name or an address, IPv6 with or without brackets.
-    #[schemars(extend(
-        "default" = "0.0.0.0",
-        "x-change" = "the new listener is bound before the old one closes"
-    ))]
+    #[schemars(extend("default" = "0.0.0.0"))]
+    #[schemars(extend("x-change" = "the new listener is bound before the old one closes"))]
     host: Key<Host>,
     /// Port of the endpoint, 1 to 65535.
-    #[schemars(extend(
-        "default" = 9440,
-        "x-change" = "the new listener is bound before the old one closes"
-    ))]
+    #[schemars(extend("default" = 9440))]
+    #[schemars(extend("x-change" = "the new listener is bound before the old one closes"))]
     port: Key<Port>,
     /// Path of the metrics; `/`, `/health`, `/-/healthy`, `/-/ready` and `/-/reload` are taken.
     #[schemars(extend("default" = "/metrics", "x-change" = "at the next scrape"))]
     uri: Key<MetricsPath>,
     /// Serve `POST /-/reload`, which reads this file again, to everyone who can reach the endpoint.
-    #[schemars(extend(
-        "x-default" = "true if `host` is localhost or a loopback address",
-        "examples" = [true],
-        "x-change" = "at once"
-    ))]
+    #[schemars(extend("x-default" = "true if `host` is localhost or a loopback address"))]
+    #[schemars(extend("examples" = [true], "x-change" = "at once"))]
     lifecycle: Key<Flag>,
     /// The job window: gauges count jobs that finished within it. At least `collectionInterval`.
     #[schemars(extend(
@@ -57,11 +48,8 @@ pub(super) struct Server {
     #[schemars(extend("default" = "5m", "x-change" = "kept"))]
     cache_ttl: Key<Interval>,
     /// Age at which the last samples of a failing collector are no longer exported.
-    #[schemars(extend(
-        "x-default" = "3 x the larger of `collectionInterval` and `cacheTTL`",
-        "examples" = ["15m"],
-        "x-change" = "kept"
-    ))]
+    #[schemars(extend("x-default" = "3 x the larger of `collectionInterval` and `cacheTTL`"))]
+    #[schemars(extend("examples" = ["15m"], "x-change" = "kept"))]
     stale_after: Key<Time>,
     /// Destination of the log: `stdout` (also `""` and `-`), or a file, relative to the working directory. While the file
     /// cannot be opened, the log goes to standard error.
@@ -76,15 +64,7 @@ pub(super) struct Server {
     /// Time between two comparisons of the content of this file and of the files that it names, for file systems
     /// that do not report changes; at least 1s.
     #[schemars(extend("default" = "30s", "x-change" = "at once"))]
-    config_check_interval: Key<Seconds>,
-}
-
-/// The settings of the section.
-pub(super) struct Settings {
-    pub(super) http: http::Config,
-    pub(super) check_interval: Duration,
-    pub(super) log: logging::Config,
-    pub(super) polling: poller::Config,
+    pub(super) config_check_interval: Key<Seconds>,
 }
 
 impl Named for Format {
@@ -101,65 +81,57 @@ impl Named for tracing::Level {
     ];
 }
 
-/// Reads the section.
-pub(super) fn read<'c>(context: &'c Context<'c>, server: &Server) -> Option<Settings> {
-    let host = server.host.get(context).value();
-    // The agent does not know who can reach the port: reloads from elsewhere must be asked for.
-    let is_local = host.as_deref().is_some_and(is_loopback);
-    let port = server.port.get(context).value();
-    let metrics_path = server.uri.get(context).value();
-    let lifecycle = server.lifecycle.get(context).or(is_local);
-    let check_interval = server.config_check_interval.get(context).value();
-    let log = logging::Config {
-        destination: log_file(server.log_name.get(context))?,
-        format: server.log_format.get(context).value()?,
-        level: server.log_level.get(context).value()?,
-    };
-    let polling = polling(context, server)?;
-    let http = http::Config { host: host?, port: port?, metrics_path: metrics_path?, lifecycle };
-    Some(Settings { http, check_interval: check_interval?, log, polling })
-}
-
 /// A shorter time between polls is more likely the wrong unit than a wish.
 const SHORT_INTERVAL: Duration = Duration::from_secs(1);
 
-fn polling<'c>(context: &'c Context<'c>, server: &Server) -> Option<poller::Config> {
-    let window = server.scraping_interval.get(context).value()?;
-    let polls = server.collection_interval.get(context);
-    if matches!(polls.found, Lookup::Valid(time) if time < SHORT_INTERVAL) {
-        polls.source.warn("very short: each poll asks the server for its jobs; minutes are usual");
+impl Server {
+    pub(super) fn http(&self, context: &Context<'_>) -> Option<http::Config> {
+        let host = self.host.get(context).value()?;
+        // The agent does not know who can reach the port: reloads from elsewhere must be asked for.
+        let lifecycle = self.lifecycle.get(context).or(is_loopback(&host));
+        let port = self.port.get(context).value()?;
+        Some(http::Config { host, port, metrics_path: self.uri.get(context).value()?, lifecycle })
     }
-    let cache_ttl = server.cache_ttl.get(context);
-    if matches!(cache_ttl.found, Lookup::Valid(time) if time < SHORT_INTERVAL) {
-        let message = "very short: storage is asked for at each poll; minutes are usual";
-        cache_ttl.source.warn(message);
-    }
-    let interval = polls.value()?;
-    let cache_ttl = cache_ttl.value()?;
-    let stale_after = server.stale_after.get(context);
-    if matches!(stale_after.found, Lookup::Valid(age) if age < interval.max(cache_ttl)) {
-        let message = "shorter than collectionInterval or cacheTTL: samples are kept until they \
-                       were asked for again";
-        stale_after.source.warn(message);
-    }
-    let stale_after = stale_after.or(3 * interval.max(cache_ttl));
-    let window = window.max(interval);
-    server.scraping_interval.show(context, &window);
-    Some(poller::Config { interval, cache_ttl, window, stale_after })
-}
 
-/// A directory that is missing here may exist where the agent runs.
-fn log_file(setting: Setting<'_, Destination>) -> Option<Destination> {
-    let source = setting.source.clone();
-    let destination = setting.value()?;
-    if let Destination::File(path) = &destination {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if folder.is_some_and(|folder| !folder.is_dir()) {
-            source
-                .warn("its directory does not exist: the log goes to standard error until it does");
+    pub(super) fn log(&self, context: &Context<'_>) -> Option<log::Config> {
+        let name = self.log_name.get(context);
+        let destination = name.value()?;
+        if let Destination::File(path) = &destination {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            // A directory that is missing here may exist where the agent runs.
+            if folder.is_some_and(|folder| !folder.is_dir()) {
+                let message =
+                    "its directory does not exist: the log goes to standard error until it does";
+                name.warn(message);
+            }
         }
+        let format = self.log_format.get(context).value()?;
+        Some(log::Config { destination, format, level: self.log_level.get(context).value()? })
     }
-    Some(destination)
+
+    pub(super) fn polling(&self, context: &Context<'_>) -> Option<poller::Config> {
+        let window = self.scraping_interval.get(context).value()?;
+        let polls = self.collection_interval.get(context);
+        if polls.given().is_some_and(|time| time < SHORT_INTERVAL) {
+            polls.warn("very short: each poll asks the server for its jobs; minutes are usual");
+        }
+        let cache_ttl = self.cache_ttl.get(context);
+        if cache_ttl.given().is_some_and(|time| time < SHORT_INTERVAL) {
+            cache_ttl.warn("very short: storage is asked for at each poll; minutes are usual");
+        }
+        let (interval, cache_ttl) = (polls.value()?, cache_ttl.value()?);
+        let longest = interval.max(cache_ttl);
+        let stale_after = self.stale_after.get(context);
+        if stale_after.given().is_some_and(|age| age < longest) {
+            let message = "shorter than collectionInterval or cacheTTL: samples are kept until they \
+                           were asked for again";
+            stale_after.warn(message);
+        }
+        let stale_after = stale_after.or(3 * longest);
+        let window = window.max(interval);
+        self.scraping_interval.show(context, &window);
+        Some(poller::Config { interval, cache_ttl, window, stale_after })
+    }
 }
 
 kinds! {

@@ -1,16 +1,17 @@
-//! The common context of all sections: origin, environment, places, errors and warnings.
+//! The common context of all sections: origin, environment, places, faults.
 
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::fingerprint::{self, Contents, Fingerprints};
 use serde_json::Value as Json;
 
-use super::diagnostics::{Cause, Diagnostic, Position, Problem};
-use super::env::Environment;
-use super::tree::Node;
+use super::diagnostics::{Cause, Diagnostic, Position, Reported};
+use super::dotenv::{Environment, Variables};
+use super::tree::{Node, Value};
 use crate::config::entries::{self, Entry};
+use crate::config::fingerprint::{self, Contents, Fingerprints};
 use crate::net::proxy::EnvironmentProxies;
 use crate::net::roots::SystemRoots;
 
@@ -30,52 +31,62 @@ pub(crate) struct Place {
     pub(crate) is_lost: bool,
     /// The value, if there is one. That of a section is taken out when its keys are distributed.
     pub(crate) node: Option<Node>,
-    /// Its JSON Schema.
     pub(crate) schema: &'static Json,
+    shown: Option<entries::Value>,
 }
 
 impl Place {
-    /// Returns the place of a key that is absent, in a section.
-    pub(crate) fn absent(path: String, section: Position, schema: &'static Json) -> Self {
-        let (is_set, is_lost, node) = (false, false, None);
-        Self { path, key: section, value: section, section, is_set, is_lost, node, schema }
+    /// Returns a place in a section; `found` has the position of the key, and its value.
+    pub(crate) fn new(
+        path: String,
+        section: Position,
+        schema: &'static Json,
+        found: Option<(Position, Node)>,
+    ) -> Self {
+        let (key, node) = found.unzip();
+        Self {
+            path,
+            key: key.unwrap_or(section),
+            value: node.as_ref().map_or(section, |node| node.position),
+            section,
+            is_set: node.as_ref().is_some_and(|node| !node.is_empty()),
+            is_lost: false,
+            node,
+            schema,
+            shown: None,
+        }
     }
 
-    /// Adds the value.
-    pub(crate) fn with(self, key: Position, node: Node) -> Self {
-        Self { key, value: node.position, is_set: !node.is_empty(), node: Some(node), ..self }
+    pub(crate) fn text(&self, keyword: &str) -> &'static str {
+        self.schema.get(keyword).and_then(Json::as_str).unwrap_or_default()
+    }
+
+    /// Returns the variables that stand in for the key.
+    pub(crate) fn variables(&self) -> String {
+        let signal = match self.path.split('.').nth(1) {
+            Some("metrics") => "METRICS_",
+            Some("traces") => "TRACES_",
+            _ => "",
+        };
+        self.text("x-variable").replace("{}", signal)
     }
 }
 
-/// Severity of what is reported.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Level {
-    Error,
-    /// Right, and not to be had now.
-    Unavailable,
-    Warning,
-}
-
-/// The common context of all sections.
 pub(crate) struct Context<'e> {
-    pub(crate) origin: String,
-    /// Fingerprints that the configuration names are relative to this directory.
+    origin: String,
+    /// Files that the configuration names are relative to this directory.
     pub(crate) base: PathBuf,
-    pub(crate) env: &'e dyn Environment,
-    pub(crate) errors: RefCell<Vec<Diagnostic>>,
-    pub(crate) warnings: RefCell<Vec<Diagnostic>>,
+    pub(crate) env: Variables<'e>,
+    pub(crate) faults: RefCell<Vec<Diagnostic>>,
     pub(crate) files: RefCell<Fingerprints>,
-    /// Content of the files that the configuration names.
+    /// Content of the files that the configuration names, and before they are read what stands in for those
+    /// that cannot be.
     pub(crate) contents: RefCell<Contents>,
-    /// Content in place of a file that cannot be read.
-    pub(crate) fallback: Option<&'e Contents>,
     /// Every key of the schema, in its order, and every section.
     pub(crate) places: RefCell<Vec<Place>>,
-    /// Values in force, by the numbers of their places.
-    shown: RefCell<BTreeMap<usize, entries::Value>>,
-    /// The first secret that is spelt out in the file itself.
-    pub(crate) literal_secret: Cell<Option<Position>>,
-    /// Fingerprints and directories that nobody names and that count all the same: the system's CAs.
+    /// The next secret that is spelt out in the file itself is a warning.
+    pub(crate) warns_of_literal: Cell<bool>,
+    /// Files and directories that nobody names and that count all the same: the system's CAs.
     pub(crate) system: RefCell<Fingerprints>,
     /// The system's CA certificates, once a section needs them.
     pub(crate) system_roots: OnceCell<SystemRoots>,
@@ -84,19 +95,18 @@ pub(crate) struct Context<'e> {
 }
 
 impl<'e> Context<'e> {
-    pub(crate) fn new(origin: String, base: PathBuf, env: &'e dyn Environment) -> Self {
+    /// Returns the context of a file, which messages call `origin`.
+    pub(crate) fn new(origin: &Path, real: &'e dyn Environment) -> Self {
+        let base = origin.parent().filter(|parent| !parent.as_os_str().is_empty());
         Self {
-            origin,
-            base,
-            env,
-            errors: RefCell::default(),
-            warnings: RefCell::default(),
+            origin: origin.display().to_string(),
+            base: fingerprint::absolute(base.unwrap_or(Path::new("."))),
+            env: Variables::new(real),
+            faults: RefCell::default(),
             files: RefCell::default(),
             contents: RefCell::default(),
-            fallback: None,
             places: RefCell::default(),
-            shown: RefCell::default(),
-            literal_secret: Cell::new(None),
+            warns_of_literal: Cell::default(),
             system: RefCell::default(),
             system_roots: OnceCell::new(),
             proxies: OnceCell::new(),
@@ -104,108 +114,94 @@ impl<'e> Context<'e> {
     }
 
     pub(crate) fn error(&self, at: Position, path: &str, message: impl Into<String>) {
-        self.report(Level::Error, at, path, message);
+        self.report(Cause::Invalid, Some(at), path, message);
     }
 
-    pub(crate) fn warn(&self, at: Position, path: &str, message: impl Into<String>) {
-        self.report(Level::Warning, at, path, message);
+    pub(crate) fn mismatch(
+        &self,
+        at: Position,
+        path: &str,
+        expected: &str,
+        value: &Value,
+    ) -> Reported {
+        if !matches!(value, Value::Unresolved) {
+            self.error(at, path, format!("expected {expected}, found {}", value.kind()));
+        }
+        Reported
     }
 
-    /// Reports something at a place of the file.
+    /// Reports something at a place of the file, or about all of it.
     pub(crate) fn report(
         &self,
-        level: Level,
-        at: Position,
+        cause: Cause,
+        position: Option<Position>,
         path: &str,
         message: impl Into<String>,
     ) {
-        self.add(level, self.origin.clone(), Some(at), path, message.into());
+        let (origin, path) = (self.origin.clone(), path.to_owned());
+        self.push(Diagnostic { origin, position, path, message: message.into(), cause });
     }
 
-    /// Reports an error that concerns the file as a whole.
-    pub(crate) fn file_error(&self, message: impl Into<String>) {
-        self.add(Level::Error, self.origin.clone(), None, "", message.into());
+    pub(crate) fn report_variable(&self, cause: Cause, name: &str, message: &str) {
+        let (origin, path) = ("environment".to_owned(), name.to_owned());
+        self.push(Diagnostic { origin, position: None, path, message: message.to_owned(), cause });
     }
 
-    pub(crate) fn problem(&self, problem: Problem) {
-        self.error(problem.position, "", problem.message);
-    }
-
-    pub(crate) fn variable_error(&self, name: &str, message: &str) {
-        self.report_variable(Level::Error, name, message);
-    }
-
-    pub(crate) fn variable_warning(&self, name: &str, message: &str) {
-        self.report_variable(Level::Warning, name, message);
-    }
-
-    /// Reports something about a variable of the environment.
-    pub(crate) fn report_variable(&self, level: Level, name: &str, message: &str) {
-        self.add(level, "environment".to_owned(), None, name, message.to_owned());
-    }
-
-    fn add(
-        &self,
-        level: Level,
-        origin: String,
-        position: Option<Position>,
-        path: &str,
-        message: String,
-    ) {
-        let is_unavailable = level == Level::Unavailable;
-        let cause = if is_unavailable { Cause::Unavailable } else { Cause::Invalid };
-        let diagnostic = Diagnostic { origin, position, path: path.to_owned(), message, cause };
-        push(if level == Level::Warning { &self.warnings } else { &self.errors }, diagnostic);
-    }
-
-    /// Reports a fault, once.
+    /// Reports a fault that was not reported yet: two signals may have one setting.
     pub(crate) fn push(&self, fault: Diagnostic) {
-        push(&self.errors, fault);
+        let mut faults = self.faults.borrow_mut();
+        if !faults.contains(&fault) {
+            faults.push(fault);
+        }
     }
 
     /// Returns a variable that is set and not empty; the specification treats empty as not set.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
-        let value = self.env.get(name);
-        if value.is_none() {
+        match self.env.get(name) {
+            Ok(value) => value.filter(|value| !value.trim().is_empty()),
             // A file that cannot be read may hold any variable: nobody says that it holds this one.
-            let fault = self.env.fault(name).filter(|fault| fault.cause == Cause::Invalid);
-            if let Some(fault) = fault {
+            Err(fault) if fault.cause == Cause::Unavailable => None,
+            Err(fault) => {
                 self.push(fault);
+                None
             }
         }
-        value.filter(|value| !value.trim().is_empty())
     }
 
     /// Reads a file that the configuration names, or takes what was read of it before.
-    pub(crate) fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
-        let read = fingerprint::read_noted(path, &mut self.files.borrow_mut());
-        let bytes = match (read, self.fallback.and_then(|contents| contents.get(path))) {
-            (Err(_), Some(before)) => before.clone(),
-            (read, _) => read?,
-        };
-        self.contents.borrow_mut().insert(path.to_owned(), bytes.clone());
-        Ok(bytes)
+    pub(crate) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut contents = self.contents.borrow_mut();
+        match fingerprint::read_noted(path, &mut self.files.borrow_mut()) {
+            Ok(bytes) => {
+                contents.insert(path.to_owned(), bytes.clone());
+                Ok(bytes)
+            }
+            Err(error) => contents.get(path).cloned().ok_or(error),
+        }
     }
 
     /// Returns the proxies that the environment names. A variable that names none that can be used is
     /// told once.
     pub(crate) fn proxies(&self) -> &EnvironmentProxies {
         self.proxies.get_or_init(|| {
-            let proxies = EnvironmentProxies::read(|name| self.env.get(name));
+            let proxies = EnvironmentProxies::read(|name| self.env.get(name).ok().flatten());
             for name in proxies.unusable() {
                 let message = "ignored: expected the address of a proxy such as \
                                http://proxy.example.com:3128 (SOCKS is not supported)";
-                self.variable_warning(name, message);
+                self.report_variable(Cause::Unwise, name, message);
             }
             proxies
         })
     }
 
-    /// Adds a place and returns its number.
     pub(crate) fn add_place(&self, place: Place) -> usize {
         let mut places = self.places.borrow_mut();
         places.push(place);
         places.len() - 1
+    }
+
+    pub(crate) fn place(&self, slot: usize) -> Ref<'_, Place> {
+        Ref::map(self.places.borrow(), |places| &places[slot])
     }
 
     /// Returns the place of a section, whose keys have been distributed.
@@ -214,57 +210,43 @@ impl<'e> Context<'e> {
             .ok()
     }
 
-    /// Sets the value that is in force at a place.
     pub(crate) fn show(&self, slot: usize, value: entries::Value) {
-        self.shown.borrow_mut().insert(slot, value);
+        self.places.borrow_mut()[slot].shown = Some(value);
     }
 
-    /// Shows a section as empty.
     pub(crate) fn show_empty(&self, path: &str) {
-        let slot = self.places.borrow().iter().position(|place| place.path == path);
-        if let Some(slot) = slot {
-            self.show(slot, entries::Value::Pairs(Vec::new()));
+        let mut places = self.places.borrow_mut();
+        for place in places.iter_mut().filter(|place| place.path == path) {
+            place.shown = Some(entries::Value::Pairs(Vec::new()));
         }
     }
 
     /// Shows nothing of the keys whose path begins so.
     pub(crate) fn hide(&self, prefix: &str) {
-        let places = self.places.borrow();
-        let is_hidden =
-            |slot: usize| places.get(slot).is_some_and(|it| it.path.starts_with(prefix));
-        self.shown.borrow_mut().retain(|slot, _| !is_hidden(*slot));
-    }
-
-    /// Returns the keys in force with their values. `sites` has the sites of those servers that are polled by
-    /// the path of their section; others are not shown.
-    pub(crate) fn entries(&self, sites: &BTreeMap<String, String>) -> Vec<Entry> {
-        let places = self.places.borrow();
-        let shown = self.shown.take().into_iter();
-        let entry = |(slot, value): (usize, entries::Value)| {
-            let path = &places.get(slot)?.path;
-            let (section, key) = path.split_once('.').unwrap_or((path, ""));
-            let (site, key) = if section.starts_with("nbuserver") {
-                (Some(sites.get(section)?.clone()), key)
-            } else {
-                (None, path.as_str())
-            };
-            Some(Entry { site, key: key.to_owned(), value })
-        };
-        shown.filter_map(entry).collect()
-    }
-
-    /// Remembers that a secret stands in the file itself.
-    pub(crate) fn note_literal(&self, at: Position) {
-        if self.literal_secret.get().is_none() {
-            self.literal_secret.set(Some(at));
+        let mut places = self.places.borrow_mut();
+        for place in places.iter_mut().filter(|place| place.path.starts_with(prefix)) {
+            place.shown = None;
         }
     }
-}
 
-/// Adds what was not said yet: two signals may have one setting.
-fn push(list: &RefCell<Vec<Diagnostic>>, diagnostic: Diagnostic) {
-    let mut list = list.borrow_mut();
-    if !list.contains(&diagnostic) {
-        list.push(diagnostic);
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        let places = self.places.borrow();
+        // Sites by the sections that name them.
+        let mut sites = BTreeMap::new();
+        for place in places.iter() {
+            if let Some(section) = place.path.strip_suffix(".site")
+                && let Some(entries::Value::Text(site)) = &place.shown
+            {
+                sites.insert(section, site);
+            }
+        }
+        let entry = |Place { path, shown, .. }: &Place| {
+            let value = shown.clone()?;
+            let (section, key) = path.split_once('.').unwrap_or(("", path));
+            let site = sites.get(section).map(|site| (*site).clone());
+            let key = if site.is_some() { key } else { path };
+            Some(Entry { site, key: key.to_owned(), value })
+        };
+        places.iter().filter_map(entry).collect()
     }
 }

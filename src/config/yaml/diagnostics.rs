@@ -1,24 +1,16 @@
 //! Errors of a configuration, with their positions. Messages name keys, never values: a value, or the
 //! line that holds it, may be a secret.
 
-use std::borrow::Cow;
-use std::fmt;
+use std::{fmt, io};
 
 use crate::config::fingerprint::{Fingerprints, joined};
 use crate::http;
 
-/// A place in a file, both counted from 1.
+/// A place in a file, both counted from 1; columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// Line.
     pub line: usize,
-    /// Column, in characters.
     pub column: usize,
-}
-
-impl Position {
-    /// The beginning of a file.
-    pub(crate) const START: Self = Self { line: 1, column: 1 };
 }
 
 /// An error or a warning.
@@ -26,13 +18,11 @@ impl Position {
 pub struct Diagnostic {
     /// The file, or `environment`.
     pub origin: String,
-    /// Position in the file.
     pub position: Option<Position>,
     /// The key, such as `nbuservers[1].port`, or the name of a variable; may be empty.
     pub path: String,
     /// Text for people; it says what was expected.
     pub message: String,
-    /// Kind of fault.
     pub cause: Cause,
 }
 
@@ -43,6 +33,19 @@ pub enum Cause {
     Invalid,
     /// It is right and cannot be had now: a file that is missing, a disk that fails.
     Unavailable,
+    /// It is allowed and unwise: a warning.
+    Unwise,
+}
+
+impl Cause {
+    /// Returns the cause of a failure to read a file: what can be no file of ours is wrong for good.
+    pub(crate) fn of(error: &io::Error) -> Self {
+        use io::ErrorKind::{FileTooLarge, InvalidInput, IsADirectory};
+        match error.kind() {
+            IsADirectory | InvalidInput | FileTooLarge => Self::Invalid,
+            _ => Self::Unavailable,
+        }
+    }
 }
 
 impl fmt::Display for Diagnostic {
@@ -74,7 +77,7 @@ pub struct Errors {
 }
 
 impl Errors {
-    /// Returns whether the same configuration may be valid later, without a change to it.
+    /// Returns true if the same configuration may be valid later, without a change to it.
     pub fn may_pass(&self) -> bool {
         self.diagnostics.iter().all(|fault| fault.cause == Cause::Unavailable)
     }
@@ -89,16 +92,9 @@ fn lines(diagnostics: &[Diagnostic]) -> String {
     diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Sorts by place; what has none (the environment) comes last.
-pub(crate) fn sort(diagnostics: &mut [Diagnostic]) {
-    diagnostics.sort_by_key(|found| (found.position.is_none(), found.position));
-}
-
-/// A fault at a place, before it is known which file it is in.
-pub(crate) struct Problem {
-    pub(crate) position: Position,
-    pub(crate) message: Cow<'static, str>,
-}
+/// A value that is wrong, which is reported already.
+#[derive(Clone, Copy)]
+pub(crate) struct Reported;
 
 /// Returns the candidate that `name` most probably stands for, if any is near.
 pub(crate) fn nearest<'c>(

@@ -12,12 +12,6 @@ use super::diagnostics::nearest;
 /// A value, or what was expected instead.
 pub(crate) type Parsed<T> = Result<T, Cow<'static, str>>;
 
-/// Parses anything.
-#[expect(clippy::unnecessary_wraps, reason = "parsers have one shape")]
-pub(crate) fn any(text: &str) -> Parsed<String> {
-    Ok(text.to_owned())
-}
-
 /// Parses text that is not empty; space around it does not count.
 pub(crate) fn text(text: &str) -> Parsed<String> {
     match text.trim() {
@@ -26,7 +20,6 @@ pub(crate) fn text(text: &str) -> Parsed<String> {
     }
 }
 
-/// Parses true or false as Go and YAML 1.1 spell it.
 pub(crate) fn boolean(text: &str) -> Parsed<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
@@ -35,7 +28,6 @@ pub(crate) fn boolean(text: &str) -> Parsed<bool> {
     }
 }
 
-/// Parses a TCP port.
 pub(crate) fn port(text: &str) -> Parsed<u16> {
     match digits(text.trim()) {
         Some(port @ 1..) => Ok(port),
@@ -43,16 +35,11 @@ pub(crate) fn port(text: &str) -> Parsed<u16> {
     }
 }
 
-/// Returns a parser of whole numbers within bounds.
-pub(crate) fn number(min: usize, max: usize) -> impl Fn(&str) -> Parsed<usize> {
-    move |text| {
-        digits(text.trim())
-            .filter(|number| (min..=max).contains(number))
-            .ok_or_else(|| format!("expected a whole number from {min} to {max}").into())
-    }
+pub(crate) fn number(text: &str, min: usize, max: usize) -> Parsed<usize> {
+    let number = digits(text.trim()).filter(|number| (min..=max).contains(number));
+    number.ok_or_else(|| format!("expected a whole number from {min} to {max}").into())
 }
 
-/// Parses a share, 0.0 to 1.0.
 pub(crate) fn ratio(text: &str) -> Parsed<f64> {
     match text.trim().parse::<f64>() {
         Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
@@ -60,22 +47,18 @@ pub(crate) fn ratio(text: &str) -> Parsed<f64> {
     }
 }
 
-/// Returns a parser of words, whatever their case.
-pub(crate) fn choice<T: Copy + 'static>(
-    choices: &'static [(&'static str, T)],
-) -> impl Fn(&str) -> Parsed<T> {
-    move |text| {
-        let text = text.trim();
-        let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
-        found.map(|(_, value)| *value).ok_or_else(|| {
-            let names = || choices.iter().map(|(name, _)| *name);
-            let all = names().collect::<Vec<_>>().join(", ");
-            match nearest(text, names()) {
-                Some(near) => format!("expected one of {all}; did you mean \"{near}\"?").into(),
-                None => format!("expected one of {all}").into(),
-            }
-        })
-    }
+/// Parses one of these words, whatever its case.
+pub(crate) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Parsed<T> {
+    let text = text.trim();
+    let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names = || choices.iter().map(|(name, _)| *name);
+        let all = names().collect::<Vec<_>>().join(", ");
+        match nearest(text, names()) {
+            Some(near) => format!("expected one of {all}; did you mean \"{near}\"?").into(),
+            None => format!("expected one of {all}").into(),
+        }
+    })
 }
 
 /// Parses a name or an address; IPv6 with or without brackets, returned without.
@@ -106,11 +89,6 @@ pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_matches(['[', ']']);
     bare.eq_ignore_ascii_case("localhost")
         || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
-}
-
-/// Returns a host as it stands in a URL.
-pub(crate) fn bracketed(host: &str) -> Cow<'_, str> {
-    if host.contains(':') { format!("[{host}]").into() } else { host.into() }
 }
 
 /// Parses text fit for an HTTP header, and secret.
@@ -147,15 +125,13 @@ pub(crate) fn duration(text: &str) -> Parsed<Duration> {
 }
 
 /// The shortest time between two rounds of work. What is shorter is a slip, and would do nothing else.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+pub(crate) const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+pub(crate) const TOO_SHORT: &str = "too short; expected a duration of at least 10ms, such as 60s";
 
-/// Parses the time between two rounds of work.
 pub(crate) fn interval(text: &str) -> Parsed<Duration> {
     match duration(text)? {
-        short if short < SHORTEST_INTERVAL => {
-            Err("too short; expected a duration of at least 10ms, such as 60s".into())
-        }
-        duration => Ok(duration),
+        short if short < SHORTEST_INTERVAL => Err(TOO_SHORT.into()),
+        interval => Ok(interval),
     }
 }
 
@@ -164,16 +140,6 @@ pub(crate) fn milliseconds(text: &str) -> Parsed<Duration> {
     match digits::<u64>(text.trim()).map(Duration::from_millis) {
         Some(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
         _ => Err("expected milliseconds, a whole number above 0".into()),
-    }
-}
-
-/// Parses milliseconds between two rounds of work.
-pub(crate) fn milliseconds_of_interval(text: &str) -> Parsed<Duration> {
-    match milliseconds(text)? {
-        short if short < SHORTEST_INTERVAL => {
-            Err("too short; expected at least 10 milliseconds, such as 60000".into())
-        }
-        duration => Ok(duration),
     }
 }
 
@@ -285,8 +251,7 @@ mod tests {
     #[test]
     fn interval_below_ten_milliseconds_is_refused() {
         assert_eq!(interval("10ms"), Ok(Duration::from_millis(10)));
-        assert_eq!(milliseconds_of_interval("10"), Ok(Duration::from_millis(10)));
-        for message in [interval("1ms"), interval("9999us"), milliseconds_of_interval("9")] {
+        for message in [interval("1ms"), interval("9999us")] {
             assert!(message.unwrap_err().contains("too short"));
         }
         assert!(interval("5").unwrap_err().contains("add a unit"));

@@ -1,15 +1,15 @@
 //! The `OTEL_*` variables that hold more than one value, and the keys that they stand in for.
 //! Variable and file are merged by name; the file wins.
 
+use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
 use crate::config::entries::Value;
 use crate::config::schema::kinds::{AnyText, Secret, text};
 use crate::config::yaml::context::Context;
-use crate::config::yaml::key::{Key, Pairs};
-use crate::config::yaml::values::{Parsed, any, header_secret};
-
-const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+use crate::config::yaml::diagnostics::Cause;
+use crate::config::yaml::setting::{Key, Pair, Pairs};
+use crate::config::yaml::values::{Parsed, header_secret};
 
 /// Returns the value of a variable that does not stand in for a key.
 pub(super) fn value<T>(
@@ -20,7 +20,7 @@ pub(super) fn value<T>(
     match parse(context.variable(name)?.trim()) {
         Ok(value) => Some(value),
         Err(message) => {
-            context.variable_error(name, &message);
+            context.report_variable(Cause::Invalid, name, &message);
             None
         }
     }
@@ -29,15 +29,12 @@ pub(super) fn value<T>(
 /// Returns true if `OTEL_METRICS_EXPORTER` or its like leaves OTLP in, as it does when it is not set.
 pub(super) fn exporter_is_otlp(context: &Context<'_>, name: &str) -> bool {
     let parse = |text: &str| {
-        let mut otlp = false;
-        for exporter in text.split(',').map(str::trim) {
-            match exporter {
-                "otlp" => otlp = true,
-                "none" | "prometheus" | "console" | "logging" | "zipkin" => {}
-                _ => return Err("expected otlp or none".into()),
-            }
+        let exporters: Vec<_> = text.split(',').map(str::trim).collect();
+        let known = ["otlp", "none", "prometheus", "console", "logging", "zipkin"];
+        if !exporters.iter().all(|exporter| known.contains(exporter)) {
+            return Err("expected otlp or none".into());
         }
-        Ok(otlp)
+        Ok(exporters.contains(&"otlp"))
     };
     value(context, name, parse).unwrap_or(true)
 }
@@ -50,43 +47,39 @@ pub(super) fn headers_of_environment(
     let Some(variable) = names.iter().find(|name| context.variable(name).is_some()) else {
         return Vec::new();
     };
+    let header = |(name, text): (String, String)| {
+        let (name, text) = (header_name(&name)?, header_secret(&text).ok()?);
+        Some((name, text))
+    };
+    let parse = |text: &str| {
+        let headers: Option<Vec<_>> = list(text)?.into_iter().map(header).collect();
+        headers.ok_or_else(|| "holds a name or value that is no header".into())
+    };
     let mut headers = Vec::new();
-    for (name, text) in value(context, variable, list).unwrap_or_default() {
-        match (header_name(&name), header_secret(&text)) {
-            (Some(name), Ok(text)) => put(&mut headers, name, text),
-            _ => context.variable_error(variable, "holds a name or value that is no header"),
-        }
+    for (name, text) in value(context, variable, parse).unwrap_or_default() {
+        put(&mut headers, name, text);
     }
     headers
 }
 
 /// Reads `headers` of a section.
-pub(super) fn headers<'c>(
-    context: &'c Context<'c>,
+pub(super) fn headers(
+    context: &Context<'_>,
     key: Key<Pairs<Secret>>,
 ) -> Vec<(String, SecretString)> {
     let setting = key.get(context);
-    let path = setting.source.path.clone();
+    let path = setting.path();
     let mut headers: Vec<(String, SecretString)> = Vec::new();
-    for pair in setting.given().unwrap_or_default() {
-        let Some(name) = header_name(&pair.name) else {
-            context.error(pair.position, &path, "expected the name of an HTTP header");
+    for Pair { name, value, position } in setting.given().unwrap_or_default() {
+        let Some(name) = header_name(&name) else {
+            context.error(position, &path, "expected the name of an HTTP header");
             continue;
         };
         if headers.iter().any(|(given, _)| *given == name) {
             let message = "the same header twice; names of headers have no case";
-            context.error(pair.position, &path, message);
+            context.error(position, &path, message);
         }
-        put(&mut headers, name, pair.value);
-    }
-    headers
-}
-
-/// Merges headers by name; of equal names the last one holds.
-pub(super) fn merged(all: [&[(String, SecretString)]; 3]) -> Vec<(String, SecretString)> {
-    let mut headers = Vec::new();
-    for (name, value) in all.into_iter().flatten() {
-        put(&mut headers, name.clone(), value.clone());
+        put(&mut headers, name, value);
     }
     headers
 }
@@ -99,46 +92,43 @@ fn header_name(name: &str) -> Option<String> {
     valid.then(|| name.to_ascii_lowercase())
 }
 
-/// `resourceAttributes`.
-pub(super) fn resource_attributes<'c>(
-    context: &'c Context<'c>,
+/// Reads `resourceAttributes`.
+pub(super) fn resource_attributes(
+    context: &Context<'_>,
     key: Key<Pairs<AnyText>>,
     on: bool,
 ) -> Vec<(String, String)> {
     let mut attributes = Vec::new();
     if on {
-        for (name, text) in attributes_of_environment(context) {
-            put(&mut attributes, name, text);
+        const VARIABLE: &str = "OTEL_RESOURCE_ATTRIBUTES";
+        match list(context.variable(VARIABLE).unwrap_or_default().trim()) {
+            Ok(pairs) => pairs.into_iter().for_each(|(name, it)| put(&mut attributes, name, it)),
+            // It is dropped as a whole and told, as the specification wants it: it says who the agent is, which is
+            // no reason not to run.
+            Err(message) => {
+                let message = format!("{message}; the variable is ignored");
+                context.report_variable(Cause::Unwise, VARIABLE, &message);
+            }
         }
-        if let Some(service) = value(context, "OTEL_SERVICE_NAME", any) {
-            put(&mut attributes, "service.name".to_owned(), service);
+        if let Some(service) = context.variable("OTEL_SERVICE_NAME") {
+            put(&mut attributes, "service.name".to_owned(), service.trim().to_owned());
         }
     }
     let setting = key.get(context);
-    let path = setting.source.path.clone();
-    for pair in setting.given().unwrap_or_default() {
-        if pair.name.trim().is_empty() {
-            context.error(pair.position, &path, "expected a name for the attribute");
+    let path = setting.path();
+    for Pair { name, value, position } in setting.given().unwrap_or_default() {
+        if name.trim().is_empty() {
+            context.error(position, &path, "expected a name for the attribute");
         }
-        put(&mut attributes, pair.name, pair.value);
+        put(&mut attributes, name, value);
     }
     let shown = attributes.iter().map(|(name, value)| (name.clone(), text(value)));
     key.show_as(context, Value::Pairs(shown.collect()));
     attributes
 }
 
-/// A value that is wrong is dropped as a whole and told, as the specification wants it: it says who
-/// the agent is, which is no reason not to run.
-fn attributes_of_environment(context: &Context<'_>) -> Vec<(String, String)> {
-    let Some(text) = context.variable(ATTRIBUTES) else { return Vec::new() };
-    list(text.trim()).unwrap_or_else(|message| {
-        context.variable_warning(ATTRIBUTES, &format!("{message}; the variable is ignored"));
-        Vec::new()
-    })
-}
-
 /// Replaces the value of a name in its place, or appends it.
-fn put<T>(list: &mut Vec<(String, T)>, name: String, value: T) {
+pub(super) fn put<T>(list: &mut Vec<(String, T)>, name: String, value: T) {
     match list.iter_mut().find(|(given, _)| *given == name) {
         Some(entry) => entry.1 = value,
         None => list.push((name, value)),
@@ -161,18 +151,12 @@ fn list(text: &str) -> Parsed<Vec<(String, String)>> {
 
 /// Undoes percent-encoding; a plus sign is one.
 fn decode(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let mut digit = || char::from(bytes.next()?).to_digit(16);
-            let value = digit()? * 16 + digit()?;
-            out.push(u8::try_from(value).ok()?);
-        } else {
-            out.push(byte);
-        }
-    }
-    String::from_utf8(out).ok()
+    let is_digit = |digit: &u8| digit.is_ascii_hexdigit();
+    let begins_with_digits =
+        |rest: &str| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(is_digit));
+    let is_encoded = text.split('%').skip(1).all(begins_with_digits);
+    let decoded = percent_decode_str(text).decode_utf8().ok().filter(|_| is_encoded)?;
+    Some(decoded.into_owned())
 }
 
 #[cfg(test)]
