@@ -13,10 +13,8 @@ mod reference;
 mod schema;
 mod yaml;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-
-use arc_swap::ArcSwapOption;
 
 pub use self::diff::{Change, Diff, KeyChange, SiteChange, diff};
 pub use self::fingerprint::{Digest, Fingerprints, Kept, all_match, fingerprint};
@@ -79,19 +77,20 @@ pub fn effective(config: &Config) -> String {
 }
 
 /// The configuration in force, once there is one. The supervisor swaps it; everybody else takes a handle on it. A
-/// configuration is validated before it gets here.
+/// configuration is validated before it gets here, and the lock is held for as long as it takes to copy a pointer.
 #[derive(Debug, Default)]
-pub struct SafeConfig(ArcSwapOption<Config>);
+pub struct SafeConfig(RwLock<Option<Arc<Config>>>);
 
 impl SafeConfig {
     /// Returns the configuration in force. A later swap does not change what was handed out.
     pub fn get(&self) -> Option<Arc<Config>> {
-        self.0.load_full()
+        // A panic elsewhere cannot have left half a pointer behind: go on with what is there.
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Puts `config` in force and returns the one before it.
     pub fn swap(&self, config: Arc<Config>) -> Option<Arc<Config>> {
-        self.0.swap(Some(config))
+        self.0.write().unwrap_or_else(PoisonError::into_inner).replace(config)
     }
 }
 

@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_near_name_is_found_and_a_far_one_is_not() {
+    fn only_near_names_are_suggested() {
         let keys = ["collectors", "server", "nbuservers", "nbuserver", "uri"];
         for (given, expected) in [
             ("colectors", Some("collectors")),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_may_be_a_credential_is_not_shown() {
+    fn name_that_may_be_a_credential_is_hidden() {
         assert_eq!(quoted("apiKeey", true, true), " \"apiKeey\"");
         assert_eq!(quoted("apiKey2", true, false), " \"apiKey2\"");
         assert_eq!(quoted("something", false, false), " \"something\"");

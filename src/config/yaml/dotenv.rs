@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_referenced_value_that_cannot_be_read_is_named_by_its_line() {
+    fn unreadable_referenced_value_is_reported_with_its_line() {
         for (text, expected) in [
             ("A=1\n\n# x\nV=two words\n", ".env:4:1: V: expected NAME=value; quote"),
             ("\nV=\"open\nA=1\n", ".env:2:1: V: a quote is not closed"),
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn the_real_environment_wins() {
+    fn real_environment_overrides_dotenv() {
         let real = |name: &str| (name == "A").then(|| "real".to_owned());
         let variables = variables(&real, b"A=file\nB=file\nC=has space\n");
         assert_eq!(variables.get("A"), Ok(Some("real".to_owned())));
