@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_success_in_a_cycle_makes_site_up() {
+    fn site_is_up_after_one_success_in_a_cycle() {
         let mut up = Up::default();
         up.begin(2);
         assert_eq!(up.value(), None);
