@@ -50,16 +50,21 @@ async fn post_answers_with_changes_or_the_wrong_line() {
     assert_eq!(status, 400);
     assert!(body.contains("config.yaml:3:") && body.contains("apiKey"), "{body}");
     assert!(!body.contains("nbu-sim-key"), "no value is told: {body}");
-    // Shown at once, and by a file that was tried no second time.
+    // Shown at once.
     let page = endpoint.scrape().await.expect("it serves");
     assert!((reloads(&page, "http", "rejected") - 1.0).abs() < f64::EPSILON);
     assert_eq!(page.value("nbu_agent_config_last_reload_successful", &[]), Some(0.0));
-    assert!((attempts(&page) - 3.0).abs() < f64::EPSILON, "{}", page.text());
+    // On a busy machine the watch may see a save before the request for it comes; never after it.
+    let by_watch = |page: &Page| ["applied", "rejected"].map(|r| reloads(page, "watch", r));
+    let before = by_watch(&page);
+    let asked = attempts(&page) - before.iter().sum::<f64>();
+    assert!((asked - 3.0).abs() < f64::EPSILON, "{}", page.text());
 
     // What was broken and is put right again is a reload, without anybody asking.
     desk.write("config.yaml", &slower.yaml());
     let right = |page: &Page| reloads(page, "watch", "unchanged") > 0.0;
     let page = endpoint.until(&mut agent, "the file is right again", right).await;
+    assert_eq!(by_watch(&page), before, "a file is tried a second time");
     assert_eq!(page.value("nbu_agent_config_last_reload_successful", &[]), Some(1.0));
     agent.end_by(Signal::TERM).await;
 }
