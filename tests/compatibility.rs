@@ -88,7 +88,7 @@ fn shapes<'p>(page: &'p Page, metric: &str) -> BTreeSet<Vec<&'p str>> {
 async fn every_release_gives_the_names_and_labels_that_dashboards_know() {
     for release in Release::ALL {
         let simulator = simulate(Settings { release, live_jobs: 60, ..world(7) }).await;
-        let config = Config::new().site("paris", &simulator).with(resources::ALL_ON);
+        let config = Config::new().site("paris", &simulator).with(&resources::ALL_ON);
         let agent = Agent::start(&config).await;
         agent.first_samples("paris").await;
         let page = agent

@@ -49,7 +49,7 @@ async fn doctor_tells_unsupported_from_forbidden() {
     let paris = server(Settings { release: Release::R10_3, ..world(1) }).await;
     paris.deny("|MANAGE|IMAGES|");
     paris.faults().add(Fault::on("/malware").status(404));
-    let ended = doctor(&config().site("paris", &paris).with(ALL_ON).yaml()).await;
+    let ended = doctor(&config().site("paris", &paris).with(&ALL_ON).yaml()).await;
     assert_fails(&ended, "permission catalog", &["401", "|MANAGE|IMAGES|"]);
     for lacking in ["malware", "tape_media", "tape_robots", "tape_pools"] {
         let said = verdict(&ended, "-", &format!("read {lacking}"));

@@ -64,7 +64,8 @@ async fn post_answers_with_changes_or_the_wrong_line() {
     desk.write("config.yaml", &slower.yaml());
     let right = |page: &Page| reloads(page, "watch", "unchanged") > 0.0;
     let page = endpoint.until(&mut agent, "the file is right again", right).await;
-    assert_eq!(by_watch(&page), before, "a file is tried a second time");
+    let same = by_watch(&page).map(f64::to_bits) == before.map(f64::to_bits);
+    assert!(same, "a file is tried a second time");
     assert_eq!(page.value("nbu_agent_config_last_reload_successful", &[]), Some(1.0));
     agent.end_by(Signal::TERM).await;
 }

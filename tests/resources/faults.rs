@@ -5,27 +5,9 @@ use std::collections::BTreeSet;
 use nbu_sim::{Fault, Release};
 
 use crate::support::expected::assert_same;
-use crate::support::resources::{ALL_ON, COLLECTORS, expected, is_of_resources};
+use crate::support::resources::{ALL_ON, COLLECTORS, RESOURCES, Tried, expected, is_of_resources};
 use crate::support::{Agent, Config, Page, simulate};
 use crate::{OFTEN, about, everything, settled, small};
-
-/// Each collector: its path, the namespace that it takes, and how its metrics begin.
-const RESOURCES: [(&str, &str, &str, &str); 9] = [
-    ("alerts", "/manage/alerts", "|MANAGE|EMAIL-NOTIFICATIONS|", "nbu_alerts_"),
-    ("malware", "/malware/latest-scan-results", "|MANAGE|MALWARE|", "nbu_malware_"),
-    ("catalog", "/catalog/images", "|MANAGE|IMAGES|", "nbu_catalog_"),
-    ("slo", "/servicecatalog/slos", "SERVICE-CATALOG", "nbu_slo_"),
-    ("tape_drives", "/storage/drives", "|STORAGE|TAPE-DEVICES|", "nbu_tape_drive"),
-    ("tape_media", "/storage/tape-media", "|STORAGE|TAPE-MEDIA|", "nbu_tape_media_"),
-    ("tape_robots", "/storage/robots-device-hosts", "|STORAGE|TAPE-DEVICES|", "nbu_tape_robot_"),
-    (
-        "tape_pools",
-        "/storage/tape-volume-pools",
-        "|STORAGE|TAPE-MEDIA|VOLUME-POOLS|",
-        "nbu_tape_pool_",
-    ),
-    ("disk_pools", "/storage/disk-pools", "|STORAGE|DISK-POOLS|", "nbu_disk_pool_"),
-];
 
 /// Scrapes until this collector has failed.
 async fn failed(agent: &Agent, collector: &str) -> Page {
@@ -34,16 +16,22 @@ async fn failed(agent: &Agent, collector: &str) -> Page {
 }
 
 #[test]
-fn every_collector_is_tried() {
-    assert_eq!(RESOURCES.map(|(collector, ..)| collector), COLLECTORS);
+fn every_switch_of_a_collector_is_tried() {
+    let keys = nbu_otel_agent::config::keys();
+    let switch =
+        |key: &'_ str| Some(key.strip_prefix("collectors.")?.strip_suffix(".enabled")?.to_owned());
+    let mut switches: BTreeSet<String> = keys.iter().filter_map(|key| switch(key)).collect();
+    // These choose names of jobs' metrics, and read no resource.
+    assert!(switches.remove("perClient") && switches.remove("perPolicy"));
+    assert_eq!(switches, RESOURCES.iter().map(|resource| resource.switch.to_owned()).collect());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forbidden_resource_is_reported_and_hides_no_other() {
-    let namespaces: BTreeSet<&str> = RESOURCES.iter().map(|resource| resource.2).collect();
+    let namespaces: BTreeSet<&str> = RESOURCES.iter().map(|resource| resource.namespace).collect();
     // Not as often as elsewhere: there are many sites.
     let often = "collectionInterval: 2s, cacheTTL: 2s, staleAfter: 10m, scrapingInterval: 24h";
-    let mut config = Config::new().server(often).with(ALL_ON);
+    let mut config = Config::new().server(often).with(&ALL_ON);
     let mut simulators = Vec::new();
     for namespace in namespaces {
         let simulator = simulate(small()).await;
@@ -53,13 +41,14 @@ async fn forbidden_resource_is_reported_and_hides_no_other() {
     }
     let agent = Agent::start(&config).await;
     for (site, simulator) in &simulators {
-        let denied: Vec<_> = RESOURCES.iter().filter(|resource| resource.2 == *site).collect();
+        let denied: Vec<_> =
+            RESOURCES.iter().filter(|resource| resource.namespace == *site).collect();
         let mut others = expected(&simulator.truth(), site, Release::R11_0);
-        others.retain(|(name, _), _| !denied.iter().any(|denied| name.starts_with(denied.3)));
+        others.retain(|(name, _), _| !denied.iter().any(|denied| name.starts_with(denied.metrics)));
         let done = |page: &Page| page.of_site(site, is_of_resources).len() >= others.len();
         let page = agent.scrape_until(&format!("what {site} does not forbid"), done).await;
         assert_same(&page.of_site(site, is_of_resources), &others);
-        for (collector, ..) in denied {
+        for Tried { collector, .. } in denied {
             let labels = [("site", *site), ("collector", *collector)];
             let forbidden = |page: &Page| {
                 page.value("nbu_agent_collector_permitted", &labels) == Some(0.0)
@@ -86,7 +75,7 @@ async fn failing_resource_keeps_samples_until_stale() {
     let config = everything(&simulator).server(&OFTEN.replace("10m", "6s"));
     let agent = Agent::start(&config).await;
     let before = settled(&agent).await;
-    for (_, path, ..) in RESOURCES {
+    for Tried { path, .. } in RESOURCES {
         simulator.faults().add(Fault::on(path).status(500));
     }
     let down = |page: &Page| {
@@ -94,7 +83,7 @@ async fn failing_resource_keeps_samples_until_stale() {
     };
     let page = agent.scrape_until("all of them fail", down).await;
     assert_eq!(page.of_site("paris", is_of_resources), before.of_site("paris", is_of_resources));
-    for (collector, ..) in RESOURCES {
+    for Tried { collector, .. } in RESOURCES {
         let kind = [("site", "paris"), ("collector", collector), ("kind", "server_error")];
         assert!(page.value("nbu_agent_collector_errors_total", &kind) >= Some(1.0), "{collector}");
         assert_eq!(about(&page, "nbu_agent_collector_supported", collector), Some(1.0));
@@ -125,10 +114,10 @@ async fn answer_without_list_fails_and_keeps_samples() {
     let simulator = simulate(small()).await;
     let agent = Agent::start(&everything(&simulator).server(OFTEN)).await;
     let before = settled(&agent).await;
-    let core = ["/admin/jobs", "/storage/storage-units"].map(|path| ("", path, "", ""));
+    let core = ["/admin/jobs", "/storage/storage-units"];
     let is_shown = |name: &str| is_of_resources(name) || name.starts_with("nbu_disk_");
     for body in [r#"{"errorCode":8,"errorMessage":"not now"}"#, "{}", r#"{"data":null}"#] {
-        for (_, path, ..) in RESOURCES.iter().chain(&core) {
+        for path in RESOURCES.iter().map(|resource| resource.path).chain(core) {
             simulator.faults().add(Fault::on(path).json(body));
         }
         let down = |page: &Page| {
@@ -205,17 +194,17 @@ async fn refused_status_removes_only_its_series() {
 async fn unreadable_records_are_counted_and_skipped() {
     let simulator = simulate(small()).await;
     // The counts of images need no record.
-    let lists = RESOURCES.iter().filter(|(collector, ..)| *collector != "catalog");
-    for (_, path, ..) in lists.clone() {
+    let lists = RESOURCES.iter().filter(|resource| resource.collector != "catalog");
+    for Tried { path, .. } in lists.clone() {
         simulator.faults().add(Fault::on(path).garbage_record());
     }
     let agent = Agent::start(&everything(&simulator)).await;
     let page = settled(&agent).await;
-    for (collector, _, _, prefix) in lists {
+    for Tried { collector, metrics, .. } in lists {
         let skipped = about(&page, "nbu_agent_collector_unreadable_records_total", collector);
         assert_eq!(skipped, Some(1.0), "{collector}");
         assert_eq!(about(&page, "nbu_agent_collector_up", collector), Some(1.0), "{collector}");
-        assert!(!page.of_site("paris", |name| name.starts_with(prefix)).is_empty(), "{collector}");
+        assert!(!page.of_site("paris", |name| name.starts_with(metrics)).is_empty(), "{collector}");
     }
     let slos = simulator.truth().slos().len() as f64;
     assert_eq!(page.value("nbu_slo_count", &[("site", "paris")]), Some(slos - 1.0));
@@ -226,7 +215,7 @@ async fn unreadable_records_are_counted_and_skipped() {
 async fn null_and_mistyped_attributes_fail_no_collector() {
     for fault in [Fault::null_attributes, Fault::wrong_types] {
         let simulator = simulate(small()).await;
-        for (_, path, ..) in RESOURCES {
+        for Tried { path, .. } in RESOURCES {
             simulator.faults().add(fault(Fault::on(path)));
         }
         let agent = Agent::start(&everything(&simulator)).await;
@@ -245,7 +234,7 @@ async fn null_and_mistyped_attributes_fail_no_collector() {
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_value_is_exported_unchanged() {
     let simulator = simulate(small()).await;
-    for (_, path, ..) in RESOURCES {
+    for Tried { path, .. } in RESOURCES {
         simulator.faults().add(Fault::on(path).unknown_enum());
     }
     let agent = Agent::start(&everything(&simulator)).await;

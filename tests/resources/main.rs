@@ -25,7 +25,7 @@ fn small() -> Settings {
 
 /// A configuration with one site and everything switched on.
 fn everything(simulator: &Simulator) -> Config {
-    Config::new().site("paris", simulator).with(ALL_ON)
+    Config::new().site("paris", simulator).with(&ALL_ON)
 }
 
 /// A metric about a collector of the site.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nbu_sim::{Release, Settings};
 
 use crate::support::expected::{assert_same, differences};
-use crate::support::resources::{SINCE_10_5, expected, is_of_resources};
+use crate::support::resources::{expected, is_of_resources, since_10_5};
 use crate::support::{Agent, Page, simulate};
 use crate::{OFTEN, about, everything, settled, small};
 
@@ -34,7 +34,7 @@ async fn all_series_match_the_truth_in_each_release() {
         let expected = expected(&simulator.truth(), "paris", release);
         assert_same(&page.of_site("paris", is_of_resources), &expected);
         for collector in crate::COLLECTORS {
-            let lacks = release == Release::R10_3 && SINCE_10_5.contains(&collector);
+            let lacks = release == Release::R10_3 && since_10_5().contains(&collector);
             let supported = about(&page, "nbu_agent_collector_supported", collector);
             assert_eq!(supported, Some(if lacks { 0.0 } else { 1.0 }), "{collector} {release}");
             let up = about(&page, "nbu_agent_collector_up", collector);

@@ -2,7 +2,7 @@
 
 use nbu_sim::{Fault, Release, Settings, Simulator};
 
-use crate::support::resources::{ALL_ON, SINCE_10_5, expected, is_of_resources};
+use crate::support::resources::{ALL_ON, expected, is_of_resources, since_10_5};
 use crate::support::{Agent, Config, Page, simulate};
 use crate::{OFTEN, about, everything, settled, small};
 
@@ -29,7 +29,7 @@ async fn resource_of_later_release_is_not_requested() {
     let simulator = simulate(Settings { release: Release::R10_3, ..small() }).await;
     let agent = Agent::start(&everything(&simulator).server(OFTEN)).await;
     let page = settled(&agent).await;
-    for collector in SINCE_10_5 {
+    for collector in since_10_5() {
         let of_it = |labels: &[(String, String)]| {
             labels.contains(&("collector".to_owned(), collector.to_owned()))
         };
@@ -46,7 +46,7 @@ async fn resource_of_later_release_is_not_requested() {
     let landing = agent.get("/").await.text().await.unwrap();
     assert_eq!(
         landing.matches("not supported by this NetBackup release").count(),
-        SINCE_10_5.len()
+        since_10_5().len()
     );
     agent.stop().await;
 }
@@ -60,7 +60,7 @@ async fn upgrade_adds_resources_the_old_release_lacked() {
     let expected = expected(&simulator.truth(), "paris", Release::R11_2);
     let same = |page: &Page| page.of_site("paris", is_of_resources) == expected;
     let page = agent.scrape_until("everything of 11.2", same).await;
-    for collector in SINCE_10_5 {
+    for collector in since_10_5() {
         assert_eq!(about(&page, "nbu_agent_collector_supported", collector), Some(1.0));
     }
     agent.stop().await;
@@ -116,7 +116,7 @@ async fn reload_that_changes_the_site_rechecks_unsupported_resources() {
     assert_eq!(asked(&simulator, SLOS), 2, "and still nothing there");
     simulator.faults().clear();
     let key = "apiKey: nbu-sim-key, maxConcurrentRequests: 2";
-    let other = agent.config().server(OFTEN).site_at("paris", simulator.addr(), key).with(ALL_ON);
+    let other = agent.config().server(OFTEN).site_at("paris", simulator.addr(), key).with(&ALL_ON);
     agent.reload(&other).await;
     let there = |page: &Page| about(page, "nbu_agent_collector_supported", "slo") == Some(1.0);
     agent.scrape_until("another connection finds it", there).await;

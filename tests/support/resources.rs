@@ -1,38 +1,130 @@
 //! Expected series of the optional resources, computed from the simulator's truth and from the
 //! meaning of the metrics as operators know it, not from the agent's code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use nbu_sim::{Release, Truth};
 
 use super::exposition::{Series, key};
 
-/// The switches of `collectors` in the file, all on.
-pub const ALL_ON: &str = "collectors: { alerts: { enabled: true }, malware: { enabled: true }, \
-                          catalog: { enabled: true }, slo: { enabled: true }, \
-                          tape: { enabled: true } }";
+/// An optional resource. All tests of resources walk [`RESOURCES`].
+pub struct Tried {
+    pub collector: &'static str,
+    /// Section of `collectors` with the switch.
+    pub switch: &'static str,
+    pub path: &'static str,
+    /// Namespace without which the resource is forbidden, or a part of its name.
+    pub namespace: &'static str,
+    /// Beginning of the names of its metrics.
+    pub metrics: &'static str,
+    /// The first release that has it, if that is not the oldest one.
+    pub since: Option<Release>,
+}
 
-/// The collectors behind these switches.
-pub const COLLECTORS: [&str; 9] = [
-    "alerts",
-    "malware",
-    "catalog",
-    "slo",
-    "tape_drives",
-    "tape_media",
-    "tape_robots",
-    "tape_pools",
-    "disk_pools",
+/// The optional resources, in the order of the table of collectors.
+pub const RESOURCES: [Tried; 9] = [
+    Tried {
+        collector: "alerts",
+        switch: "alerts",
+        path: "/manage/alerts",
+        namespace: "|MANAGE|EMAIL-NOTIFICATIONS|",
+        metrics: "nbu_alerts_",
+        since: None,
+    },
+    Tried {
+        collector: "malware",
+        switch: "malware",
+        path: "/malware/latest-scan-results",
+        namespace: "|MANAGE|MALWARE|",
+        metrics: "nbu_malware_",
+        since: None,
+    },
+    Tried {
+        collector: "catalog",
+        switch: "catalog",
+        path: "/catalog/images",
+        namespace: "|MANAGE|IMAGES|",
+        metrics: "nbu_catalog_",
+        since: None,
+    },
+    Tried {
+        collector: "slo",
+        switch: "slo",
+        path: "/servicecatalog/slos",
+        namespace: "SERVICE-CATALOG",
+        metrics: "nbu_slo_",
+        since: None,
+    },
+    Tried {
+        collector: "tape_drives",
+        switch: "tape",
+        path: "/storage/drives",
+        namespace: "|STORAGE|TAPE-DEVICES|",
+        metrics: "nbu_tape_drive",
+        since: None,
+    },
+    Tried {
+        collector: "tape_media",
+        switch: "tape",
+        path: "/storage/tape-media",
+        namespace: "|STORAGE|TAPE-MEDIA|",
+        metrics: "nbu_tape_media_",
+        since: Some(Release::R10_5),
+    },
+    Tried {
+        collector: "tape_robots",
+        switch: "tape",
+        path: "/storage/robots-device-hosts",
+        namespace: "|STORAGE|TAPE-DEVICES|",
+        metrics: "nbu_tape_robot_",
+        since: Some(Release::R10_5),
+    },
+    Tried {
+        collector: "tape_pools",
+        switch: "tape",
+        path: "/storage/tape-volume-pools",
+        namespace: "|STORAGE|TAPE-MEDIA|VOLUME-POOLS|",
+        metrics: "nbu_tape_pool_",
+        since: Some(Release::R10_5),
+    },
+    Tried {
+        collector: "disk_pools",
+        switch: "tape",
+        path: "/storage/disk-pools",
+        namespace: "|STORAGE|DISK-POOLS|",
+        metrics: "nbu_disk_pool_",
+        since: None,
+    },
 ];
 
-/// The collectors whose resource came with 10.5.
-pub const SINCE_10_5: [&str; 3] = ["tape_media", "tape_robots", "tape_pools"];
+/// Names of their collectors.
+pub const COLLECTORS: [&str; RESOURCES.len()] = {
+    let mut names = [""; RESOURCES.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = RESOURCES[at].collector;
+        at += 1;
+    }
+    names
+};
+
+/// A section of the file that switches all of them on.
+pub static ALL_ON: LazyLock<String> = LazyLock::new(|| {
+    let switches: BTreeSet<&str> = RESOURCES.iter().map(|resource| resource.switch).collect();
+    let on = switches.into_iter().map(|switch| format!("{switch}: {{ enabled: true }}"));
+    format!("collectors: {{ {} }}", on.collect::<Vec<_>>().join(", "))
+});
+
+/// Returns the collectors whose resource came with 10.5.
+pub fn since_10_5() -> Vec<&'static str> {
+    let newer = RESOURCES.iter().filter(|resource| resource.since == Some(Release::R10_5));
+    newer.map(|resource| resource.collector).collect()
+}
 
 /// Returns whether a metric is one of theirs.
 pub fn is_of_resources(name: &str) -> bool {
-    ["nbu_alerts_", "nbu_malware_", "nbu_catalog_", "nbu_slo_", "nbu_tape_", "nbu_disk_pool_"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    RESOURCES.iter().any(|resource| name.starts_with(resource.metrics))
 }
 
 /// Series of one site that are put together.
