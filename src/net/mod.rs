@@ -8,7 +8,7 @@ pub mod proxy;
 pub(crate) mod redact;
 pub(crate) mod resolver;
 pub(crate) mod retry;
-pub mod roots;
+pub(crate) mod roots;
 pub(crate) mod text;
 pub mod tls;
 

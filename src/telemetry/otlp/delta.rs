@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::unix_nanos;
 use group::{Acknowledged, Group};
 
-pub mod convert;
+pub(crate) mod convert;
 mod group;
 mod point;
 
@@ -33,7 +33,7 @@ type Key = Box<[u8]>;
 /// Totals that the receivers have acknowledged, and requests that may be on their way to them. What is not
 /// skipped is saved: a change of that is another version.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Delta {
+pub(crate) struct Delta {
     /// Time at which this memory began, nanoseconds since 1970. A total that is met for the first
     /// time but has an earlier origin was reported to the receivers before, by whatever means.
     opened: u64,
@@ -110,7 +110,7 @@ impl Default for Delta {
 
 impl Delta {
     /// Makes an empty memory that began at `nanos` since 1970.
-    pub fn opened_at(nanos: u64) -> Self {
+    pub(crate) fn opened_at(nanos: u64) -> Self {
         Self {
             opened: nanos,
             groups: HashMap::new(),
@@ -120,7 +120,7 @@ impl Delta {
         }
     }
 
-    pub fn series(&self) -> usize {
+    pub(crate) fn series(&self) -> usize {
         self.groups.values().map(|group| group.0.len()).sum()
     }
 

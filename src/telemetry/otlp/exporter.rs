@@ -21,14 +21,14 @@ use super::transport::{SendResult, Signal, Transport};
 use crate::state::StateDir;
 
 /// Time until the first export, in which the first polls can publish.
-pub const FIRST_EXPORT: Duration = Duration::from_secs(2);
+pub(crate) const FIRST_EXPORT: Duration = Duration::from_secs(2);
 
 /// Tries of one request within an ordinary export and within the last one.
 const TRIES: u32 = 5;
 const LAST_TRIES: u32 = 2;
 
 /// Points of an export by what became of them, or the first failure.
-pub type ExportOutcome = Result<Items, SendError>;
+pub(crate) type ExportOutcome = Result<Items, SendError>;
 
 type Reply = oneshot::Sender<ExportOutcome>;
 

@@ -15,7 +15,7 @@ const OTHER_REMARK: Duration = Duration::from_secs(60);
 
 /// State of a signal as the log last reported it.
 #[derive(Debug)]
-pub struct Health {
+pub(crate) struct Health {
     signal: Signal,
     /// The subject of the log lines.
     push: String,
@@ -41,7 +41,7 @@ enum State {
 
 impl Health {
     /// `endpoint` must be free of credentials.
-    pub fn new(signal: Signal, endpoint: &str) -> Self {
+    pub(crate) fn new(signal: Signal, endpoint: &str) -> Self {
         Self {
             signal,
             push: format!("OTLP {} push to {endpoint}", signal.as_str()),
@@ -55,7 +55,7 @@ impl Health {
 
     /// Counts an export that ended, and logs what changed. `result` is the receiver's remark, on rejected
     /// items if there are any, or the first failure; `interval` is the time to the next export, if known.
-    pub fn note(
+    pub(crate) fn note(
         &mut self,
         stats: &OtlpStats,
         items: Items,
@@ -139,7 +139,7 @@ impl Health {
     }
 
     /// Takes note of metric points that are larger than a request may be and were left out.
-    pub fn oversized(&mut self, points: usize, max_bytes: usize) {
+    pub(crate) fn oversized(&mut self, points: usize, max_bytes: usize) {
         if std::mem::replace(&mut self.oversized, points > 0) || points == 0 {
             return;
         }

@@ -7,18 +7,18 @@
 
 mod batch;
 pub mod config;
-pub mod delta;
-pub mod error;
-pub mod exporter;
+mod delta;
+mod error;
+pub(crate) mod exporter;
 mod gate;
-pub mod health;
+pub(crate) mod health;
 mod memory;
 pub mod producer;
-pub mod resource;
+pub(crate) mod resource;
 pub(crate) mod send;
 pub mod split;
 pub mod stats;
-pub mod transport;
+mod transport;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -28,7 +28,7 @@ pub use error::{BuildError, Kind, SendError};
 pub use exporter::ExporterHandle;
 pub use resource::ResourceAttributes;
 pub use stats::OtlpStats;
-pub use transport::{Signal, Transport};
+pub use transport::{Accepted, Signal, Transport};
 
 /// Returns nanoseconds since 1970, which fit into 64 bits until the year 2554; 0 for a time before.
 fn unix_nanos(time: SystemTime) -> u64 {

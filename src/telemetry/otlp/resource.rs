@@ -58,7 +58,7 @@ pub(super) fn attribute(key: &str, value: &str) -> KeyValue {
 }
 
 /// Returns a `service.instance.id` that is the same after each restart: agents differ in host or address.
-pub fn instance_id(host_name: &str, listen_address: &str) -> String {
+pub(crate) fn instance_id(host_name: &str, listen_address: &str) -> String {
     let name = format!("nbu-otel-agent:{host_name}:{listen_address}");
     Uuid::new_v5(&Uuid::NAMESPACE_DNS, name.as_bytes()).to_string()
 }

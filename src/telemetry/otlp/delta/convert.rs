@@ -16,7 +16,7 @@ use crate::telemetry::otlp::config::Temporality;
 const FORGET_AFTER_NANOS: u64 = 400 * 86_400 * 1_000_000_000;
 
 #[derive(Debug, Default)]
-pub struct Converted {
+pub(crate) struct Converted {
     /// Increments, which must not be lost or told twice.
     pub(in super::super) increments: Sequence,
     /// Everything else: gauges, totals, increments of nothing.
@@ -33,7 +33,7 @@ pub(in super::super) struct Sequence {
 impl Delta {
     /// Turns the totals in `metrics` into increments as far as `temporality` wants them. With `hold`, increments
     /// are kept back: it is not known yet what they are counted from.
-    pub fn convert(
+    pub(crate) fn convert(
         &mut self,
         metrics: Vec<Metric>,
         temporality: Temporality,

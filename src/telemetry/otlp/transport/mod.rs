@@ -11,7 +11,8 @@ use prost::bytes::Bytes;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-pub use self::signal::{Accepted, SendResult, Signal};
+pub(crate) use self::signal::SendResult;
+pub use self::signal::{Accepted, Signal};
 use super::config::{Config, Protocol, SignalConfig};
 use super::error::{BuildError, SendError};
 use crate::net::address::without_credentials;

@@ -29,7 +29,7 @@ impl Signal {
     }
 }
 
-pub type SendResult = Result<Accepted, SendError>;
+pub(crate) type SendResult = Result<Accepted, SendError>;
 
 /// The response to an accepted request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
