@@ -1,5 +1,10 @@
 //! The keys of the section `opentelemetry`.
 
+use opentelemetry_otlp::{
+    OTEL_EXPORTER_OTLP_COMPRESSION, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS,
+    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE,
+    OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_TIMEOUT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -19,15 +24,15 @@ pub(in crate::config::schema) struct OpenTelemetry {
     /// Required if the push is enabled: `host:port` or a URL. Over HTTP, `/v1/metrics` and `/v1/traces` are appended
     /// if it has no path; to the variable they always are.
     #[schemars(extend("x-default" = "none", "examples" = ["collector.example.com:4317"]))]
-    #[schemars(extend("x-variable" = "OTEL_EXPORTER_OTLP_ENDPOINT"))]
+    #[schemars(extend("x-variable" = OTEL_EXPORTER_OTLP_ENDPOINT))]
     pub(super) endpoint: Key<EndpointAddress>,
     /// Endpoint for metrics only, used as it is.
     #[schemars(extend("examples" = ["https://collector.example.com/otlp/v1/metrics"]))]
-    #[schemars(extend("x-variable" = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"))]
+    #[schemars(extend("x-variable" = OTEL_EXPORTER_OTLP_METRICS_ENDPOINT))]
     pub(super) metrics_endpoint: Key<EndpointAddress>,
     /// Endpoint for traces only, used as it is.
     #[schemars(extend("examples" = ["https://collector.example.com/otlp/v1/traces"]))]
-    #[schemars(extend("x-variable" = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))]
+    #[schemars(extend("x-variable" = OTEL_EXPORTER_OTLP_TRACES_ENDPOINT))]
     pub(super) traces_endpoint: Key<EndpointAddress>,
     /// Plain text if the endpoint has no scheme. `http://` needs no `insecure`, and `https://` beside `insecure: true` is
     /// an error.
@@ -47,7 +52,7 @@ pub(in crate::config::schema) struct OpenTelemetry {
     /// `cumulative`, `delta` or `lowmemory`. Delta is exact with `state.directory`: each increment arrives at least
     /// once, and a repetition has the same times.
     #[schemars(extend("default" = "cumulative"))]
-    #[schemars(extend("x-variable" = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"))]
+    #[schemars(extend("x-variable" = OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE))]
     pub(super) temporality: Key<Choice<Temporality>>,
     /// The largest request before compression in bytes, from 65536. Receivers refuse 4 MiB and more by default.
     #[schemars(extend("default" = 3_670_016))]
@@ -58,16 +63,16 @@ pub(in crate::config::schema) struct OpenTelemetry {
     #[schemars(extend("x-variable" = "OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME"))]
     pub(super) resource_attributes: Key<Pairs<AnyText>>,
     /// `grpc` or `http/protobuf`.
-    #[schemars(extend("default" = "grpc", "x-variable" = "OTEL_EXPORTER_OTLP_PROTOCOL"))]
+    #[schemars(extend("default" = "grpc", "x-variable" = OTEL_EXPORTER_OTLP_PROTOCOL))]
     pub(super) protocol: Key<Choice<Protocol>>,
     /// Timeout of one push, all its requests included; a warning below 1s. The variable counts milliseconds.
-    #[schemars(extend("default" = "10s", "x-variable" = "OTEL_EXPORTER_OTLP_TIMEOUT"))]
+    #[schemars(extend("default" = "10s", "x-variable" = OTEL_EXPORTER_OTLP_TIMEOUT))]
     pub(super) timeout: Key<Time>,
     /// `none` or `gzip`.
-    #[schemars(extend("default" = "none", "x-variable" = "OTEL_EXPORTER_OTLP_COMPRESSION"))]
+    #[schemars(extend("default" = "none", "x-variable" = OTEL_EXPORTER_OTLP_COMPRESSION))]
     pub(super) compression: Key<Choice<Compression>>,
     /// Headers of each request; values are secrets. Merged by name with the variable.
-    #[schemars(extend("default" = {}, "x-variable" = "OTEL_EXPORTER_OTLP_HEADERS"))]
+    #[schemars(extend("default" = {}, "x-variable" = OTEL_EXPORTER_OTLP_HEADERS))]
     pub(super) headers: Key<Pairs<Secret>>,
     /// Certificates for `https` endpoints, PEM files. They are watched.
     pub(super) tls: TlsKeys,
