@@ -16,7 +16,7 @@ use crate::netbackup::{self, Client, Error, ErrorKind, RetryPolicy};
 use crate::telemetry::otlp::{Signal, Transport};
 
 /// A name or a connection that takes longer than this has failed.
-const PATIENCE: Duration = Duration::from_secs(5);
+const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Beyond the timeout of a request, so that it is that which is told.
 const GRACE: Duration = Duration::from_secs(1);
@@ -148,12 +148,12 @@ async fn steps(
 }
 
 async fn network(client: &Client, report: &mut Report) -> Option<()> {
-    let addresses = report.check("name", client.resolve(PATIENCE).await)?;
+    let addresses = report.check("name", client.resolve(STEP_TIMEOUT).await)?;
     let list: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
     report.ok("name", list.join(", "));
     let mut last = None;
     for address in addresses {
-        match client.tcp_connect(address, PATIENCE).await {
+        match client.tcp_connect(address, STEP_TIMEOUT).await {
             Ok(took) => {
                 report.ok("tcp", format!("{address} in {} ms", took.as_millis()));
                 return Some(());

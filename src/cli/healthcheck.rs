@@ -11,7 +11,7 @@ use crate::net::tls::install_provider;
 use crate::supervisor::address_in_force;
 
 /// A process that answers later than this does not live.
-const PATIENCE: Duration = Duration::from_secs(3);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whom to ask where the configuration does not even tell that.
 const DEFAULT: &str = "http://127.0.0.1:9440";
@@ -69,7 +69,8 @@ fn local(host: &str, port: u16) -> String {
 
 async fn ask(url: &str) -> ExitCode {
     install_provider();
-    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build();
+    let client =
+        reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(REQUEST_TIMEOUT).build();
     let answer = match client {
         Ok(client) => client.get(url).send().await,
         Err(error) => Err(error),

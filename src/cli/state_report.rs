@@ -165,7 +165,7 @@ fn read(path: &Path) -> Result<(Loaded, Summary), OpenError> {
     let mut ledger = Ledger::new(0, Duration::ZERO, SystemTime::now());
     let open_error = |error: RestoreError| match error {
         RestoreError::Newer { .. } => OpenError::Newer(error.to_string()),
-        RestoreError::CorruptState => OpenError::Damaged(error.to_string()),
+        RestoreError::CorruptState => OpenError::Corrupt(error.to_string()),
     };
     let loaded = state::read(path, |frame| ledger.restore(frame).map_err(open_error))?;
     let loaded = loaded.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;

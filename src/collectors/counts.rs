@@ -7,12 +7,12 @@ use crate::metric::{Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::Text;
 use crate::netbackup::wire::Id;
 
-/// The label of values beyond [`MOST`].
+/// The label of values beyond [`MAX_VALUES`].
 const OTHER: &str = "OTHER";
 
 /// Combinations of labels that one collector tells apart. Values that the agent does not know are
 /// carried as they come; a server that makes up a new one for each row must not flood the metrics.
-const MOST: usize = 10_000;
+const MAX_VALUES: usize = 10_000;
 
 /// Returns the label of a value that may be missing.
 pub(super) fn label<'a>(value: &'a Text<'_>) -> &'a str {
@@ -51,7 +51,7 @@ impl<const N: usize> Counts<N> {
 
     fn place(&mut self, labels: [&str; N]) -> &mut u64 {
         let labels = labels.map(Box::from);
-        let full = self.0.len() >= MOST && !self.0.contains_key(&labels);
+        let full = self.0.len() >= MAX_VALUES && !self.0.contains_key(&labels);
         self.0.entry(if full { [(); N].map(|()| OTHER.into()) } else { labels }).or_default()
     }
 }
@@ -93,11 +93,11 @@ mod tests {
     #[test]
     fn values_beyond_the_limit_share_one_series() {
         let mut counts = Counts::default();
-        for row in 0..MOST + 500 {
+        for row in 0..MAX_VALUES + 500 {
             counts.add([&row.to_string(), "b"]);
         }
         counts.add(["7", "b"]);
-        assert_eq!(counts.0.len(), MOST + 1);
+        assert_eq!(counts.0.len(), MAX_VALUES + 1);
         assert_eq!(counts.0[&[OTHER.into(), OTHER.into()]], 500);
         assert_eq!(counts.0[&["7".into(), "b".into()]], 2);
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(super) struct NameId(pub(super) u32);
 
 /// The numbers that a state file may have: no more names than that fit into memory beside their jobs.
-const MOST: u32 = 1 << 24;
+const MAX_NAMES: u32 = 1 << 24;
 
 /// A number of names that is never too large.
 const GROWTH: usize = 1024;
@@ -55,7 +55,7 @@ impl Interner {
     /// Gives `text` the number that it has on disk, in place of an older name. Returns whether that fits.
     pub(super) fn restore(&mut self, name: NameId, text: &str) -> bool {
         let index = name.0 as usize;
-        if name.0 >= MOST {
+        if name.0 >= MAX_NAMES {
             return false;
         }
         if let Some(before) = self.numbers.remove(text) {
@@ -177,7 +177,7 @@ mod tests {
         assert!(names.restore(NameId(2), "d"));
         assert_eq!((names.get(NameId(2)), names.numbers.len()), ("d", 2));
         // One that came back under another number, and a number beyond all reason.
-        assert!(names.restore(NameId(1), "a") && !names.restore(NameId(MOST), "x"));
+        assert!(names.restore(NameId(1), "a") && !names.restore(NameId(MAX_NAMES), "x"));
         assert!(!names.has(NameId(0)));
         names.keep(&[true, true, true]);
         let all: Vec<_> = names.since(0).collect();

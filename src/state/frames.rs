@@ -44,7 +44,7 @@ pub(crate) enum OpenError {
     Foreign(Header),
     /// Bytes of it changed, or its parts do not fit together.
     #[error("it is corrupt: {0}")]
-    Damaged(String),
+    Corrupt(String),
 }
 
 /// Returns a payload with its head before it.
@@ -132,7 +132,7 @@ impl<R: Read> Frames<R> {
         // The last save, which was cut, or bytes in the middle that changed: then others follow.
         self.reader.read_to_end(&mut bytes)?;
         if has_frame(&bytes) {
-            return Err(OpenError::Damaged(format!(
+            return Err(OpenError::Corrupt(format!(
                 "the bytes from {} on are corrupt, and later saves follow them",
                 self.end
             )));

@@ -67,7 +67,7 @@ struct Open {
 ///
 /// # Errors
 ///
-/// If it cannot be read, is no journal, is damaged, or `take` rejects a frame.
+/// If it cannot be read, is no journal, is corrupt, or `take` rejects a frame.
 pub(crate) fn read(
     path: &Path,
     take: impl FnMut(&[u8]) -> Result<(), OpenError>,
@@ -93,10 +93,10 @@ fn read_file(
 ) -> Result<(Loaded, u32), OpenError> {
     let size = file.metadata()?.len();
     let mut reader = Frames::new(file, size)?;
-    let damaged = |detail: &str| OpenError::Damaged(detail.to_owned());
-    let header = reader.next()?.ok_or_else(|| damaged("it has no header"))?;
+    let corrupt = |detail: &str| OpenError::Corrupt(detail.to_owned());
+    let header = reader.next()?.ok_or_else(|| corrupt("it has no header"))?;
     let header: Header =
-        serde_json::from_slice(&header).map_err(|_| damaged("its header cannot be read"))?;
+        serde_json::from_slice(&header).map_err(|_| corrupt("its header cannot be read"))?;
     check(&header)?;
     let mut frames = 0;
     while let Some(frame) = reader.next()? {
@@ -118,7 +118,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// If it cannot be read, is not this journal's, is damaged, or `take` rejects a frame.
+    /// If it cannot be read, is not this journal's, is corrupt, or `take` rejects a frame.
     pub(crate) fn open(
         &mut self,
         take: impl FnMut(&[u8]) -> Result<(), OpenError>,

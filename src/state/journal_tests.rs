@@ -106,10 +106,10 @@ fn frame_missing_doubled_or_swapped_is_damage() {
     let (before, three, four) = (&bytes[..third], &bytes[third..fourth], &bytes[fourth..]);
     for middle in [[four, &[]], [four, three]] {
         std::fs::write(&path, [before, middle[0], middle[1]].concat()).unwrap();
-        assert!(matches!(load(&path), Err(OpenError::Damaged(_))));
+        assert!(matches!(load(&path), Err(OpenError::Corrupt(_))));
     }
     std::fs::write(&path, [before, three, three, four].concat()).unwrap();
-    assert!(matches!(load(&path), Err(OpenError::Damaged(_))));
+    assert!(matches!(load(&path), Err(OpenError::Corrupt(_))));
 }
 
 #[test]

@@ -172,7 +172,7 @@ impl Truth {
         self.jobs(|job| job.end_ms.is_none())
     }
 
-    /// Every job that was born, in the order of jobId.
+    /// Every job that arrived, in the order of jobId.
     pub fn all_jobs(&self) -> std::vec::IntoIter<JobView> {
         self.jobs(|_| true)
     }
@@ -190,7 +190,7 @@ impl Truth {
         views.collect::<Vec<_>>().into_iter()
     }
 
-    /// Returns one job; `None` if it is not born.
+    /// Returns one job; `None` if it has not arrived.
     pub fn job(&self, job_id: i64) -> Option<JobView> {
         let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
         let index = usize::try_from(job_id - World::job_id(0)).ok()?;

@@ -30,7 +30,7 @@ async fn world_starts_with_the_requested_size() {
         assert_eq!(truth.server_time(), START);
         assert_eq!(truth.jobs_ended(START - 24 * HOUR, START).count(), jobs_in_history);
         assert_eq!(truth.jobs_ended(0, i64::MAX).count(), jobs_in_history);
-        // Children that are born later make it less than was asked for.
+        // Children that arrive later make it less than was asked for.
         assert!((80..=100).contains(&truth.live_jobs().count()));
     }
     let sim = manual(Settings { live_jobs: 0, jobs_per_hour: 0.0, ..busy() }).await;
@@ -271,12 +271,12 @@ async fn server_clock_set_back_stamps_new_rows_earlier() {
     api.sim.clock().advance(Duration::from_secs(600));
     let ended = api.sim.truth().jobs_ended(0, i64::MAX);
     let newest = ended.map(|job| job.last_update_ms).max().unwrap();
-    let born = api.sim.truth().all_jobs().count();
+    let arrived = api.sim.truth().all_jobs().count();
     api.sim.clock().set_skew_ms(-2 * HOUR);
     assert_eq!(api.sim.truth().server_time(), START + 600_000 - 2 * HOUR);
     api.sim.clock().advance(Duration::from_secs(1200));
     let truth = api.sim.truth();
-    let fresh: Vec<JobView> = truth.all_jobs().skip(born).collect();
+    let fresh: Vec<JobView> = truth.all_jobs().skip(arrived).collect();
     assert!(!fresh.is_empty() && fresh.iter().all(|job| job.last_update_ms < START));
     assert!(truth.all_jobs().any(|job| job.last_update_ms == newest));
     for sort in ["startTime", "lastUpdateTime", "endTime"] {

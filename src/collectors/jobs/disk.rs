@@ -47,7 +47,7 @@ impl Saved {
 pub(super) fn load(files: &mut SiteFiles, empty: Ledger) -> io::Result<Found> {
     let read = catch_unwind(AssertUnwindSafe(|| read(files, empty)));
     let bug = "the agent failed to read it, which is a bug: please report it with the file";
-    let read = read.unwrap_or_else(|_| Err(OpenError::Damaged(bug.to_owned())));
+    let read = read.unwrap_or_else(|_| Err(OpenError::Corrupt(bug.to_owned())));
     let found = match read {
         Err(OpenError::Io(error)) => return Err(error),
         Err(error) => {
@@ -75,7 +75,7 @@ fn read(files: &mut SiteFiles, mut ledger: Ledger) -> Result<Option<(Ledger, Res
 fn to_open_error(error: RestoreError) -> OpenError {
     match error {
         RestoreError::Newer { .. } => OpenError::Newer(error.to_string()),
-        RestoreError::CorruptState => OpenError::Damaged(error.to_string()),
+        RestoreError::CorruptState => OpenError::Corrupt(error.to_string()),
     }
 }
 

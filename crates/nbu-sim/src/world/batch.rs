@@ -114,7 +114,7 @@ impl Batch {
         (oddity.end_ahead_ms != 0 || oddity.files.is_some()).then_some(oddity)
     }
 
-    /// Each of the jobs, as one that is born at world time `now`; its steps are added to the world's.
+    /// Each of the jobs, as one that arrives at world time `now`; its steps are added to the world's.
     pub(crate) fn job(&self, now: i64, steps: &mut Vec<Step>) -> Job {
         let created = now - now.rem_euclid(1000);
         let delta = |after: i64| u32::try_from(now - created + after).unwrap_or(u32::MAX);

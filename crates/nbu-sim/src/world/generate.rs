@@ -24,7 +24,7 @@ pub(crate) struct Generator {
     script: Script,
 }
 
-/// A job of a family that is placed in time later: `created` counts from the family's birth, and `parent`
+/// A job of a family that is placed in time later: `created` counts from the family's arrival, and `parent`
 /// is an index within the family.
 pub(crate) type Draft = Job;
 
@@ -117,7 +117,7 @@ impl Generator {
         job.dedup = if share < 1.0 { 0.0 } else { (self.rng.f32() * 1000.0).round() / 10.0 };
     }
 
-    /// A parent at `at` (milliseconds after the family's birth), its children, and their children.
+    /// A parent at `at` (milliseconds after the family's arrival), its children, and their children.
     fn parent(
         &mut self,
         like: &Job,

@@ -1,4 +1,4 @@
-//! Script of a job: everything that will ever happen to it, fixed at its birth. The row of the job
+//! Script of a job: everything that will ever happen to it, fixed at its arrival. The row of the job
 //! at an instant is a pure function of the script and the instant.
 
 use crate::model::{JobKind, JobState, KINDS};
@@ -22,7 +22,7 @@ pub(crate) struct Step {
 /// A job, packed: a world of a million of them has to fit in memory and start in about a second.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Job {
-    /// World time of the birth in milliseconds, a whole second: startTime.
+    /// World time of the arrival in milliseconds, a whole second: startTime.
     pub(crate) created: i64,
     /// Kilobytes at the end; of a parent, the sum of its children.
     pub(crate) kilobytes: i64,
@@ -30,7 +30,7 @@ pub(crate) struct Job {
     pub(crate) steps: u32,
     /// Index of the parent in the world's jobs, or [`ROOT`].
     pub(crate) parent: u32,
-    /// Milliseconds after `created` at which the first child was born; the next ones follow, one a second.
+    /// Milliseconds after `created` at which the first child arrived; the next ones follow, one a second.
     pub(crate) first_child: u32,
     /// Files at the end.
     pub(crate) files: u32,
@@ -111,7 +111,7 @@ impl Job {
         (since / 1000 + 1).min(i64::from(self.children))
     }
 
-    /// The job at world time `at`; `None` before its birth. `tick` (milliseconds, 0 for off) is how often
+    /// The job at world time `at`; `None` before its arrival. `tick` (milliseconds, 0 for off) is how often
     /// the row of a running job is touched.
     pub(crate) fn look(&self, steps: &[Step], at: i64, tick: i64) -> Option<Look> {
         let script = self.script(steps);

@@ -1,10 +1,10 @@
 //! The world: every job with its script, kept up to the present, and sorted for the lists.
 //!
-//! Nothing random happens when time passes: jobs are drawn in the order of their birth from one generator,
+//! Nothing random happens when time passes: jobs are drawn in the order of their arrival from one generator,
 //! so it does not matter how often, or in what steps, the world is advanced.
 
+pub(crate) mod arrivals;
 pub(crate) mod batch;
-pub(crate) mod births;
 pub(crate) mod generate;
 pub(crate) mod job;
 pub(crate) mod lists;
@@ -17,8 +17,8 @@ pub(crate) mod tape;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
+use self::arrivals::Arrivals;
 use self::batch::{Batch, Oddity};
-use self::births::Births;
 use self::job::{Job, Look, Step};
 use self::lists::Lists;
 use self::names::Names;
@@ -27,7 +27,7 @@ use crate::clock::{Clock, millis, stamp};
 use crate::model::JobState;
 use crate::settings::Settings;
 
-/// The first jobId; the others follow in the order of birth.
+/// The first jobId; the others follow in the order of arrival.
 pub(crate) const FIRST_JOB_ID: i64 = 1001;
 
 /// A sorted index: (key, index of the job).
@@ -38,7 +38,7 @@ pub(crate) struct World {
     pub(crate) names: Names,
     pub(crate) tape: Tape,
     lists: Lists,
-    /// All jobs ever, in the order of birth: sorted by startTime and by jobId at once.
+    /// All jobs ever, in the order of arrival: sorted by startTime and by jobId at once.
     pub(crate) jobs: Vec<Job>,
     pub(crate) steps: Vec<Step>,
     /// Jobs to which something still happens.
@@ -55,7 +55,7 @@ pub(crate) struct World {
     tick: i64,
     pub(crate) retention: i64,
     settling: BinaryHeap<Reverse<(i64, u32)>>,
-    births: Births,
+    arrivals: Arrivals,
     /// Deviations from the API, by index of the job.
     oddities: HashMap<u32, Oddity>,
 }
@@ -64,8 +64,8 @@ impl World {
     /// The world at the clock's time: its history, what runs, and the generator of what comes.
     pub(crate) fn new(settings: &Settings, clock: &Clock, names: Names, lists: Lists) -> Self {
         let now = clock.world_ms();
-        let mut births = Births::new(settings, now);
-        let (jobs, steps) = births.history(settings, &names, now);
+        let mut arrivals = Arrivals::new(settings, now);
+        let (jobs, steps) = arrivals.history(settings, &names, now);
         let mut world = Self {
             tape: Tape::new(settings, &names),
             lists,
@@ -81,7 +81,7 @@ impl World {
             tick: millis(settings.progress_updates),
             retention: millis(settings.retention),
             settling: BinaryHeap::new(),
-            births,
+            arrivals,
             oddities: HashMap::new(),
         };
         world.index_history();
@@ -108,9 +108,9 @@ impl World {
         if now <= self.now {
             return;
         }
-        while let Some(birth) = self.births.next(now, &self.names, &mut self.steps) {
+        while let Some(arrival) = self.arrivals.next(now, &self.names, &mut self.steps) {
             let index = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
-            let job = self.births.born(&birth, index);
+            let job = self.arrivals.admit(&arrival, index);
             self.add(index, job);
         }
         self.now = now;

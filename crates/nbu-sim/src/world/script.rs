@@ -12,7 +12,7 @@ const LONGEST: u32 = 30 * 24 * 3_600_000;
 /// Settings that decide how scripts are drawn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    /// Mean time from birth to end, in milliseconds.
+    /// Mean time from arrival to end, in milliseconds.
     pub(crate) mean_ms: f64,
     /// Some finished jobs are touched hours later.
     pub(crate) updates: bool,
@@ -38,7 +38,7 @@ impl Script {
         (self.now, self.attempt) = (0, 1);
     }
 
-    /// Milliseconds from birth to the last step.
+    /// Milliseconds from arrival to the last step.
     pub(crate) fn end(&self) -> u32 {
         self.now
     }

@@ -1,5 +1,4 @@
-//! Births of jobs: the history before the start, the jobs that run at the start, and the arrivals
-//! after it.
+//! Arrivals of jobs: the history before the start, the jobs that run at the start, and those that come later.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -12,30 +11,30 @@ use crate::clock::millis;
 use crate::model::JobState;
 use crate::settings::{Release, Settings};
 
-/// A job that is about to be born, with its family's provisional numbers.
-pub(crate) struct Birth {
+/// A job that is about to arrive, with its family's provisional numbers.
+pub(crate) struct Arrival {
     job: Job,
     number: u64,
     parent: Option<u64>,
 }
 
 /// The generator and what it drew ahead.
-pub(crate) struct Births {
+pub(crate) struct Arrivals {
     generator: Generator,
     /// Time at which the next family arrives; `None` if none do.
     next_family: Option<i64>,
     /// Mean milliseconds between two jobs.
     between_ms: f64,
-    /// Drawn and not born: (time, number), and the job by number.
+    /// Drawn and not arrived: (time, number), and the job by number.
     queue: BinaryHeap<Reverse<(i64, u64)>>,
-    drawn: BTreeMap<u64, Birth>,
-    /// Index of the born parents whose children may still be to come.
+    drawn: BTreeMap<u64, Arrival>,
+    /// Index of the parents that arrived whose children may still be to come.
     parents: HashMap<u64, u32>,
     numbers: u64,
     family: Vec<Draft>,
 }
 
-impl Births {
+impl Arrivals {
     pub(crate) fn new(settings: &Settings, now: i64) -> Self {
         let between_ms = 3_600_000.0 / settings.jobs_per_hour.max(1e-9);
         let mean = if settings.jobs_per_hour > 0.0 {
@@ -62,7 +61,7 @@ impl Births {
         }
     }
 
-    /// The jobs born up to `now`, in the order of birth: those that ended within the history, exactly as
+    /// The jobs that arrived up to `now`, in the order of arrival: those that ended within the history, exactly as
     /// many as asked for, and about as many live ones as asked for.
     pub(crate) fn history(
         &mut self,
@@ -89,7 +88,7 @@ impl Births {
             // Longer jobs are more likely to be seen running: draw again with the odds of the span.
             let mean = self.generator.pace.mean_ms * 2.0;
             if last as f64 > self.generator.rng.f64() * mean {
-                // None of the family has ended yet, though the birth is put back to a whole second: the
+                // None of the family has ended yet, though the arrival is put back to a whole second: the
                 // history stays as large as was asked for.
                 let age = self.generator.rng.i64(0..(earliest - 1000).max(1));
                 self.place(now - age, &mut drafts);
@@ -101,7 +100,7 @@ impl Births {
         (self.order(&drafts, now), steps)
     }
 
-    /// Adds the drawn family, born at `at`, to the drafts; parents become indices of the drafts.
+    /// Adds the drawn family, which arrives at `at`, to the drafts; parents become indices of the drafts.
     fn place(&mut self, at: i64, drafts: &mut Vec<Draft>) {
         let at = at - at.rem_euclid(1000);
         let base = u32::try_from(drafts.len()).unwrap_or(ROOT);
@@ -114,7 +113,7 @@ impl Births {
         }
     }
 
-    /// Sorts the drafts by birth and mends the parents; what is born after `now` waits for its time.
+    /// Sorts the drafts by arrival and mends the parents; what arrives after `now` waits for its time.
     fn order(&mut self, drafts: &[Draft], now: i64) -> Vec<Job> {
         let mut order: Vec<(i64, u32)> =
             drafts.iter().zip(0_u32..).map(|(job, index)| (job.created, index)).collect();
@@ -137,28 +136,33 @@ impl Births {
             if created > now && job.parent != ROOT && drafts[job.parent as usize].created <= now {
                 self.parents.insert(parent, place[job.parent as usize]);
             }
-            let birth = Birth {
+            let arrival = Arrival {
                 job,
                 number: u64::from(draft),
                 parent: (job.parent != ROOT).then_some(parent),
             };
-            self.wait(birth);
+            self.wait(arrival);
         }
         self.numbers = drafts.len() as u64;
         jobs
     }
 
-    fn wait(&mut self, birth: Birth) {
-        self.queue.push(Reverse((birth.job.created, birth.number)));
-        self.drawn.insert(birth.number, birth);
+    fn wait(&mut self, arrival: Arrival) {
+        self.queue.push(Reverse((arrival.job.created, arrival.number)));
+        self.drawn.insert(arrival.number, arrival);
     }
 
-    /// The next job that is born by `now`.
-    pub(crate) fn next(&mut self, now: i64, names: &Names, steps: &mut Vec<Step>) -> Option<Birth> {
+    /// The next job that arrives by `now`.
+    pub(crate) fn next(
+        &mut self,
+        now: i64,
+        names: &Names,
+        steps: &mut Vec<Step>,
+    ) -> Option<Arrival> {
         loop {
             let first = self.queue.peek().map(|Reverse((at, _))| *at);
             match self.next_family {
-                // All families up to the first waiting birth are drawn before it, so that births
+                // All families up to the first waiting arrival are drawn before it, so that arrivals
                 // come in order whatever the steps in which time goes on.
                 Some(at) if at <= now && first.is_none_or(|first| at <= first) => {
                     self.arrive(at, names, steps);
@@ -179,11 +183,11 @@ impl Births {
         self.generator.family(names, usize::MAX, &mut family, steps);
         let base = self.numbers;
         let count = family.len();
-        let birth = at - at.rem_euclid(1000);
+        let arrival = at - at.rem_euclid(1000);
         for (mut job, number) in family.drain(..).zip(base..) {
-            job.created += birth;
+            job.created += arrival;
             let parent = (job.parent != ROOT).then(|| base + u64::from(job.parent));
-            self.wait(Birth { job, number, parent });
+            self.wait(Arrival { job, number, parent });
         }
         self.numbers += count as u64;
         self.family = family;
@@ -198,20 +202,20 @@ impl Births {
         self.next_family = Some(at.saturating_add(wait.max(1)));
     }
 
-    /// The job of a birth, once it has its index.
-    pub(crate) fn born(&mut self, birth: &Birth, index: u32) -> Job {
-        let mut job = birth.job;
-        if let Some(parent) = birth.parent {
+    /// The job of a arrival, once it has its index.
+    pub(crate) fn admit(&mut self, arrival: &Arrival, index: u32) -> Job {
+        let mut job = arrival.job;
+        if let Some(parent) = arrival.parent {
             job.parent = self.parents.get(&parent).copied().unwrap_or(ROOT);
         }
         if job.children > 0 {
-            self.parents.insert(birth.number, index);
+            self.parents.insert(arrival.number, index);
         }
         job
     }
 }
 
-/// Milliseconds from the family's birth to the first time that a job of it is DONE, to the first final end,
+/// Milliseconds from the family's arrival to the first time that a job of it is DONE, to the first final end,
 /// and to the last final end. A touch after the end does not count.
 fn ends(family: &[Draft], steps: &[Step]) -> (i64, i64, i64) {
     let (mut earliest, mut first, mut last) = (i64::MAX, i64::MAX, 0);
