@@ -1,9 +1,9 @@
 //! OTLP push: metrics over gRPC and HTTP, split, deadline-bound; optional self-traces.
 //!
 //! An export takes cumulative metrics from a [`MetricSource`], turns totals into increments where
-//! that is wanted ([`delta`]), cuts them into requests below a limit ([`split`]), and sends those
-//! within one hard deadline ([`exporter`], [`transport`]). What became of it is counted in
-//! [`stats`] and told once per change ([`health`]).
+//! that is wanted (`delta`), cuts them into requests below a limit ([`split`]), and sends those
+//! within one hard deadline (`exporter`, `transport`). What became of it is counted in
+//! [`stats`] and told once per change (`health`).
 
 mod batch;
 pub mod config;
