@@ -221,19 +221,6 @@ fn demo_profile_polls_simulated_servers() {
 }
 
 #[test]
-fn demos_switch_every_collector_on() {
-    let demos = ["deploy/demo/config.yaml", "src/cli/demo.rs"].map(text);
-    let keys = nbu_otel_agent::config::keys();
-    let switch =
-        |key: &'_ str| Some(key.strip_prefix("collectors.")?.strip_suffix(".enabled")?.to_owned());
-    let switches: Vec<String> = keys.iter().filter_map(|key| switch(key)).collect();
-    assert!(switches.len() > 5, "{switches:?}");
-    for (name, demo) in switches.iter().flat_map(|name| demos.iter().map(move |d| (name, d))) {
-        assert!(demo.contains(&format!("  {name}: {{ enabled: true")), "{name}");
-    }
-}
-
-#[test]
 fn examples_together_form_a_pushing_configuration() {
     let variables: BTreeMap<String, String> = text(".env.example")
         .lines()

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, SystemTime};
 
 use super::ledger::Ledger;
-use super::time::Span;
+use super::time::{Span, ms};
 use crate::metric::{Definition, Metric, Samples, unix_seconds};
 
 /// Slices of the window of which an audit reads one page each.
@@ -150,8 +150,7 @@ impl Audit {
         let now = ledger.progress.now;
         if self.running.is_none() {
             let wait = if self.failed { interval.min(RETRY_INTERVAL) } else { interval };
-            let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-            let due = self.since.is_none_or(|since| now < since || now - since >= wait);
+            let due = self.since.is_none_or(|since| now < since || now - since >= ms(wait));
             let window = ledger.audited(now - SETTLED).filter(|_| due)?;
             self.running = Some(self.begin(ledger, window, now));
             (self.since, self.failed) = (Some(now), false);

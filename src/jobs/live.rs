@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::row::{self, Actions, DONE, JOBS_STATE_COUNT, STATES};
+use super::time::ms;
 use crate::metric::{Definition, Metric, Samples};
 use crate::netbackup::wire::jobs::JobRow;
 
@@ -123,7 +124,7 @@ impl Live {
             queued.insert((action, NO_REASON), 0);
             works.insert(action, Work::default());
         }
-        let long = i64::try_from(long_running_after.as_millis()).unwrap_or(i64::MAX);
+        let long = ms(long_running_after);
         for job in self.jobs.values() {
             let action = actions.of(&job.job_type);
             *states.entry((action, &job.state)).or_default() += 1;

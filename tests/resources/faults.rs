@@ -1,6 +1,7 @@
 //! A resource that is forbidden, fails or answers nonsense hides no other, and falsifies nothing.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use nbu_sim::{Fault, Release};
 
@@ -15,15 +16,32 @@ async fn failed(agent: &Agent, collector: &str) -> Page {
     agent.scrape_until(&format!("{collector} fails"), down).await
 }
 
-#[test]
-fn every_switch_of_a_collector_is_tried() {
+/// Returns the sections of `collectors` with a switch.
+fn switches() -> BTreeSet<String> {
     let keys = nbu_otel_agent::config::keys();
     let switch =
         |key: &'_ str| Some(key.strip_prefix("collectors.")?.strip_suffix(".enabled")?.to_owned());
-    let mut switches: BTreeSet<String> = keys.iter().filter_map(|key| switch(key)).collect();
+    keys.iter().filter_map(|key| switch(key)).collect()
+}
+
+#[test]
+fn every_switch_of_a_collector_is_tried() {
+    let mut switches = switches();
     // These choose names of jobs' metrics, and read no resource.
     assert!(switches.remove("perClient") && switches.remove("perPolicy"));
     assert_eq!(switches, RESOURCES.iter().map(|resource| resource.switch.to_owned()).collect());
+}
+
+#[test]
+fn demos_switch_every_collector_on() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let demos = ["deploy/demo/config.yaml", "src/cli/demo.rs"]
+        .map(|path| std::fs::read_to_string(root.join(path)).unwrap());
+    let switches = switches();
+    assert!(switches.len() > 5, "{switches:?}");
+    for (name, demo) in switches.iter().flat_map(|name| demos.iter().map(move |d| (name, d))) {
+        assert!(demo.contains(&format!("  {name}: {{ enabled: true")), "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
