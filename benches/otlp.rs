@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use nbu_otel_agent::telemetry::otlp::OtlpStats;
-use nbu_otel_agent::telemetry::otlp::producer::collect;
+use nbu_otel_agent::telemetry::otlp::producer::Producer;
 use nbu_otel_agent::telemetry::self_metrics::SelfMetrics;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
@@ -23,10 +23,12 @@ fn otlp(criterion: &mut Criterion) {
     for size in SIZES {
         let agent = SelfMetrics::new(Arc::new(OtlpStats::default()));
         let store = store(&snapshots(size));
+        let producer = Producer::new(store, agent, usize::MAX);
         group.bench_function(BenchmarkId::new("collect", size), |bencher| {
-            bencher.iter(|| black_box(collect(&store, &agent, usize::MAX)));
+            bencher.iter(|| producer.collect(&mut |_, metrics| _ = black_box(metrics)));
         });
-        let metrics = collect(&store, &agent, usize::MAX);
+        let mut metrics = Vec::new();
+        producer.collect(&mut |_, more| metrics.extend(more));
         let request = ExportMetricsServiceRequest {
             resource_metrics: vec![ResourceMetrics {
                 scope_metrics: vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }],

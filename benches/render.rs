@@ -10,12 +10,10 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use nbu_otel_agent::metric::Value;
 use nbu_otel_agent::snapshot::Snapshot;
 use nbu_otel_agent::telemetry::otlp::OtlpStats;
-use nbu_otel_agent::telemetry::prometheus::encode::{self, FamilyText};
-use nbu_otel_agent::telemetry::prometheus::gzip::GzipSegment;
 use nbu_otel_agent::telemetry::prometheus::renderer::Renderer;
 use nbu_otel_agent::telemetry::self_metrics::SelfMetrics;
 
@@ -53,18 +51,13 @@ fn render(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("floor", size), |bencher| {
             bencher.iter(|| by_hand(black_box(&snapshots), &mut text));
         });
-        let view = view(&snapshots);
-        let render = || -> Vec<FamilyText> {
-            view.parts.iter().filter_map(|part| encode::render(part).ok()).flatten().collect()
-        };
-        group.bench_function(BenchmarkId::new("all_slices", size), |bencher| bencher.iter(render));
-        let texts = render();
-        group.bench_function(BenchmarkId::new("page", size), |bencher| {
-            bencher.iter(|| encode::page(black_box(&texts).iter()));
-        });
-        let page = encode::page(texts.iter());
-        group.bench_function(BenchmarkId::new("compress", size), |bencher| {
-            bencher.iter(|| GzipSegment::first(page.clone()));
+        group.bench_function(BenchmarkId::new("all", size), |bencher| {
+            let store = store(&snapshots);
+            bencher.iter_batched(
+                || Renderer::new(Arc::clone(&store), SelfMetrics::new(Arc::default())),
+                |renderer| renderer.render(),
+                BatchSize::PerIteration,
+            );
         });
         let agent = SelfMetrics::new(Arc::new(OtlpStats::default()));
         let renderer = Renderer::new(store(&snapshots), agent);

@@ -5,7 +5,8 @@
 //! This module uses no metric library, so collectors depend on none.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -200,8 +201,30 @@ pub struct Point {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Family {
     pub definition: &'static Definition,
-    /// Sorted by attributes and free of duplicates once [`Samples::finish`] ran.
+    /// Sorted by the values of the attributes in order of their keys, and free of duplicates, once
+    /// [`Samples::finish`] ran.
     pub points: Vec<Point>,
+}
+
+/// Order of the series of a metric: by the values of its attributes, the attributes sorted by key. The
+/// exposition has them in the same order.
+#[derive(Debug)]
+pub(crate) struct SeriesOrder(Vec<usize>);
+
+impl SeriesOrder {
+    pub(crate) fn of(definition: &Definition) -> Self {
+        let mut places: Vec<usize> = (0..definition.attributes.len()).collect();
+        places.sort_unstable_by_key(|place| definition.attributes.get(*place));
+        Self(places)
+    }
+
+    pub(crate) fn compare(&self, one: &Point, other: &Point) -> Ordering {
+        let values = self.0.iter().map(|place| {
+            let (one, other) = (one.attributes.get(*place), other.attributes.get(*place));
+            one.cmp(&other)
+        });
+        values.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    }
 }
 
 /// Maximum length of the value of a label, bytes.
@@ -228,7 +251,7 @@ fn label_value(text: &str) -> Cow<'_, str> {
 pub struct Samples {
     families: Vec<Family>,
     index: HashMap<&'static str, usize>,
-    names: HashMap<Box<str>, Arc<str>>,
+    names: HashSet<Arc<str>>,
 }
 
 impl Samples {
@@ -269,11 +292,12 @@ impl Samples {
     }
 
     fn intern(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.names.get(text) {
+        let value = label_value(text);
+        if let Some(known) = self.names.get(&*value) {
             return Arc::clone(known);
         }
-        let shared: Arc<str> = Arc::from(&*label_value(text));
-        self.names.insert(text.into(), Arc::clone(&shared));
+        let shared: Arc<str> = Arc::from(&*value);
+        self.names.insert(Arc::clone(&shared));
         shared
     }
 
@@ -282,7 +306,8 @@ impl Samples {
     pub fn finish(mut self) -> (Vec<Family>, usize) {
         let mut dropped = 0;
         for family in &mut self.families {
-            family.points.sort_by(|a, b| a.attributes.cmp(&b.attributes));
+            let order = SeriesOrder::of(family.definition);
+            family.points.sort_by(|a, b| order.compare(a, b));
             let before = family.points.len();
             family.points.dedup_by(|later, first| later.attributes == first.attributes);
             dropped += before - family.points.len();

@@ -12,10 +12,21 @@ use tokio::sync::watch;
 
 use crate::metric::Family;
 
+/// Place of a part in the order of a site: that of its collector, its name there, and its number among
+/// several of that name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    pub collector: usize,
+    pub name: &'static str,
+    pub group: usize,
+}
+
 /// Samples that one collector (or the poller itself) contributed.
 #[derive(Debug, Clone)]
 pub struct Part {
     pub collector: &'static str,
+    /// Its place among the parts of the site; no two have the same, and it stays the same.
+    pub place: Place,
     /// Sorted, free of duplicates. Shared, since most parts outlive many snapshots.
     pub families: Arc<Vec<Family>>,
     /// Start of the totals among them: the start time of their OTLP points.
@@ -86,7 +97,16 @@ type Sites = BTreeMap<Arc<str>, watch::Receiver<Arc<Snapshot>>>;
 pub struct Store {
     sites: ArcSwap<Sites>,
     /// Notified of every publication and every change of the sites.
-    changed: Arc<watch::Sender<u64>>,
+    changed: Arc<watch::Sender<Changes>>,
+}
+
+/// Numbers of changes of a store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub(crate) all: u64,
+    /// Those that show what was not there before, for which somebody may wait: the first samples of a
+    /// part, and other sites.
+    pub(crate) firsts: u64,
 }
 
 impl Store {
@@ -104,7 +124,7 @@ impl Store {
     /// longer served, whatever their pollers still publish.
     pub fn set_sites(&self, sites: Sites) {
         self.sites.store(Arc::new(sites));
-        self.changed.send_modify(|count| *count += 1);
+        note(&self.changed, true);
     }
 
     /// Returns the latest snapshot of each site, by name.
@@ -113,22 +133,31 @@ impl Store {
     }
 
     /// Returns a receiver that is notified of each publication and each change of the sites.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Changes> {
         self.changed.subscribe()
     }
+}
+
+fn note(changed: &watch::Sender<Changes>, is_first: bool) {
+    changed.send_modify(|changes| {
+        changes.all += 1;
+        changes.firsts += u64::from(is_first);
+    });
 }
 
 /// The write end of one site.
 #[derive(Debug)]
 pub struct Publisher {
     latest: watch::Sender<Arc<Snapshot>>,
-    changed: Arc<watch::Sender<u64>>,
+    changed: Arc<watch::Sender<Changes>>,
 }
 
 impl Publisher {
     pub(crate) fn publish(&self, snapshot: Snapshot) {
-        self.latest.send_replace(Arc::new(snapshot));
-        self.changed.send_modify(|count| *count += 1);
+        let snapshot = Arc::new(snapshot);
+        let before = self.latest.send_replace(Arc::clone(&snapshot));
+        let known = |part: &Part| before.parts.iter().any(|known| known.place == part.place);
+        note(&self.changed, !snapshot.parts.iter().all(known));
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use nbu_otel_agent::metric::{Metric, Samples};
-use nbu_otel_agent::snapshot::{Part, Snapshot, Store};
+use nbu_otel_agent::snapshot::{Part, Place, Snapshot, Store};
 use nbu_otel_agent::telemetry::view::ExportView;
 
 /// Numbers of series that are measured.
@@ -46,6 +46,7 @@ pub fn snapshots(series: usize) -> Vec<Arc<Snapshot>> {
             let mut snapshot = Snapshot::unpolled(&format!("primary{site:02}.example.com"), "");
             snapshot.parts.push(Part {
                 collector: "bench",
+                place: Place::default(),
                 families: Arc::new(samples.finish().0),
                 origin: SystemTime::UNIX_EPOCH,
             });

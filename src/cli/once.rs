@@ -28,7 +28,7 @@ async fn once(path: &Path) -> ExitCode {
     // Each collector ends by its own deadline; a little more lets the last one publish.
     let _ = tokio::time::timeout(deadline + Duration::from_secs(5), settled).await;
     supervisor.renderer().render_off_thread().await;
-    let page = supervisor.renderer().scrape(false).concat();
+    let page = supervisor.renderer().scrape(false).chunks.concat();
     let printed = super::output::print(&String::from_utf8_lossy(&page));
     let failed = complaints(&supervisor.store().snapshots());
     supervisor.shutdown().await;

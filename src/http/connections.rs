@@ -14,6 +14,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::telemetry::prometheus::gzip::GzipPage;
+
 pub(super) const MAX_CONNECTIONS: usize = 512;
 
 /// Longest time from the first byte of a request to the end of its head.
@@ -82,7 +84,9 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct Scrape {
     pub(super) _place: OwnedSemaphorePermit,
-    /// Address and length of the page in memory.
+    /// The page, whose address is its identity as long as this keeps it.
+    pub(super) _kept: Arc<GzipPage>,
+    /// Address and size of the page in memory.
     pub(super) page: (usize, usize),
 }
 

@@ -18,7 +18,7 @@ use super::origin::Hosts;
 use super::scrapes::Scrapes;
 use super::state::{Endpoint, State};
 use super::{reload, status_page};
-use crate::telemetry::prometheus::{encode::CONTENT_TYPE, gzip::Chunks};
+use crate::telemetry::prometheus::encode::CONTENT_TYPE;
 
 pub(super) fn router(state: Arc<State>, hosts: Hosts, connections: Arc<Connections>) -> Router {
     let (hosts, scrapes) = (Arc::new(hosts), Arc::new(Scrapes::new(connections)));
@@ -84,19 +84,18 @@ async fn exposition(
     };
     let gzip = accepts_gzip(&headers);
     let renderer = Arc::clone(&state.renderer);
-    let Ok(chunks) = tokio::task::spawn_blocking(move || renderer.scrape(gzip)).await else {
+    let Ok(body) = tokio::task::spawn_blocking(move || renderer.scrape(gzip)).await else {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the metrics page could not be rendered\n")
             .into_response();
     };
-    let page = chunks.iter().max_by_key(|chunk| chunk.len());
-    let page = page.map_or((0, 0), |chunk| (chunk.as_ptr().addr(), chunk.len()));
-    let mut response = page_response(chunks, gzip);
+    let mut response = page_response(body.chunks, gzip);
     // The connection keeps it until the page is sent.
-    response.extensions_mut().insert(Arc::new(Scrape { _place: place, page }));
+    let page = (Arc::as_ptr(&body.page).addr(), body.page.size());
+    response.extensions_mut().insert(Arc::new(Scrape { _place: place, _kept: body.page, page }));
     response
 }
 
-fn page_response(chunks: Chunks, gzip: bool) -> Response {
+fn page_response(chunks: Vec<Bytes>, gzip: bool) -> Response {
     let length: usize = chunks.iter().map(Bytes::len).sum();
     let chunks = chunks.into_iter().map(Ok::<_, Infallible>);
     let mut response = Response::new(Body::from_stream(futures_util::stream::iter(chunks)));

@@ -76,11 +76,12 @@ impl Exported {
     }
 
     /// Returns the parts in order of their names.
-    pub(super) fn parts(&self) -> impl Iterator<Item = &ExportedPart> {
-        self.parts.values()
+    pub(super) fn parts(&self) -> impl Iterator<Item = (&'static str, &ExportedPart)> {
+        self.parts.iter().map(|(name, part)| (*name, part))
     }
 
     pub(super) fn series(&self) -> usize {
-        self.parts().flat_map(|part| part.families.iter()).map(|family| family.points.len()).sum()
+        let families = self.parts.values().flat_map(|part| part.families.iter());
+        families.map(|family| family.points.len()).sum()
     }
 }

@@ -8,7 +8,7 @@ use super::slot::CollectorSlot;
 use crate::metric::{Definition, Distribution, Metric, Samples, flag, unix_seconds};
 use crate::netbackup::Client;
 use crate::netbackup::stats::DURATION_BOUNDS;
-use crate::snapshot::{Part, Snapshot};
+use crate::snapshot::{Part, Place, Snapshot};
 
 static UP: Metric<0> = Metric::gauge(
     "nbu.up",
@@ -162,10 +162,11 @@ pub(super) fn snapshot(
     }
     record_server(client, stale, &mut samples);
     let families = Arc::new(samples.finish().0);
-    let mut parts = vec![Part { collector: "site", families, origin }];
+    let mut parts = vec![Part { collector: "site", place: Place::default(), families, origin }];
     for slot in slots {
-        parts.extend(slot.exported.parts().map(|part| Part {
+        parts.extend(slot.exported.parts().map(|(name, part)| Part {
             collector: slot.row.name,
+            place: Place { collector: 1 + slot.place, name, group: 0 },
             families: Arc::clone(&part.families),
             origin: part.origin.unwrap_or(origin),
         }));

@@ -104,7 +104,7 @@ impl SitePoller {
     }
 
     /// Makes a collector and its worker.
-    fn open(&mut self, row: &'static Row) -> CollectorSlot {
+    fn open(&mut self, row: &'static Row, place: usize) -> CollectorSlot {
         // Those of collectors that were switched off.
         while self.workers.try_join_next().is_some() {}
         self.opened += 1;
@@ -119,7 +119,7 @@ impl SitePoller {
         };
         let collector = (row.build)(&self.rules.settings());
         self.workers.spawn(worker::run(context, collector, starts));
-        CollectorSlot::new(self.opened, row, start)
+        CollectorSlot::new(self.opened, row, place, start)
     }
 
     fn begin_cycle(&mut self) {
@@ -229,10 +229,11 @@ impl SitePoller {
     fn arrange_slots(&mut self, before: &Rules, at: Instant) {
         let mut previous = std::mem::take(&mut self.slots);
         let (table, enabled) = (self.table, Arc::clone(&self.rules.collectors));
-        for row in table.iter().filter(|row| (row.enabled)(&enabled)) {
-            let place = previous.iter().position(|slot| slot.row.name == row.name);
-            let slot = if let Some(place) = place {
-                let mut slot = previous.swap_remove(place);
+        let enabled = (0..).zip(table).filter(|(_, row)| (row.enabled)(&enabled));
+        for (place, row) in enabled {
+            let known = previous.iter().position(|slot| slot.row.name == row.name);
+            let slot = if let Some(known) = known {
+                let mut slot = previous.swap_remove(known);
                 if !(row.same)(&before.settings(), &self.rules.settings()) {
                     slot.reconfigure(&self.rules);
                     self.request_cycle(at);
@@ -240,7 +241,7 @@ impl SitePoller {
                 slot
             } else {
                 self.request_cycle(at);
-                self.open(row)
+                self.open(row, place)
             };
             self.slots.push(slot);
         }

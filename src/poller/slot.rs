@@ -60,6 +60,8 @@ pub(super) struct CollectorSlot {
     /// Tells the slot from one of the same name that was switched off.
     pub(super) id: u64,
     pub(super) row: &'static Row,
+    /// Place of its row in the table.
+    pub(super) place: usize,
     start: mpsc::Sender<Start>,
     run: Run,
     support: Support,
@@ -73,10 +75,16 @@ pub(super) struct CollectorSlot {
 
 impl CollectorSlot {
     /// `start` leads to the worker.
-    pub(super) fn new(id: u64, row: &'static Row, start: mpsc::Sender<Start>) -> Self {
+    pub(super) fn new(
+        id: u64,
+        row: &'static Row,
+        place: usize,
+        start: mpsc::Sender<Start>,
+    ) -> Self {
         Self {
             id,
             row,
+            place,
             start,
             run: Run::Idle,
             support: Support::Unknown,

@@ -6,9 +6,9 @@ use crate::config::Config;
 use crate::http;
 use crate::state::StateDir;
 use crate::telemetry::otlp::exporter::FIRST_EXPORT;
-use crate::telemetry::otlp::producer::collect;
+use crate::telemetry::otlp::producer::Producer;
 use crate::telemetry::otlp::resource::{ResourceAttributes, instance_id};
-use crate::telemetry::otlp::{BuildError, ExporterHandle, Transport};
+use crate::telemetry::otlp::{BuildError, ExporterHandle, MetricSource, Transport};
 use crate::telemetry::traces::Tracing;
 
 /// OTLP push that can be started; without a transport it is the end of the push.
@@ -42,7 +42,8 @@ impl OtlpPipeline {
         let exporter = otlp.metrics.then(|| {
             let (store, agent) = (Arc::clone(&services.store), Arc::clone(&services.agent));
             let limit = config.metrics.cardinality_limit;
-            let metrics = Arc::new(move || collect(&store, &agent, limit));
+            let producer = Producer::new(store, agent, limit);
+            let metrics: Arc<MetricSource> = Arc::new(move |each| producer.collect(each));
             ExporterHandle::spawn(otlp, transport, &resource, metrics, stats, state, FIRST_EXPORT)
         });
         (exporter, tracing)

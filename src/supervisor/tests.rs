@@ -26,7 +26,7 @@ async fn supervisor(place: &tempfile::TempDir) -> Supervisor {
 }
 
 fn restarts(supervisor: &Supervisor, task: &str) -> Option<f64> {
-    let page = supervisor.renderer().scrape(false).concat();
+    let page = supervisor.renderer().scrape(false).chunks.concat();
     let page = String::from_utf8(page).unwrap();
     let start = format!("nbu_agent_task_restarts_total{{task=\"{task}\"}} ");
     page.lines().find_map(|line| line.strip_prefix(&start)?.parse().ok())
@@ -82,7 +82,7 @@ async fn failed_recovery_is_forgotten_once_one_succeeds() {
     let place = tempfile::tempdir().unwrap();
     let mut supervisor = supervisor(&place).await;
     let successful = |supervisor: &Supervisor| {
-        let page = String::from_utf8(supervisor.renderer().scrape(false).concat()).unwrap();
+        let page = String::from_utf8(supervisor.renderer().scrape(false).chunks.concat()).unwrap();
         let name = "nbu_agent_config_last_reload_successful ";
         page.lines().find_map(|line| line.strip_prefix(name)?.parse::<f64>().ok())
     };

@@ -1,81 +1,172 @@
-//! Observable instruments over a part: one provider for one reader, for one collection.
+//! Bridge to the OpenTelemetry SDK: one long-lived provider a reader, its instruments registered once,
+//! each when its metric is met first. A collection observes a *batch*: a bounded number of points of one
+//! part of one site.
 //!
-//! The SDK keeps what was observed until it is observed no more, allocates in advance for its own
-//! cardinality limit, and drops silently above it. A provider that lives for one collection of one
-//! part keeps nothing, and its limit is what the part holds (docs/adr/0002).
+//! The SDK keeps what was observed until the next collection, allocates in advance for its cardinality
+//! limit, and adds up silently above it. With batches it holds one batch at most, its limit is the size of
+//! a batch, and series that did not change cost nothing (docs/adr/0002).
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider as _};
 use opentelemetry::{Key, KeyValue, Value as OtelValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
 
-use super::view::PartView;
-use crate::metric::{Definition, Kind, Point, Value};
+use crate::metric::{Definition, Family, Kind, Point, Value};
 
-/// Makes a provider whose instruments observe this part. It must live while `reader` collects.
-pub(super) fn provide(part: &PartView, reader: impl MetricReader) -> SdkMeterProvider {
-    let limits: HashMap<&'static str, usize> = part
-        .content()
-        // One more than there are, since the SDK counts its overflow series in.
-        .map(|(definition, points)| (definition.name, points.len() + 2))
-        .collect();
-    let view = move |instrument: &Instrument| {
-        let limit = limits.get(instrument.name())?;
-        Stream::builder().with_cardinality_limit(*limit).build().ok()
-    };
-    let provider = SdkMeterProvider::builder()
-        // The resource goes out with the OTLP requests; detecting it here would read the environment.
-        .with_resource(Resource::builder_empty().build())
-        .with_reader(reader)
-        .with_view(view)
-        .build();
-    let meter = provider.meter("nbu-otel-agent");
-    for (family, (definition, points)) in part.content().enumerate() {
-        if !points.is_empty() {
-            register(&meter, definition, family, part);
-        }
-    }
-    provider
+/// Largest number of points of a batch. The memory of an instrument grows with it (16 KiB at 128), and the
+/// costs of a collection (some 100 ns for each instrument there is) are shared by the points of a batch.
+pub(super) const BATCH: usize = 128;
+
+/// Limit of an instrument: series of the batch before leave it with the next collection only, and the SDK
+/// counts its overflow series in.
+const SERIES_LIMIT: usize = 2 * BATCH + 2;
+
+/// Points that one collection observes.
+#[derive(Debug, Clone)]
+pub(super) struct Batch {
+    pub(super) site: Option<Arc<str>>,
+    pub(super) families: Arc<Vec<Family>>,
+    pub(super) picks: Vec<Pick>,
 }
 
-/// Registers the instrument of one family. Histograms have none: the SDK knows no observable
-/// histogram, so the exposition and the OTLP source read them from the part directly.
-fn register(meter: &Meter, definition: &'static Definition, family: usize, part: &PartView) {
-    let keys = Keys::of(definition);
-    let (site, families, take) =
-        (part.site.clone(), Arc::clone(&part.families), part.series_limits[family]);
-    let callback = move |observer: &dyn AsyncInstrument<f64>| {
-        // A panic here would end the reader for good.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            let mut attributes = Vec::with_capacity(keys.0.len());
-            for point in &families[family].points[..take] {
-                if let Value::Number(value) = point.value {
-                    attributes.clear();
-                    attributes.extend(keys.pairs(site.as_ref(), point).map(|(key, value)| {
-                        let value = OtelValue::String(Arc::clone(value).into());
-                        KeyValue::new(Key::from_static_str(key), value)
-                    }));
-                    observer.observe(value, &attributes);
-                }
+/// Points of one family of a part, by their places in it, ascending.
+#[derive(Debug, Clone)]
+pub(super) struct Pick {
+    pub(super) family: usize,
+    pub(super) points: Vec<usize>,
+}
+
+impl Batch {
+    pub(super) fn definition(&self, pick: &Pick) -> &'static Definition {
+        self.families[pick.family].definition
+    }
+
+    pub(super) fn points<'a>(&'a self, pick: &'a Pick) -> impl Iterator<Item = &'a Point> {
+        pick.points.iter().filter_map(|place| self.families[pick.family].points.get(*place))
+    }
+}
+
+/// Cuts points of a part, given by family and place in ascending order, into batches.
+pub(super) fn batches(
+    site: Option<&Arc<str>>,
+    families: &Arc<Vec<Family>>,
+    points: impl IntoIterator<Item = (usize, usize)>,
+) -> impl Iterator<Item = Batch> {
+    let mut points = points.into_iter().peekable();
+    std::iter::from_fn(move || {
+        points.peek()?;
+        let mut picks: Vec<Pick> = Vec::new();
+        for (family, place) in points.by_ref().take(BATCH) {
+            match picks.last_mut().filter(|pick| pick.family == family) {
+                Some(pick) => pick.points.push(place),
+                None => picks.push(Pick { family, points: vec![place] }),
             }
-        }));
-    };
-    let (name, unit, help) = (definition.name, definition.unit, definition.help);
-    match definition.kind {
-        Kind::Gauge => {
-            let gauge = meter.f64_observable_gauge(name).with_unit(unit).with_description(help);
-            gauge.with_callback(callback).build();
         }
-        Kind::Counter => {
-            let counter = meter.f64_observable_counter(name).with_unit(unit).with_description(help);
-            counter.with_callback(callback).build();
+        Some(Batch { site: site.cloned(), families: Arc::clone(families), picks })
+    })
+}
+
+/// The instruments of one reader.
+pub(super) struct Instruments {
+    meter: Meter,
+    registered: HashSet<&'static str>,
+    current: Arc<ArcSwapOption<Batch>>,
+    /// Must live while the reader collects.
+    _provider: SdkMeterProvider,
+}
+
+impl Instruments {
+    pub(super) fn new(reader: impl MetricReader) -> Self {
+        let view =
+            |_: &Instrument| Stream::builder().with_cardinality_limit(SERIES_LIMIT).build().ok();
+        let provider = SdkMeterProvider::builder()
+            // The resource goes out with the OTLP requests; detecting it here would read the environment.
+            .with_resource(Resource::builder_empty().build())
+            .with_reader(reader)
+            .with_view(view)
+            .build();
+        let meter = provider.meter(env!("CARGO_PKG_NAME"));
+        let (registered, current) = (HashSet::new(), Arc::default());
+        Self { meter, registered, current, _provider: provider }
+    }
+
+    /// Lets `collect` collect from the reader while the instruments observe `batch`.
+    pub(super) fn observe<T>(&mut self, batch: &Batch, collect: impl FnOnce() -> T) -> T {
+        for pick in &batch.picks {
+            self.register(batch.definition(pick));
         }
-        Kind::Histogram(_) => {}
+        self.current.store(Some(Arc::new(batch.clone())));
+        let collected = collect();
+        // A snapshot that is gone must not be kept for it.
+        self.current.store(None);
+        collected
+    }
+
+    /// Registers the instrument of a metric, once. Histograms have none: the SDK knows no observable
+    /// histogram, so both exports read them from the batch directly.
+    fn register(&mut self, definition: &'static Definition) {
+        if matches!(definition.kind, Kind::Histogram(_)) || !self.registered.insert(definition.name)
+        {
+            return;
+        }
+        let (keys, current) = (Keys::of(definition), Arc::clone(&self.current));
+        let callback = move |observer: &dyn AsyncInstrument<f64>| {
+            // A panic here would end the reader for good.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                if let Some(batch) = &*current.load() {
+                    observe(batch, definition, &keys, observer);
+                }
+            }));
+        };
+        let (name, unit, help) = (definition.name, definition.unit, definition.help);
+        match definition.kind {
+            Kind::Gauge => {
+                let gauge = self.meter.f64_observable_gauge(name);
+                gauge.with_unit(unit).with_description(help).with_callback(callback).build();
+            }
+            Kind::Counter => {
+                let counter = self.meter.f64_observable_counter(name);
+                counter.with_unit(unit).with_description(help).with_callback(callback).build();
+            }
+            Kind::Histogram(_) => {}
+        }
+    }
+}
+
+impl fmt::Debug for Instruments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instruments")
+            .field("registered", &self.registered.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn observe(
+    batch: &Batch,
+    definition: &'static Definition,
+    keys: &Keys,
+    observer: &dyn AsyncInstrument<f64>,
+) {
+    let mut attributes = Vec::with_capacity(keys.0.len());
+    let picks = batch.picks.iter();
+    for pick in picks.filter(|pick| std::ptr::eq(batch.definition(pick), definition)) {
+        for point in batch.points(pick) {
+            if let Value::Number(value) = point.value {
+                attributes.clear();
+                attributes.extend(keys.pairs(batch.site.as_ref(), point).map(|(key, value)| {
+                    let value = OtelValue::String(Arc::clone(value).into());
+                    KeyValue::new(Key::from_static_str(key), value)
+                }));
+                observer.observe(value, &attributes);
+            }
+        }
     }
 }
 

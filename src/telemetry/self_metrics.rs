@@ -9,7 +9,7 @@ use super::otlp::stats::{Items, OtlpStats, SignalStats};
 use super::view::Dropped;
 use crate::metric::{Definition, Metric, Samples, flag, unix_seconds};
 use crate::reload::{Trigger, Verdict};
-use crate::snapshot::Part;
+use crate::snapshot::{Part, Place};
 
 static BUILD_INFO: Metric<3> = Metric::agent_gauge(
     "nbu.agent.build_info",
@@ -328,7 +328,9 @@ impl SelfMetrics {
             record_push(signal.as_str(), &stats, &mut samples);
         }
         super::process::record(&mut samples);
-        Part { collector: "agent", families: Arc::new(samples.finish().0), origin: self.started }
+        let families = Arc::new(samples.finish().0);
+        let place = Place { collector: 1, ..Place::default() };
+        Part { collector: "agent", place, families, origin: self.started }
     }
 }
 

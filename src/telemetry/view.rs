@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::metric::{Definition, Family, Point, Scope};
-use crate::snapshot::{Part, Snapshot};
+use crate::snapshot::{Part, Place, Snapshot};
 
 /// View of one part of one site (or of the agent itself).
 #[derive(Debug, Clone)]
@@ -14,6 +14,7 @@ pub struct PartView {
     /// None for the agent's own metrics.
     pub site: Option<Arc<str>>,
     pub collector: &'static str,
+    pub place: Place,
     /// Since when the totals among it count.
     pub origin: SystemTime,
     /// Shared with the snapshot.
@@ -31,6 +32,7 @@ impl PartView {
         Self {
             site: site.cloned(),
             collector: part.collector,
+            place: part.place,
             origin: part.origin,
             families: Arc::clone(&part.families),
             series_limits: part.families.iter().map(|family| family.points.len()).collect(),
@@ -46,6 +48,12 @@ impl PartView {
     pub fn content(&self) -> impl Iterator<Item = (&'static Definition, &[Point])> {
         let shown = self.families.iter().zip(&self.series_limits);
         shown.map(|(family, take)| (family.definition, &family.points[..*take]))
+    }
+
+    /// Returns the places of all points that fit, by family and point.
+    pub(super) fn places(&self) -> impl Iterator<Item = (usize, usize)> {
+        let families = (0..).zip(&self.series_limits);
+        families.flat_map(|(family, take)| (0..*take).map(move |point| (family, point)))
     }
 }
 
@@ -147,6 +155,7 @@ mod tests {
         let mut snapshot = Snapshot::unpolled(site, "");
         snapshot.parts.push(Part {
             collector: "test",
+            place: Place::default(),
             families: Arc::new(samples.finish().0),
             origin: SystemTime::UNIX_EPOCH,
         });

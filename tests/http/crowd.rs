@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use nbu_otel_agent::http::{Bound, Server, State};
 use nbu_otel_agent::metric::{Metric, Samples};
-use nbu_otel_agent::snapshot::{Part, Snapshot};
+use nbu_otel_agent::snapshot::{Part, Place, Snapshot};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -44,7 +44,8 @@ impl Endpoint {
         }
         let mut snapshot = Snapshot::unpolled("paris", "");
         let families = Arc::new(samples.finish().0);
-        snapshot.parts.push(Part { collector: "test", families, origin: SystemTime::UNIX_EPOCH });
+        let (place, origin) = (Place::default(), SystemTime::UNIX_EPOCH);
+        snapshot.parts.push(Part { collector: "test", place, families, origin });
         let (_, latest) = self.state.store.publisher(snapshot);
         self.state.store.set_sites([("paris".into(), latest)].into_iter().collect());
         self.state.renderer.render_off_thread().await;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
-use nbu_otel_agent::telemetry::otlp::split::split;
+use nbu_otel_agent::telemetry::otlp::split::{Part, Splitter};
 use nbu_otel_agent::telemetry::otlp::{OtlpStats, Signal, Transport};
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use prost::Message as _;
@@ -24,13 +24,11 @@ async fn measure_a_hundred_thousand_series() {
         for _ in 0..3 {
             let metrics = series(100_000);
             let started = Instant::now();
-            let parts = split(
-                metrics,
-                &resource().to_proto(),
-                &InstrumentationScope::default(),
-                config.max_request_bytes,
-            )
-            .parts;
+            let (resource, scope) = (resource().to_proto(), InstrumentationScope::default());
+            let mut splitter = Splitter::new(&resource, &scope, config.max_request_bytes);
+            let mut parts: Vec<Part> =
+                metrics.into_iter().flat_map(|metric| splitter.add(metric)).collect();
+            parts.extend(splitter.finish());
             let divided = started.elapsed();
             let started = Instant::now();
             let bodies: Vec<Bytes> =

@@ -27,7 +27,8 @@ fn scrape(entry: &Entry, page: (usize, usize)) {
     let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
     entry.connection.received();
     entry.connection.begin_answer();
-    entry.connection.begin_sending(Some(Arc::new(Scrape { _place: place, page })));
+    let scrape = Scrape { _place: place, _kept: Arc::default(), page };
+    entry.connection.begin_sending(Some(Arc::new(scrape)));
 }
 
 #[tokio::test(start_paused = true)]

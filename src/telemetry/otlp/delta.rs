@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::unix_nanos;
 use group::{Acknowledged, Group};
+pub(super) use point::count;
 
 pub(crate) mod convert;
 mod group;

@@ -2,13 +2,14 @@
 //! can't be sent in its interval is dropped; totals make up for it with the next export.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 
-use super::batch::{Batch, MetricSource, Source, send_outbox};
+use super::batch::{Batch, MetricSource, Source, send_outbox, send_streamed};
 use super::config::{Config, Temporality};
 use super::error::{Kind, SendError};
 use super::gate::Closed;
@@ -123,7 +124,10 @@ struct Worker {
 /// Results of an export so far, available also after it is cut off.
 #[derive(Debug, Default)]
 struct Tally {
-    total: u64,
+    /// Points of requests that were in doubt.
+    resent: u64,
+    /// Points that were collected, as far as that is known.
+    collected: Arc<AtomicUsize>,
     oversized: usize,
     points: Items,
     /// Why points were rejected, or a remark on those that were taken.
@@ -251,7 +255,7 @@ impl Worker {
         self.stats.set_saved(memory.is_saved());
         // What is in doubt goes first, as it was.
         let goes_on = send_outbox(&mut memory, &sending, |points, result| {
-            tally.total += points;
+            tally.resent += points;
             tally.note(points, result);
         });
         if !goes_on.await {
@@ -259,12 +263,22 @@ impl Worker {
         }
         // What is in doubt still keeps later increments back, and nothing else.
         let hold = hold || !memory.delta.outbox.is_empty();
-        let source = Arc::clone(&self.source);
+        let (source, points) = (Arc::clone(&self.source), Arc::clone(&tally.collected));
+        let (stream, streamed) = mpsc::channel(1);
         let collect = move || {
-            let batch = Batch::collect(&source, &mut memory.delta, hold);
+            // After a failure nobody takes them any more.
+            let mut stream = |request| _ = stream.blocking_send(request);
+            let batch = Batch::collect(&source, &mut memory.delta, hold, &points, &mut stream);
             (batch, memory)
         };
-        let (batch, mut memory) = match tokio::task::spawn_blocking(collect).await {
+        let collecting = tokio::task::spawn_blocking(collect);
+        let mut failed = false;
+        let goes_on = send_streamed(streamed, &sending, |points, result| {
+            failed |= result.is_err();
+            tally.note(points, result);
+        });
+        let goes_on = goes_on.await;
+        let (batch, mut memory) = match collecting.await {
             Ok(collected) => collected,
             Err(error) => {
                 let message = if error.is_panic() { "collecting panicked" } else { "cancelled" };
@@ -272,15 +286,18 @@ impl Worker {
                 return;
             }
         };
-        tally.total += batch.total as u64;
         tally.oversized = batch.oversized;
         self.save(&mut memory).await;
-        batch.send(&mut memory, &sending, |points, result| tally.note(points, result)).await;
-        self.save(&mut memory).await;
+        if goes_on {
+            let note = |points, result| tally.note(points, result);
+            batch.send(&mut memory, &sending, failed, note).await;
+            self.save(&mut memory).await;
+        }
     }
 
     fn account(&mut self, tally: Tally, took: Duration) -> ExportOutcome {
-        let Tally { total, oversized, mut points, reason, failure } = tally;
+        let Tally { resent, collected, oversized, mut points, reason, failure } = tally;
+        let total = resent + collected.load(Ordering::Relaxed) as u64;
         points.dropped = total.saturating_sub(points.accepted + points.rejected);
         if total == 0 && failure.is_none() {
             // Nothing was there to be sent, so nothing is known about the receiver.

@@ -1,8 +1,7 @@
-//! Content of an OTLP export: the observable instruments collected over the parts of one view,
-//! histograms added, each total with its own origin as start time.
+//! Content of an OTLP export: the observable instruments collected over the parts of one view, batch by
+//! batch, histograms added, each total with its own origin as start time.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -16,51 +15,72 @@ use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Tempora
 
 use super::resource::attribute;
 use super::unix_nanos;
-use crate::metric::{Definition, Kind, Point, Value};
+use crate::metric::{Kind, Point, Value};
 use crate::snapshot::Store;
-use crate::telemetry::instruments::{Keys, provide};
+use crate::telemetry::instruments::{Batch, Instruments, Keys, Pick, batches};
 use crate::telemetry::self_metrics::SelfMetrics;
-use crate::telemetry::view::{ExportView, PartView};
+use crate::telemetry::view::ExportView;
 
-/// Collects all metrics, cumulative, at most `limit` series each. Blocks for about 2 us a series.
-pub fn collect(store: &Store, agent: &SelfMetrics, limit: usize) -> Vec<Metric> {
-    let (view, _) = ExportView::build(&store.snapshots(), Some(&agent.part()), limit);
-    let now = unix_nanos(SystemTime::now());
-    let mut metrics: BTreeMap<String, Metric> = BTreeMap::new();
-    for part in &view.parts {
-        // The exporter keeps it from lying in the future; here it is what the total is known by.
-        let origin = unix_nanos(part.origin);
-        let numbers = numbers(part, origin);
-        let histograms =
-            part.content().filter_map(|(d, points)| histogram(part, d, points, (origin, now)));
-        for metric in numbers.into_iter().chain(histograms) {
-            merge(&mut metrics, metric);
-        }
-    }
-    metrics.into_values().collect()
+/// Collects the metrics of a store and of the agent itself, with instruments that live as long as it does.
+#[derive(Debug)]
+pub struct Producer {
+    store: Arc<Store>,
+    agent: Arc<SelfMetrics>,
+    /// Most series of a metric, in all.
+    limit: usize,
+    reader: SharedReader,
+    /// Held by one collection at a time.
+    instruments: Mutex<Instruments>,
 }
 
-/// Gauges and counters of a part, through their instruments.
-fn numbers(part: &PartView, origin: u64) -> Vec<Metric> {
-    let reader = SharedReader::default();
-    let provider = provide(part, reader.clone());
-    let mut collected = ResourceMetrics::default();
-    if let Err(error) = reader.collect(&mut collected) {
-        tracing::error!(%error, part = part.collector, "metrics are missing from the OTLP push");
+impl Producer {
+    pub fn new(store: Arc<Store>, agent: Arc<SelfMetrics>, limit: usize) -> Self {
+        let reader = SharedReader::default();
+        let instruments = Mutex::new(Instruments::new(reader.clone()));
+        Self { store, agent, limit, reader, instruments }
     }
-    drop(provider);
-    let mut metrics: Vec<Metric> =
-        collected.scope_metrics().flat_map(ScopeMetrics::metrics).map(Metric::from).collect();
-    for metric in &mut metrics {
-        match metric.data.as_mut() {
-            // Not the SDK's start time (when the instrument was made) but the totals' own origin.
-            Some(Data::Sum(sum)) => set_start(&mut sum.data_points, origin),
-            // A gauge has none.
-            Some(Data::Gauge(gauge)) => set_start(&mut gauge.data_points, 0),
-            _ => {}
+
+    /// Hands the number of all series and all metrics, cumulative, to `each`, some metrics at a time. Blocks
+    /// for about 2 us a series.
+    pub fn collect(&self, each: &mut dyn FnMut(usize, Vec<Metric>)) {
+        let agent = self.agent.part();
+        let (view, _) = ExportView::build(&self.store.snapshots(), Some(&agent), self.limit);
+        let total = view.total();
+        let now = unix_nanos(SystemTime::now());
+        let mut instruments = self.instruments.lock().unwrap_or_else(PoisonError::into_inner);
+        for part in &view.parts {
+            // The exporter keeps it from lying in the future; here it is what the total is known by.
+            let origin = unix_nanos(part.origin);
+            for batch in batches(part.site.as_ref(), &part.families, part.places()) {
+                let mut metrics = self.numbers(&mut instruments, &batch, origin);
+                let histograms =
+                    batch.picks.iter().filter_map(|pick| histogram(&batch, pick, (origin, now)));
+                metrics.extend(histograms);
+                each(total, metrics);
+            }
         }
     }
-    metrics
+
+    /// Gauges and counters of a batch, through their instruments.
+    fn numbers(&self, instruments: &mut Instruments, batch: &Batch, origin: u64) -> Vec<Metric> {
+        let mut collected = ResourceMetrics::default();
+        let result = instruments.observe(batch, || self.reader.collect(&mut collected));
+        if let Err(error) = result {
+            tracing::error!(%error, "metrics are missing from the OTLP push");
+        }
+        let metrics = collected.scope_metrics().flat_map(ScopeMetrics::metrics);
+        let mut metrics: Vec<Metric> = metrics.map(Metric::from).collect();
+        for metric in &mut metrics {
+            match metric.data.as_mut() {
+                // Not the SDK's start time (when the instrument was made) but the totals' own origin.
+                Some(Data::Sum(sum)) => set_start(&mut sum.data_points, origin),
+                // A gauge has none.
+                Some(Data::Gauge(gauge)) => set_start(&mut gauge.data_points, 0),
+                _ => {}
+            }
+        }
+        metrics
+    }
 }
 
 fn set_start(points: &mut [NumberDataPoint], start: u64) {
@@ -69,58 +89,31 @@ fn set_start(points: &mut [NumberDataPoint], start: u64) {
     }
 }
 
-/// Adds the points of a metric to those of other parts.
-fn merge(metrics: &mut BTreeMap<String, Metric>, metric: Metric) {
-    let Some(known) = metrics.get_mut(&metric.name) else {
-        metrics.insert(metric.name.clone(), metric);
-        return;
-    };
-    match (known.data.as_mut(), metric.data) {
-        (Some(Data::Gauge(known)), Some(Data::Gauge(more))) => {
-            known.data_points.extend(more.data_points);
-        }
-        (Some(Data::Sum(known)), Some(Data::Sum(more))) => {
-            known.data_points.extend(more.data_points);
-        }
-        (Some(Data::Histogram(known)), Some(Data::Histogram(more))) => {
-            known.data_points.extend(more.data_points);
-        }
-        // One declaration, one kind.
-        _ => {}
-    }
-}
-
-fn histogram(
-    part: &PartView,
-    definition: &'static Definition,
-    points: &[Point],
-    (origin, now): (u64, u64),
-) -> Option<Metric> {
+fn histogram(batch: &Batch, pick: &Pick, (origin, now): (u64, u64)) -> Option<Metric> {
+    let definition = batch.definition(pick);
     let Kind::Histogram(bounds) = definition.kind else { return None };
     let keys = Keys::of(definition);
-    let points: Vec<HistogramDataPoint> = points
-        .iter()
-        .filter_map(|point| {
-            let Value::Distribution(distribution) = &point.value else { return None };
-            let pairs = keys.pairs(part.site.as_ref(), point);
-            Some(HistogramDataPoint {
-                attributes: pairs.map(|(key, value)| attribute(key, value)).collect(),
-                start_time_unix_nano: origin,
-                time_unix_nano: now,
-                count: distribution.count(),
-                sum: Some(distribution.sum),
-                bucket_counts: distribution.counts.clone(),
-                explicit_bounds: bounds.to_vec(),
-                ..HistogramDataPoint::default()
-            })
+    let point = |point: &Point| {
+        let Value::Distribution(distribution) = &point.value else { return None };
+        let pairs = keys.pairs(batch.site.as_ref(), point);
+        Some(HistogramDataPoint {
+            attributes: pairs.map(|(key, value)| attribute(key, value)).collect(),
+            start_time_unix_nano: origin,
+            time_unix_nano: now,
+            count: distribution.count(),
+            sum: Some(distribution.sum),
+            bucket_counts: distribution.counts.clone(),
+            explicit_bounds: bounds.to_vec(),
+            ..HistogramDataPoint::default()
         })
-        .collect();
-    (!points.is_empty()).then(|| Metric {
+    };
+    let data_points: Vec<HistogramDataPoint> = batch.points(pick).filter_map(point).collect();
+    (!data_points.is_empty()).then(|| Metric {
         name: definition.name.to_owned(),
         description: definition.help.to_owned(),
         unit: definition.unit.to_owned(),
         data: Some(Data::Histogram(Histogram {
-            data_points: points,
+            data_points,
             aggregation_temporality: AggregationTemporality::Cumulative.into(),
         })),
         ..Metric::default()

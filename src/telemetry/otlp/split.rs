@@ -4,16 +4,18 @@
 //! help, since the limit counts the decompressed size. Sizes are not estimated: each point's
 //! encoded length is taken once, and the frames around it are added up as protobuf writes them.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::metrics::v1::{
-    Gauge, Histogram, Metric, ResourceMetrics, ScopeMetrics, Sum, metric::Data,
+    HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric::Data,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::{Message, length_delimiter_len};
 
+/// A request, and which points of the whole sequence it has.
 #[derive(Debug)]
 pub struct Part {
     pub request: ExportMetricsServiceRequest,
@@ -22,43 +24,67 @@ pub struct Part {
     pub points: usize,
 }
 
-#[derive(Debug, Default)]
-pub struct Split {
-    /// Everything but what was dropped, in order.
-    pub parts: Vec<Part>,
+/// Cuts a sequence of metrics into requests of at most so many bytes each. Points are moved, never copied
+/// or cut; each part of a metric keeps its name, description, unit and temporality, and has them once.
+#[derive(Debug)]
+pub struct Splitter<'a> {
+    resource: &'a Resource,
+    scope: &'a InstrumentationScope,
+    max_bytes: usize,
+    /// Length of the resource and of the scope as fields.
+    resource_len: usize,
+    scope_len: usize,
+    /// Metrics of the current request, and their length as fields.
+    metrics: Vec<Open>,
+    metrics_len: usize,
+    places: HashMap<String, usize>,
+    points: usize,
+    /// Places of the first point of the current request and of the next point.
+    first: usize,
+    next: usize,
     /// Points too large for a request of their own, by their place in the whole sequence.
     pub dropped: Vec<usize>,
-    /// Points in the whole sequence.
-    pub total: usize,
 }
 
-/// Cuts `metrics` into requests of at most `max_bytes` each. Points are moved, never copied or cut;
-/// each part of a metric keeps its name, description, unit and temporality.
-pub fn split(
-    metrics: Vec<Metric>,
-    resource: &Resource,
-    scope: &InstrumentationScope,
-    max_bytes: usize,
-) -> Split {
-    let mut splitter = Splitter {
-        resource,
-        scope,
-        max_bytes,
-        resource_len: field(resource.encoded_len()),
-        scope_len: field(scope.encoded_len()),
-        metrics: Vec::new(),
-        metrics_len: 0,
-        points: 0,
-        first: 0,
-        next: 0,
-        split: Split::default(),
-    };
-    for metric in metrics {
-        splitter.add(metric);
+/// Metric of the current request, without its data, which is beside it.
+#[derive(Debug)]
+struct Open {
+    head: Metric,
+    head_len: usize,
+    data: Data,
+    data_len: usize,
+}
+
+impl Open {
+    fn field_len(&self, added: usize) -> usize {
+        field(self.head_len + field(self.data_len + added))
     }
-    splitter.flush();
-    splitter.split.total = splitter.next;
-    splitter.split
+}
+
+enum Point {
+    Number(NumberDataPoint),
+    Histogram(HistogramDataPoint),
+}
+
+impl Point {
+    fn field_len(&self) -> usize {
+        field(match self {
+            Self::Number(point) => point.encoded_len(),
+            Self::Histogram(point) => point.encoded_len(),
+        })
+    }
+
+    fn push_to(self, data: &mut Data) {
+        match (self, data) {
+            (Self::Number(point), Data::Gauge(gauge)) => gauge.data_points.push(point),
+            (Self::Number(point), Data::Sum(sum)) => sum.data_points.push(point),
+            (Self::Histogram(point), Data::Histogram(histogram)) => {
+                histogram.data_points.push(point);
+            }
+            // One declaration, one kind.
+            _ => {}
+        }
+    }
 }
 
 /// Returns the length of a message as a field of another one, with a tag below 16, which takes one byte.
@@ -66,118 +92,106 @@ fn field(length: usize) -> usize {
     1 + length_delimiter_len(length) + length
 }
 
-struct Splitter<'a> {
-    resource: &'a Resource,
-    scope: &'a InstrumentationScope,
-    max_bytes: usize,
-    /// Length of the resource and of the scope as fields.
-    resource_len: usize,
-    scope_len: usize,
-    /// Finished metrics of the current request, and their length as fields.
-    metrics: Vec<Metric>,
-    metrics_len: usize,
-    points: usize,
-    /// Places of the first point of the current request and of the next point.
-    first: usize,
-    next: usize,
-    split: Split,
+/// Takes the points out of the data of a metric.
+fn take_points(data: &mut Data) -> Vec<Point> {
+    match data {
+        Data::Gauge(gauge) => {
+            std::mem::take(&mut gauge.data_points).into_iter().map(Point::Number).collect()
+        }
+        Data::Sum(sum) => {
+            std::mem::take(&mut sum.data_points).into_iter().map(Point::Number).collect()
+        }
+        Data::Histogram(histogram) => {
+            std::mem::take(&mut histogram.data_points).into_iter().map(Point::Histogram).collect()
+        }
+        // The agent makes no others.
+        Data::ExponentialHistogram(_) | Data::Summary(_) => Vec::new(),
+    }
 }
 
-impl Splitter<'_> {
-    fn add(&mut self, mut metric: Metric) {
-        // What is left of the metric is the head that each of its parts repeats.
-        match metric.data.take() {
-            Some(Data::Gauge(Gauge { data_points: points })) => {
-                self.add_points(&metric, points, |data_points| Data::Gauge(Gauge { data_points }));
-            }
-            Some(Data::Sum(mut sum)) => {
-                let points = std::mem::take(&mut sum.data_points);
-                let data = |data_points| Data::Sum(Sum { data_points, ..sum });
-                self.add_points(&metric, points, data);
-            }
-            Some(Data::Histogram(mut histogram)) => {
-                let points = std::mem::take(&mut histogram.data_points);
-                let data = |data_points| Data::Histogram(Histogram { data_points, ..histogram });
-                self.add_points(&metric, points, data);
-            }
-            // The agent makes no others.
-            Some(Data::ExponentialHistogram(_) | Data::Summary(_)) | None => {}
+impl<'a> Splitter<'a> {
+    pub fn new(resource: &'a Resource, scope: &'a InstrumentationScope, max_bytes: usize) -> Self {
+        Self {
+            resource,
+            scope,
+            max_bytes,
+            resource_len: field(resource.encoded_len()),
+            scope_len: field(scope.encoded_len()),
+            metrics: Vec::new(),
+            metrics_len: 0,
+            places: HashMap::new(),
+            points: 0,
+            first: 0,
+            next: 0,
+            dropped: Vec::new(),
         }
     }
 
-    fn add_points<P: Message>(
-        &mut self,
-        head: &Metric,
-        points: Vec<P>,
-        data: impl Fn(Vec<P>) -> Data,
-    ) {
-        let head_len = head.encoded_len();
+    /// Adds a metric. Returns the requests that are full.
+    pub fn add(&mut self, mut metric: Metric) -> Vec<Part> {
+        let mut full = Vec::new();
+        // What is left of the metric is the head that each of its parts repeats.
+        let Some(mut data) = metric.data.take() else { return full };
+        let points = take_points(&mut data);
+        let head_len = metric.encoded_len();
         // Less a tag and a length of one byte each.
-        let empty_len = data(Vec::new()).encoded_len() - field(0);
-        let mut chunk: Vec<P> = Vec::new();
-        let mut chunk_len = empty_len;
+        let empty_len = data.encoded_len() - field(0);
         for point in points {
-            let point_len = field(point.encoded_len());
-            if self.size(0, head_len, empty_len + point_len) > self.max_bytes {
-                self.split.dropped.push(self.next);
+            let point_len = point.field_len();
+            let alone = field(head_len + field(empty_len + point_len));
+            if self.size(alone) > self.max_bytes {
+                self.dropped.push(self.next);
                 self.next += 1;
                 continue;
             }
-            if self.size(self.metrics_len, head_len, chunk_len + point_len) > self.max_bytes {
-                self.close(head, head_len, std::mem::take(&mut chunk), chunk_len, &data);
-                self.flush();
-                chunk_len = empty_len;
+            let open = self.places.get(&metric.name).and_then(|place| self.metrics.get(*place));
+            let grown = open.map_or(alone, |open| open.field_len(point_len) - open.field_len(0));
+            if self.size(self.metrics_len + grown) > self.max_bytes {
+                full.push(self.take());
             }
-            chunk.push(point);
-            chunk_len += point_len;
+            let place = *self.places.entry(metric.name.clone()).or_insert_with(|| {
+                let (head, data) = (metric.clone(), data.clone());
+                self.metrics.push(Open { head, head_len, data, data_len: empty_len });
+                self.metrics.len() - 1
+            });
+            let open = &mut self.metrics[place];
+            let before = if open.data_len == empty_len { 0 } else { open.field_len(0) };
+            open.data_len += point_len;
+            self.metrics_len += open.field_len(0) - before;
+            point.push_to(&mut open.data);
+            self.points += 1;
             self.next += 1;
         }
-        self.close(head, head_len, chunk, chunk_len, &data);
+        full
     }
 
-    /// Returns the length of a request that holds finished metrics of this length and one more.
-    fn size(&self, metrics_len: usize, head_len: usize, data_len: usize) -> usize {
-        let metric = field(head_len + field(data_len));
-        let scope_metrics = field(self.scope_len + metrics_len + metric);
-        field(self.resource_len + scope_metrics)
+    /// Returns the last request; none if all points are in those before.
+    pub fn finish(&mut self) -> Option<Part> {
+        (self.points > 0).then(|| self.take())
     }
 
-    fn close<P>(
-        &mut self,
-        head: &Metric,
-        head_len: usize,
-        points: Vec<P>,
-        data_len: usize,
-        data: impl Fn(Vec<P>) -> Data,
-    ) {
-        if points.is_empty() {
-            return;
-        }
-        self.points += points.len();
-        self.metrics_len += field(head_len + field(data_len));
-        // The head has no data, so this copies three strings.
-        self.metrics.push(Metric { data: Some(data(points)), ..head.clone() });
+    /// Returns the length of a request whose metrics have this length as fields.
+    fn size(&self, metrics_len: usize) -> usize {
+        field(self.resource_len + field(self.scope_len + metrics_len))
     }
 
-    fn flush(&mut self) {
-        if !self.metrics.is_empty() {
-            let scope_metrics = ScopeMetrics {
-                scope: Some(self.scope.clone()),
-                metrics: std::mem::take(&mut self.metrics),
-                schema_url: String::new(),
-            };
-            let resource_metrics = ResourceMetrics {
-                resource: Some(self.resource.clone()),
-                scope_metrics: vec![scope_metrics],
-                schema_url: String::new(),
-            };
-            let request = ExportMetricsServiceRequest { resource_metrics: vec![resource_metrics] };
-            let range = self.first..self.next;
-            self.split.parts.push(Part { request, range, points: self.points });
-        }
-        self.metrics_len = 0;
-        self.points = 0;
-        self.first = self.next;
+    fn take(&mut self) -> Part {
+        self.places.clear();
+        let metrics = std::mem::take(&mut self.metrics).into_iter();
+        let scope_metrics = ScopeMetrics {
+            scope: Some(self.scope.clone()),
+            metrics: metrics.map(|open| Metric { data: Some(open.data), ..open.head }).collect(),
+            schema_url: String::new(),
+        };
+        let resource_metrics = ResourceMetrics {
+            resource: Some(self.resource.clone()),
+            scope_metrics: vec![scope_metrics],
+            schema_url: String::new(),
+        };
+        let request = ExportMetricsServiceRequest { resource_metrics: vec![resource_metrics] };
+        let range = self.first..self.next;
+        (self.metrics_len, self.first) = (0, self.next);
+        Part { request, range, points: std::mem::take(&mut self.points) }
     }
 }
 

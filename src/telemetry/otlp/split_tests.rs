@@ -1,9 +1,7 @@
 //! The parts of a split are the whole, and each of them fits.
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
-use opentelemetry_proto::tonic::metrics::v1::{
-    HistogramDataPoint, NumberDataPoint, number_data_point,
-};
+use opentelemetry_proto::tonic::metrics::v1::{Gauge, Histogram, Sum, number_data_point};
 use proptest::prelude::*;
 
 use super::*;
@@ -104,43 +102,65 @@ fn singles<'a>(metrics: impl Iterator<Item = &'a Metric>) -> Vec<Metric> {
     all
 }
 
+/// Everything but what was dropped, in order, and the places of what was.
+fn split(metrics: Vec<Metric>, max_bytes: usize) -> (Vec<Part>, Vec<usize>) {
+    let (resource, scope) = (resource(), scope());
+    let mut splitter = Splitter::new(&resource, &scope, max_bytes);
+    let mut parts: Vec<Part> =
+        metrics.into_iter().flat_map(|metric| splitter.add(metric)).collect();
+    parts.extend(splitter.finish());
+    (parts, splitter.dropped)
+}
+
+fn names(part: &Part) -> Vec<&str> {
+    metrics_of(part).map(|metric| metric.name.as_str()).collect()
+}
+
 proptest! {
     #[test]
     fn split_parts_add_up_and_each_fits(
         shapes in prop::collection::vec(
             (0u8..3, prop::collection::vec("[a-zé]{0,200}", 0..30)), 0..6),
         max_bytes in 60usize..3000,
+        repeats in prop::bool::ANY,
     ) {
-        let names = shapes.iter().enumerate().map(|(place, _)| format!("nbu.metric.{place}"));
-        let metrics: Vec<Metric> = names
+        // A metric may come in several pieces, one for each site, say.
+        let name = |place: usize, kind: u8| {
+            format!("nbu.metric.{}", if repeats { usize::from(kind) } else { place })
+        };
+        let metrics: Vec<Metric> = (0..)
             .zip(&shapes)
-            .map(|(name, (kind, labels))| make(&name, *kind, labels))
+            .map(|(place, (kind, labels))| make(&name(place, *kind), *kind, labels))
             .collect();
         let whole = singles(metrics.iter());
-        let split = split(metrics, &resource(), &scope(), max_bytes);
+        let (parts, dropped) = split(metrics, max_bytes);
 
-        prop_assert_eq!(split.total, whole.len());
         let mut seen = Vec::new();
         let mut end = 0;
-        for part in &split.parts {
+        for part in &parts {
             prop_assert!(part.request.encoded_len() <= max_bytes);
             prop_assert!(part.range.start >= end && part.range.end > part.range.start);
             end = part.range.end;
             let points = singles(metrics_of(part));
             prop_assert_eq!(points.len(), part.points);
+            let mut unique = names(part);
+            unique.sort_unstable();
+            unique.dedup();
+            prop_assert_eq!(unique.len(), names(part).len());
             let inside: Vec<usize> =
-                part.range.clone().filter(|place| !split.dropped.contains(place)).collect();
+                part.range.clone().filter(|place| !dropped.contains(place)).collect();
             prop_assert_eq!(inside.len(), points.len());
-            seen.extend(inside.into_iter().zip(points));
+            let mut expected: Vec<_> = inside.iter().map(|place| whole[*place].clone()).collect();
+            let mut found = points;
+            let text = |metric: &Metric| format!("{metric:?}");
+            expected.sort_by_key(text);
+            found.sort_by_key(text);
+            prop_assert_eq!(found, expected);
+            seen.extend(inside);
         }
-        let kept: Vec<(usize, Metric)> = whole
-            .iter()
-            .cloned()
-            .enumerate()
-            .filter(|(place, _)| !split.dropped.contains(place))
-            .collect();
+        let kept: Vec<usize> = (0..whole.len()).filter(|place| !dropped.contains(place)).collect();
         prop_assert_eq!(seen, kept);
-        for place in &split.dropped {
+        for place in &dropped {
             let alone = one_request(whole[*place].clone());
             prop_assert!(alone.encoded_len() > max_bytes, "it would have fitted");
         }
@@ -165,8 +185,12 @@ fn one_request(metric: Metric) -> ExportMetricsServiceRequest {
 fn request_is_filled_to_the_byte() {
     let labels = vec!["x".to_owned(); 500];
     let whole = one_request(make("nbu.m", 1, &labels)).encoded_len();
-    let fits = split(vec![make("nbu.m", 1, &labels)], &resource(), &scope(), whole);
-    assert_eq!(fits.parts.len(), 1);
-    let cut = split(vec![make("nbu.m", 1, &labels)], &resource(), &scope(), whole - 1);
-    assert_eq!(cut.parts.iter().map(|part| part.points).collect::<Vec<_>>(), [499, 1]);
+    let (fits, _) = split(vec![make("nbu.m", 1, &labels)], whole);
+    assert_eq!(fits.len(), 1);
+    // In pieces, too.
+    let pieces = labels.chunks(7).map(|labels| make("nbu.m", 1, labels)).collect();
+    let (fits, _) = split(pieces, whole);
+    assert_eq!((fits.len(), fits[0].request.encoded_len()), (1, whole));
+    let (cut, _) = split(vec![make("nbu.m", 1, &labels)], whole - 1);
+    assert_eq!(cut.iter().map(|part| part.points).collect::<Vec<_>>(), [499, 1]);
 }

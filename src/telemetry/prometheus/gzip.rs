@@ -1,72 +1,92 @@
-//! The gzip stream of a page, joined from a segment that is compressed once a rendering and a small one
-//! that is compressed at each scrape.
-
-use std::io::Write as _;
+//! The gzip stream of a page, joined from blocks that were compressed when they changed.
 
 use axum::body::Bytes;
-use flate2::Compression;
-use flate2::write::DeflateEncoder;
-
-/// Text beside its compressed form, a segment of a gzip stream. Its bytes are shared, never copied.
-#[derive(Debug)]
-pub struct GzipSegment {
-    text: Bytes,
-    /// Raw deflate blocks that end on a byte boundary; the last segment of a stream ends it.
-    deflated: Bytes,
-    /// Of the text, to go on from.
-    checksum: crc32fast::Hasher,
-}
+use flate2::{Compress, Compression, FlushCompress, Status};
 
 /// End of a sync flush: an empty block, stored (RFC 1951, section 3.2.4).
 const FLUSHED: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// Flushes after which a stream is given up; a few are needed at most.
-const FLUSHES: usize = 1_000;
+/// Compresses texts one by one into raw deflate, each as if it were the first.
+#[derive(Debug)]
+pub(super) struct Deflater(Compress);
 
-pub type Chunks = Vec<Bytes>;
-
-impl GzipSegment {
-    /// Compresses a segment that others follow.
-    pub fn first(text: Vec<u8>) -> Self {
-        Self::compress(text, false)
+impl Default for Deflater {
+    fn default() -> Self {
+        Self(Compress::new(Compression::fast(), false))
     }
+}
 
-    fn compress(text: Vec<u8>, last: bool) -> Self {
-        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
-        // Writing to a Vec cannot fail.
-        let _ = encoder.write_all(&text);
-        let deflated = if last {
-            encoder.finish().unwrap_or_default()
-        } else {
-            // A sync flush ends the block on a byte boundary without ending the stream. One of a large
-            // text may stop before that, without saying so, and goes on when it is asked again.
-            for _ in 0..FLUSHES {
-                let _ = encoder.flush();
-                if encoder.get_ref().ends_with(&FLUSHED) {
-                    break;
-                }
+impl Deflater {
+    /// Compresses a text that others follow: its end is on a byte boundary.
+    pub(super) fn block(&mut self, text: &[u8]) -> Vec<u8> {
+        self.0.reset();
+        let mut deflated = Vec::with_capacity(text.len() / 4 + 64);
+        loop {
+            let read = usize::try_from(self.0.total_in()).unwrap_or(usize::MAX).min(text.len());
+            let status = self.0.compress_vec(&text[read..], &mut deflated, FlushCompress::Sync);
+            let has_room = deflated.len() < deflated.capacity();
+            // A flush of a large text may stop before its end without saying so: it is asked again.
+            let is_whole = self.0.total_in() == text.len() as u64 && deflated.ends_with(&FLUSHED);
+            if has_room && (is_whole || !matches!(status, Ok(Status::Ok))) {
+                break;
             }
-            encoder.get_ref().clone()
-        };
+            deflated.reserve(deflated.len() / 2 + 64);
+        }
+        deflated.shrink_to_fit();
+        deflated
+    }
+}
+
+/// Checksum of a text, which can be put together from those of its blocks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Checksum(crc32fast::Hasher);
+
+impl Checksum {
+    pub(super) fn of(text: &[u8]) -> Self {
         let mut checksum = crc32fast::Hasher::new();
-        checksum.update(&text);
-        Self { text: text.into(), deflated: deflated.into(), checksum }
+        checksum.update(text);
+        Self(checksum)
     }
 
-    pub fn plain(&self, last: Vec<u8>) -> Chunks {
-        vec![self.text.clone(), last.into()]
+    pub(super) fn append(&mut self, next: &Self) {
+        self.0.combine(&next.0);
+    }
+}
+
+/// Text in blocks, beside its compressed form. Its bytes are shared, never copied.
+#[derive(Debug, Default)]
+pub struct GzipPage {
+    pub(super) texts: Vec<Bytes>,
+    pub(super) length: usize,
+    /// Raw deflate blocks that end on a byte boundary.
+    pub(super) deflated: Bytes,
+    pub(super) checksum: Checksum,
+}
+
+impl GzipPage {
+    /// Returns the bytes that it takes in memory.
+    pub fn size(&self) -> usize {
+        self.length + self.deflated.len()
     }
 
-    /// Returns a gzip stream of two segments (RFC 1952) as one member: some clients read only the first.
-    pub fn gzip(&self, last: Vec<u8>) -> Chunks {
+    /// Returns the text of two pages.
+    pub(super) fn plain(&self, next: &Self) -> Vec<Bytes> {
+        self.texts.iter().chain(&next.texts).cloned().collect()
+    }
+
+    /// Returns the gzip stream (RFC 1952) of two pages, of one member: some clients read only the first.
+    pub(super) fn gzip(&self, next: &Self) -> Vec<Bytes> {
         const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
-        let last = Self::compress(last, true);
+        // The last block of a deflate stream, empty.
+        const END: [u8; 2] = [3, 0];
         let mut checksum = self.checksum.clone();
-        checksum.update(&last.text);
+        checksum.append(&next.checksum);
         // The length modulo 2^32, as the format has it.
-        let length = u32::try_from((self.text.len() + last.text.len()) & 0xffff_ffff);
-        let end = [checksum.finalize(), length.unwrap_or_default()].map(u32::to_le_bytes).concat();
-        vec![Bytes::from_static(&HEADER), self.deflated.clone(), last.deflated, end.into()]
+        let length = u32::try_from((self.length + next.length) & 0xffff_ffff).unwrap_or_default();
+        let trailer = [checksum.0.finalize(), length].map(u32::to_le_bytes).concat();
+        let end = [&END[..], &trailer].concat();
+        let parts = [self.deflated.clone(), next.deflated.clone(), end.into()];
+        [Bytes::from_static(&HEADER)].into_iter().chain(parts).collect()
     }
 }
 
@@ -77,21 +97,41 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn two_pieces_are_one_gzip_stream() {
-        for (first, last) in [("", ""), ("a", ""), ("", "b"), ("text ", "more"), ("x\n", "y\n")] {
-            let first = GzipSegment::first(first.repeat(10_000).into_bytes());
-            let last = last.as_bytes().to_vec();
-            let gzip = first.gzip(last.clone()).concat();
-            let mut read = Vec::new();
-            flate2::read::GzDecoder::new(gzip.as_slice()).read_to_end(&mut read).unwrap();
-            assert_eq!(read, first.plain(last).concat());
+    fn page(blocks: &[&[u8]]) -> GzipPage {
+        let (mut page, mut deflater, mut deflated) =
+            (GzipPage::default(), Deflater::default(), Vec::new());
+        for block in blocks {
+            page.texts.push(Bytes::copy_from_slice(block));
+            page.length += block.len();
+            page.checksum.append(&Checksum::of(block));
+            deflated.extend(deflater.block(block));
         }
+        page.deflated = deflated.into();
+        page
     }
 
-    /// Texts of half a megabyte for which one flush stopped before its end; others are fuzzed easily.
+    fn check(blocks: &[&[u8]], next: &[&[u8]]) {
+        let (page, next) = (page(blocks), page(next));
+        let gzip = page.gzip(&next).concat();
+        let mut read = Vec::new();
+        flate2::read::GzDecoder::new(gzip.as_slice()).read_to_end(&mut read).unwrap();
+        assert!(read == page.plain(&next).concat(), "{} bytes", page.length);
+    }
+
     #[test]
-    fn large_page_survives_any_flush_of_its_first_segment() {
+    fn blocks_of_two_pages_are_one_gzip_stream() {
+        for (first, second, next) in
+            [("", "", ""), ("a", "", ""), ("", "a", "b"), ("text ", "more", "x\n"), ("x", "y", "z")]
+        {
+            let (first, second) = (first.repeat(10_000), second.repeat(300));
+            check(&[first.as_bytes(), second.as_bytes()], &[next.as_bytes()]);
+        }
+        check(&[], &[]);
+        check(&[], &[b"x"]);
+    }
+
+    #[test]
+    fn large_text_survives_any_flush_of_its_block() {
         for seed in [146, 184, 215, 220, 251, 728] {
             let mut random = fastrand::Rng::with_seed(seed);
             let length = random.usize(200_000..700_000);
@@ -104,11 +144,9 @@ mod tests {
                     "nbu_jobs_completed_total{{action=\"BACKUP\",policy_type=\"TYPE_{kind}\",site=\"paris\",status=\"{status}\"}} {count}"
                 );
             }
-            let first = GzipSegment::first(text.into_bytes());
-            let gzip = first.gzip(b"the rest\n".to_vec()).concat();
-            let mut read = Vec::new();
-            flate2::read::GzDecoder::new(gzip.as_slice()).read_to_end(&mut read).unwrap();
-            assert_eq!(read, first.plain(b"the rest\n".to_vec()).concat(), "{seed}");
+            check(&[text.as_bytes(), &text.as_bytes()[..length / 3]], &[b"the rest\n"]);
+            let noise: Vec<u8> = (0..length).map(|_| random.u8(..)).collect();
+            check(&[&noise, text.as_bytes(), &noise[..100]], &[b"the rest\n"]);
         }
     }
 }

@@ -2,4 +2,6 @@
 
 pub mod encode;
 pub mod gzip;
+mod page;
 pub mod renderer;
+mod texts;

@@ -1,22 +1,27 @@
-//! Renders the exposition off the request path: of the sites the parts that changed, at most once a
-//! second; of the agent its own small part, at each scrape.
+//! Renders the exposition off the request path: of the sites the series that changed, at a pace; of the
+//! agent itself the series that changed, at each scrape.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use axum::body::Bytes;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::encode::{self, FamilyText};
-use super::gzip::{Chunks, GzipSegment};
-use crate::snapshot::Store;
+use super::gzip::GzipPage;
+use super::texts::{PartKey, Texts};
+use crate::snapshot::{Changes, Snapshot, Store};
 use crate::telemetry::self_metrics::SelfMetrics;
-use crate::telemetry::view::{ExportView, PartView};
+use crate::telemetry::view::{Dropped, ExportView, PartView};
 
-/// Least time between two renderings that snapshots asked for.
+/// Least time between two renderings.
 const MIN_RENDER_INTERVAL: Duration = Duration::from_secs(1);
+
+/// ... where the second one shows what was not there before.
+const MIN_FIRST_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Times of a rendering that pass before the next one: at most a fifth of the time goes into it.
 const MAX_RENDER_SHARE: u32 = 4;
@@ -25,40 +30,45 @@ const MAX_RENDER_SHARE: u32 = 4;
 pub struct Renderer {
     store: Arc<Store>,
     agent: Arc<SelfMetrics>,
-    /// Result of the last rendering, by part. Only renderings hold the lock, never scrapes.
-    rendered: Mutex<Rendered>,
-    page: ArcSwap<GzipSegment>,
+    /// Only renderings hold the lock, never scrapes.
+    sites: Mutex<Rendered>,
+    /// The agent's own part. Scrapes hold the lock.
+    own: Mutex<Texts>,
+    page: ArcSwap<GzipPage>,
 }
 
-/// Identity of a part: site, collector, and place among the collector's parts.
-type Key = (Option<Arc<str>>, &'static str, usize);
+/// Body of a scrape, and the page that it keeps in memory until it is sent.
+#[derive(Debug)]
+pub struct ScrapeBody {
+    pub chunks: Vec<Bytes>,
+    pub page: Arc<GzipPage>,
+}
 
-/// Texts of each part, and the view that they were made of.
-type Rendered = HashMap<Key, (PartView, Vec<FamilyText>)>;
+/// Result of the last rendering.
+#[derive(Debug, Default)]
+struct Rendered {
+    texts: Texts,
+    snapshots: HashMap<Arc<str>, Arc<Snapshot>>,
+    /// Series of each metric, over all sites, before any are dropped.
+    sizes: HashMap<&'static str, usize>,
+    drops: bool,
+}
 
 impl Renderer {
     /// Creates a renderer whose page is empty until the first rendering.
     pub fn new(store: Arc<Store>, agent: Arc<SelfMetrics>) -> Arc<Self> {
-        Arc::new(Self {
-            store,
-            agent,
-            rendered: Mutex::default(),
-            page: ArcSwap::new(Arc::new(GzipSegment::first(Vec::new()))),
-        })
+        let (sites, own, page) = Default::default();
+        Arc::new(Self { store, agent, sites, own, page })
     }
 
     /// Renders now what changed since the last time, and puts the page together. Blocks for about
-    /// 3 us for each series that changed and 0.3 us for each there is; returns how long it took.
+    /// 3 us for each series that changed; returns how long it took.
     pub fn render(&self) -> Duration {
-        let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
         let limit = self.agent.cardinality_limit();
-        let (view, dropped) = ExportView::build(&self.store.snapshots(), None, limit);
-        let series = view.total();
-        let (order, fresh) = update(view, std::mem::take(&mut *rendered));
-        *rendered = fresh;
-        let texts = order.iter().filter_map(|key| rendered.get(key)).flat_map(|(_, b)| b);
-        self.page.store(Arc::new(GzipSegment::first(encode::page(texts))));
+        let (series, dropped) = sites.update(&self.store.snapshots(), limit);
+        self.page.store(Arc::new(sites.texts.page.bytes()));
         let names: Vec<_> = dropped.iter().map(|(d, n)| format!("{} ({n})", d.name)).collect();
         let took = started.elapsed();
         match self.agent.set_rendered(took, series, dropped) {
@@ -73,18 +83,35 @@ impl Renderer {
         took
     }
 
-    /// Renders whenever `changes` (of the store) says so, until `stop`.
-    pub async fn run(self: Arc<Self>, mut changes: watch::Receiver<u64>, stop: CancellationToken) {
+    /// Renders whenever `changes` (of the store) says so, until `stop`: the first change after a quiet time
+    /// at once, further ones at a pace, and soon those that somebody may wait for.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        mut changes: watch::Receiver<Changes>,
+        stop: CancellationToken,
+    ) {
+        let mut rendered = Changes::default();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                changed = changes.changed() => if changed.is_err() { return },
+                changed = changes.wait_for(|now| *now != rendered) => match changed {
+                    Ok(now) => rendered = *now,
+                    Err(_) => return,
+                },
             }
+            let began = Instant::now();
             let took = self.render_off_thread().await;
-            let pace = MIN_RENDER_INTERVAL.max(took * MAX_RENDER_SHARE);
+            let soon = began + took + MIN_FIRST_INTERVAL.max(took * MAX_RENDER_SHARE);
+            let later = soon.max(began + MIN_RENDER_INTERVAL);
+            let first = async {
+                tokio::time::sleep_until(soon).await;
+                // Without a store there is nothing to wait for.
+                let _ = changes.wait_for(|now| now.firsts != rendered.firsts).await;
+            };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(pace) => {}
+                () = tokio::time::sleep_until(later) => {}
+                () = first => {}
             }
         }
     }
@@ -96,36 +123,90 @@ impl Renderer {
 
     /// Returns the bytes of one scrape. Takes no lock that a poll or a rendering holds; blocks for the
     /// fraction of a millisecond that the agent's own part takes.
-    pub fn scrape(&self, gzip: bool) -> Chunks {
+    pub fn scrape(&self, gzip: bool) -> ScrapeBody {
         self.agent.count_scrape(gzip);
-        let own = texts(&PartView::whole(None, &self.agent.part()));
-        let own = encode::page(own.iter());
-        let page = self.page.load();
-        if gzip { page.gzip(own) } else { page.plain(own) }
+        let part = self.agent.part();
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        show(&mut own, &("".into(), part.place), Some(PartView::whole(None, &part)));
+        let own = own.page.bytes();
+        let page = self.page.load_full();
+        let chunks = if gzip { page.gzip(&own) } else { page.plain(&own) };
+        ScrapeBody { chunks, page }
     }
 }
 
-/// Renders the parts of a view that are not rendered yet; returns their order and all texts.
-fn update(view: ExportView, mut old: Rendered) -> (Vec<Key>, Rendered) {
-    let mut order = Vec::with_capacity(view.parts.len());
-    let mut fresh = Rendered::with_capacity(view.parts.len());
-    for part in view.parts {
-        // Several parts of one collector follow each other in a stable order.
-        let mut key = (part.site.clone(), part.collector, 0);
-        while fresh.contains_key(&key) {
-            key.2 += 1;
+impl Rendered {
+    /// Takes over what changed. Returns how many series are shown, and which are dropped.
+    fn update(&mut self, now: &[Arc<Snapshot>], limit: usize) -> (usize, Dropped) {
+        let changed = self.note(now);
+        let exceeds = self.sizes.values().any(|size| *size > limit);
+        if !exceeds && !self.drops {
+            for site in changed {
+                let snapshot = self.snapshots.get(&site);
+                let parts = snapshot.iter().flat_map(|snapshot| &snapshot.parts);
+                let views = parts.map(|part| PartView::whole(Some(&site), part)).collect();
+                let shown = self.texts.places(&site).into_iter();
+                let shown = shown.map(|place| (Arc::clone(&site), place)).collect();
+                self.show(views, shown);
+            }
+            return (self.sizes.values().sum(), Dropped::new());
         }
-        let known = old.remove(&key).filter(|(before, _)| before.same_as(&part));
-        let texts = known.map_or_else(|| texts(&part), |(_, texts)| texts);
-        order.push(key.clone());
-        fresh.insert(key, (part, texts));
+        // Who is cut by how much depends on all sites.
+        let (view, dropped) = ExportView::build(now, None, limit);
+        let series = view.total();
+        let shown = self.texts.keys().cloned().collect();
+        self.show(view.parts, shown);
+        self.drops = exceeds;
+        (series, dropped)
     }
-    (order, fresh)
+
+    /// Takes over snapshots and the sizes of metrics. Returns the sites that changed.
+    fn note(&mut self, now: &[Arc<Snapshot>]) -> BTreeSet<Arc<str>> {
+        let there: HashMap<&Arc<str>, &Arc<Snapshot>> =
+            now.iter().map(|snapshot| (&snapshot.site, snapshot)).collect();
+        let is_same = |site: &Arc<str>, known: &Arc<Snapshot>| {
+            there.get(site).is_some_and(|now| Arc::ptr_eq(now, known))
+        };
+        let old =
+            self.snapshots.extract_if(|site, known| !is_same(site, known)).collect::<Vec<_>>();
+        let new = now.iter().filter(|snapshot| !self.snapshots.contains_key(&snapshot.site));
+        let new: Vec<_> =
+            new.map(|snapshot| (Arc::clone(&snapshot.site), Arc::clone(snapshot))).collect();
+        for (_, snapshot) in &old {
+            for family in snapshot.parts.iter().flat_map(|part| part.families.iter()) {
+                let size = self.sizes.entry(family.definition.name).or_default();
+                *size = size.saturating_sub(family.points.len());
+            }
+        }
+        for (_, snapshot) in &new {
+            for family in snapshot.parts.iter().flat_map(|part| part.families.iter()) {
+                *self.sizes.entry(family.definition.name).or_default() += family.points.len();
+            }
+        }
+        let changed = old.iter().chain(&new).map(|(site, _)| Arc::clone(site)).collect();
+        self.snapshots.extend(new);
+        changed
+    }
+
+    /// Shows these parts, in place of those that are shown under these keys.
+    fn show(&mut self, views: Vec<PartView>, mut shown: BTreeSet<PartKey>) {
+        for view in views {
+            let key = (view.site.clone().unwrap_or_default(), view.place);
+            shown.remove(&key);
+            if !self.texts.shown(&key).is_some_and(|known| known.same_as(&view)) {
+                show(&mut self.texts, &key, Some(view));
+            }
+        }
+        for key in shown {
+            show(&mut self.texts, &key, None);
+        }
+    }
 }
 
-fn texts(part: &PartView) -> Vec<FamilyText> {
-    encode::render(part).unwrap_or_else(|error| {
-        tracing::error!(%error, site = part.site.as_deref(), part = part.collector, "metrics are missing from the exposition");
-        Vec::new()
-    })
+fn show(texts: &mut Texts, key: &PartKey, view: Option<PartView>) {
+    let part = view.as_ref().map_or("", |view| view.collector);
+    if let Err(error) = texts.update(key, view) {
+        let site = &*key.0;
+        tracing::error!(%error, site, part, "metrics are missing from the exposition");
+    }
 }

@@ -74,11 +74,13 @@ impl Delta {
         };
         for metric in metrics {
             match &metric.data {
-                Some(Data::Sum(sum)) if is_total(sum.is_monotonic, sum.aggregation_temporality) => {
+                Some(Data::Sum(sum))
+                    if is_cumulative(sum.is_monotonic, sum.aggregation_temporality) =>
+                {
                     sum.data_points.iter().for_each(|point| note(&metric.name, point));
                 }
                 Some(Data::Histogram(histogram))
-                    if is_total(true, histogram.aggregation_temporality) =>
+                    if is_cumulative(true, histogram.aggregation_temporality) =>
                 {
                     histogram.data_points.iter().for_each(|point| note(&metric.name, point));
                 }
@@ -93,7 +95,16 @@ impl Delta {
     }
 }
 
-fn is_total(monotonic: bool, temporality: i32) -> bool {
+/// Returns whether the points of a metric are totals, of which increments can be made.
+pub(in super::super) fn is_total(metric: &Metric) -> bool {
+    match &metric.data {
+        Some(Data::Sum(sum)) => is_cumulative(sum.is_monotonic, sum.aggregation_temporality),
+        Some(Data::Histogram(histogram)) => is_cumulative(true, histogram.aggregation_temporality),
+        _ => false,
+    }
+}
+
+fn is_cumulative(monotonic: bool, temporality: i32) -> bool {
     monotonic && temporality == AggregationTemporality::Cumulative as i32
 }
 
@@ -121,7 +132,9 @@ impl Conversion<'_> {
         const DELTA: i32 = AggregationTemporality::Delta as i32;
         // What is left of the metric is the head that each of its parts repeats.
         match metric.data.take() {
-            Some(Data::Sum(mut sum)) if is_total(sum.is_monotonic, sum.aggregation_temporality) => {
+            Some(Data::Sum(mut sum))
+                if is_cumulative(sum.is_monotonic, sum.aggregation_temporality) =>
+            {
                 let delta = self.temporality == Temporality::Delta;
                 if delta {
                     sum.aggregation_temporality = DELTA;
@@ -131,7 +144,7 @@ impl Conversion<'_> {
                 self.points(&metric, points, delta, data);
             }
             Some(Data::Histogram(mut histogram))
-                if is_total(true, histogram.aggregation_temporality) =>
+                if is_cumulative(true, histogram.aggregation_temporality) =>
             {
                 let delta = self.temporality != Temporality::Cumulative;
                 if delta {

@@ -70,7 +70,7 @@ impl Point for HistogramDataPoint {
     }
 }
 
-pub(super) fn count(data: &Data) -> usize {
+pub(in super::super) fn count(data: &Data) -> usize {
     match data {
         Data::Gauge(gauge) => gauge.data_points.len(),
         Data::Sum(sum) => sum.data_points.len(),
