@@ -206,6 +206,9 @@ pub struct Family {
     pub points: Vec<Point>,
 }
 
+/// Families in groups that change one by one: a group in which nothing changed is the same as before.
+pub type SeriesGroups = Vec<Arc<Vec<Family>>>;
+
 /// Order of the series of a metric: by the values of its attributes, the attributes sorted by key. The
 /// exposition has them in the same order.
 #[derive(Debug)]

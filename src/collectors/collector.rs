@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::de::IgnoredAny;
 
 use crate::jobs::NameFilterConfig;
-use crate::metric::{Definition, Samples};
+use crate::metric::{Definition, Samples, SeriesGroups};
 use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +135,8 @@ pub enum Part {
     Fresh(Samples),
     /// Totals of now, and their origin.
     Totals(Samples, SystemTime),
+    /// Series in groups, and the origin of the totals among them.
+    Groups(SeriesGroups, SystemTime),
     /// It failed: its last samples are exported until they are stale.
     Failed(Error),
     /// Nothing is known that is newer than its last samples, and nothing is wrong.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::collectors::Part;
-use crate::metric::{Family, Samples};
+use crate::metric::{Family, Samples, SeriesGroups};
 use crate::netbackup::Error;
 
 /// Samples of one part of a collector.
@@ -21,7 +21,8 @@ pub(super) struct ExportedPart {
 /// Samples of one collector.
 #[derive(Default)]
 pub(super) struct Exported {
-    parts: BTreeMap<&'static str, ExportedPart>,
+    /// By name, and number among the groups of that name.
+    parts: BTreeMap<(&'static str, usize), ExportedPart>,
     /// The samples are kept at any age, until a run that is due has ended.
     pub(super) hold_expiry: bool,
 }
@@ -30,15 +31,19 @@ impl Exported {
     /// Takes the parts of a run that succeeded. Returns the errors of the others, and the number of
     /// duplicate series that were dropped.
     pub(super) fn replace(&mut self, parts: Vec<(&'static str, Part)>) -> (Vec<Error>, usize) {
-        self.parts.retain(|part, _| parts.iter().any(|(named, _)| named == part));
+        self.parts.retain(|(part, _), _| parts.iter().any(|(named, _)| named == part));
         let mut errors = Vec::new();
         let mut duplicates = 0;
+        let mut whole = |samples: Samples| {
+            let (families, dropped) = samples.finish();
+            duplicates += dropped;
+            vec![Arc::new(families)]
+        };
         for (name, part) in parts {
             match part {
-                Part::Fresh(samples) => duplicates += self.insert(name, samples, None),
-                Part::Totals(samples, origin) => {
-                    duplicates += self.insert(name, samples, Some(origin));
-                }
+                Part::Fresh(samples) => self.insert(name, whole(samples), None),
+                Part::Totals(samples, origin) => self.insert(name, whole(samples), Some(origin)),
+                Part::Groups(groups, origin) => self.insert(name, groups, Some(origin)),
                 Part::Failed(error) => errors.push(error),
                 Part::Kept => {}
             }
@@ -46,18 +51,17 @@ impl Exported {
         (errors, duplicates)
     }
 
-    fn insert(
-        &mut self,
-        name: &'static str,
-        samples: Samples,
-        origin: Option<SystemTime>,
-    ) -> usize {
-        let (families, duplicates) = samples.finish();
-        // Shared with the last snapshot if nothing changed, so that it is not rendered again.
-        let same = self.parts.remove(name).filter(|part| *part.families == families);
-        let families = same.map_or_else(|| Arc::new(families), |part| part.families);
-        self.parts.insert(name, ExportedPart { families, origin, collected: Instant::now() });
-        duplicates
+    fn insert(&mut self, name: &'static str, groups: SeriesGroups, origin: Option<SystemTime>) {
+        let collected = Instant::now();
+        self.parts.retain(|(part, group), _| *part != name || *group < groups.len());
+        for (group, families) in groups.into_iter().enumerate() {
+            // Shared with the last snapshot if nothing changed, so that it is not rendered again.
+            let same = self.parts.remove(&(name, group));
+            let same = same
+                .filter(|part| Arc::ptr_eq(&part.families, &families) || part.families == families);
+            let families = same.map_or(families, |part| part.families);
+            self.parts.insert((name, group), ExportedPart { families, origin, collected });
+        }
     }
 
     /// Returns when the next samples are stale, if any will be.
@@ -76,8 +80,8 @@ impl Exported {
     }
 
     /// Returns the parts in order of their names.
-    pub(super) fn parts(&self) -> impl Iterator<Item = (&'static str, &ExportedPart)> {
-        self.parts.iter().map(|(name, part)| (*name, part))
+    pub(super) fn parts(&self) -> impl Iterator<Item = ((&'static str, usize), &ExportedPart)> {
+        self.parts.iter().map(|(place, part)| (*place, part))
     }
 
     pub(super) fn series(&self) -> usize {

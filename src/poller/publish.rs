@@ -164,9 +164,9 @@ pub(super) fn snapshot(
     let families = Arc::new(samples.finish().0);
     let mut parts = vec![Part { collector: "site", place: Place::default(), families, origin }];
     for slot in slots {
-        parts.extend(slot.exported.parts().map(|(name, part)| Part {
+        parts.extend(slot.exported.parts().map(|((name, group), part)| Part {
             collector: slot.row.name,
-            place: Place { collector: 1 + slot.place, name, group: 0 },
+            place: Place { collector: 1 + slot.place, name, group },
             families: Arc::clone(&part.families),
             origin: part.origin.unwrap_or(origin),
         }));

@@ -213,7 +213,12 @@ impl Jobs {
         Ok(collected)
     }
 
-    fn add_parts(&self, collected: &mut Collected, live: Option<Error>, finished: Option<Error>) {
+    fn add_parts(
+        &mut self,
+        collected: &mut Collected,
+        live: Option<Error>,
+        finished: Option<Error>,
+    ) {
         let Some(ledger) = &self.ledger else { return };
         let settings = &self.settings;
         let fresh = |samples: Option<Samples>| samples.map_or(Part::Kept, Part::Fresh);
@@ -226,16 +231,16 @@ impl Jobs {
     }
 
     /// Adds the parts that do not depend on the server.
-    fn add_kept(&self, collected: &mut Collected) {
-        let Some(ledger) = &self.ledger else { return };
+    fn add_kept(&mut self, collected: &mut Collected) {
+        let Some(ledger) = &mut self.ledger else { return };
         let mut own = Samples::new();
         // The saved totals will be exported: others before would be a reset, and its end a jump.
         if self.store.as_ref().is_none_or(|store| store.read) {
             if let Some((samples, origin)) = ledger.total_samples(&self.settings.actions) {
                 collected.parts.push(("totals", Part::Totals(samples, origin)));
             }
-            if let Some((samples, origin)) = ledger.last_samples(&self.settings.actions) {
-                collected.parts.push(("names", Part::Totals(samples, origin)));
+            if let Some((groups, origin)) = ledger.last_samples(&self.settings.actions) {
+                collected.parts.push(("names", Part::Groups(groups, origin)));
             }
             own = ledger.own_samples(self.backfill.ahead());
             self.audit.record(&mut own);

@@ -2,6 +2,7 @@
 //! result of the last job, the number of failures in a row.
 
 mod format;
+mod groups;
 mod last_result;
 mod lookup;
 mod metrics;

@@ -2,16 +2,19 @@
 //! result does not depend on it, as long as there is room for all names.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use super::format;
+use super::groups::NameGroups;
 use super::lookup::{LookupAnswer, LookupQuery, LookupQueue};
 use super::name_filter::{NameFilter, NameFilterConfig};
 use super::name_results::NameResults;
 use super::places::Places;
 use super::subject::Subject;
-use super::{format, metrics};
 use crate::jobs::completion::Completion;
+use crate::jobs::row::Actions;
 use crate::jobs::time::ms;
-use crate::metric::Samples;
+use crate::metric::Family;
 
 /// Time by which an end may be later than the present, ms: clocks of media servers differ a little.
 pub(in crate::jobs) const AHEAD: i64 = 60_000;
@@ -63,6 +66,7 @@ pub(crate) struct LastResults {
     lookups: LookupQueue,
     /// Records that differ from those on disk, since they were handed over last.
     pub(in crate::jobs) changes: BTreeSet<RecordKey>,
+    groups: NameGroups,
 }
 
 impl LastResults {
@@ -77,6 +81,7 @@ impl LastResults {
             next_gone: i64::MIN,
             lookups: LookupQueue::default(),
             changes: BTreeSet::new(),
+            groups: NameGroups::default(),
         };
         results.reconfigure(config);
         results
@@ -90,6 +95,7 @@ impl LastResults {
         self.next_gone = i64::MIN;
         let changed = self.places.reconfigure(&self.filter, config.limit);
         self.changes.extend(changed.into_iter().map(RecordKey::Name));
+        self.groups.mark_all();
         self.lookups.retain(|key| self.places.has(key));
     }
 
@@ -125,15 +131,22 @@ impl LastResults {
         }
         let Some(entry) = self.entry(&key, name) else { return Some(false) };
         if entry.add(job, name, with_pairs) {
-            self.changes.insert(RecordKey::Name(key.into()));
+            self.mark(&key);
         }
         Some(true)
+    }
+
+    /// Notes that the results of a name changed, or that they are gone.
+    fn mark(&mut self, key: &str) {
+        self.groups.mark(key);
+        self.changes.insert(RecordKey::Name(key.into()));
     }
 
     /// Returns the results of a name that is selected, created if there is room.
     fn entry(&mut self, key: &str, name: &str) -> Option<&mut NameResults> {
         if self.places.assign(key, name)? {
             self.next_gone = i64::MIN;
+            self.groups.mark(key);
         }
         self.places.entries.get_mut(key)
     }
@@ -169,7 +182,7 @@ impl LastResults {
         for key in gone {
             self.places.remove(&key);
             self.lookups.forget(&key);
-            self.changes.insert(RecordKey::Name(key));
+            self.mark(&key);
         }
     }
 
@@ -183,6 +196,7 @@ impl LastResults {
         for (key, entry) in &mut self.places.entries {
             if entry.drop_after(limit) {
                 any = true;
+                self.groups.mark(key);
                 self.changes.insert(RecordKey::Name(key.clone()));
             }
         }
@@ -229,7 +243,7 @@ impl LastResults {
         let (now, limit) = (self.now.unwrap_or(0), self.limit());
         let Some(entry) = self.entry(&key, name) else { return };
         if entry.apply_lookup(answer, now, limit) {
-            self.changes.insert(RecordKey::Name(key.into()));
+            self.mark(&key);
         }
     }
 
@@ -241,16 +255,19 @@ impl LastResults {
         }
     }
 
-    /// Adds the series of all names. `action` renames job types; types with one action are merged.
-    pub(super) fn samples<'a>(
-        &'a self,
-        action: impl Fn(&'a str) -> &'a str,
-        samples: &mut Samples,
-    ) {
-        for entry in self.places.entries.values() {
-            metrics::record(self.subject, entry, &action, samples);
-        }
-        samples.record(&metrics::FOLDED, [self.subject.label()], self.folded as f64);
+    /// Returns the series of all names in groups, those of groups in which nothing changed as they were, with
+    /// other names for job types; types with one action are merged.
+    pub(super) fn samples(
+        &mut self,
+        actions: &Actions,
+    ) -> impl Iterator<Item = Arc<Vec<Family>>> + use<'_> {
+        self.groups.refresh(self.subject, &self.places.entries, actions)
+    }
+
+    /// Returns the series of all names as if none was known.
+    #[cfg(test)]
+    pub(super) fn samples_anew(&self, actions: &Actions) -> crate::metric::SeriesGroups {
+        NameGroups::default().refresh(self.subject, &self.places.entries, actions).collect()
     }
 
     /// Returns the records that changed since they were handed over last.
@@ -280,6 +297,7 @@ impl LastResults {
     /// record of a name that is no longer selected, or has no room, is dropped, and is among the changes as
     /// removed. `None` if the record cannot be read; nothing of it is restored.
     pub(super) fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<()> {
+        self.groups.mark_all();
         let key = RecordKey::parse(key);
         let Some(value) = value else {
             if let Some(RecordKey::Name(key)) = key {

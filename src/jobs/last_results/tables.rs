@@ -1,15 +1,17 @@
 //! The last results of clients and of policies, as far as they are enabled.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::lookup::LookupQuery;
+use super::metrics;
 use super::name_filter::NameFilterConfig;
 use super::results::{AHEAD, LastResults, SavedRecord};
 use super::subject::Subject;
 use crate::jobs::completion::Completion;
 use crate::jobs::format::LastV1;
 use crate::jobs::row::Actions;
-use crate::metric::Samples;
+use crate::metric::{Samples, SeriesGroups};
 
 /// Last results by subject.
 #[derive(Debug, Default)]
@@ -88,12 +90,15 @@ impl LastResultTables {
         queries
     }
 
-    pub(in crate::jobs) fn samples(&self, actions: &Actions) -> Samples {
-        let mut samples = Samples::new();
+    /// Returns the series of all names in groups, those of groups in which nothing changed as they were.
+    pub(in crate::jobs) fn samples(&mut self, actions: &Actions) -> SeriesGroups {
+        let mut folded = Samples::new();
         for table in &self.0 {
-            table.samples(|job_type| actions.of(job_type), &mut samples);
+            folded.record(&metrics::FOLDED, [table.subject.label()], table.folded as f64);
         }
-        samples
+        let mut groups = vec![Arc::new(folded.finish().0)];
+        groups.extend(self.0.iter_mut().flat_map(|table| table.samples(actions)));
+        groups
     }
 
     /// Returns the records that changed since they were handed over last.

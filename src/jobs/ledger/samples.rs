@@ -7,7 +7,7 @@ use super::Ledger;
 use crate::jobs::completion::Outcome;
 use crate::jobs::last_results::Subject;
 use crate::jobs::row::{Actions, BACKUP};
-use crate::metric::{Definition, Metric, Samples};
+use crate::metric::{Definition, Metric, Samples, SeriesGroups};
 
 static GAP: Metric<0> = Metric::counter(
     "nbu.jobs.gap",
@@ -97,11 +97,12 @@ impl Ledger {
         Some((samples, self.totals.origin))
     }
 
-    /// Returns the last results and the origin of the counters among them; `None` as for the totals.
-    pub(crate) fn last_samples(&self, actions: &Actions) -> Option<(Samples, SystemTime)> {
+    /// Returns the last results in groups, those in which nothing changed as they were, and the origin of the
+    /// counters among them; `None` as for the totals.
+    pub(crate) fn last_samples(&mut self, actions: &Actions) -> Option<(SeriesGroups, SystemTime)> {
         self.window.in_force?;
-        let samples = self.last_results.samples(actions);
-        (!samples.is_empty()).then_some((samples, self.totals.origin))
+        (!self.last_results.0.is_empty())
+            .then(|| (self.last_results.samples(actions), self.totals.origin))
     }
 
     /// Returns the samples about the ledger itself; `ahead` ms were read beyond the horizon.

@@ -1,5 +1,6 @@
 //! Last results of jobs in any order.
 
+mod grouped;
 mod lookups;
 mod present;
 mod properties;
@@ -12,7 +13,8 @@ use super::results::SavedRecord;
 use super::*;
 use crate::jobs::NameFilterConfig;
 use crate::jobs::completion::Completion;
-use crate::metric::{Samples, Value};
+use crate::jobs::row::Actions;
+use crate::metric::Value;
 
 impl LastResults {
     /// Returns the records that changed, as if they were written at once.
@@ -58,26 +60,25 @@ fn clients(allow: &[&str], jobs: &[Completion<'_>]) -> LastResults {
 
 /// Returns all series with their values, as `name label label`.
 fn series(last_results: &LastResults) -> BTreeMap<String, f64> {
-    renamed(last_results, |job_type| job_type)
+    renamed(last_results, &[])
 }
 
-fn renamed<'a>(
-    last_results: &'a LastResults,
-    action: impl Fn(&'a str) -> &'a str,
-) -> BTreeMap<String, f64> {
-    let mut samples = Samples::new();
-    last_results.samples(action, &mut samples);
-    let (families, duplicates) = samples.finish();
-    assert_eq!(duplicates, 0);
+/// The same, with other names for some job types.
+fn renamed(last_results: &LastResults, actions: &[(&str, &str)]) -> BTreeMap<String, f64> {
+    let actions = actions.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned()));
+    let groups = last_results.samples_anew(&Actions(actions.collect()));
     let mut all = BTreeMap::new();
-    for family in families {
-        for point in family.points {
+    for family in groups.iter().flat_map(|group| group.iter()) {
+        for point in &family.points {
             let labels = point.attributes.join(" ");
             let name = family.definition.prometheus_name();
             let Value::Number(value) = point.value else { panic!("{name} is a number") };
-            all.insert(format!("{name} {labels}").trim_end().to_owned(), value);
+            let twice = all.insert(format!("{name} {labels}").trim_end().to_owned(), value);
+            assert_eq!(twice, None, "{name} {labels}");
         }
     }
+    let folded = format!("nbu_agent_names_folded_total {}", last_results.subject.label());
+    all.insert(folded, last_results.folded as f64);
     all
 }
 
@@ -162,7 +163,7 @@ fn job_types_are_separate_and_renamed_ones_merge() {
     assert_value(&last_results, "nbu_client_last_status c RESTORE", 6.0);
     assert_value(&last_results, "nbu_client_last_status c BACKUP", 0.0);
     assert_value(&last_results, "nbu_client_last_job_success_seconds c UNKNOWN UNKNOWN", 50.0);
-    let one = renamed(&last_results, |_| "ANY");
+    let one = renamed(&last_results, &[("BACKUP", "ANY"), ("RESTORE", "ANY"), ("UNKNOWN", "ANY")]);
     assert_eq!(one.get("nbu_client_last_status c ANY"), Some(&6.0));
     assert_eq!(one.get("nbu_client_consecutive_failures c ANY"), Some(&1.0));
     assert_eq!(one.get("nbu_client_last_success_timestamp_seconds c ANY"), Some(&60.0));
