@@ -30,6 +30,7 @@ impl Sending<'_> {
         let mut left = self.tries;
         let mut pause = FIRST_PAUSE;
         let mut in_doubt = false;
+        let (length, wire) = (body.len(), self.transport.wire_body(self.signal, body).await?);
         loop {
             while let Some(closed) = gate.closed(endpoint) {
                 if closed.until >= self.deadline {
@@ -37,8 +38,8 @@ impl Sending<'_> {
                 }
                 sleep_until(closed.until).await;
             }
-            self.stats.request(self.signal, body.len());
-            let result = self.transport.send(self.signal, body.clone(), self.deadline).await;
+            self.stats.request(self.signal, length);
+            let result = self.transport.send_body(self.signal, wire.clone(), self.deadline).await;
             gate.note(endpoint, result.as_ref().err());
             let error = match result {
                 Ok(accepted) => return Ok(accepted),

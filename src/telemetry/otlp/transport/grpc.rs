@@ -2,6 +2,7 @@
 //! timeout and never leaves a stalled connection.
 
 use std::error::Error as _;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper_rustls::HttpsConnector;
@@ -10,9 +11,11 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use prost::Message as _;
 use prost::bytes::{Buf, BufMut, Bytes};
 use secrecy::ExposeSecret;
+use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
+use tonic::codegen::{Service, http};
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
@@ -25,7 +28,7 @@ use crate::net::address::without_credentials;
 use crate::net::failure::ErrorChain;
 use crate::net::proxy::Proxy;
 use crate::net::tls::{TlsError, client_config, install_provider, trusted_if};
-use crate::telemetry::otlp::config::{Compression, SignalConfig, Tls};
+use crate::telemetry::otlp::config::{SignalConfig, Tls};
 use crate::telemetry::otlp::error::{BuildError, Kind, SendError};
 
 const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
@@ -35,28 +38,77 @@ const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Expor
 const SHORTEST_PING: Duration = Duration::from_secs(1);
 
 pub(super) struct Client {
-    grpc: Grpc<Channel>,
+    grpc: Grpc<FramedChannel>,
     metadata: MetadataMap,
+}
+
+/// Length of the head of a gRPC message: a flag, and the length of what follows.
+const FRAME_HEADER: usize = 5;
+
+/// Returns the head of a compressed message, without its length.
+pub(super) fn frame_header() -> [u8; FRAME_HEADER] {
+    [1, 0, 0, 0, 0]
+}
+
+/// Sets the length of a message behind its head. A request is a few MiB.
+pub(super) fn set_length(message: &mut [u8]) {
+    let length = u32::try_from(message.len() - FRAME_HEADER).unwrap_or(u32::MAX);
+    message[1..FRAME_HEADER].copy_from_slice(&length.to_be_bytes());
+}
+
+/// Compressed message with its head, which replaces the body that tonic makes: tonic would compress anew at
+/// each try, and on an async worker.
+#[derive(Clone)]
+struct Framed(Bytes);
+
+#[derive(Clone)]
+struct FramedChannel(Channel);
+
+impl Service<http::Request<Body>> for FramedChannel {
+    type Response = <Channel as Service<http::Request<Body>>>::Response;
+    type Error = <Channel as Service<http::Request<Body>>>::Error;
+    type Future = <Channel as Service<http::Request<Body>>>::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        if let Some(Framed(message)) = request.extensions_mut().remove() {
+            let gzip = http::HeaderValue::from_static("gzip");
+            request.headers_mut().insert("grpc-encoding", gzip);
+            *request.body_mut() = Body::new(axum::body::Body::from(message));
+        }
+        self.0.call(request)
+    }
 }
 
 impl Client {
     pub(super) fn new(config: &SignalConfig) -> Result<Self, BuildError> {
-        let mut grpc = Grpc::new(channel(config)?);
-        if config.compression == Compression::Gzip {
-            grpc = grpc.send_compressed(CompressionEncoding::Gzip);
-        }
+        let grpc = Grpc::new(FramedChannel(channel(config)?));
         let grpc = grpc.accept_compressed(CompressionEncoding::Gzip);
         Ok(Self { grpc, metadata: metadata(config)? })
     }
 
-    pub(super) async fn send(&self, signal: Signal, body: Bytes) -> SendResult {
+    pub(super) async fn send(
+        &self,
+        signal: Signal,
+        body: Bytes,
+        is_compressed: bool,
+    ) -> SendResult {
         let path = PathAndQuery::from_static(match signal {
             Signal::Metrics => METRICS,
             Signal::Traces => TRACES,
         });
         let mut grpc = self.grpc.clone();
         grpc.ready().await.map_err(|error| SendError::connection(&error, Kind::Connection))?;
-        let mut request = Request::new(body);
+        let mut request = if is_compressed {
+            let mut request = Request::new(Bytes::new());
+            request.extensions_mut().insert(Framed(body));
+            request
+        } else {
+            Request::new(body)
+        };
         *request.metadata_mut() = self.metadata.clone();
         let response = grpc.unary(request, path, Raw).await.map_err(|status| refused(&status))?;
         Ok(Accepted::decode(response.into_inner()))

@@ -1,9 +1,7 @@
 //! OTLP over HTTP with binary protobuf.
 
-use std::io::{self, Write};
 use std::time::Duration;
 
-use flate2::write::GzEncoder;
 use prost::Message as _;
 use prost::bytes::Bytes;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -19,7 +17,7 @@ use crate::net::failure::ErrorChain;
 use crate::net::proxy::Proxy;
 use crate::net::retry::retry_after;
 use crate::net::tls::{client_config, trusted_if};
-use crate::telemetry::otlp::config::{Compression, SignalConfig, Tls};
+use crate::telemetry::otlp::config::{SignalConfig, Tls};
 use crate::telemetry::otlp::error::{BuildError, Kind, SendError};
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,7 +28,6 @@ const ANSWER_LIMIT: usize = 64 * 1024;
 pub(super) struct Client {
     http: reqwest::Client,
     url: Url,
-    gzip: bool,
 }
 
 impl Client {
@@ -52,19 +49,15 @@ impl Client {
             })?
             .build()
             .map_err(|error| BuildError::Tls(ErrorChain::new(&error).root_cause()))?;
-        let gzip = config.compression == Compression::Gzip;
-        Ok(Self { http, url: signal_url(endpoint, signal), gzip })
+        Ok(Self { http, url: signal_url(endpoint, signal) })
     }
 
-    pub(super) async fn send(&self, body: Bytes) -> SendResult {
+    pub(super) async fn send(&self, body: Bytes, is_compressed: bool) -> SendResult {
         let mut request = self.http.post(self.url.clone());
         request = request.header(CONTENT_TYPE, "application/x-protobuf");
-        let body = if self.gzip {
+        if is_compressed {
             request = request.header(CONTENT_ENCODING, "gzip");
-            compress(body).await?
-        } else {
-            body
-        };
+        }
         let response = request.body(body).send().await.map_err(|error| {
             // The outer error shows the URL; the root cause, which is what is told, does not.
             let unknown = if error.is_timeout() { Kind::Timeout } else { Kind::Connection };
@@ -110,18 +103,6 @@ fn tls(config: &SignalConfig) -> Result<rustls::ClientConfig, BuildError> {
     let needed = ca.is_some() || config.endpoint.scheme() == "https" || proxy_speaks_tls;
     let roots = trusted_if(needed, ca.as_ref(), roots.as_ref())?;
     Ok(client_config(roots, identity.as_ref())?)
-}
-
-/// Off the workers: a full request takes tens of milliseconds.
-async fn compress(body: Bytes) -> Result<Bytes, SendError> {
-    let compressed = tokio::task::spawn_blocking(move || {
-        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(&body)?;
-        encoder.finish()
-    });
-    let compressed = compressed.await.unwrap_or_else(|error| Err(error.into()));
-    let failed = |error: io::Error| SendError::new(Kind::Other, false, &error.to_string());
-    compressed.map(Bytes::from).map_err(failed)
 }
 
 fn content_type(response: &Response) -> String {

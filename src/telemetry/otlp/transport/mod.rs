@@ -1,20 +1,23 @@
 //! Sends an encoded request before a deadline, over gRPC or HTTP.
 //!
 //! Callers encode requests, so that a retry costs no second encoding and both transports send exactly
-//! the size that the split has counted.
+//! the size that the split has counted. They are compressed once, too, and not by an async worker.
 
 mod grpc;
 mod http;
 mod signal;
 
+use std::io::{self, Write as _};
+
+use flate2::write::GzEncoder;
 use prost::bytes::Bytes;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
 pub(crate) use self::signal::SendResult;
 pub use self::signal::{Accepted, Signal};
-use super::config::{Config, Protocol, SignalConfig};
-use super::error::{BuildError, SendError};
+use super::config::{Compression, Config, Protocol, SignalConfig};
+use super::error::{BuildError, Kind, SendError};
 use crate::net::address::without_credentials;
 use crate::net::proxy::Proxy;
 use crate::net::redact::Redactor;
@@ -26,7 +29,12 @@ const MESSAGE_LIMIT: usize = 300;
 /// name resolution) whenever the connection is lost.
 pub struct Transport([Target; 2]);
 
+/// Body of a request as it is sent, in the form of its transport.
+#[derive(Debug, Clone)]
+pub(crate) struct WireBody(Bytes);
+
 struct Target {
+    compression: Compression,
     /// Its address for people.
     display: String,
     client: Client,
@@ -53,13 +61,52 @@ impl Transport {
         &self.0[signal as usize].display
     }
 
-    /// Sends an encoded request. Ends at the deadline at the latest.
-    pub async fn send(&self, signal: Signal, body: Bytes, deadline: Instant) -> SendResult {
+    /// Compresses an encoded request, if that is configured, on a blocking thread: a full request takes tens of
+    /// milliseconds.
+    pub(crate) async fn wire_body(
+        &self,
+        signal: Signal,
+        body: Bytes,
+    ) -> Result<WireBody, SendError> {
         let target = &self.0[signal as usize];
+        let is_grpc = matches!(target.client, Client::Grpc(_));
+        if target.compression == Compression::None {
+            return Ok(WireBody(body));
+        }
+        let compressed = tokio::task::spawn_blocking(move || {
+            let frame = if is_grpc { grpc::frame_header().to_vec() } else { Vec::new() };
+            let mut encoder = GzEncoder::new(frame, flate2::Compression::fast());
+            encoder.write_all(&body)?;
+            let mut compressed = encoder.finish()?;
+            if is_grpc {
+                grpc::set_length(&mut compressed);
+            }
+            Ok(compressed)
+        });
+        let compressed = compressed.await.unwrap_or_else(|error| Err(error.into()));
+        let failed = |error: io::Error| SendError::new(Kind::Other, false, &error.to_string());
+        compressed.map(|body| WireBody(body.into())).map_err(failed)
+    }
+
+    /// Compresses and sends an encoded request. Ends at the deadline at the latest.
+    pub async fn send(&self, signal: Signal, body: Bytes, deadline: Instant) -> SendResult {
+        let body = self.wire_body(signal, body).await?;
+        self.send_body(signal, body, deadline).await
+    }
+
+    /// Sends a request. Ends at the deadline at the latest.
+    pub(crate) async fn send_body(
+        &self,
+        signal: Signal,
+        body: WireBody,
+        deadline: Instant,
+    ) -> SendResult {
+        let target = &self.0[signal as usize];
+        let is_compressed = target.compression == Compression::Gzip;
         let sent = tokio::time::timeout_at(deadline, async {
             match &target.client {
-                Client::Grpc(client) => client.send(signal, body).await,
-                Client::Http(client) => client.send(body).await,
+                Client::Grpc(client) => client.send(signal, body.0, is_compressed).await,
+                Client::Http(client) => client.send(body.0, is_compressed).await,
             }
         });
         match sent.await.unwrap_or_else(|_| Err(SendError::deadline())) {
@@ -87,6 +134,7 @@ impl Target {
             Protocol::HttpProtobuf => Client::Http(http::Client::new(config, signal)?),
         };
         Ok(Self {
+            compression: config.compression,
             display: without_credentials(&config.endpoint),
             client,
             proxy: config.proxy.as_ref().map(Proxy::described),
