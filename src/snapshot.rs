@@ -126,7 +126,8 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    pub(crate) fn publish(&self, snapshot: Snapshot) {
+    /// Replaces the latest snapshot of the site.
+    pub fn publish(&self, snapshot: Snapshot) {
         self.latest.send_replace(Arc::new(snapshot));
         self.changed.send_modify(|count| *count += 1);
     }
