@@ -2,7 +2,8 @@
 //!
 //! Budget: a scrape of 100,000 series costs a copy of bytes (under 10 ms); rendering all parts stays
 //! within 20 times the floor, which is an encoder written by hand that knows nothing but these
-//! gauges. A rendering pays for the parts that changed, and for the page.
+//! gauges. A rendering pays for the parts that changed, and for the page. Of a site of which 250 of
+//! 5,000 series changed it takes at most 5 ms, whatever other sites there are.
 
 mod support;
 
@@ -17,7 +18,7 @@ use nbu_otel_agent::telemetry::otlp::OtlpStats;
 use nbu_otel_agent::telemetry::prometheus::renderer::Renderer;
 use nbu_otel_agent::telemetry::self_metrics::SelfMetrics;
 
-use support::{SIZES, snapshots, store, view};
+use support::{Fleet, LARGE_SIZES, SIZES, snapshots, store, view};
 
 /// The floor: straight from the snapshot to text.
 fn by_hand(snapshots: &[Arc<Snapshot>], text: &mut String) {
@@ -71,5 +72,41 @@ fn render(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, render);
+/// A renderer as a whole: everything that it has not seen, and one site of many that has changed.
+fn renderer(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("renderer");
+    group.sample_size(10);
+    for size in LARGE_SIZES {
+        let mut fleet = Fleet::of(size);
+        let mut text = String::new();
+        group.bench_function(BenchmarkId::new("floor_all", size), |bencher| {
+            bencher.iter(|| by_hand(black_box(&fleet.snapshots), &mut text));
+        });
+        let changed = [Arc::clone(&fleet.changed)];
+        group.bench_function(BenchmarkId::new("floor_one_changed", size), |bencher| {
+            bencher.iter(|| by_hand(black_box(&changed), &mut text));
+        });
+        drop(text);
+        let new = || {
+            let agent = SelfMetrics::new(Arc::new(OtlpStats::default()));
+            Renderer::new(Arc::clone(&fleet.store), agent)
+        };
+        group.bench_function(BenchmarkId::new("all", size), |bencher| {
+            let render = |renderer: &mut Arc<Renderer>| renderer.render();
+            bencher.iter_batched_ref(new, render, BatchSize::PerIteration);
+        });
+        let renderer = new();
+        renderer.render();
+        group.bench_function(BenchmarkId::new("one_changed", size), |bencher| {
+            bencher.iter_batched(
+                || fleet.change(),
+                |()| renderer.render(),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, render, renderer);
 criterion_main!(benches);

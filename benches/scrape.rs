@@ -75,6 +75,23 @@ fn scrape(stream: &mut TcpStream, buffer: &mut [u8]) -> usize {
     end
 }
 
+/// The floor: a thread that answers each byte with so many, which it has ready.
+fn plain(length: usize) -> TcpStream {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let bytes = vec![b'x'; length];
+        while stream.read_exact(&mut [0]).is_ok() && stream.write_all(&bytes).is_ok() {}
+    });
+    TcpStream::connect(address).unwrap()
+}
+
+fn copy(stream: &mut TcpStream, buffer: &mut [u8]) {
+    stream.write_all(b"x").unwrap();
+    stream.read_exact(buffer).unwrap();
+}
+
 fn scrapes(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let (server, port) = serve(&runtime);
@@ -99,6 +116,10 @@ fn scrapes(criterion: &mut Criterion) {
     group.sample_size(10);
     group.bench_function("kept_alive", |bencher| {
         bencher.iter(|| scrape(&mut stream, &mut buffer));
+    });
+    group.bench_function("floor_copy", |bencher| {
+        let (mut stream, length) = (plain(length), length);
+        bencher.iter(|| copy(&mut stream, &mut buffer[..length]));
     });
     group.finish();
     runtime.block_on(server.stop());

@@ -153,7 +153,8 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    pub(crate) fn publish(&self, snapshot: Snapshot) {
+    /// Replaces the latest snapshot of the site.
+    pub fn publish(&self, snapshot: Snapshot) {
         let snapshot = Arc::new(snapshot);
         let before = self.latest.send_replace(Arc::clone(&snapshot));
         let known = |part: &Part| before.parts.iter().any(|known| known.place == part.place);

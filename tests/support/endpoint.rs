@@ -28,6 +28,12 @@ impl Endpoint {
         Some(Page::parse(&answer.text().await.ok()?))
     }
 
+    /// Returns the exposition as it comes; nothing where nobody answers.
+    pub async fn text(&self) -> Option<String> {
+        let answer = self.http.get(format!("{}/metrics", self.base)).send().await.ok()?;
+        answer.text().await.ok()
+    }
+
     /// Returns the answer at a path.
     pub async fn get(&self, path: &str) -> String {
         let answer = self.http.get(format!("{}{path}", self.base)).send().await;

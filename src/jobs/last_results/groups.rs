@@ -61,10 +61,10 @@ impl NameGroups {
             let mut samples = Samples::new();
             group.keys.retain(|key| {
                 let entry = names.get(key);
-                let action = |job_type| actions.of(job_type);
-                entry
-                    .into_iter()
-                    .for_each(|it| metrics::record(subject, it, &action, &mut samples));
+                if let Some(entry) = entry {
+                    let action = |job_type| actions.of(job_type);
+                    metrics::record(subject, entry, &action, &mut samples);
+                }
                 entry.is_some()
             });
             // No two names have one label.
@@ -78,7 +78,9 @@ impl NameGroups {
         let groups = names.len().div_ceil(GROUP_SIZE).next_power_of_two();
         self.groups.clear();
         self.groups.resize_with(groups, || Group { is_stale: true, ..Group::default() });
-        names.keys().for_each(|key| self.mark(key));
+        for key in names.keys() {
+            self.mark(key);
+        }
     }
 }
 
