@@ -81,7 +81,7 @@ static TABLE: [Row; 3] = [
         name: "optional",
         core: false,
         cadence: Cadence::EveryPoll,
-        enabled: |config| config.tape,
+        enabled: |config| config.is_on("tape"),
         build,
         ..STEADY
     },
@@ -96,7 +96,8 @@ fn rules(window: Duration, tape: bool) -> Rules {
         window,
         stale_after: Duration::from_secs(24 * 3600),
     };
-    let collectors = collectors::Config { tape, ..collectors::Config::default() };
+    let switched_on = tape.then(|| "tape".to_owned()).into_iter().collect();
+    let collectors = collectors::Config { switched_on, ..collectors::Config::default() };
     Rules { polling, collectors: Arc::new(collectors), state: None }
 }
 

@@ -123,14 +123,9 @@ fn welcome(base: &str, servers: &[(&str, Simulator)], endpoint: &str) -> String 
     text
 }
 
-/// Everything that there is. Two names that no server knows: somebody forgot to back them up.
+/// The keys beside the switches. Two names that no server knows: somebody forgot to back them up.
 const COLLECTORS: &str = "\
 collectors:
-  alerts: { enabled: true }
-  malware: { enabled: true }
-  catalog: { enabled: true }
-  slo: { enabled: true }
-  tape: { enabled: true }
   perClient: { enabled: true, allowlist: [\"*\", forgotten.example.com] }
   perPolicy: { enabled: true, allowlist: [\"*\", Forgotten] }
   jobs: { actionNames: { DUPLICATE: DUPLICATION } }
@@ -143,8 +138,13 @@ fn config(
     state: &Path,
 ) -> String {
     let interval = options.interval;
-    let mut text = format!(
-        "{COLLECTORS}server: {{ host: \"{}\", port: {}, scrapingInterval: 24h, \
+    let mut text = COLLECTORS.to_owned();
+    for switch in crate::config::switches() {
+        let _ = writeln!(text, "  {switch}: {{ enabled: true }}");
+    }
+    let _ = write!(
+        text,
+        "server: {{ host: \"{}\", port: {}, scrapingInterval: 24h, \
          collectionInterval: {interval}s, cacheTTL: {interval}s }}\n\
          state: {{ directory: {} }}\n\
          opentelemetry: {{ enabled: true, endpoint: \"{endpoint}\", interval: 5s }}\n\

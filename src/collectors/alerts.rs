@@ -15,7 +15,7 @@ pub(super) const ROW: Row = Row {
     cadence: Cadence::Slow,
     core: false,
     metrics: || vec![ALERTS_COUNT.definition()],
-    enabled: |config| config.alerts,
+    enabled: |config| config.is_on("alerts"),
     build: |_| Box::new(Alerts),
     same: |_, _| true,
 };

@@ -18,7 +18,7 @@ pub(super) const ROW: Row = Row {
     cadence: Cadence::Slow,
     core: false,
     metrics: || vec![IMAGES_COUNT.definition()],
-    enabled: |config| config.catalog,
+    enabled: |config| config.is_on("catalog"),
     build: |_| Box::new(Catalog::default()),
     same: |_, _| true,
 };

@@ -1,6 +1,6 @@
 //! The interface of a collector, and its row in the table of resources.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -41,17 +41,11 @@ impl std::fmt::Debug for Row {
 
 /// The configuration of all collectors, the same for all sites.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent switches of the file")]
 pub struct Config {
     /// Renames job types on the way out (`DUPLICATE` to `DUPLICATION`, say).
     pub action_names: BTreeMap<String, String>,
-    pub alerts: bool,
-    pub malware: bool,
-    /// Catalogue images by malware and anomaly status.
-    pub catalog: bool,
-    pub slo: bool,
-    /// Tape drives, media, robots, pools, and volumes of disk pools.
-    pub tape: bool,
+    /// The switches that are on, as the file names them. One may be that of several rows.
+    pub switched_on: BTreeSet<String>,
     pub per_client: NameFilterConfig,
     pub per_policy: NameFilterConfig,
     pub long_running_after: Duration,
@@ -63,11 +57,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             action_names: BTreeMap::new(),
-            alerts: false,
-            malware: false,
-            catalog: false,
-            slo: false,
-            tape: false,
+            switched_on: BTreeSet::new(),
             per_client: NameFilterConfig::default(),
             per_policy: NameFilterConfig::default(),
             long_running_after: Self::LONG_RUNNING_AFTER,
@@ -79,6 +69,11 @@ impl Default for Config {
 impl Config {
     pub const LONG_RUNNING_AFTER: Duration = Duration::from_secs(12 * 3600);
     pub const AUDIT_INTERVAL: Duration = Duration::from_secs(3600);
+
+    /// Returns whether a switch is on.
+    pub fn is_on(&self, switch: &str) -> bool {
+        self.switched_on.contains(switch)
+    }
 }
 
 /// All settings of collectors.

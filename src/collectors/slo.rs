@@ -15,7 +15,7 @@ pub(super) const ROW: Row = Row {
     cadence: Cadence::Slow,
     core: false,
     metrics: || vec![SLO_COUNT.definition()],
-    enabled: |config| config.slo,
+    enabled: |config| config.is_on("slo"),
     build: |_| Box::new(Slo),
     same: |_, _| true,
 };

@@ -15,7 +15,7 @@ pub(super) const ROW: Row = Row {
     cadence: Cadence::Slow,
     core: false,
     metrics: || vec![DRIVES_COUNT.definition(), DRIVE_INFO.definition()],
-    enabled: |config| config.tape,
+    enabled: |config| config.is_on("tape"),
     build: |_| Box::new(TapeDrives),
     same: |_, _| true,
 };

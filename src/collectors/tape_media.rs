@@ -15,7 +15,7 @@ pub(super) const ROW: Row = Row {
     cadence: Cadence::Slow,
     core: false,
     metrics: || vec![MEDIA_COUNT.definition()],
-    enabled: |config| config.tape,
+    enabled: |config| config.is_on("tape"),
     build: |_| Box::new(TapeMedia::default()),
     same: |_, _| true,
 };

@@ -15,7 +15,7 @@ pub(super) const ROW: Row = Row {
     cadence: Cadence::Slow,
     core: false,
     metrics: || vec![PARTIALLY_FULL.definition()],
-    enabled: |config| config.tape,
+    enabled: |config| config.is_on("tape"),
     build: |_| Box::new(TapePools),
     same: |_, _| true,
 };

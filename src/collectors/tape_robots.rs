@@ -16,7 +16,7 @@ pub(super) const ROW: Row = Row {
     cadence: Cadence::Slow,
     core: false,
     metrics: || vec![HOSTS.definition()],
-    enabled: |config| config.tape,
+    enabled: |config| config.is_on("tape"),
     build: |_| Box::new(TapeRobots),
     same: |_, _| true,
 };

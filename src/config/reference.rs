@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-use super::schema::{SCHEMA, places};
+use super::schema::{self, SCHEMA, places};
 use super::yaml::context::Place;
 
 const EXAMPLE_HEAD: &str = include_str!("schema/example.head.yaml");
@@ -20,6 +20,12 @@ pub fn keys() -> Vec<String> {
     let keys = places().into_iter().map(|place| place.path);
     let sorted: BTreeSet<_> = keys.filter(|key| !key.ends_with("[]")).collect();
     sorted.into_iter().collect()
+}
+
+/// Returns the names of the switches of collectors, `alerts` of `collectors.alerts.enabled`, in the order of the
+/// schema.
+pub fn switches() -> Vec<String> {
+    schema::switches()
 }
 
 /// Returns the JSON Schema of the configuration file.

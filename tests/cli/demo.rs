@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 
+use nbu_otel_agent::collectors::TABLE;
+
 use crate::endpoint::Endpoint;
 use crate::process::{Desk, PROMISED_END, Signal, port};
 
@@ -22,7 +24,10 @@ async fn demo_serves_two_sites_and_reports_pushes() {
             let forgotten = [("site", "paris"), ("client", "forgotten.example.com")];
             page.value("nbu_client_never_succeeded", &forgotten) == Some(1.0)
                 && page.types().contains_key("nbu_policy_last_status")
-                && page.types().contains_key("nbu_tape_media_count")
+                && TABLE.iter().all(|row| {
+                    let collector = [("site", "paris"), ("collector", row.name)];
+                    page.value("nbu_agent_collector_up", &collector) == Some(1.0)
+                })
         })
         .await;
     demo.says("OTLP receiver: received").await;

@@ -3,13 +3,21 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
-use nbu_otel_agent::config::{Change, Config, Diff, diff, from_text, keys};
+use nbu_otel_agent::config::{Change, Config, Diff, diff, from_text, keys, switches};
 
 use super::files::with_files;
 use super::{load, with_server};
 
-const BASE: &str = "
+/// A file with every key.
+static BASE: LazyLock<String> = LazyLock::new(|| {
+    let switches = switches().into_iter().map(|switch| format!("  {switch}: {{enabled: no}}\n"));
+    KEYS.replace("collectors:\n", &format!("collectors:\n{}", switches.collect::<String>()))
+});
+
+/// The keys of the file that are more than a switch of a collector.
+const KEYS: &str = "
 server:
   host: 127.0.0.1
   port: 9440
@@ -46,11 +54,6 @@ nbuservers:
     host: i
     apiKeyFile: key
 collectors:
-  alerts: {enabled: no}
-  malware: {enabled: no}
-  catalog: {enabled: no}
-  slo: {enabled: no}
-  tape: {enabled: no}
   perClient:
     enabled: no
     allowlist: [x]
@@ -125,11 +128,6 @@ nbuservers[].maxConcurrentRequests|Requests: 4|Requests: 5|nbuservers[a].maxConc
 nbuservers[].domain|domain: d|domain: e|nothing changed
 nbuservers[].domainType|domainType: t|domainType: u|nothing changed
 nbuservers[].contentType|contentType: c|contentType: d|nothing changed
-collectors.alerts.enabled|alerts: {enabled: no|alerts: {enabled: yes|collectors.alerts.enabled: false -> true
-collectors.malware.enabled|malware: {enabled: no|malware: {enabled: yes|collectors.malware.enabled: false -> true
-collectors.catalog.enabled|catalog: {enabled: no|catalog: {enabled: yes|collectors.catalog.enabled: false -> true
-collectors.slo.enabled|slo: {enabled: no|slo: {enabled: yes|collectors.slo.enabled: false -> true
-collectors.tape.enabled|tape: {enabled: no|tape: {enabled: yes|collectors.tape.enabled: false -> true
 collectors.perClient.enabled|    enabled: no|    enabled: yes|collectors.perClient.enabled: false -> true
 collectors.perClient.allowlist|[x]|[x, y]|collectors.perClient.allowlist: [x] -> [x, y]
 collectors.perClient.denylist|[d1]|[d1, d3]|collectors.perClient.denylist: [d1] -> [d1, d3]
@@ -179,13 +177,19 @@ opentelemetry.tls.certFile|certFile: cert.pem  #|certFile: ca.pem  #|opentelemet
 opentelemetry.tls.keyFile|keyFile: key.pem  #|keyFile: cert.pem  #|opentelemetry.tls.keyFile: DIR/key.pem -> DIR/cert.pem
 ";
 
-/// The rows of the table; `\n` in it is a line break.
+/// The rows of the table, in which `\n` is a line break, and one for each switch of a collector.
 fn alterations() -> Vec<[String; 4]> {
     let row = |line: &str| {
         let cells: Vec<_> = line.split('|').map(|cell| cell.replace("\\n", "\n")).collect();
         cells.try_into().unwrap_or_else(|_| panic!("four cells: {line}"))
     };
-    ALTERATIONS.lines().filter(|line| !line.is_empty()).map(row).collect()
+    let of_switch = |name: String| {
+        let key = format!("collectors.{name}.enabled");
+        let (off, on) = (format!("{name}: {{enabled: no"), format!("{name}: {{enabled: yes"));
+        [key.clone(), off, on, format!("{key}: false -> true")]
+    };
+    let rows = ALTERATIONS.lines().filter(|line| !line.is_empty()).map(row);
+    rows.chain(switches().into_iter().map(of_switch)).collect()
 }
 
 fn config(text: &str, dir: &Path) -> Config {
@@ -207,7 +211,7 @@ fn said(difference: &Diff, dir: &Path) -> String {
 #[test]
 fn every_key_that_is_changed_shows_up() {
     let dir = directory();
-    let before = config(BASE, dir.path());
+    let before = config(&BASE, dir.path());
     let alterations = alterations();
     for [key, line, changed, expected] in &alterations {
         assert_eq!(BASE.matches(line.as_str()).count(), 1, "{key}: {line}");
@@ -232,7 +236,7 @@ fn every_key_that_is_changed_shows_up() {
 #[test]
 fn another_spelling_of_the_same_changes_nothing() {
     let dir = directory();
-    let before = config(BASE, dir.path());
+    let before = config(&BASE, dir.path());
     let respelt = BASE
         .replace("port: 9440", "port: '9440'   # a comment")
         .replace("collectionInterval: 6m", "collectionInterval: 360s")
@@ -241,12 +245,12 @@ fn another_spelling_of_the_same_changes_nothing() {
         .replace("alerts: {enabled: no}", "alerts:\n    enabled: \"false\"")
         .replace("authorization: SECRET-1", "Authorization: 'SECRET-1'")
         .replace("    timeout: 30s\n", "");
-    assert_ne!(respelt, BASE);
+    assert_ne!(respelt, *BASE);
     let first = BASE.find("  - site: a").unwrap();
     let second = BASE.find("  - site: b").unwrap();
     let end = BASE.find("collectors:").unwrap();
     let swapped = [&BASE[..first], &BASE[second..end], &BASE[first..second], &BASE[end..]].concat();
-    for text in [BASE.to_owned(), respelt, swapped] {
+    for text in [BASE.clone(), respelt, swapped] {
         let difference = diff(Some(&before), &config(&text, dir.path()));
         assert!(difference.is_empty(), "{difference}");
     }
@@ -255,7 +259,7 @@ fn another_spelling_of_the_same_changes_nothing() {
 #[test]
 fn files_that_hold_something_else_are_named() {
     let dir = directory();
-    let before = config(BASE, dir.path());
+    let before = config(&BASE, dir.path());
     for (file, expected) in [
         ("key", "nbuservers[b].apiKeyFile: content changed"),
         (
@@ -280,20 +284,20 @@ fn files_that_hold_something_else_are_named() {
             fs::read(other.path().join(file)).unwrap()
         };
         fs::write(&path, new).unwrap();
-        let difference = diff(Some(&before), &config(BASE, dir.path()));
+        let difference = diff(Some(&before), &config(&BASE, dir.path()));
         assert_eq!(difference.to_string(), expected);
         assert!(difference.sites.iter().all(|site| !site.server_changed));
         fs::write(&path, old).unwrap();
     }
     fs::write(dir.path().join("key"), "key-of-a\n\n").unwrap();
-    let difference = diff(Some(&before), &config(BASE, dir.path()));
+    let difference = diff(Some(&before), &config(&BASE, dir.path()));
     assert!(difference.is_empty(), "space around a key is none of it: {difference}");
 }
 
 #[test]
 fn moved_server_differs_from_reconfigured_server() {
     let dir = directory();
-    let before = config(BASE, dir.path());
+    let before = config(&BASE, dir.path());
     for (line, changed, expected) in [
         ("host: h", "host: other", true),
         ("port: 1556", "port: 1557", true),

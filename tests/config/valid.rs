@@ -63,7 +63,7 @@ fn file_of_nbu_exporter_loads_unchanged() {
     let otlp = config.otlp.as_ref().unwrap();
     assert_eq!(otlp.metrics_to.endpoint.as_str(), "http://localhost:4317/");
     assert!((otlp.sampling_rate - 0.1).abs() < f64::EPSILON);
-    assert!(config.collectors.alerts && !config.collectors.tape);
+    assert!(config.collectors.is_on("alerts") && !config.collectors.is_on("tape"));
     assert_eq!(config.collectors.per_client.allowlist, ["a", "b*"]);
     let warnings = warnings(&loaded);
     for expected in [

@@ -3,11 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use nbu_sim::{Clock, Fault, Settings};
+use nbu_sim::{Clock, Fault, Rows, Settings};
 
 use crate::endpoint::Endpoint;
 use crate::process::{Desk, Signal, config};
 use crate::support::expected::{self, assert_same, differences};
+use crate::support::resources::SWITCHES;
 use crate::support::{NOON, Page, simulate, world};
 
 const DAY: i64 = 24 * 3_600_000;
@@ -138,7 +139,7 @@ async fn largest_site_delays_no_poll_of_jobs() {
         clients: 5_000,
         policies: 500,
         storage_units: 2_000,
-        tapes: 10_000,
+        rows: Rows::default().with("tapes", 10_000),
         clock: Clock::manual(NOON),
         ..world(22)
     };
@@ -149,12 +150,11 @@ async fn largest_site_delays_no_poll_of_jobs() {
     let config = config()
         .server("scrapingInterval: 24h, collectionInterval: 1s, cacheTTL: 1s, staleAfter: 2h")
         .site("paris", &paris)
-        .with(
-            "collectors: { alerts: { enabled: true }, malware: { enabled: true }, catalog: { enabled: true }, \
-             slo: { enabled: true }, tape: { enabled: true }, \
-             perClient: { enabled: true, allowlist: [\"*\"], limit: 5000 }, \
-             perPolicy: { enabled: true, allowlist: [\"*\"] } }",
-        );
+        .with(&format!(
+            "collectors: {{ {}, perClient: {{ enabled: true, allowlist: [\"*\"], limit: 5000 }}, \
+             perPolicy: {{ enabled: true, allowlist: [\"*\"] }} }}",
+            *SWITCHES
+        ));
     let desk = Desk::with(&config.yaml());
     let mut agent = desk.start(&["--config", "config.yaml"]);
     let endpoint = Endpoint::on(config.port);

@@ -3,12 +3,19 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use nbu_sim::{Fault, Release};
+use nbu_otel_agent::collectors::{self, TABLE};
+use nbu_otel_agent::config::switches;
+use nbu_sim::{Fault, Fixture, Paging, Release, Rows, Settings};
 
 use crate::support::expected::assert_same;
 use crate::support::resources::{ALL_ON, COLLECTORS, RESOURCES, Tried, expected, is_of_resources};
 use crate::support::{Agent, Config, Page, simulate};
 use crate::{OFTEN, about, everything, settled, small};
+
+/// Returns the text of a file of the repository.
+fn document(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
 
 /// Scrapes until this collector has failed.
 async fn failed(agent: &Agent, collector: &str) -> Page {
@@ -16,37 +23,59 @@ async fn failed(agent: &Agent, collector: &str) -> Page {
     agent.scrape_until(&format!("{collector} fails"), down).await
 }
 
-/// Returns the sections of `collectors` with a switch.
-fn switches() -> BTreeSet<String> {
-    let keys = nbu_otel_agent::config::keys();
-    let switch =
-        |key: &'_ str| Some(key.strip_prefix("collectors.")?.strip_suffix(".enabled")?.to_owned());
-    keys.iter().filter_map(|key| switch(key)).collect()
-}
-
 #[test]
 fn every_switch_of_a_collector_is_tried() {
-    let mut switches = switches();
-    // These choose names of jobs' metrics, and read no resource.
-    assert!(switches.remove("perClient") && switches.remove("perPolicy"));
-    assert_eq!(switches, RESOURCES.iter().map(|resource| resource.switch.to_owned()).collect());
+    let tried: BTreeSet<&str> = RESOURCES.iter().map(|resource| resource.switch).collect();
+    assert_eq!(BTreeSet::from_iter(switches()), tried.into_iter().map(str::to_owned).collect());
 }
 
 #[test]
-fn demos_switch_every_collector_on() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let demos = ["deploy/demo/config.yaml", "src/cli/demo.rs"]
-        .map(|path| std::fs::read_to_string(root.join(path)).unwrap());
-    let switches = switches();
-    assert!(switches.len() > 5, "{switches:?}");
-    for (name, demo) in switches.iter().flat_map(|name| demos.iter().map(move |d| (name, d))) {
+fn each_switch_enables_the_rows_that_name_it() {
+    let rows = |on: &[String]| -> Vec<&str> {
+        let switched_on = on.iter().cloned().collect();
+        let config = collectors::Config { switched_on, ..collectors::Config::default() };
+        TABLE.iter().filter(|row| (row.enabled)(&config)).map(|row| row.name).collect()
+    };
+    let always = rows(&[]);
+    assert_eq!(always, ["jobs", "storage"]);
+    for switch in switches() {
+        let of_it = RESOURCES.iter().filter(|resource| resource.switch == switch);
+        let of_it: Vec<_> = of_it.map(|resource| resource.collector).collect();
+        assert_eq!(rows(&[switch])[always.len()..], of_it);
+    }
+    assert_eq!(rows(&switches()).len(), TABLE.len(), "a row has a switch that is none");
+    assert_eq!(rows(&switches())[always.len()..], COLLECTORS);
+}
+
+#[test]
+fn demo_of_the_stack_switches_every_collector_on() {
+    let demo = document("deploy/demo/config.yaml");
+    for name in switches().iter().map(String::as_str).chain(["perClient", "perPolicy"]) {
         assert!(demo.contains(&format!("  {name}: {{ enabled: true")), "{name}");
+    }
+}
+
+#[test]
+fn permissions_of_all_collectors_are_documented() {
+    let rows = document("docs/operations.md");
+    let rows: Vec<_> = rows.lines().filter(|line| line.starts_with("| ")).collect();
+    for Tried { collector, switch, fixture, .. } in RESOURCES.iter() {
+        let names = |row: &str| row[2..].split([',', ' ']).any(|name| name == *collector);
+        let row = rows.iter().find(|row| names(row.split(" |").next().unwrap()));
+        let row = row.unwrap_or_else(|| panic!("no row has the permission of {collector}"));
+        assert!(row.contains(&format!("`collectors.{switch}`")), "{row}");
+        // The plans have no namespace: the right is one to each.
+        let namespace = fixture.permission.replace('|', "\\|");
+        assert!(*collector == "slo" || row.contains(&format!("`{namespace}`")), "{row}");
+        let agent = TABLE.iter().find(|row| row.name == *collector).unwrap().resource.permission;
+        assert!(*collector == "slo" || agent.starts_with(fixture.permission), "{agent}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forbidden_resource_is_reported_and_hides_no_other() {
-    let namespaces: BTreeSet<&str> = RESOURCES.iter().map(|resource| resource.namespace).collect();
+    let namespaces: BTreeSet<&str> =
+        RESOURCES.iter().map(|resource| resource.fixture.permission).collect();
     // Not as often as elsewhere: there are many sites.
     let often = "collectionInterval: 2s, cacheTTL: 2s, staleAfter: 10m, scrapingInterval: 24h";
     let mut config = Config::new().server(often).with(&ALL_ON);
@@ -60,7 +89,7 @@ async fn forbidden_resource_is_reported_and_hides_no_other() {
     let agent = Agent::start(&config).await;
     for (site, simulator) in &simulators {
         let denied: Vec<_> =
-            RESOURCES.iter().filter(|resource| resource.namespace == *site).collect();
+            RESOURCES.iter().filter(|resource| resource.fixture.permission == *site).collect();
         let mut others = expected(&simulator.truth(), site, Release::R11_0);
         others.retain(|(name, _), _| !denied.iter().any(|denied| name.starts_with(denied.metrics)));
         let done = |page: &Page| page.of_site(site, is_of_resources).len() >= others.len();
@@ -93,7 +122,7 @@ async fn failing_resource_keeps_samples_until_stale() {
     let config = everything(&simulator).server(&OFTEN.replace("10m", "6s"));
     let agent = Agent::start(&config).await;
     let before = settled(&agent).await;
-    for Tried { path, .. } in RESOURCES {
+    for Tried { path, .. } in RESOURCES.iter() {
         simulator.faults().add(Fault::on(path).status(500));
     }
     let down = |page: &Page| {
@@ -101,7 +130,7 @@ async fn failing_resource_keeps_samples_until_stale() {
     };
     let page = agent.scrape_until("all of them fail", down).await;
     assert_eq!(page.of_site("paris", is_of_resources), before.of_site("paris", is_of_resources));
-    for Tried { collector, .. } in RESOURCES {
+    for Tried { collector, .. } in RESOURCES.iter() {
         let kind = [("site", "paris"), ("collector", collector), ("kind", "server_error")];
         assert!(page.value("nbu_agent_collector_errors_total", &kind) >= Some(1.0), "{collector}");
         assert_eq!(about(&page, "nbu_agent_collector_supported", collector), Some(1.0));
@@ -114,7 +143,8 @@ async fn failing_resource_keeps_samples_until_stale() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_list_is_no_list() {
-    let simulator = simulate(nbu_sim::Settings { tapes: 300, scans: 300, ..small() }).await;
+    let rows = Rows::default().with("tapes", 300).with("scans", 300);
+    let simulator = simulate(Settings { rows, ..small() }).await;
     for path in ["/storage/tape-media", "/malware"] {
         simulator.faults().add(Fault::on(path).from_page(3).status(500));
     }
@@ -163,14 +193,11 @@ async fn answer_without_list_fails_and_keeps_samples() {
 #[tokio::test(flavor = "multi_thread")]
 async fn list_without_meta_is_read_to_its_end() {
     let simulator = simulate(small()).await;
-    for path in [
-        "/storage/storage-units",
-        "/storage/disk-pools",
-        "/storage/drives",
-        "/manage/alerts",
-        "/malware",
-        "/servicecatalog",
-    ] {
+    let by_offset = |fixture: &Fixture| matches!(fixture.paging, Paging::Offset(..));
+    // The counts of images are in `meta`.
+    let lists =
+        RESOURCES.iter().filter(|list| by_offset(list.fixture) && list.collector != "catalog");
+    for path in lists.map(|list| list.path).chain(["/storage/storage-units"]) {
         simulator.faults().add(Fault::on(path).short_pages(2));
         simulator.faults().add(Fault::on(path).without_meta());
     }
@@ -233,7 +260,7 @@ async fn unreadable_records_are_counted_and_skipped() {
 async fn null_and_mistyped_attributes_fail_no_collector() {
     for fault in [Fault::null_attributes, Fault::wrong_types] {
         let simulator = simulate(small()).await;
-        for Tried { path, .. } in RESOURCES {
+        for Tried { path, .. } in RESOURCES.iter() {
             simulator.faults().add(fault(Fault::on(path)));
         }
         let agent = Agent::start(&everything(&simulator)).await;
@@ -252,7 +279,7 @@ async fn null_and_mistyped_attributes_fail_no_collector() {
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_value_is_exported_unchanged() {
     let simulator = simulate(small()).await;
-    for Tried { path, .. } in RESOURCES {
+    for Tried { path, .. } in RESOURCES.iter() {
         simulator.faults().add(Fault::on(path).unknown_enum());
     }
     let agent = Agent::start(&everything(&simulator)).await;
@@ -283,9 +310,10 @@ async fn unknown_value_is_exported_unchanged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn record_on_two_pages_counts_once() {
     let simulator = simulate(small()).await;
-    for path in
-        ["/manage", "/malware", "/servicecatalog", "/storage/tape-media", "/storage/disk-pools"]
-    {
+    // The counts of images need no record, and drives that are shared are alike.
+    let lists = RESOURCES.iter();
+    let lists = lists.filter(|list| !["catalog", "tape_drives"].contains(&list.collector));
+    for Tried { path, .. } in lists {
         simulator.faults().add(Fault::on(path).duplicate_rows());
     }
     let agent = Agent::start(&everything(&simulator)).await;

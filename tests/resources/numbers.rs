@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use nbu_sim::{Release, Settings};
+use nbu_sim::{Release, Rows, Settings};
 
 use crate::support::expected::{assert_same, differences};
 use crate::support::resources::{expected, is_of_resources, since_10_5};
 use crate::support::{Agent, Page, simulate};
 use crate::{OFTEN, about, everything, settled, small};
 
-/// More rows of everything than fit on a page, but for the pools, of which 500 do.
+/// The same number of rows for each list.
+fn rows_of_each(number: usize) -> Rows {
+    let lists = nbu_sim::fixtures().flat_map(|fixture| fixture.rows);
+    lists.fold(Rows::default(), |rows, list| rows.with(list.name, number))
+}
+
+/// More rows of everything than fit on a page, but for the disk pools, of which 500 do.
 fn many(release: Release) -> Settings {
     Settings {
         release,
-        alerts: 250,
-        scans: 230,
-        images: 400,
-        slos: 130,
-        tape_drives: 220,
-        tapes: 450,
-        volume_pools: 130,
+        rows: rows_of_each(250).with("images", 400).with("tapes", 450),
         storage_units: 30,
         ..small()
     }
@@ -46,7 +46,9 @@ async fn all_series_match_the_truth_in_each_release() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_tapes_and_storage_units_are_all_counted() {
-    let big = Settings { tapes: 10_000, storage_units: 2_000, ..many(Release::R11_0) };
+    let many = many(Release::R11_0);
+    let rows = many.rows.clone().with("tapes", 10_000);
+    let big = Settings { rows, storage_units: 2_000, ..many };
     let simulator = simulate(big).await;
     let agent = Agent::start(&everything(&simulator)).await;
     let page = settled(&agent).await;
@@ -63,17 +65,7 @@ async fn thousands_of_tapes_and_storage_units_are_all_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn empty_server_exports_only_zeros_of_closed_sets() {
-    let simulator = simulate(Settings {
-        alerts: 0,
-        scans: 0,
-        images: 0,
-        slos: 0,
-        tape_drives: 0,
-        tapes: 0,
-        storage_units: 0,
-        ..small()
-    })
-    .await;
+    let simulator = simulate(Settings { rows: rows_of_each(0), storage_units: 0, ..small() }).await;
     let agent = Agent::start(&everything(&simulator)).await;
     let page = settled(&agent).await;
     let shown = page.of_site("paris", is_of_resources);

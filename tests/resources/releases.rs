@@ -1,8 +1,8 @@
 //! A resource that a release lacks is logged once, and rechecked when there is a reason to.
 
-use nbu_sim::{Fault, Release, Settings, Simulator};
+use nbu_sim::{Fault, Release, Rows, Settings, Simulator};
 
-use crate::support::resources::{ALL_ON, expected, is_of_resources, since_10_5};
+use crate::support::resources::{ALL_ON, RESOURCES, expected, is_of_resources, since_10_5};
 use crate::support::{Agent, Config, Page, simulate};
 use crate::{OFTEN, about, everything, settled, small};
 
@@ -38,8 +38,9 @@ async fn resource_of_later_release_is_not_requested() {
         assert_eq!(about[0].0, "nbu_agent_collector_supported");
     }
     cycles(&agent, 3.0).await;
-    for path in ["tape-media", "tape-volume-pools", "robots-device-hosts"] {
-        assert_eq!(asked(&simulator, &format!("/storage/{path}")), 0, "{path}");
+    for collector in since_10_5() {
+        let resource = RESOURCES.iter().find(|resource| resource.collector == collector).unwrap();
+        assert_eq!(asked(&simulator, resource.path), 0, "{collector}");
     }
     assert_eq!(errors(&agent.scrape().await), [""; 0]);
     assert_eq!(agent.get("/-/ready").await.status(), 200);
@@ -162,7 +163,9 @@ async fn images_are_filtered_by_attributes_of_the_release() {
         ),
     ];
     for (release, filter, most) in filters {
-        let simulator = simulate(Settings { release, images: 600, ..small() }).await;
+        let simulator =
+            simulate(Settings { release, rows: Rows::default().with("images", 600), ..small() })
+                .await;
         let agent = Agent::start(&everything(&simulator)).await;
         settled(&agent).await;
         let requests = simulator.requests();

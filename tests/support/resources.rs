@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use nbu_sim::{Release, Truth};
+use nbu_otel_agent::collectors::TABLE;
+use nbu_sim::{Fixture, Release, Truth};
 
 use super::exposition::{Series, key};
 
@@ -13,112 +14,63 @@ pub struct Tried {
     pub collector: &'static str,
     /// Section of `collectors` with the switch.
     pub switch: &'static str,
-    pub path: &'static str,
-    /// Namespace without which the resource is forbidden, or a part of its name.
-    pub namespace: &'static str,
     /// Beginning of the names of its metrics.
     pub metrics: &'static str,
-    /// The first release that has it, if that is not the oldest one.
-    pub since: Option<Release>,
+    /// Path that the collector asks for first.
+    pub path: &'static str,
+    /// Fixture of the simulator at this path: permission, first release, pages.
+    pub fixture: &'static Fixture,
 }
 
-/// The optional resources, in the order of the table of collectors.
-pub const RESOURCES: [Tried; 9] = [
-    Tried {
-        collector: "alerts",
-        switch: "alerts",
-        path: "/manage/alerts",
-        namespace: "|MANAGE|EMAIL-NOTIFICATIONS|",
-        metrics: "nbu_alerts_",
-        since: None,
-    },
-    Tried {
-        collector: "malware",
-        switch: "malware",
-        path: "/malware/latest-scan-results",
-        namespace: "|MANAGE|MALWARE|",
-        metrics: "nbu_malware_",
-        since: None,
-    },
-    Tried {
-        collector: "catalog",
-        switch: "catalog",
-        path: "/catalog/images",
-        namespace: "|MANAGE|IMAGES|",
-        metrics: "nbu_catalog_",
-        since: None,
-    },
-    Tried {
-        collector: "slo",
-        switch: "slo",
-        path: "/servicecatalog/slos",
-        namespace: "SERVICE-CATALOG",
-        metrics: "nbu_slo_",
-        since: None,
-    },
-    Tried {
-        collector: "tape_drives",
-        switch: "tape",
-        path: "/storage/drives",
-        namespace: "|STORAGE|TAPE-DEVICES|",
-        metrics: "nbu_tape_drive",
-        since: None,
-    },
-    Tried {
-        collector: "tape_media",
-        switch: "tape",
-        path: "/storage/tape-media",
-        namespace: "|STORAGE|TAPE-MEDIA|",
-        metrics: "nbu_tape_media_",
-        since: Some(Release::R10_5),
-    },
-    Tried {
-        collector: "tape_robots",
-        switch: "tape",
-        path: "/storage/robots-device-hosts",
-        namespace: "|STORAGE|TAPE-DEVICES|",
-        metrics: "nbu_tape_robot_",
-        since: Some(Release::R10_5),
-    },
-    Tried {
-        collector: "tape_pools",
-        switch: "tape",
-        path: "/storage/tape-volume-pools",
-        namespace: "|STORAGE|TAPE-MEDIA|VOLUME-POOLS|",
-        metrics: "nbu_tape_pool_",
-        since: Some(Release::R10_5),
-    },
-    Tried {
-        collector: "disk_pools",
-        switch: "tape",
-        path: "/storage/disk-pools",
-        namespace: "|STORAGE|DISK-POOLS|",
-        metrics: "nbu_disk_pool_",
-        since: None,
-    },
+/// Collector, switch, and beginning of the names of the metrics, in the order of the table of collectors.
+const NAMES: [(&str, &str, &str); 9] = [
+    ("alerts", "alerts", "nbu_alerts_"),
+    ("malware", "malware", "nbu_malware_"),
+    ("catalog", "catalog", "nbu_catalog_"),
+    ("slo", "slo", "nbu_slo_"),
+    ("tape_drives", "tape", "nbu_tape_drive"),
+    ("tape_media", "tape", "nbu_tape_media_"),
+    ("tape_robots", "tape", "nbu_tape_robot_"),
+    ("tape_pools", "tape", "nbu_tape_pool_"),
+    ("disk_pools", "tape", "nbu_disk_pool_"),
 ];
 
+/// The optional resources, in the order of the table of collectors.
+pub static RESOURCES: LazyLock<Vec<Tried>> = LazyLock::new(|| {
+    let tried = |(collector, switch, metrics)| {
+        let row = TABLE.iter().find(|row| row.name == collector).expect("a row of the table");
+        let path = row.resource.path;
+        let fixture = nbu_sim::fixtures().find(|fixture| fixture.path == path);
+        let fixture = fixture.unwrap_or_else(|| panic!("the simulator has no fixture {path}"));
+        Tried { collector, switch, metrics, path, fixture }
+    };
+    NAMES.into_iter().map(tried).collect()
+});
+
 /// Names of their collectors.
-pub const COLLECTORS: [&str; RESOURCES.len()] = {
-    let mut names = [""; RESOURCES.len()];
+pub const COLLECTORS: [&str; NAMES.len()] = {
+    let mut names = [""; NAMES.len()];
     let mut at = 0;
     while at < names.len() {
-        names[at] = RESOURCES[at].collector;
+        names[at] = NAMES[at].0;
         at += 1;
     }
     names
 };
 
-/// A section of the file that switches all of them on.
-pub static ALL_ON: LazyLock<String> = LazyLock::new(|| {
+/// Switches of all of them, in the section `collectors`.
+pub static SWITCHES: LazyLock<String> = LazyLock::new(|| {
     let switches: BTreeSet<&str> = RESOURCES.iter().map(|resource| resource.switch).collect();
     let on = switches.into_iter().map(|switch| format!("{switch}: {{ enabled: true }}"));
-    format!("collectors: {{ {} }}", on.collect::<Vec<_>>().join(", "))
+    on.collect::<Vec<_>>().join(", ")
 });
+
+/// A section of the file that switches all of them on.
+pub static ALL_ON: LazyLock<String> = LazyLock::new(|| format!("collectors: {{ {} }}", *SWITCHES));
 
 /// Returns the collectors whose resource came with 10.5.
 pub fn since_10_5() -> Vec<&'static str> {
-    let newer = RESOURCES.iter().filter(|resource| resource.since == Some(Release::R10_5));
+    let newer = RESOURCES.iter().filter(|resource| resource.fixture.since == Release::R10_5);
     newer.map(|resource| resource.collector).collect()
 }
 

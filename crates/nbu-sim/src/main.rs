@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use nbu_sim::{
-    Clock, Denial, FAULT_KINDS, Fault, Permissions, Release, Settings, Simulator, TlsMaterial,
+    Clock, Denial, FAULT_KINDS, Fault, Permissions, Release, Rows, Settings, Simulator,
+    TlsMaterial, fixtures,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -43,24 +44,8 @@ struct Args {
     /// Storage units
     #[arg(long, default_value_t = 8)]
     storage_units: usize,
-    /// Alerts
-    #[arg(long, default_value_t = 12)]
-    alerts: usize,
-    /// Results of malware scans
-    #[arg(long, default_value_t = 20)]
-    scans: usize,
-    /// Images in the catalog; two thirds are from the last 24 hours
-    #[arg(long, default_value_t = 60)]
-    images: usize,
-    /// Service level objectives
-    #[arg(long, default_value_t = 6)]
-    slos: usize,
-    /// Tape drives
-    #[arg(long, default_value_t = 6)]
-    tape_drives: usize,
-    /// Tapes
-    #[arg(long, default_value_t = 40)]
-    tapes: usize,
+    #[arg(long, value_name = "NAME=N", value_parser = row_count, help = rows_help())]
+    rows: Vec<(String, usize)>,
     /// API key that clients must send in the Authorization header
     #[arg(long, default_value = "nbu-sim-key")]
     api_key: String,
@@ -90,6 +75,22 @@ enum Command {
     },
 }
 
+fn rows_help() -> String {
+    let lists = fixtures().flat_map(|fixture| fixture.rows);
+    let lists = lists.map(|list| format!("\n  {}={}: {}", list.name, list.default, list.help));
+    format!(
+        "Number of rows of a list. Repeatable. Lists with their defaults:{}",
+        lists.collect::<String>()
+    )
+}
+
+/// Parses the name of a list and its number of rows, such as `alerts=12`.
+fn row_count(text: &str) -> Result<(String, usize), String> {
+    let (name, number) = text.split_once('=').ok_or("no NAME=N, such as alerts=12")?;
+    let number = number.parse().map_err(|_| format!("{number:?} is no number of rows"))?;
+    Ok((name.to_owned(), number))
+}
+
 fn fault_help() -> String {
     format!(
         "Fault of requests to this path (below /netbackup) and the paths under it; / is all paths. \
@@ -102,6 +103,7 @@ Examples:
   nbu-sim                                     small server on port 1556
   nbu-sim --jobs 100000 --live 500            busy server
   nbu-sim --release 10.3 --seed 7             old release, other data
+  nbu-sim --rows tapes=10000 --rows slos=0    many tapes, no protection plans
   nbu-sim --tls ca.pem                        https; trust ca.pem
   nbu-sim --fault /admin/jobs=status:503      /admin/jobs always returns 503
   nbu-sim --fault /=latency:800 --deny storage
@@ -192,12 +194,10 @@ fn settings(args: Args, tls: Option<TlsMaterial>) -> Settings {
         jobs_per_hour: args.jobs_per_hour.unwrap_or(args.jobs as f64 / 24.0),
         live_jobs: args.live,
         storage_units: args.storage_units,
-        alerts: args.alerts,
-        scans: args.scans,
-        images: args.images,
-        slos: args.slos,
-        tape_drives: args.tape_drives,
-        tapes: args.tapes,
+        rows: args
+            .rows
+            .iter()
+            .fold(Rows::default(), |rows, (name, number)| rows.with(name, *number)),
         tls,
         clock: Clock::system().with_skew_ms(args.skew.saturating_mul(1000)),
         ..Settings::default()

@@ -32,7 +32,7 @@ impl Simulator {
     /// Makes the world and serves it on a free port of 127.0.0.1, on the current tokio runtime.
     ///
     /// # Errors
-    /// Fails if no port can be bound, or if the TLS material is not usable.
+    /// Fails if no port can be bound, if the TLS material is not usable, or if `rows` names no list.
     pub async fn start(settings: Settings) -> io::Result<Self> {
         Self::start_on(SocketAddr::from(([127, 0, 0, 1], 0)), settings).await
     }
@@ -40,8 +40,9 @@ impl Simulator {
     /// Does the same as [`Simulator::start`], on this address.
     ///
     /// # Errors
-    /// Fails if the address cannot be bound, or if the TLS material is not usable.
+    /// Fails if the address cannot be bound, if the TLS material is not usable, or if `rows` names no list.
     pub async fn start_on(addr: SocketAddr, settings: Settings) -> io::Result<Self> {
+        resources::check(&settings.rows).map_err(io::Error::other)?;
         let tls = settings.tls.as_ref().map(|tls| tls.server_config().map(TlsAcceptor::from));
         let tls = tls.transpose()?;
         let listener = TcpListener::bind(addr).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::http::tls::TlsMaterial;
+use crate::rows::Rows;
 
 /// A NetBackup release whose REST API is simulated (docs/netbackup-api.md#versions).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,20 +87,8 @@ pub struct Settings {
     pub live_jobs: usize,
     /// Number of storage units; the first six are one of each kind.
     pub storage_units: usize,
-    /// Number of alerts.
-    pub alerts: usize,
-    /// Number of images of which malware was searched: scan results, the latest of each.
-    pub scans: usize,
-    /// Number of images that are made again and again; two thirds of them are of the last 24 hours.
-    pub images: usize,
-    /// Number of service level objectives (protection plans).
-    pub slos: usize,
-    /// Number of tape drives.
-    pub tape_drives: usize,
-    /// Number of tapes.
-    pub tapes: usize,
-    /// Number of volume pools of tapes, at least the four that every server has where there are tapes.
-    pub volume_pools: usize,
+    /// Numbers of rows of the other lists.
+    pub rows: Rows,
     /// The first and the seventh storage unit have one name, and so have the first two tape drives, which
     /// are alike in everything: what shared devices and old configurations look like.
     pub twins: bool,
@@ -145,13 +134,7 @@ impl Default for Settings {
             jobs_per_hour: 24.0,
             live_jobs: 20,
             storage_units: 8,
-            alerts: 12,
-            scans: 20,
-            images: 60,
-            slos: 6,
-            tape_drives: 6,
-            tapes: 40,
-            volume_pools: 6,
+            rows: Rows::default(),
             twins: false,
             clients: 25,
             policies: 12,

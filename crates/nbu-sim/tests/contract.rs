@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jsonschema::Validator;
-use nbu_sim::{Fault, Permissions, Release, Settings};
+use nbu_sim::{Fault, Paging, Permissions, Release, Rows, Settings};
 use reqwest::Response;
 use serde_json::{Value, json};
 use support::{Api, api};
@@ -218,36 +218,28 @@ async fn check_storage(contract: &Contract, api: &Api) {
     api.sim.set_permissions(Permissions::ALL);
 }
 
-/// The lists and documents that are read by path alone: the namespace that each takes, the first release
-/// that has it, and the last one whose copy tells of it.
-const PLAIN: [(&str, &str, Release, Release); 9] = [
-    ("/manage/alerts", "|MANAGE|EMAIL-NOTIFICATIONS|", Release::R10_3, Release::R11_2),
-    ("/malware/latest-scan-results", "|MANAGE|MALWARE|", Release::R10_3, Release::R11_2),
-    ("/catalog/images", "|MANAGE|IMAGES|", Release::R10_3, Release::R11_2),
-    ("/servicecatalog/slos", "SERVICE-CATALOG", Release::R10_3, Release::R11_0),
-    ("/storage/drives", "|STORAGE|TAPE-DEVICES|", Release::R10_3, Release::R11_0),
-    ("/storage/disk-pools", "|STORAGE|DISK-POOLS|", Release::R10_3, Release::R11_0),
-    ("/storage/robots-device-hosts", "|STORAGE|TAPE-DEVICES|", Release::R10_5, Release::R11_0),
-    ("/storage/tape-media", "|STORAGE|TAPE-MEDIA|", Release::R10_5, Release::R11_0),
-    (
-        "/storage/tape-volume-pools",
-        "|STORAGE|TAPE-MEDIA|VOLUME-POOLS|",
-        Release::R10_5,
-        Release::R11_0,
-    ),
-];
+/// The areas that the vendor's copies tell of up to this release only; of the others all do.
+const TOLD_UNTIL: [(&str, Release); 2] =
+    [("/servicecatalog/", Release::R11_0), ("/storage/", Release::R11_0)];
 
-/// Pages of each, from the first to the last and beyond, a limit out of range, and a missing permission.
-async fn check_plain(contract: &Contract, api: &Api, release: Release) {
-    for (path, permission, since, until) in PLAIN {
-        if release < since {
+/// Pages of each fixture, from the first to the last and beyond, a limit out of range, and a missing permission.
+async fn check_fixtures(contract: &Contract, api: &Api, release: Release) {
+    for fixture in nbu_sim::fixtures() {
+        let path = fixture.path;
+        if release < fixture.since {
             assert_eq!(api.get(path, &[]).await.status(), 404, "{path} in {release}");
-        }
-        if release < since || release > until {
             continue;
         }
-        let unpaged = path.ends_with("robots-device-hosts");
-        let place = if path.contains("/tape-") { "page[after]" } else { "page[offset]" };
+        let until = TOLD_UNTIL.iter().find(|(area, _)| path.starts_with(area));
+        if until.is_some_and(|(_, until)| release > *until) {
+            assert!(contract.content(path, "get", 200).is_none(), "{path} in {release}");
+            continue;
+        }
+        let unpaged = matches!(fixture.paging, Paging::Document);
+        let place = match fixture.paging {
+            Paging::Cursor => "page[after]",
+            Paging::Offset(..) | Paging::Document => "page[offset]",
+        };
         let mut at = String::new();
         loop {
             let mut query = if unpaged { vec![] } else { vec![("page[limit]", "7")] };
@@ -261,16 +253,16 @@ async fn check_plain(contract: &Contract, api: &Api, release: Release) {
                 offset => at = offset.to_string(),
             }
         }
-        assert_eq!(at.is_empty(), unpaged || path.ends_with("slos"), "{path} has one page only");
+        assert_eq!(at.is_empty(), fixture.has_one_page(), "{path} has one page only");
         // The copy documents no 400 of tape-media.
         if !unpaged && !path.ends_with("tape-media") {
             let beyond = api.get(path, &[("page[limit]", "501")]).await;
             assert_eq!(check(contract, path, "get", beyond).await["errorCode"], 9400, "{path}");
         }
-        api.sim.deny(permission);
+        api.sim.deny(fixture.permission);
         check(contract, path, "get", api.get(path, &[]).await).await;
         assert_eq!(api.get(path, &[]).await.status(), 401, "{path}");
-        api.sim.permit(permission);
+        api.sim.permit(fixture.permission);
     }
 }
 
@@ -323,15 +315,14 @@ async fn answers_are_as_the_vendor_documents_them() {
             live_jobs: 150,
             policies: 20,
             storage_units: 40,
-            tape_drives: 20,
-            volume_pools: 30,
+            rows: Rows::default().with("tape-drives", 20).with("volume-pools", 30),
             ..Settings::default()
         };
         let api = api(settings).await;
         check_ping(&contract, &api, release).await;
         check_jobs(&contract, &api).await;
         check_counts(&contract, &api).await;
-        check_plain(&contract, &api, release).await;
+        check_fixtures(&contract, &api, release).await;
         check_images(&contract, &api).await;
         if release != Release::R11_2 {
             // The copy of 11.2 lacks the storage file.

@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use nbu_sim::{
-    Authorization, ErrorBody, Fault, Permissions, Release, Settings, Simulator, TlsMaterial,
+    Authorization, ErrorBody, Fault, Permissions, Release, Rows, Settings, Simulator, TlsMaterial,
 };
 use serde_json::Value;
 use support::{START, api, client};
@@ -307,8 +307,13 @@ async fn faults_mislead_walks() {
 
 #[tokio::test]
 async fn faults_leave_out_what_tells_of_paging() {
-    let api =
-        api(Settings { jobs_in_history: 30, live_jobs: 0, slos: 25, ..Settings::default() }).await;
+    let api = api(Settings {
+        jobs_in_history: 30,
+        live_jobs: 0,
+        rows: Rows::default().with("slos", 25),
+        ..Settings::default()
+    })
+    .await;
     let faults = api.sim.faults();
     faults.add(Fault::on(JOBS).without_meta());
     let page = api.json(JOBS, &[("page[limit]", "20")]).await;

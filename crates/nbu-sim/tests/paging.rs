@@ -6,7 +6,7 @@ mod support;
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use nbu_sim::{Release, Settings};
+use nbu_sim::{Release, Rows, Settings};
 use serde_json::Value;
 use support::{Api, api, ids};
 
@@ -188,7 +188,7 @@ async fn links_carry_the_servers_own_name() {
 
 #[tokio::test]
 async fn tape_list_takes_only_its_own_cursors() {
-    let api = api(Settings { tapes: 45, ..settings() }).await;
+    let api = api(Settings { rows: Rows::default().with("tapes", 45), ..settings() }).await;
     let path = "/storage/tape-media";
     let names = |page: &Value| -> Vec<String> {
         let rows = page["data"].as_array().unwrap().iter();
@@ -219,7 +219,7 @@ async fn tape_list_takes_only_its_own_cursors() {
 
 #[tokio::test]
 async fn list_pages_without_paging_parameters() {
-    let api = api(Settings { slos: 25, ..settings() }).await;
+    let api = api(Settings { rows: Rows::default().with("slos", 25), ..settings() }).await;
     let mut seen = 0;
     for (offset, expected) in [("0", 10), ("10", 10), ("20", 5), ("30", 0)] {
         let page = api.json("/servicecatalog/slos", &[("page[offset]", offset)]).await;

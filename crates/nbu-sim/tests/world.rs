@@ -5,7 +5,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use nbu_sim::{JobState, JobView, Settings, Simulator, Truth};
+use nbu_sim::{JobState, JobView, Rows, Settings, Simulator, Truth};
 use support::{START, api, ids};
 
 const HOUR: i64 = 3_600_000;
@@ -320,4 +320,22 @@ async fn capacities_drift_and_add_up() {
         }
     }
     assert!(units.iter().any(|unit| unit.total == Some(0)));
+}
+
+#[tokio::test]
+async fn rows_of_unknown_list_are_refused_with_the_names() {
+    let rows = Rows::default().with("tapes", 3).with("tape_drives", 3);
+    let refused = Simulator::start(Settings { rows, ..Settings::default() }).await.unwrap_err();
+    let said = refused.to_string();
+    assert!(said.contains("\"tape_drives\": ") && said.contains("tape-drives, tapes"), "{said}");
+    let rows = Rows::default().with("tapes", 3);
+    let sim = Simulator::start(Settings { rows, ..Settings::default() }).await.unwrap();
+    assert_eq!((sim.truth().tapes().len(), sim.truth().slos().len()), (3, 6));
+}
+
+#[test]
+fn lists_of_fixtures_have_names_of_their_own() {
+    let lists = || nbu_sim::fixtures().flat_map(|fixture| fixture.rows);
+    let names: std::collections::BTreeSet<_> = lists().map(|list| list.name).collect();
+    assert_eq!(names.len(), lists().count());
 }

@@ -1,5 +1,7 @@
 //! `collectors`: what is collected beside jobs and storage.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -8,26 +10,42 @@ use crate::collectors::{Config, NameFilter, NameFilterConfig, Subject};
 use crate::config::yaml::context::Context;
 use crate::config::yaml::setting::{Key, List, Pairs};
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Collectors {
+/// Declares the section: its switches, each a name with its documentation, and the keys that are more than a
+/// switch. A walk over the switches reads them all.
+macro_rules! collectors {
+    ($($(#[$documentation:meta])+ $switch:ident,)+) => {
+        #[derive(Deserialize, JsonSchema)]
+        #[serde(rename_all = "camelCase")]
+        pub(super) struct Collectors {
+            $($(#[$documentation])+ $switch: Switch,)+
+            /// Metrics of single clients.
+            per_client: NameFilterKeys,
+            /// Metrics of single policies, with the same keys. Here, case matters in names.
+            per_policy: NameFilterKeys,
+            /// Metrics of jobs.
+            jobs: Jobs,
+        }
+
+        impl Collectors {
+            fn switches(&self) -> impl Iterator<Item = &Switch> {
+                [$(&self.$switch),+].into_iter()
+            }
+        }
+    };
+}
+
+collectors! {
     /// Alerts of NetBackup by severity and category.
-    alerts: Switch,
+    alerts,
     /// Results of malware scans.
-    malware: Switch,
+    malware,
     /// Images of the last 24 hours by malware and anomaly status: up to 42 small requests.
-    catalog: Switch,
+    catalog,
     /// Number of protection plans (service level objectives).
-    slo: Switch,
+    slo,
     /// Tape drives, media, robots, pools, and volumes of disk pools. All but drives and disk volumes need NetBackup
     /// 10.5.
-    tape: Switch,
-    /// Metrics of single clients.
-    per_client: NameFilterKeys,
-    /// Metrics of single policies, with the same keys. Here, case matters in names.
-    per_policy: NameFilterKeys,
-    /// Metrics of jobs.
-    jobs: Jobs,
+    tape,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -35,6 +53,14 @@ struct Switch {
     /// Collect it.
     #[schemars(extend("default" = false, "x-change" = "at once"))]
     enabled: Key<Flag>,
+}
+
+impl Switch {
+    /// Returns the name that the file and the rows of the table have for it.
+    fn name(&self, context: &Context<'_>) -> String {
+        let path = self.enabled.get(context).path();
+        path.trim_start_matches("collectors.").trim_end_matches(".enabled").to_owned()
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -77,8 +103,18 @@ struct Jobs {
     audit_interval: Key<TimeOrNever>,
 }
 
+/// Returns the names of all switches.
+pub(super) fn switches(context: &Context<'_>, section: &Collectors) -> Vec<String> {
+    section.switches().map(|switch| switch.name(context)).collect()
+}
+
 pub(super) fn read(context: &Context<'_>, section: &Collectors) -> Option<Config> {
-    let enabled = |switch: &Switch| switch.enabled.get(context).value();
+    let mut switched_on = BTreeSet::new();
+    for switch in section.switches() {
+        if switch.enabled.get(context).value()? {
+            switched_on.insert(switch.name(context));
+        }
+    }
     let per_client = name_filter(context, &section.per_client, Subject::Client);
     let per_policy = name_filter(context, &section.per_policy, Subject::Policy);
     let mut action_names = section.jobs.action_names.get(context).value()?;
@@ -86,11 +122,7 @@ pub(super) fn read(context: &Context<'_>, section: &Collectors) -> Option<Config
     section.jobs.action_names.show(context, &action_names);
     Some(Config {
         action_names: action_names.into_iter().map(|pair| (pair.name, pair.value)).collect(),
-        alerts: enabled(&section.alerts)?,
-        malware: enabled(&section.malware)?,
-        catalog: enabled(&section.catalog)?,
-        slo: enabled(&section.slo)?,
-        tape: enabled(&section.tape)?,
+        switched_on,
         per_client: per_client?,
         per_policy: per_policy?,
         long_running_after: section.jobs.long_running_after.get(context).value()?,

@@ -145,11 +145,24 @@ impl Transform for Shape {
 pub(super) fn places() -> Vec<Place> {
     let env = |_: &str| None;
     let context = Context::new(Path::new(""), &env);
-    let one_server = document::read(&context, "nbuservers: [{}]");
-    let _: Option<File> = one_server.and_then(|root| section::read(&context, root, &SCHEMA));
+    absent(&context);
     let named = |mut place: Place| {
         place.path = place.path.replace("[0]", "[]");
         place
     };
     context.places.into_inner().into_iter().skip(1).map(named).collect()
+}
+
+/// Returns the names of the switches of collectors: each is a section of `collectors` with `enabled`.
+pub(super) fn switches() -> Vec<String> {
+    let env = |_: &str| None;
+    let context = Context::new(Path::new(""), &env);
+    let file = absent(&context);
+    file.map(|file| collectors::switches(&context, &file.collectors)).unwrap_or_default()
+}
+
+/// Returns a file with one server, in which every key is absent.
+fn absent(context: &Context<'_>) -> Option<File> {
+    let root = document::read(context, "nbuservers: [{}]")?;
+    section::read(context, root, &SCHEMA)
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Action, ErrorBody};
 use crate::http::reply::Reply;
 use crate::http::request::Request;
-use crate::resources::jobs::cursor;
+use crate::resources::{self, jobs::cursor};
 
 /// Begins the cursors that [`Action::EndlessPages`] makes up.
 const ENDLESS: &str = "endless-";
@@ -207,33 +207,12 @@ fn change_rows(action: &Action, rows: &mut Vec<Value>) {
 /// Gives enums a new value, also those of objects and lists inside an attribute.
 fn spoil_enums(name: &str, value: &mut Value) {
     match value {
-        Value::String(_) if ENUMS.contains(&name) => *value = json!("SOMETHING_NEW"),
+        Value::String(_) if resources::is_enum(name) => *value = json!("SOMETHING_NEW"),
         Value::Object(inner) => inner.iter_mut().for_each(|(name, value)| spoil_enums(name, value)),
         Value::Array(inner) => inner.iter_mut().for_each(|value| spoil_enums(name, value)),
         _ => {}
     }
 }
-
-/// Attributes that a page's records have enums in.
-const ENUMS: &[&str] = &[
-    "state",
-    "jobType",
-    "jobSubType",
-    "policyType",
-    "scheduleType",
-    "storageCategory",
-    "robotType",
-    "density",
-    "severity",
-    "category",
-    "scanState",
-    "scanResult",
-    "workloadType",
-    "driveType",
-    "driveStatus",
-    "mediaType",
-    "poolType",
-];
 
 fn each_attribute(row: &mut Value, mut change: impl FnMut(&str, &mut Value)) {
     for (name, value) in row["attributes"].as_object_mut().into_iter().flatten() {

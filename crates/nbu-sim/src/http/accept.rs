@@ -21,7 +21,7 @@ use super::negotiate;
 use super::reply::Reply;
 use super::request::Request;
 use crate::faults::apply::{self, Before};
-use crate::resources::{Access, ROUTES, Route};
+use crate::resources::{Access, Route, routes};
 use crate::shared::Shared;
 
 /// Every path of the API begins so.
@@ -153,17 +153,15 @@ fn handle(
     if !parts.uri.path().starts_with(PREFIX) {
         return Reply::not_found(newest.api_version());
     }
-    let mut routes = ROUTES
-        .iter()
-        .filter(|route| route.path == request.path() && route.since <= newest)
-        .peekable();
+    let mut routes =
+        routes().filter(|route| route.path == request.path() && route.since <= newest).peekable();
     if routes.peek().is_none() {
         return Reply::not_found(newest.api_version());
     }
     let Some(route) = routes.find(|route| route.method == request.method()) else {
         return Reply::method_not_allowed(newest.api_version());
     };
-    match admit(server, route, newest, request, authorization) {
+    match admit(server, &route, newest, request, authorization) {
         Ok(()) => (route.handle)(server, request),
         Err(reply) => *reply,
     }

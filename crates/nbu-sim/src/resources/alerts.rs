@@ -3,17 +3,31 @@
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use super::fixture::{Fixture, Paging};
 use super::iso;
-use super::offset::{self, Envelope, OffsetList};
+use super::offset::Envelope;
 use crate::http::reply::Reply;
 use crate::http::request::Request;
-use crate::settings::Settings;
+use crate::rows::RowCount;
+use crate::settings::{Release, Settings};
 use crate::shared::Shared;
 use crate::truth::Truth;
 use crate::world::{World, recurring};
 
-const LIST: OffsetList =
-    OffsetList { path: "/manage/alerts", limits: 1..=500, envelope: Envelope::Full };
+/// Number of rows.
+const COUNT: RowCount = RowCount { name: "alerts", default: 12, help: "Alerts" };
+
+/// The list, with its rows.
+pub(crate) static ALERTS: Fixture = Fixture {
+    path: "/manage/alerts",
+    permission: "|MANAGE|EMAIL-NOTIFICATIONS|",
+    since: Release::R10_3,
+    paging: Paging::Offset(1..=500, Envelope::Full),
+    rows: &[COUNT],
+    enums: &["severity", "category"],
+    handle: get,
+    make: |settings, _, lists| lists.insert(Alert::all(settings)),
+};
 
 /// An alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +54,9 @@ const SUB_CATEGORIES: [&str; 4] = ["STANDARD", "MS-WINDOWS", "VMWARE", "ORACLE"]
 
 impl Alert {
     /// The alerts of a world.
-    pub(crate) fn all(settings: &Settings) -> Vec<Self> {
+    fn all(settings: &Settings) -> Vec<Self> {
         let mut rng = Rng::with_seed(settings.seed ^ 0xa1e7);
-        let alerts = (0..settings.alerts).map(|_| {
+        let alerts = (0..settings.rows.of(&COUNT)).map(|_| {
             let (severity, context) = KINDS[rng.usize(0..KINDS.len())];
             let sub_category = SUB_CATEGORIES[rng.usize(0..SUB_CATEGORIES.len())];
             Self { severity, context, sub_category, phase: recurring::phase(&mut rng) }
@@ -51,8 +65,8 @@ impl Alert {
     }
 }
 
-pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
-    LIST.answer(server, request, |world| offset::all(request, world.list::<Alert>().len()), row)
+fn get(server: &Shared, request: &Request) -> Reply {
+    ALERTS.list(server, request, |world| world.list::<Alert>().len(), row)
 }
 
 fn row(world: &World, index: usize) -> Value {

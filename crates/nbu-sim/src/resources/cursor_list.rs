@@ -4,24 +4,21 @@
 use serde_json::{Map, Value, json};
 
 use super::jobs::cursor;
-use super::offset;
 use crate::http::reply::Reply;
 use crate::http::request::{Request, encode};
-use crate::shared::Shared;
-use crate::world::World;
 
 const DEFAULT_LIMIT: usize = 10;
 const MAX_LIMIT: usize = 100;
 
-/// Answers the page that a request asks for, of `count` rows.
-pub(crate) fn answer(
-    server: &Shared,
-    request: &Request,
+/// Returns the page that a request asks for of these rows, or what is wrong with the request.
+pub(crate) fn page(
+    rows: &[usize],
+    write: impl Fn(&usize) -> Value,
     path: &str,
-    count: impl FnOnce(&World) -> usize,
-    write: impl Fn(&World, usize) -> Value,
-) -> Reply {
-    let bad = |detail: &str| Reply::bad_request(request.served(), detail);
+    address: &str,
+    request: &Request,
+) -> Result<Value, Reply> {
+    let bad = |detail: &str| Err(Reply::bad_request(request.served(), detail));
     let limit = match request.parameter("page[limit]").map(str::parse) {
         None => DEFAULT_LIMIT,
         Some(Ok(limit)) if limit <= MAX_LIMIT => limit,
@@ -37,40 +34,33 @@ pub(crate) fn answer(
     let (Ok(after), Ok(before)) = (place("page[after]"), place("page[before]")) else {
         return bad("not a cursor of this list");
     };
-    let body = server.read_world(|world| {
-        let rows = offset::all(request, count(world))?.len();
-        let end = before.unwrap_or(rows).min(rows);
-        let start = match after {
-            Some(after) => (after + 1).min(end),
-            None if before.is_some() => end.saturating_sub(limit),
-            None => 0,
-        };
-        let shown = start..end.min(start + limit);
-        let data: Vec<Value> = shown.clone().map(|row| write(world, row)).collect();
-        let page = start / limit.max(1) + 2;
-        let at = |row: usize| {
-            let (page, row) = (u32::try_from(page), u32::try_from(row));
-            let (page, row) = (page.unwrap_or(u32::MAX), row.unwrap_or(u32::MAX));
-            cursor::encode(cursor::binding(path, ""), page, row, &[])
-        };
-        let next = (shown.end < rows && !shown.is_empty()).then(|| at(shown.end - 1));
-        let prev = (start > 0 && !shown.is_empty()).then(|| at(start));
-        let truncated = after.is_some() && before.is_some() && shown.end < end;
-        let links = links(&server.absolute(path), request, next.as_deref(), prev.as_deref());
-        let mut pagination = Map::from_iter([
-            ("limit".to_owned(), json!(limit)),
-            ("rangeTruncated".to_owned(), json!(truncated)),
-        ]);
-        for (name, cursor) in [("next", next), ("prev", prev)] {
-            pagination.extend(cursor.map(|cursor| (name.to_owned(), json!(cursor))));
-        }
-        let (meta, links) = (json!({ "pagination": pagination }), json!({ "pagination": links }));
-        Ok(json!({ "data": data, "meta": meta, "links": links }))
-    });
-    match body {
-        Ok(body) => Reply::json(200, request.served(), body.to_string().into_bytes()),
-        Err(reply) => reply,
+    let end = before.unwrap_or(rows.len()).min(rows.len());
+    let start = match after {
+        Some(after) => (after + 1).min(end),
+        None if before.is_some() => end.saturating_sub(limit),
+        None => 0,
+    };
+    let shown = start..end.min(start + limit);
+    let data: Vec<Value> = rows[shown.clone()].iter().map(write).collect();
+    let page = start / limit.max(1) + 2;
+    let at = |row: usize| {
+        let (page, row) = (u32::try_from(page), u32::try_from(row));
+        let (page, row) = (page.unwrap_or(u32::MAX), row.unwrap_or(u32::MAX));
+        cursor::encode(cursor::binding(path, ""), page, row, &[])
+    };
+    let next = (shown.end < rows.len() && !shown.is_empty()).then(|| at(shown.end - 1));
+    let prev = (start > 0 && !shown.is_empty()).then(|| at(start));
+    let truncated = after.is_some() && before.is_some() && shown.end < end;
+    let links = links(address, request, next.as_deref(), prev.as_deref());
+    let mut pagination = Map::from_iter([
+        ("limit".to_owned(), json!(limit)),
+        ("rangeTruncated".to_owned(), json!(truncated)),
+    ]);
+    for (name, cursor) in [("next", next), ("prev", prev)] {
+        pagination.extend(cursor.map(|cursor| (name.to_owned(), json!(cursor))));
     }
+    let (meta, links) = (json!({ "pagination": pagination }), json!({ "pagination": links }));
+    Ok(json!({ "data": data, "meta": meta, "links": links }))
 }
 
 fn links(address: &str, request: &Request, next: Option<&str>, prev: Option<&str>) -> Value {

@@ -6,17 +6,27 @@ use std::sync::Arc;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::offset::{self, Envelope, OffsetList};
+use super::fixture::{Fixture, Paging};
+use super::offset::Envelope;
 use crate::http::reply::Reply;
 use crate::http::request::Request;
-use crate::settings::Settings;
+use crate::settings::{Release, Settings};
 use crate::shared::Shared;
 use crate::truth::Truth;
 use crate::world::World;
 use crate::world::names::Names;
 
-const LIST: OffsetList =
-    OffsetList { path: "/storage/disk-pools", limits: 1..=500, envelope: Envelope::Full };
+/// The list, with a row for each storage unit that relates to one.
+pub(crate) static DISK_POOLS: Fixture = Fixture {
+    path: "/storage/disk-pools",
+    permission: "|STORAGE|DISK-POOLS|",
+    since: Release::R10_3,
+    paging: Paging::Offset(1..=500, Envelope::Full),
+    rows: &[],
+    enums: &["storageCategory", "state"],
+    handle: get,
+    make: |settings, names, lists| lists.insert(DiskPool::all(settings, names)),
+};
 
 /// A disk pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +41,7 @@ pub(crate) struct DiskPool {
 
 impl DiskPool {
     /// The pools of a world: one for each name of a storage unit that relates to one.
-    pub(crate) fn all(settings: &Settings, names: &Names) -> Vec<Self> {
+    fn all(settings: &Settings, names: &Names) -> Vec<Self> {
         let mut rng = Rng::with_seed(settings.seed ^ 0xd15c);
         let mut pools: Vec<Self> = Vec::new();
         for unit in names.units.iter().filter(|unit| unit.has_pool()) {
@@ -57,8 +67,8 @@ impl DiskPool {
     }
 }
 
-pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
-    LIST.answer(server, request, |world| offset::all(request, world.list::<DiskPool>().len()), row)
+fn get(server: &Shared, request: &Request) -> Reply {
+    DISK_POOLS.list(server, request, |world| world.list::<DiskPool>().len(), row)
 }
 
 fn row(world: &World, index: usize) -> Value {

@@ -6,19 +6,44 @@
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
+use super::fixture::{Fixture, Paging};
 use super::iso;
-use super::offset::{Envelope, OffsetList};
+use super::offset::Envelope;
 use crate::filter::{self, Expr, Kind, Op, Ops, Spec, Value as Literal};
 use crate::http::reply::Reply;
 use crate::http::request::Request;
+use crate::rows::RowCount;
 use crate::settings::{Release, Settings};
 use crate::shared::Shared;
 use crate::truth::Truth;
 use crate::world::names::Names;
 use crate::world::{World, recurring};
 
-const LIST: OffsetList =
-    OffsetList { path: "/catalog/images", limits: 1..=100, envelope: Envelope::Meta };
+/// Number of rows.
+const COUNT: RowCount = RowCount {
+    name: "images",
+    default: 60,
+    help: "Images that are made again and again; two thirds are from the last 24 hours",
+};
+
+/// Number of the images of which malware was searched.
+pub(crate) const SCANNED: RowCount = RowCount {
+    name: "scans",
+    default: 20,
+    help: "Results of malware scans, the latest of each image",
+};
+
+/// The list, with its rows. Records are counted and not read: their attributes need no faults.
+pub(crate) static IMAGES: Fixture = Fixture {
+    path: "/catalog/images",
+    permission: "|MANAGE|IMAGES|",
+    since: Release::R10_3,
+    paging: Paging::Offset(1..=100, Envelope::Meta),
+    rows: &[COUNT],
+    enums: &[],
+    handle: get,
+    make: |settings, names, lists| lists.insert(Image::all(settings, names)),
+};
 
 /// The span of a list without a bound of backupTime, in milliseconds.
 const DEFAULT_SPAN: i64 = 24 * 3_600_000;
@@ -51,10 +76,11 @@ impl Image {
     /// The images of a world. The first ones were scanned, as many as there are scans.
     pub(crate) fn all(settings: &Settings, names: &Names) -> Vec<Self> {
         let mut rng = Rng::with_seed(settings.seed ^ 0x1a6e5);
-        let images = (0..settings.images).map(|index| Self {
+        let scans = settings.rows.of(&SCANNED);
+        let images = (0..settings.rows.of(&COUNT)).map(|index| Self {
             client: rng.usize(0..names.clients.len()),
             policy: rng.usize(0..names.policies.len()),
-            finding: match (index < settings.scans, rng.u32(0..10)) {
+            finding: match (index < scans, rng.u32(0..10)) {
                 (true, 0..7) => 0,
                 (true, _) => 1,
                 (false, 0..6) => 2,
@@ -114,7 +140,7 @@ fn spec(name: &str, release: Release) -> Option<Spec<Attribute>> {
     Some(Spec { attribute, ops, kind })
 }
 
-pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
+fn get(server: &Shared, request: &Request) -> Reply {
     let release = request.release();
     let text = request.parameter("filter").unwrap_or("").trim();
     let filter = match text {
@@ -125,7 +151,7 @@ pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
         },
     };
     let rows = |world: &World| Ok(select(world, filter.as_ref()));
-    LIST.answer(server, request, rows, |world, index| row(world, index, release))
+    IMAGES.select(server, request, rows, |world, index| row(world, index, release))
 }
 
 fn select(world: &World, filter: Option<&Expr<Attribute>>) -> Vec<usize> {

@@ -1,30 +1,74 @@
-//! The resources that the server has: one file each, and one row each in [`ROUTES`].
+//! The resources that the server has: one file each. A [`Fixture`] has one row in [`FIXTURES`]; the others,
+//! which are more than that, are in [`ROUTES`].
 
-pub(crate) mod alerts;
+mod alerts;
 mod cursor_list;
-pub(crate) mod disk_pools;
-pub(crate) mod images;
+mod disk_pools;
+pub(crate) mod fixture;
+mod images;
 pub(crate) mod iso;
 mod job_count;
 pub(crate) mod jobs;
 pub(crate) mod offset;
 mod ping;
-pub(crate) mod scans;
-pub(crate) mod slos;
+mod scans;
+mod slos;
 mod storage_units;
-pub(crate) mod tape_drives;
-pub(crate) mod tape_media;
+mod tape_drives;
+mod tape_media;
 
-use crate::http::reply::Reply;
-use crate::http::request::Request;
-use crate::settings::Release::{self, R10_5};
-use crate::settings::Settings;
-use crate::shared::Shared;
+/// The truth of the resources, for tests.
+pub(crate) mod views {
+    pub use super::alerts::AlertView;
+    pub use super::disk_pools::DiskPoolView;
+    pub use super::images::ImageView;
+    pub use super::scans::ScanView;
+    pub use super::slos::SloView;
+    pub use super::tape_drives::TapeDriveView;
+    pub use super::tape_media::{TapeView, VolumePoolView};
+}
+
+use self::fixture::{Fixture, Handler};
+use crate::rows::Rows;
+use crate::settings::{Release, Settings};
 use crate::world::lists::Lists;
 use crate::world::names::Names;
 
-/// Function that answers a request.
-type Handler = fn(&Shared, &Request) -> Reply;
+/// The lists and documents that are read by path alone.
+static FIXTURES: &[&Fixture] = &[
+    &alerts::ALERTS,
+    &scans::SCANS,
+    &images::IMAGES,
+    &slos::SLOS,
+    &tape_drives::DRIVES,
+    &tape_drives::ROBOTS,
+    &tape_media::TAPES,
+    &tape_media::POOLS,
+    &disk_pools::DISK_POOLS,
+];
+
+/// Returns all fixtures: the lists and documents that are read by path alone.
+pub fn fixtures() -> impl Iterator<Item = &'static Fixture> {
+    FIXTURES.iter().copied()
+}
+
+/// Checks that each of these names is that of a list.
+///
+/// # Errors
+/// Names those that there are.
+pub(crate) fn check(rows: &Rows) -> Result<(), String> {
+    let known = || fixtures().flat_map(|fixture| fixture.rows).map(|count| count.name);
+    match rows.names().find(|name| known().all(|known| known != *name)) {
+        None => Ok(()),
+        Some(name) => Err(format!("no list {name:?}: {}", known().collect::<Vec<_>>().join(", "))),
+    }
+}
+
+/// Returns true if an attribute has a closed set of values in some resource.
+pub(crate) fn is_enum(attribute: &str) -> bool {
+    let core = [jobs::ENUMS, storage_units::ENUMS].into_iter();
+    core.chain(fixtures().map(|fixture| fixture.enums)).any(|enums| enums.contains(&attribute))
+}
 
 /// Requirements of a resource for authentication and version negotiation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,51 +93,31 @@ pub(crate) struct Route {
     pub(crate) handle: Handler,
 }
 
-/// Every operation of the simulated server.
-pub(crate) const ROUTES: &[Route] = &[
+/// The operations that are no fixtures.
+const ROUTES: [Route; 4] = [
     route("GET", "/ping", Access::Open, ping::get),
     route("GET", "/admin/jobs", Access::Key, jobs::get),
     route("POST", "/admin/jobs-count-requests", Access::Key, job_count::post),
     route("GET", "/storage/storage-units", Access::Key, storage_units::get),
-    list("/manage/alerts", "|MANAGE|EMAIL-NOTIFICATIONS|", alerts::get),
-    list("/malware/latest-scan-results", "|MANAGE|MALWARE|", scans::get),
-    list("/catalog/images", "|MANAGE|IMAGES|", images::get),
-    list("/servicecatalog/slos", "SERVICE-CATALOG", slos::get),
-    list("/storage/drives", "|STORAGE|TAPE-DEVICES|", tape_drives::get),
-    newer(
-        R10_5,
-        list("/storage/robots-device-hosts", "|STORAGE|TAPE-DEVICES|", tape_drives::robots),
-    ),
-    newer(R10_5, list("/storage/tape-media", "|STORAGE|TAPE-MEDIA|", tape_media::get)),
-    newer(
-        R10_5,
-        list("/storage/tape-volume-pools", "|STORAGE|TAPE-MEDIA|VOLUME-POOLS|", tape_media::pools),
-    ),
-    list("/storage/disk-pools", "|STORAGE|DISK-POOLS|", disk_pools::get),
 ];
 
 const fn route(method: &'static str, path: &'static str, access: Access, handle: Handler) -> Route {
     Route { method, path, access, since: Release::R10_3, permission: "", handle }
 }
 
-/// A list or document of every release that takes a permission.
-const fn list(path: &'static str, permission: &'static str, handle: Handler) -> Route {
-    Route { permission, ..route("GET", path, Access::Key, handle) }
-}
-
-/// ... that not every release has.
-const fn newer(since: Release, route: Route) -> Route {
-    Route { since, ..route }
+/// Returns every operation of the simulated server.
+pub(crate) fn routes() -> impl Iterator<Item = Route> {
+    let of_fixture = |fixture: &'static Fixture| Route {
+        since: fixture.since,
+        permission: fixture.permission,
+        ..route("GET", fixture.path, Access::Key, fixture.handle)
+    };
+    ROUTES.into_iter().chain(fixtures().map(of_fixture))
 }
 
 /// Makes the lists that do not change with time.
 pub(crate) fn lists(settings: &Settings, names: &Names) -> Lists {
     let mut lists = Lists::default();
-    let images = images::Image::all(settings, names);
-    lists.insert(scans::Scan::all(settings, &images));
-    lists.insert(images);
-    lists.insert(disk_pools::DiskPool::all(settings, names));
-    lists.insert(slos::Slo::all(settings));
-    lists.insert(alerts::Alert::all(settings));
+    fixtures().for_each(|fixture| (fixture.make)(settings, names, &mut lists));
     lists
 }

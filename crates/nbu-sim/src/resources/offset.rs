@@ -7,19 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::http::reply::Reply;
 use crate::http::request::{Request, encode};
-use crate::shared::Shared;
-use crate::world::World;
-
-/// Path, limits and envelope of an offset list.
-pub(crate) struct OffsetList {
-    pub(crate) path: &'static str,
-    pub(crate) limits: RangeInclusive<usize>,
-    pub(crate) envelope: Envelope,
-}
 
 /// Content of an answer beside `data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Envelope {
+pub enum Envelope {
     /// `meta` with page numbers, and `links`.
     Full,
     /// `meta` without page numbers.
@@ -28,54 +19,33 @@ pub(crate) enum Envelope {
     Bare,
 }
 
-impl OffsetList {
-    /// Answers the page that a request asks for. `rows` says which row of the world comes at which place,
-    /// or what is wrong with the request; `write` writes one.
-    pub(crate) fn answer(
-        &self,
-        server: &Shared,
-        request: &Request,
-        rows: impl FnOnce(&World) -> Result<Vec<usize>, Reply>,
-        write: impl Fn(&World, usize) -> Value,
-    ) -> Reply {
-        let page = match OffsetPage::of(request, self.limits.clone()) {
-            Ok(page) => page,
-            Err(detail) => return Reply::bad_request(request.served(), &detail),
-        };
-        let body = server.read_world(|world| {
-            let rows = rows(world)?;
-            let data: Vec<Value> =
-                rows[page.range(rows.len())].iter().map(|row| write(world, *row)).collect();
-            Ok(self.envelope(page, rows.len(), &data, &server.absolute(self.path), request))
-        });
-        match body {
-            Ok(body) => Reply::json(200, request.served(), body.to_string().into_bytes()),
-            Err(reply) => reply,
-        }
-    }
-
-    fn envelope(
-        &self,
-        page: OffsetPage,
-        count: usize,
-        data: &[Value],
+impl Envelope {
+    /// Returns the page that a request asks for of these rows, or what is wrong with the request.
+    pub(crate) fn around(
+        self,
+        rows: &[usize],
+        write: impl Fn(&usize) -> Value,
+        limits: RangeInclusive<usize>,
         address: &str,
         request: &Request,
-    ) -> Value {
-        let mut meta = page.meta(count);
-        match self.envelope {
-            Envelope::Full => {
+    ) -> Result<Value, Reply> {
+        let page = OffsetPage::of(request, limits)
+            .map_err(|detail| Reply::bad_request(request.served(), &detail))?;
+        let data: Vec<Value> = rows[page.range(rows.len())].iter().map(write).collect();
+        let mut meta = page.meta(rows.len());
+        Ok(match self {
+            Self::Full => {
                 let links = OffsetPage::links(&meta, address, request);
                 json!({ "data": data, "meta": meta, "links": links })
             }
-            Envelope::Meta => {
+            Self::Meta => {
                 for name in ["page", "pages"] {
                     meta["pagination"].as_object_mut().map(|pagination| pagination.remove(name));
                 }
                 json!({ "data": data, "meta": meta })
             }
-            Envelope::Bare => json!({ "data": data }),
-        }
+            Self::Bare => json!({ "data": data }),
+        })
     }
 }
 

@@ -5,9 +5,10 @@
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::images::{Image, backup_id};
+use super::fixture::{Fixture, Paging};
+use super::images::{Image, SCANNED, backup_id};
 use super::iso;
-use super::offset::{self, Envelope, OffsetList};
+use super::offset::Envelope;
 use crate::http::reply::Reply;
 use crate::http::request::Request;
 use crate::settings::{Release, Settings};
@@ -15,8 +16,17 @@ use crate::shared::Shared;
 use crate::truth::Truth;
 use crate::world::World;
 
-const LIST: OffsetList =
-    OffsetList { path: "/malware/latest-scan-results", limits: 0..=100, envelope: Envelope::Full };
+/// The list, with its rows.
+pub(crate) static SCANS: Fixture = Fixture {
+    path: "/malware/latest-scan-results",
+    permission: "|MANAGE|MALWARE|",
+    since: Release::R10_3,
+    paging: Paging::Offset(0..=100, Envelope::Full),
+    rows: &[SCANNED],
+    enums: &["scanState", "scanResult"],
+    handle: get,
+    make: |settings, names, lists| lists.insert(Scan::all(settings, &Image::all(settings, names))),
+};
 
 /// A scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +38,9 @@ pub(crate) struct Scan {
 
 impl Scan {
     /// The scans of a world: those of its first images, and of images that have expired since.
-    pub(crate) fn all(settings: &Settings, images: &[Image]) -> Vec<Self> {
+    fn all(settings: &Settings, images: &[Image]) -> Vec<Self> {
         let mut rng = Rng::with_seed(settings.seed ^ 0x5ca7);
-        let scans = (0..settings.scans).map(|index| {
+        let scans = (0..settings.rows.of(&SCANNED)).map(|index| {
             let impacted = images.get(index).is_some_and(Image::is_impacted);
             let scanned = rng.i64(1..5_000_000);
             let state = match rng.u32(0..10) {
@@ -45,10 +55,10 @@ impl Scan {
     }
 }
 
-pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
+fn get(server: &Shared, request: &Request) -> Reply {
     let release = request.release();
-    let rows = |world: &World| offset::all(request, world.list::<Scan>().len());
-    LIST.answer(server, request, rows, |world, index| row(world, index, release))
+    let count = |world: &World| world.list::<Scan>().len();
+    SCANS.list(server, request, count, |world, index| row(world, index, release))
 }
 
 fn row(world: &World, index: usize, release: Release) -> Value {

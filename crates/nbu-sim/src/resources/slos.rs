@@ -6,16 +6,31 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::offset::{self, Envelope, OffsetList};
+use super::fixture::{Fixture, Paging};
+use super::offset::Envelope;
 use crate::http::reply::Reply;
 use crate::http::request::Request;
-use crate::settings::Settings;
+use crate::rows::RowCount;
+use crate::settings::{Release, Settings};
 use crate::shared::Shared;
 use crate::truth::Truth;
 use crate::world::World;
 
-const LIST: OffsetList =
-    OffsetList { path: "/servicecatalog/slos", limits: 0..=100, envelope: Envelope::Bare };
+/// Number of rows.
+const COUNT: RowCount =
+    RowCount { name: "slos", default: 6, help: "Service level objectives (protection plans)" };
+
+/// The list, with its rows.
+pub(crate) static SLOS: Fixture = Fixture {
+    path: "/servicecatalog/slos",
+    permission: "SERVICE-CATALOG",
+    since: Release::R10_3,
+    paging: Paging::Offset(0..=100, Envelope::Bare),
+    rows: &[COUNT],
+    enums: &["workloadType"],
+    handle: get,
+    make: |settings, _, lists| lists.insert(Slo::all(settings)),
+};
 
 /// Workload types that every release has.
 const WORKLOADS: [&str; 5] = ["VMWARE", "CLOUD", "SQL_SERVER", "KUBERNETES", "RHV"];
@@ -31,8 +46,8 @@ pub(crate) struct Slo {
 
 impl Slo {
     /// The protection plans of a world.
-    pub(crate) fn all(settings: &Settings) -> Vec<Self> {
-        let plans = (0..settings.slos).map(|index| {
+    fn all(settings: &Settings) -> Vec<Self> {
+        let plans = (0..settings.rows.of(&COUNT)).map(|index| {
             let workload = WORKLOADS[index % WORKLOADS.len()];
             Self { name: format!("Gold-{workload}-{index:02}").into(), workload, unit: index }
         });
@@ -40,8 +55,8 @@ impl Slo {
     }
 }
 
-pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
-    LIST.answer(server, request, |world| offset::all(request, world.list::<Slo>().len()), row)
+fn get(server: &Shared, request: &Request) -> Reply {
+    SLOS.list(server, request, |world| world.list::<Slo>().len(), row)
 }
 
 fn row(world: &World, index: usize) -> Value {

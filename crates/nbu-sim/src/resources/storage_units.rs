@@ -11,6 +11,9 @@ use crate::shared::Shared;
 use crate::world::names::Names;
 use crate::world::storage::StorageUnit;
 
+/// Attributes with a closed set of values.
+pub(crate) const ENUMS: &[&str] = &["storageCategory", "robotType", "density"];
+
 pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
     if !server.permissions().storage {
         return Reply::unauthorized(request.served());

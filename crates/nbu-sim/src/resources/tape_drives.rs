@@ -6,31 +6,51 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::offset::{self, Envelope, OffsetList};
+use super::fixture::{Fixture, Paging};
+use super::offset::Envelope;
 use crate::http::reply::Reply;
 use crate::http::request::Request;
+use crate::settings::Release;
 use crate::shared::Shared;
 use crate::truth::Truth;
 use crate::world::World;
-use crate::world::tape::Drive;
+use crate::world::tape::{self, Drive};
 
-const LIST: OffsetList =
-    OffsetList { path: "/storage/drives", limits: 0..=100, envelope: Envelope::Meta };
+/// The list of drives.
+pub(crate) static DRIVES: Fixture = Fixture {
+    path: "/storage/drives",
+    permission: "|STORAGE|TAPE-DEVICES|",
+    since: Release::R10_3,
+    paging: Paging::Offset(0..=100, Envelope::Meta),
+    rows: &[tape::DRIVES],
+    enums: &["driveType", "driveStatus", "robotType"],
+    handle: get,
+    make: |_, _, _| {},
+};
+
+/// The document of the hosts of robots.
+pub(crate) static ROBOTS: Fixture = Fixture {
+    path: "/storage/robots-device-hosts",
+    permission: "|STORAGE|TAPE-DEVICES|",
+    since: Release::R10_5,
+    paging: Paging::Document,
+    rows: &[],
+    enums: &[],
+    handle: robots,
+    make: |_, _, _| {},
+};
 
 /// Text in place of several values.
 const MULTIPLE: &str = "<multiple>";
 
-pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
-    LIST.answer(server, request, |world| offset::all(request, world.tape.drives.len()), row)
+fn get(server: &Shared, request: &Request) -> Reply {
+    DRIVES.list(server, request, |world| world.tape.drives.len(), row)
 }
 
-pub(crate) fn robots(server: &Shared, request: &Request) -> Reply {
-    let body = server.read_world(|world| {
-        let hosts = world.tape.robot_hosts().into_iter();
-        let rows = hosts.map(|host| json!({"type": "deviceHost", "id": &*world.names.media[host]}));
-        json!({ "data": rows.collect::<Vec<Value>>() })
-    });
-    Reply::json(200, request.served(), body.to_string().into_bytes())
+fn robots(server: &Shared, request: &Request) -> Reply {
+    let row =
+        |world: &World, host: usize| json!({"type": "deviceHost", "id": &*world.names.media[host]});
+    ROBOTS.select(server, request, |world| Ok(world.tape.robot_hosts()), row)
 }
 
 fn host<'w>(world: &'w World, drive: &Drive) -> &'w str {

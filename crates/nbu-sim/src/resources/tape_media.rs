@@ -5,21 +5,46 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{cursor_list, iso};
+use super::fixture::{Fixture, Paging};
+use super::iso;
 use crate::http::reply::Reply;
 use crate::http::request::Request;
+use crate::settings::Release;
 use crate::shared::Shared;
 use crate::truth::Truth;
-use crate::world::World;
 use crate::world::tape::{Cartridge, VolumePool};
+use crate::world::{self, World};
 
-pub(crate) fn get(server: &Shared, request: &Request) -> Reply {
-    cursor_list::answer(server, request, "/storage/tape-media", |w| w.tape.tapes.len(), tape)
+/// The list of tapes.
+pub(crate) static TAPES: Fixture = Fixture {
+    path: "/storage/tape-media",
+    permission: "|STORAGE|TAPE-MEDIA|",
+    since: Release::R10_5,
+    paging: Paging::Cursor,
+    rows: &[world::tape::TAPES],
+    enums: &["mediaType", "robotType"],
+    handle: get,
+    make: |_, _, _| {},
+};
+
+/// The list of volume pools.
+pub(crate) static POOLS: Fixture = Fixture {
+    path: "/storage/tape-volume-pools",
+    permission: "|STORAGE|TAPE-MEDIA|VOLUME-POOLS|",
+    since: Release::R10_5,
+    paging: Paging::Cursor,
+    rows: &[world::tape::VOLUME_POOLS],
+    enums: &["poolType"],
+    handle: pools,
+    make: |_, _, _| {},
+};
+
+fn get(server: &Shared, request: &Request) -> Reply {
+    TAPES.list(server, request, |world| world.tape.tapes.len(), tape)
 }
 
-pub(crate) fn pools(server: &Shared, request: &Request) -> Reply {
-    let path = "/storage/tape-volume-pools";
-    cursor_list::answer(server, request, path, |world| world.tape.pools.len(), pool)
+fn pools(server: &Shared, request: &Request) -> Reply {
+    POOLS.list(server, request, |world| world.tape.pools.len(), pool)
 }
 
 fn tape(world: &World, index: usize) -> Value {

@@ -5,7 +5,22 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use super::names::Names;
+use crate::rows::RowCount;
 use crate::settings::Settings;
+
+/// Number of drives.
+pub(crate) const DRIVES: RowCount =
+    RowCount { name: "tape-drives", default: 6, help: "Tape drives" };
+
+/// Number of tapes.
+pub(crate) const TAPES: RowCount = RowCount { name: "tapes", default: 40, help: "Tapes" };
+
+/// Number of volume pools.
+pub(crate) const VOLUME_POOLS: RowCount = RowCount {
+    name: "volume-pools",
+    default: 6,
+    help: "Volume pools of tapes, at least the four of every server that has tapes",
+};
 
 /// Robots, drives, volume pools and tapes of a world.
 #[derive(Debug, Default)]
@@ -73,18 +88,19 @@ const ROBOT_SIZE: usize = 2_000;
 impl Tape {
     /// The tapes of a world. Their own generator: they change nothing about the jobs.
     pub(crate) fn new(settings: &Settings, names: &Names) -> Self {
-        if settings.tapes == 0 && settings.tape_drives == 0 {
+        let rows = &settings.rows;
+        if rows.of(&TAPES) == 0 && rows.of(&DRIVES) == 0 {
             return Self::default();
         }
         let mut rng = Rng::with_seed(settings.seed ^ 0x7a9e);
-        let robots: Vec<Robot> = (0..2 + settings.tapes / ROBOT_SIZE)
+        let robots: Vec<Robot> = (0..2 + rows.of(&TAPES) / ROBOT_SIZE)
             .map(|number| Robot {
                 kind: if number % 2 == 0 { "TLD" } else { "ACS" },
                 host: number % names.media.len(),
             })
             .collect();
         let drives = drives(settings, names, &robots, &mut rng);
-        let mut pools: Vec<VolumePool> = (0..settings.volume_pools.max(POOLS.len()))
+        let mut pools: Vec<VolumePool> = (0..rows.of(&VOLUME_POOLS).max(POOLS.len()))
             .map(|index| match POOLS.get(index) {
                 Some((name, kind)) => VolumePool { name: (*name).into(), kind, partially_full: 0 },
                 None => VolumePool {
@@ -95,7 +111,7 @@ impl Tape {
             })
             .collect();
         let tapes: Vec<Cartridge> =
-            (0..settings.tapes).map(|_| cartridge(pools.len(), robots.len(), &mut rng)).collect();
+            (0..rows.of(&TAPES)).map(|_| cartridge(pools.len(), robots.len(), &mut rng)).collect();
         for tape in tapes.iter().filter(|tape| tape.kilobytes > 0 && !tape.full) {
             pools[tape.pool].partially_full += 1;
         }
@@ -117,7 +133,7 @@ impl Tape {
 }
 
 fn drives(settings: &Settings, names: &Names, robots: &[Robot], rng: &mut Rng) -> Vec<Drive> {
-    let mut drives: Vec<Drive> = (0..settings.tape_drives)
+    let mut drives: Vec<Drive> = (0..settings.rows.of(&DRIVES))
         .map(|index| Drive {
             name: format!("IBM.ULT3580-TD8.{index:03}").into(),
             kind: ["DT_HCART2", "DT_HCART2", "DT_HCART3"][rng.usize(0..3)],

@@ -17,6 +17,9 @@ use crate::http::request::{Request, encode};
 use crate::settings::Release;
 use crate::shared::Shared;
 
+/// Attributes with a closed set of values.
+pub(crate) const ENUMS: &[&str] = &["state", "jobType", "jobSubType", "policyType", "scheduleType"];
+
 const DEFAULT_LIMIT: usize = 10;
 const DEFAULT_SORT: &str = "-startTime";
 
