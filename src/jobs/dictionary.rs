@@ -103,7 +103,7 @@ impl Dictionary {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LabelResolver<'l> {
     pub(super) dictionary: &'l Dictionary,
-    actions: &'l Actions,
+    pub(super) actions: &'l Actions,
 }
 
 impl<'l> LabelResolver<'l> {

@@ -8,6 +8,7 @@
 
 pub(crate) mod audit;
 mod backfill_plan;
+mod client_sums;
 mod completion;
 mod dictionary;
 mod finished;
@@ -40,6 +41,7 @@ pub use time::Span;
 pub(crate) fn definitions() -> Vec<&'static Definition> {
     let mut all = vec![row::JOBS_STATE_COUNT.definition()];
     all.extend(ledger::definitions());
+    all.extend(client_sums::definitions());
     all.extend(window_sums::definitions());
     all.extend(live::definitions());
     all.extend(totals::definitions());

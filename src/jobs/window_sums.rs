@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::client_sums::ClientSums;
 use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
-use super::interner::{LabelSetId, NameId};
-use super::last_results::LastResults;
+use super::interner::LabelSetId;
 use super::row::{self, DONE, JOBS_STATE_COUNT};
 use crate::metric::{Definition, Metric, Samples};
 
@@ -41,16 +41,8 @@ static JOBS_DEDUP_RATIO: Metric<2> = Metric::gauge(
     "Mean dedupRatio of the jobs that ended in the window and have one, as reported by the API.",
 );
 
-static CLIENT_JOBS_COUNT: Metric<3> = Metric::gauge(
-    "nbu.client.jobs.count",
-    "{job}",
-    &["client", "action", "status"],
-    "Jobs of the client that ended in the window. Only for clients that collectors.perClient selects.",
-);
-
-pub(super) fn definitions() -> [&'static Definition; 6] {
+pub(super) fn definitions() -> [&'static Definition; 5] {
     [
-        CLIENT_JOBS_COUNT.definition(),
         JOBS_BYTES.definition(),
         JOBS_COUNT.definition(),
         STATUS_COUNT.definition(),
@@ -107,23 +99,19 @@ fn parts(ratio: f64) -> i128 {
 pub(super) struct WindowSums {
     sums: Vec<Sum>,
     /// Jobs by client, if clients are told apart.
-    clients: Option<HashMap<(NameId, LabelSetId), i64>>,
+    pub(super) clients: Option<ClientSums>,
 }
 
 impl WindowSums {
     pub(super) fn new(by_client: bool) -> Self {
-        Self { sums: Vec::new(), clients: by_client.then(HashMap::new) }
+        Self { sums: Vec::new(), clients: by_client.then(ClientSums::default) }
     }
 
     /// Adds a job (1), or subtracts one that was added before (-1).
     pub(super) fn change(&mut self, job: &FinishedJob, sign: i64) {
         self.sum(job.label_set).add(job, sign);
         if let Some(clients) = &mut self.clients {
-            let count = clients.entry((job.client, job.label_set)).or_default();
-            *count += sign;
-            if *count == 0 {
-                clients.remove(&(job.client, job.label_set));
-            }
+            clients.change(job.client, job.label_set, sign);
         }
     }
 
@@ -175,26 +163,5 @@ impl WindowSums {
             samples.record(&JOBS_STATE_COUNT, [action, DONE], jobs as f64);
         }
         samples
-    }
-
-    /// Adds the jobs of the clients that have last results.
-    pub(super) fn client_samples(
-        &self,
-        resolver: LabelResolver<'_>,
-        last_results: &LastResults,
-        samples: &mut Samples,
-    ) {
-        let mut counts: BTreeMap<(&str, &str, Option<i64>), i64> = BTreeMap::new();
-        for ((client, label_set), jobs) in self.clients.iter().flatten() {
-            let client = last_results.label(resolver.dictionary.names.get(*client));
-            if let (Some(client), Some((action, _, status))) = (client, resolver.labels(*label_set))
-            {
-                *counts.entry((client, action, status)).or_default() += jobs;
-            }
-        }
-        for ((client, action, status), jobs) in counts {
-            let labels = [client, action, &row::status_label(status)];
-            samples.record(&CLIENT_JOBS_COUNT, labels, jobs as f64);
-        }
     }
 }

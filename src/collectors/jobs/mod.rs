@@ -219,13 +219,21 @@ impl Jobs {
         live: Option<Error>,
         finished: Option<Error>,
     ) {
-        let Some(ledger) = &self.ledger else { return };
-        let settings = &self.settings;
-        let fresh = |samples: Option<Samples>| samples.map_or(Part::Kept, Part::Fresh);
-        let samples = || ledger.live_samples(&settings.actions, settings.long_running_after);
-        let live = live.map_or_else(|| fresh(samples()), Part::Failed);
-        let samples = || ledger.window_samples(&settings.actions);
-        let finished = finished.map_or_else(|| fresh(samples()), Part::Failed);
+        let Some(ledger) = &mut self.ledger else { return };
+        let (actions, long_running_after) =
+            (&self.settings.actions, self.settings.long_running_after);
+        let live = match live {
+            Some(error) => Part::Failed(error),
+            None => {
+                ledger.live_samples(actions, long_running_after).map_or(Part::Kept, Part::Fresh)
+            }
+        };
+        let finished = match finished {
+            Some(error) => Part::Failed(error),
+            None => ledger
+                .window_groups(actions)
+                .map_or(Part::Kept, |(groups, origin)| Part::Groups(groups, origin)),
+        };
         collected.parts.extend([("live", live), ("finished", finished)]);
         self.add_kept(collected);
     }

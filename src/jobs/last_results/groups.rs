@@ -84,7 +84,8 @@ impl NameGroups {
     }
 }
 
-fn group_of(key: &str, groups: usize) -> Option<usize> {
+/// Returns the group of a name among so many; `None` if there is none.
+pub(in crate::jobs) fn group_of(key: &str, groups: usize) -> Option<usize> {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     let hash = usize::try_from(hasher.finish() >> 32).unwrap_or_default();

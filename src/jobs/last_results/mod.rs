@@ -15,6 +15,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub(super) use groups::group_of;
 pub use lookup::{LookupAnswer, LookupQuery};
 pub(super) use metrics::definitions;
 pub use name_filter::{NameFilter, NameFilterConfig};

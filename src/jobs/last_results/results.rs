@@ -67,6 +67,8 @@ pub(crate) struct LastResults {
     /// Records that differ from those on disk, since they were handed over last.
     pub(in crate::jobs) changes: BTreeSet<RecordKey>,
     groups: NameGroups,
+    /// Number of changes after which a name may have another label.
+    pub(in crate::jobs) version: u64,
 }
 
 impl LastResults {
@@ -82,6 +84,7 @@ impl LastResults {
             lookups: LookupQueue::default(),
             changes: BTreeSet::new(),
             groups: NameGroups::default(),
+            version: 0,
         };
         results.reconfigure(config);
         results
@@ -96,6 +99,7 @@ impl LastResults {
         let changed = self.places.reconfigure(&self.filter, config.limit);
         self.changes.extend(changed.into_iter().map(RecordKey::Name));
         self.groups.mark_all();
+        self.version += 1;
         self.lookups.retain(|key| self.places.has(key));
     }
 
@@ -147,6 +151,7 @@ impl LastResults {
         if self.places.assign(key, name)? {
             self.next_gone = i64::MIN;
             self.groups.mark(key);
+            self.version += 1;
         }
         self.places.entries.get_mut(key)
     }
@@ -182,6 +187,7 @@ impl LastResults {
         for key in gone {
             self.places.remove(&key);
             self.lookups.forget(&key);
+            self.version += 1;
             self.mark(&key);
         }
     }
@@ -298,6 +304,7 @@ impl LastResults {
     /// removed. `None` if the record cannot be read; nothing of it is restored.
     pub(super) fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<()> {
         self.groups.mark_all();
+        self.version += 1;
         let key = RecordKey::parse(key);
         let Some(value) = value else {
             if let Some(RecordKey::Name(key)) = key {

@@ -1,6 +1,7 @@
 //! The samples of a ledger, and its summary.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::Ledger;
@@ -74,18 +75,25 @@ impl Ledger {
         Some(live.samples(actions, &known, self.progress.now, long_running_after))
     }
 
-    /// Returns the samples of the window; `None` while it is not whole.
+    /// Returns the samples of the window without those of single clients; `None` while it is not whole.
     pub fn window_samples(&self, actions: &Actions) -> Option<Samples> {
-        if !self.is_whole() {
-            return None;
-        }
         let resolver = self.dictionary.resolver(actions);
         let sums = &self.window.sums;
-        let mut samples = sums.samples(resolver, &self.known_actions(actions));
-        if let Some(clients) = self.last_results.of(Subject::Client) {
-            sums.client_samples(resolver, clients, &mut samples);
+        self.is_whole().then(|| sums.samples(resolver, &self.known_actions(actions)))
+    }
+
+    /// Returns the samples of the window, those of clients in groups, and an origin; `None` while it is not
+    /// whole.
+    pub(crate) fn window_groups(
+        &mut self,
+        actions: &Actions,
+    ) -> Option<(SeriesGroups, SystemTime)> {
+        let mut groups = vec![Arc::new(self.window_samples(actions)?.finish().0)];
+        let clients = self.last_results.of(Subject::Client);
+        if let (Some(clients), Some(sums)) = (clients, &mut self.window.sums.clients) {
+            groups.extend(sums.refresh(self.dictionary.resolver(actions), clients));
         }
-        Some(samples)
+        Some((groups, self.totals.origin))
     }
 
     /// Returns the totals and their origin; `None` before the first window is whole.

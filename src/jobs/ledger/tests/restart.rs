@@ -63,13 +63,11 @@ fn cycle(ledger: &mut Ledger, rng: &mut Rng, now: i64) {
 /// Returns everything that is exported, except for the live jobs: a restart has not read them yet.
 fn shown(ledger: &mut Ledger) -> Vec<(&'static str, String)> {
     let actions = Actions::default();
-    let samples = [
-        ledger.window_samples(&actions),
-        ledger.total_samples(&actions).map(|(samples, _)| samples),
-        Some(ledger.own_samples(0)),
-    ];
+    let samples =
+        [ledger.total_samples(&actions).map(|(samples, _)| samples), Some(ledger.own_samples(0))];
     let families = samples.into_iter().flatten().flat_map(|samples| samples.finish().0);
-    let groups = ledger.last_samples(&actions).into_iter().flat_map(|(groups, _)| groups);
+    let (window, last) = (ledger.window_groups(&actions), ledger.last_samples(&actions));
+    let groups = window.into_iter().chain(last).flat_map(|(groups, _)| groups);
     let families = families.chain(groups.flat_map(|group| group.to_vec()));
     // By our clock, which goes on meanwhile.
     let families = families.filter(|family| family.definition.name != "nbu.jobs.window.incomplete");
