@@ -25,6 +25,10 @@ deny:
 bench:
     cargo bench
 
+# The last measurements beside their floors and budgets; `just bench-table renderer` for some of them.
+bench-table *works:
+    benches/table.sh {{works}}
+
 # The reference of all metrics.
 docs:
     cargo run --quiet -- docs metrics > docs/metrics.md

@@ -18,6 +18,7 @@ use nbu_otel_agent::telemetry::otlp::OtlpStats;
 use nbu_otel_agent::telemetry::prometheus::renderer::Renderer;
 use nbu_otel_agent::telemetry::self_metrics::SelfMetrics;
 
+use support::cpu::CpuTime;
 use support::{Fleet, LARGE_SIZES, SIZES, snapshots, store, view};
 
 /// The floor: straight from the snapshot to text.
@@ -40,7 +41,7 @@ fn by_hand(snapshots: &[Arc<Snapshot>], text: &mut String) {
     }
 }
 
-fn render(criterion: &mut Criterion) {
+fn render(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("render");
     group.sample_size(10);
     for size in SIZES {
@@ -73,7 +74,7 @@ fn render(criterion: &mut Criterion) {
 }
 
 /// A renderer as a whole: everything that it has not seen, and one site of many that has changed.
-fn renderer(criterion: &mut Criterion) {
+fn renderer(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("renderer");
     group.sample_size(10);
     for size in LARGE_SIZES {
@@ -108,5 +109,9 @@ fn renderer(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, render, renderer);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = render, renderer
+}
 criterion_main!(benches);

@@ -20,7 +20,7 @@ works() {
     echo "rendering, 250 of 5,000 series of a site changed|$size|renderer/one_changed/$size|renderer/floor_one_changed/$size|5 ms"
     echo "OTLP requests|$size|push/encoded/$size|push/floor_encoded/$size|8 x"
   done
-  echo "scrape of 2.5 MB, loopback|15600|scrape/kept_alive|scrape/floor_copy|5 ms"
+  echo "scrape of 2.5 MB, loopback, both ends|15600|scrape/kept_alive|scrape/floor_copy|5 ms"
   echo "decode a page of 100 jobs|100|decode/page_100_jobs|decode/floor_100_jobs|2 x"
   for size in 1000 100000; do
     echo "cycle of the ledger, 100 changed jobs|$size|ledger/cycle_100_changed_of_$size|-|5 ms"
@@ -37,7 +37,7 @@ median() {
 echo "| work | size | floor | ours | factor | budget |"
 echo "|---|---:|---:|---:|---:|---:|"
 works | sort -t'|' -s -k1,1 | while IFS='|' read -r work size bench floor budget; do
-  [ "$#" -eq 0 ] || printf '%s\n' "$@" | grep -qF -f - <<<"$work" || continue
+  [ "$#" -eq 0 ] || grep -qF -f <(printf '%s\n' "$@") <<<"$work" || continue
   ours="$(median "$bench")"
   [ -n "$ours" ] || continue
   awk -v work="$work" -v size="$size" -v floor="$(median "$floor")" -v ours="$ours" -v budget="$budget" '

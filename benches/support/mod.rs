@@ -2,6 +2,9 @@
 
 #![allow(unreachable_pub, reason = "each bench includes this module")]
 
+#[allow(dead_code, reason = "each bench uses its part of this module")]
+pub mod cpu;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 

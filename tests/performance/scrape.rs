@@ -41,7 +41,7 @@ fn scrape(stream: &mut TcpStream, request: &[u8], buffer: &mut [u8]) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures a release build: .ci/long performance"]
 async fn scrape_of_a_large_page_costs_a_copy() {
-    let paris = simulate(Settings { storage_units: 3_900, ..world(51) }).await;
+    let paris = simulate(Settings { storage_units: 4_280, ..world(51) }).await;
     let config = config()
         .server("scrapingInterval: 24h, collectionInterval: 1h, cacheTTL: 1h")
         .site("paris", &paris);
