@@ -52,9 +52,12 @@ impl Jobs {
             let any = Query::all().limited(1);
             proven = queries::any(session, &any).await.unwrap_or_default();
         }
-        let Some(fetched) = self.fetch_changes(session).await else {
+        // The queries that run concurrently are many: their state is not one of every caller.
+        let Some(fetched) = Box::pin(self.fetch_changes(session)).await else {
             return Ok(Collected::default());
         };
+        // What was just filled is audited in the next cycle, so that its samples need not wait.
+        let filled = fetched.filled.pages > 0;
         let mut collected =
             Collected { unfinished: fetched.is_unfinished(), ..Collected::default() };
         if fetched.rows() > 0 {
@@ -79,7 +82,7 @@ impl Jobs {
             && ledger.is_whole()
         {
             lookup::look_up(session, ledger).await;
-            if let Some(interval) = self.settings.audit_interval {
+            if let Some(interval) = self.settings.audit_interval.filter(|_| !filled) {
                 audit::audit(session, &mut self.audit, ledger, interval).await;
             }
         }
@@ -118,12 +121,15 @@ impl Jobs {
             }
             let fails = changed.error.is_some() || late.error.is_some();
             failing.fetch_or(fails, Ordering::Relaxed);
-            let (until, at_most) = (Instant::now() + STEP, begun + left * 3 / 4);
-            let budget = TimeBudget { until, at_most, failing: &failing };
-            let filled = backfill.step(session, &shared, &budget).await;
-            (field, changed, late, filled, answers)
+            (field, changed, late, answers)
         };
-        let (live, (field, changed, late, filled, answers)) = tokio::join!(live, finished);
+        // It does not wait for the changes: on a slow server each wait would delay the first window.
+        let filled = async {
+            let (until, at_most) = (begun + STEP, begun + left * 3 / 4);
+            let budget = TimeBudget { until, at_most, failing: &failing };
+            backfill.step(session, &shared, &budget).await
+        };
+        let (live, (field, changed, late, answers), filled) = tokio::join!(live, finished, filled);
         Some(Fetched { live, field, changed, late, filled, answers })
     }
 

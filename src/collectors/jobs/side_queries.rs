@@ -49,12 +49,11 @@ impl SideQueries {
         let left = session.deadline().saturating_duration_since(Instant::now());
         let until = Instant::now() + TIMEOUT.min(left / 2);
         let site = session.client().site();
-        if lacks_highest {
-            answers.highest_id = within(until, site, queries::highest_id(session)).await;
-        }
-        if lacks_oldest {
-            answers.oldest = within(until, site, queries::oldest_success(session)).await;
-        }
+        let (highest, oldest) = (queries::highest_id(session), queries::oldest_success(session));
+        (answers.highest_id, answers.oldest) = tokio::join!(
+            within_if(lacks_highest, until, site, highest),
+            within_if(lacks_oldest, until, site, oldest),
+        );
         let answered = (answers.highest_id.is_some(), answers.oldest.is_some())
             == (lacks_highest, lacks_oldest);
         self.failures = if answered { 0 } else { self.failures.saturating_add(1) };
@@ -65,11 +64,15 @@ impl SideQueries {
     }
 }
 
-async fn within(
+async fn within_if(
+    lacks: bool,
     until: Instant,
     site: &str,
     query: impl Future<Output = Result<Option<i64>, Error>>,
 ) -> Option<i64> {
+    if !lacks {
+        return None;
+    }
     match timeout_at(until, query).await {
         Ok(Ok(answer)) => return Some(answer.unwrap_or(0)),
         Ok(Err(error)) => tracing::debug!(site, %error, "side request failed; retrying later"),

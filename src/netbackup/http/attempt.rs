@@ -20,6 +20,9 @@ const BODY_TARGET: &str = "nbu_otel_agent::netbackup::body";
 /// Bytes that are read of the body of a failed response.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 
+/// Bytes that are reserved for a body because the server announces them; a page has fewer.
+const MAX_RESERVED: usize = 1024 * 1024;
+
 /// Characters of the cause of a failed connection that an error shows.
 const MAX_CAUSE: usize = 500;
 
@@ -145,9 +148,10 @@ impl Attempt<'_> {
     }
 
     async fn read(&self, mut response: Response, head: &ResponseHead) -> Result<Vec<u8>, Error> {
-        let mut body = Vec::new();
         let success = head.is_success();
         let max = if success { self.context.endpoint.max_body } else { MAX_ERROR_BODY };
+        let told = response.content_length().and_then(|length| usize::try_from(length).ok());
+        let mut body = Vec::with_capacity(told.unwrap_or(0).min(max).min(MAX_RESERVED));
         while let Some(chunk) =
             response.chunk().await.map_err(|error| self.failed(error, Phase::Body))?
         {

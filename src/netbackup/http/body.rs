@@ -13,7 +13,7 @@ use crate::netbackup::client::Endpoint;
 use crate::netbackup::diagnose::hints::{Failure, hint};
 use crate::netbackup::error::{Error, ErrorKind};
 use crate::netbackup::resource::Resource;
-use crate::netbackup::wire::{List, Page, Record, decode_list_repaired};
+use crate::netbackup::wire::{List, NotAPage, Page, decode_list_repaired, decode_page_repaired};
 
 /// The body of a response, with what its errors and counts need.
 pub struct Body {
@@ -44,17 +44,17 @@ impl Body {
 
     /// Decodes a list that does not page. Bad records are counted and left out.
     pub fn list<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
-        self.decode_list().map(|list| list.rows)
+        self.noted(decode_list_repaired(&self.bytes, &self.repaired)).map(|list| list.rows)
     }
 
     /// Decodes a page, whose rows borrow from the body. Bad records are counted.
     pub(crate) fn page<'b, A: Deserialize<'b>>(&'b self) -> Result<Page<'b, A>, Error> {
-        self.decode_list::<Record<'b, A>>().map(List::into_page)
+        self.noted(decode_page_repaired(&self.bytes, &self.repaired)).map(List::into_page)
     }
 
-    fn decode_list<'b, T: Deserialize<'b>>(&'b self) -> Result<List<T>, Error> {
-        let list = decode_list_repaired(&self.bytes, &self.repaired)
-            .map_err(|problem| self.decode_error(&problem.0))?;
+    /// Counts the bad records of a list.
+    fn noted<T>(&self, list: Result<List<T>, NotAPage>) -> Result<List<T>, Error> {
+        let list = list.map_err(|problem| self.decode_error(&problem.0))?;
         self.endpoint.note_unreadable(self.resource, &self.connection.redactor, &list.bad);
         Ok(list)
     }

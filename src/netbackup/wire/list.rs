@@ -8,9 +8,9 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::page::{Id, NotAPage, Page, Pagination, Record};
+use super::page::{Envelope, Id, NotAPage, Page, Pagination, Record};
 use super::repair::repair;
-use super::{lenient, split};
+use super::{lenient, skim, split};
 
 #[derive(Debug)]
 pub(crate) struct List<T> {
@@ -29,16 +29,16 @@ pub(crate) struct BadRecord {
     pub(crate) problem: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "T: Deserialize<'de>"))]
-struct Envelope<T> {
-    data: Vec<T>,
-    #[serde(default, deserialize_with = "lenient::object")]
-    meta: Option<Pagination>,
-    #[serde(default, deserialize_with = "lenient::integer")]
-    error_code: Option<i64>,
-    #[serde(default, deserialize_with = "lenient::owned_text")]
-    error_message: Option<String>,
+impl<T> Envelope<T> {
+    /// Returns the list, unless the answer is an error.
+    fn check(self, body: &[u8]) -> Result<List<T>, NotAPage> {
+        let Self { data: rows, meta, error_code, error_message } = self;
+        let has_message = error_message.is_some_and(|message| !message.trim().is_empty());
+        if error_code.is_some_and(|code| code != 0) || (has_message && rows.is_empty()) {
+            return Err(not_a_list(body, "it is an error"));
+        }
+        Ok(List { rows, bad: Vec::new(), pagination: meta.and_then(Pagination::of_meta) })
+    }
 }
 
 impl<'a, A> List<Record<'a, A>> {
@@ -50,7 +50,17 @@ impl<'a, A> List<Record<'a, A>> {
 }
 
 pub fn read_page<'de, A: Deserialize<'de>>(body: &'de [u8]) -> Result<Page<'de, A>, NotAPage> {
-    decode_list(body).map(List::into_page)
+    decode_page(body).map(List::into_page)
+}
+
+/// Decodes a page, like [`decode_list`] and with the same result, but faster.
+fn decode_page<'de, A: Deserialize<'de>>(
+    body: &'de [u8],
+) -> Result<List<Record<'de, A>>, NotAPage> {
+    match skim::page(body) {
+        Some(envelope) => envelope.check(body),
+        None => decode_list(body),
+    }
 }
 
 /// Decodes a list. If a record is bad because of invalid text, decodes the repaired body, which
@@ -59,7 +69,23 @@ pub(crate) fn decode_list_repaired<'de, T: Deserialize<'de>>(
     body: &'de [u8],
     repaired: &'de OnceLock<Vec<u8>>,
 ) -> Result<List<T>, NotAPage> {
-    match decode_list(body) {
+    with_repair(decode_list(body), body, repaired)
+}
+
+/// Decodes a page, like [`decode_list_repaired`].
+pub(crate) fn decode_page_repaired<'de, A: Deserialize<'de>>(
+    body: &'de [u8],
+    repaired: &'de OnceLock<Vec<u8>>,
+) -> Result<List<Record<'de, A>>, NotAPage> {
+    with_repair(decode_page(body), body, repaired)
+}
+
+fn with_repair<'de, T: Deserialize<'de>>(
+    list: Result<List<T>, NotAPage>,
+    body: &[u8],
+    repaired: &'de OnceLock<Vec<u8>>,
+) -> Result<List<T>, NotAPage> {
+    match list {
         Ok(list) if list.bad.is_empty() => Ok(list),
         other => match repair(body) {
             Some(text) => decode_list(repaired.get_or_init(|| text)),
@@ -74,12 +100,7 @@ pub(crate) fn decode_list<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<L
     if body.trim_ascii_start().first() == Some(&b'{')
         && let Ok(envelope) = serde_json::from_slice::<Envelope<T>>(body)
     {
-        let Envelope { data: rows, meta, error_code, error_message } = envelope;
-        let has_message = error_message.is_some_and(|message| !message.trim().is_empty());
-        if error_code.is_some_and(|code| code != 0) || (has_message && rows.is_empty()) {
-            return Err(not_a_list(body, "it is an error"));
-        }
-        return Ok(List { rows, bad: Vec::new(), pagination: meta.and_then(Pagination::of_meta) });
+        return envelope.check(body);
     }
     decode_records(body)
 }

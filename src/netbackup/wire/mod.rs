@@ -7,10 +7,13 @@ pub(crate) mod lenient;
 mod list;
 mod page;
 mod repair;
+mod skim;
 mod split;
 mod timestamp;
 
 pub use list::read_page;
-pub(super) use list::{BadRecord, List, decode_list_repaired, last_cursor, server_message};
+pub(super) use list::{
+    BadRecord, List, decode_list_repaired, decode_page_repaired, last_cursor, server_message,
+};
 pub(super) use page::Pagination;
 pub use page::{Id, NotAPage, Page, Record};

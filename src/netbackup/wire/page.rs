@@ -27,6 +27,19 @@ impl<A> Page<'_, A> {
     }
 }
 
+/// The object around the records of a list, or what an error has in their place.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "T: Deserialize<'de>"))]
+pub(super) struct Envelope<T> {
+    pub(super) data: Vec<T>,
+    #[serde(default, deserialize_with = "lenient::object")]
+    pub(super) meta: Option<Pagination>,
+    #[serde(default, deserialize_with = "lenient::integer")]
+    pub(super) error_code: Option<i64>,
+    #[serde(default, deserialize_with = "lenient::owned_text")]
+    pub(super) error_message: Option<String>,
+}
+
 /// A record of a list; dereferences to its attributes.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(bound(deserialize = "A: Deserialize<'de>"))]
