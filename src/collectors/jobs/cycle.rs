@@ -56,7 +56,6 @@ impl Jobs {
         let Some(fetched) = Box::pin(self.fetch_changes(session)).await else {
             return Ok(Collected::default());
         };
-        // What was just filled is audited in the next cycle, so that its samples need not wait.
         let filled = fetched.filled.pages > 0;
         let mut collected =
             Collected { unfinished: fetched.is_unfinished(), ..Collected::default() };
@@ -82,8 +81,13 @@ impl Jobs {
             && ledger.is_whole()
         {
             lookup::look_up(session, ledger).await;
-            if let Some(interval) = self.settings.audit_interval.filter(|_| !filled) {
-                audit::audit(session, &mut self.audit, ledger, interval).await;
+            if let Some(interval) = self.settings.audit_interval {
+                if filled {
+                    // Audited by a run that follows at once, so that the samples of the window need not wait.
+                    collected.unfinished = true;
+                } else {
+                    audit::audit(session, &mut self.audit, ledger, interval).await;
+                }
             }
         }
         self.add_parts(&mut collected, live, finished);
