@@ -128,10 +128,10 @@ pub struct Collected {
 #[derive(Debug)]
 pub enum Part {
     Fresh(Samples),
-    /// Totals of now, and their origin.
-    Totals(Samples, SystemTime),
+    /// Series in groups.
+    Groups(SeriesGroups),
     /// Series in groups, and the origin of the totals among them.
-    Groups(SeriesGroups, SystemTime),
+    Totals(SeriesGroups, SystemTime),
     /// It failed: its last samples are exported until they are stale.
     Failed(Error),
     /// Nothing is known that is newer than its last samples, and nothing is wrong.

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::dictionary::LabelResolver;
+use super::groups::group_of;
 use super::interner::{LabelSetId, NameId};
-use super::last_results::{LastResults, group_of};
+use super::last_results::LastResults;
 use super::row::{self, Actions};
 use crate::metric::{Definition, Family, Metric, Samples};
 
@@ -126,7 +127,7 @@ impl ClientSums {
             let Entry::Vacant(unknown) = self.places.entry(*client) else { continue };
             let label = last_results.label(resolver.dictionary.names.get(*client));
             let place = label.and_then(|label| {
-                let group = group_of(label, self.groups.len())?;
+                let group = group_of(&label, self.groups.len())?;
                 self.groups[group].clients.insert(*client);
                 self.groups[group].is_stale = true;
                 Some(Place { label: label.into(), group })

@@ -111,6 +111,13 @@ impl Interner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct LabelSetId(pub(super) u32);
 
+impl LabelSetId {
+    /// Returns the number of the label set at a place. There are as many as series.
+    pub(super) fn at(place: usize) -> Self {
+        Self(u32::try_from(place).unwrap_or(u32::MAX))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct LabelSet {
     pub(super) job_type: NameId,
@@ -133,7 +140,7 @@ impl LabelSets {
         if let Some(number) = self.numbers.get(&labels) {
             return LabelSetId(*number);
         }
-        let number = u32::try_from(self.labels.len()).unwrap_or(u32::MAX);
+        let LabelSetId(number) = LabelSetId::at(self.labels.len());
         self.labels.push(labels);
         self.numbers.insert(labels, number);
         LabelSetId(number)
@@ -149,7 +156,7 @@ impl LabelSets {
 
     /// Returns the label sets from a number on, in the order of their numbers.
     pub(super) fn since(&self, first: usize) -> impl Iterator<Item = (LabelSetId, &LabelSet)> {
-        let numbers = (first..).map(|number| LabelSetId(u32::try_from(number).unwrap_or(u32::MAX)));
+        let numbers = (first..).map(LabelSetId::at);
         numbers.zip(self.labels.get(first..).unwrap_or_default())
     }
 }

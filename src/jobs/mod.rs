@@ -13,6 +13,7 @@ mod completion;
 mod dictionary;
 mod finished;
 mod format;
+mod groups;
 mod interner;
 mod last_results;
 mod ledger;

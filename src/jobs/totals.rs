@@ -2,15 +2,18 @@
 //! taken away.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::completion::{Outcome, role};
 use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
+use super::groups::Groups;
 use super::interner::{LabelSetId, TypePair};
-use super::row;
+use super::row::{self, Actions};
 use super::time::{from_unix_ms, to_unix_ms};
-use crate::metric::{Definition, Distribution, Metric, Samples};
+use super::window_sums::GROUP_SIZE;
+use crate::metric::{Definition, Distribution, Metric, Samples, SeriesGroups};
 
 /// Upper bounds of the histogram, seconds (those of nbu_exporter).
 pub(super) const BOUNDS: [f64; 9] =
@@ -83,16 +86,26 @@ pub(super) struct Totals {
     pub(super) origin: SystemTime,
     pub(super) by_label_set: BTreeMap<LabelSetId, Total>,
     pub(super) durations: BTreeMap<TypePair, Distribution>,
+    groups: Groups<LabelSetId>,
+    /// Those of the series in groups.
+    actions: Actions,
 }
 
 impl Totals {
     pub(super) fn new(origin: SystemTime) -> Self {
         let origin = from_unix_ms(to_unix_ms(origin));
-        Self { origin, by_label_set: BTreeMap::new(), durations: BTreeMap::new() }
+        Self {
+            origin,
+            by_label_set: BTreeMap::new(),
+            durations: BTreeMap::new(),
+            groups: Groups::of_size(GROUP_SIZE),
+            actions: Actions::default(),
+        }
     }
 
     /// Exports a label set of the first window at zero. Returns whether it was not exported before.
     pub(super) fn note_seen(&mut self, label_set: LabelSetId, pair: TypePair, leaf: bool) -> bool {
+        self.groups.mark(label_set);
         let total = self.by_label_set.entry(label_set).or_default();
         let seen = if leaf { &mut total.leaf_seen } else { &mut total.parent_seen };
         let new = !std::mem::replace(seen, true);
@@ -103,6 +116,7 @@ impl Totals {
     /// Counts a completion; `retries` are those since the job's last one. An end after `latest` lies in
     /// the future, and tells no duration.
     pub(super) fn count(&mut self, job: &FinishedJob, pair: TypePair, retries: u64, latest: i64) {
+        self.groups.mark(job.label_set);
         let total = self.by_label_set.entry(job.label_set).or_default();
         total.retries += retries;
         if job.leaf {
@@ -133,59 +147,94 @@ impl Totals {
         fits
     }
 
-    /// Returns the samples, with all outcomes for each of the `known` actions and each that is counted.
-    pub(super) fn samples(&self, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
-        let mut samples = Samples::new();
-        let mut completed: BTreeMap<(&str, &str, Option<i64>, bool), u64> = BTreeMap::new();
-        let mut outcomes: BTreeMap<(&str, Outcome), u64> = BTreeMap::new();
-        let mut volumes: BTreeMap<(&str, &str), [u64; 3]> = BTreeMap::new();
-        let counted = self.by_label_set.keys().filter_map(|label_set| resolver.labels(*label_set));
-        let counted = counted.map(|(action, ..)| action);
-        for action in known.iter().map(String::as_str).chain(counted) {
-            outcomes.extend(Outcome::ALL.map(|outcome| ((action, outcome), 0)));
+    /// Returns the outcomes, all of them for each of the `known` actions and each that is counted, then all other
+    /// samples in groups, those of groups in which nothing changed as they were.
+    pub(super) fn samples(
+        &mut self,
+        resolver: LabelResolver<'_>,
+        known: &BTreeSet<String>,
+    ) -> SeriesGroups {
+        if self.actions != *resolver.actions {
+            self.actions = resolver.actions.clone();
+            self.groups.mark_all();
         }
-        for (label_set, total) in &self.by_label_set {
-            let Some((action, policy_type, status)) = resolver.labels(*label_set) else { continue };
-            *outcomes.entry((action, Outcome::of(status))).or_default() +=
-                total.parents + total.leaves;
-            let roles =
-                [(false, total.parents, total.parent_seen), (true, total.leaves, total.leaf_seen)];
-            for (leaf, jobs, _) in roles.into_iter().filter(|(_, jobs, seen)| *seen || *jobs > 0) {
-                *completed.entry((action, policy_type, status, leaf)).or_default() += jobs;
-            }
-            let volume = volumes.entry((action, policy_type)).or_default();
-            volume[0] = volume[0].saturating_add(total.kilobytes);
-            volume[1] = volume[1].saturating_add(total.files);
-            volume[2] += total.retries;
-        }
-        for ((action, policy_type, status, leaf), jobs) in completed {
-            let status_text = row::status_label(status);
-            let role = role(leaf);
-            let labels = [action, policy_type, &status_text, Outcome::of(status).label(), role];
-            samples.record(&COMPLETED, labels, jobs as f64);
-        }
-        for ((action, outcome), jobs) in outcomes {
-            samples.record(&OUTCOMES, [action, outcome.label()], jobs as f64);
-        }
-        for ((action, policy_type), [kilobytes, files, retries]) in volumes {
-            samples.record(&BYTES, [action, policy_type], kilobytes as f64 * 1024.0);
-            samples.record(&FILES, [action, policy_type], files as f64);
-            samples.record(&RETRIES, [action, policy_type], retries as f64);
-        }
-        self.duration_samples(resolver, &mut samples);
-        samples
+        let mut all = vec![Arc::new(self.outcomes(resolver, known).finish().0)];
+        let Self { by_label_set, durations, groups, .. } = self;
+        let record = |label_sets: &mut BTreeSet<LabelSetId>, samples: &mut Samples| {
+            record(label_sets, (by_label_set, durations), resolver, samples);
+        };
+        let place = |label_set: &LabelSetId| {
+            let (action, policy_type, _) = resolver.labels(*label_set)?;
+            Some((action, policy_type))
+        };
+        all.extend(groups.refresh(by_label_set.keys().copied(), place, record));
+        all
     }
 
-    fn duration_samples(&self, resolver: LabelResolver<'_>, samples: &mut Samples) {
-        let mut merged: BTreeMap<(&str, &str), Distribution> = BTreeMap::new();
-        for (pair, durations) in &self.durations {
-            let sum =
-                merged.entry(resolver.pair(*pair)).or_insert_with(|| Distribution::new(&BOUNDS));
-            sum.merge(durations);
+    fn outcomes(&self, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
+        let mut outcomes: BTreeMap<&str, [u64; 4]> =
+            known.iter().map(|action| (action.as_str(), [0; 4])).collect();
+        for (label_set, total) in &self.by_label_set {
+            let Some((action, _, status)) = resolver.labels(*label_set) else { continue };
+            let counts = outcomes.entry(action).or_default();
+            let outcome = Outcome::of(status);
+            for (count, _) in counts.iter_mut().zip(Outcome::ALL).filter(|(_, one)| *one == outcome)
+            {
+                *count += total.parents + total.leaves;
+            }
         }
-        for ((action, policy_type), durations) in merged {
-            samples.distribution(&DURATION, [action, policy_type], durations);
+        let mut samples = Samples::new();
+        for (action, counts) in outcomes {
+            for (outcome, jobs) in Outcome::ALL.into_iter().zip(counts) {
+                samples.record(&OUTCOMES, [action, outcome.label()], jobs as f64);
+            }
         }
+        samples
+    }
+}
+
+/// Records the series of label sets, which are all of some pairs of action and policy type.
+fn record(
+    label_sets: &BTreeSet<LabelSetId>,
+    (totals, durations): (&BTreeMap<LabelSetId, Total>, &BTreeMap<TypePair, Distribution>),
+    resolver: LabelResolver<'_>,
+    samples: &mut Samples,
+) {
+    let mut completed: BTreeMap<(&str, &str, Option<i64>, bool), u64> = BTreeMap::new();
+    let mut volumes: BTreeMap<(&str, &str), [u64; 3]> = BTreeMap::new();
+    let mut pairs: BTreeSet<TypePair> = BTreeSet::new();
+    for label_set in label_sets {
+        let labels = totals.get(label_set).zip(resolver.labels(*label_set));
+        let Some((total, (action, policy_type, status))) = labels else { continue };
+        pairs.extend(resolver.dictionary.pair(*label_set));
+        let roles =
+            [(false, total.parents, total.parent_seen), (true, total.leaves, total.leaf_seen)];
+        for (leaf, jobs, _) in roles.into_iter().filter(|(_, jobs, seen)| *seen || *jobs > 0) {
+            *completed.entry((action, policy_type, status, leaf)).or_default() += jobs;
+        }
+        let volume = volumes.entry((action, policy_type)).or_default();
+        volume[0] = volume[0].saturating_add(total.kilobytes);
+        volume[1] = volume[1].saturating_add(total.files);
+        volume[2] += total.retries;
+    }
+    for ((action, policy_type, status, leaf), jobs) in completed {
+        let status_text = row::status_label(status);
+        let role = role(leaf);
+        let labels = [action, policy_type, &status_text, Outcome::of(status).label(), role];
+        samples.record(&COMPLETED, labels, jobs as f64);
+    }
+    for ((action, policy_type), [kilobytes, files, retries]) in volumes {
+        samples.record(&BYTES, [action, policy_type], kilobytes as f64 * 1024.0);
+        samples.record(&FILES, [action, policy_type], files as f64);
+        samples.record(&RETRIES, [action, policy_type], retries as f64);
+    }
+    let mut merged: BTreeMap<(&str, &str), Distribution> = BTreeMap::new();
+    for (pair, durations) in pairs.iter().filter_map(|pair| durations.get_key_value(pair)) {
+        let sum = merged.entry(resolver.pair(*pair)).or_insert_with(|| Distribution::new(&BOUNDS));
+        sum.merge(durations);
+    }
+    for ((action, policy_type), durations) in merged {
+        samples.distribution(&DURATION, [action, policy_type], durations);
     }
 }
 

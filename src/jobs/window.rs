@@ -26,7 +26,7 @@ impl Window {
             configured,
             in_force: None,
             span: Span { from: now, to: now },
-            sums: WindowSums::default(),
+            sums: WindowSums::new(false),
             incomplete_since: Some(Instant::now()),
         }
     }

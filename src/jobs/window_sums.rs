@@ -1,14 +1,16 @@
 //! Sums over the jobs in a window, kept by adding the jobs that enter it and subtracting those that
 //! leave: in integers, so that nothing drifts.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::client_sums::ClientSums;
 use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
+use super::groups::Groups;
 use super::interner::LabelSetId;
-use super::row::{self, DONE, JOBS_STATE_COUNT};
-use crate::metric::{Definition, Metric, Samples};
+use super::row::{self, Actions, DONE, JOBS_STATE_COUNT};
+use crate::metric::{Definition, Metric, Samples, SeriesGroups};
 
 static JOBS_BYTES: Metric<3> = Metric::gauge(
     "nbu.jobs",
@@ -95,21 +97,30 @@ fn parts(ratio: f64) -> i128 {
     (ratio.clamp(-1e9, 1e9) * PARTS).round() as i128
 }
 
-#[derive(Debug, Default)]
+/// Label sets of a group of series, about: a label set has two series, and shares two.
+pub(super) const GROUP_SIZE: usize = 32;
+
+#[derive(Debug)]
 pub(super) struct WindowSums {
     sums: Vec<Sum>,
+    groups: Groups<LabelSetId>,
+    /// Those of the series in groups.
+    actions: Actions,
     /// Jobs by client, if clients are told apart.
     pub(super) clients: Option<ClientSums>,
 }
 
 impl WindowSums {
     pub(super) fn new(by_client: bool) -> Self {
-        Self { sums: Vec::new(), clients: by_client.then(ClientSums::default) }
+        let groups = Groups::of_size(GROUP_SIZE);
+        let actions = Actions::default();
+        Self { sums: Vec::new(), groups, actions, clients: by_client.then(ClientSums::default) }
     }
 
     /// Adds a job (1), or subtracts one that was added before (-1).
     pub(super) fn change(&mut self, job: &FinishedJob, sign: i64) {
         self.sum(job.label_set).add(job, sign);
+        self.groups.mark(job.label_set);
         if let Some(clients) = &mut self.clients {
             clients.change(job.client, job.label_set, sign);
         }
@@ -127,34 +138,45 @@ impl WindowSums {
         (0..).map(LabelSetId).zip(&self.sums).filter(|(_, sum)| sum.jobs > 0)
     }
 
-    pub(super) fn actions(&self, resolver: LabelResolver<'_>) -> BTreeSet<String> {
+    pub(super) fn actions<'l>(&self, resolver: LabelResolver<'l>) -> BTreeSet<&'l str> {
         let labels = self.present().filter_map(|(label_set, _)| resolver.labels(label_set));
-        labels.map(|(action, ..)| action.to_owned()).collect()
+        labels.map(|(action, ..)| action).collect()
     }
 
-    /// Returns the samples, with an explicit zero of jobs in DONE for the `known` actions.
-    pub(super) fn samples(&self, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
+    /// Returns the samples by action, with an explicit zero of jobs in DONE for the `known` actions, then those
+    /// by action and policy type in groups, those of groups in which nothing changed as they were.
+    pub(super) fn samples(
+        &mut self,
+        resolver: LabelResolver<'_>,
+        known: &BTreeSet<String>,
+    ) -> SeriesGroups {
+        if self.actions != *resolver.actions {
+            self.actions = resolver.actions.clone();
+            self.groups.mark_all();
+        }
+        let mut all = vec![Arc::new(self.by_action(resolver, known).finish().0)];
+        let sums = &self.sums;
+        let record = |label_sets: &mut BTreeSet<LabelSetId>, samples: &mut Samples| {
+            record(label_sets, sums, resolver, samples);
+        };
+        let label_sets = (0..sums.len()).map(LabelSetId::at);
+        let place = |label_set: &LabelSetId| {
+            let (action, policy_type, _) = resolver.labels(*label_set)?;
+            Some((action, policy_type))
+        };
+        all.extend(self.groups.refresh(label_sets, place, record));
+        all
+    }
+
+    fn by_action(&self, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
         let mut samples = Samples::new();
-        let mut full: BTreeMap<(&str, &str, Option<i64>), Sum> = BTreeMap::new();
-        let mut by_type: BTreeMap<(&str, &str), Sum> = BTreeMap::new();
         let mut by_status: BTreeMap<(&str, Option<i64>), i64> = BTreeMap::new();
-        let mut by_action: HashMap<&str, i64> =
+        let mut by_action: BTreeMap<&str, i64> =
             known.iter().map(|action| (action.as_str(), 0)).collect();
         for (label_set, sum) in self.present() {
-            let Some((action, policy_type, status)) = resolver.labels(label_set) else { continue };
-            full.entry((action, policy_type, status)).or_default().merge(sum);
-            by_type.entry((action, policy_type)).or_default().merge(sum);
+            let Some((action, _, status)) = resolver.labels(label_set) else { continue };
             *by_status.entry((action, status)).or_default() += sum.jobs;
             *by_action.entry(action).or_default() += sum.jobs;
-        }
-        for ((action, policy_type, status), sum) in full {
-            let labels = [action, policy_type, &row::status_label(status)];
-            samples.record(&JOBS_COUNT, labels, sum.jobs as f64);
-            samples.record(&JOBS_BYTES, labels, sum.kilobytes as f64 * 1024.0);
-        }
-        for ((action, policy_type), sum) in by_type {
-            samples.record(&JOBS_FILES_COUNT, [action, policy_type], sum.files as f64);
-            samples.record(&JOBS_DEDUP_RATIO, [action, policy_type], sum.mean_dedup());
         }
         for ((action, status), jobs) in by_status {
             samples.record(&STATUS_COUNT, [action, &row::status_label(status)], jobs as f64);
@@ -163,5 +185,31 @@ impl WindowSums {
             samples.record(&JOBS_STATE_COUNT, [action, DONE], jobs as f64);
         }
         samples
+    }
+}
+
+/// Records the series of label sets, which are all of some pairs of action and policy type.
+fn record(
+    label_sets: &BTreeSet<LabelSetId>,
+    sums: &[Sum],
+    resolver: LabelResolver<'_>,
+    samples: &mut Samples,
+) {
+    let mut full: BTreeMap<(&str, &str, Option<i64>), Sum> = BTreeMap::new();
+    let mut by_type: BTreeMap<(&str, &str), Sum> = BTreeMap::new();
+    for label_set in label_sets {
+        let sum = sums.get(label_set.0 as usize).filter(|sum| sum.jobs > 0);
+        let (Some(sum), Some(labels)) = (sum, resolver.labels(*label_set)) else { continue };
+        full.entry(labels).or_default().merge(sum);
+        by_type.entry((labels.0, labels.1)).or_default().merge(sum);
+    }
+    for ((action, policy_type, status), sum) in full {
+        let labels = [action, policy_type, &row::status_label(status)];
+        samples.record(&JOBS_COUNT, labels, sum.jobs as f64);
+        samples.record(&JOBS_BYTES, labels, sum.kilobytes as f64 * 1024.0);
+    }
+    for ((action, policy_type), sum) in by_type {
+        samples.record(&JOBS_FILES_COUNT, [action, policy_type], sum.files as f64);
+        samples.record(&JOBS_DEDUP_RATIO, [action, policy_type], sum.mean_dedup());
     }
 }

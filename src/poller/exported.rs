@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::collectors::Part;
-use crate::metric::{Family, Samples, SeriesGroups};
+use crate::metric::{Family, SeriesGroups};
 use crate::netbackup::Error;
 
 /// Samples of one part of a collector.
@@ -34,16 +34,15 @@ impl Exported {
         self.parts.retain(|(part, _), _| parts.iter().any(|(named, _)| named == part));
         let mut errors = Vec::new();
         let mut duplicates = 0;
-        let mut whole = |samples: Samples| {
-            let (families, dropped) = samples.finish();
-            duplicates += dropped;
-            vec![Arc::new(families)]
-        };
         for (name, part) in parts {
             match part {
-                Part::Fresh(samples) => self.insert(name, whole(samples), None),
-                Part::Totals(samples, origin) => self.insert(name, whole(samples), Some(origin)),
-                Part::Groups(groups, origin) => self.insert(name, groups, Some(origin)),
+                Part::Fresh(samples) => {
+                    let (families, dropped) = samples.finish();
+                    duplicates += dropped;
+                    self.insert(name, vec![Arc::new(families)], None);
+                }
+                Part::Groups(groups) => self.insert(name, groups, None),
+                Part::Totals(groups, origin) => self.insert(name, groups, Some(origin)),
                 Part::Failed(error) => errors.push(error),
                 Part::Kept => {}
             }

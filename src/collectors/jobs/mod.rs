@@ -230,9 +230,7 @@ impl Jobs {
         };
         let finished = match finished {
             Some(error) => Part::Failed(error),
-            None => ledger
-                .window_groups(actions)
-                .map_or(Part::Kept, |(groups, origin)| Part::Groups(groups, origin)),
+            None => ledger.window_samples(actions).map_or(Part::Kept, Part::Groups),
         };
         collected.parts.extend([("live", live), ("finished", finished)]);
         self.add_kept(collected);
@@ -244,11 +242,11 @@ impl Jobs {
         let mut own = Samples::new();
         // The saved totals will be exported: others before would be a reset, and its end a jump.
         if self.store.as_ref().is_none_or(|store| store.read) {
-            if let Some((samples, origin)) = ledger.total_samples(&self.settings.actions) {
-                collected.parts.push(("totals", Part::Totals(samples, origin)));
+            if let Some((groups, origin)) = ledger.total_samples(&self.settings.actions) {
+                collected.parts.push(("totals", Part::Totals(groups, origin)));
             }
             if let Some((groups, origin)) = ledger.last_samples(&self.settings.actions) {
-                collected.parts.push(("names", Part::Groups(groups, origin)));
+                collected.parts.push(("names", Part::Totals(groups, origin)));
             }
             own = ledger.own_samples(self.backfill.ahead());
             self.audit.record(&mut own);

@@ -2,7 +2,6 @@
 //! result of the last job, the number of failures in a row.
 
 mod format;
-mod groups;
 mod last_result;
 mod lookup;
 mod metrics;
@@ -15,7 +14,6 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub(super) use groups::group_of;
 pub use lookup::{LookupAnswer, LookupQuery};
 pub(super) use metrics::definitions;
 pub use name_filter::{NameFilter, NameFilterConfig};

@@ -1,20 +1,22 @@
 //! The last results of the clients, or of the policies, of one site. Fed with completions in any order; the
 //! result does not depend on it, as long as there is room for all names.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::format;
-use super::groups::NameGroups;
 use super::lookup::{LookupAnswer, LookupQuery, LookupQueue};
 use super::name_filter::{NameFilter, NameFilterConfig};
 use super::name_results::NameResults;
 use super::places::Places;
 use super::subject::Subject;
+use super::{format, metrics};
 use crate::jobs::completion::Completion;
+use crate::jobs::groups::Groups;
 use crate::jobs::row::Actions;
 use crate::jobs::time::ms;
-use crate::metric::Family;
+use crate::metric::{Samples, SeriesGroups};
+
+/// Names of a group of series, about: a name has some twenty series.
+const GROUP_SIZE: usize = 16;
 
 /// Time by which an end may be later than the present, ms: clocks of media servers differ a little.
 pub(in crate::jobs) const AHEAD: i64 = 60_000;
@@ -66,7 +68,9 @@ pub(crate) struct LastResults {
     lookups: LookupQueue,
     /// Records that differ from those on disk, since they were handed over last.
     pub(in crate::jobs) changes: BTreeSet<RecordKey>,
-    groups: NameGroups,
+    groups: Groups<Box<str>>,
+    /// Those of the series in groups.
+    actions: Actions,
     /// Number of changes after which a name may have another label.
     pub(in crate::jobs) version: u64,
 }
@@ -83,7 +87,8 @@ impl LastResults {
             next_gone: i64::MIN,
             lookups: LookupQueue::default(),
             changes: BTreeSet::new(),
-            groups: NameGroups::default(),
+            groups: Groups::of_size(GROUP_SIZE),
+            actions: Actions::default(),
             version: 0,
         };
         results.reconfigure(config);
@@ -142,7 +147,7 @@ impl LastResults {
 
     /// Notes that the results of a name changed, or that they are gone.
     fn mark(&mut self, key: &str) {
-        self.groups.mark(key);
+        self.groups.mark(key.into());
         self.changes.insert(RecordKey::Name(key.into()));
     }
 
@@ -150,7 +155,7 @@ impl LastResults {
     fn entry(&mut self, key: &str, name: &str) -> Option<&mut NameResults> {
         if self.places.assign(key, name)? {
             self.next_gone = i64::MIN;
-            self.groups.mark(key);
+            self.groups.mark(key.into());
             self.version += 1;
         }
         self.places.entries.get_mut(key)
@@ -202,7 +207,7 @@ impl LastResults {
         for (key, entry) in &mut self.places.entries {
             if entry.drop_after(limit) {
                 any = true;
-                self.groups.mark(key);
+                self.groups.mark(key.clone());
                 self.changes.insert(RecordKey::Name(key.clone()));
             }
         }
@@ -263,17 +268,20 @@ impl LastResults {
 
     /// Returns the series of all names in groups, those of groups in which nothing changed as they were, with
     /// other names for job types; types with one action are merged.
-    pub(super) fn samples(
-        &mut self,
-        actions: &Actions,
-    ) -> impl Iterator<Item = Arc<Vec<Family>>> + use<'_> {
-        self.groups.refresh(self.subject, &self.places.entries, actions)
+    pub(super) fn samples(&mut self, actions: &Actions) -> SeriesGroups {
+        if self.actions != *actions {
+            self.actions = actions.clone();
+            self.groups.mark_all();
+        }
+        let (subject, names) = (self.subject, &self.places.entries);
+        name_samples(&mut self.groups, subject, names, actions)
     }
 
     /// Returns the series of all names as if none was known.
     #[cfg(test)]
-    pub(super) fn samples_anew(&self, actions: &Actions) -> crate::metric::SeriesGroups {
-        NameGroups::default().refresh(self.subject, &self.places.entries, actions).collect()
+    pub(super) fn samples_anew(&self, actions: &Actions) -> SeriesGroups {
+        let mut groups = Groups::of_size(GROUP_SIZE);
+        name_samples(&mut groups, self.subject, &self.places.entries, actions)
     }
 
     /// Returns the records that changed since they were handed over last.
@@ -336,4 +344,22 @@ impl LastResults {
         }
         Some(())
     }
+}
+
+fn name_samples(
+    groups: &mut Groups<Box<str>>,
+    subject: Subject,
+    names: &BTreeMap<Box<str>, NameResults>,
+    actions: &Actions,
+) -> SeriesGroups {
+    let record = |keys: &mut BTreeSet<Box<str>>, samples: &mut Samples| {
+        keys.retain(|key| {
+            let entry = names.get(key);
+            if let Some(entry) = entry {
+                metrics::record(subject, entry, &|job_type| actions.of(job_type), samples);
+            }
+            entry.is_some()
+        });
+    };
+    groups.refresh(names.keys().cloned(), |key| Some(key.clone()), record)
 }

@@ -75,34 +75,32 @@ impl Ledger {
         Some(live.samples(actions, &known, self.progress.now, long_running_after))
     }
 
-    /// Returns the samples of the window without those of single clients; `None` while it is not whole.
-    pub fn window_samples(&self, actions: &Actions) -> Option<Samples> {
+    /// Returns the samples of the window in groups, those in which nothing changed as they were; `None` while it
+    /// is not whole.
+    pub fn window_samples(&mut self, actions: &Actions) -> Option<SeriesGroups> {
+        if !self.is_whole() {
+            return None;
+        }
+        let known = self.known_actions(actions);
         let resolver = self.dictionary.resolver(actions);
-        let sums = &self.window.sums;
-        self.is_whole().then(|| sums.samples(resolver, &self.known_actions(actions)))
-    }
-
-    /// Returns the samples of the window, those of clients in groups, and an origin; `None` while it is not
-    /// whole.
-    pub(crate) fn window_groups(
-        &mut self,
-        actions: &Actions,
-    ) -> Option<(SeriesGroups, SystemTime)> {
-        let mut groups = vec![Arc::new(self.window_samples(actions)?.finish().0)];
+        let mut groups = self.window.sums.samples(resolver, &known);
         let clients = self.last_results.of(Subject::Client);
         if let (Some(clients), Some(sums)) = (clients, &mut self.window.sums.clients) {
-            groups.extend(sums.refresh(self.dictionary.resolver(actions), clients));
+            groups.extend(sums.refresh(resolver, clients));
         }
-        Some((groups, self.totals.origin))
+        Some(groups)
     }
 
-    /// Returns the totals and their origin; `None` before the first window is whole.
-    pub fn total_samples(&self, actions: &Actions) -> Option<(Samples, SystemTime)> {
+    /// Returns the totals in groups, those in which nothing changed as they were, and their origin; `None` before
+    /// the first window is whole.
+    pub fn total_samples(&mut self, actions: &Actions) -> Option<(SeriesGroups, SystemTime)> {
         self.window.in_force?;
         let known = self.known_actions(actions);
-        let mut samples = self.totals.samples(self.dictionary.resolver(actions), &known);
-        samples.record(&GAP, [], self.progress.gap.total as f64 / 1000.0);
-        Some((samples, self.totals.origin))
+        let mut gap = Samples::new();
+        gap.record(&GAP, [], self.progress.gap.total as f64 / 1000.0);
+        let mut groups = vec![Arc::new(gap.finish().0)];
+        groups.extend(self.totals.samples(self.dictionary.resolver(actions), &known));
+        Some((groups, self.totals.origin))
     }
 
     /// Returns the last results in groups, those in which nothing changed as they were, and the origin of the
@@ -130,9 +128,9 @@ impl Ledger {
     fn known_actions(&self, actions: &Actions) -> BTreeSet<String> {
         let mut all = self.window.sums.actions(self.dictionary.resolver(actions));
         let live = self.live.iter().flat_map(|live| live.jobs.values());
-        all.extend(live.map(|job| actions.of(&job.job_type).to_owned()));
-        all.insert(BACKUP.to_owned());
-        all
+        all.extend(live.map(|job| actions.of(&job.job_type)));
+        all.insert(BACKUP);
+        all.into_iter().map(str::to_owned).collect()
     }
 
     pub(crate) fn summary(&self) -> Summary {

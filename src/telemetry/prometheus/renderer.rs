@@ -68,7 +68,7 @@ impl Renderer {
         let started = Instant::now();
         let limit = self.agent.cardinality_limit();
         let (series, dropped) = sites.update(&self.store.snapshots(), limit);
-        self.page.store(Arc::new(sites.texts.page.bytes()));
+        self.page.store(Arc::new(sites.texts.bytes()));
         let names: Vec<_> = dropped.iter().map(|(d, n)| format!("{} ({n})", d.name)).collect();
         let took = started.elapsed();
         match self.agent.set_rendered(took, series, dropped) {
@@ -128,7 +128,7 @@ impl Renderer {
         let part = self.agent.part();
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         show(&mut own, &("".into(), part.place), Some(PartView::whole(None, &part)));
-        let own = own.page.bytes();
+        let own = own.bytes();
         let page = self.page.load_full();
         let chunks = if gzip { page.gzip(&own) } else { page.plain(&own) };
         ScrapeBody { chunks, page }

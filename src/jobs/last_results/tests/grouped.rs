@@ -69,7 +69,7 @@ fn groups_equal_series_made_anew_after_any_change() {
             }
             let actions = &actions[usize::from(rng.u8(0..30) == 0)];
             let anew = last_results.samples_anew(actions);
-            let groups: SeriesGroups = last_results.samples(actions).collect();
+            let groups: SeriesGroups = last_results.samples(actions);
             assert_eq!(text(&groups), text(&anew), "seed {seed}, step {step}");
         }
     }
@@ -83,9 +83,9 @@ fn unchanged_groups_are_the_same_as_before() {
     for name in &names {
         last_results.record(&Completion { client: name, ..job(1, 1_000, 0) });
     }
-    let before: SeriesGroups = last_results.samples(&actions).collect();
+    let before: SeriesGroups = last_results.samples(&actions);
     last_results.record(&Completion { client: "client-7", ..job(2, 2_000, 0) });
-    let after: SeriesGroups = last_results.samples(&actions).collect();
+    let after: SeriesGroups = last_results.samples(&actions);
     let changed = before.iter().zip(&after).filter(|(one, other)| !Arc::ptr_eq(one, other));
     assert_eq!((before.len(), after.len(), changed.count()), (32, 32, 1));
 }

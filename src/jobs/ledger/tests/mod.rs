@@ -8,7 +8,7 @@ use crate::jobs::live::Live;
 use crate::jobs::row::DONE;
 use crate::jobs::time::Span;
 use crate::jobs::{Actions, ChangeField};
-use crate::metric::{Family, Value};
+use crate::metric::{Family, SeriesGroups, Value};
 use crate::netbackup::wire::jobs::JobRow;
 
 const HOUR: i64 = 3_600_000;
@@ -98,10 +98,14 @@ fn whole(number: f64) -> i64 {
     number as i64
 }
 
+fn families(groups: SeriesGroups) -> Vec<Family> {
+    groups.into_iter().flat_map(|group| group.to_vec()).collect()
+}
+
 /// Returns the completions, retries, bytes, and durations that were counted.
-fn counted(ledger: &Ledger) -> [i64; 4] {
-    let (samples, _) = ledger.total_samples(&Actions::default()).expect("a whole window");
-    let (families, _) = samples.finish();
+fn counted(ledger: &mut Ledger) -> [i64; 4] {
+    let (groups, _) = ledger.total_samples(&Actions::default()).expect("a whole window");
+    let families = families(groups);
     [
         "nbu_jobs_completed_total",
         "nbu_jobs_retries_total",
@@ -114,7 +118,7 @@ fn counted(ledger: &Ledger) -> [i64; 4] {
 /// Jobs in the window in force, as soon as all changes of the cycle are read.
 fn in_window(ledger: &mut Ledger) -> i64 {
     ledger.finish_walk(UPDATE);
-    let (families, _) = ledger.window_samples(&Actions::default()).expect("whole").finish();
+    let families = families(ledger.window_samples(&Actions::default()).expect("whole"));
     sum(&families, "nbu_jobs_count")
 }
 
@@ -127,7 +131,7 @@ fn completion_counts_once_however_often_read() {
         row.last_update_time = Some(now + touched);
         ledger.apply_changed(&row);
     }
-    assert_eq!(counted(&ledger), [1, 0, 10_240, 1]);
+    assert_eq!(counted(&mut ledger), [1, 0, 10_240, 1]);
     assert_eq!(in_window(&mut ledger), 1);
 }
 
@@ -139,7 +143,7 @@ fn later_change_of_children_or_end_counts_nothing() {
     let mut changed = row(1, now - MINUTE);
     (changed.child_count, changed.start_time) = (Some(2), Some(now - 7 * MINUTE));
     ledger.apply_changed(&changed);
-    assert_eq!(counted(&ledger), [1, 0, 10_240, 1]);
+    assert_eq!(counted(&mut ledger), [1, 0, 10_240, 1]);
     assert_eq!(in_window(&mut ledger), 1);
 }
 
@@ -156,15 +160,15 @@ fn first_window_counts_for_gauges_only() {
     fill(&mut ledger);
     ledger.finish_walk(UPDATE);
     assert_eq!(in_window(&mut ledger), 2);
-    let (samples, _) = ledger.total_samples(&Actions::default()).expect("whole");
-    let (families, _) = samples.finish();
+    let (groups, _) = ledger.total_samples(&Actions::default()).expect("whole");
+    let families = families(groups);
     let born = families.iter().find(|family| family.definition.name == "nbu.jobs.completed");
     let points = &born.expect("its combinations are there").points;
     assert_eq!(points.len(), 1);
     assert_eq!(points[0].value, Value::Number(0.0), "an explicit zero");
     // What became visible late counts: nobody had seen it when the ledger began.
     ledger.apply_changed(&row(3, NOON - 3 * MINUTE));
-    assert_eq!(counted(&ledger), [1, 0, 10_240, 1]);
+    assert_eq!(counted(&mut ledger), [1, 0, 10_240, 1]);
 }
 
 #[test]
@@ -173,20 +177,20 @@ fn resumed_job_leaves_window_and_completes_again() {
     let now = later(&mut ledger, 5);
     let first = JobRow { status: Some(13), try_count: Some(3), ..row(1, now - MINUTE) };
     ledger.apply_changed(&first);
-    assert_eq!(counted(&ledger), [1, 2, 10_240, 1]);
+    assert_eq!(counted(&mut ledger), [1, 2, 10_240, 1]);
     later(&mut ledger, 5);
     sweep(&mut ledger, &[unfinished(1, "ACTIVE", 4)]);
     assert_eq!(in_window(&mut ledger), 0, "it is live");
     // A late look meets the row of before: it is no completion.
     ledger.apply_changed(&first);
-    assert_eq!(counted(&ledger)[0], 1);
+    assert_eq!(counted(&mut ledger)[0], 1);
     let now = later(&mut ledger, 5);
     let second = JobRow { try_count: Some(4), start_time: first.start_time, ..row(1, now) };
     ledger.apply_changed(&second);
-    assert_eq!(counted(&ledger), [2, 3, 20_480, 2], "one retry more");
+    assert_eq!(counted(&mut ledger), [2, 3, 20_480, 2], "one retry more");
     assert_eq!(in_window(&mut ledger), 1);
     ledger.apply_changed(&first);
-    assert_eq!(counted(&ledger)[0], 2, "an older try says nothing");
+    assert_eq!(counted(&mut ledger)[0], 2, "an older try says nothing");
 }
 
 #[test]
@@ -204,17 +208,17 @@ fn incomplete_job_counts_once_done_whatever_its_end() {
     let mut ledger = ledger();
     later(&mut ledger, 5);
     ledger.apply_changed(&unfinished(1, "INCOMPLETE", 1));
-    assert_eq!(counted(&ledger)[0], 0);
+    assert_eq!(counted(&mut ledger)[0], 0);
     sweep(&mut ledger, &[unfinished(1, "INCOMPLETE", 1)]);
     later(&mut ledger, 5 * 60);
     // Its end is that of the failed attempt, before the horizon.
     let failed = JobRow { status: Some(13), ..row(1, NOON - 3 * HOUR) };
     ledger.apply_changed(&failed);
-    assert_eq!(counted(&ledger)[0], 1);
+    assert_eq!(counted(&mut ledger)[0], 1);
     ledger.apply_changed(&failed);
     later(&mut ledger, 5);
     ledger.apply_changed(&failed);
-    assert_eq!(counted(&ledger)[0], 1, "once");
+    assert_eq!(counted(&mut ledger)[0], 1, "once");
 }
 
 #[test]
@@ -223,7 +227,7 @@ fn row_from_before_the_horizon_counts_nothing() {
     let touched = JobRow { last_update_time: Some(NOON), ..row(1, NOON - 30 * HOUR) };
     later(&mut ledger, 5);
     ledger.apply_changed(&touched);
-    assert_eq!(counted(&ledger)[0], 0);
+    assert_eq!(counted(&mut ledger)[0], 0);
     assert_eq!(ledger.remembered(), 0);
 }
 
@@ -235,7 +239,7 @@ fn finished_jobs_stay_until_their_changes_were_read() {
     // No walk was complete for ten hours.
     later(&mut ledger, 600);
     ledger.apply_changed(&JobRow { last_update_time: Some(now + HOUR), ..row(1, now) });
-    assert_eq!(counted(&ledger)[0], 1);
+    assert_eq!(counted(&mut ledger)[0], 1);
     ledger.finish_walk(UPDATE);
     later(&mut ledger, 5);
     assert_eq!(ledger.remembered(), 0, "now nobody needs it");
@@ -248,7 +252,7 @@ fn reused_job_number_is_another_job() {
     let now = later(&mut ledger, 5);
     ledger.apply_changed(&JobRow { try_count: Some(5), ..row(1, now - 2 * MINUTE) });
     ledger.apply_changed(&row(1, now));
-    assert_eq!(counted(&ledger)[..2], [2, 4]);
+    assert_eq!(counted(&mut ledger)[..2], [2, 4]);
 }
 
 #[test]
@@ -318,7 +322,7 @@ fn longer_window_is_backfilled_before_export() {
     fill(&mut ledger);
     assert_eq!(ledger.next_backfill(), None);
     assert_eq!(in_window(&mut ledger), 2);
-    assert_eq!(counted(&ledger)[0], 1, "what is read backwards is not counted");
+    assert_eq!(counted(&mut ledger)[0], 1, "what is read backwards is not counted");
     ledger.set_window(Duration::from_secs(600));
     later(&mut ledger, 1);
     assert_eq!(in_window(&mut ledger), 1, "a shorter one is at once");
@@ -380,7 +384,7 @@ fn ledger_is_restored_from_its_records() {
     ledger.mark_saved();
     let check = |ledger: &mut Ledger, log: &[Vec<u8>]| {
         let mut copy = restored(log.iter().cloned());
-        assert_eq!(counted(&copy), counted(ledger));
+        assert_eq!(counted(&mut copy), counted(ledger));
         assert_eq!(copy.remembered(), ledger.remembered());
         let progress = |ledger: &Ledger| ledger.progress.snapshot(ledger.window.in_force, 0, 0);
         assert_eq!(progress(&copy), progress(ledger));
@@ -430,8 +434,8 @@ fn records_that_did_not_reach_the_disk_are_written_again() {
         assert!(again.len() > lost.len());
         log.push(again);
         ledger.mark_saved();
-        let copy = restored(log.iter().cloned());
-        assert_eq!(counted(&copy), counted(&ledger));
+        let mut copy = restored(log.iter().cloned());
+        assert_eq!(counted(&mut copy), counted(&mut ledger));
         assert_eq!(copy.remembered(), ledger.remembered());
     }
     // Handed over twice before either was acknowledged: both come back.
@@ -441,8 +445,8 @@ fn records_that_did_not_reach_the_disk_are_written_again() {
     ledger.changed_records(at);
     ledger.mark_not_saved();
     log.push(ledger.changed_records(at));
-    let copy = restored(log.into_iter());
-    assert_eq!(counted(&copy), counted(&ledger));
+    let mut copy = restored(log.into_iter());
+    assert_eq!(counted(&mut copy), counted(&mut ledger));
 }
 
 #[test]
@@ -454,15 +458,15 @@ fn restarted_totals_count_only_new_completions() {
     }
     first.finish_walk(UPDATE);
     let mut copy = restored(first.all_records(SystemTime::UNIX_EPOCH));
-    assert_eq!(counted(&copy)[0], 3);
+    assert_eq!(counted(&mut copy)[0], 3);
     let origin = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
     copy.restart_totals(origin);
     assert!(!copy.knows_what_changed(), "all of it has to be written");
     assert_eq!(copy.totals.origin, origin);
-    assert_eq!(counted(&copy)[0], 0);
+    assert_eq!(counted(&mut copy)[0], 0);
     copy.apply_changed(&row(2, now - 9000));
     copy.apply_changed(&row(4, now - 1000));
-    assert_eq!(counted(&copy)[0], 1, "what was counted is known");
+    assert_eq!(counted(&mut copy)[0], 1, "what was counted is known");
     assert_eq!(in_window(&mut copy), 4);
 }
 

@@ -11,8 +11,8 @@ fn minutes(minutes: i64) -> Duration {
     Duration::from_secs(60 * minutes.unsigned_abs())
 }
 
-fn shows(ledger: &Ledger) -> Option<i64> {
-    let (families, _) = ledger.window_samples(&Actions::default())?.finish();
+fn shows(ledger: &mut Ledger) -> Option<i64> {
+    let families = families(ledger.window_samples(&Actions::default())?);
     Some(sum(&families, "nbu_jobs_count"))
 }
 
@@ -35,11 +35,11 @@ fn window_is_complete_once_walks_cover_it() {
     // Neither the fill nor the walk gets anywhere for longer than the window.
     later(&mut ledger, 14);
     assert!(ledger.next_backfill().is_none(), "time covered what was lacking");
-    assert_eq!((shows(&ledger), fill_ratio(&ledger)), (None, 0.0));
+    assert_eq!((shows(&mut ledger), fill_ratio(&ledger)), (None, 0.0));
     ledger.apply_changed(&row(1, NOON + 12 * MINUTE));
     ledger.finish_walk(UPDATE);
-    assert_eq!((shows(&ledger), fill_ratio(&ledger)), (Some(1), 1.0));
-    assert_eq!(counted(&ledger)[0], 1, "it ended after the ledger began");
+    assert_eq!((shows(&mut ledger), fill_ratio(&ledger)), (Some(1), 1.0));
+    assert_eq!(counted(&mut ledger)[0], 1, "it ended after the ledger began");
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn unfinished_walk_completes_no_window() {
     ledger.begin(NOON, Duration::ZERO);
     later(&mut ledger, 60);
     ledger.progress.advance_watermark(UPDATE, NOON + 30 * MINUTE);
-    assert_eq!(shows(&ledger), None);
+    assert_eq!(shows(&mut ledger), None);
     assert!(ledger.total_samples(&Actions::default()).is_none());
     assert!(fill_ratio(&ledger) < 1.0);
 }
@@ -61,7 +61,7 @@ fn each_window_length_is_in_force_once_covered() {
             ledger.begin(NOON, Duration::ZERO);
             fill_by_the_minute(&mut ledger);
             ledger.finish_walk(UPDATE);
-            assert_eq!(shows(&ledger), Some(first));
+            assert_eq!(shows(&mut ledger), Some(first));
             let mut log: Vec<Vec<u8>> = ledger.all_records(SystemTime::UNIX_EPOCH).collect();
             ledger.set_window(minutes(step));
             let mut again = Ledger::new(0, minutes(step), SystemTime::now());
@@ -116,7 +116,7 @@ fn first_window_resumes_after_restart() {
     copy.finish_backfill(span.from);
     copy.apply_changed(&row(2, NOON + 1000));
     copy.finish_walk(UPDATE);
-    assert_eq!((counted(&copy)[0], shows(&copy)), (1, Some(2)));
+    assert_eq!((counted(&mut copy)[0], shows(&mut copy)), (1, Some(2)));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn retries_count_once_after_pruning() {
         let now = later(&mut ledger, 5);
         ledger.apply_changed(&JobRow { try_count: Some(3), ..row(1, now) });
         ledger.finish_walk(UPDATE);
-        assert_eq!(counted(&ledger)[1], 2);
+        assert_eq!(counted(&mut ledger)[1], 2);
         later(&mut ledger, 200);
         ledger.finish_walk(UPDATE);
         let now = later(&mut ledger, 1);
@@ -137,7 +137,7 @@ fn retries_count_once_after_pruning() {
             sweep(&mut ledger, &[unfinished(1, "ACTIVE", 4)]);
         }
         ledger.apply_changed(&JobRow { try_count: Some(4), ..row(1, now) });
-        assert_eq!(counted(&ledger)[..2], [2, 3], "one completion and one retry more");
+        assert_eq!(counted(&mut ledger)[..2], [2, 3], "one completion and one retry more");
     }
 }
 
@@ -151,12 +151,12 @@ fn negative_sizes_count_nothing() {
     ledger.apply_changed(&row(2, now));
     sweep(&mut ledger, &[negative(unfinished(3, "ACTIVE", 1)), unfinished(4, "ACTIVE", 1)]);
     ledger.finish_walk(UPDATE);
-    let (families, _) = ledger.window_samples(&Actions::default()).unwrap().finish();
+    let families = families(ledger.window_samples(&Actions::default()).unwrap());
     assert_eq!(sum(&families, "nbu_jobs_bytes"), 10_240);
     assert_eq!(sum(&families, "nbu_jobs_files_count"), 3);
     let live = ledger.live_samples(&Actions::default(), Duration::from_secs(1)).unwrap();
     assert_eq!(sum(&live.finish().0, "nbu_jobs_active_bytes"), 10_240);
-    assert_eq!(counted(&ledger)[2], 10_240);
+    assert_eq!(counted(&mut ledger)[2], 10_240);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn reread_counts_unknown_jobs_once() {
         ledger.apply_backfilled(&row(3, NOON - 2 * MINUTE));
     }
     assert_eq!([2, 3, 4].map(|id| ledger.finished.get(id).is_some()), [true, true, false]);
-    assert_eq!(counted(&ledger)[0], 2, "one ended before the totals began");
+    assert_eq!(counted(&mut ledger)[0], 2, "one ended before the totals began");
     assert_eq!(in_window(&mut ledger), 3);
 }
 

@@ -63,12 +63,10 @@ fn cycle(ledger: &mut Ledger, rng: &mut Rng, now: i64) {
 /// Returns everything that is exported, except for the live jobs: a restart has not read them yet.
 fn shown(ledger: &mut Ledger) -> Vec<(&'static str, String)> {
     let actions = Actions::default();
-    let samples =
-        [ledger.total_samples(&actions).map(|(samples, _)| samples), Some(ledger.own_samples(0))];
-    let families = samples.into_iter().flatten().flat_map(|samples| samples.finish().0);
-    let (window, last) = (ledger.window_groups(&actions), ledger.last_samples(&actions));
-    let groups = window.into_iter().chain(last).flat_map(|(groups, _)| groups);
-    let families = families.chain(groups.flat_map(|group| group.to_vec()));
+    let totals = [ledger.total_samples(&actions), ledger.last_samples(&actions)];
+    let totals = totals.into_iter().flatten().map(|(groups, _)| groups);
+    let groups = ledger.window_samples(&actions).into_iter().chain(totals).flatten();
+    let families = groups.flat_map(|group| group.to_vec()).chain(ledger.own_samples(0).finish().0);
     // By our clock, which goes on meanwhile.
     let families = families.filter(|family| family.definition.name != "nbu.jobs.window.incomplete");
     let mut all: Vec<_> = families
@@ -152,5 +150,5 @@ fn unused_names_are_forgotten_on_disk() {
         );
         assert_eq!(again.dictionary.names.get(found.policy), "nightly");
     }
-    assert_eq!(counted(&again), counted(&ledger));
+    assert_eq!(counted(&mut again), counted(&mut ledger));
 }

@@ -25,13 +25,13 @@ fn clock_set_back_loses_no_new_job() {
             ledger.apply_changed(&row(id, present - (104 - id) * 10));
         }
         ledger.apply_changed(&row(101, now));
-        assert_eq!(counted(&ledger)[0], if hours > 2 { 4 } else { 5 }, "{hours} h back");
+        assert_eq!(counted(&mut ledger)[0], if hours > 2 { 4 } else { 5 }, "{hours} h back");
         ledger.apply_changed(&row(102, present - 20));
         ledger.finish_walk(UPDATE);
-        let before = counted(&ledger)[0];
+        let before = counted(&mut ledger)[0];
         later(&mut ledger, 5);
         ledger.apply_changed(&row(103, present - 10));
-        assert_eq!(counted(&ledger)[0], before, "each once");
+        assert_eq!(counted(&mut ledger)[0], before, "each once");
     }
 }
 
@@ -77,7 +77,7 @@ fn end_in_future_counts_without_duration() {
         ledger.apply_changed(&JobRow { last_update_time: Some(now), ..row(id, now + ahead) });
     }
     ledger.finish_walk(UPDATE);
-    let [completed, _, _, durations] = counted(&ledger);
+    let [completed, _, _, durations] = counted(&mut ledger);
     assert_eq!((completed, durations), (3, 2));
 }
 
@@ -121,10 +121,10 @@ fn job_in_future_is_old_until_first_complete_walk() {
     ledger.apply_changed(&row(1, now + HOUR));
     fill(&mut ledger);
     ledger.finish_walk(UPDATE);
-    assert_eq!(counted(&ledger)[0], 0);
+    assert_eq!(counted(&mut ledger)[0], 0);
     let now = later(&mut ledger, 1);
     ledger.apply_changed(&row(2, now + HOUR));
-    assert_eq!(counted(&ledger)[0], 1);
+    assert_eq!(counted(&mut ledger)[0], 1);
 }
 
 #[test]
@@ -151,8 +151,8 @@ fn new_job_number_counts_below_the_horizon() {
     let mut ledger = ledger_at_100();
     later(&mut ledger, 5);
     ledger.apply_changed(&row(99, NOON - 30 * HOUR));
-    assert_eq!(counted(&ledger)[0], 0, "it was there before the ledger");
+    assert_eq!(counted(&mut ledger)[0], 0, "it was there before the ledger");
     ledger.apply_changed(&row(101, NOON - 30 * HOUR));
     ledger.apply_changed(&row(101, NOON - 30 * HOUR));
-    assert_eq!(counted(&ledger)[0], 1);
+    assert_eq!(counted(&mut ledger)[0], 1);
 }
