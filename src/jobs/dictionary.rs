@@ -3,7 +3,7 @@
 
 use super::completion::Completion;
 use super::finished::FinishedJob;
-use super::interner::{Interner, LabelSet, LabelSetId, LabelSets, TypePair};
+use super::interner::{Interner, LabelSet, LabelSetId, LabelSets, NameId, TypePair};
 use super::row::{self, Actions};
 use crate::netbackup::wire::jobs::JobRow;
 
@@ -115,7 +115,10 @@ impl<'l> LabelResolver<'l> {
 
     /// Returns the action and policy type of a job type and a policy type.
     pub(super) fn pair(self, (job_type, policy_type): TypePair) -> (&'l str, &'l str) {
-        let names = &self.dictionary.names;
-        (self.actions.of(names.get(job_type)), names.get(policy_type))
+        (self.action(job_type), self.dictionary.names.get(policy_type))
+    }
+
+    pub(super) fn action(self, job_type: NameId) -> &'l str {
+        self.actions.of(self.dictionary.names.get(job_type))
     }
 }

@@ -1,7 +1,7 @@
 //! Monotonic totals and the histogram of durations: each completion is added once, and nothing is ever
 //! taken away.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use super::completion::{Outcome, role};
 use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
 use super::groups::Groups;
-use super::interner::{LabelSetId, TypePair};
+use super::interner::{LabelSetId, NameId, TypePair};
 use super::row::{self, Actions};
 use super::time::{from_unix_ms, to_unix_ms};
 use super::window_sums::GROUP_SIZE;
@@ -172,15 +172,20 @@ impl Totals {
     }
 
     fn outcomes(&self, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
+        let mut by_type: HashMap<(NameId, Option<i64>), u64> = HashMap::new();
+        for (label_set, total) in &self.by_label_set {
+            let Some(labels) = resolver.dictionary.label_sets.get(*label_set) else { continue };
+            *by_type.entry((labels.job_type, labels.status)).or_default() +=
+                total.parents + total.leaves;
+        }
         let mut outcomes: BTreeMap<&str, [u64; 4]> =
             known.iter().map(|action| (action.as_str(), [0; 4])).collect();
-        for (label_set, total) in &self.by_label_set {
-            let Some((action, _, status)) = resolver.labels(*label_set) else { continue };
-            let counts = outcomes.entry(action).or_default();
-            let outcome = Outcome::of(status);
+        for ((job_type, status), jobs) in by_type {
+            let (counts, outcome) =
+                (outcomes.entry(resolver.action(job_type)).or_default(), Outcome::of(status));
             for (count, _) in counts.iter_mut().zip(Outcome::ALL).filter(|(_, one)| *one == outcome)
             {
-                *count += total.parents + total.leaves;
+                *count += jobs;
             }
         }
         let mut samples = Samples::new();

@@ -1,14 +1,14 @@
 //! Sums over the jobs in a window, kept by adding the jobs that enter it and subtracting those that
 //! leave: in integers, so that nothing drifts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::client_sums::ClientSums;
 use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
 use super::groups::Groups;
-use super::interner::LabelSetId;
+use super::interner::{LabelSetId, NameId};
 use super::row::{self, Actions, DONE, JOBS_STATE_COUNT};
 use crate::metric::{Definition, Metric, Samples, SeriesGroups};
 
@@ -139,8 +139,9 @@ impl WindowSums {
     }
 
     pub(super) fn actions<'l>(&self, resolver: LabelResolver<'l>) -> BTreeSet<&'l str> {
-        let labels = self.present().filter_map(|(label_set, _)| resolver.labels(label_set));
-        labels.map(|(action, ..)| action).collect()
+        let pairs = self.present().filter_map(|(label_set, _)| resolver.dictionary.pair(label_set));
+        let job_types: HashSet<NameId> = pairs.map(|(job_type, _)| job_type).collect();
+        job_types.into_iter().map(|job_type| resolver.action(job_type)).collect()
     }
 
     /// Returns the samples by action, with an explicit zero of jobs in DONE for the `known` actions, then those
@@ -170,13 +171,18 @@ impl WindowSums {
 
     fn by_action(&self, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
         let mut samples = Samples::new();
+        let mut by_type: HashMap<(NameId, Option<i64>), i64> = HashMap::new();
+        for (label_set, sum) in self.present() {
+            let Some(labels) = resolver.dictionary.label_sets.get(label_set) else { continue };
+            *by_type.entry((labels.job_type, labels.status)).or_default() += sum.jobs;
+        }
         let mut by_status: BTreeMap<(&str, Option<i64>), i64> = BTreeMap::new();
         let mut by_action: BTreeMap<&str, i64> =
             known.iter().map(|action| (action.as_str(), 0)).collect();
-        for (label_set, sum) in self.present() {
-            let Some((action, _, status)) = resolver.labels(label_set) else { continue };
-            *by_status.entry((action, status)).or_default() += sum.jobs;
-            *by_action.entry(action).or_default() += sum.jobs;
+        for ((job_type, status), jobs) in by_type {
+            let action = resolver.action(job_type);
+            *by_status.entry((action, status)).or_default() += jobs;
+            *by_action.entry(action).or_default() += jobs;
         }
         for ((action, status), jobs) in by_status {
             samples.record(&STATUS_COUNT, [action, &row::status_label(status)], jobs as f64);

@@ -8,32 +8,36 @@ const FLUSHED: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// Compresses texts one by one into raw deflate, each as if it were the first.
 #[derive(Debug)]
-pub(super) struct Deflater(Compress);
+pub(super) struct Deflater {
+    compress: Compress,
+    /// Room for the result, which is copied out.
+    deflated: Vec<u8>,
+}
 
 impl Default for Deflater {
     fn default() -> Self {
-        Self(Compress::new(Compression::fast(), false))
+        Self { compress: Compress::new(Compression::fast(), false), deflated: Vec::new() }
     }
 }
 
 impl Deflater {
     /// Compresses a text that others follow: its end is on a byte boundary.
-    pub(super) fn block(&mut self, text: &[u8]) -> Vec<u8> {
-        self.0.reset();
-        let mut deflated = Vec::with_capacity(text.len() / 4 + 64);
+    pub(super) fn block(&mut self, text: &[u8]) -> Bytes {
+        let Self { compress, deflated } = self;
+        compress.reset();
+        deflated.clear();
+        deflated.reserve(text.len() / 4 + 64);
         loop {
-            let read = usize::try_from(self.0.total_in()).unwrap_or(usize::MAX).min(text.len());
-            let status = self.0.compress_vec(&text[read..], &mut deflated, FlushCompress::Sync);
+            let read = usize::try_from(compress.total_in()).unwrap_or(usize::MAX).min(text.len());
+            let status = compress.compress_vec(&text[read..], deflated, FlushCompress::Sync);
             let has_room = deflated.len() < deflated.capacity();
             // A flush of a large text may stop before its end without saying so: it is asked again.
-            let is_whole = self.0.total_in() == text.len() as u64 && deflated.ends_with(&FLUSHED);
+            let is_whole = compress.total_in() == text.len() as u64 && deflated.ends_with(&FLUSHED);
             if has_room && (is_whole || !matches!(status, Ok(Status::Ok))) {
-                break;
+                return Bytes::copy_from_slice(deflated);
             }
             deflated.reserve(deflated.len() / 2 + 64);
         }
-        deflated.shrink_to_fit();
-        deflated
     }
 }
 

@@ -2,6 +2,7 @@
 //! in which they are shown. Entries live in blocks of some tens of KiB, and a block is put together and
 //! compressed again only if one of its entries changes.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,25 +18,42 @@ const BLOCK_SIZE: usize = 24 * 1024;
 /// Size below which a block that changed takes in the next one.
 const MIN_BLOCK_SIZE: usize = BLOCK_SIZE / 4;
 
+/// Name that is shared by most keys that are compared: then its text need not be.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct SharedName(pub(super) Arc<str>);
+
+impl Ord for SharedName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
+
+impl PartialOrd for SharedName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 /// Key of an entry, in the order of the page.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct EntryKey {
     /// Name of the family in the exposition.
-    pub(super) family: Arc<str>,
+    pub(super) family: SharedName,
     /// Empty for the agent's own series, and for the head of the family.
-    pub(super) site: Arc<str>,
+    pub(super) site: SharedName,
     pub(super) place: Place,
     /// Number among the entries of one family of one part.
     pub(super) chunk: usize,
 }
 
 impl EntryKey {
-    pub(super) fn head(family: &Arc<str>) -> Self {
-        Self { family: Arc::clone(family), site: "".into(), place: Place::default(), chunk: 0 }
+    pub(super) fn head(family: &SharedName) -> Self {
+        let (site, place) = Default::default();
+        Self { family: family.clone(), site, place, chunk: 0 }
     }
 
     pub(super) fn is_head(&self) -> bool {
-        self.site.is_empty() && self.place == Place::default()
+        self.site.0.is_empty() && self.place == Place::default()
     }
 }
 
@@ -151,10 +169,13 @@ impl Page {
         entries.shrink_to_fit();
         self.blocks.push(Block {
             entries,
-            deflated: self.deflater.block(&text).into(),
+            deflated: self.deflater.block(&text),
             checksum: Checksum::of(&text),
-            text: text.into_boxed_slice().into(),
+            text: Bytes::copy_from_slice(&text),
         });
+        // Its room serves the next block.
+        open.text = text;
+        open.text.clear();
     }
 
     /// Returns the bytes for scrapes. The compressed blocks are joined, and share the joined bytes.
@@ -197,8 +218,9 @@ mod tests {
     use super::*;
 
     fn key(number: usize) -> EntryKey {
-        let family = Arc::from(format!("family{:02}", number % 50));
-        EntryKey { family, site: "paris".into(), place: Place::default(), chunk: number / 50 }
+        let family = SharedName(format!("family{:02}", number % 50).into());
+        let site = SharedName("paris".into());
+        EntryKey { family, site, place: Place::default(), chunk: number / 50 }
     }
 
     fn shown(page: &mut Page) -> String {

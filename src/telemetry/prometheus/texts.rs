@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::encode::{Encoder, PointsText, RenderError};
 use super::gzip::GzipPage;
-use super::page::{Edits, EntryKey, Page};
+use super::page::{Edits, EntryKey, Page, SharedName};
 use crate::metric::{Family, Point, SeriesOrder};
 use crate::snapshot::Place;
 use crate::telemetry::instruments::batches;
@@ -46,7 +46,7 @@ struct Shown {
 /// A family of the page, with its name there.
 #[derive(Debug)]
 struct ShownFamily {
-    name: Arc<str>,
+    name: SharedName,
     /// Number of its entries beside the head.
     entries: usize,
 }
@@ -138,9 +138,9 @@ impl Texts {
     }
 
     fn entry(&self, key: &PartKey, family: &str, chunk: usize) -> EntryKey {
-        let family = self.families.get(family).map(|family| Arc::clone(&family.name));
+        let family = self.families.get(family).map(|family| family.name.clone());
         let family = family.unwrap_or_default();
-        EntryKey { family, site: Arc::clone(&key.0), place: key.1, chunk }
+        EntryKey { family, site: SharedName(Arc::clone(&key.0)), place: key.1, chunk }
     }
 
     /// Makes the edits that show a view. Returns the ends of its points, and how many were encoded.
@@ -176,10 +176,10 @@ impl Texts {
             for (pick, text) in batch.picks.iter().zip(self.encoder.encode(&batch)?) {
                 encoded += pick.points.len();
                 let name = batch.definition(pick).name;
-                let family = self
-                    .families
-                    .entry(name)
-                    .or_insert_with(|| ShownFamily { name: text.name.as_str().into(), entries: 0 });
+                let family = self.families.entry(name).or_insert_with(|| ShownFamily {
+                    name: SharedName(text.name.as_str().into()),
+                    entries: 0,
+                });
                 if family.entries == 0 {
                     edits.insert(EntryKey::head(&family.name), Some(text.head.clone()));
                 }
@@ -244,9 +244,9 @@ impl Texts {
 
     /// Counts the entries of each family, and removes the heads of families that have none any more.
     fn count(&mut self, edits: &mut Edits) {
-        let mut changes: HashMap<Arc<str>, (usize, usize)> = HashMap::new();
+        let mut changes: BTreeMap<SharedName, (usize, usize)> = BTreeMap::new();
         for (key, text) in edits.iter().filter(|(key, _)| !key.is_head()) {
-            let (come, gone) = changes.entry(Arc::clone(&key.family)).or_default();
+            let (come, gone) = changes.entry(key.family.clone()).or_default();
             let (was, is) = (!self.page.text(key).is_empty(), text.is_some());
             *come += usize::from(is && !was);
             *gone += usize::from(was && !is);
