@@ -30,7 +30,7 @@ const GROUP_SIZE: usize = 32;
 pub(super) struct ClientSums {
     /// Jobs of each client by label set; none is zero.
     counts: HashMap<NameId, BTreeMap<LabelSetId, i64>>,
-    /// What the series were made of.
+    /// State that the series were made of.
     made_of: MadeOf,
     /// Label of each client and its group, as far as it has one.
     places: HashMap<NameId, Option<Place>>,
