@@ -62,6 +62,8 @@ pub struct Scene {
     pub agent: Agent,
     pub watched: Watched,
     shown: BTreeMap<Series, f64>,
+    /// Series are about to get other names.
+    renames: bool,
 }
 
 impl Scene {
@@ -80,7 +82,13 @@ impl Scene {
     /// The same with a server that is there.
     pub async fn on(simulator: Simulator, window: Duration) -> Self {
         let agent = Agent::start(&config(&simulator, window)).await;
-        Self { simulator, agent, watched: Watched::new(SITE, window), shown: BTreeMap::new() }
+        Self {
+            simulator,
+            agent,
+            watched: Watched::new(SITE, window),
+            shown: BTreeMap::new(),
+            renames: false,
+        }
     }
 
     /// Puts another window and other settings in force, and holds what that makes of the page against
@@ -93,9 +101,9 @@ impl Scene {
         self.poll().await
     }
 
-    /// Series have other names from now on.
+    /// Series have other names from the next page that is as expected.
     pub fn forget(&mut self) {
-        self.shown.clear();
+        self.renames = true;
     }
 
     /// Waits for the faults in force to have struck so often again.
@@ -164,9 +172,16 @@ impl Scene {
         let started = Instant::now();
         loop {
             let page = Page::parse(&self.agent.fresh_text().await);
-            self.never_less(&page);
             let shown = page.of_site(SITE, is_known);
-            if differences(&shown, &expected).is_empty() {
+            let is_expected = differences(&shown, &expected).is_empty();
+            if self.renames {
+                // Until the reload has reached the page, it may have either names.
+                self.renames = !is_expected;
+                self.shown.clear();
+            } else {
+                self.never_less(&page);
+            }
+            if is_expected {
                 return page;
             }
             if started.elapsed() > SETTLES.min(PATIENCE) {
