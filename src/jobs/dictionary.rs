@@ -118,6 +118,12 @@ impl<'l> LabelResolver<'l> {
         (self.action(job_type), self.dictionary.names.get(policy_type))
     }
 
+    /// Returns the action and policy type of a label set.
+    pub(super) fn pair_of(self, label_set: LabelSetId) -> Option<(&'l str, &'l str)> {
+        self.dictionary.pair(label_set).map(|pair| self.pair(pair))
+    }
+
+    /// Returns the action of a job type.
     pub(super) fn action(self, job_type: NameId) -> &'l str {
         self.actions.of(self.dictionary.names.get(job_type))
     }

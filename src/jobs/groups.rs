@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 
+use super::row::Actions;
 use crate::metric::{Family, Samples, SeriesGroups};
 
 /// Things with series, by key, each always in the same group until there are too many or too few for so many
@@ -16,6 +17,8 @@ pub(super) struct Groups<K> {
     all: Vec<Group<K>>,
     /// Keys that changed, came or went since the last refresh.
     changed: BTreeSet<K>,
+    /// Those that the series show.
+    actions: Actions,
 }
 
 #[derive(Debug)]
@@ -27,7 +30,7 @@ struct Group<K> {
 
 impl<K: Ord + Clone> Groups<K> {
     pub(super) fn of_size(size: usize) -> Self {
-        Self { size, all: Vec::new(), changed: BTreeSet::new() }
+        Self { size, all: Vec::new(), changed: BTreeSet::new(), actions: Actions::default() }
     }
 
     /// Notes that something changed, came or went.
@@ -43,15 +46,20 @@ impl<K: Ord + Clone> Groups<K> {
         self.changed.clear();
     }
 
-    /// Returns the series of each group, those of groups in which nothing changed as they were. `all` are the keys
-    /// there are; `place` returns what keys of one group have in common; `record` adds the series of keys, and
+    /// Returns the series of each group, those of groups in which nothing changed as they were, unless the
+    /// actions did. `all` are the keys there are; `place` returns what keys of one group have in common; `record` adds the series of keys, and
     /// removes those that have none any more.
     pub(super) fn refresh<P: Hash>(
         &mut self,
+        actions: &Actions,
         all: impl ExactSizeIterator<Item = K>,
         place: impl Fn(&K) -> Option<P>,
         record: impl Fn(&mut BTreeSet<K>, &mut Samples),
     ) -> SeriesGroups {
+        if self.actions != *actions {
+            self.actions = actions.clone();
+            self.mark_all();
+        }
         let (count, room) = (all.len(), self.all.len() * self.size);
         if count > 2 * room || count < room / 4 || room == 0 {
             let groups = count.div_ceil(self.size).next_power_of_two();

@@ -10,7 +10,7 @@ use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
 use super::groups::Groups;
 use super::interner::{LabelSetId, NameId, TypePair};
-use super::row::{self, Actions};
+use super::row;
 use super::time::{from_unix_ms, to_unix_ms};
 use super::window_sums::GROUP_SIZE;
 use crate::metric::{Definition, Distribution, Metric, Samples, SeriesGroups};
@@ -87,8 +87,6 @@ pub(super) struct Totals {
     pub(super) by_label_set: BTreeMap<LabelSetId, Total>,
     pub(super) durations: BTreeMap<TypePair, Distribution>,
     groups: Groups<LabelSetId>,
-    /// Those of the series in groups.
-    actions: Actions,
 }
 
 impl Totals {
@@ -99,7 +97,6 @@ impl Totals {
             by_label_set: BTreeMap::new(),
             durations: BTreeMap::new(),
             groups: Groups::of_size(GROUP_SIZE),
-            actions: Actions::default(),
         }
     }
 
@@ -154,20 +151,13 @@ impl Totals {
         resolver: LabelResolver<'_>,
         known: &BTreeSet<String>,
     ) -> SeriesGroups {
-        if self.actions != *resolver.actions {
-            self.actions = resolver.actions.clone();
-            self.groups.mark_all();
-        }
         let mut all = vec![Arc::new(self.outcomes(resolver, known).finish().0)];
         let Self { by_label_set, durations, groups, .. } = self;
         let record = |label_sets: &mut BTreeSet<LabelSetId>, samples: &mut Samples| {
             record(label_sets, (by_label_set, durations), resolver, samples);
         };
-        let place = |label_set: &LabelSetId| {
-            let (action, policy_type, _) = resolver.labels(*label_set)?;
-            Some((action, policy_type))
-        };
-        all.extend(groups.refresh(by_label_set.keys().copied(), place, record));
+        let place = |label_set: &LabelSetId| resolver.pair_of(*label_set);
+        all.extend(groups.refresh(resolver.actions, by_label_set.keys().copied(), place, record));
         all
     }
 

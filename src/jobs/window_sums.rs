@@ -9,7 +9,7 @@ use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
 use super::groups::Groups;
 use super::interner::{LabelSetId, NameId};
-use super::row::{self, Actions, DONE, JOBS_STATE_COUNT};
+use super::row::{self, DONE, JOBS_STATE_COUNT};
 use crate::metric::{Definition, Metric, Samples, SeriesGroups};
 
 static JOBS_BYTES: Metric<3> = Metric::gauge(
@@ -104,8 +104,6 @@ pub(super) const GROUP_SIZE: usize = 32;
 pub(super) struct WindowSums {
     sums: Vec<Sum>,
     groups: Groups<LabelSetId>,
-    /// Those of the series in groups.
-    actions: Actions,
     /// Jobs by client, if clients are told apart.
     pub(super) clients: Option<ClientSums>,
 }
@@ -113,8 +111,7 @@ pub(super) struct WindowSums {
 impl WindowSums {
     pub(super) fn new(by_client: bool) -> Self {
         let groups = Groups::of_size(GROUP_SIZE);
-        let actions = Actions::default();
-        Self { sums: Vec::new(), groups, actions, clients: by_client.then(ClientSums::default) }
+        Self { sums: Vec::new(), groups, clients: by_client.then(ClientSums::default) }
     }
 
     /// Adds a job (1), or subtracts one that was added before (-1).
@@ -151,21 +148,14 @@ impl WindowSums {
         resolver: LabelResolver<'_>,
         known: &BTreeSet<String>,
     ) -> SeriesGroups {
-        if self.actions != *resolver.actions {
-            self.actions = resolver.actions.clone();
-            self.groups.mark_all();
-        }
         let mut all = vec![Arc::new(self.by_action(resolver, known).finish().0)];
         let sums = &self.sums;
         let record = |label_sets: &mut BTreeSet<LabelSetId>, samples: &mut Samples| {
             record(label_sets, sums, resolver, samples);
         };
         let label_sets = (0..sums.len()).map(LabelSetId::at);
-        let place = |label_set: &LabelSetId| {
-            let (action, policy_type, _) = resolver.labels(*label_set)?;
-            Some((action, policy_type))
-        };
-        all.extend(self.groups.refresh(label_sets, place, record));
+        let place = |label_set: &LabelSetId| resolver.pair_of(*label_set);
+        all.extend(self.groups.refresh(resolver.actions, label_sets, place, record));
         all
     }
 

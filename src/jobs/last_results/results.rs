@@ -69,8 +69,6 @@ pub(crate) struct LastResults {
     /// Records that differ from those on disk, since they were handed over last.
     pub(in crate::jobs) changes: BTreeSet<RecordKey>,
     groups: Groups<Box<str>>,
-    /// Those of the series in groups.
-    actions: Actions,
     /// Number of changes after which a name may have another label.
     pub(in crate::jobs) version: u64,
 }
@@ -88,7 +86,6 @@ impl LastResults {
             lookups: LookupQueue::default(),
             changes: BTreeSet::new(),
             groups: Groups::of_size(GROUP_SIZE),
-            actions: Actions::default(),
             version: 0,
         };
         results.reconfigure(config);
@@ -269,10 +266,6 @@ impl LastResults {
     /// Returns the series of all names in groups, those of groups in which nothing changed as they were, with
     /// other names for job types; types with one action are merged.
     pub(super) fn samples(&mut self, actions: &Actions) -> SeriesGroups {
-        if self.actions != *actions {
-            self.actions = actions.clone();
-            self.groups.mark_all();
-        }
         let (subject, names) = (self.subject, &self.places.entries);
         name_samples(&mut self.groups, subject, names, actions)
     }
@@ -361,5 +354,5 @@ fn name_samples(
             entry.is_some()
         });
     };
-    groups.refresh(names.keys().cloned(), |key| Some(key.clone()), record)
+    groups.refresh(actions, names.keys().cloned(), |key| Some(key.clone()), record)
 }
