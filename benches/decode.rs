@@ -18,46 +18,14 @@ use nbu_otel_agent::jobs::Ledger;
 use nbu_otel_agent::netbackup::wire::jobs::JobRow;
 use nbu_otel_agent::netbackup::wire::read_page;
 use nbu_sim::{Clock, Settings, Simulator};
-use serde::Deserialize;
+
+#[path = "support/floor.rs"]
+mod floor;
+
+use floor::Floor;
 
 /// 2026-03-01T12:00:00Z.
 const NOON: i64 = 1_772_366_400_000;
-
-#[derive(Deserialize)]
-struct Floor<'a> {
-    #[serde(borrow)]
-    data: Vec<FloorRecord<'a>>,
-}
-
-#[derive(Deserialize)]
-struct FloorRecord<'a> {
-    #[serde(borrow)]
-    attributes: FloorJob<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(dead_code, reason = "parsing them is what is measured")]
-struct FloorJob<'a> {
-    job_id: i64,
-    job_type: &'a str,
-    policy_type: &'a str,
-    policy_name: &'a str,
-    client_name: &'a str,
-    state: &'a str,
-    status: i64,
-    #[serde(rename = "try")]
-    attempt: i64,
-    kilobytes_transferred: i64,
-    number_of_files: i64,
-    dedup_ratio: f64,
-    start_time: &'a str,
-    end_time: &'a str,
-    last_update_time: &'a str,
-    child_count: i64,
-    job_queue_reason: i64,
-    percent_complete: i64,
-}
 
 /// A page of 100 finished jobs over HTTP.
 fn page() -> Vec<u8> {

@@ -7,6 +7,7 @@ use nbu_sim::{Batch, Clock, Settings, Simulator};
 
 use crate::endpoint::Endpoint;
 use crate::process::{Desk, Process, Signal, config};
+use crate::quiet::until_quiet;
 use crate::report::Report;
 use crate::support::exposition::Series;
 use crate::support::{NOON, Page, simulate, world};
@@ -84,16 +85,7 @@ async fn cycle(paris: &Simulator, spread: &Spread, agent: &mut Process) {
         paris.submit(&job);
     }
     paris.clock().advance(STEP);
-    let started = Instant::now();
-    let (mut seen, mut since) = (asked, Instant::now());
-    while seen == asked || since.elapsed() < QUIET {
-        let alive = agent.is_alive() && started.elapsed() < Duration::from_secs(30);
-        assert!(alive, "no poll:\n{}", agent.said());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        if paris.request_count() != seen {
-            (seen, since) = (paris.request_count(), Instant::now());
-        }
-    }
+    until_quiet(agent, asked, QUIET, || paris.request_count()).await;
 }
 
 async fn measure(spread: Spread) {

@@ -6,51 +6,15 @@ use nbu_sim::{Clock, Fault, Settings, Simulator};
 use serde::Deserialize;
 
 use crate::endpoint::Endpoint;
+use crate::floor::Floor;
 use crate::process::{Desk, Signal, config};
+use crate::quiet::until_quiet;
 use crate::report::Report;
 use crate::support::{NOON, http_client, simulate, world};
 use crate::usage::{Cpu, Memory, mb, thread_cpu};
 
 /// Budget over the floor, us of user CPU a job.
 const EACH_JOB: f64 = 3.0;
-
-/// The floor: nothing but the needed fields of a page.
-#[derive(Deserialize)]
-struct Floor<'a> {
-    #[serde(borrow)]
-    data: Vec<FloorRecord<'a>>,
-}
-
-#[derive(Deserialize)]
-#[allow(dead_code, reason = "parsing it is what is measured")]
-struct FloorRecord<'a> {
-    #[serde(borrow)]
-    attributes: FloorJob<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(dead_code, reason = "parsing them is what is measured")]
-struct FloorJob<'a> {
-    job_id: i64,
-    job_type: &'a str,
-    policy_type: &'a str,
-    policy_name: &'a str,
-    client_name: &'a str,
-    state: &'a str,
-    status: i64,
-    #[serde(rename = "try")]
-    attempt: i64,
-    kilobytes_transferred: i64,
-    number_of_files: i64,
-    dedup_ratio: f64,
-    start_time: &'a str,
-    end_time: &'a str,
-    last_update_time: &'a str,
-    child_count: i64,
-    job_queue_reason: i64,
-    percent_complete: i64,
-}
 
 /// Link to the page that follows.
 #[derive(Deserialize)]
@@ -137,18 +101,9 @@ async fn cold_fill_costs_little_more_than_the_parse() {
     let (asked, started) = (paris.request_count(), Instant::now());
     let mut agent = desk.start(&["--config", "config.yaml"]);
     // Not scraped meanwhile. It has ended once nothing was asked for a second.
-    let (mut seen, mut last) = (asked, Instant::now());
-    while seen == asked || last.elapsed() < Duration::from_secs(1) {
-        assert!(
-            agent.is_alive() && started.elapsed() < Duration::from_secs(120),
-            "{}",
-            agent.said()
-        );
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        if paris.request_count() != seen {
-            (seen, last) = (paris.request_count(), Instant::now());
-        }
-    }
+    let last =
+        until_quiet(&mut agent, asked, Duration::from_secs(1), || paris.request_count()).await;
+    let seen = paris.request_count();
     let (cpu, memory) = (Cpu::of(agent.id()), Memory::of(agent.id()));
     let endpoint = Endpoint::on(config.port);
     assert!(is_filled(&endpoint.get("/metrics").await), "{}", agent.said());

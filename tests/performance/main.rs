@@ -17,6 +17,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../../benches/support/floor.rs"]
+mod floor;
+
 use support::{endpoint, process};
 
 mod churn;
@@ -24,6 +27,7 @@ mod cycle;
 mod fill;
 mod memory;
 mod push;
+mod quiet;
 mod report;
 mod scrape;
 mod start;

@@ -1,12 +1,13 @@
 //! OTLP push of 100,000 series.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nbu_sim::Settings;
 use otlp_sink::{Options, Sink};
 
 use crate::endpoint::Endpoint;
 use crate::process::{Desk, Process, Signal, config};
+use crate::quiet::until_quiet;
 use crate::report::Report;
 use crate::support::{Page, simulate, world};
 use crate::usage::{Cpu, Memory, mb};
@@ -23,20 +24,7 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// Waits for the next request, and until none comes any more.
 async fn one_push(sink: &Sink, agent: &mut Process) {
-    let started = Instant::now();
-    let before = sink.request_count();
-    let (mut seen, mut last) = (before, Instant::now());
-    while seen == before || last.elapsed() < QUIET {
-        assert!(
-            agent.is_alive() && started.elapsed() < Duration::from_secs(60),
-            "{}",
-            agent.said()
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        if sink.request_count() != seen {
-            (seen, last) = (sink.request_count(), Instant::now());
-        }
-    }
+    until_quiet(agent, sink.request_count(), QUIET, || sink.request_count()).await;
 }
 
 async fn measure(protocol: &str, compression: &str) {
