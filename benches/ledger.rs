@@ -46,6 +46,7 @@ fn row(id: i64, end: i64, state: &'static str) -> JobRow<'static> {
         child_count: Some(0),
         job_queue_reason: None,
         percent_complete: Some(50),
+        ..JobRow::default()
     }
 }
 
@@ -110,7 +111,7 @@ fn cycle(criterion: &mut Criterion) {
                     }
                     ledger.apply_live(live);
                     ledger.finish_walk(ChangeField::LastUpdate);
-                    black_box(ledger.live_samples(&actions, DAY));
+                    black_box(ledger.live_samples(&actions, (DAY, DAY)));
                     black_box(ledger.window_samples(&actions));
                     black_box(ledger.total_samples(&actions));
                     black_box(ledger.changed_records(SystemTime::UNIX_EPOCH));

@@ -40,6 +40,10 @@ struct Content {
     partial: u64,
     cancelled: u64,
     failure: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    missed: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    nothing_to_do: u64,
 }
 
 /// Reports on the journals of the directory, and on its documents.
@@ -123,7 +127,7 @@ impl Report {
 
 impl Content {
     fn of(summary: &Summary) -> Self {
-        let [success, partial, cancelled, failure] = summary.outcomes;
+        let [success, partial, cancelled, failure, missed, nothing_to_do] = summary.outcomes;
         Self {
             totals_since: system_time(summary.origin),
             saved_at: summary.saved_at.map(system_time),
@@ -136,6 +140,8 @@ impl Content {
             partial,
             cancelled,
             failure,
+            missed,
+            nothing_to_do,
         }
     }
 
@@ -149,11 +155,21 @@ impl Content {
         let jobs = format!("{} ended, {} unfinished", self.ended_jobs, self.unfinished_jobs);
         add("jobs", &jobs);
         let Self { completions, success, partial, cancelled, failure, .. } = self;
-        let counted = format!(
+        let mut counted = format!(
             "{completions}: {success} success, {partial} partial, {cancelled} cancelled, {failure} failure"
         );
+        for (jobs, outcome) in [(self.missed, "missed"), (self.nothing_to_do, "nothing to do")] {
+            if jobs > 0 {
+                counted.push_str(&format!(", {jobs} {outcome}"));
+            }
+        }
         add("counted", &counted);
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it")]
+fn is_none(jobs: &u64) -> bool {
+    *jobs == 0
 }
 
 pub(super) fn line(text: &mut String, line: fmt::Arguments<'_>) {

@@ -48,7 +48,9 @@ pub struct Config {
     pub switched_on: BTreeSet<String>,
     pub per_client: NameFilterConfig,
     pub per_policy: NameFilterConfig,
+    pub per_workload: NameFilterConfig,
     pub long_running_after: Duration,
+    pub stalled_after: Duration,
     /// Time between two audits of the job ledger; none if it is not audited.
     pub audit_interval: Option<Duration>,
 }
@@ -60,7 +62,9 @@ impl Default for Config {
             switched_on: BTreeSet::new(),
             per_client: NameFilterConfig::default(),
             per_policy: NameFilterConfig::default(),
+            per_workload: NameFilterConfig::default(),
             long_running_after: Self::LONG_RUNNING_AFTER,
+            stalled_after: Self::STALLED_AFTER,
             audit_interval: Some(Self::AUDIT_INTERVAL),
         }
     }
@@ -68,6 +72,7 @@ impl Default for Config {
 
 impl Config {
     pub const LONG_RUNNING_AFTER: Duration = Duration::from_secs(12 * 3600);
+    pub const STALLED_AFTER: Duration = Duration::from_secs(3600);
     pub const AUDIT_INTERVAL: Duration = Duration::from_secs(3600);
 
     /// Returns whether a switch is on.

@@ -146,6 +146,7 @@ mod tests {
     use crate::jobs::finished::FinishedJob;
     use crate::jobs::interner::LabelSet;
     use crate::jobs::last_results::{LastResultTables, NameFilterConfig};
+    use crate::jobs::schedule::ScheduleClass;
 
     fn text(
         sums: &mut ClientSums,
@@ -181,6 +182,9 @@ mod tests {
             label_set: dictionary.label_sets.intern(label_set),
             client: dictionary.names.intern(&client),
             policy: dictionary.names.intern("p"),
+            workload: dictionary.names.intern(&client),
+            class: ScheduleClass::Full,
+            image: true,
             leaf: true,
             resumed: false,
         }
@@ -189,7 +193,7 @@ mod tests {
     fn select(tables: &mut LastResultTables, limit: usize) {
         let allowlist = vec!["client-?".to_owned(), "client-1*".to_owned()];
         let clients = NameFilterConfig { enabled: true, allowlist, limit, ..Default::default() };
-        tables.select(&clients, &NameFilterConfig::default(), 2_000);
+        tables.select(&clients, &NameFilterConfig::default(), &NameFilterConfig::default(), 2_000);
     }
 
     #[test]
@@ -214,7 +218,7 @@ mod tests {
                 match rng.u8(0..30) {
                     0 => select(&mut tables, rng.usize(1..60)),
                     // The numbers of names that are gone are given again.
-                    1 => dictionary.forget_unused(jobs.iter()),
+                    1 => dictionary.forget_unused(jobs.iter(), std::iter::empty()),
                     _ => {}
                 }
                 let actions = [("BACKUP".to_owned(), "RESTORE".to_owned())];

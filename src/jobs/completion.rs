@@ -1,5 +1,7 @@
 //! Completions of jobs, and their outcome.
 
+use super::schedule::ScheduleClass;
+
 /// A job that became DONE. Times are the server's, Unix ms.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Completion<'a> {
@@ -18,6 +20,26 @@ pub(super) struct Completion<'a> {
     pub(super) client: &'a str,
     /// Empty if there is none.
     pub(super) policy: &'a str,
+    /// The machine or the like that it protects; empty if there is none.
+    pub(super) workload: &'a str,
+    pub(super) class: ScheduleClass,
+    /// Nothing tells that it made no image.
+    pub(super) image: bool,
+}
+
+/// Types of jobs that protect data. Of the others some make copies of what is protected.
+const PROTECTING: [&str; 5] = ["BACKUP", "ARCHIVE", "SNAPDUPE", "DBBACKUP", "SNAPSHOT"];
+
+impl Completion<'_> {
+    /// Returns whether it tells of the protection of something, by a schedule of a class that is known: it made what
+    /// can be restored, or failed to.
+    pub(super) fn protects(&self) -> bool {
+        let is_empty = Outcome::of(self.status).is_restorable() && !self.image;
+        self.leaf
+            && !is_empty
+            && self.class != ScheduleClass::Unknown
+            && PROTECTING.contains(&self.job_type)
+    }
 }
 
 /// The meaning of a status (docs/netbackup-api.md#jobs-status).
@@ -31,19 +53,49 @@ pub(crate) enum Outcome {
     Cancelled,
     /// Any other status, and none at all.
     Failure,
+    /// Status 196: the window closed before the job could start.
+    Missed,
+    /// Status 190 or 200: neither success nor failure.
+    NothingToDo,
 }
 
 impl Outcome {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Success, Self::Partial, Self::Cancelled, Self::Failure];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Success,
+        Self::Partial,
+        Self::Cancelled,
+        Self::Failure,
+        Self::Missed,
+        Self::NothingToDo,
+    ];
 
     pub(super) const fn of(status: Option<i64>) -> Self {
         match status {
             Some(0) => Self::Success,
             Some(1) => Self::Partial,
             Some(150) => Self::Cancelled,
+            Some(196) => Self::Missed,
+            Some(190 | 200) => Self::NothingToDo,
             _ => Self::Failure,
         }
+    }
+
+    /// Returns the outcome by the first rule, of builds that knew four outcomes.
+    pub(super) fn by_first_rule(status: Option<i64>) -> Self {
+        match Self::of(status) {
+            Self::Missed | Self::NothingToDo => Self::Failure,
+            outcome => outcome,
+        }
+    }
+
+    /// Returns whether the rules differ about a status.
+    pub(super) fn differs_by_rule(status: Option<i64>) -> bool {
+        Self::of(status) != Self::by_first_rule(status)
+    }
+
+    /// Returns whether what the job made can be restored.
+    pub(super) const fn is_restorable(self) -> bool {
+        matches!(self, Self::Success | Self::Partial)
     }
 
     pub(super) const fn label(self) -> &'static str {
@@ -52,6 +104,8 @@ impl Outcome {
             Self::Partial => "partial",
             Self::Cancelled => "cancelled",
             Self::Failure => "failure",
+            Self::Missed => "missed",
+            Self::NothingToDo => "nothing_to_do",
         }
     }
 }

@@ -5,6 +5,7 @@ use super::completion::Completion;
 use super::finished::FinishedJob;
 use super::interner::{Interner, LabelSet, LabelSetId, LabelSets, NameId, TypePair};
 use super::row::{self, Actions};
+use super::schedule::ScheduleClass;
 use crate::netbackup::wire::jobs::JobRow;
 
 #[derive(Debug, Default)]
@@ -33,7 +34,10 @@ impl Dictionary {
             label_set: self.label_sets.intern(label_set),
             client: self.names.intern(row.client_name.as_deref().unwrap_or_default()),
             policy: self.names.intern(row.policy_name.as_deref().unwrap_or_default()),
+            workload: self.names.intern(row::workload(row)),
+            class: ScheduleClass::of(row.schedule_type.as_deref()),
             leaf: row::is_leaf(row),
+            image: row::has_image(row),
             resumed: false,
         }
     }
@@ -51,6 +55,9 @@ impl Dictionary {
             kilobytes: job.kilobytes,
             client: self.names.get(job.client),
             policy: self.names.get(job.policy),
+            workload: self.names.get(job.workload),
+            class: job.class,
+            image: job.image,
         })
     }
 
@@ -70,11 +77,17 @@ impl Dictionary {
         LabelResolver { dictionary: self, actions }
     }
 
-    /// Forgets the names to which no job and no label set refers any more.
-    pub(super) fn forget_unused<'j>(&mut self, jobs: impl Iterator<Item = &'j FinishedJob>) {
+    /// Forgets the names to which no job, no label set and none of the `others` refers any more.
+    pub(super) fn forget_unused<'j>(
+        &mut self,
+        jobs: impl Iterator<Item = &'j FinishedJob>,
+        others: impl Iterator<Item = NameId>,
+    ) {
         let mut used = vec![false; self.names.len()];
         let labels = self.label_sets.since(0).flat_map(|(_, of)| [of.job_type, of.policy_type]);
-        for name in labels.chain(jobs.flat_map(|job| [job.client, job.policy])) {
+        for name in
+            labels.chain(others).chain(jobs.flat_map(|job| [job.client, job.policy, job.workload]))
+        {
             if let Some(used) = used.get_mut(name.0 as usize) {
                 *used = true;
             }
@@ -96,6 +109,7 @@ impl Dictionary {
         self.label_sets.get(job.label_set).is_some()
             && self.names.has(job.client)
             && self.names.has(job.policy)
+            && self.names.has(job.workload)
     }
 }
 

@@ -91,6 +91,17 @@ impl Interner {
         self.texts.get(name.0 as usize).and_then(Option::as_deref).unwrap_or("")
     }
 
+    /// Returns a name to keep; it stays when the number is given to another.
+    pub(super) fn share(&self, name: NameId) -> Arc<str> {
+        let text = self.texts.get(name.0 as usize).and_then(Option::as_ref);
+        text.map_or_else(|| Arc::from(""), Arc::clone)
+    }
+
+    /// Returns the number of `text`, if it has one.
+    pub(super) fn find(&self, text: &str) -> Option<NameId> {
+        self.numbers.get(text).copied().map(NameId)
+    }
+
     pub(super) fn has(&self, name: NameId) -> bool {
         self.texts.get(name.0 as usize).is_some_and(Option::is_some)
     }
@@ -126,6 +137,12 @@ pub(super) struct LabelSet {
 }
 
 pub(super) type TypePair = (NameId, NameId);
+
+impl LabelSet {
+    pub(super) fn pair(&self) -> TypePair {
+        (self.job_type, self.policy_type)
+    }
+}
 
 /// Label sets and their numbers. There are as many as series with these labels.
 #[derive(Debug, Default)]

@@ -2,6 +2,7 @@
 //! are, and how far those that run have come.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use super::row::{self, Actions, DONE, JOBS_STATE_COUNT, STATES};
@@ -49,8 +50,8 @@ static ACTIVE_PERCENT: Metric<1> = Metric::gauge(
 /// Queue reason of a job that names none.
 const NO_REASON: i64 = 0;
 
-const QUEUED: &str = "QUEUED";
-const ACTIVE: &str = "ACTIVE";
+pub(super) const QUEUED: &str = "QUEUED";
+pub(super) const ACTIVE: &str = "ACTIVE";
 
 pub(super) fn definitions() -> [&'static Definition; 6] {
     [
@@ -69,10 +70,17 @@ pub(super) struct LiveJob {
     pub(super) state: Box<str>,
     pub(super) reason: i64,
     pub(super) tries: u16,
-    start: Option<i64>,
+    pub(super) start: Option<i64>,
+    /// The start of the try, Unix ms.
+    pub(super) active_start: Option<i64>,
     kilobytes: i64,
-    leaf: bool,
+    pub(super) leaf: bool,
     percent: Option<i64>,
+    /// Empty if it writes nowhere.
+    pub(super) storage_unit: Box<str>,
+    pub(super) media_server: Box<str>,
+    /// A hash of what tells progress.
+    pub(super) print: u64,
 }
 
 /// The live jobs of one cycle. A job is counted once, in the state in which it was listed last.
@@ -95,9 +103,13 @@ impl Live {
             reason: listed.job_queue_reason.unwrap_or(NO_REASON),
             tries: row::tries(listed),
             start: listed.start_time,
+            active_start: listed.active_try_start_time.filter(|start| *start > 0),
             kilobytes: listed.kilobytes_transferred.unwrap_or(0).max(0),
             leaf: row::is_leaf(listed),
             percent: listed.percent_complete.filter(|percent| (0..=100).contains(percent)),
+            storage_unit: row::text(&listed.destination_storage_unit_name).into(),
+            media_server: row::text(&listed.destination_media_server_name).into(),
+            print: print(listed),
         };
         self.jobs.insert(listed.job_id, job);
     }
@@ -145,6 +157,14 @@ impl Live {
         }
         samples
     }
+}
+
+/// Returns a hash of what changes in the row of a job that gets on.
+fn print(row: &JobRow<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (row.kilobytes_transferred, row.number_of_files, row.current_operation, row.try_count)
+        .hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Sums over the live jobs of one action.

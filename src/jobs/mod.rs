@@ -3,13 +3,14 @@
 //! fetches.
 //!
 //! [`Ledger`] applies rows to the parts that it consists of: `progress` (what was read), `finished` and
-//! `unfinished` jobs, the `window` of the gauges, the `totals`, and the `last_results` of clients and
-//! policies. `format` is how they are saved.
+//! `unfinished` jobs, the `window` of the gauges, the `totals`, the `details`, and the `last_results` of clients,
+//! policies and workloads. `format` is how they are saved.
 
 pub(crate) mod audit;
 mod backfill_plan;
 mod client_sums;
 mod completion;
+mod details;
 mod dictionary;
 mod finished;
 mod format;
@@ -20,6 +21,7 @@ mod ledger;
 mod live;
 mod progress;
 mod row;
+mod schedule;
 mod time;
 mod totals;
 mod unfinished;
@@ -46,6 +48,7 @@ pub(crate) fn definitions() -> Vec<&'static Definition> {
     all.extend(window_sums::definitions());
     all.extend(live::definitions());
     all.extend(totals::definitions());
+    all.extend(details::definitions());
     all.extend(last_results::definitions());
     all.extend(audit::definitions());
     all

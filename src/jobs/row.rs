@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::metric::{Metric, UNKNOWN};
+use crate::netbackup::wire::Text;
 use crate::netbackup::wire::jobs::JobRow;
 
 /// States of a job (docs/netbackup-api.md#jobs-states). A closed set: each is exported, zero or not.
@@ -48,5 +49,27 @@ pub(super) fn tries(row: &JobRow<'_>) -> u16 {
 /// Returns whether a job has no children. Bytes and files of a parent may repeat its children's
 /// (docs/netbackup-api.md#jobs-parents).
 pub(super) fn is_leaf(row: &JobRow<'_>) -> bool {
-    row.child_count.unwrap_or(0) <= 0
+    row.child_count.unwrap_or(0) <= 0 && row.current_operation != Some(PARENT_JOB)
+}
+
+/// The operation of a parent, which it tells while the number of its children lags.
+const PARENT_JOB: i64 = 27;
+
+/// Returns a text, empty if the row has none.
+pub(super) fn text<'t>(text: &'t Text<'_>) -> &'t str {
+    text.as_deref().unwrap_or_default()
+}
+
+/// Returns the machine or the like that a job protects: the display name that a virtual machine has, else the
+/// client, which for a virtual machine is the host that backs it up.
+pub(super) fn workload<'r>(row: &'r JobRow<'_>) -> &'r str {
+    Some(text(&row.workload_display_name))
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| text(&row.client_name))
+}
+
+/// Returns whether a job made something that can be restored, as far as the row tells: a job with an empty backup
+/// id made nothing.
+pub(super) fn has_image(row: &JobRow<'_>) -> bool {
+    row.backup_id.as_deref() != Some("")
 }

@@ -9,7 +9,7 @@ use super::completion::{Outcome, role};
 use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
 use super::groups::Groups;
-use super::interner::{LabelSetId, NameId, TypePair};
+use super::interner::{LabelSet, LabelSetId, NameId, TypePair};
 use super::row;
 use super::time::{from_unix_ms, to_unix_ms};
 use super::window_sums::GROUP_SIZE;
@@ -23,13 +23,13 @@ static COMPLETED: Metric<5> = Metric::counter(
     "nbu.jobs.completed",
     "{job}",
     &["action", "policy_type", "status", "outcome", "role"],
-    "Job completions, each counted once. A resumed job completes again. role: parent has child jobs, leaf has none. Label combinations found in the first window start at 0.",
+    "Job completions, each counted once. A resumed job completes again. role: parent has child jobs, leaf has none. outcome is that of nbu_jobs_outcomes_total; jobs with status 190, 196 and 200 that an earlier build counted stay failures. Label combinations found in the first window start at 0.",
 );
 static OUTCOMES: Metric<2> = Metric::counter(
     "nbu.jobs.outcomes",
     "{job}",
     &["action", "outcome"],
-    "Job completions by outcome: success (status 0), partial (1), cancelled (150), failure (any other). All four are exported from the start.",
+    "Job completions, of parents and leaves, by outcome: success (status 0), partial (1), cancelled (150), missed (196, the window closed), nothing_to_do (190, 200), failure (any other). All six are exported from the start. For rates use nbu_jobs_completed_total with role leaf: here a failed machine counts with its parents.",
 );
 static BYTES: Metric<2> = Metric::counter(
     "nbu.jobs.transferred",
@@ -54,7 +54,7 @@ static DURATION: Metric<2> = Metric::histogram(
     "s",
     &BOUNDS,
     &["action", "policy_type"],
-    "Duration of completed jobs (endTime - startTime), each counted once.",
+    "Duration of completed jobs (endTime - startTime), each counted once, as nbu_exporter has it: of parents too, and with the wait in the queue. nbu_job_active_duration_seconds and nbu_job_queue_wait_seconds tell them apart.",
 );
 
 pub(super) fn definitions() -> [&'static Definition; 6] {
@@ -68,16 +68,44 @@ pub(super) fn definitions() -> [&'static Definition; 6] {
     ]
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Total {
+/// Completions with one outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Jobs {
     pub(super) parents: u64,
     pub(super) leaves: u64,
-    pub(super) kilobytes: u64,
-    pub(super) files: u64,
-    pub(super) retries: u64,
     /// Seen in the first window: its counts begin at an explicit zero.
     pub(super) parent_seen: bool,
     pub(super) leaf_seen: bool,
+}
+
+impl Jobs {
+    pub(super) const fn all(self) -> u64 {
+        self.parents + self.leaves
+    }
+}
+
+/// Completions with one status. Those of statuses about which the rules of outcomes differ are under the rule
+/// by which they were counted; all others under the first one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Total {
+    pub(super) first_rule: Jobs,
+    pub(super) second_rule: Jobs,
+    pub(super) kilobytes: u64,
+    pub(super) files: u64,
+    pub(super) retries: u64,
+}
+
+impl Total {
+    /// Returns the completions by today's rule.
+    fn jobs(&mut self, status: Option<i64>) -> &mut Jobs {
+        if Outcome::differs_by_rule(status) { &mut self.second_rule } else { &mut self.first_rule }
+    }
+
+    /// Returns the completions of a status by outcome.
+    pub(super) fn by_outcome(&self, status: Option<i64>) -> [(Outcome, Jobs); 2] {
+        let first = (Outcome::by_first_rule(status), self.first_rule);
+        [first, (Outcome::of(status), self.second_rule)]
+    }
 }
 
 #[derive(Debug)]
@@ -101,29 +129,41 @@ impl Totals {
     }
 
     /// Exports a label set of the first window at zero. Returns whether it was not exported before.
-    pub(super) fn note_seen(&mut self, label_set: LabelSetId, pair: TypePair, leaf: bool) -> bool {
+    pub(super) fn note_seen(
+        &mut self,
+        label_set: LabelSetId,
+        labels: &LabelSet,
+        leaf: bool,
+    ) -> bool {
         self.groups.mark(label_set);
-        let total = self.by_label_set.entry(label_set).or_default();
-        let seen = if leaf { &mut total.leaf_seen } else { &mut total.parent_seen };
+        let jobs = self.by_label_set.entry(label_set).or_default().jobs(labels.status);
+        let seen = if leaf { &mut jobs.leaf_seen } else { &mut jobs.parent_seen };
         let new = !std::mem::replace(seen, true);
-        self.durations.entry(pair).or_insert_with(|| Distribution::new(&BOUNDS));
+        self.durations.entry(labels.pair()).or_insert_with(|| Distribution::new(&BOUNDS));
         new
     }
 
     /// Counts a completion; `retries` are those since the job's last one. An end after `latest` lies in
     /// the future, and tells no duration.
-    pub(super) fn count(&mut self, job: &FinishedJob, pair: TypePair, retries: u64, latest: i64) {
+    pub(super) fn count(
+        &mut self,
+        job: &FinishedJob,
+        labels: &LabelSet,
+        retries: u64,
+        latest: i64,
+    ) {
         self.groups.mark(job.label_set);
         let total = self.by_label_set.entry(job.label_set).or_default();
         total.retries += retries;
         if job.leaf {
-            total.leaves += 1;
+            total.jobs(labels.status).leaves += 1;
             total.kilobytes = total.kilobytes.saturating_add(positive(job.kilobytes));
             total.files = total.files.saturating_add(positive(job.files));
         } else {
-            total.parents += 1;
+            total.jobs(labels.status).parents += 1;
         }
-        let durations = self.durations.entry(pair).or_insert_with(|| Distribution::new(&BOUNDS));
+        let durations =
+            self.durations.entry(labels.pair()).or_insert_with(|| Distribution::new(&BOUNDS));
         // Without a start, or with a clock that was set back in between, there is no duration.
         if job.start != 0 && job.end >= job.start && job.end <= latest {
             durations.observe(&BOUNDS, (job.end - job.start) as f64 / 1000.0);
@@ -162,17 +202,17 @@ impl Totals {
     }
 
     fn outcomes(&self, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
-        let mut by_type: HashMap<(NameId, Option<i64>), u64> = HashMap::new();
+        let mut by_type: HashMap<(NameId, Outcome), u64> = HashMap::new();
         for (label_set, total) in &self.by_label_set {
             let Some(labels) = resolver.dictionary.label_sets.get(*label_set) else { continue };
-            *by_type.entry((labels.job_type, labels.status)).or_default() +=
-                total.parents + total.leaves;
+            for (outcome, jobs) in total.by_outcome(labels.status) {
+                *by_type.entry((labels.job_type, outcome)).or_default() += jobs.all();
+            }
         }
-        let mut outcomes: BTreeMap<&str, [u64; 4]> =
-            known.iter().map(|action| (action.as_str(), [0; 4])).collect();
-        for ((job_type, status), jobs) in by_type {
-            let (counts, outcome) =
-                (outcomes.entry(resolver.action(job_type)).or_default(), Outcome::of(status));
+        let mut outcomes: BTreeMap<&str, [u64; Outcome::ALL.len()]> =
+            known.iter().map(|action| (action.as_str(), Default::default())).collect();
+        for ((job_type, outcome), jobs) in by_type {
+            let counts = outcomes.entry(resolver.action(job_type)).or_default();
             for (count, _) in counts.iter_mut().zip(Outcome::ALL).filter(|(_, one)| *one == outcome)
             {
                 *count += jobs;
@@ -195,27 +235,29 @@ fn record(
     resolver: LabelResolver<'_>,
     samples: &mut Samples,
 ) {
-    let mut completed: BTreeMap<(&str, &str, Option<i64>, bool), u64> = BTreeMap::new();
+    let mut completed: BTreeMap<(&str, &str, Option<i64>, Outcome, bool), u64> = BTreeMap::new();
     let mut volumes: BTreeMap<(&str, &str), [u64; 3]> = BTreeMap::new();
     let mut pairs: BTreeSet<TypePair> = BTreeSet::new();
     for label_set in label_sets {
         let labels = totals.get(label_set).zip(resolver.labels(*label_set));
         let Some((total, (action, policy_type, status))) = labels else { continue };
         pairs.extend(resolver.dictionary.pair(*label_set));
-        let roles =
-            [(false, total.parents, total.parent_seen), (true, total.leaves, total.leaf_seen)];
-        for (leaf, jobs, _) in roles.into_iter().filter(|(_, jobs, seen)| *seen || *jobs > 0) {
-            *completed.entry((action, policy_type, status, leaf)).or_default() += jobs;
+        for (outcome, jobs) in total.by_outcome(status) {
+            let roles =
+                [(false, jobs.parents, jobs.parent_seen), (true, jobs.leaves, jobs.leaf_seen)];
+            for (leaf, jobs, _) in roles.into_iter().filter(|(_, jobs, seen)| *seen || *jobs > 0) {
+                *completed.entry((action, policy_type, status, outcome, leaf)).or_default() += jobs;
+            }
         }
         let volume = volumes.entry((action, policy_type)).or_default();
         volume[0] = volume[0].saturating_add(total.kilobytes);
         volume[1] = volume[1].saturating_add(total.files);
         volume[2] += total.retries;
     }
-    for ((action, policy_type, status, leaf), jobs) in completed {
+    for ((action, policy_type, status, outcome, leaf), jobs) in completed {
         let status_text = row::status_label(status);
         let role = role(leaf);
-        let labels = [action, policy_type, &status_text, Outcome::of(status).label(), role];
+        let labels = [action, policy_type, &status_text, outcome.label(), role];
         samples.record(&COMPLETED, labels, jobs as f64);
     }
     for ((action, policy_type), [kilobytes, files, retries]) in volumes {

@@ -50,6 +50,16 @@ impl Session {
         self.execute(&RequestSpec::get(resource, query.encode())).await
     }
 
+    /// Gets the record with a number.
+    pub async fn get_member(
+        &self,
+        resource: &'static Resource,
+        number: i64,
+    ) -> Result<Body, Error> {
+        let spec = RequestSpec::get(resource, String::new());
+        self.execute(&RequestSpec { member: Some(number), ..spec }).await
+    }
+
     /// Counts the jobs that `filter` selects (docs/netbackup-api.md#jobs-count).
     pub async fn job_count(&self, filter: &str) -> Result<i64, Error> {
         let json = job_count_request(filter).to_string().into_bytes();

@@ -81,6 +81,7 @@ impl Jobs {
             && ledger.is_whole()
         {
             lookup::look_up(session, ledger).await;
+            self.status_texts.ask(session, ledger).await;
             if let Some(interval) = self.settings.audit_interval {
                 if filled {
                     // Audited by a run that follows at once, so that the samples of the window need not wait.
@@ -150,7 +151,7 @@ impl Jobs {
         let known = self.ledger.as_ref().is_some_and(Ledger::has_met_jobs);
         // Zeros would claim that nothing runs.
         let part = || if known { Part::Kept } else { Part::Fresh(Samples::new()) };
-        collected.parts.extend([("live", part()), ("finished", part())]);
+        collected.parts.extend([("live", part()), ("finished", part()), ("failures", part())]);
         self.add_kept(collected);
     }
 

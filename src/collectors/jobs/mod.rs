@@ -11,6 +11,7 @@ mod health;
 mod lookup;
 mod queries;
 mod side_queries;
+mod status_texts;
 mod store;
 mod walks;
 
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 use self::backfill::Backfill;
 use self::changes::Changes;
 use self::side_queries::SideQueries;
+use self::status_texts::StatusTexts;
 use self::store::Store;
 use super::collector::{Cadence, Collected, Collector, Part, Row, Settings};
 use crate::jobs::audit::Audit;
@@ -56,9 +58,11 @@ struct JobSettings {
     window: Duration,
     actions: Actions,
     long_running_after: Duration,
+    stalled_after: Duration,
     audit_interval: Option<Duration>,
     per_client: NameFilterConfig,
     per_policy: NameFilterConfig,
+    per_workload: NameFilterConfig,
     state: Option<StateDir>,
 }
 
@@ -69,9 +73,11 @@ impl JobSettings {
             window: all.window,
             actions: Actions(config.action_names.clone()),
             long_running_after: config.long_running_after,
+            stalled_after: config.stalled_after,
             audit_interval: config.audit_interval,
             per_client: config.per_client.clone(),
             per_policy: config.per_policy.clone(),
+            per_workload: config.per_workload.clone(),
             state: all.state.cloned(),
         }
     }
@@ -79,8 +85,18 @@ impl JobSettings {
     /// Creates an empty ledger that begins at `now`, the server's time.
     fn new_ledger(&self, now: i64) -> Ledger {
         let mut ledger = Ledger::new(now, self.window, SystemTime::now());
-        ledger.select(&self.per_client, &self.per_policy);
+        self.select_in(&mut ledger);
         ledger
+    }
+
+    fn select_in(&self, ledger: &mut Ledger) {
+        ledger.select(&self.per_client, &self.per_policy, &self.per_workload);
+    }
+
+    /// Returns whether the same names are selected.
+    fn selects_as(&self, other: &Self) -> bool {
+        (&self.per_client, &self.per_policy, &self.per_workload)
+            == (&other.per_client, &other.per_policy, &other.per_workload)
     }
 }
 
@@ -90,6 +106,7 @@ struct Jobs {
     changes: Changes,
     backfill: Backfill,
     side_queries: SideQueries,
+    status_texts: StatusTexts,
     /// The last cycle proved that the role may see jobs. Otherwise an empty answer may be a forbidden one.
     proven: bool,
     store: Option<Store>,
@@ -117,8 +134,8 @@ impl Collector for Jobs {
         let now = &self.settings;
         if let Some(ledger) = &mut self.ledger {
             ledger.set_window(now.window);
-            if (&before.per_client, &before.per_policy) != (&now.per_client, &now.per_policy) {
-                ledger.select(&now.per_client, &now.per_policy);
+            if !before.selects_as(now) {
+                now.select_in(ledger);
             }
         }
     }
@@ -146,6 +163,7 @@ impl Jobs {
             changes: Changes::default(),
             backfill: Backfill::new(),
             side_queries: SideQueries::default(),
+            status_texts: StatusTexts::default(),
             proven: false,
             store: None,
             audit: Audit::default(),
@@ -171,7 +189,7 @@ impl Jobs {
         // The time is the saved one, once it is read.
         if let Some(mut ledger) = store.load(|| settings.new_ledger(0)).await {
             ledger.set_window(settings.window);
-            ledger.select(&settings.per_client, &settings.per_policy);
+            settings.select_in(&mut ledger);
             *self = Self {
                 ledger: Some(ledger),
                 proven: self.proven,
@@ -207,7 +225,8 @@ impl Jobs {
     fn unreachable(&mut self, error: Error) -> Result<Collected, Error> {
         let Some(ledger) = &mut self.ledger else { return Err(error) };
         ledger.progress.gap.interrupt();
-        let parts = vec![("live", Part::Failed(error)), ("finished", Part::Kept)];
+        let parts =
+            vec![("live", Part::Failed(error)), ("finished", Part::Kept), ("failures", Part::Kept)];
         let mut collected = Collected { parts, ..Collected::default() };
         self.add_kept(&mut collected);
         Ok(collected)
@@ -220,19 +239,22 @@ impl Jobs {
         finished: Option<Error>,
     ) {
         let Some(ledger) = &mut self.ledger else { return };
-        let (actions, long_running_after) =
-            (&self.settings.actions, self.settings.long_running_after);
+        let actions = &self.settings.actions;
+        let after = (self.settings.long_running_after, self.settings.stalled_after);
         let live = match live {
             Some(error) => Part::Failed(error),
-            None => {
-                ledger.live_samples(actions, long_running_after).map_or(Part::Kept, Part::Fresh)
-            }
+            None => ledger.live_samples(actions, after).map_or(Part::Kept, Part::Fresh),
         };
         let finished = match finished {
             Some(error) => Part::Failed(error),
             None => ledger.window_samples(actions).map_or(Part::Kept, Part::Groups),
         };
-        collected.parts.extend([("live", live), ("finished", finished)]);
+        // What was not read may be the other failures: their share is known when they are.
+        let failures = match &finished {
+            Part::Groups(_) => ledger.failure_samples().map_or(Part::Kept, Part::Fresh),
+            _ => Part::Kept,
+        };
+        collected.parts.extend([("live", live), ("finished", finished), ("failures", failures)]);
         self.add_kept(collected);
     }
 
@@ -244,6 +266,9 @@ impl Jobs {
         if self.store.as_ref().is_none_or(|store| store.read) {
             if let Some((groups, origin)) = ledger.total_samples(&self.settings.actions) {
                 collected.parts.push(("totals", Part::Totals(groups, origin)));
+            }
+            if let Some((groups, origin)) = ledger.counter_samples(&self.settings.actions) {
+                collected.parts.push(("leaves", Part::Totals(groups, origin)));
             }
             if let Some((groups, origin)) = ledger.last_samples(&self.settings.actions) {
                 collected.parts.push(("names", Part::Totals(groups, origin)));

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::kinds::{Flag, Number, Text, Time, TimeOrNever};
 use crate::collectors::{Config, NameFilter, NameFilterConfig, Subject};
 use crate::config::yaml::context::Context;
-use crate::config::yaml::setting::{Key, List, Pairs};
+use crate::config::yaml::setting::{Key, List, Pairs, Setting};
 
 /// Declares the section: its switches, each a name with its documentation, and the keys that are more than a
 /// switch. A walk over the switches reads them all.
@@ -22,6 +22,9 @@ macro_rules! collectors {
             per_client: NameFilterKeys,
             /// Metrics of single policies, with the same keys. Here, case matters in names.
             per_policy: NameFilterKeys,
+            /// Metrics of single workloads: virtual machines and the like by their display name, other clients by their
+            /// name. Case does not matter.
+            per_workload: WorkloadFilterKeys,
             /// Metrics of jobs.
             jobs: Jobs,
         }
@@ -88,6 +91,28 @@ struct NameFilterKeys {
     forget_after: Key<TimeOrNever>,
 }
 
+/// What falls back to `perClient`, so that who selects clients has the alerts of workloads.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct WorkloadFilterKeys {
+    /// Export them.
+    #[schemars(extend("x-default" = "as `perClient`", "x-change" = "at once"))]
+    enabled: Key<Flag>,
+    /// Names, or patterns with `*` and `?`. Nothing is selected if it is empty. Names without `*` and `?` come first if
+    /// there are more than `limit`. It is an error to list more of them than `limit`.
+    #[schemars(extend("x-default" = "as `perClient`", "x-change" = "kept"))]
+    allowlist: Key<List<Text>>,
+    /// Names or patterns to exclude, even if `allowlist` matches.
+    #[schemars(extend("x-default" = "as `perClient`", "x-change" = "kept"))]
+    denylist: Key<List<Text>>,
+    /// The most workloads of a site with metrics of their own, 1 to 100000.
+    #[schemars(extend("x-default" = "as `perClient`", "x-change" = "kept"))]
+    limit: Key<Number<1, 100_000>>,
+    /// Age of the last job after which a name is removed, or `never`.
+    #[schemars(extend("x-default" = "as `perClient`", "x-change" = "kept"))]
+    forget_after: Key<TimeOrNever>,
+}
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Jobs {
@@ -97,6 +122,9 @@ struct Jobs {
     /// An active job that started longer ago counts as long-running.
     #[schemars(extend("default" = "12h", "x-change" = "at once"))]
     long_running_after: Key<Time>,
+    /// An active job of which bytes, files, operation and try did not change for so long counts as stalled.
+    #[schemars(extend("default" = "1h", "x-change" = "at once"))]
+    stalled_after: Key<Time>,
     /// Time between two audits, which compare pages of the server's list with the jobs that were counted; each takes
     /// a few requests. `never` for a server that cannot spare them.
     #[schemars(extend("default" = "1h", "x-change" = "kept; a shorter time counts from the last audit"))]
@@ -117,6 +145,9 @@ pub(super) fn read(context: &Context<'_>, section: &Collectors) -> Option<Config
     }
     let per_client = name_filter(context, &section.per_client, Subject::Client);
     let per_policy = name_filter(context, &section.per_policy, Subject::Policy);
+    let per_workload = per_client
+        .as_ref()
+        .and_then(|clients| workload_filter(context, &section.per_workload, clients));
     let mut action_names = section.jobs.action_names.get(context).value()?;
     action_names.sort_by(|a, b| a.name.cmp(&b.name));
     section.jobs.action_names.show(context, &action_names);
@@ -125,7 +156,9 @@ pub(super) fn read(context: &Context<'_>, section: &Collectors) -> Option<Config
         switched_on,
         per_client: per_client?,
         per_policy: per_policy?,
+        per_workload: per_workload?,
         long_running_after: section.jobs.long_running_after.get(context).value()?,
+        stalled_after: section.jobs.stalled_after.get(context).value()?,
         audit_interval: section.jobs.audit_interval.get(context).value()?,
     })
 }
@@ -143,10 +176,35 @@ fn name_filter(
         limit: section.limit.get(context).value()?,
         forget_after: section.forget_after.get(context).value()?,
     };
+    check_allowlist(&given, subject, &rules);
+    Some(rules)
+}
+
+fn workload_filter(
+    context: &Context<'_>,
+    section: &WorkloadFilterKeys,
+    clients: &NameFilterConfig,
+) -> Option<NameFilterConfig> {
+    let given = section.allowlist.get(context);
+    let rules = NameFilterConfig {
+        enabled: section.enabled.get(context).or(clients.enabled),
+        allowlist: given.or(clients.allowlist.clone()),
+        denylist: section.denylist.get(context).or(clients.denylist.clone()),
+        limit: section.limit.get(context).or(clients.limit),
+        forget_after: section.forget_after.get(context).or(clients.forget_after),
+    };
+    if section.enabled.get(context).is_set() || given.is_set() {
+        check_allowlist(&given, Subject::Workload, &rules);
+    }
+    Some(rules)
+}
+
+/// Reports an allowlist that selects nothing, or more names than there is room for.
+fn check_allowlist(given: &Setting<'_, List<Text>>, subject: Subject, rules: &NameFilterConfig) {
     if rules.enabled && rules.allowlist.is_empty() {
         given.warn("empty, so nothing is selected; \"*\" selects everything");
     }
-    let literals = NameFilter::new(subject, &rules).literals().count();
+    let literals = NameFilter::new(subject, rules).literals().count();
     if literals > rules.limit {
         given.error(&format!(
             "spells out {literals} names, and limit leaves room for {}: raise limit to at least \
@@ -154,5 +212,4 @@ fn name_filter(
             rules.limit
         ));
     }
-    Some(rules)
 }

@@ -44,6 +44,7 @@ fn row(id: i64, end: i64) -> JobRow<'static> {
         child_count: None,
         job_queue_reason: None,
         percent_complete: None,
+        ..JobRow::default()
     }
 }
 

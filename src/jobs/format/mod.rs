@@ -5,8 +5,12 @@ mod v1;
 
 use serde::{Deserialize, Serialize};
 
+use super::details::{
+    CatalogueBackupV1, CounterV1, DetailsV1, FailureV1, SizesV1, StallV1, StatusTextV1,
+};
 pub(super) use v1::{
-    DurationsV1, JobV1, LabelsV1, LastV1, NameV1, ProgressV1, SpanV1, TotalV1, UnfinishedV1,
+    DurationsV1, JobDetailV1, JobV1, LabelsV1, LastV1, NameV1, ProgressV1, RuleTotalV1, SpanV1,
+    TotalV1, UnfinishedV1,
 };
 
 /// The reason why the records of a state file cannot be used.
@@ -36,6 +40,19 @@ pub(super) enum Record<'a> {
     Total(TotalV1),
     Durations(DurationsV1<'a>),
     Last(LastV1<'a>),
+    /// More of a job whose record is before it.
+    JobDetail(JobDetailV1),
+    /// More of a total whose record is before it.
+    RuleTotal(RuleTotalV1),
+    Details(DetailsV1),
+    Counter(CounterV1<'a>),
+    Failure(FailureV1<'a>),
+    Sizes(SizesV1<'a>),
+    Stall(StallV1),
+    StatusText(StatusTextV1<'a>),
+    Catalogue(CatalogueBackupV1),
+    /// More of the last results of a policy whose record is before it, and those of a workload.
+    Classes(LastV1<'a>),
 }
 
 impl<'a> Record<'a> {
@@ -52,6 +69,16 @@ impl<'a> Record<'a> {
             Self::Total(body) => put(out, 8, 1, body),
             Self::Durations(body) => put(out, 9, 1, body),
             Self::Last(body) => put(out, 10, 1, body),
+            Self::JobDetail(body) => put(out, 128, 1, body),
+            Self::RuleTotal(body) => put(out, 129, 1, body),
+            Self::Details(body) => put(out, 130, 1, body),
+            Self::Counter(body) => put(out, 131, 1, body),
+            Self::Failure(body) => put(out, 132, 1, body),
+            Self::Sizes(body) => put(out, 133, 1, body),
+            Self::Stall(body) => put(out, 134, 1, body),
+            Self::StatusText(body) => put(out, 135, 1, body),
+            Self::Catalogue(body) => put(out, 136, 1, body),
+            Self::Classes(body) => put(out, 137, 1, body),
         }
     }
 
@@ -74,6 +101,16 @@ impl<'a> Record<'a> {
             (8, 1) => Self::Total(decode(body)?),
             (9, 1) => Self::Durations(decode(body)?),
             (10, 1) => Self::Last(decode(body)?),
+            (128, 1) => Self::JobDetail(decode(body)?),
+            (129, 1) => Self::RuleTotal(decode(body)?),
+            (130, 1) => Self::Details(decode(body)?),
+            (131, 1) => Self::Counter(decode(body)?),
+            (132, 1) => Self::Failure(decode(body)?),
+            (133, 1) => Self::Sizes(decode(body)?),
+            (134, 1) => Self::Stall(decode(body)?),
+            (135, 1) => Self::StatusText(decode(body)?),
+            (136, 1) => Self::Catalogue(decode(body)?),
+            (137, 1) => Self::Classes(decode(body)?),
             (OPTIONAL.., _) => return Ok(None),
             _ => return Err(RestoreError::Newer { kind, version }),
         }))

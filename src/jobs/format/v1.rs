@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::jobs::finished::FinishedJob;
 use crate::jobs::interner::{LabelSet, LabelSetId, NameId};
+use crate::jobs::schedule::ScheduleClass;
 use crate::jobs::time::Span;
-use crate::jobs::totals::Total;
+use crate::jobs::totals::{Jobs, Total};
 use crate::jobs::unfinished::UnfinishedJob;
 
 /// The progress of the ledger; times are the server's, Unix ms, unless it says otherwise.
@@ -70,6 +71,15 @@ pub(in crate::jobs) struct JobV1 {
     resumed: bool,
 }
 
+/// More of a job: what builds with version 1 of its record did not look at.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct JobDetailV1 {
+    pub(in crate::jobs) id: i64,
+    workload: u32,
+    class: u8,
+    image: bool,
+}
+
 /// A job of which no key tells its present state.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::jobs) struct UnfinishedV1 {
@@ -90,6 +100,21 @@ pub(in crate::jobs) struct TotalV1 {
     parent_seen: bool,
     leaf_seen: bool,
 }
+
+/// More of a total: what a later rule of outcomes counts apart. The record of the total has what the first rule
+/// counted.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct RuleTotalV1 {
+    labels: u32,
+    rule: u8,
+    parents: u64,
+    leaves: u64,
+    parent_seen: bool,
+    leaf_seen: bool,
+}
+
+/// The rule that knows six outcomes.
+const SECOND_RULE: u8 = 2;
 
 /// A histogram of durations, with its upper bounds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -165,9 +190,28 @@ impl From<JobV1> for FinishedJob {
             label_set: LabelSetId(job.labels),
             client: NameId(job.client),
             policy: NameId(job.policy),
+            // As far as this record tells.
+            workload: NameId(job.client),
+            class: ScheduleClass::Unknown,
+            image: true,
             leaf: job.leaf,
             resumed: job.resumed,
         }
+    }
+}
+
+impl From<&FinishedJob> for JobDetailV1 {
+    fn from(job: &FinishedJob) -> Self {
+        let FinishedJob { id, workload, class, image, .. } = *job;
+        Self { id, workload: workload.0, class: class as u8, image }
+    }
+}
+
+impl JobDetailV1 {
+    /// Returns a job with what the record tells of it.
+    pub(in crate::jobs) fn applied_to(&self, job: FinishedJob) -> FinishedJob {
+        let class = ScheduleClass::from_number(self.class).unwrap_or(ScheduleClass::Unknown);
+        FinishedJob { workload: NameId(self.workload), class, image: self.image, ..job }
     }
 }
 
@@ -184,15 +228,39 @@ impl UnfinishedV1 {
 
 impl TotalV1 {
     pub(in crate::jobs) fn new(label_set: LabelSetId, total: &Total) -> Self {
-        let Total { parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen } = *total;
+        let Total { ref first_rule, kilobytes, files, retries, .. } = *total;
+        let Jobs { parents, leaves, parent_seen, leaf_seen } = *first_rule;
         let labels = label_set.0;
         Self { labels, parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen }
     }
 
-    pub(in crate::jobs) fn total(&self) -> (LabelSetId, Total) {
-        let Self { labels, parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen } =
-            *self;
-        let total = Total { parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen };
-        (LabelSetId(labels), total)
+    pub(in crate::jobs) fn label_set(&self) -> LabelSetId {
+        LabelSetId(self.labels)
+    }
+
+    /// Returns a total with what the record tells of it.
+    pub(in crate::jobs) fn applied_to(&self, total: Total) -> Total {
+        let Self { parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen, .. } = *self;
+        let first_rule = Jobs { parents, leaves, parent_seen, leaf_seen };
+        Total { first_rule, kilobytes, files, retries, ..total }
+    }
+}
+
+impl RuleTotalV1 {
+    pub(in crate::jobs) fn new(label_set: LabelSetId, total: &Total) -> Self {
+        let Jobs { parents, leaves, parent_seen, leaf_seen } = total.second_rule;
+        let (labels, rule) = (label_set.0, SECOND_RULE);
+        Self { labels, rule, parents, leaves, parent_seen, leaf_seen }
+    }
+
+    pub(in crate::jobs) fn label_set(&self) -> LabelSetId {
+        LabelSetId(self.labels)
+    }
+
+    /// Returns a total with what the record tells of it. One of a later rule tells nothing to this build.
+    pub(in crate::jobs) fn applied_to(&self, total: Total) -> Total {
+        let Self { rule, parents, leaves, parent_seen, leaf_seen, .. } = *self;
+        let second_rule = Jobs { parents, leaves, parent_seen, leaf_seen };
+        if rule == SECOND_RULE { Total { second_rule, ..total } } else { total }
     }
 }

@@ -2,11 +2,14 @@
 //! may change as they like.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::class_result::ClassResult;
 use super::last_result::{Completed, Done, LastResult};
 use super::name_results::{Lookup, NameResults};
+use crate::jobs::schedule::ScheduleClass;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct NameResultsV1<'a> {
@@ -51,6 +54,44 @@ struct CompletedV1 {
     tries: i64,
 }
 
+/// The results of a policy or a workload by class of schedule.
+#[derive(Debug, Serialize, Deserialize)]
+struct ClassesV1<'a> {
+    #[serde(borrow)]
+    label: Cow<'a, str>,
+    spellings: Vec<Cow<'a, str>>,
+    /// Class, results, and days with a restorable backup.
+    classes: Vec<(u8, LastResultV1, Vec<i64>)>,
+}
+
+/// Returns the bytes of an entry's classes; none if they cannot be encoded, which does not happen.
+pub(super) fn encode_classes(entry: &NameResults) -> Option<Vec<u8>> {
+    let classes = entry.classes.iter().map(|(class, result)| {
+        (*class as u8, (&result.last).into(), result.days.iter().copied().collect())
+    });
+    let body = ClassesV1 {
+        label: Cow::Borrowed(&entry.label),
+        spellings: entry.spellings.iter().map(|name| Cow::Borrowed(&**name)).collect(),
+        classes: classes.collect(),
+    };
+    postcard::to_allocvec(&body).ok()
+}
+
+/// Returns the entry of such bytes, with nothing but its classes. Those that this build does not know are left out.
+pub(super) fn decode_classes(body: &[u8]) -> Option<NameResults> {
+    let (body, rest) = postcard::take_from_bytes::<ClassesV1<'_>>(body).ok()?;
+    let classes = body.classes.into_iter().filter_map(|(class, last, days)| {
+        let result = ClassResult { last: last.into(), days: days.into_iter().collect() };
+        Some((ScheduleClass::from_number(class)?, result))
+    });
+    rest.is_empty().then(|| NameResults {
+        label: body.label.into(),
+        spellings: body.spellings.into_iter().map(Into::into).collect(),
+        classes: classes.collect(),
+        ..NameResults::default()
+    })
+}
+
 /// Returns the bytes of an entry; none if it cannot be encoded, which does not happen.
 pub(super) fn encode(entry: &NameResults) -> Option<Vec<u8>> {
     let body = NameResultsV1 {
@@ -89,6 +130,7 @@ pub(super) fn decode(body: &[u8]) -> Option<NameResults> {
             .into_iter()
             .map(|(policy, job_type, end)| ((policy.into(), job_type.into()), end))
             .collect(),
+        classes: BTreeMap::new(),
     })
 }
 

@@ -57,7 +57,7 @@ impl LastResult {
         let at = Completed { end: job.end, job_id: job.job_id, tries: job.tries };
         let mut last = Self {
             success: end_if(Outcome::Success),
-            failure: end_if(Outcome::Failure),
+            failure: end_if(Outcome::Failure).or(end_if(Outcome::Missed)),
             ended: Some((at, job.status)),
             ..Self::default()
         };
@@ -66,10 +66,10 @@ impl LastResult {
             Outcome::Success | Outcome::Partial => {
                 last.done = Some(Done { at, start: job.start, kilobytes: job.kilobytes });
             }
-            Outcome::Failure => {
+            Outcome::Failure | Outcome::Missed => {
                 last.failures.insert(at);
             }
-            Outcome::Cancelled => {}
+            Outcome::Cancelled | Outcome::NothingToDo => {}
         }
         last
     }

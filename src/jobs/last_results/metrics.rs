@@ -28,7 +28,7 @@ macro_rules! family {
                 concat!("nbu.", $name, ".last_successful_backup.timestamp"),
                 "s",
                 &[$name],
-                concat!("End time of the last BACKUP job with status 0 of the ", $name, ", Unix seconds; also if older than the window. Kept while polls fail. Like all metrics of this family, only if ", $list, " selects the ", $name, "."),
+                concat!("End time of the last BACKUP job with status 0 of the ", $name, ", Unix seconds; also if older than the window. Status 1 does not count here: nbu_policy_last_restorable_backup_timestamp_seconds and nbu_workload_last_restorable_backup_timestamp_seconds have it. Kept while polls fail. Like all metrics of this family, only if ", $list, " selects the ", $name, "."),
             ),
             never_succeeded: Metric::gauge(
                 concat!("nbu.", $name, ".never_succeeded"),
@@ -46,7 +46,7 @@ macro_rules! family {
                 concat!("nbu.", $name, ".last_failure.timestamp"),
                 "s",
                 &[$name, "action"],
-                concat!("End time of the last failed job of the ", $name, ", Unix seconds. Failed means any status except 0, 1 (partial success) and 150 (cancelled)."),
+                concat!("End time of the last failed job of the ", $name, ", Unix seconds. Failed means any status except 0, 1 (partial success), 150 (cancelled), 190 and 200 (nothing to do)."),
             ),
             last_status: Metric::gauge(
                 concat!("nbu.", $name, ".last_status"),
@@ -58,7 +58,7 @@ macro_rules! family {
                 concat!("nbu.", $name, ".consecutive_failures"),
                 "{job}",
                 &[$name, "action"],
-                concat!("Failed jobs of the ", $name, " (without child jobs) since the last one with status 0 or 1, as seen by the agent. Cancelled jobs are ignored. At most 256."),
+                concat!("Failed jobs of the ", $name, " (without child jobs) since the last one with status 0 or 1, as seen by the agent. Cancelled jobs and those with nothing to do (190, 200) are ignored. At most 256."),
             ),
             last_bytes: Metric::gauge(
                 concat!("nbu.", $name, ".last_transferred"),
@@ -76,6 +76,41 @@ macro_rules! family {
     };
 }
 
+struct ClassMetrics {
+    restorable: Metric<2>,
+    interval: Metric<2>,
+    failing: Metric<2>,
+}
+
+/// Declares a family of metrics by class of schedule.
+macro_rules! class_family {
+    ($name:literal, $list:literal) => {
+        ClassMetrics {
+            restorable: Metric::gauge(
+                concat!("nbu.", $name, ".last_restorable_backup.timestamp"),
+                "s",
+                &[$name, "schedule_class"],
+                concat!("End time of the last backup of the ", $name, " that can be restored (status 0 or 1), Unix seconds: of jobs without children of types BACKUP, ARCHIVE, SNAPDUPE, DBBACKUP and SNAPSHOT, by class of schedule: full, incremental, log, application or other. Kept while polls fail. Like all metrics of this family, only if ", $list, " selects the ", $name, "; at most 5 a name."),
+            ),
+            interval: Metric::gauge(
+                concat!("nbu.", $name, ".backup_interval"),
+                "s",
+                &[$name, "schedule_class"],
+                concat!("Longest time between two of the last 16 days on which the ", $name, " had a backup that can be restored, in whole days. Absent before three gaps are known."),
+            ),
+            failing: Metric::gauge(
+                concat!("nbu.", $name, ".failing"),
+                "s",
+                &[$name, "schedule_class"],
+                concat!("Time from the first to the newest failure of backups of the ", $name, " since the last one that can be restored, by the ends of the jobs; 0 while there is at most one. More than 12 hours are two nights."),
+            ),
+        }
+    };
+}
+
+static POLICY_CLASSES: ClassMetrics = class_family!("policy", "collectors.perPolicy");
+static WORKLOAD_CLASSES: ClassMetrics = class_family!("workload", "collectors.perWorkload");
+
 static CLIENT: Metrics = family!("client", "collectors.perClient");
 static POLICY: Metrics = family!("policy", "collectors.perPolicy");
 
@@ -90,13 +125,15 @@ pub(super) static FOLDED: Metric<1> = Metric::counter(
     "nbu.agent.names_folded",
     "{job}",
     &["label"],
-    "Finished jobs of clients or policies (see label) beyond the limit of names; they are counted as other and have no last results.",
+    "Finished jobs of clients, policies or workloads (see label) beyond the limit of names; they are counted as other and have no last results.",
 );
 
 pub(in crate::jobs) fn definitions() -> Vec<&'static Definition> {
     let mut all = vec![LAST_JOB_SUCCESS.definition()];
     all.extend(CLIENT.definitions());
     all.extend(POLICY.definitions());
+    all.extend(POLICY_CLASSES.definitions());
+    all.extend(WORKLOAD_CLASSES.definitions());
     all.push(FOLDED.definition());
     all
 }
@@ -116,6 +153,22 @@ impl Metrics {
     }
 }
 
+impl ClassMetrics {
+    fn definitions(&'static self) -> [&'static Definition; 3] {
+        [self.restorable.definition(), self.interval.definition(), self.failing.definition()]
+    }
+}
+
+/// Adds the series of a name by class of schedule.
+fn record_classes(entry: &NameResults, metrics: &'static ClassMetrics, samples: &mut Samples) {
+    for (class, result) in &entry.classes {
+        let labels = [entry.label.as_ref(), class.label()];
+        samples.record(&metrics.restorable, labels, result.restorable().map(seconds));
+        samples.record(&metrics.interval, labels, result.interval());
+        samples.record(&metrics.failing, labels, result.failing());
+    }
+}
+
 /// Adds the series of a name. `action` renames job types; types with one action are merged.
 pub(super) fn record<'a>(
     subject: Subject,
@@ -125,7 +178,11 @@ pub(super) fn record<'a>(
 ) {
     let metrics = match subject {
         Subject::Client => &CLIENT,
-        Subject::Policy => &POLICY,
+        Subject::Policy => {
+            record_classes(entry, &POLICY_CLASSES, samples);
+            &POLICY
+        }
+        Subject::Workload => return record_classes(entry, &WORKLOAD_CLASSES, samples),
     };
     let name = entry.label.as_ref();
     if let Some(end) = entry.backup {

@@ -1,6 +1,7 @@
-//! The last results of each client and each policy that is selected: when one succeeded and failed, the
-//! result of the last job, the number of failures in a row.
+//! The last results of each client, policy and workload that is selected: when one succeeded and failed, the
+//! result of the last job, the number of failures in a row, and by class of schedule the last backup that can be restored.
 
+mod class_result;
 mod format;
 mod last_result;
 mod lookup;

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::class_result::ClassResult;
 use super::last_result::{LastResult, raise};
 use super::lookup::LookupAnswer;
+use super::subject::Subject;
 use crate::jobs::completion::{Completion, Outcome};
 use crate::jobs::row::BACKUP;
+use crate::jobs::schedule::ScheduleClass;
 use crate::metric::UNKNOWN;
 
 /// Job types of one name that are told apart. The API knows 43; one client or policy has a few.
@@ -50,6 +53,8 @@ pub(super) struct NameResults {
     pub(super) types: BTreeMap<Box<str>, LastResult>,
     /// Newest end of a job with status 0, the newest of them; of clients only.
     pub(super) pairs: BTreeMap<Pair, i64>,
+    /// By class of schedule; of policies and workloads.
+    pub(super) classes: BTreeMap<ScheduleClass, ClassResult>,
 }
 
 impl NameResults {
@@ -87,12 +92,21 @@ impl NameResults {
 
     /// Returns when the newest of its jobs ended.
     pub(super) fn newest(&self) -> Option<i64> {
-        self.types.values().filter_map(LastResult::end).chain(self.backup).max()
+        let types = self.types.values().filter_map(LastResult::end);
+        let classes = self.classes.values().filter_map(|class| class.last.end());
+        types.chain(classes).chain(self.backup).max()
     }
 
     /// Adds a completion whose name is spelt `name`. Returns whether anything changed.
-    pub(super) fn add(&mut self, job: &Completion<'_>, name: &str, with_pairs: bool) -> bool {
-        self.add_job(job, with_pairs) | self.add_spelling(name)
+    pub(super) fn add(&mut self, job: &Completion<'_>, name: &str, subject: Subject) -> bool {
+        let mut news = self.add_spelling(name);
+        if subject != Subject::Workload {
+            news |= self.add_job(job, subject == Subject::Client);
+        }
+        if subject != Subject::Client && job.protects() {
+            news |= self.classes.entry(job.class).or_default().add(job);
+        }
+        news
     }
 
     /// Returns it under another label; the one before is a spelling that was seen.
@@ -136,6 +150,10 @@ impl NameResults {
         self.types.retain(|_, last| {
             dropped |= last.drop_after(limit);
             *last != LastResult::default()
+        });
+        self.classes.retain(|_, class| {
+            dropped |= class.drop_after(limit);
+            *class != ClassResult::default()
         });
         dropped
     }

@@ -127,7 +127,10 @@ impl LastResults {
 
     /// Adds a completion. Returns whether its name had room; `None` if it is not selected.
     fn add(&mut self, job: &Completion<'_>) -> Option<bool> {
-        let (name, with_pairs) = (self.subject.of(job), self.subject == Subject::Client);
+        if self.subject == Subject::Workload && !job.protects() {
+            return None;
+        }
+        let name = self.subject.of(job);
         let key = self.subject.key(name);
         if !self.filter.admits(&key) {
             return None;
@@ -135,8 +138,9 @@ impl LastResults {
         if job.end > self.limit() {
             return Some(self.places.has_room_for(&key));
         }
+        let subject = self.subject;
         let Some(entry) = self.entry(&key, name) else { return Some(false) };
-        if entry.add(job, name, with_pairs) {
+        if entry.add(job, name, subject) {
             self.mark(&key);
         }
         Some(true)
@@ -215,6 +219,10 @@ impl LastResults {
     /// are due, at most so many: those that the configuration spells out, others that were seen, then
     /// those that failed before.
     pub(super) fn next_lookups(&mut self, limit: usize) -> Vec<LookupQuery> {
+        // Whether a workload ever had a backup is not told.
+        if self.subject == Subject::Workload {
+            return Vec::new();
+        }
         let due = self.places.due_for_lookup(self.now.unwrap_or(0));
         let next = self.lookups.next(due, limit);
         next.into_iter().map(|(key, retried)| self.query(key, retried)).collect()
@@ -277,15 +285,28 @@ impl LastResults {
         name_samples(&mut groups, self.subject, &self.places.entries, actions)
     }
 
-    /// Returns the records that changed since they were handed over last.
+    /// Returns the records that changed since they were handed over last. A workload has none but those of classes.
     pub(super) fn changed_records(&self) -> impl Iterator<Item = SavedRecord> {
-        self.changes.iter().filter_map(|key| self.record_of(key))
+        self.changes.iter().filter(|_| !self.is_new()).filter_map(|key| self.record_of(key))
     }
 
     pub(super) fn all_records(&self) -> impl Iterator<Item = SavedRecord> {
+        self.keys().filter(|_| !self.is_new()).filter_map(|key| self.record_of(&key))
+    }
+
+    /// Returns the records of classes that changed, each to follow that of the results.
+    pub(super) fn changed_class_records(&self) -> impl Iterator<Item = SavedRecord> {
+        self.changes.iter().filter_map(|key| self.class_record_of(key))
+    }
+
+    pub(super) fn all_class_records(&self) -> impl Iterator<Item = SavedRecord> {
+        let records = self.keys().filter_map(|key| self.class_record_of(&key));
+        records.filter(|(_, value)| value.is_some())
+    }
+
+    fn keys(&self) -> impl Iterator<Item = RecordKey> {
         let names = self.places.entries.keys().map(|key| RecordKey::Name(key.clone()));
-        let folded = (self.folded > 0).then_some(RecordKey::Folded);
-        names.chain(folded).filter_map(|key| self.record_of(&key))
+        names.chain((self.folded > 0).then_some(RecordKey::Folded))
     }
 
     /// Returns a record; `None` if it cannot be encoded, which does not happen: the old one would stay.
@@ -300,10 +321,58 @@ impl LastResults {
         Some((key.bytes(), value))
     }
 
+    /// Returns a record of classes, likewise; `None` of a client too.
+    fn class_record_of(&self, key: &RecordKey) -> Option<SavedRecord> {
+        if self.subject == Subject::Client {
+            return None;
+        }
+        let RecordKey::Name(name) = key else {
+            return if self.is_new() { self.record_of(key) } else { None };
+        };
+        let entry = self.places.entries.get(name);
+        let value = match entry.filter(|entry| self.is_new() || !entry.classes.is_empty()) {
+            Some(entry) => Some(format::encode_classes(entry)?),
+            None => None,
+        };
+        Some((key.bytes(), value))
+    }
+
+    /// Returns whether builds before did not know the subject.
+    fn is_new(&self) -> bool {
+        self.subject == Subject::Workload
+    }
+
+    /// Restores a record of classes. One of a policy follows that of its results. `None` if it cannot be read.
+    pub(super) fn restore_classes(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<()> {
+        if self.is_new() {
+            return self.restore_with(key, value, format::decode_classes);
+        }
+        let RecordKey::Name(key) = RecordKey::parse(key)? else { return Some(()) };
+        let classes = value.map(format::decode_classes).map(|saved| saved.map(|it| it.classes));
+        let classes = match classes {
+            Some(read) => read?,
+            None => BTreeMap::new(),
+        };
+        if let Some(entry) = self.places.entries.get_mut(&key) {
+            entry.classes = classes;
+            self.groups.mark_all();
+        }
+        Some(())
+    }
+
     /// Restores a record, before anything else is recorded, or forgets a name whose record was removed. A
     /// record of a name that is no longer selected, or has no room, is dropped, and is among the changes as
     /// removed. `None` if the record cannot be read; nothing of it is restored.
     pub(super) fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<()> {
+        self.restore_with(key, value, format::decode)
+    }
+
+    fn restore_with(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        decode: fn(&[u8]) -> Option<NameResults>,
+    ) -> Option<()> {
         self.groups.mark_all();
         self.version += 1;
         let key = RecordKey::parse(key);
@@ -320,14 +389,19 @@ impl LastResults {
                 return Some(());
             }
         };
-        let saved = format::decode(value)?;
+        let saved = decode(value)?;
         let admitted = self.filter.admits(&key);
         let changed = match if admitted { self.entry(&key, &saved.label) } else { None } {
             Some(entry) => {
                 // The configuration may spell it otherwise by now.
                 let label = entry.label.clone();
                 let changed = label != saved.label;
+                // Those of a policy have a record of their own.
+                let classes = std::mem::take(&mut entry.classes);
                 *entry = NameResults { order: entry.order, ..saved.labelled(&label) };
+                if entry.classes.is_empty() {
+                    entry.classes = classes;
+                }
                 changed
             }
             None => true,

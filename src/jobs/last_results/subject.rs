@@ -1,4 +1,4 @@
-//! The two kinds of names that have last results.
+//! The kinds of names that have last results.
 
 use std::borrow::Cow;
 
@@ -10,12 +10,15 @@ pub enum Subject {
     /// Clients are hosts: their names have no case.
     Client = 0,
     Policy = 1,
+    /// What a job protects: a virtual machine by its display name, else a client. Without case.
+    Workload = 2,
 }
 
 impl Subject {
     /// Returns the subject with this number on disk.
     pub(super) fn from_number(number: u8) -> Option<Self> {
-        [Self::Client, Self::Policy].into_iter().find(|subject| *subject as u8 == number)
+        let all = [Self::Client, Self::Policy, Self::Workload];
+        all.into_iter().find(|subject| *subject as u8 == number)
     }
 
     /// Returns the label that holds the name.
@@ -23,6 +26,7 @@ impl Subject {
         match self {
             Self::Client => "client",
             Self::Policy => "policy",
+            Self::Workload => "workload",
         }
     }
 
@@ -31,16 +35,17 @@ impl Subject {
         match self {
             Self::Client => job.client,
             Self::Policy => job.policy,
+            Self::Workload => job.workload,
         }
     }
 
     /// Returns the form in which names are compared.
     pub(super) fn key(self, name: &str) -> Cow<'_, str> {
         match self {
-            Self::Client if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            Self::Client | Self::Workload if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
                 name.to_ascii_lowercase().into()
             }
-            Self::Client | Self::Policy => name.into(),
+            _ => name.into(),
         }
     }
 }

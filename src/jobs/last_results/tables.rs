@@ -9,7 +9,7 @@ use super::name_filter::NameFilterConfig;
 use super::results::{AHEAD, LastResults, SavedRecord};
 use super::subject::Subject;
 use crate::jobs::completion::Completion;
-use crate::jobs::format::LastV1;
+use crate::jobs::format::{LastV1, Record};
 use crate::jobs::row::Actions;
 use crate::metric::{Samples, SeriesGroups};
 
@@ -23,10 +23,16 @@ impl LastResultTables {
         &mut self,
         clients: &NameFilterConfig,
         policies: &NameFilterConfig,
+        workloads: &NameFilterConfig,
         now: i64,
     ) {
         let mut before = std::mem::take(&mut self.0);
-        for (subject, config) in [(Subject::Client, clients), (Subject::Policy, policies)] {
+        let all = [
+            (Subject::Client, clients),
+            (Subject::Policy, policies),
+            (Subject::Workload, workloads),
+        ];
+        for (subject, config) in all {
             let place = before.iter().position(|table| table.subject == subject);
             let table = place.map(|place| before.swap_remove(place));
             if config.enabled {
@@ -102,16 +108,20 @@ impl LastResultTables {
     }
 
     /// Returns the records that changed since they were handed over last.
-    pub(in crate::jobs) fn changed_records(&self) -> impl Iterator<Item = LastV1<'_>> {
-        self.0
-            .iter()
-            .flat_map(|table| table.changed_records().map(|saved| record(table.subject, saved)))
+    pub(in crate::jobs) fn changed_records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.0.iter().flat_map(|table| {
+            let results = table.changed_records().map(|saved| Record::Last(record(table, saved)));
+            let classes = table.changed_class_records();
+            results.chain(classes.map(|saved| Record::Classes(record(table, saved))))
+        })
     }
 
-    pub(in crate::jobs) fn all_records(&self) -> impl Iterator<Item = LastV1<'_>> {
-        self.0
-            .iter()
-            .flat_map(|table| table.all_records().map(|saved| record(table.subject, saved)))
+    pub(in crate::jobs) fn all_records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.0.iter().flat_map(|table| {
+            let results = table.all_records().map(|saved| Record::Last(record(table, saved)));
+            let classes = table.all_class_records();
+            results.chain(classes.map(|saved| Record::Classes(record(table, saved))))
+        })
     }
 
     /// Restores a record, unless its subject is not enabled; returns whether it is valid.
@@ -120,8 +130,16 @@ impl LastResultTables {
         let Some(table) = self.of_mut(subject) else { return true };
         table.restore(&record.key, record.value.as_deref()).is_some()
     }
+
+    /// Restores a record of classes, likewise. One of a subject that this build does not know is passed over.
+    pub(in crate::jobs) fn restore_classes(&mut self, record: &LastV1<'_>) -> bool {
+        let table = Subject::from_number(record.subject).and_then(|subject| self.of_mut(subject));
+        table.is_none_or(|table| {
+            table.restore_classes(&record.key, record.value.as_deref()).is_some()
+        })
+    }
 }
 
-fn record(subject: Subject, (key, value): SavedRecord) -> LastV1<'static> {
-    LastV1 { subject: subject as u8, key: Cow::Owned(key), value: value.map(Cow::Owned) }
+fn record(table: &LastResults, (key, value): SavedRecord) -> LastV1<'static> {
+    LastV1 { subject: table.subject as u8, key: Cow::Owned(key), value: value.map(Cow::Owned) }
 }

@@ -21,8 +21,9 @@ impl Ledger {
         self.cycle = Cycle { began: Instant::now(), finished: HashSet::new() };
         self.window.begin_cycle(&self.progress, &self.finished, self.cycle.began);
         self.prune();
+        self.details.begin(&mut self.dictionary.names, self.progress.now, set_back);
         if self.dictionary.names.has_grown() {
-            self.dictionary.forget_unused(self.finished.iter());
+            self.dictionary.forget_unused(self.finished.iter(), self.details.names());
         }
         set_back
     }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub(crate) use self::samples::Summary;
 pub(super) use self::samples::definitions;
 use super::backfill_plan::BackfillPlan;
+use super::details::Details;
 use super::dictionary::Dictionary;
 use super::finished::{FinishedJob, FinishedJobs};
 use super::last_results::{AHEAD, LastResultTables, NameFilterConfig, Subject};
@@ -39,6 +40,7 @@ pub struct Ledger {
     live: Option<Live>,
     window: Window,
     totals: Totals,
+    pub(in crate::jobs) details: Details,
     pub(crate) last_results: LastResultTables,
     pub(crate) backfill: BackfillPlan,
     cycle: Cycle,
@@ -113,6 +115,7 @@ impl Ledger {
             live: None,
             window: Window::new(now, window),
             totals: Totals::new(origin),
+            details: Details::new(origin),
             last_results: LastResultTables::default(),
             backfill: BackfillPlan::default(),
             cycle: Cycle { began: Instant::now(), finished: HashSet::new() },
@@ -122,10 +125,15 @@ impl Ledger {
         }
     }
 
-    /// Selects the clients and policies that have last results. What is known of those that had them
+    /// Selects the clients, policies and workloads that have last results. What is known of those that had them
     /// before stays; the others are filled from the finished jobs.
-    pub(crate) fn select(&mut self, clients: &NameFilterConfig, policies: &NameFilterConfig) {
-        self.last_results.select(clients, policies, self.progress.now);
+    pub(crate) fn select(
+        &mut self,
+        clients: &NameFilterConfig,
+        policies: &NameFilterConfig,
+        workloads: &NameFilterConfig,
+    ) {
+        self.last_results.select(clients, policies, workloads, self.progress.now);
         self.fill_last_results();
         self.rebuild_window();
     }
@@ -169,6 +177,7 @@ impl Ledger {
             return;
         }
         let job = self.dictionary.encode(row, end);
+        self.details.meet_status(row.status);
         if source == RowSource::Incremental {
             self.cycle.finished.insert(job.id);
         }
@@ -177,7 +186,7 @@ impl Ledger {
         }
         // A cycle takes a while: what the server changed since it began does not end in the future.
         let present = self.progress.now.max(row.last_update_time.unwrap_or(i64::MIN));
-        self.complete(&job, effect, present.saturating_add(AHEAD));
+        self.complete(row, &job, effect, present.saturating_add(AHEAD));
         if self.unfinished.by_id.remove(&job.id).is_some() {
             self.unsaved.mark_unfinished(job.id);
         }
@@ -214,23 +223,25 @@ impl Ledger {
         self.window.change(&job, 1);
     }
 
-    /// Feeds a completion to the totals and last results. An end after `latest` is in the future.
-    fn complete(&mut self, job: &FinishedJob, effect: Effect, latest: i64) {
+    /// Feeds a completion to the totals, details and last results. An end after `latest` is in the future.
+    fn complete(&mut self, row: &JobRow<'_>, job: &FinishedJob, effect: Effect, latest: i64) {
         if effect == Effect::Duplicate {
             return;
         }
         if let Some(completion) = self.dictionary.completion(job) {
             self.last_results.0.iter_mut().for_each(|table| table.record(&completion));
         }
-        let Some(pair) = self.dictionary.pair(job.label_set) else { return };
+        let counted = matches!(effect, Effect::Counted(_));
+        self.details.record(row, job, &mut self.dictionary.names, (counted, latest));
+        let Some(labels) = self.dictionary.label_sets.get(job.label_set) else { return };
         let changed = if let Effect::Counted(retries) = effect {
-            self.totals.count(job, pair, retries, latest);
+            self.totals.count(job, labels, retries, latest);
             true
         } else {
-            self.totals.note_seen(job.label_set, pair, job.leaf)
+            self.totals.note_seen(job.label_set, labels, job.leaf)
         };
         if changed {
-            self.unsaved.mark_total(job.label_set, pair);
+            self.unsaved.mark_total(job.label_set, labels.pair());
         }
     }
 
@@ -255,10 +266,21 @@ impl Ledger {
             }
             true
         });
+        self.details.see_live(&live, now);
         self.live = Some(live);
         for id in self.unfinished.forget_old(now) {
             self.unsaved.mark_unfinished(id);
         }
+    }
+
+    /// Returns status codes for whose text the server is to be asked, at most so many.
+    pub(crate) fn unknown_statuses(&self, limit: usize) -> Vec<i64> {
+        self.details.unknown_statuses(self.progress.now, limit)
+    }
+
+    /// Records the server's answer to the question for the text of a status code.
+    pub(crate) fn note_status_text(&mut self, status: i64, text: Option<&str>) {
+        self.details.note_status_text(status, text, self.progress.now);
     }
 
     /// Returns whether the server ever listed a job.

@@ -64,15 +64,38 @@ pub(crate) struct Summary {
     pub(crate) finished_jobs: usize,
     pub(crate) unfinished_jobs: usize,
     /// Completions that were counted, in the order of [`Outcome::ALL`].
-    pub(crate) outcomes: [u64; 4],
+    pub(crate) outcomes: [u64; Outcome::ALL.len()],
 }
 
 impl Ledger {
-    /// Returns the samples of the live jobs; `None` before they were listed.
-    pub fn live_samples(&self, actions: &Actions, long_running_after: Duration) -> Option<Samples> {
-        let known = self.known_actions(actions);
+    /// Returns the samples of the live jobs; `None` before they were listed. Of the times, the first is that after
+    /// which a job is long-running, the second that after which one that does not get on is stalled.
+    pub fn live_samples(
+        &self,
+        actions: &Actions,
+        (long_running_after, stalled_after): (Duration, Duration),
+    ) -> Option<Samples> {
+        let (known, now) = (self.known_actions(actions), self.progress.now);
         let live = self.live.as_ref()?;
-        Some(live.samples(actions, &known, self.progress.now, long_running_after))
+        let mut samples = live.samples(actions, &known, now, long_running_after);
+        let names = (&self.dictionary.names, actions, &known);
+        self.details.record_live(live, names, (now, stalled_after), &mut samples);
+        Some(samples)
+    }
+
+    /// Returns the failures of the last hour; `None` while the window is not whole.
+    pub(crate) fn failure_samples(&self) -> Option<Samples> {
+        let mut samples = Samples::new();
+        self.details.record_failures(self.progress.now, &self.last_results, &mut samples);
+        self.is_whole().then_some(samples)
+    }
+
+    /// Returns the counters of ended leaves in groups, those in which nothing changed as they were, and their
+    /// origin; `None` as for the totals.
+    pub fn counter_samples(&mut self, actions: &Actions) -> Option<(SeriesGroups, SystemTime)> {
+        self.window.in_force?;
+        let groups = self.details.counter_samples(self.dictionary.resolver(actions));
+        Some((groups, self.details.origin))
     }
 
     /// Returns the samples of the window in groups, those in which nothing changed as they were; `None` while it
@@ -120,6 +143,7 @@ impl Ledger {
         samples.record(&WINDOW_INCOMPLETE, [], window.incomplete_for(progress).as_secs_f64());
         samples.record(&WATERMARK, [], progress.watermark as f64 / 1000.0);
         samples.record(&REMEMBERED, [], self.finished.len() as f64);
+        self.details.record_kept(&mut samples);
         samples
     }
 
@@ -134,13 +158,14 @@ impl Ledger {
     }
 
     pub(crate) fn summary(&self) -> Summary {
-        let mut outcomes = [0; 4];
+        let mut outcomes = [0; Outcome::ALL.len()];
         for (id, total) in &self.totals.by_label_set {
-            let labels = self.dictionary.label_sets.get(*id);
-            let outcome = labels.map(|labels| Outcome::of(labels.status));
-            let place = Outcome::ALL.iter().position(|one| Some(*one) == outcome);
-            if let Some(count) = place.and_then(|place| outcomes.get_mut(place)) {
-                *count += total.parents + total.leaves;
+            let Some(labels) = self.dictionary.label_sets.get(*id) else { continue };
+            for (outcome, jobs) in total.by_outcome(labels.status) {
+                let place = Outcome::ALL.iter().position(|one| *one == outcome);
+                if let Some(count) = place.and_then(|place| outcomes.get_mut(place)) {
+                    *count += jobs.all();
+                }
             }
         }
         Summary {

@@ -7,12 +7,12 @@ use std::time::SystemTime;
 use super::Ledger;
 use crate::jobs::finished::FinishedJob;
 use crate::jobs::format::{
-    DurationsV1, JobV1, LabelsV1, NameV1, Record, RestoreError, TotalV1, UnfinishedV1,
+    DurationsV1, LabelsV1, NameV1, Record, RestoreError, RuleTotalV1, TotalV1, UnfinishedV1,
 };
 use crate::jobs::interner::{LabelSetId, NameId, TypePair};
 use crate::jobs::progress::Progress;
 use crate::jobs::time::{Span, from_unix_ms, to_unix_ms};
-use crate::jobs::totals::{BOUNDS, Totals};
+use crate::jobs::totals::{BOUNDS, Jobs, Totals};
 use crate::jobs::unsaved::UnsavedChanges;
 use crate::metric::Distribution;
 
@@ -29,8 +29,9 @@ impl Ledger {
         // One that was forgotten again has no jobs.
         let reused = changes.reused.iter().filter(|id| names.has(**id));
         let finished = |id: &i64| {
-            let job = self.finished.get(*id).map(JobV1::from);
-            job.map_or(Record::JobGone(*id), Record::Job)
+            let job = self.finished.get(*id);
+            let record = job.map_or(Record::JobGone(*id), |job| Record::Job(job.into()));
+            std::iter::once(record).chain(job.map(|job| Record::JobDetail(job.into())))
         };
         let unfinished = |id: &i64| {
             let job = self.unfinished.by_id.get(id).map(|job| UnfinishedV1::new(*id, job));
@@ -39,12 +40,13 @@ impl Ledger {
         self.name_records(changes.saved_names)
             .chain(reused.map(|id| name_record(*id, names.get(*id))))
             .chain(self.label_records(changes.saved_label_sets))
-            .chain(changes.finished.iter().map(finished))
+            .chain(changes.finished.iter().flat_map(finished))
             .chain(changes.unfinished.iter().map(unfinished))
-            .chain(changes.label_sets.iter().filter_map(|id| self.total_record(*id)))
+            .chain(changes.label_sets.iter().flat_map(|id| self.total_records(*id)))
             .chain(changes.pairs.iter().filter_map(|pair| self.durations_record(*pair)))
             .chain(std::iter::once(self.progress_record(written)))
-            .chain(self.last_results.changed_records().map(Record::Last))
+            .chain(self.last_results.changed_records())
+            .chain(self.details.changed_records())
             .for_each(|record| record.put(&mut out));
         self.hand_over_all();
         out
@@ -58,11 +60,16 @@ impl Ledger {
         let mut records = self
             .name_records(0)
             .chain(self.label_records(0))
-            .chain(self.finished.iter().map(|job| Record::Job(job.into())))
+            .chain(
+                self.finished
+                    .iter()
+                    .flat_map(|job| [Record::Job(job.into()), Record::JobDetail(job.into())]),
+            )
             .chain(unfinished.map(Record::Unfinished))
-            .chain(totals.keys().filter_map(|id| self.total_record(*id)))
+            .chain(totals.keys().flat_map(|id| self.total_records(*id)))
             .chain(durations.keys().filter_map(|pair| self.durations_record(*pair)))
-            .chain(self.last_results.all_records().map(Record::Last))
+            .chain(self.last_results.all_records())
+            .chain(self.details.all_records())
             .chain(std::iter::once(self.progress_record(written)));
         std::iter::from_fn(move || {
             let mut part = Vec::new();
@@ -83,8 +90,11 @@ impl Ledger {
         label_sets.map(|(id, labels)| Record::Labels(LabelsV1::new(id, labels)))
     }
 
-    fn total_record(&self, id: LabelSetId) -> Option<Record<'_>> {
-        Some(Record::Total(TotalV1::new(id, self.totals.by_label_set.get(&id)?)))
+    fn total_records(&self, id: LabelSetId) -> impl Iterator<Item = Record<'_>> + use<'_> {
+        let total = self.totals.by_label_set.get(&id);
+        let by_rule = total.filter(|total| total.second_rule != Jobs::default());
+        let by_rule = by_rule.map(|total| Record::RuleTotal(RuleTotalV1::new(id, total)));
+        total.map(|total| Record::Total(TotalV1::new(id, total))).into_iter().chain(by_rule)
     }
 
     fn durations_record(&self, pair: TypePair) -> Option<Record<'_>> {
@@ -117,6 +127,7 @@ impl Ledger {
             saved_label_sets: self.dictionary.label_sets.len(),
             ..UnsavedChanges::default()
         };
+        self.details.hand_over();
         let mut changes = std::mem::replace(&mut self.unsaved, next);
         let tables = self.last_results.0.iter_mut();
         changes.last_results =
@@ -129,11 +140,13 @@ impl Ledger {
 
     /// Records that what was handed over is on disk.
     pub fn mark_saved(&mut self) {
+        self.details.mark_saved();
         self.handed_over = None;
     }
 
     /// Records that what was handed over did not reach the disk: the next save has it again.
     pub(crate) fn mark_not_saved(&mut self) {
+        self.details.mark_not_saved();
         let Some(mut earlier) = self.handed_over.take() else { return };
         for (subject, changes) in std::mem::take(&mut earlier.last_results) {
             if let Some(table) = self.last_results.of_mut(subject) {
@@ -158,10 +171,11 @@ impl Ledger {
         self.totals = Totals::new(origin);
         let Span { from, to } = self.window.span;
         for job in self.finished.ended(from, to) {
-            if let Some(pair) = self.dictionary.pair(job.label_set) {
-                self.totals.note_seen(job.label_set, pair, job.leaf);
+            if let Some(labels) = self.dictionary.label_sets.get(job.label_set) {
+                self.totals.note_seen(job.label_set, labels, job.leaf);
             }
         }
+        self.details.restart(origin);
         self.progress.gap.total = 0;
         self.last_results.0.iter_mut().for_each(|table| table.folded = 0);
         self.mark_all_dirty();
@@ -196,6 +210,15 @@ impl Ledger {
                 }
                 fits
             }
+            Record::JobDetail(detail) => {
+                let Some(job) = self.finished.get(detail.id) else { return false };
+                let job = detail.applied_to(*job);
+                let fits = self.dictionary.has_names_of(&job);
+                if fits {
+                    self.finished.insert(job);
+                }
+                fits
+            }
             Record::JobGone(id) => {
                 self.finished.remove(id);
                 true
@@ -210,12 +233,32 @@ impl Ledger {
                 true
             }
             Record::Total(total) => {
-                let (id, total) = total.total();
-                self.totals.by_label_set.insert(id, total);
+                let id = total.label_set();
+                let known = self.totals.by_label_set.entry(id).or_default();
+                *known = total.applied_to(std::mem::take(known));
+                self.dictionary.label_sets.get(id).is_some()
+            }
+            Record::RuleTotal(total) => {
+                let id = total.label_set();
+                let known = self.totals.by_label_set.entry(id).or_default();
+                *known = total.applied_to(std::mem::take(known));
                 self.dictionary.label_sets.get(id).is_some()
             }
             Record::Durations(durations) => self.restore_durations(durations),
             Record::Last(last) => self.last_results.restore(&last),
+            Record::Classes(classes) => self.last_results.restore_classes(&classes),
+            Record::Counter(counter) => {
+                self.details.restore_counter(counter, &self.dictionary.names)
+            }
+            Record::Details(_)
+            | Record::Failure(_)
+            | Record::Sizes(_)
+            | Record::Stall(_)
+            | Record::StatusText(_)
+            | Record::Catalogue(_) => {
+                self.details.restore(record);
+                true
+            }
             Record::Progress(saved) => {
                 self.progress = Progress::restore(&saved);
                 self.window.in_force = saved.in_force;
@@ -239,7 +282,9 @@ impl Ledger {
             return Err(RestoreError::CorruptState);
         }
         self.rebuild_window();
-        self.dictionary.forget_unused(self.finished.iter());
+        self.dictionary.forget_unused(self.finished.iter(), self.details.names());
+        let statuses = self.dictionary.label_sets.since(0).filter_map(|(_, labels)| labels.status);
+        self.details.finish_restore(statuses);
         self.hand_over_all();
         self.mark_saved();
         self.advance_last_results(self.progress.now, true);

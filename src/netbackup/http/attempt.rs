@@ -130,7 +130,11 @@ impl Attempt<'_> {
         let connection = &self.context.connection;
         let mut url = connection.config.base_url.clone();
         let base = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&format!("{base}{}", self.spec.resource.path));
+        let path = self.spec.resource.path;
+        url.set_path(&match self.spec.member {
+            None => format!("{base}{path}"),
+            Some(number) => format!("{base}{path}/{number}"),
+        });
         url.set_query((!self.spec.query.is_empty()).then_some(self.spec.query.as_str()));
         let method = if self.spec.post.is_some() { Method::POST } else { Method::GET };
         let request = connection.http.request(method, url);

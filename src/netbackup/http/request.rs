@@ -17,6 +17,8 @@ const DEADLINE_HINT: &str =
 #[derive(Debug)]
 pub(crate) struct RequestSpec {
     pub(crate) resource: &'static Resource,
+    /// The number of the one record that is asked for, after the path.
+    pub(crate) member: Option<i64>,
     /// Encoded.
     pub(crate) query: String,
     /// The JSON of a POST; `None` for a GET.
@@ -27,7 +29,7 @@ pub(crate) struct RequestSpec {
 
 impl RequestSpec {
     pub(crate) fn get(resource: &'static Resource, query: String) -> Self {
-        Self { resource, query, post: None, page: 1 }
+        Self { resource, member: None, query, post: None, page: 1 }
     }
 
     pub(crate) fn ping() -> Self {

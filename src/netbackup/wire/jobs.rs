@@ -11,7 +11,7 @@ pub static JOBS: Resource =
 
 /// The attributes of a job that the agent uses. All but the id may be missing. Unknown values of
 /// `state`, `job_type` and `policy_type` are carried as they are.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobRow<'a> {
     /// Unique until the catalogue is reset.
@@ -37,6 +37,9 @@ pub struct JobRow<'a> {
     /// Kilobytes (1024 bytes), an estimate.
     #[serde(default, deserialize_with = "lenient::integer")]
     pub kilobytes_transferred: Option<i64>,
+    /// Kilobytes that moved, after deduplication.
+    #[serde(default, deserialize_with = "lenient::integer")]
+    pub kilobytes_data_transferred: Option<i64>,
     #[serde(default, deserialize_with = "lenient::integer")]
     pub number_of_files: Option<i64>,
     /// As the server gives it; probably percent.
@@ -45,18 +48,43 @@ pub struct JobRow<'a> {
     /// Unix ms.
     #[serde(default, deserialize_with = "lenient::timestamp")]
     pub start_time: Option<i64>,
+    /// The start of the current try, or the last one; Unix ms.
+    #[serde(default, deserialize_with = "lenient::timestamp")]
+    pub active_try_start_time: Option<i64>,
     /// Unix ms; `None` until the job ends.
     #[serde(default, deserialize_with = "lenient::timestamp")]
     pub end_time: Option<i64>,
     /// Unix ms.
     #[serde(default, deserialize_with = "lenient::timestamp")]
     pub last_update_time: Option<i64>,
+    /// Of a root 0, or its own number.
+    #[serde(default, deserialize_with = "lenient::integer")]
+    pub parent_job_id: Option<i64>,
     /// Direct children; may lag.
     #[serde(default, deserialize_with = "lenient::integer")]
     pub child_count: Option<i64>,
     /// Code 1 to 31, or -99.
     #[serde(default, deserialize_with = "lenient::integer")]
     pub job_queue_reason: Option<i64>,
+    /// 27 is that of a parent.
+    #[serde(default, deserialize_with = "lenient::integer")]
+    pub current_operation: Option<i64>,
+    /// Such as `FULL_BACKUP`.
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    pub schedule_type: Text<'a>,
+    /// The image that it made; empty if it made none.
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    pub backup_id: Text<'a>,
+    /// Of a virtual machine its own name; empty for most clients.
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    pub workload_display_name: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    pub destination_storage_unit_name: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    pub destination_media_server_name: Text<'a>,
+    /// That of a disk begins with `@`.
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    pub destination_media_id: Text<'a>,
     /// 0 to 100.
     #[serde(default, deserialize_with = "lenient::integer")]
     pub percent_complete: Option<i64>,

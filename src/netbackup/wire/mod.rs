@@ -9,8 +9,10 @@ mod page;
 mod repair;
 mod skim;
 mod split;
+pub mod status_code;
 mod timestamp;
 
+pub(crate) use lenient::Text;
 pub use list::read_page;
 pub(super) use list::{
     BadRecord, List, decode_list_repaired, decode_page_repaired, last_cursor, server_message,

@@ -14,6 +14,7 @@ use super::*;
 use crate::jobs::NameFilterConfig;
 use crate::jobs::completion::Completion;
 use crate::jobs::row::Actions;
+use crate::jobs::schedule::ScheduleClass;
 use crate::metric::Value;
 
 impl LastResults {
@@ -38,6 +39,9 @@ fn job(job_id: i64, end: i64, status: i64) -> Completion<'static> {
         kilobytes: 2,
         client: "c",
         policy: "p",
+        workload: "c",
+        class: ScheduleClass::Full,
+        image: true,
     }
 }
 
@@ -134,6 +138,7 @@ fn single_job_exports_all_series() {
     let expected = [
         ("nbu_agent_names_folded_total policy", 0.0),
         ("nbu_policy_consecutive_failures p BACKUP", 1.0),
+        ("nbu_policy_failing_seconds p full", 0.0),
         ("nbu_policy_last_failure_timestamp_seconds p BACKUP", 60.0),
         ("nbu_policy_last_status p BACKUP", 5.0),
     ];
@@ -143,10 +148,10 @@ fn single_job_exports_all_series() {
 #[test]
 fn all_declared_metrics_can_be_exported() {
     let mut said: Vec<String> = Vec::new();
-    for subject in [Subject::Client, Subject::Policy] {
+    for subject in [Subject::Client, Subject::Policy, Subject::Workload] {
         let mut last_results = LastResults::new(subject, &rules(&["*"], 1));
-        last_results.record(&job(1, 60_000, 0));
-        last_results.record(&job(2, 61_000, 6));
+        (1..5).for_each(|day| last_results.record(&job(day, day * 86_400_000, 0)));
+        last_results.record(&job(7, 5 * 86_400_000, 6));
         said.extend(series(&last_results).into_keys());
     }
     for definition in definitions() {

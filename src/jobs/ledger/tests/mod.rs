@@ -38,6 +38,7 @@ fn row(id: i64, end: i64) -> JobRow<'static> {
         child_count: Some(0),
         job_queue_reason: None,
         percent_complete: None,
+        ..JobRow::default()
     }
 }
 

@@ -154,7 +154,9 @@ fn negative_sizes_count_nothing() {
     let families = families(ledger.window_samples(&Actions::default()).unwrap());
     assert_eq!(sum(&families, "nbu_jobs_bytes"), 10_240);
     assert_eq!(sum(&families, "nbu_jobs_files_count"), 3);
-    let live = ledger.live_samples(&Actions::default(), Duration::from_secs(1)).unwrap();
+    let live = ledger
+        .live_samples(&Actions::default(), (Duration::from_secs(1), Duration::from_secs(1)))
+        .unwrap();
     assert_eq!(sum(&live.finish().0, "nbu_jobs_active_bytes"), 10_240);
     assert_eq!(counted(&mut ledger)[2], 10_240);
 }

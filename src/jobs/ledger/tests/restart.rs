@@ -13,7 +13,15 @@ fn some_row(rng: &mut Rng, now: i64) -> JobRow<'static> {
     let client = CLIENTS[rng.usize(0..CLIENTS.len())];
     JobRow {
         client_name: Some(Cow::Borrowed(client)),
-        status: Some([0, 0, 1, 13][rng.usize(0..4)]),
+        status: Some([0, 0, 1, 13, 190, 196][rng.usize(0..6)]),
+        active_try_start_time: Some(NOON - 10 * HOUR + id + rng.i64(0..HOUR)),
+        kilobytes_data_transferred: Some(rng.i64(0..10)),
+        parent_job_id: Some(rng.i64(0..2)),
+        policy_type: Some(Cow::Borrowed(["STANDARD", "NBU_CATALOG"][rng.usize(0..2)])),
+        schedule_type: Some(Cow::Borrowed(["FULL_BACKUP", "USER_BACKUP", ""][rng.usize(0..3)])),
+        backup_id: Some(Cow::Borrowed(["db1_1", ""][rng.usize(0..2)])),
+        destination_storage_unit_name: Some(Cow::Borrowed(["u1", "u2", ""][rng.usize(0..3)])),
+        destination_media_server_name: Some(Cow::Borrowed("m1")),
         try_count: Some(rng.i64(1..=3)),
         start_time: Some(NOON - 10 * HOUR + id),
         ..row(id, end)
@@ -24,6 +32,11 @@ fn rules(rng: &mut Rng) -> NameFilterConfig {
     let enabled = rng.u32(0..4) > 0;
     let allowlist = CLIENTS.iter().filter(|_| rng.bool()).map(|name| (*name).to_owned()).collect();
     NameFilterConfig { enabled, allowlist, ..NameFilterConfig::default() }
+}
+
+fn all() -> NameFilterConfig {
+    let allowlist = vec!["*".to_owned()];
+    NameFilterConfig { enabled: true, allowlist, ..NameFilterConfig::default() }
 }
 
 fn window(rng: &mut Rng) -> Duration {
@@ -63,10 +76,16 @@ fn cycle(ledger: &mut Ledger, rng: &mut Rng, now: i64) {
 /// Returns everything that is exported, except for the live jobs: a restart has not read them yet.
 fn shown(ledger: &mut Ledger) -> Vec<(&'static str, String)> {
     let actions = Actions::default();
-    let totals = [ledger.total_samples(&actions), ledger.last_samples(&actions)];
+    let totals = [
+        ledger.total_samples(&actions),
+        ledger.counter_samples(&actions),
+        ledger.last_samples(&actions),
+    ];
     let totals = totals.into_iter().flatten().map(|(groups, _)| groups);
     let groups = ledger.window_samples(&actions).into_iter().chain(totals).flatten();
-    let families = groups.flat_map(|group| group.to_vec()).chain(ledger.own_samples(0).finish().0);
+    let others = [Some(ledger.own_samples(0)), ledger.failure_samples()];
+    let others = others.into_iter().flatten().flat_map(|samples| samples.finish().0);
+    let families = groups.flat_map(|group| group.to_vec()).chain(others);
     // By our clock, which goes on meanwhile.
     let families = families.filter(|family| family.definition.name != "nbu.jobs.window.incomplete");
     let mut all: Vec<_> = families
@@ -85,19 +104,19 @@ fn restart_exports_what_a_reload_exports() {
         let mut rng = Rng::with_seed(seed);
         let mut now = NOON;
         let mut ledger = Ledger::new(now, window(&mut rng), SystemTime::UNIX_EPOCH);
-        ledger.select(&rules(&mut rng), &NameFilterConfig::default());
+        ledger.select(&rules(&mut rng), &all(), &rules(&mut rng));
         for _ in 0..rng.u32(1..8) {
             cycle(&mut ledger, &mut rng, now);
             now += rng.i64(0..40 * MINUTE);
         }
-        let (wanted, clients) = (window(&mut rng), rules(&mut rng));
+        let (wanted, clients, workloads) = (window(&mut rng), rules(&mut rng), rules(&mut rng));
         let mut again = Ledger::new(0, wanted, SystemTime::now());
-        again.select(&clients, &NameFilterConfig::default());
+        again.select(&clients, &all(), &workloads);
         let written = SystemTime::UNIX_EPOCH;
         ledger.all_records(written).for_each(|part| again.restore(&part).unwrap());
         again.finish_restore().unwrap();
         ledger.set_window(wanted);
-        ledger.select(&clients, &NameFilterConfig::default());
+        ledger.select(&clients, &all(), &workloads);
         // A poll that failed and a restart are alike: what happened meanwhile is not known.
         ledger.progress.gap.interrupt();
         for step in 0..4 {

@@ -1,0 +1,192 @@
+//! What the rows of jobs tell beside their number (docs/adr/0020-jobs-in-depth.md): counters of ended leaves,
+//! recent failures and what they have in common, backups that only look good, jobs that do not get on, the
+//! catalogue backup, and the texts of codes. Each part owns its state; this module feeds them, and `saved` keeps them on disk.
+
+mod catalogue;
+mod counters;
+mod failures;
+mod family;
+mod live_metrics;
+mod saved;
+mod sizes;
+mod stalls;
+mod texts;
+
+use std::time::SystemTime;
+
+use self::catalogue::CatalogueBackup;
+use self::counters::{Counters, EndedLeaf};
+use self::failures::{Failure, RecentFailures};
+use self::family::Family;
+use self::saved::Changes;
+use self::sizes::SizeHistory;
+use self::stalls::Stalls;
+use self::texts::{StatusText, Texts};
+use super::dictionary::LabelResolver;
+use super::finished::FinishedJob;
+use super::interner::{Interner, NameId};
+use super::last_results::{AHEAD, LastResultTables};
+use super::live::Live;
+use super::row;
+use super::time::{from_unix_ms, to_unix_ms};
+use crate::metric::{Definition, Samples, SeriesGroups};
+use crate::netbackup::wire::jobs::JobRow;
+
+pub(super) use self::saved::{
+    CatalogueBackupV1, CounterV1, DetailsV1, FailureV1, SizesV1, StallV1, StatusTextV1,
+};
+
+pub(super) fn definitions() -> Vec<&'static Definition> {
+    let mut all = Vec::new();
+    all.extend(counters::definitions());
+    all.extend(live_metrics::definitions());
+    all.extend(failures::definitions());
+    all.extend(texts::definitions());
+    all.extend(catalogue::definitions());
+    all
+}
+
+#[derive(Debug)]
+pub(super) struct Details {
+    /// The moment at which the counters began, in whole ms, as it is saved.
+    pub(super) origin: SystemTime,
+    counters: Counters,
+    failures: RecentFailures,
+    sizes: SizeHistory,
+    stalls: Stalls,
+    catalogue: CatalogueBackup,
+    texts: Texts,
+    changes: Changes,
+    /// Changes that were handed over to be written, and are not acknowledged yet.
+    handed_over: Option<Changes>,
+}
+
+impl Details {
+    pub(super) fn new(origin: SystemTime) -> Self {
+        Self {
+            origin: from_unix_ms(to_unix_ms(origin)),
+            counters: Counters::default(),
+            failures: RecentFailures::default(),
+            sizes: SizeHistory::default(),
+            stalls: Stalls::default(),
+            catalogue: CatalogueBackup::default(),
+            texts: Texts::default(),
+            changes: Changes::default(),
+            handed_over: None,
+        }
+    }
+
+    /// Begins a cycle at `now`: forgets what is old.
+    pub(super) fn begin(&mut self, names: &mut Interner, now: i64, set_back: bool) {
+        self.changes.counters.extend(self.counters.prepare(names));
+        self.failures.forget_old(now);
+        self.changes.sizes.extend(self.sizes.forget_old(now));
+        if set_back {
+            self.catalogue.drop_after(now.saturating_add(AHEAD));
+            self.changes.catalogue = true;
+        }
+    }
+
+    /// Records that a job ended with a status.
+    pub(super) fn meet_status(&mut self, status: Option<i64>) {
+        status.into_iter().for_each(|status| self.texts.meet_status(status));
+    }
+
+    /// Records a completion that is `counted`, or was only seen in the first window. An end after `latest` is in
+    /// the future.
+    pub(super) fn record(
+        &mut self,
+        row: &JobRow<'_>,
+        job: &FinishedJob,
+        names: &mut Interner,
+        (counted, latest): (bool, i64),
+    ) {
+        self.changes.catalogue |= self.catalogue.record(row, job, latest);
+        if !job.leaf {
+            return;
+        }
+        let on_tape = is_on_tape(row);
+        let family = Family::of(row.status, on_tape);
+        if family.is_some_and(Family::is_failure) {
+            let place = |text: &Option<_>| row::text(text).into();
+            let failure = Failure {
+                status: row.status,
+                on_tape,
+                storage_unit: place(&row.destination_storage_unit_name),
+                media_server: place(&row.destination_media_server_name),
+                policy: names.share(job.policy),
+                client: names.share(job.client),
+            };
+            let key = (job.end, job.id);
+            self.failures.add(key, failure);
+            self.changes.failures.insert(key);
+        }
+        let mut false_greens = Vec::new();
+        if counted {
+            let (kinds, history) = self.sizes.judge(row, job);
+            false_greens = kinds;
+            self.changes.sizes.extend(history);
+        }
+        let leaf = EndedLeaf { row, job, family, false_greens: &false_greens, counted, latest };
+        self.changes.counters.extend(self.counters.record(names, &leaf));
+    }
+
+    /// Looks at the live jobs, all of them, at `now`.
+    pub(super) fn see_live(&mut self, live: &Live, now: i64) {
+        self.changes.stalls.extend(self.stalls.see(live, now));
+        for job in live.jobs.values().filter(|job| &*job.state == super::live::QUEUED) {
+            self.texts.meet_reason(job.reason);
+        }
+    }
+
+    /// Returns the names to which counters refer.
+    pub(super) fn names(&self) -> impl Iterator<Item = NameId> {
+        self.counters.names()
+    }
+
+    /// Returns codes for whose text the server is to be asked, at most so many.
+    pub(super) fn unknown_statuses(&self, now: i64, limit: usize) -> Vec<i64> {
+        self.texts.unknown(now, limit)
+    }
+
+    /// Records the server's answer to the question for the text of a code.
+    pub(super) fn note_status_text(&mut self, status: i64, text: Option<&str>, now: i64) {
+        let text = text.filter(|text| !text.is_empty()).map(Into::into);
+        self.texts.answers.insert(status, StatusText { text, at: now });
+        self.changes.texts.insert(status);
+    }
+
+    /// Returns the counters in groups, those in which nothing changed as they were.
+    pub(super) fn counter_samples(&mut self, resolver: LabelResolver<'_>) -> SeriesGroups {
+        self.counters.samples(resolver)
+    }
+
+    /// Adds the failures of the last hour.
+    pub(super) fn record_failures(
+        &self,
+        now: i64,
+        names: &LastResultTables,
+        samples: &mut Samples,
+    ) {
+        self.failures.record(now, names, samples);
+    }
+
+    /// Adds what is known whether the server answers or not.
+    pub(super) fn record_kept(&self, samples: &mut Samples) {
+        self.texts.samples(samples);
+        self.catalogue.samples(samples);
+    }
+
+    /// Begins the counters at 0, at `origin`.
+    pub(super) fn restart(&mut self, origin: SystemTime) {
+        self.origin = from_unix_ms(to_unix_ms(origin));
+        self.counters = Counters::default();
+    }
+}
+
+/// Returns whether a job used tape: the id of its medium is not that of a disk, which begins with `@`
+/// (docs/netbackup-api.md#jobs-places).
+fn is_on_tape(row: &JobRow<'_>) -> bool {
+    let medium = row::text(&row.destination_media_id);
+    !medium.is_empty() && !medium.starts_with('@')
+}

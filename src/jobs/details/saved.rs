@@ -1,0 +1,305 @@
+//! Records of details on disk, all of optional kinds: a build that does not know them passes them over
+//! (docs/adr/0011-state.md). A struct that was released never changes.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::Details;
+use super::catalogue::{CatalogueBackup, RootJob};
+use super::counters::{Count, Counter, CounterKey};
+use super::failures::{Failure, FailureKey};
+use super::sizes::Sizes;
+use super::stalls::Progressed;
+use super::texts::StatusText;
+use crate::jobs::format::Record;
+use crate::jobs::interner::{Interner, NameId};
+use crate::jobs::time::{from_unix_ms, to_unix_ms};
+use crate::metric::Distribution;
+
+/// Details that changed since the last save, or those of them that were handed over to be written.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) counters: HashSet<CounterKey>,
+    pub(super) failures: BTreeSet<FailureKey>,
+    pub(super) sizes: HashSet<u64>,
+    pub(super) stalls: BTreeSet<i64>,
+    pub(super) texts: BTreeSet<i64>,
+    pub(super) catalogue: bool,
+}
+
+impl Changes {
+    fn add(&mut self, other: Self) {
+        self.counters.extend(other.counters);
+        self.failures.extend(other.failures);
+        self.sizes.extend(other.sizes);
+        self.stalls.extend(other.stalls);
+        self.texts.extend(other.texts);
+        self.catalogue |= other.catalogue;
+    }
+}
+
+/// The details as a whole.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct DetailsV1 {
+    /// The beginning of the counters, by our clock, Unix ms.
+    origin: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct CounterV1<'a> {
+    counter: u8,
+    job_type: u32,
+    other: u32,
+    number: u64,
+    /// Upper bounds of a histogram, its counts and its sum; empty for a number.
+    bounds: Cow<'a, [f64]>,
+    counts: Cow<'a, [u64]>,
+    sum: f64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct FailureV1<'a> {
+    end: i64,
+    id: i64,
+    status: Option<i64>,
+    on_tape: bool,
+    #[serde(borrow)]
+    storage_unit: Cow<'a, str>,
+    #[serde(borrow)]
+    media_server: Cow<'a, str>,
+    #[serde(borrow)]
+    policy: Cow<'a, str>,
+    #[serde(borrow)]
+    client: Cow<'a, str>,
+}
+
+/// The sizes of a history; none once it is forgotten.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct SizesV1<'a> {
+    key: u64,
+    day: i64,
+    all: Cow<'a, [f32]>,
+}
+
+/// The progress of a job; none once it got on.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct StallV1 {
+    id: i64,
+    job: Option<(u64, i64)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct StatusTextV1<'a> {
+    status: i64,
+    #[serde(borrow)]
+    text: Option<Cow<'a, str>>,
+    at: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct CatalogueBackupV1 {
+    last: Option<RootJobV1>,
+    good: Option<RootJobV1>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct RootJobV1 {
+    end: i64,
+    id: i64,
+    status: Option<i64>,
+    start: i64,
+    kilobytes: i64,
+}
+
+impl From<RootJob> for RootJobV1 {
+    fn from(RootJob { end, id, status, start, kilobytes }: RootJob) -> Self {
+        Self { end, id, status, start, kilobytes }
+    }
+}
+
+impl From<RootJobV1> for RootJob {
+    fn from(RootJobV1 { end, id, status, start, kilobytes }: RootJobV1) -> Self {
+        Self { end, id, status, start, kilobytes }
+    }
+}
+
+impl Details {
+    /// Returns the records that changed since they were handed over last.
+    pub(in crate::jobs) fn changed_records(&self) -> impl Iterator<Item = Record<'_>> {
+        let changes = &self.changes;
+        std::iter::once(self.own_record())
+            .chain(changes.counters.iter().filter_map(|key| self.counter_record(key)))
+            .chain(changes.failures.iter().filter_map(|key| self.failure_record(*key)))
+            .chain(changes.sizes.iter().map(|key| self.sizes_record(*key)))
+            .chain(changes.stalls.iter().map(|id| self.stall_record(*id)))
+            .chain(changes.texts.iter().filter_map(|status| self.text_record(*status)))
+            .chain(changes.catalogue.then(|| self.catalogue_record()))
+    }
+
+    pub(in crate::jobs) fn all_records(&self) -> impl Iterator<Item = Record<'_>> {
+        std::iter::once(self.own_record())
+            .chain(self.counters.keys().filter_map(|key| self.counter_record(key)))
+            .chain(self.failures.all.keys().filter_map(|key| self.failure_record(*key)))
+            .chain(self.sizes.all.keys().map(|key| self.sizes_record(*key)))
+            .chain(self.stalls.all_saved().map(|id| self.stall_record(id)))
+            .chain(self.texts.answers.keys().filter_map(|status| self.text_record(*status)))
+            .chain(std::iter::once(self.catalogue_record()))
+    }
+
+    /// Records that all of it was handed over to be written.
+    pub(in crate::jobs) fn hand_over(&mut self) {
+        let mut changes = std::mem::take(&mut self.changes);
+        if let Some(earlier) = self.handed_over.take() {
+            changes.add(earlier);
+        }
+        self.handed_over = Some(changes);
+    }
+
+    /// Records that what was handed over is on disk.
+    pub(in crate::jobs) fn mark_saved(&mut self) {
+        self.handed_over = None;
+    }
+
+    /// Records that what was handed over did not reach the disk: the next save has it again.
+    pub(in crate::jobs) fn mark_not_saved(&mut self) {
+        if let Some(earlier) = self.handed_over.take() {
+            self.changes.add(earlier);
+        }
+    }
+
+    fn own_record(&self) -> Record<'_> {
+        Record::Details(DetailsV1 { origin: to_unix_ms(self.origin) })
+    }
+
+    fn counter_record(&self, key: &CounterKey) -> Option<Record<'_>> {
+        let (count, bounds) = self.counters.get(key)?;
+        let CounterKey { counter, job_type, other } = *key;
+        let (number, counts, sum) = match count {
+            Count::Sum(sum) => (*sum, &[][..], 0.0),
+            Count::Times(times) => (0, &times.counts[..], times.sum),
+        };
+        Some(Record::Counter(CounterV1 {
+            counter: counter as u8,
+            job_type: job_type.0,
+            other: other.0,
+            number,
+            bounds: bounds.into(),
+            counts: counts.into(),
+            sum,
+        }))
+    }
+
+    fn failure_record(&self, key: FailureKey) -> Option<Record<'_>> {
+        let failure = self.failures.all.get(&key)?;
+        Some(Record::Failure(FailureV1 {
+            end: key.0,
+            id: key.1,
+            status: failure.status,
+            on_tape: failure.on_tape,
+            storage_unit: Cow::Borrowed(&failure.storage_unit),
+            media_server: Cow::Borrowed(&failure.media_server),
+            policy: Cow::Borrowed(&failure.policy),
+            client: Cow::Borrowed(&failure.client),
+        }))
+    }
+
+    fn sizes_record(&self, key: u64) -> Record<'_> {
+        let sizes = self.sizes.all.get(&key);
+        let all = sizes.map_or(&[][..], |sizes| &sizes.all);
+        Record::Sizes(SizesV1 { key, day: sizes.map_or(0, |sizes| sizes.day), all: all.into() })
+    }
+
+    fn stall_record(&self, id: i64) -> Record<'_> {
+        let job = self.stalls.saved(id).map(|job| (job.print, job.since));
+        Record::Stall(StallV1 { id, job })
+    }
+
+    fn text_record(&self, status: i64) -> Option<Record<'_>> {
+        let answer = self.texts.answers.get(&status)?;
+        let text = answer.text.as_deref().map(Cow::Borrowed);
+        Some(Record::StatusText(StatusTextV1 { status, text, at: answer.at }))
+    }
+
+    fn catalogue_record(&self) -> Record<'_> {
+        let CatalogueBackup { last, good } = self.catalogue;
+        Record::Catalogue(CatalogueBackupV1 {
+            last: last.map(Into::into),
+            good: good.map(Into::into),
+        })
+    }
+
+    /// Restores a record; those of other parts of the ledger are none of its business.
+    pub(in crate::jobs) fn restore(&mut self, record: Record<'_>) {
+        match record {
+            Record::Details(saved) => self.origin = from_unix_ms(saved.origin),
+            Record::Failure(saved) => self.restore_failure(&saved),
+            Record::Sizes(saved) => self.restore_sizes(saved),
+            Record::Stall(saved) => self.restore_stall(&saved),
+            Record::StatusText(saved) => self.restore_text(&saved),
+            Record::Catalogue(saved) => self.restore_catalogue(saved),
+            _ => {}
+        }
+    }
+
+    /// Restores a counter; returns whether it fits to the names.
+    pub(in crate::jobs) fn restore_counter(
+        &mut self,
+        saved: CounterV1<'_>,
+        names: &Interner,
+    ) -> bool {
+        // One of a newer build, which this one does not know.
+        let Some(counter) = Counter::from_number(saved.counter) else { return true };
+        let (job_type, other) = (NameId(saved.job_type), NameId(saved.other));
+        let count = if saved.bounds.is_empty() {
+            Count::Sum(saved.number)
+        } else {
+            Count::Times(Distribution { counts: saved.counts.into_owned(), sum: saved.sum })
+        };
+        let key = CounterKey { counter, job_type, other };
+        self.counters.restore(key, &saved.bounds, count);
+        names.has(job_type) && names.has(other)
+    }
+
+    fn restore_failure(&mut self, saved: &FailureV1<'_>) {
+        let failure = Failure {
+            status: saved.status,
+            on_tape: saved.on_tape,
+            storage_unit: (&*saved.storage_unit).into(),
+            media_server: (&*saved.media_server).into(),
+            policy: (&*saved.policy).into(),
+            client: (&*saved.client).into(),
+        };
+        self.failures.add((saved.end, saved.id), failure);
+    }
+
+    fn restore_sizes(&mut self, saved: SizesV1<'_>) {
+        let SizesV1 { key, day, all } = saved;
+        if all.is_empty() {
+            self.sizes.all.remove(&key);
+        } else {
+            self.sizes.all.insert(key, Sizes { all: all.into_owned(), day });
+        }
+    }
+
+    fn restore_stall(&mut self, saved: &StallV1) {
+        let job = saved.job.map(|(print, since)| Progressed { print, since });
+        self.stalls.restore(saved.id, job);
+    }
+
+    fn restore_text(&mut self, saved: &StatusTextV1<'_>) {
+        let text = saved.text.as_deref().map(Into::into);
+        self.texts.answers.insert(saved.status, StatusText { text, at: saved.at });
+    }
+
+    fn restore_catalogue(&mut self, saved: CatalogueBackupV1) {
+        let CatalogueBackupV1 { last, good } = saved;
+        self.catalogue = CatalogueBackup { last: last.map(Into::into), good: good.map(Into::into) };
+    }
+
+    /// Finishes the restoration: takes the statuses of jobs that ended before as met.
+    pub(in crate::jobs) fn finish_restore(&mut self, statuses: impl Iterator<Item = i64>) {
+        statuses.for_each(|status| self.texts.meet_status(status));
+    }
+}
