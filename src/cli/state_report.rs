@@ -160,7 +160,8 @@ impl Content {
         );
         for (jobs, outcome) in [(self.missed, "missed"), (self.nothing_to_do, "nothing to do")] {
             if jobs > 0 {
-                counted.push_str(&format!(", {jobs} {outcome}"));
+                // Writing to a String cannot fail.
+                let _ = write!(counted, ", {jobs} {outcome}");
             }
         }
         add("counted", &counted);

@@ -86,7 +86,7 @@ impl Jobs {
 
 /// Completions with one status. Those of statuses about which the rules of outcomes differ are under the rule
 /// by which they were counted; all others under the first one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Total {
     pub(super) first_rule: Jobs,
     pub(super) second_rule: Jobs,

@@ -54,7 +54,9 @@ impl Supervisor {
             };
             match next {
                 Next::Nothing => {}
-                Next::CheckTasks => systemd.watchdog_during(self.check_tasks(&mut signals)).await,
+                Next::CheckTasks => {
+                    systemd.watchdog_during(Box::pin(self.check_tasks(&mut signals))).await;
+                }
                 Next::Reload(mut batch) => {
                     // First: systemd must hear of a reload later than of all requests for it.
                     self.inbox.coalesce(&mut batch, &mut signals);
@@ -63,7 +65,8 @@ impl Supervisor {
                         // Whatever the configuration is: logrotate deletes the old one.
                         systemd.watchdog_during(self.reopen_log()).await;
                     }
-                    let result = systemd.watchdog_during(self.reload(batch.trigger)).await;
+                    let result =
+                        systemd.watchdog_during(Box::pin(self.reload(batch.trigger))).await;
                     batch.answer(&result);
                     systemd.ready(&self.status());
                 }

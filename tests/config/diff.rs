@@ -66,9 +66,16 @@ collectors:
     denylist: [d2]
     limit: 12
     forgetAfter: 22h
+  perWorkload:
+    enabled: FALSE
+    allowlist: [w]
+    denylist: [d4]
+    limit: 14
+    forgetAfter: 23h
   jobs:
     actionNames: {BACKUP: one}
     longRunningAfter: 11h
+    stalledAfter: 50m
     auditInterval: 30m
 metrics:
   cardinalityLimit: 1000
@@ -138,8 +145,14 @@ collectors.perPolicy.allowlist|[p]|[q]|collectors.perPolicy.allowlist: [p] -> [q
 collectors.perPolicy.denylist|[d2]|[]|collectors.perPolicy.denylist: [d2] -> []
 collectors.perPolicy.limit|limit: 12|limit: 13|collectors.perPolicy.limit: 12 -> 13
 collectors.perPolicy.forgetAfter|forgetAfter: 22h|forgetAfter: 13h|collectors.perPolicy.forgetAfter: 22h -> 13h
+collectors.perWorkload.enabled|    enabled: FALSE|    enabled: on|collectors.perWorkload.enabled: false -> true
+collectors.perWorkload.allowlist|[w]|[v]|collectors.perWorkload.allowlist: [w] -> [v]
+collectors.perWorkload.denylist|[d4]|[]|collectors.perWorkload.denylist: [d4] -> []
+collectors.perWorkload.limit|limit: 14|limit: 13|collectors.perWorkload.limit: 14 -> 13
+collectors.perWorkload.forgetAfter|forgetAfter: 23h|forgetAfter: 13h|collectors.perWorkload.forgetAfter: 23h -> 13h
 collectors.jobs.actionNames|BACKUP: one|BACKUP: two|collectors.jobs.actionNames.BACKUP: one -> two
 collectors.jobs.longRunningAfter|After: 11h|After: 13h|collectors.jobs.longRunningAfter: 11h -> 13h
+collectors.jobs.stalledAfter|After: 50m|After: 51m|collectors.jobs.stalledAfter: 50m -> 51m
 collectors.jobs.auditInterval|Interval: 30m|Interval: never|collectors.jobs.auditInterval: 30m -> never
 state.directory|directory: kept|directory: other|state.directory: DIR/kept -> DIR/other
 metrics.cardinalityLimit|Limit: 1000|Limit: 1001|metrics.cardinalityLimit: 1000 -> 1001

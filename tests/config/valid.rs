@@ -313,3 +313,20 @@ fn example_shows_the_defaults() {
     let bare = "nbuserver: {host: h, apiKey: k}\nopentelemetry: {enabled: true, endpoint: 'collector.example.com:4317'}";
     assert_eq!(on(&example), on(bare));
 }
+
+#[test]
+fn workloads_are_selected_as_clients_unless_told_otherwise() {
+    let selected = |text: &str| {
+        let config = ok(&with_server(&format!("collectors: {{{text}}}"))).config;
+        let workloads = config.collectors.per_workload;
+        (workloads.enabled, workloads.allowlist, workloads.limit)
+    };
+    let (clients, names) = ("perClient: {enabled: true, allowlist: ['db*'], limit: 7}", vec!["db*"]);
+    assert_eq!(selected(""), (false, vec![], 1000));
+    let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    assert_eq!(selected(clients), (true, names.clone(), 7));
+    let off = format!("{clients}, perWorkload: {{enabled: false}}");
+    assert_eq!(selected(&off), (false, names, 7));
+    let own = format!("{clients}, perWorkload: {{allowlist: ['vm-*'], limit: 9}}");
+    assert_eq!(selected(&own), (true, vec!["vm-*".to_owned()], 9));
+}

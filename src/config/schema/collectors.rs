@@ -96,20 +96,20 @@ struct NameFilterKeys {
 #[serde(rename_all = "camelCase")]
 struct WorkloadFilterKeys {
     /// Export them.
-    #[schemars(extend("x-default" = "as `perClient`", "x-change" = "at once"))]
+    #[schemars(extend("x-default" = "as `perClient`", "examples" = [true], "x-change" = "at once"))]
     enabled: Key<Flag>,
     /// Names, or patterns with `*` and `?`. Nothing is selected if it is empty. Names without `*` and `?` come first if
     /// there are more than `limit`. It is an error to list more of them than `limit`.
-    #[schemars(extend("x-default" = "as `perClient`", "x-change" = "kept"))]
+    #[schemars(extend("x-default" = "as `perClient`", "examples" = [["db*", "vm-*"]], "x-change" = "kept"))]
     allowlist: Key<List<Text>>,
     /// Names or patterns to exclude, even if `allowlist` matches.
-    #[schemars(extend("x-default" = "as `perClient`", "x-change" = "kept"))]
+    #[schemars(extend("x-default" = "as `perClient`", "examples" = [["*-test"]], "x-change" = "kept"))]
     denylist: Key<List<Text>>,
     /// The most workloads of a site with metrics of their own, 1 to 100000.
-    #[schemars(extend("x-default" = "as `perClient`", "x-change" = "kept"))]
+    #[schemars(extend("x-default" = "as `perClient`", "examples" = [1000], "x-change" = "kept"))]
     limit: Key<Number<1, 100_000>>,
     /// Age of the last job after which a name is removed, or `never`.
-    #[schemars(extend("x-default" = "as `perClient`", "x-change" = "kept"))]
+    #[schemars(extend("x-default" = "as `perClient`", "examples" = ["2160h"], "x-change" = "kept"))]
     forget_after: Key<TimeOrNever>,
 }
 
@@ -145,9 +145,8 @@ pub(super) fn read(context: &Context<'_>, section: &Collectors) -> Option<Config
     }
     let per_client = name_filter(context, &section.per_client, Subject::Client);
     let per_policy = name_filter(context, &section.per_policy, Subject::Policy);
-    let per_workload = per_client
-        .as_ref()
-        .and_then(|clients| workload_filter(context, &section.per_workload, clients));
+    let per_workload =
+        per_client.as_ref().map(|clients| workload_filter(context, &section.per_workload, clients));
     let mut action_names = section.jobs.action_names.get(context).value()?;
     action_names.sort_by(|a, b| a.name.cmp(&b.name));
     section.jobs.action_names.show(context, &action_names);
@@ -184,7 +183,7 @@ fn workload_filter(
     context: &Context<'_>,
     section: &WorkloadFilterKeys,
     clients: &NameFilterConfig,
-) -> Option<NameFilterConfig> {
+) -> NameFilterConfig {
     let given = section.allowlist.get(context);
     let rules = NameFilterConfig {
         enabled: section.enabled.get(context).or(clients.enabled),
@@ -196,7 +195,7 @@ fn workload_filter(
     if section.enabled.get(context).is_set() || given.is_set() {
         check_allowlist(&given, Subject::Workload, &rules);
     }
-    Some(rules)
+    rules
 }
 
 /// Reports an allowlist that selects nothing, or more names than there is room for.

@@ -16,6 +16,10 @@ const MOST: usize = 20_000;
 /// Failures without which there is no cluster.
 const FEWEST: usize = 10;
 
+const FAMILY: &str = "family";
+const POLICY: &str = "policy";
+const CLIENT: &str = "client";
+
 /// The label of a client or policy that the configuration does not select.
 const NOT_SELECTED: &str = "(not selected)";
 
@@ -45,6 +49,19 @@ pub(in crate::jobs) struct Failure {
     pub(in crate::jobs) media_server: Arc<str>,
     pub(in crate::jobs) policy: Arc<str>,
     pub(in crate::jobs) client: Arc<str>,
+}
+
+impl Failure {
+    /// Returns its value in a dimension; empty if it has none.
+    fn value(&self, dimension: &str) -> &str {
+        match dimension {
+            "storage_unit" => &self.storage_unit,
+            "media_server" => &self.media_server,
+            POLICY => &self.policy,
+            CLIENT => &self.client,
+            _ => "",
+        }
+    }
 }
 
 /// The end of a job and its number.
@@ -91,8 +108,8 @@ impl RecentFailures {
         };
         for cluster in self.clusters(now) {
             let value = match cluster.dimension {
-                "policy" => label(Subject::Policy, cluster.value),
-                "client" => label(Subject::Client, cluster.value),
+                POLICY => label(Subject::Policy, cluster.value),
+                CLIENT => label(Subject::Client, cluster.value),
                 _ => cluster.value,
             };
             let status = row::status_label(cluster.status);
@@ -109,28 +126,21 @@ impl RecentFailures {
         if failures.len() < FEWEST {
             return Vec::new();
         }
-        let dimensions: [(&str, fn(&Failure) -> &str); 5] = [
-            ("family", |_| ""),
-            ("storage_unit", |failure| &failure.storage_unit),
-            ("media_server", |failure| &failure.media_server),
-            ("policy", |failure| &failure.policy),
-            ("client", |failure| &failure.client),
-        ];
         let mut clusters = Vec::new();
-        for (dimension, of) in dimensions {
+        for dimension in [FAMILY, "storage_unit", "media_server", POLICY, CLIENT] {
             let mut counts: HashMap<(&str, Family), usize> = HashMap::new();
             for (failure, family) in &failures {
-                *counts.entry((of(failure), *family)).or_default() += 1;
+                *counts.entry((failure.value(dimension), *family)).or_default() += 1;
             }
             let most = counts.into_iter().max_by_key(|(_, jobs)| *jobs);
             let Some(((value, family), jobs)) = most else { continue };
-            let is_named = !value.is_empty() || dimension == "family";
+            let is_named = !value.is_empty() || dimension == FAMILY;
             if is_named && jobs * 10 > failures.len() * 6 {
-                let members = failures
-                    .iter()
-                    .filter(|(failure, of_it)| *of_it == family && of(failure) == value);
+                let members = failures.iter().filter(|(failure, of_it)| {
+                    *of_it == family && failure.value(dimension) == value
+                });
                 let status = most_frequent(members.map(|(failure, _)| failure.status));
-                let value = if dimension == "family" { family.label() } else { value };
+                let value = if dimension == FAMILY { family.label() } else { value };
                 clusters.push(Cluster { dimension, value, family, status, jobs });
             }
         }

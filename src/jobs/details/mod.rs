@@ -89,7 +89,9 @@ impl Details {
 
     /// Records that a job ended with a status.
     pub(super) fn meet_status(&mut self, status: Option<i64>) {
-        status.into_iter().for_each(|status| self.texts.meet_status(status));
+        if let Some(status) = status {
+            self.texts.meet_status(status);
+        }
     }
 
     /// Records a completion that is `counted`, or was only seen in the first window. An end after `latest` is in

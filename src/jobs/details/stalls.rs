@@ -61,7 +61,9 @@ impl Stalls {
             .filter(|id| self.jobs.get(id) != self.saved.get(id))
             .copied()
             .collect();
-        changed.iter().for_each(|id| _ = self.saved.remove(id));
+        for id in &changed {
+            self.saved.remove(id);
+        }
         for (id, job) in &self.jobs {
             if now - job.since >= SAVED_AFTER && self.saved.get(id) != Some(job) {
                 self.saved.insert(*id, *job);

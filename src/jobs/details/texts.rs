@@ -206,7 +206,9 @@ mod tests {
     #[test]
     fn code_is_asked_for_once_and_again_after_a_month() {
         let mut texts = Texts::default();
-        [0, 13, 58, -1].into_iter().for_each(|status| texts.meet_status(status));
+        for status in [0, 13, 58, -1] {
+            texts.meet_status(status);
+        }
         assert_eq!(texts.unknown(0, 1), [13]);
         texts.answers.insert(13, StatusText { text: Some("x".into()), at: 0 });
         texts.answers.insert(58, StatusText { text: None, at: 5 });

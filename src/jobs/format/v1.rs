@@ -234,6 +234,12 @@ impl TotalV1 {
         Self { labels, parents, leaves, kilobytes, files, retries, parent_seen, leaf_seen }
     }
 
+    /// Returns the record as the build before wrote it, with so many leaves.
+    #[cfg(test)]
+    pub(in crate::jobs) fn of_first_rule(self, leaves: u64) -> super::Record<'static> {
+        super::Record::Total(Self { leaves, ..self })
+    }
+
     pub(in crate::jobs) fn label_set(&self) -> LabelSetId {
         LabelSetId(self.labels)
     }

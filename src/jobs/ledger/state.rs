@@ -235,13 +235,13 @@ impl Ledger {
             Record::Total(total) => {
                 let id = total.label_set();
                 let known = self.totals.by_label_set.entry(id).or_default();
-                *known = total.applied_to(std::mem::take(known));
+                *known = total.applied_to(*known);
                 self.dictionary.label_sets.get(id).is_some()
             }
             Record::RuleTotal(total) => {
                 let id = total.label_set();
                 let known = self.totals.by_label_set.entry(id).or_default();
-                *known = total.applied_to(std::mem::take(known));
+                *known = total.applied_to(*known);
                 self.dictionary.label_sets.get(id).is_some()
             }
             Record::Durations(durations) => self.restore_durations(durations),

@@ -490,6 +490,7 @@ fn records_that_do_not_fit_together_are_refused() {
     assert!(empty.finish_restore().is_err(), "no position");
 }
 
+mod details;
 mod recovery;
 
 mod restart;
