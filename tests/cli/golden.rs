@@ -73,7 +73,14 @@ async fn totals_and_last_results_of_each_release_go_on() {
         if std::env::var_os("NBU_NEW_GOLDEN").is_some() {
             fs::write(golden(format).join("expected.txt"), &lines).expect("it is written");
         }
-        assert_eq!(lines, expected(format, "expected.txt"), "format {format}");
+        let expected = expected(format, "expected.txt");
+        for line in expected.lines() {
+            assert!(lines.lines().any(|shown| shown == line), "format {format}: {line}");
+        }
+        // What the release did not know begins at zero.
+        for line in lines.lines().filter(|shown| !expected.lines().any(|line| line == *shown)) {
+            assert!(line.ends_with(" 0"), "format {format}: {line}");
+        }
         agent.end_by(Signal::TERM).await;
     }
 }

@@ -220,9 +220,9 @@ async fn refused_status_removes_only_its_series() {
         let agent = Agent::start(&everything(&simulator)).await;
         let done = |page: &Page| about(page, "nbu_agent_collector_up", "catalog") == Some(up);
         let page = agent.scrape_until("the catalogue is asked", done).await;
-        let shown = page.of_site("paris", |name| name.starts_with("nbu_catalog_"));
+        let shown = page.of_site("paris", |name| name.starts_with("nbu_catalog_images_"));
         let all = expected(&simulator.truth(), "paris", Release::R11_0);
-        let all = all.iter().filter(|((name, _), _)| name.starts_with("nbu_catalog_"));
+        let all = all.iter().filter(|((name, _), _)| name.starts_with("nbu_catalog_images_"));
         assert!(shown.len() >= all.clone().count() - 6, "{shown:?}");
         assert!(shown.len() < all.clone().count(), "{shown:?}");
         for (series, value) in all {

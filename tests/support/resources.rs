@@ -26,7 +26,7 @@ pub struct Tried {
 const NAMES: [(&str, &str, &str); 9] = [
     ("alerts", "alerts", "nbu_alerts_"),
     ("malware", "malware", "nbu_malware_"),
-    ("catalog", "catalog", "nbu_catalog_"),
+    ("catalog", "catalog", "nbu_catalog_images_"),
     ("slo", "slo", "nbu_slo_"),
     ("tape_drives", "tape", "nbu_tape_drive"),
     ("tape_media", "tape", "nbu_tape_media_"),
