@@ -24,6 +24,7 @@ mod row;
 mod schedule;
 mod time;
 mod totals;
+mod type_counts;
 mod unfinished;
 mod unsaved;
 mod window;

@@ -1,7 +1,7 @@
 //! Monotonic totals and the histogram of durations: each completion is added once, and nothing is ever
 //! taken away.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,9 +9,10 @@ use super::completion::{Outcome, role};
 use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
 use super::groups::Groups;
-use super::interner::{LabelSet, LabelSetId, NameId, TypePair};
+use super::interner::{LabelSet, LabelSetId, TypePair};
 use super::row;
 use super::time::{from_unix_ms, to_unix_ms};
+use super::type_counts::TypeCounts;
 use super::window_sums::GROUP_SIZE;
 use crate::metric::{Definition, Distribution, Metric, Samples, SeriesGroups};
 
@@ -114,6 +115,8 @@ pub(super) struct Totals {
     pub(super) origin: SystemTime,
     pub(super) by_label_set: BTreeMap<LabelSetId, Total>,
     pub(super) durations: BTreeMap<TypePair, Distribution>,
+    /// By the first rule of outcomes, and by the second.
+    types: [TypeCounts; 2],
     groups: Groups<LabelSetId>,
 }
 
@@ -124,8 +127,14 @@ impl Totals {
             origin,
             by_label_set: BTreeMap::new(),
             durations: BTreeMap::new(),
+            types: Default::default(),
             groups: Groups::of_size(GROUP_SIZE),
         }
+    }
+
+    fn mark(&mut self, label_set: LabelSetId) {
+        self.types.iter_mut().for_each(|types| types.mark(label_set));
+        self.groups.mark(label_set);
     }
 
     /// Exports a label set of the first window at zero. Returns whether it was not exported before.
@@ -135,7 +144,7 @@ impl Totals {
         labels: &LabelSet,
         leaf: bool,
     ) -> bool {
-        self.groups.mark(label_set);
+        self.mark(label_set);
         let jobs = self.by_label_set.entry(label_set).or_default().jobs(labels.status);
         let seen = if leaf { &mut jobs.leaf_seen } else { &mut jobs.parent_seen };
         let new = !std::mem::replace(seen, true);
@@ -152,7 +161,7 @@ impl Totals {
         retries: u64,
         latest: i64,
     ) {
-        self.groups.mark(job.label_set);
+        self.mark(job.label_set);
         let total = self.by_label_set.entry(job.label_set).or_default();
         total.retries += retries;
         if job.leaf {
@@ -168,6 +177,13 @@ impl Totals {
         if job.start != 0 && job.end >= job.start && job.end <= latest {
             durations.observe(&BOUNDS, (job.end - job.start) as f64 / 1000.0);
         }
+    }
+
+    /// Restores the counts of a label set, as `restored` makes them of those that are known.
+    pub(super) fn restore(&mut self, label_set: LabelSetId, restored: impl FnOnce(Total) -> Total) {
+        self.mark(label_set);
+        let known = self.by_label_set.entry(label_set).or_default();
+        *known = restored(*known);
     }
 
     /// Restores counts over these bounds; returns whether they fit to each other.
@@ -191,8 +207,16 @@ impl Totals {
         resolver: LabelResolver<'_>,
         known: &BTreeSet<String>,
     ) -> SeriesGroups {
-        let mut all = vec![Arc::new(self.outcomes(resolver, known).finish().0)];
-        let Self { by_label_set, durations, groups, .. } = self;
+        let Self { by_label_set, durations, types, groups, .. } = self;
+        let of_rule: [fn(&Total) -> Jobs; 2] =
+            [|total| total.first_rule, |total| total.second_rule];
+        for (types, jobs) in types.iter_mut().zip(of_rule) {
+            types.refresh(&resolver.dictionary.label_sets, |label_set| {
+                let jobs = by_label_set.get(&label_set).map_or(0, |total| jobs(total).all());
+                i64::try_from(jobs).unwrap_or(i64::MAX)
+            });
+        }
+        let mut all = vec![Arc::new(outcomes(types, resolver, known).finish().0)];
         let record = |label_sets: &mut BTreeSet<LabelSetId>, samples: &mut Samples| {
             record(label_sets, (by_label_set, durations), resolver, samples);
         };
@@ -200,32 +224,34 @@ impl Totals {
         all.extend(groups.refresh(resolver.actions, by_label_set.keys().copied(), place, record));
         all
     }
+}
 
-    fn outcomes(&self, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
-        let mut by_type: HashMap<(NameId, Outcome), u64> = HashMap::new();
-        for (label_set, total) in &self.by_label_set {
-            let Some(labels) = resolver.dictionary.label_sets.get(*label_set) else { continue };
-            for (outcome, jobs) in total.by_outcome(labels.status) {
-                *by_type.entry((labels.job_type, outcome)).or_default() += jobs.all();
-            }
-        }
-        let mut outcomes: BTreeMap<&str, [u64; Outcome::ALL.len()]> =
-            known.iter().map(|action| (action.as_str(), Default::default())).collect();
-        for ((job_type, outcome), jobs) in by_type {
-            let counts = outcomes.entry(resolver.action(job_type)).or_default();
+/// Returns the outcomes, all of them for each of the `known` actions and each that is counted.
+fn outcomes(
+    types: &[TypeCounts; 2],
+    resolver: LabelResolver<'_>,
+    known: &BTreeSet<String>,
+) -> Samples {
+    let mut outcomes: BTreeMap<&str, [i64; Outcome::ALL.len()]> =
+        known.iter().map(|action| (action.as_str(), Default::default())).collect();
+    let rules: [fn(Option<i64>) -> Outcome; 2] = [Outcome::by_first_rule, Outcome::of];
+    for (types, rule) in types.iter().zip(rules) {
+        for (job_type, status, jobs) in types.iter() {
+            let (counts, outcome) =
+                (outcomes.entry(resolver.action(job_type)).or_default(), rule(status));
             for (count, _) in counts.iter_mut().zip(Outcome::ALL).filter(|(_, one)| *one == outcome)
             {
                 *count += jobs;
             }
         }
-        let mut samples = Samples::new();
-        for (action, counts) in outcomes {
-            for (outcome, jobs) in Outcome::ALL.into_iter().zip(counts) {
-                samples.record(&OUTCOMES, [action, outcome.label()], jobs as f64);
-            }
-        }
-        samples
     }
+    let mut samples = Samples::new();
+    for (action, counts) in outcomes {
+        for (outcome, jobs) in Outcome::ALL.into_iter().zip(counts) {
+            samples.record(&OUTCOMES, [action, outcome.label()], jobs as f64);
+        }
+    }
+    samples
 }
 
 /// Records the series of label sets, which are all of some pairs of action and policy type.

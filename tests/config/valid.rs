@@ -321,7 +321,8 @@ fn workloads_are_selected_as_clients_unless_told_otherwise() {
         let workloads = config.collectors.per_workload;
         (workloads.enabled, workloads.allowlist, workloads.limit)
     };
-    let (clients, names) = ("perClient: {enabled: true, allowlist: ['db*'], limit: 7}", vec!["db*"]);
+    let (clients, names) =
+        ("perClient: {enabled: true, allowlist: ['db*'], limit: 7}", vec!["db*"]);
     assert_eq!(selected(""), (false, vec![], 1000));
     let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
     assert_eq!(selected(clients), (true, names.clone(), 7));

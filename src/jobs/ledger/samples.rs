@@ -71,7 +71,7 @@ impl Ledger {
     /// Returns the samples of the live jobs; `None` before they were listed. Of the times, the first is that after
     /// which a job is long-running, the second that after which one that does not get on is stalled.
     pub fn live_samples(
-        &self,
+        &mut self,
         actions: &Actions,
         (long_running_after, stalled_after): (Duration, Duration),
     ) -> Option<Samples> {
@@ -149,7 +149,8 @@ impl Ledger {
 
     /// Returns the actions that have explicit zeros: those of the window and of the live jobs, and the one
     /// that every site has before the first job.
-    fn known_actions(&self, actions: &Actions) -> BTreeSet<String> {
+    fn known_actions(&mut self, actions: &Actions) -> BTreeSet<String> {
+        self.window.sums.count_types(&self.dictionary.label_sets);
         let mut all = self.window.sums.actions(self.dictionary.resolver(actions));
         let live = self.live.iter().flat_map(|live| live.jobs.values());
         all.extend(live.map(|job| actions.of(&job.job_type)));

@@ -234,15 +234,19 @@ impl Ledger {
             }
             Record::Total(total) => {
                 let id = total.label_set();
-                let known = self.totals.by_label_set.entry(id).or_default();
-                *known = total.applied_to(*known);
-                self.dictionary.label_sets.get(id).is_some()
+                let fits = self.dictionary.label_sets.get(id).is_some();
+                if fits {
+                    self.totals.restore(id, |known| total.applied_to(known));
+                }
+                fits
             }
             Record::RuleTotal(total) => {
                 let id = total.label_set();
-                let known = self.totals.by_label_set.entry(id).or_default();
-                *known = total.applied_to(*known);
-                self.dictionary.label_sets.get(id).is_some()
+                let fits = self.dictionary.label_sets.get(id).is_some();
+                if fits {
+                    self.totals.restore(id, |known| total.applied_to(known));
+                }
+                fits
             }
             Record::Durations(durations) => self.restore_durations(durations),
             Record::Last(last) => self.last_results.restore(&last),

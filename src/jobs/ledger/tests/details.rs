@@ -29,7 +29,7 @@ fn values(families: &[Family], name: &str) -> Vec<(String, f64)> {
     all
 }
 
-fn live(ledger: &Ledger, name: &str) -> Vec<(String, f64)> {
+fn live(ledger: &mut Ledger, name: &str) -> Vec<(String, f64)> {
     let after = (Duration::from_secs(3600), Duration::from_secs(3600));
     let samples = ledger.live_samples(&Actions::default(), after).expect("a list");
     values(&samples.finish().0, name)
@@ -201,19 +201,22 @@ fn job_without_progress_is_stalled_also_after_a_restart() {
     for moved in 0..5 {
         sweep_at(&mut ledger, 15, moved);
     }
-    assert_eq!(live(&ledger, "nbu_jobs_stalled"), one("BACKUP", 1.0));
-    assert_eq!(live(&ledger, "nbu_storage_unit_active_jobs"), one("u1", 3.0));
+    assert_eq!(live(&mut ledger, "nbu_jobs_stalled"), one("BACKUP", 1.0));
+    assert_eq!(live(&mut ledger, "nbu_storage_unit_active_jobs"), one("u1", 3.0));
     let ages = [("BACKUP ACTIVE", 105.0 * 60.0), ("BACKUP QUEUED", 135.0 * 60.0)];
     let ages: Vec<_> = ages.map(|(labels, age)| (labels.to_owned(), age)).into();
-    assert_eq!(live(&ledger, "nbu_jobs_oldest_age_seconds"), ages);
+    assert_eq!(live(&mut ledger, "nbu_jobs_oldest_age_seconds"), ages);
     let mut again = restarted(&ledger);
     sweep_at(&mut again, 5, 9);
-    assert_eq!(live(&again, "nbu_jobs_stalled"), one("BACKUP", 1.0));
+    assert_eq!(live(&mut again, "nbu_jobs_stalled"), one("BACKUP", 1.0));
     sweep_at(&mut again, 5, 9);
     later(&mut again, 5);
     sweep(&mut again, &[active(1, 8, "BACKUP")]);
-    assert_eq!(live(&again, "nbu_jobs_stalled"), []);
-    assert_eq!(live(&restarted_and_seen(&again, &active(1, 8, "BACKUP")), "nbu_jobs_stalled"), []);
+    assert_eq!(live(&mut again, "nbu_jobs_stalled"), []);
+    assert_eq!(
+        live(&mut restarted_and_seen(&again, &active(1, 8, "BACKUP")), "nbu_jobs_stalled"),
+        []
+    );
 }
 
 /// Restores a ledger, and lists one live job after an hour.
@@ -333,7 +336,7 @@ fn texts_of_codes_are_the_servers_or_built_in() {
     let mut queued = unfinished(9, "QUEUED", 1);
     queued.job_queue_reason = Some(5);
     sweep(&mut ledger, &[queued]);
-    let reasons = live(&ledger, "nbu_queue_reason_info");
+    let reasons = live(&mut ledger, "nbu_queue_reason_info");
     assert_eq!(reasons, one("5 the storage unit runs its most jobs", 1.0));
     for ledger in [restarted(&ledger), ledger] {
         assert_eq!(ledger.unknown_statuses(9), [1, 59]);
