@@ -32,6 +32,7 @@ mod rows;
 mod server;
 mod settings;
 mod shared;
+mod status;
 mod truth;
 mod world;
 
@@ -49,5 +50,7 @@ pub use rows::{RowCount, Rows};
 pub use server::Simulator;
 pub use settings::{Release, Settings};
 pub use shared::Permissions;
+pub use status::Cause;
 pub use truth::{Completion, JobView, StorageUnitView, Truth};
 pub use world::batch::Batch;
+pub use world::job::FalseGreen;

@@ -137,7 +137,8 @@ impl Simulator {
         self.shared.live().denied.remove(namespace);
     }
 
-    /// Starts jobs beside those that arrive by themselves; returns their jobIds.
+    /// Starts jobs beside those that arrive by themselves; returns their jobIds, each parent's before those of its
+    /// children.
     pub fn submit(&self, batch: &Batch) -> RangeInclusive<i64> {
         let mut world = self.shared.world().write().unwrap_or_else(PoisonError::into_inner);
         let first = world.submit(batch);

@@ -106,6 +106,17 @@ pub struct Settings {
     pub resumes_of_finished: bool,
     /// A running job's lastUpdateTime moves this often; zero is off: only changes of state move it.
     pub progress_updates: Duration,
+    /// The spelling of the policy type of catalogue backups; `None` is that of the release, `NBU_CATALOG`
+    /// (docs/netbackup-api.md#jobs-catalog).
+    pub catalog_policy_type: Option<&'static str>,
+    /// Number of backups that are stalled at the start, beside the other jobs: ACTIVE, and for the next 12 to 24
+    /// hours nothing of their rows changes.
+    pub stalled_jobs: usize,
+    /// Number of jobs that hold something open at the start, beside the other jobs: they stay ACTIVE for days
+    /// without a change, and are well.
+    pub long_lived_jobs: usize,
+    /// Share of the successful backups that are none, from 0 to 1 (see [`crate::FalseGreen`]).
+    pub false_greens: f64,
     /// A finished job is purged this long after its end (168 h seen on real servers,
     /// docs/netbackup-api.md#jobs-retention).
     pub retention: Duration,
@@ -143,6 +154,10 @@ impl Default for Settings {
             updates_of_finished: false,
             resumes_of_finished: false,
             progress_updates: Duration::ZERO,
+            catalog_policy_type: None,
+            stalled_jobs: 0,
+            long_lived_jobs: 0,
+            false_greens: 0.0,
             retention: Duration::from_secs(168 * 3600),
             tls: None,
             clock: Clock::system(),

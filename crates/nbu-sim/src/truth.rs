@@ -3,9 +3,10 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::model::{JobState, SCHEDULES};
+use crate::model::JobState;
+use crate::status::Cause;
 use crate::world::World;
-use crate::world::job::{Job, Look};
+use crate::world::job::FalseGreen;
 
 /// A job as it truly is at the truth's instant. Times are server time in unix milliseconds.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,16 +29,36 @@ pub struct JobView {
     pub schedule: Arc<str>,
     /// scheduleType.
     pub schedule_type: &'static str,
-    /// destinationStorageUnitName; empty where nothing is written.
+    /// workloadDisplayName: of a virtual machine its own name, else that of the client.
+    pub workload: Arc<str>,
+    /// backupId; empty where no backup is made, or none has begun.
+    pub backup_id: Arc<str>,
+    /// destinationStorageUnitName of the current or last try; empty where nothing is written.
     pub storage_unit: Arc<str>,
+    /// destinationMediaServerName; likewise.
+    pub media_server: Arc<str>,
+    /// destinationMediaId; likewise. That of a disk begins with `@`.
+    pub media_id: Arc<str>,
     /// State.
     pub state: JobState,
     /// status: final once the job is DONE, of the failed attempt in REQUEUED and INCOMPLETE, else 0.
     pub status: i64,
+    /// Cause in the world, where `status` tells of a failure.
+    pub cause: Option<Cause>,
+    /// Success that is none.
+    pub false_green: Option<FalseGreen>,
+    /// Server time at which the state was entered.
+    pub entered_ms: i64,
+    /// Server time from which an ACTIVE job has done nothing; `None` where it is well.
+    pub stalled_from_ms: Option<i64>,
+    /// currentOperation: 27 for a parent that is ACTIVE, 0 for a job that is not.
+    pub current_operation: i64,
     /// jobQueueReason: not 0 in QUEUED and REQUEUED only.
     pub queue_reason: i64,
     /// kilobytesTransferred; a parent's is the sum of its children's.
     pub kilobytes: i64,
+    /// kilobytesDataTransferred.
+    pub moved_kilobytes: i64,
     /// numberOfFiles; likewise.
     pub files: i64,
     /// percentComplete.
@@ -48,8 +69,11 @@ pub struct JobView {
     pub start_ms: i64,
     /// endTime; `None` while the job is not DONE.
     pub end_ms: Option<i64>,
-    /// activeTryStartTime; `None` before the first attempt.
+    /// activeTryStartTime, whole seconds; `None` before the first attempt.
     pub active_start_ms: Option<i64>,
+    /// activeTryStartTime - startTime of a job that was tried once and has begun: negative where the server's
+    /// clock was set back between them.
+    pub queue_wait_ms: Option<i64>,
     /// lastUpdateTime.
     pub last_update_ms: i64,
     /// Server time from which lists show this state of the row.
@@ -81,14 +105,44 @@ pub struct Completion {
     pub end_ms: i64,
     /// lastUpdateTime that the completion gave the row, unix milliseconds.
     pub updated_ms: i64,
+    /// activeTryStartTime of its last try, unix milliseconds, whole seconds; `None` if it never was ACTIVE.
+    pub active_start_ms: Option<i64>,
+    /// activeTryStartTime - startTime of a job that was tried once, as in [`JobView::queue_wait_ms`].
+    pub queue_wait_ms: Option<i64>,
     /// Final status of this completion.
     pub status: i64,
+    /// Cause in the world, where `status` tells of a failure.
+    pub cause: Option<Cause>,
+    /// Success that is none.
+    pub false_green: Option<FalseGreen>,
+    /// parentJobId, 0 for a root.
+    pub parent: i64,
     /// jobType.
     pub job_type: &'static str,
     /// policyType.
     pub policy_type: &'static str,
+    /// policyName; empty where the job has no policy.
+    pub policy: Arc<str>,
+    /// clientName; empty where the job has no client.
+    pub client: Arc<str>,
+    /// scheduleType.
+    pub schedule_type: &'static str,
+    /// workloadDisplayName.
+    pub workload: Arc<str>,
+    /// backupId; empty where no backup was made.
+    pub backup_id: Arc<str>,
+    /// destinationStorageUnitName of the last try; empty where nothing was written.
+    pub storage_unit: Arc<str>,
+    /// destinationMediaServerName; likewise.
+    pub media_server: Arc<str>,
+    /// destinationMediaId; likewise.
+    pub media_id: Arc<str>,
+    /// currentOperation of the row that tells of it.
+    pub current_operation: i64,
     /// kilobytesTransferred of this completion.
     pub kilobytes: i64,
+    /// kilobytesDataTransferred of this completion.
+    pub moved_kilobytes: i64,
     /// numberOfFiles of this completion.
     pub files: i64,
     /// True for a job that never has children: bytes are counted on those.
@@ -215,10 +269,25 @@ impl Truth {
                     start_ms: world.start_stamp(job),
                     end_ms: world.end_stamp(index, &look),
                     updated_ms: world.stamp(at),
+                    active_start_ms: look.active_from.map(|_| world.active_start_stamp(&look)),
+                    queue_wait_ms: world.queue_wait(job, &look),
                     status: i64::from(step.status),
+                    cause: step.cause,
+                    false_green: job.false_green,
+                    parent: World::parent_id(job),
                     job_type: job.kind().name,
-                    policy_type: policy_type(&world, job),
+                    policy_type: world.policy_type(job),
+                    policy: Arc::clone(world.policy(job)),
+                    client: Arc::clone(world.client(job)),
+                    schedule_type: job.schedule_type(),
+                    workload: Arc::clone(world.workload(index)),
+                    backup_id: world.backup_id(index, &look).into(),
+                    storage_unit: Arc::clone(world.storage_unit(index, &look)),
+                    media_server: Arc::clone(world.media_server(index, &look)),
+                    media_id: world.media_id(index, &look).into(),
+                    current_operation: job.operation(&look),
                     kilobytes: look.kilobytes,
+                    moved_kilobytes: world.moved(index, &look),
                     files: look.files,
                     leaf: job.is_leaf(),
                     done_at: at,
@@ -270,35 +339,38 @@ impl Truth {
     fn view_at(&self, world: &World, index: usize, at: i64) -> Option<JobView> {
         let look = world.look(index, at)?;
         let job = &world.jobs[index];
-        let names = &world.names;
-        let kind = job.kind();
-        let waits = matches!(look.state, JobState::Queued | JobState::Requeued);
-        let (schedule, unit) = (usize::from(job.schedule), usize::from(job.unit));
-        let writes = kind.data && look.active_from.is_some();
-        let unit = names.units.get(unit).filter(|_| writes).map(|unit| &unit.name);
-        let policy = kind.policy.then(|| &names.policies[usize::from(job.policy)].name);
-        let client = kind.policy.then(|| &names.clients[job.client as usize]);
         Some(JobView {
             job_id: World::job_id(u32::try_from(index).unwrap_or(u32::MAX)),
             parent: World::parent_id(job),
             attempt: i64::from(look.attempt),
-            job_type: kind.name,
-            policy_type: policy_type(world, job),
-            policy: Arc::clone(policy.unwrap_or(&names.empty)),
-            client: Arc::clone(client.unwrap_or(&names.empty)),
-            schedule: Arc::clone(&names.schedules[schedule]),
-            schedule_type: SCHEDULES[schedule].1,
-            storage_unit: Arc::clone(unit.unwrap_or(&names.empty)),
+            job_type: job.kind().name,
+            policy_type: world.policy_type(job),
+            policy: Arc::clone(world.policy(job)),
+            client: Arc::clone(world.client(job)),
+            schedule: Arc::clone(&world.names.schedules[usize::from(job.schedule)]),
+            schedule_type: job.schedule_type(),
+            workload: Arc::clone(world.workload(index)),
+            backup_id: world.backup_id(index, &look).into(),
+            storage_unit: Arc::clone(world.storage_unit(index, &look)),
+            media_server: Arc::clone(world.media_server(index, &look)),
+            media_id: world.media_id(index, &look).into(),
             state: look.state,
             status: i64::from(look.status),
-            queue_reason: if waits { i64::from(job.queue_reason) } else { 0 },
+            cause: look.cause,
+            false_green: job.false_green.filter(|_| look.ended.is_some()),
+            entered_ms: world.stamp(look.entered),
+            stalled_from_ms: look.stalled_from.map(|at| world.stamp(at)),
+            current_operation: job.operation(&look),
+            queue_reason: if look.waits() { i64::from(job.queue_reason) } else { 0 },
             kilobytes: look.kilobytes,
+            moved_kilobytes: world.moved(index, &look),
             files: look.files,
-            percent_complete: percent(&look),
-            dedup_ratio: dedup(job, &look),
+            percent_complete: look.percent(),
+            dedup_ratio: job.dedup_ratio(&look),
             start_ms: world.start_stamp(job),
             end_ms: look.ended.map(|_| world.end_stamp(index, &look)),
-            active_start_ms: look.active_from.map(|at| world.stamp(at)),
+            active_start_ms: look.active_from.map(|_| world.active_start_stamp(&look)),
+            queue_wait_ms: world.queue_wait(job, &look),
             last_update_ms: world.stamp(look.updated),
             visible_from_ms: world.stamp(look.updated + i64::from(job.delay)),
             child_count: job.children_at(at),
@@ -311,28 +383,4 @@ impl std::fmt::Debug for Truth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Truth").field("server_time", &self.now_ms).finish_non_exhaustive()
     }
-}
-
-/// Jobs without a policy say STANDARD, the API's code 0.
-fn policy_type(world: &World, job: &Job) -> &'static str {
-    if job.kind().policy {
-        world.names.policies[usize::from(job.policy)].policy_type
-    } else {
-        "STANDARD"
-    }
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "0 to 100")]
-fn percent(look: &Look) -> i64 {
-    (look.progress * 100.0) as i64
-}
-
-/// dedupRatio is known at the end.
-fn dedup(job: &Job, look: &Look) -> f64 {
-    if look.state == JobState::Done { shortest(job.dedup) } else { 0.0 }
-}
-
-/// The double that is written as the float is: 12.3, not 12.300000190734863.
-fn shortest(value: f32) -> f64 {
-    (f64::from(value) * 10.0).round() / 10.0
 }

@@ -290,6 +290,31 @@ async fn check_images(contract: &Contract, api: &Api) {
     }
 }
 
+/// Texts of status codes, where the copy has them; elsewhere the path does not exist.
+async fn check_status_codes(contract: &Contract, api: &Api) {
+    let path = "/status-codes/{statusCode}";
+    let ask = async |code: &str| api.get(&format!("/status-codes/{code}"), &[]).await;
+    if contract.content(path, "get", 200).is_none() {
+        assert_eq!(api.error("/status-codes/156", &[]).await, (404, 9404));
+        return;
+    }
+    let known = check(contract, path, "get", ask("156").await).await;
+    let documented = contract.content(path, "get", 200).expect("a 200");
+    assert_eq!(known, documented.values().next().expect("a media type")["example"]);
+    for (code, status) in [("0", 200), ("7777", 404), ("-1", 404), ("123456", 404), ("x", 400)] {
+        let answer = ask(code).await;
+        assert_eq!(answer.status(), status, "{code}");
+        check(contract, path, "get", answer).await;
+    }
+    api.sim.set_permissions(Permissions::NONE);
+    assert_eq!(ask("0").await.status(), 200);
+    api.sim.set_permissions(Permissions::ALL);
+    let url = format!("{}/status-codes/0", api.sim.base_url());
+    let keyless = api.http.get(url).header("Accept", api.accept()).send().await.unwrap();
+    assert_eq!(keyless.status(), 401);
+    check(contract, path, "get", keyless).await;
+}
+
 async fn check_ping(contract: &Contract, api: &Api, release: Release) {
     let url = format!("{}/ping", api.sim.base_url());
     let pong = api.http.get(&url).send().await.unwrap();
@@ -324,6 +349,7 @@ async fn answers_are_as_the_vendor_documents_them() {
         check_counts(&contract, &api).await;
         check_fixtures(&contract, &api, release).await;
         check_images(&contract, &api).await;
+        check_status_codes(&contract, &api).await;
         if release != Release::R11_2 {
             // The copy of 11.2 lacks the storage file.
             check_storage(&contract, &api).await;

@@ -91,6 +91,26 @@ async fn missing_resource_returns_404() {
 }
 
 #[tokio::test]
+async fn status_codes_have_texts_where_the_release_has_them() {
+    for release in Release::ALL {
+        let api = api(Settings { release, ..Settings::default() }).await;
+        let answer = api.get("/status-codes/196", &[]).await;
+        if matches!(release, Release::R10_5 | Release::R11_0) {
+            let body: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+            let text = body["data"]["attributes"]["statusMessage"].as_str().unwrap();
+            assert!(text.contains("window closed"), "{text}");
+            assert_eq!(api.error("/status-codes/7777", &[]).await, (404, 9404));
+            api.sim.faults().add(Fault::on("/status-codes").status(503).times(1));
+            assert_eq!(api.get("/status-codes/0", &[]).await.status(), 503);
+        } else {
+            assert_eq!(answer.status(), 404);
+        }
+        assert_eq!(api.error("/status-codes", &[]).await.0, 404);
+        assert!(api.sim.requests()[0].path.ends_with("/196"));
+    }
+}
+
+#[tokio::test]
 async fn storage_units_come_in_offset_pages() {
     let api = api(Settings { storage_units: 14, null_details: true, ..Settings::default() }).await;
     let path = "/storage/storage-units";

@@ -153,8 +153,7 @@ fn handle(
     if !parts.uri.path().starts_with(PREFIX) {
         return Reply::not_found(newest.api_version());
     }
-    let mut routes =
-        routes().filter(|route| route.path == request.path() && route.since <= newest).peekable();
+    let mut routes = routes().filter(|route| route.leads_to(request.path(), newest)).peekable();
     if routes.peek().is_none() {
         return Reply::not_found(newest.api_version());
     }

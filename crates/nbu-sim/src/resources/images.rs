@@ -224,7 +224,7 @@ fn attributes(world: &World, image: &Image) -> Value {
 fn whose(world: &World, image: &Image) -> Value {
     let policy = &world.names.policies[image.policy];
     json!({
-        "policyType": policy.policy_type,
+        "policyType": policy.spelling,
         "clientName": &*world.names.clients[image.client],
         "policyName": &*policy.name,
         "scheduleType": "FULL",

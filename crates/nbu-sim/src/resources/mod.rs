@@ -13,6 +13,7 @@ pub(crate) mod offset;
 mod ping;
 mod scans;
 mod slos;
+mod status_codes;
 mod storage_units;
 mod tape_drives;
 mod tape_media;
@@ -83,26 +84,47 @@ pub(crate) enum Access {
 #[derive(Clone, Copy)]
 pub(crate) struct Route {
     pub(crate) method: &'static str,
-    /// Path under `/netbackup`.
+    /// Path under `/netbackup`; a last segment in braces stands for any one.
     pub(crate) path: &'static str,
     pub(crate) access: Access,
     /// The first release that has it.
     pub(crate) since: Release,
+    /// The last release that has it.
+    pub(crate) until: Release,
     /// RBAC namespace without which it answers 401; empty where its handler checks that itself.
     pub(crate) permission: &'static str,
     pub(crate) handle: Handler,
 }
 
+impl Route {
+    /// Returns true if requests for this path are the operation's, in this release.
+    pub(crate) fn leads_to(&self, path: &str, release: Release) -> bool {
+        let same = match self.path.split_once('{') {
+            Some((parent, _)) => path
+                .strip_prefix(parent)
+                .is_some_and(|last| !last.is_empty() && !last.contains('/')),
+            None => self.path == path,
+        };
+        same && (self.since..=self.until).contains(&release)
+    }
+}
+
 /// The operations that are no fixtures.
-const ROUTES: [Route; 4] = [
+const ROUTES: [Route; 5] = [
     route("GET", "/ping", Access::Open, ping::get),
     route("GET", "/admin/jobs", Access::Key, jobs::get),
     route("POST", "/admin/jobs-count-requests", Access::Key, job_count::post),
     route("GET", "/storage/storage-units", Access::Key, storage_units::get),
+    Route {
+        since: Release::R10_5,
+        until: Release::R11_0,
+        ..route("GET", "/status-codes/{statusCode}", Access::Key, status_codes::get)
+    },
 ];
 
 const fn route(method: &'static str, path: &'static str, access: Access, handle: Handler) -> Route {
-    Route { method, path, access, since: Release::R10_3, permission: "", handle }
+    let (since, until) = (Release::R10_3, Release::R11_2);
+    Route { method, path, access, since, until, permission: "", handle }
 }
 
 /// Returns every operation of the simulated server.

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::time::Duration;
 
 use super::generate::{Draft, Generator};
 use super::job::{Job, ROOT, Step};
@@ -9,7 +10,7 @@ use super::names::Names;
 use super::script::{Pace, span};
 use crate::clock::millis;
 use crate::model::JobState;
-use crate::settings::{Release, Settings};
+use crate::settings::Settings;
 
 /// A job that is about to arrive, with its family's provisional numbers.
 pub(crate) struct Arrival {
@@ -47,10 +48,8 @@ impl Arrivals {
             updates: settings.updates_of_finished,
             resumes: settings.resumes_of_finished,
         };
-        let late = u32::try_from(settings.late_visibility.as_millis()).unwrap_or(u32::MAX);
-        let newest = settings.release >= Release::R10_5;
         Self {
-            generator: Generator::new(settings.seed, pace, late, newest),
+            generator: Generator::new(settings, pace),
             next_family: (settings.jobs_per_hour > 0.0).then_some(now),
             between_ms,
             queue: BinaryHeap::new(),
@@ -94,10 +93,33 @@ impl Arrivals {
                 self.place(now - age, &mut drafts);
             }
         }
+        self.standing(settings, names, now, &mut drafts, &mut steps);
         if self.next_family.is_some() {
             self.schedule(now, 1);
         }
         (self.order(&drafts, now), steps)
+    }
+
+    /// Adds the jobs that stand still at `now`. Their own generator: the other jobs stay as they are.
+    fn standing(
+        &mut self,
+        settings: &Settings,
+        names: &Names,
+        now: i64,
+        drafts: &mut Vec<Draft>,
+        steps: &mut Vec<Step>,
+    ) {
+        let seed = settings.seed ^ 0x57a1_1ed0;
+        let own = Settings { seed, late_visibility: Duration::ZERO, ..settings.clone() };
+        let mut generator = Generator::new(&own, self.generator.pace);
+        for _ in 0..settings.stalled_jobs {
+            let age = generator.stalled(names, &mut self.family, steps);
+            self.place(now - age, drafts);
+        }
+        for number in 0..settings.long_lived_jobs {
+            let age = generator.long_lived(names, number, &mut self.family, steps);
+            self.place(now - age, drafts);
+        }
     }
 
     /// Adds the drawn family, which arrives at `at`, to the drafts; parents become indices of the drafts.

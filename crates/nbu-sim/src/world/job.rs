@@ -1,7 +1,8 @@
 //! Script of a job: everything that will ever happen to it, fixed at its arrival. The row of the job
 //! at an instant is a pure function of the script and the instant.
 
-use crate::model::{JobKind, JobState, KINDS};
+use crate::model::{JobKind, JobState, KINDS, PARENT_OPERATION, SCHEDULES};
+use crate::status::{Cause, Ending};
 
 /// No parent.
 pub(crate) const ROOT: u32 = u32::MAX;
@@ -13,10 +14,49 @@ pub(crate) struct Step {
     pub(crate) delta: u32,
     /// The status code that the row carries from here on.
     pub(crate) status: u16,
+    /// Index of the storage unit from here on: another try may go elsewhere.
+    pub(crate) unit: u16,
     /// The state from here on.
     pub(crate) state: JobState,
     /// The try from here on; the first is 1.
     pub(crate) attempt: u8,
+    /// Cause in the world, where `status` tells of a failure.
+    pub(crate) cause: Option<Cause>,
+}
+
+impl Step {
+    /// The end of an attempt that the row tells of from here on.
+    pub(crate) fn ending(self) -> Ending {
+        Ending { status: self.status, cause: self.cause }
+    }
+}
+
+/// Success of a backup that is none: its row has status 0, and it cannot be relied on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FalseGreen {
+    /// No image was made: the backupId is empty.
+    NoImage,
+    /// A full backup without any file.
+    NoFiles,
+    /// Ten times the usual size.
+    TenfoldSize,
+    /// A tenth of the usual size.
+    TenthOfSize,
+}
+
+impl FalseGreen {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::NoImage, Self::NoFiles, Self::TenfoldSize, Self::TenthOfSize];
+
+    /// Turns the sizes of a good backup into its own; `files` and `kilobytes`.
+    pub(crate) fn distort(self, kilobytes: i64, files: i64) -> (i64, i64) {
+        match self {
+            Self::NoImage => (kilobytes, files),
+            Self::NoFiles => (kilobytes, 0),
+            Self::TenfoldSize => (kilobytes.saturating_mul(10), files),
+            Self::TenthOfSize => (kilobytes / 10, files),
+        }
+    }
 }
 
 /// A job, packed: a world of a million of them has to fit in memory and start in about a second.
@@ -30,7 +70,8 @@ pub(crate) struct Job {
     pub(crate) steps: u32,
     /// Index of the parent in the world's jobs, or [`ROOT`].
     pub(crate) parent: u32,
-    /// Milliseconds after `created` at which the first child arrived; the next ones follow, one a second.
+    /// Milliseconds after `created` at which the first child arrived; the next ones follow, one a second. 0 where
+    /// all arrived with the parent.
     pub(crate) first_child: u32,
     /// Files at the end.
     pub(crate) files: u32,
@@ -38,12 +79,14 @@ pub(crate) struct Job {
     pub(crate) dedup: f32,
     /// Index of the client.
     pub(crate) client: u32,
+    /// Index of the machine that is worked for; of most jobs that of the client.
+    pub(crate) workload: u32,
     /// Milliseconds by which this job's changes show late in lists.
     pub(crate) delay: u32,
     /// Index of the policy.
     pub(crate) policy: u16,
-    /// Index of the storage unit.
-    pub(crate) unit: u16,
+    /// Seconds of an attempt after which it does nothing any more, while it stays ACTIVE; 0 for never.
+    pub(crate) stalls_after: u16,
     /// Direct children.
     pub(crate) children: u16,
     /// Number of steps.
@@ -54,6 +97,8 @@ pub(crate) struct Job {
     pub(crate) schedule: u8,
     /// jobQueueReason while it waits.
     pub(crate) queue_reason: i8,
+    /// Its success is false.
+    pub(crate) false_green: Option<FalseGreen>,
 }
 
 /// Row of a job at an instant. Times are world time in milliseconds.
@@ -61,9 +106,16 @@ pub(crate) struct Job {
 pub(crate) struct Look {
     pub(crate) state: JobState,
     pub(crate) status: u16,
+    pub(crate) cause: Option<Cause>,
     pub(crate) attempt: u8,
+    /// Index of the storage unit of the current or last attempt.
+    pub(crate) unit: u16,
     /// The last change of the row.
     pub(crate) updated: i64,
+    /// The moment at which the state was entered.
+    pub(crate) entered: i64,
+    /// The moment from which the attempt has done nothing, where it does nothing now.
+    pub(crate) stalled_from: Option<i64>,
     /// The end, once it is DONE.
     pub(crate) ended: Option<i64>,
     /// Start of the current or last attempt.
@@ -76,6 +128,19 @@ pub(crate) struct Look {
     pub(crate) files: i64,
 }
 
+impl Look {
+    /// percentComplete.
+    #[allow(clippy::cast_possible_truncation, reason = "0 to 100")]
+    pub(crate) fn percent(&self) -> i64 {
+        (self.progress * 100.0) as i64
+    }
+
+    /// Returns true in the states in which a job waits for its turn.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self.state, JobState::Queued | JobState::Requeued)
+    }
+}
+
 impl Job {
     pub(crate) fn kind(&self) -> &'static JobKind {
         &KINDS[usize::from(self.kind)]
@@ -83,6 +148,35 @@ impl Job {
 
     pub(crate) fn is_leaf(&self) -> bool {
         self.children == 0
+    }
+
+    /// scheduleType.
+    pub(crate) fn schedule_type(&self) -> &'static str {
+        SCHEDULES[usize::from(self.schedule)].1
+    }
+
+    /// dedupRatio in percent, which is known at the end: the double that is written as the float is, 12.3 and
+    /// not 12.300000190734863.
+    pub(crate) fn dedup_ratio(&self, look: &Look) -> f64 {
+        if look.state == JobState::Done {
+            (f64::from(self.dedup) * 10.0).round() / 10.0
+        } else {
+            0.0
+        }
+    }
+
+    /// currentOperation, as the row is.
+    pub(crate) fn operation(&self, look: &Look) -> i64 {
+        match look.state {
+            JobState::Active if self.is_leaf() => self.kind().operation,
+            JobState::Active => PARENT_OPERATION,
+            _ => 0,
+        }
+    }
+
+    /// Returns true if its row names a storage unit: it has begun to write, and not by its children.
+    pub(crate) fn has_place(&self, look: &Look) -> bool {
+        self.is_leaf() && self.kind().writes() && look.active_from.is_some()
     }
 
     /// The job's own slice of the world's steps.
@@ -108,6 +202,9 @@ impl Job {
         if self.children == 0 || since < 0 {
             return 0;
         }
+        if self.first_child == 0 {
+            return i64::from(self.children);
+        }
         (since / 1000 + 1).min(i64::from(self.children))
     }
 
@@ -120,6 +217,7 @@ impl Job {
         let mut ended = None;
         let mut active_from = None;
         let mut active_to = None;
+        let mut entered = self.created;
         let mut before = None;
         for step in &script[..past] {
             match step.state {
@@ -131,19 +229,32 @@ impl Job {
             } else if before != Some(JobState::Done) {
                 ended = Some(self.at(*step));
             }
+            if before != Some(step.state) {
+                entered = self.at(*step);
+            }
             before = Some(step.state);
         }
         let active_ms = active_from.map_or(0, |from| active_to.unwrap_or(at) - from);
-        let progress = self.progress(script, past, current, active_ms);
+        let stalled_from = active_from
+            .filter(|_| self.stalls_after > 0 && current.state == JobState::Active)
+            .map(|from| from + 1000 * i64::from(self.stalls_after))
+            .filter(|from| *from <= at);
+        let moves_until = stalled_from.unwrap_or(at);
+        let moved_ms = active_from.map_or(0, |from| active_to.unwrap_or(moves_until) - from);
+        let progress = self.progress(script, past, current, moved_ms);
         let mut updated = self.at(current);
         if tick > 0 && current.state == JobState::Active {
-            updated += (at - updated) / tick * tick;
+            updated += (moves_until - updated) / tick * tick;
         }
         Some(Look {
             state: current.state,
             status: current.status,
+            cause: current.cause,
             attempt: current.attempt,
+            unit: current.unit,
             updated,
+            entered,
+            stalled_from,
             ended,
             active_from,
             active_ms,

@@ -5,6 +5,7 @@
 
 pub(crate) mod arrivals;
 pub(crate) mod batch;
+pub(crate) mod facts;
 pub(crate) mod generate;
 pub(crate) mod job;
 pub(crate) mod lists;
@@ -16,9 +17,10 @@ pub(crate) mod tape;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::sync::Arc;
 
 use self::arrivals::Arrivals;
-use self::batch::{Batch, Oddity};
+use self::batch::{Batch, Oddity, Prepared};
 use self::job::{Job, Look, Step};
 use self::lists::Lists;
 use self::names::Names;
@@ -57,7 +59,7 @@ pub(crate) struct World {
     settling: BinaryHeap<Reverse<(i64, u32)>>,
     arrivals: Arrivals,
     /// Deviations from the API, by index of the job.
-    oddities: HashMap<u32, Oddity>,
+    oddities: HashMap<u32, Arc<Oddity>>,
 }
 
 impl World {
@@ -126,17 +128,25 @@ impl World {
         }
     }
 
-    /// Starts the jobs of a batch now; returns the index of the first.
+    /// Starts the jobs of a batch now, each parent before its children; returns the index of the first.
     pub(crate) fn submit(&mut self, batch: &Batch) -> u32 {
         let first = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
-        let job = batch.job(self.now, &mut self.steps);
-        for index in (first..).take(batch.jobs()) {
-            if let Some(oddity) = batch.oddity() {
-                self.oddities.insert(index, oddity);
-            }
-            self.add(index, job);
-        }
+        let prepared = batch.prepare(&self.names, self.now, &mut self.steps);
+        self.start(&prepared, job::ROOT);
         first
+    }
+
+    fn start(&mut self, prepared: &Prepared, parent: u32) {
+        for _ in 0..prepared.count {
+            let index = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
+            if let Some(oddity) = &prepared.oddity {
+                self.oddities.insert(index, Arc::clone(oddity));
+            }
+            self.add(index, Job { parent, ..prepared.job });
+            for child in &prepared.children {
+                self.start(child, index);
+            }
+        }
     }
 
     fn add(&mut self, index: u32, job: Job) {
@@ -198,7 +208,7 @@ impl World {
         if self.oddities.is_empty() {
             return None;
         }
-        self.oddities.get(&u32::try_from(index).ok()?)
+        self.oddities.get(&u32::try_from(index).ok()?).map(Arc::as_ref)
     }
 
     /// True while startTime grows with jobId: no skew was changed under way.

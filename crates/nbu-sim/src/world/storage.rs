@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use crate::settings::Settings;
+use crate::status::Medium;
 
 const TIB: i64 = 1 << 40;
 
@@ -70,6 +71,11 @@ impl StorageUnit {
     /// Returns true if it relates to a disk pool.
     pub(crate) fn has_pool(&self) -> bool {
         !matches!(self.category, "TAPE" | "BASIC_DISK")
+    }
+
+    /// The medium that it writes to.
+    pub(crate) fn medium(&self) -> Medium {
+        if self.category == "TAPE" { Medium::Tape } else { Medium::Disk }
     }
 
     /// The name of its disk pool.

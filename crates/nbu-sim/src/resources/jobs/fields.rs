@@ -4,7 +4,7 @@
 
 use super::row::Row;
 use crate::filter::{Expr, Kind, Ops, Spec, Value};
-use crate::model::{JOB_TYPES, JobState, POLICY_TYPES, STATES};
+use crate::model::{JobState, KINDS, POLICY_TYPES, STATES};
 use crate::settings::Release;
 
 /// A filter on jobs.
@@ -105,7 +105,7 @@ pub(crate) fn spec(name: &str, release: Release, count: bool) -> Option<Spec<&'s
 fn kind(field: &Field, release: Release, count: bool) -> Kind {
     match (field.name, field.form) {
         ("state", _) => Kind::Enum(STATES.to_vec()),
-        ("jobType", _) => Kind::Enum(JOB_TYPES.to_vec()),
+        ("jobType", _) => Kind::Enum(KINDS.iter().map(|kind| kind.name).collect()),
         ("policyType", _) => {
             let types = POLICY_TYPES.iter().filter(|(_, since)| *since <= release);
             // KVM is an answer's policyType, but a filter value in counts only
@@ -164,21 +164,21 @@ pub(crate) static FIELDS: &[Field] = &[
     f("mainProcessId", Integer, Ops::NONE, ALL, |r| int(1_000 + r.arbitrary(2, 60_000))),
     f("jobType", Text, Ops::EQ_NE, ALL, |r| text(r.job.kind().name)),
     f("jobSubType", Text, Ops::NONE, ALL, |r| text(if r.is_backup() { "SCHEDULED" } else { "IMMEDIATE" })),
-    f("policyType", Text, Ops::EQ_NE, ALL, |r| text(r.policy_type())),
-    f("policyName", Text, Ops::PART, ALL, |r| text(r.policy())),
-    f("scheduleType", Text, Ops::NONE, ALL, |r| text(r.schedule_type())),
-    f("scheduleName", Text, Ops::TEXT, ALL, |r| text(r.schedule())),
-    f("clientName", Text, Ops::TEXT, ALL, |r| text(r.client())),
+    f("policyType", Text, Ops::EQ_NE, ALL, |r| text(r.world.policy_type(r.job))),
+    f("policyName", Text, Ops::PART, ALL, |r| text(r.world.policy(r.job))),
+    f("scheduleType", Text, Ops::NONE, ALL, |r| text(r.job.schedule_type())),
+    f("scheduleName", Text, Ops::TEXT, ALL, |r| text(&r.world.names.schedules[usize::from(r.job.schedule)])),
+    f("clientName", Text, Ops::TEXT, ALL, |r| text(r.world.client(r.job))),
     f("controlHost", Text, Ops::NONE, ALL, |r| text(&r.world.names.server)),
     f("jobOwner", Text, Ops::EQ, ALL, |_| text("root")),
     f("jobGroup", Text, Ops::NONE, ALL, |_| text("root")),
-    f("backupId", Text, Ops::EQ, ALL, |r| r.backup_id()),
+    f("backupId", Text, Ops::EQ, ALL, |r| Value::Text(r.world.backup_id(r.at(), &r.look))),
     f("sourceMediaId", Text, Ops::NONE, ALL, |_| text("")),
-    f("sourceStorageUnitName", Text, Ops::NONE, ALL, |r| text(if r.copies() { r.unit() } else { "" })),
-    f("sourceMediaServerName", Text, Ops::TEXT, ALL, |r| text(if r.copies() { r.media_server() } else { "" })),
-    f("destinationMediaId", Text, Ops::EQ, ALL, |r| if r.on("TAPE") { Value::Text(format!("T{:05}", r.arbitrary(3, 400)).into()) } else { text("") }),
-    f("destinationStorageUnitName", Text, Ops::EQ, ALL, |r| text(r.unit())),
-    f("destinationMediaServerName", Text, Ops::TEXT, ALL, |r| text(r.media_server())),
+    f("sourceStorageUnitName", Text, Ops::NONE, ALL, |r| text(r.source_unit())),
+    f("sourceMediaServerName", Text, Ops::TEXT, ALL, |r| text(r.source_media_server())),
+    f("destinationMediaId", Text, Ops::EQ, ALL, |r| Value::Text(r.world.media_id(r.at(), &r.look))),
+    f("destinationStorageUnitName", Text, Ops::EQ, ALL, |r| text(r.world.storage_unit(r.at(), &r.look))),
+    f("destinationMediaServerName", Text, Ops::TEXT, ALL, |r| text(r.world.media_server(r.at(), &r.look))),
     f("dataMovement", Text, Ops::NONE, ALL, |_| text("STANDARD")),
     f("dataMovement", Integer, Ops::EQ, FILTER, |_| int(0)),
     f("streamNumber", Integer, Ops::NONE, ALL, |r| int(i64::from(r.job.parent != crate::world::job::ROOT))),
@@ -192,12 +192,12 @@ pub(crate) static FIELDS: &[Field] = &[
     f("numberOfFiles", Integer, Ops::ORDER, ALL, |r| int(r.look.files)),
     f("estimatedFiles", Integer, Ops::NONE, ALL, |r| int(i64::from(r.job.files))),
     f("kilobytesTransferred", Integer, Ops::ORDER, ALL, |r| int(r.look.kilobytes)),
-    f("kilobytesDataTransferred", Integer, Ops::NONE, ALL, |r| int(r.moved())),
+    f("kilobytesDataTransferred", Integer, Ops::NONE, ALL, |r| int(r.world.moved(r.at(), &r.look))),
     f("kilobytesToTransfer", Integer, Ops::NONE, ALL, |r| int(r.job.kilobytes)),
     f("transferRate", Integer, Ops::ORDER, ALL, |r| int(r.rate())),
-    f("percentComplete", Integer, Ops::ORDER, ALL, |r| int(r.percent())),
-    f("dedupRatio", Float, Ops::ORDER, ALL, |r| Value::Float(r.dedup())),
-    f("dedupSpaceRatio", Float, Ops::NONE, ALL, |r| Value::Float(r.dedup())),
+    f("percentComplete", Integer, Ops::ORDER, ALL, |r| int(r.look.percent())),
+    f("dedupRatio", Float, Ops::ORDER, ALL, |r| Value::Float(r.job.dedup_ratio(&r.look))),
+    f("dedupSpaceRatio", Float, Ops::NONE, ALL, |r| Value::Float(r.job.dedup_ratio(&r.look))),
     f("compressionSpaceRatio", Float, Ops::NONE, ALL, |_| Value::Float(0.0)),
     f("acceleratorOptimization", Float, Ops::ORDER, ALL, |_| Value::Float(0.0)),
     f("restartable", Integer, Ops::NONE, ALL, |r| flag(r.is(JobState::Done))),
@@ -213,7 +213,7 @@ pub(crate) static FIELDS: &[Field] = &[
     f("applicationType", Text, Ops::NONE, ALL, |r| text(application(r).1)),
     f("applicationType", Integer, Ops::EQ, FILTER, |r| int(application(r).0)),
     f("dteMode", Text, Ops::EQ, ALL, |r| text(if r.arbitrary(7, 4) == 0 { "ON" } else { "OFF" })),
-    f("currentOperation", Integer, Ops::EQ_NE, ALL, |r| int(if r.is(JobState::Active) { if r.job.is_leaf() { r.job.kind().operation } else { 27 } } else { 0 })),
+    f("currentOperation", Integer, Ops::EQ_NE, ALL, |r| int(r.job.operation(&r.look))),
     f("jobQueueReason", Integer, Ops::NONE, BODY, |r| int(r.queue_reason())),
     f("qReasonCode", Integer, Ops::EQ_NE, SORT, |r| int(r.queue_reason())),
     f("jobQueueResource", Text, Ops::NONE, BODY, |r| text(r.queue_resource())),
@@ -226,21 +226,21 @@ pub(crate) static FIELDS: &[Field] = &[
     f("submissionType", Integer, Ops::NONE, ALL, |_| int(0)),
     f("dumpHost", Text, Ops::EQ, ALL, |_| text("")),
     f("currentFile", Text, Ops::EQ, ALL, |r| if r.is(JobState::Active) && r.job.kind().data { Value::Text(format!("/data/{}", r.look.files).into()) } else { text("") }),
-    f("instanceDatabaseName", Text, Ops::EQ, ALL, |r| text(if r.policy_type() == "SQL_SERVER" { "MSSQLSERVER/orders" } else { "" })),
+    f("instanceDatabaseName", Text, Ops::EQ, ALL, |r| text(if r.world.policy_type(r.job) == "SQL_SERVER" { "MSSQLSERVER/orders" } else { "" })),
     f("auditUserName", Text, Ops::NONE, ALL, |_| text("")),
     f("auditDomainName", Text, Ops::NONE, ALL, |_| text("")),
     f("auditDomainType", Integer, Ops::NONE, ALL, |_| int(0)),
     f("restoreBackupIDs", Text, Ops::TEXT, ALL, |_| text("")),
     f("startTime", Time, Ops::ORDER, ALL, |r| int(r.start())),
     f("endTime", Time, Ops::ORDER, ALL, |r| int(r.end())),
-    f("activeTryStartTime", Time, Ops::ORDER, ALL, |r| int(r.active_start())),
+    f("activeTryStartTime", Time, Ops::ORDER, ALL, |r| int(r.world.active_start_stamp(&r.look))),
     f("lastUpdateTime", Time, Ops::ORDER, ALL, |r| int(r.updated())),
     f("try", Integer, Ops::ORDER, Use { sort: false, ..ALL }, |r| int(i64::from(r.look.attempt))),
     f("tryField", Integer, Ops::NONE, Use { until: Release::R11_0, ..SORT }, |r| int(i64::from(r.look.attempt))),
     f("try", Integer, Ops::NONE, Use { since: Release::R11_2, ..SORT }, |r| int(i64::from(r.look.attempt))),
-    f("assetID", Text, Ops::EQ, ALL, |r| if r.has_policy() { Value::Text(format!("00000000-0000-4000-8000-{:012x}", r.job.client).into()) } else { text("") }),
-    f("assetDisplayableName", Text, Ops::TEXT, ALL, |r| r.workload()),
-    f("workloadDisplayName", Text, Ops::TEXT, ALL, |r| r.workload()),
+    f("assetID", Text, Ops::EQ, ALL, |r| if r.has_policy() { Value::Text(format!("00000000-0000-4000-8000-{:012x}", r.job.workload).into()) } else { text("") }),
+    f("assetDisplayableName", Text, Ops::TEXT, ALL, |r| text(r.world.workload(r.at()))),
+    f("workloadDisplayName", Text, Ops::TEXT, ALL, |r| text(r.world.workload(r.at()))),
     f("assetNamespace", Text, Ops::NONE, SORT, |_| text("")),
     f("elapsedTime", Span, Ops::ORDER, ALL, |r| int(r.elapsed())),
     f("activeElapsedTime", Span, Ops::ORDER, ALL, |r| int(r.active_elapsed())),
@@ -250,7 +250,7 @@ pub(crate) static FIELDS: &[Field] = &[
 
 /// applicationType: a word in the body, a code in filters (docs/netbackup-api.md#filters).
 fn application(row: &Row<'_>) -> (i64, &'static str) {
-    match row.policy_type() {
+    match row.world.policy_type(row.job) {
         "VMWARE" => (1, "VMWARE"),
         "HYPERV" => (2, "HYPERV"),
         "OLVM_RHV" => (5, "RHV"),

@@ -1,7 +1,6 @@
 //! A job as a list shows it, and the values that several attributes are made of.
 
-use crate::filter::Value;
-use crate::model::{JobState, SCHEDULES};
+use crate::model::JobState;
 use crate::settings::Release;
 use crate::world::World;
 use crate::world::job::{Job, Look};
@@ -27,6 +26,11 @@ impl<'w> Row<'w> {
         World::job_id(self.index)
     }
 
+    /// The job's place in the world.
+    pub(crate) fn at(&self) -> usize {
+        self.index as usize
+    }
+
     pub(crate) fn is(&self, state: JobState) -> bool {
         self.look.state == state
     }
@@ -50,14 +54,6 @@ impl<'w> Row<'w> {
         self.world.stamp(self.look.updated)
     }
 
-    /// Start of the current attempt, in whole seconds; 0 before the first.
-    pub(crate) fn active_start(&self) -> i64 {
-        self.look.active_from.map_or(0, |at| {
-            let at = self.world.stamp(at);
-            at - at.rem_euclid(1000)
-        })
-    }
-
     /// elapsedTime in milliseconds, whole seconds: computed when it is read.
     pub(crate) fn elapsed(&self) -> i64 {
         let to = self.look.ended.unwrap_or(self.world.now);
@@ -73,55 +69,8 @@ impl<'w> Row<'w> {
         span - span.rem_euclid(1000)
     }
 
-    pub(crate) fn waits(&self) -> bool {
-        matches!(self.look.state, JobState::Queued | JobState::Requeued)
-    }
-
     pub(crate) fn has_policy(&self) -> bool {
         self.job.kind().policy
-    }
-
-    pub(crate) fn policy(&self) -> &'w str {
-        let policy = &self.world.names.policies[usize::from(self.job.policy)];
-        if self.has_policy() { &policy.name } else { "" }
-    }
-
-    pub(crate) fn policy_type(&self) -> &'static str {
-        let policy = &self.world.names.policies[usize::from(self.job.policy)];
-        if self.has_policy() { policy.policy_type } else { "STANDARD" }
-    }
-
-    pub(crate) fn client(&self) -> &'w str {
-        if self.has_policy() { &self.world.names.clients[self.job.client as usize] } else { "" }
-    }
-
-    pub(crate) fn schedule(&self) -> &'w str {
-        &self.world.names.schedules[usize::from(self.job.schedule)]
-    }
-
-    pub(crate) fn schedule_type(&self) -> &'static str {
-        SCHEDULES[usize::from(self.job.schedule)].1
-    }
-
-    /// True where the job writes to storage and has begun.
-    fn writes(&self) -> bool {
-        self.job.kind().data && self.look.active_from.is_some()
-    }
-
-    pub(crate) fn unit(&self) -> &'w str {
-        let unit = self.world.names.units.get(usize::from(self.job.unit));
-        unit.filter(|_| self.writes()).map_or("", |unit| &unit.name)
-    }
-
-    pub(crate) fn media_server(&self) -> &'w str {
-        let unit = self.world.names.units.get(usize::from(self.job.unit));
-        unit.filter(|_| self.writes()).map_or("", |unit| &self.world.names.media[unit.media_server])
-    }
-
-    /// True for a unit of this category.
-    pub(crate) fn on(&self, category: &str) -> bool {
-        let unit = self.world.names.units.get(usize::from(self.job.unit));
-        self.writes() && unit.is_some_and(|unit| unit.category == category)
     }
 
     pub(crate) fn is_backup(&self) -> bool {
@@ -131,28 +80,17 @@ impl<'w> Row<'w> {
     /// Source side of jobs that move protected data.
     pub(crate) fn copies(&self) -> bool {
         matches!(self.job.kind().name, "DUPLICATE" | "REPLICATE" | "VERIFY" | "RESTORE")
+            && self.look.active_from.is_some()
     }
 
-    /// True for policies whose client is a virtual machine.
-    pub(crate) fn is_virtual(&self) -> bool {
-        matches!(self.policy_type(), "VMWARE" | "HYPERV" | "NUTANIX_AHV" | "OLVM_RHV" | "KVM")
+    pub(crate) fn source_unit(&self) -> &'w str {
+        let unit = self.world.names.units.get(usize::from(self.look.unit));
+        unit.filter(|_| self.copies()).map_or("", |unit| &unit.name)
     }
 
-    /// The display name of the workload: of a virtual machine its own name.
-    pub(crate) fn workload(&self) -> Value<'w> {
-        if self.has_policy() && self.is_virtual() {
-            let host = self.client().split('.').next().unwrap_or_default();
-            return Value::Text(format!("vm-{host}").into());
-        }
-        Value::Text(self.client().into())
-    }
-
-    /// backupId: client and time of the backup, once it has begun.
-    pub(crate) fn backup_id(&self) -> Value<'w> {
-        if self.is_backup() && self.look.active_from.is_some() {
-            return Value::Text(format!("{}_{}", self.client(), self.start() / 1000).into());
-        }
-        Value::Text("".into())
+    pub(crate) fn source_media_server(&self) -> &'w str {
+        let unit = self.world.names.units.get(usize::from(self.look.unit));
+        unit.filter(|_| self.copies()).map_or("", |unit| &self.world.names.media[unit.media_server])
     }
 
     /// transferRate in KB/s.
@@ -161,33 +99,12 @@ impl<'w> Row<'w> {
         if seconds > 0 { self.look.kilobytes / seconds } else { 0 }
     }
 
-    /// A ratio of the job once it is DONE; 0 before.
-    pub(crate) fn dedup(&self) -> f64 {
-        if self.is(JobState::Done) {
-            (f64::from(self.job.dedup) * 10.0).round() / 10.0
-        } else {
-            0.0
-        }
-    }
-
-    /// kilobytesDataTransferred: what moved after deduplication.
-    pub(crate) fn moved(&self) -> i64 {
-        #[allow(clippy::cast_possible_truncation, reason = "a share of a total that fits")]
-        let moved = (self.look.kilobytes as f64 * (1.0 - self.dedup() / 100.0)) as i64;
-        moved
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "0 to 100")]
-    pub(crate) fn percent(&self) -> i64 {
-        (self.look.progress * 100.0) as i64
-    }
-
     pub(crate) fn queue_reason(&self) -> i64 {
-        if self.waits() { i64::from(self.job.queue_reason) } else { 0 }
+        if self.look.waits() { i64::from(self.job.queue_reason) } else { 0 }
     }
 
     pub(crate) fn queue_resource(&self) -> &'w str {
-        let unit = self.world.names.units.get(usize::from(self.job.unit));
-        unit.filter(|_| self.waits()).map_or("", |unit| &unit.name)
+        let unit = self.world.names.units.get(usize::from(self.look.unit));
+        unit.filter(|_| self.look.waits()).map_or("", |unit| &unit.name)
     }
 }
