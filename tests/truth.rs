@@ -4,10 +4,13 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nbu_sim::{Release, Settings};
+use support::details;
 use support::expected::{self, assert_same, differences};
+use support::exposition::Series;
 use support::{Agent, Config, NOON, Page, simulate, world};
 
 const DAY: i64 = 24 * 3_600_000;
@@ -112,6 +115,59 @@ async fn job_types_are_renamed_where_the_configuration_says_so() {
     assert!(page.has_label("action", "DUPLICATION"));
     assert!(!page.has_label("action", "DUPLICATE"));
     agent.stop().await;
+}
+
+/// Returns the series that are not zero, of those that `wanted` takes.
+fn present(page: &Page, wanted: impl Fn(&str) -> bool) -> BTreeMap<Series, f64> {
+    let mut all = page.of_site("paris", wanted);
+    all.retain(|_, value| *value != 0.0);
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn details_of_jobs_are_the_truth_in_each_release() {
+    for release in Release::ALL {
+        let settings = Settings {
+            release,
+            jobs_per_hour: 900.0,
+            false_greens: 0.05,
+            stalled_jobs: 3,
+            long_lived_jobs: 4,
+            ..world(17)
+        };
+        let simulator = simulate(settings).await;
+        let config = Config::new()
+            .server("scrapingInterval: 24h, collectionInterval: 200ms, cacheTTL: 200ms")
+            .site("paris", &simulator)
+            .with(
+                "collectors: { perPolicy: { enabled: true, allowlist: ['*'] }, \
+                 perWorkload: { enabled: true, allowlist: ['*'], limit: 100000 } }",
+            );
+        let agent = Agent::start(&config).await;
+        agent.first_samples("paris").await;
+        let (begun, first) = (simulator.clock().world_ms(), simulator.truth().server_time());
+        for _ in 0..5 {
+            simulator.clock().advance(Duration::from_secs(25 * 60));
+            let truth = simulator.truth();
+            let expected = details::counted(&truth, "paris", begun);
+            let same = |page: &Page| {
+                let shown = present(page, |name| details::COUNTED.contains(&name));
+                differences(&shown, &expected).is_empty()
+            };
+            let page = agent.scrape_until("the counters of the new time", same).await;
+            let shown = present(&page, |name| details::LIVE.contains(&name));
+            assert_same(&shown, &details::live(&truth, "paris", first));
+            let mut shown = page.of_site("paris", details::is_by_class);
+            shown.retain(|(name, _), _| !name.ends_with("_interval_seconds"));
+            assert_same(&shown, &details::by_class(&truth, "paris", first - DAY));
+            let shown = page.of_site("paris", |name| name.starts_with("nbu_catalog_backup_"));
+            assert_same(&shown, &details::catalogue(&truth, "paris", first - DAY));
+            for (series, jobs) in details::false_greens(&truth, "paris", begun) {
+                assert_eq!(page.series().get(&series), Some(&jobs), "{series:?}");
+            }
+        }
+        agent.stop().await;
+    }
 }
 
 /// The page with what differs from run to run replaced, so that the rest can be compared whole.

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part of this module")]
 
+pub mod details;
 pub mod disk;
 pub mod endpoint;
 pub mod expected;

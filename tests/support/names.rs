@@ -32,12 +32,14 @@ impl Kind {
 
 /// Series of a site that this module covers.
 pub fn is_of_names(name: &str) -> bool {
-    name.starts_with("nbu_client_") || name.starts_with("nbu_policy_")
+    let is_of_names = name.starts_with("nbu_client_") || name.starts_with("nbu_policy_");
+    is_of_names && !super::details::is_by_class(name)
 }
 
-/// Returns the outcome of a status: success, partial or failure; none for a cancelled job.
+/// Returns the outcome of a status: success, partial or failure; none for a job that was cancelled or had nothing
+/// to do.
 const fn is(status: i64) -> (bool, bool, bool) {
-    (status == 0, status == 1, !matches!(status, 0 | 1 | 150))
+    (status == 0, status == 1, !matches!(status, 0 | 1 | 150 | 190 | 200))
 }
 
 /// All that must be shown of the names that `selected` admits, where every completion that ended after

@@ -25,7 +25,8 @@ const DURATION: &str = "nbu_job_duration_seconds";
 /// Upper bounds of the histogram of durations, seconds.
 const BOUNDS: [i64; 9] = [60, 300, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400];
 
-const OUTCOMES: [&str; 4] = ["success", "partial", "cancelled", "failure"];
+const OUTCOMES: [&str; 6] =
+    ["success", "partial", "cancelled", "failure", "missed", "nothing_to_do"];
 
 const HOUR: i64 = 3_600_000;
 
@@ -313,6 +314,8 @@ fn outcome(status: i64) -> &'static str {
         0 => "success",
         1 => "partial",
         150 => "cancelled",
+        196 => "missed",
+        190 | 200 => "nothing_to_do",
         _ => "failure",
     }
 }
