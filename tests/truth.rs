@@ -11,7 +11,7 @@ use nbu_sim::{Release, Settings};
 use support::details;
 use support::expected::{self, assert_same, differences};
 use support::exposition::Series;
-use support::{Agent, Config, NOON, Page, simulate, world};
+use support::{Agent, Config, NOON, Page, http_client, simulate, world};
 
 const DAY: i64 = 24 * 3_600_000;
 
@@ -164,6 +164,55 @@ async fn details_of_jobs_are_the_truth_in_each_release() {
             assert_same(&shown, &details::catalogue(&truth, "paris", first - DAY));
             for (series, jobs) in details::false_greens(&truth, "paris", begun) {
                 assert_eq!(page.series().get(&series), Some(&jobs), "{series:?}");
+            }
+        }
+        agent.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_of_each_status_is_asked_for_once() {
+    for release in Release::ALL {
+        let simulator = simulate(Settings { release, ..world(19) }).await;
+        let config = Config::new()
+            .server("scrapingInterval: 24h, collectionInterval: 50ms, cacheTTL: 1s")
+            .site("paris", &simulator);
+        let agent = Agent::start(&config).await;
+        let truth = simulator.truth();
+        let window: Vec<_> = truth.jobs_ended(NOON - DAY, NOON).collect();
+        let codes = details::statuses(&window);
+        let asked = |page: &Page| -> f64 {
+            let requests = page.of_site("paris", |name| name == "nbu_agent_api_requests_total");
+            let of_codes = requests
+                .iter()
+                .filter(|((_, labels), _)| labels.iter().any(|(_, value)| value == "status_codes"));
+            of_codes.map(|(_, count)| count).sum()
+        };
+        let page = agent.scrape_until("all codes", |page| asked(page) >= codes.len() as f64).await;
+        let all_told = |page: &Page| {
+            let infos = page.of_site("paris", |name| name == "nbu_status_info");
+            infos.len() == codes.len()
+        };
+        assert!(all_told(&page), "one series for each code");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let page = agent.scrape().await;
+        assert!(
+            (asked(&page) - codes.len() as f64).abs() < f64::EPSILON,
+            "each was asked for once"
+        );
+        let has_path = matches!(release, Release::R10_5 | Release::R11_0);
+        for code in codes {
+            let address = format!("http://{}/netbackup/status-codes/{code}", simulator.addr());
+            let key = Settings::default().api_key;
+            let media = format!("application/vnd.netbackup+json;version={}", release.api_version());
+            let request = http_client().get(address).header("Authorization", key);
+            let request = request.header("Accept", media);
+            let answer = request.send().await.unwrap().text().await.unwrap();
+            let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+            let message = answer["data"]["attributes"]["statusMessage"].as_str();
+            assert_eq!(message.is_some(), has_path, "{release} {code}: {answer}");
+            if let Some(message) = message {
+                assert!(page.has_label("text", message), "{release} {code}: {message}");
             }
         }
         agent.stop().await;
