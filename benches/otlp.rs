@@ -115,7 +115,9 @@ mod by_hand {
                     let Value::Number(number) = series.value else { continue };
                     point.clear();
                     attribute("site", &snapshot.site, (any, pair), point);
-                    for (key, text) in family.definition.attributes.iter().zip(&series.attributes) {
+                    for (key, text) in
+                        family.definition.attributes.iter().zip(series.attributes.iter())
+                    {
                         attribute(key, text, (any, pair), point);
                     }
                     point.push(3 << 3 | 1);

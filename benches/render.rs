@@ -30,7 +30,8 @@ fn by_hand(snapshots: &[Arc<Snapshot>], text: &mut String) {
             let _ = writeln!(text, "# HELP {name} {}\n# TYPE {name} gauge", family.definition.help);
             for point in &family.points {
                 let _ = write!(text, "{name}{{site=\"{}\"", snapshot.site);
-                for (key, value) in family.definition.attributes.iter().zip(&point.attributes) {
+                for (key, value) in family.definition.attributes.iter().zip(point.attributes.iter())
+                {
                     let _ = write!(text, ",{key}=\"{value}\"");
                 }
                 if let Value::Number(number) = point.value {

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -192,8 +192,8 @@ pub enum Value {
 /// A series and its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
-    /// Values in the order of [`Definition::attributes`].
-    pub attributes: Box<[Arc<str>]>,
+    /// Values in the order of [`Definition::attributes`], shared by metrics with the same ones.
+    pub attributes: Arc<[Arc<str>]>,
     pub value: Value,
 }
 
@@ -223,8 +223,11 @@ impl SeriesOrder {
 
     pub(crate) fn compare(&self, one: &Point, other: &Point) -> Ordering {
         let values = self.0.iter().map(|place| {
-            let (one, other) = (one.attributes.get(*place), other.attributes.get(*place));
-            one.cmp(&other)
+            match (one.attributes.get(*place), other.attributes.get(*place)) {
+                // Most series of one fold share most of their values.
+                (Some(one), Some(other)) if Arc::ptr_eq(one, other) => Ordering::Equal,
+                (one, other) => one.cmp(&other),
+            }
         });
         values.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
     }
@@ -253,7 +256,10 @@ fn label_value(text: &str) -> Cow<'_, str> {
 #[derive(Debug, Default)]
 pub struct Samples {
     families: Vec<Family>,
-    index: HashMap<&'static str, usize>,
+    /// Place of the family that was recorded last: the next is often the one after it.
+    last: usize,
+    /// Attributes that were recorded last: the next are often the same, or many of them.
+    attributes: Arc<[Arc<str>]>,
     names: HashSet<Arc<str>>,
 }
 
@@ -286,12 +292,29 @@ impl Samples {
     }
 
     fn push(&mut self, definition: &'static Definition, attributes: &[&str], value: Value) {
-        let attributes = attributes.iter().map(|text| self.intern(text)).collect();
-        let position = *self.index.entry(definition.name).or_insert_with(|| {
+        if !self.attributes.iter().map(AsRef::as_ref).eq(attributes.iter().copied()) {
+            let last = std::mem::take(&mut self.attributes);
+            let shared = attributes.iter().enumerate().map(|(place, text)| {
+                let last = last.get(place).filter(|last| ***last == **text);
+                last.map_or_else(|| self.intern(text), Arc::clone)
+            });
+            self.attributes = shared.collect();
+        }
+        let place = self.place(definition);
+        let attributes = Arc::clone(&self.attributes);
+        self.families[place].points.push(Point { attributes, value });
+    }
+
+    /// Returns the place of the family of a metric, created if there is none.
+    fn place(&mut self, definition: &'static Definition) -> usize {
+        let is_it = |family: &Family| std::ptr::eq(family.definition, definition);
+        let (before, after) = self.families.split_at(self.last.min(self.families.len()));
+        let found = after.iter().position(is_it).map(|place| before.len() + place);
+        self.last = found.or_else(|| before.iter().position(is_it)).unwrap_or_else(|| {
             self.families.push(Family { definition, points: Vec::new() });
             self.families.len() - 1
         });
-        self.families[position].points.push(Point { attributes, value });
+        self.last
     }
 
     fn intern(&mut self, text: &str) -> Arc<str> {

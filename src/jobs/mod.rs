@@ -22,6 +22,7 @@ mod progress;
 mod row;
 mod time;
 mod totals;
+mod type_counts;
 mod unfinished;
 mod unsaved;
 mod window;

@@ -1,7 +1,7 @@
 //! Monotonic totals and the histogram of durations: each completion is added once, and nothing is ever
 //! taken away.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,9 +9,10 @@ use super::completion::{Outcome, role};
 use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
 use super::groups::Groups;
-use super::interner::{LabelSetId, NameId, TypePair};
+use super::interner::{LabelSetId, TypePair};
 use super::row;
 use super::time::{from_unix_ms, to_unix_ms};
+use super::type_counts::TypeCounts;
 use super::window_sums::GROUP_SIZE;
 use crate::metric::{Definition, Distribution, Metric, Samples, SeriesGroups};
 
@@ -86,6 +87,7 @@ pub(super) struct Totals {
     pub(super) origin: SystemTime,
     pub(super) by_label_set: BTreeMap<LabelSetId, Total>,
     pub(super) durations: BTreeMap<TypePair, Distribution>,
+    types: TypeCounts,
     groups: Groups<LabelSetId>,
 }
 
@@ -96,13 +98,19 @@ impl Totals {
             origin,
             by_label_set: BTreeMap::new(),
             durations: BTreeMap::new(),
+            types: TypeCounts::default(),
             groups: Groups::of_size(GROUP_SIZE),
         }
     }
 
+    fn mark(&mut self, label_set: LabelSetId) {
+        self.types.mark(label_set);
+        self.groups.mark(label_set);
+    }
+
     /// Exports a label set of the first window at zero. Returns whether it was not exported before.
     pub(super) fn note_seen(&mut self, label_set: LabelSetId, pair: TypePair, leaf: bool) -> bool {
-        self.groups.mark(label_set);
+        self.mark(label_set);
         let total = self.by_label_set.entry(label_set).or_default();
         let seen = if leaf { &mut total.leaf_seen } else { &mut total.parent_seen };
         let new = !std::mem::replace(seen, true);
@@ -113,7 +121,7 @@ impl Totals {
     /// Counts a completion; `retries` are those since the job's last one. An end after `latest` lies in
     /// the future, and tells no duration.
     pub(super) fn count(&mut self, job: &FinishedJob, pair: TypePair, retries: u64, latest: i64) {
-        self.groups.mark(job.label_set);
+        self.mark(job.label_set);
         let total = self.by_label_set.entry(job.label_set).or_default();
         total.retries += retries;
         if job.leaf {
@@ -128,6 +136,12 @@ impl Totals {
         if job.start != 0 && job.end >= job.start && job.end <= latest {
             durations.observe(&BOUNDS, (job.end - job.start) as f64 / 1000.0);
         }
+    }
+
+    /// Restores the counts of a label set.
+    pub(super) fn restore(&mut self, label_set: LabelSetId, total: Total) {
+        self.mark(label_set);
+        self.by_label_set.insert(label_set, total);
     }
 
     /// Restores counts over these bounds; returns whether they fit to each other.
@@ -151,8 +165,12 @@ impl Totals {
         resolver: LabelResolver<'_>,
         known: &BTreeSet<String>,
     ) -> SeriesGroups {
-        let mut all = vec![Arc::new(self.outcomes(resolver, known).finish().0)];
-        let Self { by_label_set, durations, groups, .. } = self;
+        let Self { by_label_set, durations, types, groups, .. } = self;
+        let jobs = |total: &Total| i64::try_from(total.parents + total.leaves).unwrap_or(i64::MAX);
+        types.refresh(&resolver.dictionary.label_sets, |label_set| {
+            by_label_set.get(&label_set).map_or(0, jobs)
+        });
+        let mut all = vec![Arc::new(outcomes(types, resolver, known).finish().0)];
         let record = |label_sets: &mut BTreeSet<LabelSetId>, samples: &mut Samples| {
             record(label_sets, (by_label_set, durations), resolver, samples);
         };
@@ -160,32 +178,26 @@ impl Totals {
         all.extend(groups.refresh(resolver.actions, by_label_set.keys().copied(), place, record));
         all
     }
+}
 
-    fn outcomes(&self, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
-        let mut by_type: HashMap<(NameId, Option<i64>), u64> = HashMap::new();
-        for (label_set, total) in &self.by_label_set {
-            let Some(labels) = resolver.dictionary.label_sets.get(*label_set) else { continue };
-            *by_type.entry((labels.job_type, labels.status)).or_default() +=
-                total.parents + total.leaves;
+/// Returns the outcomes, all of them for each of the `known` actions and each that is counted.
+fn outcomes(types: &TypeCounts, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
+    let mut outcomes: BTreeMap<&str, [i64; 4]> =
+        known.iter().map(|action| (action.as_str(), [0; 4])).collect();
+    for (job_type, status, jobs) in types.iter() {
+        let (counts, outcome) =
+            (outcomes.entry(resolver.action(job_type)).or_default(), Outcome::of(status));
+        for (count, _) in counts.iter_mut().zip(Outcome::ALL).filter(|(_, one)| *one == outcome) {
+            *count += jobs;
         }
-        let mut outcomes: BTreeMap<&str, [u64; 4]> =
-            known.iter().map(|action| (action.as_str(), [0; 4])).collect();
-        for ((job_type, status), jobs) in by_type {
-            let (counts, outcome) =
-                (outcomes.entry(resolver.action(job_type)).or_default(), Outcome::of(status));
-            for (count, _) in counts.iter_mut().zip(Outcome::ALL).filter(|(_, one)| *one == outcome)
-            {
-                *count += jobs;
-            }
-        }
-        let mut samples = Samples::new();
-        for (action, counts) in outcomes {
-            for (outcome, jobs) in Outcome::ALL.into_iter().zip(counts) {
-                samples.record(&OUTCOMES, [action, outcome.label()], jobs as f64);
-            }
-        }
-        samples
     }
+    let mut samples = Samples::new();
+    for (action, counts) in outcomes {
+        for (outcome, jobs) in Outcome::ALL.into_iter().zip(counts) {
+            samples.record(&OUTCOMES, [action, outcome.label()], jobs as f64);
+        }
+    }
+    samples
 }
 
 /// Records the series of label sets, which are all of some pairs of action and policy type.

@@ -1,15 +1,16 @@
 //! Sums over the jobs in a window, kept by adding the jobs that enter it and subtracting those that
 //! leave: in integers, so that nothing drifts.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::client_sums::ClientSums;
 use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
 use super::groups::Groups;
-use super::interner::{LabelSetId, NameId};
+use super::interner::{LabelSetId, LabelSets};
 use super::row::{self, DONE, JOBS_STATE_COUNT};
+use super::type_counts::TypeCounts;
 use crate::metric::{Definition, Metric, Samples, SeriesGroups};
 
 static JOBS_BYTES: Metric<3> = Metric::gauge(
@@ -103,6 +104,7 @@ pub(super) const GROUP_SIZE: usize = 32;
 #[derive(Debug)]
 pub(super) struct WindowSums {
     sums: Vec<Sum>,
+    types: TypeCounts,
     groups: Groups<LabelSetId>,
     /// Jobs by client, if clients are told apart.
     pub(super) clients: Option<ClientSums>,
@@ -111,12 +113,14 @@ pub(super) struct WindowSums {
 impl WindowSums {
     pub(super) fn new(by_client: bool) -> Self {
         let groups = Groups::of_size(GROUP_SIZE);
-        Self { sums: Vec::new(), groups, clients: by_client.then(ClientSums::default) }
+        let types = TypeCounts::default();
+        Self { sums: Vec::new(), types, groups, clients: by_client.then(ClientSums::default) }
     }
 
     /// Adds a job (1), or subtracts one that was added before (-1).
     pub(super) fn change(&mut self, job: &FinishedJob, sign: i64) {
         self.sum(job.label_set).add(job, sign);
+        self.types.mark(job.label_set);
         self.groups.mark(job.label_set);
         if let Some(clients) = &mut self.clients {
             clients.change(job.client, job.label_set, sign);
@@ -131,13 +135,16 @@ impl WindowSums {
         &mut self.sums[place]
     }
 
-    fn present(&self) -> impl Iterator<Item = (LabelSetId, &Sum)> {
-        (0..).map(LabelSetId).zip(&self.sums).filter(|(_, sum)| sum.jobs > 0)
+    /// Counts by type and status the jobs that changed, for [`actions`](Self::actions).
+    pub(super) fn count_types(&mut self, label_sets: &LabelSets) {
+        let jobs = |label_set: LabelSetId| self.sums.get(label_set.0 as usize);
+        self.types.refresh(label_sets, |label_set| jobs(label_set).map_or(0, |sum| sum.jobs));
     }
 
     pub(super) fn actions<'l>(&self, resolver: LabelResolver<'l>) -> BTreeSet<&'l str> {
-        let pairs = self.present().filter_map(|(label_set, _)| resolver.dictionary.pair(label_set));
-        let job_types: HashSet<NameId> = pairs.map(|(job_type, _)| job_type).collect();
+        let present = self.types.iter().filter(|(.., jobs)| *jobs > 0);
+        let mut job_types: Vec<_> = present.map(|(job_type, ..)| job_type).collect();
+        job_types.dedup();
         job_types.into_iter().map(|job_type| resolver.action(job_type)).collect()
     }
 
@@ -148,6 +155,7 @@ impl WindowSums {
         resolver: LabelResolver<'_>,
         known: &BTreeSet<String>,
     ) -> SeriesGroups {
+        self.count_types(&resolver.dictionary.label_sets);
         let mut all = vec![Arc::new(self.by_action(resolver, known).finish().0)];
         let sums = &self.sums;
         let record = |label_sets: &mut BTreeSet<LabelSetId>, samples: &mut Samples| {
@@ -161,15 +169,10 @@ impl WindowSums {
 
     fn by_action(&self, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
         let mut samples = Samples::new();
-        let mut by_type: HashMap<(NameId, Option<i64>), i64> = HashMap::new();
-        for (label_set, sum) in self.present() {
-            let Some(labels) = resolver.dictionary.label_sets.get(label_set) else { continue };
-            *by_type.entry((labels.job_type, labels.status)).or_default() += sum.jobs;
-        }
         let mut by_status: BTreeMap<(&str, Option<i64>), i64> = BTreeMap::new();
         let mut by_action: BTreeMap<&str, i64> =
             known.iter().map(|action| (action.as_str(), 0)).collect();
-        for ((job_type, status), jobs) in by_type {
+        for (job_type, status, jobs) in self.types.iter().filter(|(.., jobs)| *jobs > 0) {
             let action = resolver.action(job_type);
             *by_status.entry((action, status)).or_default() += jobs;
             *by_action.entry(action).or_default() += jobs;

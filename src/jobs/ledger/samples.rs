@@ -69,7 +69,11 @@ pub(crate) struct Summary {
 
 impl Ledger {
     /// Returns the samples of the live jobs; `None` before they were listed.
-    pub fn live_samples(&self, actions: &Actions, long_running_after: Duration) -> Option<Samples> {
+    pub fn live_samples(
+        &mut self,
+        actions: &Actions,
+        long_running_after: Duration,
+    ) -> Option<Samples> {
         let known = self.known_actions(actions);
         let live = self.live.as_ref()?;
         Some(live.samples(actions, &known, self.progress.now, long_running_after))
@@ -125,7 +129,8 @@ impl Ledger {
 
     /// Returns the actions that have explicit zeros: those of the window and of the live jobs, and the one
     /// that every site has before the first job.
-    fn known_actions(&self, actions: &Actions) -> BTreeSet<String> {
+    fn known_actions(&mut self, actions: &Actions) -> BTreeSet<String> {
+        self.window.sums.count_types(&self.dictionary.label_sets);
         let mut all = self.window.sums.actions(self.dictionary.resolver(actions));
         let live = self.live.iter().flat_map(|live| live.jobs.values());
         all.extend(live.map(|job| actions.of(&job.job_type)));

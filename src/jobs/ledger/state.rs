@@ -211,8 +211,11 @@ impl Ledger {
             }
             Record::Total(total) => {
                 let (id, total) = total.total();
-                self.totals.by_label_set.insert(id, total);
-                self.dictionary.label_sets.get(id).is_some()
+                let fits = self.dictionary.label_sets.get(id).is_some();
+                if fits {
+                    self.totals.restore(id, total);
+                }
+                fits
             }
             Record::Durations(durations) => self.restore_durations(durations),
             Record::Last(last) => self.last_results.restore(&last),
