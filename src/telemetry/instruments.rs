@@ -1,6 +1,6 @@
 //! Bridge to the OpenTelemetry SDK: one long-lived provider a reader, its instruments registered once,
-//! each when its metric is met first. A collection observes a *batch*: a bounded number of points of one
-//! part of one site.
+//! each when its metric is met first. A collection observes a *batch*: a bounded number of points of some
+//! parts of one site.
 //!
 //! The SDK keeps what was observed until the next collection, allocates in advance for its cardinality
 //! limit, and adds up silently above it. With batches it holds one batch at most, its limit is the size of
@@ -32,44 +32,59 @@ const SERIES_LIMIT: usize = 2 * BATCH + 2;
 #[derive(Debug, Clone)]
 pub(super) struct Batch {
     pub(super) site: Option<Arc<str>>,
-    pub(super) families: Arc<Vec<Family>>,
     pub(super) picks: Vec<Pick>,
 }
 
 /// Points of one family of a part, by their places in it, ascending.
 #[derive(Debug, Clone)]
 pub(super) struct Pick {
+    /// Number of the part among those that were given.
+    pub(super) part: usize,
+    families: Arc<Vec<Family>>,
     pub(super) family: usize,
-    pub(super) points: Vec<usize>,
+    places: Vec<usize>,
 }
 
-impl Batch {
-    pub(super) fn definition(&self, pick: &Pick) -> &'static Definition {
-        self.families[pick.family].definition
+impl Pick {
+    pub(super) fn definition(&self) -> &'static Definition {
+        self.families[self.family].definition
     }
 
-    pub(super) fn points<'a>(&'a self, pick: &'a Pick) -> impl Iterator<Item = &'a Point> {
-        pick.points.iter().filter_map(|place| self.families[pick.family].points.get(*place))
+    /// Returns the number of points.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) fn points(&self) -> impl Iterator<Item = &Point> {
+        let points = &self.families[self.family].points;
+        self.places.iter().filter_map(|place| points.get(*place))
     }
 }
 
-/// Cuts points of a part, given by family and place in ascending order, into batches.
-pub(super) fn batches(
+/// Cuts points of parts of one site into batches. They are given part by part, by family and place in ascending
+/// order.
+pub(super) fn batches<'p>(
     site: Option<&Arc<str>>,
-    families: &Arc<Vec<Family>>,
-    points: impl IntoIterator<Item = (usize, usize)>,
+    parts: impl IntoIterator<Item = (&'p Arc<Vec<Family>>, impl IntoIterator<Item = (usize, usize)>)>,
 ) -> impl Iterator<Item = Batch> {
-    let mut points = points.into_iter().peekable();
+    let parts = parts.into_iter().enumerate();
+    let points = parts.flat_map(|(part, (families, points))| {
+        points.into_iter().map(move |point| (part, families, point))
+    });
+    let mut points = points.peekable();
     std::iter::from_fn(move || {
         points.peek()?;
         let mut picks: Vec<Pick> = Vec::new();
-        for (family, place) in points.by_ref().take(BATCH) {
-            match picks.last_mut().filter(|pick| pick.family == family) {
-                Some(pick) => pick.points.push(place),
-                None => picks.push(Pick { family, points: vec![place] }),
+        for (part, families, (family, place)) in points.by_ref().take(BATCH) {
+            let last = picks.last_mut();
+            if let Some(pick) = last.filter(|pick| (pick.part, pick.family) == (part, family)) {
+                pick.places.push(place);
+            } else {
+                let (families, places) = (Arc::clone(families), vec![place]);
+                picks.push(Pick { part, families, family, places });
             }
         }
-        Some(Batch { site: site.cloned(), families: Arc::clone(families), picks })
+        Some(Batch { site: site.cloned(), picks })
     })
 }
 
@@ -100,7 +115,7 @@ impl Instruments {
     /// Lets `collect` collect from the reader while the instruments observe `batch`.
     pub(super) fn observe<T>(&mut self, batch: &Batch, collect: impl FnOnce() -> T) -> T {
         for pick in &batch.picks {
-            self.register(batch.definition(pick));
+            self.register(pick.definition());
         }
         self.current.store(Some(Arc::new(batch.clone())));
         let collected = collect();
@@ -156,8 +171,8 @@ fn observe(
 ) {
     let mut attributes = Vec::with_capacity(keys.0.len());
     let picks = batch.picks.iter();
-    for pick in picks.filter(|pick| std::ptr::eq(batch.definition(pick), definition)) {
-        for point in batch.points(pick) {
+    for pick in picks.filter(|pick| std::ptr::eq(pick.definition(), definition)) {
+        for point in pick.points() {
             if let Value::Number(value) = point.value {
                 attributes.clear();
                 attributes.extend(keys.pairs(batch.site.as_ref(), point).map(|(key, value)| {

@@ -39,6 +39,12 @@ impl PartView {
         }
     }
 
+    /// Returns true if it shows all of a part.
+    pub(super) fn is_whole(&self, part: &Part) -> bool {
+        let sizes = self.families.iter().map(|family| family.points.len());
+        Arc::ptr_eq(&self.families, &part.families) && self.series_limits.iter().copied().eq(sizes)
+    }
+
     /// Returns true if the other shows the same: the same samples, cut in the same way.
     pub fn same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.families, &other.families) && self.series_limits == other.series_limits

@@ -19,7 +19,7 @@ use crate::metric::{Kind, Point, Value};
 use crate::snapshot::Store;
 use crate::telemetry::instruments::{Batch, Instruments, Keys, Pick, batches};
 use crate::telemetry::self_metrics::SelfMetrics;
-use crate::telemetry::view::ExportView;
+use crate::telemetry::view::{ExportView, PartView};
 
 /// Collects the metrics of a store and of the agent itself, with instruments that live as long as it does.
 #[derive(Debug)]
@@ -48,10 +48,16 @@ impl Producer {
         let total = view.total();
         let now = unix_nanos(SystemTime::now());
         let mut instruments = self.instruments.lock().unwrap_or_else(PoisonError::into_inner);
-        for part in &view.parts {
+        // The points of parts that share a site and an origin are collected together.
+        let shares = |one: &PartView, other: &PartView| {
+            (&one.site, one.origin) == (&other.site, other.origin)
+        };
+        for parts in view.parts.chunk_by(shares) {
+            let Some(first) = parts.first() else { continue };
             // The exporter keeps it from lying in the future; here it is what the total is known by.
-            let origin = unix_nanos(part.origin);
-            for batch in batches(part.site.as_ref(), &part.families, part.places()) {
+            let origin = unix_nanos(first.origin);
+            let places = parts.iter().map(|part| (&part.families, part.places()));
+            for batch in batches(first.site.as_ref(), places) {
                 let mut metrics = self.numbers(&mut instruments, &batch, origin);
                 let histograms =
                     batch.picks.iter().filter_map(|pick| histogram(&batch, pick, (origin, now)));
@@ -90,7 +96,7 @@ fn set_start(points: &mut [NumberDataPoint], start: u64) {
 }
 
 fn histogram(batch: &Batch, pick: &Pick, (origin, now): (u64, u64)) -> Option<Metric> {
-    let definition = batch.definition(pick);
+    let definition = pick.definition();
     let Kind::Histogram(bounds) = definition.kind else { return None };
     let keys = Keys::of(definition);
     let point = |point: &Point| {
@@ -107,7 +113,7 @@ fn histogram(batch: &Batch, pick: &Pick, (origin, now): (u64, u64)) -> Option<Me
             ..HistogramDataPoint::default()
         })
     };
-    let data_points: Vec<HistogramDataPoint> = batch.points(pick).filter_map(point).collect();
+    let data_points: Vec<HistogramDataPoint> = pick.points().filter_map(point).collect();
     (!data_points.is_empty()).then(|| Metric {
         name: definition.name.to_owned(),
         description: definition.help.to_owned(),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 
-use crate::metric::{Definition, Distribution, Kind, Point, Value};
+use crate::metric::{Definition, Distribution, Kind, Point, SeriesOrder, Value};
 use crate::telemetry::instruments::{Batch, Instruments, Keys, Pick};
 
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -21,7 +21,7 @@ pub(super) enum RenderError {
 }
 
 /// Text of points of one family.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct PointsText {
     pub(super) name: String,
     /// The HELP and the TYPE line.
@@ -74,18 +74,51 @@ impl Encoder {
         let gathered = instruments.observe(batch, || self.registry.gather());
         let mut gathered: HashMap<String, MetricFamily> =
             gathered.into_iter().map(|family| (family.name().to_owned(), family)).collect();
-        let text = |pick: &Pick| {
-            let definition = batch.definition(pick);
-            let (family, lines_per_point) = if let Kind::Histogram(bounds) = definition.kind {
+        let mut texts: Vec<PointsText> = Vec::new();
+        texts.resize_with(batch.picks.len(), PointsText::default);
+        for (place, pick) in batch.picks.iter().enumerate() {
+            let definition = pick.definition();
+            if let Kind::Histogram(bounds) = definition.kind {
+                let family = histograms(batch, pick, bounds);
                 // Buckets, the one without a bound, the sum and the count.
-                (histograms(batch, pick, bounds), bounds.len() + 3)
-            } else {
-                let found = gathered.remove(&definition.prometheus_name());
-                (found.unwrap_or_default(), 1)
-            };
-            encode_family(&family, definition, pick.points.len(), lines_per_point)
-        };
-        batch.picks.iter().map(text).collect()
+                texts[place] = encode_family(&family, definition, pick.len(), bounds.len() + 3)?;
+            } else if texts[place].name.is_empty() {
+                // The first pick of the metric.
+                let of_metric = |pick: &Pick| std::ptr::eq(pick.definition(), definition);
+                let found = gathered.remove(&definition.prometheus_name()).unwrap_or_default();
+                let points = batch.picks.iter().filter(|pick| of_metric(pick)).map(Pick::len);
+                let text = encode_family(&found, definition, points.sum(), 1)?;
+                share_out(text, batch, of_metric, &mut texts);
+            }
+        }
+        Ok(texts)
+    }
+}
+
+/// Gives each pick of one metric its lines. They are in the order of the series, whatever parts those are of.
+fn share_out(
+    text: PointsText,
+    batch: &Batch,
+    of_metric: impl Fn(&Pick) -> bool,
+    texts: &mut [PointsText],
+) {
+    let picks = || (0..).zip(&batch.picks).filter(|(_, pick)| of_metric(pick));
+    let mut series: Vec<(usize, &Point)> =
+        picks().flat_map(|(place, pick)| pick.points().map(move |point| (place, point))).collect();
+    let Some((first, pick)) = picks().next() else { return };
+    if pick.len() == series.len() {
+        texts[first] = text;
+        return;
+    }
+    let order = SeriesOrder::of(pick.definition());
+    series.sort_by(|(_, one), (_, other)| order.compare(one, other));
+    for ((place, _), line) in series.into_iter().zip(text.points()) {
+        texts[place].lines.push_str(line);
+    }
+    for (place, _) in picks() {
+        let (name, head) = (text.name.clone(), text.head.clone());
+        let lines = std::mem::take(&mut texts[place].lines);
+        texts[place] = PointsText { name, head, lines, lines_per_point: text.lines_per_point };
     }
 }
 
@@ -109,7 +142,7 @@ fn encode_family(
 
 /// Makes the histograms of a pick, for which OpenTelemetry has no observable instrument.
 fn histograms(batch: &Batch, pick: &Pick, bounds: &'static [f64]) -> MetricFamily {
-    let definition = batch.definition(pick);
+    let definition = pick.definition();
     let keys = Keys::of(definition);
     let metric = |point: &Point| {
         let Value::Distribution(distribution) = &point.value else { return None };
@@ -123,7 +156,7 @@ fn histograms(batch: &Batch, pick: &Pick, bounds: &'static [f64]) -> MetricFamil
     family.set_name(definition.prometheus_name());
     family.set_help(definition.help.to_owned());
     family.set_field_type(MetricType::HISTOGRAM);
-    family.set_metric(batch.points(pick).filter_map(metric).collect());
+    family.set_metric(pick.points().filter_map(metric).collect());
     family
 }
 

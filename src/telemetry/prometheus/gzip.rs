@@ -1,4 +1,6 @@
-//! The gzip stream of a page, joined from blocks that were compressed when they changed.
+//! The gzip stream of a page, joined from blocks that are compressed when it is first asked for.
+
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Bytes;
 use flate2::{Compress, Compression, FlushCompress, Status};
@@ -57,40 +59,108 @@ impl Checksum {
     }
 }
 
-/// Text in blocks, beside its compressed form. Its bytes are shared, never copied.
+/// Texts that are compressed together when somebody asks for it, and stay so.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    texts: Vec<Bytes>,
+    pub(super) length: usize,
+    packed: OnceLock<Packed>,
+}
+
+#[derive(Debug)]
+struct Packed {
+    /// Raw deflate that ends on a byte boundary.
+    deflated: Bytes,
+    checksum: Checksum,
+}
+
+impl Block {
+    pub(super) fn new(texts: Vec<Bytes>) -> Self {
+        let length = texts.iter().map(Bytes::len).sum();
+        Self { texts, length, packed: OnceLock::new() }
+    }
+
+    pub(super) fn texts(&self) -> &[Bytes] {
+        &self.texts
+    }
+
+    /// Compresses it, unless it is. Nobody waits for another who does the same.
+    fn pack(&self, deflater: &mut Deflater) {
+        if self.packed.get().is_none() {
+            let text = self.texts.concat();
+            let (deflated, checksum) = (deflater.block(&text), Checksum::of(&text));
+            let _ = self.packed.set(Packed { deflated, checksum });
+        }
+    }
+}
+
+/// A page in blocks, which it shares with those before and after it.
 #[derive(Debug, Default)]
 pub struct GzipPage {
-    pub(super) texts: Vec<Bytes>,
-    pub(super) length: usize,
-    /// Raw deflate blocks that end on a byte boundary.
-    pub(super) deflated: Bytes,
-    pub(super) checksum: Checksum,
+    blocks: Vec<Arc<Block>>,
+    length: usize,
+    checksum: OnceLock<Checksum>,
 }
 
 impl GzipPage {
-    /// Returns the bytes that it takes in memory.
+    pub(super) fn new(blocks: Vec<Arc<Block>>) -> Self {
+        let length = blocks.iter().map(|block| block.length).sum();
+        Self { blocks, length, checksum: OnceLock::new() }
+    }
+
+    /// Returns the bytes that it takes in memory by now.
     pub fn size(&self) -> usize {
-        self.length + self.deflated.len()
+        let packed = self.blocks.iter().filter_map(|block| block.packed.get());
+        self.length + packed.map(|packed| packed.deflated.len()).sum::<usize>()
+    }
+
+    /// Compresses blocks ahead, until no more than `rest` bytes of text are left to the first who asks for it.
+    pub(super) fn pack(&self, rest: usize, deflater: &mut Deflater) {
+        let open = || self.blocks.iter().filter(|block| block.packed.get().is_none());
+        let mut left: usize = open().map(|block| block.length).sum();
+        for block in open() {
+            if left <= rest {
+                return;
+            }
+            block.pack(deflater);
+            left -= block.length;
+        }
     }
 
     /// Returns the text of two pages.
     pub(super) fn plain(&self, next: &Self) -> Vec<Bytes> {
-        self.texts.iter().chain(&next.texts).cloned().collect()
+        let blocks = self.blocks.iter().chain(&next.blocks);
+        blocks.flat_map(|block| block.texts()).cloned().collect()
     }
 
     /// Returns the gzip stream (RFC 1952) of two pages, of one member: some clients read only the first.
-    pub(super) fn gzip(&self, next: &Self) -> Vec<Bytes> {
+    /// Compresses what was not compressed yet.
+    pub(super) fn gzip(&self, next: &Self, deflater: &mut Deflater) -> Vec<Bytes> {
         const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
         // The last block of a deflate stream, empty.
         const END: [u8; 2] = [3, 0];
-        let mut checksum = self.checksum.clone();
-        checksum.append(&next.checksum);
+        let blocks = || self.blocks.iter().chain(&next.blocks);
+        blocks().for_each(|block| block.pack(deflater));
+        let mut checksum = self.checksum().clone();
+        checksum.append(next.checksum());
         // The length modulo 2^32, as the format has it.
         let length = u32::try_from((self.length + next.length) & 0xffff_ffff).unwrap_or_default();
         let trailer = [checksum.0.finalize(), length].map(u32::to_le_bytes).concat();
         let end = [&END[..], &trailer].concat();
-        let parts = [self.deflated.clone(), next.deflated.clone(), end.into()];
-        [Bytes::from_static(&HEADER)].into_iter().chain(parts).collect()
+        let deflated = blocks().filter_map(|block| block.packed.get());
+        let deflated = deflated.map(|packed| packed.deflated.clone());
+        let ends = (Bytes::from_static(&HEADER), Bytes::from(end));
+        std::iter::once(ends.0).chain(deflated).chain(std::iter::once(ends.1)).collect()
+    }
+
+    /// Returns the checksum of its blocks, which are compressed.
+    fn checksum(&self) -> &Checksum {
+        self.checksum.get_or_init(|| {
+            let mut checksum = Checksum::default();
+            let packed = self.blocks.iter().filter_map(|block| block.packed.get());
+            packed.for_each(|packed| checksum.append(&packed.checksum));
+            checksum
+        })
     }
 }
 
@@ -102,21 +172,13 @@ mod tests {
     use super::*;
 
     fn page(blocks: &[&[u8]]) -> GzipPage {
-        let (mut page, mut deflater, mut deflated) =
-            (GzipPage::default(), Deflater::default(), Vec::new());
-        for block in blocks {
-            page.texts.push(Bytes::copy_from_slice(block));
-            page.length += block.len();
-            page.checksum.append(&Checksum::of(block));
-            deflated.extend(deflater.block(block));
-        }
-        page.deflated = deflated.into();
-        page
+        let block = |text: &&[u8]| Arc::new(Block::new(vec![Bytes::copy_from_slice(text)]));
+        GzipPage::new(blocks.iter().map(block).collect())
     }
 
     fn check(blocks: &[&[u8]], next: &[&[u8]]) {
         let (page, next) = (page(blocks), page(next));
-        let gzip = page.gzip(&next).concat();
+        let gzip = page.gzip(&next, &mut Deflater::default()).concat();
         let mut read = Vec::new();
         flate2::read::GzDecoder::new(gzip.as_slice()).read_to_end(&mut read).unwrap();
         assert!(read == page.plain(&next).concat(), "{} bytes", page.length);
@@ -132,6 +194,17 @@ mod tests {
         }
         check(&[], &[]);
         check(&[], &[b"x"]);
+    }
+
+    #[test]
+    fn blocks_are_compressed_ahead_except_for_a_rest() {
+        let (page, mut deflater) = (page(&[b"one ", b"two ", b"three"]), Deflater::default());
+        let open = || page.blocks.iter().filter(|block| block.packed.get().is_none()).count();
+        for (rest, left) in [(100, 3), (13, 3), (12, 2), (4, 0)] {
+            page.pack(rest, &mut deflater);
+            assert_eq!(open(), left, "{rest}");
+        }
+        assert!(page.size() > 13);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The page as a list of *entries* (the head of a family, or the lines of some of its series) in the order
-//! in which they are shown. Entries live in blocks of some tens of KiB, and a block is put together and
-//! compressed again only if one of its entries changes.
+//! in which they are shown. Entries live in blocks of some tens of KiB, and a block is compressed again only
+//! if one of its entries changes.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 
-use super::gzip::{Checksum, Deflater, GzipPage};
+use super::gzip::{Block, GzipPage};
 use crate::snapshot::Place;
 
 /// Size to which blocks are filled, bytes: small, so that a change compresses little beside itself, and
@@ -51,56 +51,31 @@ impl EntryKey {
         let (site, place) = Default::default();
         Self { family: family.clone(), site, place, chunk: 0 }
     }
-
-    pub(super) fn is_head(&self) -> bool {
-        self.site.0.is_empty() && self.place == Place::default()
-    }
 }
 
 /// New texts of entries; `None` removes one.
-pub(super) type Edits = BTreeMap<EntryKey, Option<String>>;
+pub(super) type Edits = BTreeMap<EntryKey, Option<Bytes>>;
 
 #[derive(Debug, Default)]
 pub(super) struct Page {
-    blocks: Vec<Block>,
-    deflater: Deflater,
+    blocks: Vec<KeyedBlock>,
 }
 
+/// A block with the keys of its texts, of which there are some.
 #[derive(Debug)]
-struct Block {
-    /// Not empty, with the length of each entry.
-    entries: Vec<(EntryKey, usize)>,
-    text: Bytes,
-    deflated: Bytes,
-    checksum: Checksum,
+struct KeyedBlock {
+    keys: Vec<EntryKey>,
+    block: Arc<Block>,
 }
 
-impl Block {
+impl KeyedBlock {
     fn first(&self) -> Option<&EntryKey> {
-        self.entries.first().map(|(key, _)| key)
-    }
-
-    fn content(&self) -> impl Iterator<Item = (&EntryKey, &[u8])> {
-        let mut rest: &[u8] = &self.text;
-        self.entries.iter().map(move |(key, length)| {
-            let (text, after) = rest.split_at(*length);
-            rest = after;
-            (key, text)
-        })
+        self.keys.first()
     }
 }
 
 impl Page {
-    /// Returns the text of an entry; an empty one if there is no such entry.
-    pub(super) fn text(&self, key: &EntryKey) -> &str {
-        let next = self.blocks.partition_point(|block| block.first().is_some_and(|at| at <= key));
-        let block = next.checked_sub(1).and_then(|place| self.blocks.get(place));
-        let mut content = block.into_iter().flat_map(Block::content);
-        let text = content.find(|(known, _)| *known == key).map_or(&[][..], |(_, text)| text);
-        std::str::from_utf8(text).unwrap_or_default()
-    }
-
-    /// Applies edits. Costs what the blocks with an edit cost, and little for each other block.
+    /// Applies edits. Costs little for each entry of the blocks with an edit, and less for each other block.
     pub(super) fn apply(&mut self, edits: Edits) {
         let mut edits = edits.into_iter().peekable();
         if edits.peek().is_none() {
@@ -110,11 +85,10 @@ impl Page {
         let mut open = OpenBlock::default();
         loop {
             let block = old.next();
-            let end = old.peek().and_then(Block::first).cloned();
-            let belongs = |key: &EntryKey| end.as_ref().is_none_or(|end| key < end);
-            let mut mine = Edits::new();
-            while let Some((key, text)) = edits.next_if(|(key, _)| belongs(key)) {
-                mine.insert(key, text);
+            let end = old.peek().and_then(KeyedBlock::first);
+            let mut mine = Vec::new();
+            while let Some(edit) = edits.next_if(|(key, _)| end.is_none_or(|end| key < end)) {
+                mine.push(edit);
             }
             match block {
                 Some(block) if mine.is_empty() && open.is_large_enough() => {
@@ -123,7 +97,7 @@ impl Page {
                 }
                 block => {
                     let is_last = block.is_none();
-                    self.merge(block.as_ref(), mine, &mut open);
+                    self.merge(block, mine, &mut open);
                     if is_last {
                         break;
                     }
@@ -134,82 +108,65 @@ impl Page {
     }
 
     /// Appends the entries of a block and its edits to the open block, which is closed whenever it is full.
-    fn merge(&mut self, block: Option<&Block>, edits: Edits, open: &mut OpenBlock) {
+    fn merge(
+        &mut self,
+        block: Option<KeyedBlock>,
+        edits: Vec<(EntryKey, Option<Bytes>)>,
+        open: &mut OpenBlock,
+    ) {
         let mut edits = edits.into_iter().peekable();
-        for (key, text) in block.into_iter().flat_map(Block::content) {
-            while let Some((key, text)) = edits.next_if(|(edited, _)| edited < key) {
-                self.append(key, text.unwrap_or_default().as_bytes(), open);
+        let (keys, block) = block.map(|block| (block.keys, block.block)).unwrap_or_default();
+        for (key, text) in keys.into_iter().zip(block.texts()) {
+            while let Some((key, text)) = edits.next_if(|(edited, _)| *edited < key) {
+                self.append(key, text, open);
             }
-            match edits.next_if(|(edited, _)| edited == key) {
-                Some((key, text)) => self.append(key, text.unwrap_or_default().as_bytes(), open),
-                None => self.append(key.clone(), text, open),
+            match edits.next_if(|(edited, _)| *edited == key) {
+                Some((key, text)) => self.append(key, text, open),
+                None => self.append(key, Some(text.clone()), open),
             }
         }
         for (key, text) in edits {
-            self.append(key, text.unwrap_or_default().as_bytes(), open);
+            self.append(key, text, open);
         }
     }
 
-    fn append(&mut self, key: EntryKey, text: &[u8], open: &mut OpenBlock) {
-        if text.is_empty() {
-            return;
-        }
-        if !open.text.is_empty() && open.text.len() + text.len() > BLOCK_SIZE {
+    fn append(&mut self, key: EntryKey, text: Option<Bytes>, open: &mut OpenBlock) {
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return };
+        if open.length > 0 && open.length + text.len() > BLOCK_SIZE {
             self.close(open);
         }
-        open.entries.push((key, text.len()));
-        open.text.extend_from_slice(text);
+        open.length += text.len();
+        open.keys.push(key);
+        open.texts.push(text);
     }
 
     fn close(&mut self, open: &mut OpenBlock) {
-        let OpenBlock { mut entries, text } = std::mem::take(open);
-        if text.is_empty() {
+        let OpenBlock { mut keys, mut texts, length } = std::mem::take(open);
+        if length == 0 {
             return;
         }
-        entries.shrink_to_fit();
-        self.blocks.push(Block {
-            entries,
-            deflated: self.deflater.block(&text),
-            checksum: Checksum::of(&text),
-            text: Bytes::copy_from_slice(&text),
-        });
-        // Its room serves the next block.
-        open.text = text;
-        open.text.clear();
+        keys.shrink_to_fit();
+        texts.shrink_to_fit();
+        self.blocks.push(KeyedBlock { keys, block: Arc::new(Block::new(texts)) });
     }
 
-    /// Returns the bytes for scrapes. The compressed blocks are joined, and share the joined bytes.
-    pub(super) fn bytes(&mut self) -> GzipPage {
-        let size = self.blocks.iter().map(|block| block.deflated.len()).sum();
-        let mut joined = Vec::with_capacity(size);
-        let mut page = GzipPage::default();
-        for block in &self.blocks {
-            joined.extend_from_slice(&block.deflated);
-            page.texts.push(block.text.clone());
-            page.length += block.text.len();
-            page.checksum.append(&block.checksum);
-        }
-        page.deflated = joined.into();
-        let mut at = 0;
-        for block in &mut self.blocks {
-            let end = at + block.deflated.len();
-            block.deflated = page.deflated.slice(at..end);
-            at = end;
-        }
-        page
+    /// Returns the bytes for scrapes.
+    pub(super) fn bytes(&self) -> GzipPage {
+        GzipPage::new(self.blocks.iter().map(|block| Arc::clone(&block.block)).collect())
     }
 }
 
 /// Block that is being put together.
 #[derive(Debug, Default)]
 struct OpenBlock {
-    entries: Vec<(EntryKey, usize)>,
-    text: Vec<u8>,
+    keys: Vec<EntryKey>,
+    texts: Vec<Bytes>,
+    length: usize,
 }
 
 impl OpenBlock {
     fn is_large_enough(&self) -> bool {
-        self.text.is_empty() || self.text.len() >= MIN_BLOCK_SIZE
+        self.length == 0 || self.length >= MIN_BLOCK_SIZE
     }
 }
 
@@ -223,7 +180,7 @@ mod tests {
         EntryKey { family, site, place: Place::default(), chunk: number / 50 }
     }
 
-    fn shown(page: &mut Page) -> String {
+    fn shown(page: &Page) -> String {
         let chunks = page.bytes().plain(&GzipPage::default());
         String::from_utf8(chunks.concat()).unwrap()
     }
@@ -233,7 +190,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         let (mut page, mut expected) = (Page::default(), BTreeMap::new());
         for round in 0..200 {
-            let mut edits = Edits::new();
+            let mut edits = BTreeMap::new();
             for _ in 0..random.usize(0..60) {
                 let length = if random.u8(0..20) == 0 { 60_000 } else { random.usize(0..3_000) };
                 let text = random.bool().then(|| format!("{round} {}\n", "x".repeat(length)));
@@ -245,28 +202,28 @@ mod tests {
                     None => expected.remove(key),
                 };
             }
-            page.apply(edits);
-            assert!(shown(&mut page) == expected.values().cloned().collect::<String>(), "{round}");
-            let wrong = expected.iter().find(|(key, text)| page.text(key) != text.as_str());
-            assert_eq!(wrong, None);
-            let sizes: Vec<_> = page.blocks.iter().map(|block| block.entries.len()).collect();
+            let edits = edits.into_iter().map(|(key, text)| (key, text.map(Bytes::from)));
+            page.apply(edits.collect());
+            assert!(shown(&page) == expected.values().cloned().collect::<String>(), "{round}");
+            let sizes: Vec<_> = page.blocks.iter().map(|block| block.keys.len()).collect();
             assert!(!sizes.contains(&0), "{sizes:?}");
         }
-        assert_eq!(page.text(&key(9_999)), "");
         page.apply(expected.keys().map(|key| (key.clone(), None)).collect());
-        assert_eq!((shown(&mut page), page.blocks.len()), (String::new(), 0));
+        assert_eq!((shown(&page), page.blocks.len()), (String::new(), 0));
     }
 
     #[test]
     fn blocks_without_an_edit_stay_as_they_are() {
         let mut page = Page::default();
         let line = "nbu_jobs_count{site=\"paris\"} 1\n".repeat(20);
-        page.apply((0..5_000).map(|number| (key(number), Some(line.clone()))).collect());
-        let before: Vec<Bytes> = page.bytes().texts;
-        page.apply([(key(77), Some("changed\n".to_owned()))].into());
-        let after = page.bytes().texts;
-        let pointer = |text: &Bytes| text.as_ptr();
-        let kept = before.iter().filter(|text| after.iter().any(|it| pointer(it) == pointer(text)));
+        page.apply((0..5_000).map(|number| (key(number), Some(line.clone().into()))).collect());
+        let blocks = |page: &Page| -> Vec<Arc<Block>> {
+            page.blocks.iter().map(|block| Arc::clone(&block.block)).collect()
+        };
+        let before = blocks(&page);
+        page.apply([(key(77), Some("changed\n".into()))].into());
+        let after = blocks(&page);
+        let kept = before.iter().filter(|block| after.iter().any(|it| Arc::ptr_eq(it, block)));
         assert_eq!((before.len(), kept.count()), (after.len(), before.len() - 1));
     }
 }

@@ -11,9 +11,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::gzip::GzipPage;
+use super::gzip::{Deflater, GzipPage};
 use super::texts::{PartKey, Texts};
-use crate::snapshot::{Changes, Snapshot, Store};
+use crate::metric::Family;
+use crate::snapshot::{Changes, Place, Snapshot, Store};
 use crate::telemetry::self_metrics::SelfMetrics;
 use crate::telemetry::view::{Dropped, ExportView, PartView};
 
@@ -22,6 +23,10 @@ const MIN_RENDER_INTERVAL: Duration = Duration::from_secs(1);
 
 /// ... where the second one shows what was not there before.
 const MIN_FIRST_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Text of changed blocks that is left to the next scrape to be compressed, bytes: it takes a millisecond. Most
+/// pages change more often than they are scraped.
+const MAX_UNPACKED: usize = 1 << 20;
 
 /// Times of a rendering that pass before the next one: at most a fifth of the time goes into it.
 const MAX_RENDER_SHARE: u32 = 4;
@@ -33,7 +38,7 @@ pub struct Renderer {
     /// Only renderings hold the lock, never scrapes.
     sites: Mutex<Rendered>,
     /// The agent's own part. Scrapes hold the lock.
-    own: Mutex<Texts>,
+    own: Mutex<Own>,
     page: ArcSwap<GzipPage>,
 }
 
@@ -44,10 +49,18 @@ pub struct ScrapeBody {
     pub page: Arc<GzipPage>,
 }
 
+/// The agent's own part as the last scrape showed it.
+#[derive(Debug, Default)]
+struct Own {
+    texts: Texts,
+    deflater: Deflater,
+}
+
 /// Result of the last rendering.
 #[derive(Debug, Default)]
 struct Rendered {
     texts: Texts,
+    deflater: Deflater,
     snapshots: HashMap<Arc<str>, Arc<Snapshot>>,
     /// Series of each metric, over all sites, before any are dropped.
     sizes: HashMap<&'static str, usize>,
@@ -68,7 +81,9 @@ impl Renderer {
         let started = Instant::now();
         let limit = self.agent.cardinality_limit();
         let (series, dropped) = sites.update(&self.store.snapshots(), limit);
-        self.page.store(Arc::new(sites.texts.bytes()));
+        let page = sites.texts.bytes();
+        page.pack(MAX_UNPACKED, &mut sites.deflater);
+        self.page.store(Arc::new(page));
         let names: Vec<_> = dropped.iter().map(|(d, n)| format!("{} ({n})", d.name)).collect();
         let took = started.elapsed();
         match self.agent.set_rendered(took, series, dropped) {
@@ -122,15 +137,17 @@ impl Renderer {
     }
 
     /// Returns the bytes of one scrape. Takes no lock that a poll or a rendering holds; blocks for the
-    /// fraction of a millisecond that the agent's own part takes.
+    /// fraction of a millisecond that the agent's own part takes, and for the one or two that the compression of
+    /// what changed takes.
     pub fn scrape(&self, gzip: bool) -> ScrapeBody {
         self.agent.count_scrape(gzip);
         let part = self.agent.part();
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        show(&mut own, &("".into(), part.place), Some(PartView::whole(None, &part)));
-        let own = own.bytes();
+        let Own { texts, deflater } = &mut *own;
+        show(texts, [(("".into(), part.place), Some(PartView::whole(None, &part)))]);
+        let own = texts.bytes();
         let page = self.page.load_full();
-        let chunks = if gzip { page.gzip(&own) } else { page.plain(&own) };
+        let chunks = if gzip { page.gzip(&own, deflater) } else { page.plain(&own) };
         ScrapeBody { chunks, page }
     }
 }
@@ -144,10 +161,17 @@ impl Rendered {
             for site in changed {
                 let snapshot = self.snapshots.get(&site);
                 let parts = snapshot.iter().flat_map(|snapshot| &snapshot.parts);
-                let views = parts.map(|part| PartView::whole(Some(&site), part)).collect();
-                let shown = self.texts.places(&site).into_iter();
-                let shown = shown.map(|place| (Arc::clone(&site), place)).collect();
-                self.show(views, shown);
+                let mut shown: BTreeSet<Place> = self.texts.places(&site).into_iter().collect();
+                let mut changed = Vec::new();
+                for part in parts {
+                    let key = (Arc::clone(&site), part.place);
+                    shown.remove(&part.place);
+                    if !self.texts.shown(&key).is_some_and(|known| known.is_whole(part)) {
+                        changed.push((key, Some(PartView::whole(Some(&site), part))));
+                    }
+                }
+                let gone = shown.into_iter().map(|place| ((Arc::clone(&site), place), None));
+                show(&mut self.texts, changed.into_iter().chain(gone));
             }
             return (self.sizes.values().sum(), Dropped::new());
         }
@@ -167,46 +191,56 @@ impl Rendered {
         let is_same = |site: &Arc<str>, known: &Arc<Snapshot>| {
             there.get(site).is_some_and(|now| Arc::ptr_eq(now, known))
         };
-        let old =
-            self.snapshots.extract_if(|site, known| !is_same(site, known)).collect::<Vec<_>>();
+        let old: HashMap<_, _> =
+            self.snapshots.extract_if(|site, known| !is_same(site, known)).collect();
         let new = now.iter().filter(|snapshot| !self.snapshots.contains_key(&snapshot.site));
         let new: Vec<_> =
             new.map(|snapshot| (Arc::clone(&snapshot.site), Arc::clone(snapshot))).collect();
-        for (_, snapshot) in &old {
-            for family in snapshot.parts.iter().flat_map(|part| part.families.iter()) {
+        for (site, snapshot) in &old {
+            for family in changed_families(snapshot, there.get(site).copied()) {
                 let size = self.sizes.entry(family.definition.name).or_default();
                 *size = size.saturating_sub(family.points.len());
             }
         }
-        for (_, snapshot) in &new {
-            for family in snapshot.parts.iter().flat_map(|part| part.families.iter()) {
+        for (site, snapshot) in &new {
+            for family in changed_families(snapshot, old.get(site)) {
                 *self.sizes.entry(family.definition.name).or_default() += family.points.len();
             }
         }
-        let changed = old.iter().chain(&new).map(|(site, _)| Arc::clone(site)).collect();
+        let changed = old.into_keys().chain(new.iter().map(|(site, _)| Arc::clone(site))).collect();
         self.snapshots.extend(new);
         changed
     }
 
     /// Shows these parts, in place of those that are shown under these keys.
     fn show(&mut self, views: Vec<PartView>, mut shown: BTreeSet<PartKey>) {
+        let mut changed = Vec::new();
         for view in views {
             let key = (view.site.clone().unwrap_or_default(), view.place);
             shown.remove(&key);
             if !self.texts.shown(&key).is_some_and(|known| known.same_as(&view)) {
-                show(&mut self.texts, &key, Some(view));
+                changed.push((key, Some(view)));
             }
         }
-        for key in shown {
-            show(&mut self.texts, &key, None);
-        }
+        show(&mut self.texts, changed.into_iter().chain(shown.into_iter().map(|key| (key, None))));
     }
 }
 
-fn show(texts: &mut Texts, key: &PartKey, view: Option<PartView>) {
-    let part = view.as_ref().map_or("", |view| view.collector);
-    if let Err(error) = texts.update(key, view) {
-        let site = &*key.0;
-        tracing::error!(%error, site, part, "metrics are missing from the exposition");
-    }
+/// Returns the families of a snapshot, without those of parts that the other snapshot has at the same place.
+fn changed_families<'s>(
+    snapshot: &'s Snapshot,
+    other: Option<&'s Arc<Snapshot>>,
+) -> impl Iterator<Item = &'s Family> {
+    let others = other.map_or(&[][..], |other| &other.parts);
+    let others = others.iter().map(Some).chain(std::iter::repeat(None));
+    let changed = snapshot.parts.iter().zip(others).filter(|(part, other)| {
+        !other.is_some_and(|other| Arc::ptr_eq(&part.families, &other.families))
+    });
+    changed.flat_map(|(part, _)| part.families.iter())
+}
+
+fn show(texts: &mut Texts, parts: impl IntoIterator<Item = (PartKey, Option<PartView>)>) {
+    texts.update_all(parts, |(site, _), part, error| {
+        tracing::error!(%error, site = &**site, part, "metrics are missing from the exposition");
+    });
 }

@@ -1,20 +1,26 @@
-//! Texts of the parts of one page: of a part that changed, the points that changed are encoded, and the
+//! Texts of the parts of one page: of the parts that changed, the points that changed are encoded, and the
 //! lines of the others taken from the page as it was.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+use axum::body::Bytes;
 
 use super::encode::{Encoder, PointsText, RenderError};
 use super::gzip::GzipPage;
 use super::page::{Edits, EntryKey, Page, SharedName};
 use crate::metric::{Family, Point, SeriesOrder};
 use crate::snapshot::Place;
-use crate::telemetry::instruments::batches;
+use crate::telemetry::instruments::{BATCH, batches};
 use crate::telemetry::view::PartView;
 
 /// Largest number of points of an entry of the page.
 const CHUNK: usize = 256;
+
+/// Number of parts that are compared before the points that changed are encoded together: they are held twice
+/// meanwhile.
+const AT_ONCE: usize = 256;
 
 /// Size of edits that are held back to be applied together, bytes.
 const MAX_PENDING: usize = 1 << 20;
@@ -26,10 +32,9 @@ pub(super) type PartKey = (Arc<str>, Place);
 pub(super) struct Texts {
     encoder: Encoder,
     page: Page,
-    /// Edits that the page lacks, their size, and the parts that they are of.
+    /// Edits that the page lacks, and their size.
     edits: Edits,
     pending: usize,
-    edited: BTreeSet<PartKey>,
     parts: BTreeMap<PartKey, Shown>,
     /// Families of the page, by their names in OpenTelemetry.
     families: HashMap<&'static str, ShownFamily>,
@@ -39,8 +44,17 @@ pub(super) struct Texts {
 #[derive(Debug)]
 struct Shown {
     view: PartView,
-    /// Ends of the points of each family in the texts of their entries.
-    ends: Vec<Vec<u32>>,
+    /// Of its families.
+    texts: Vec<FamilyText>,
+}
+
+/// Text of the points of one family of a part.
+#[derive(Debug, Default)]
+struct FamilyText {
+    /// Of [`CHUNK`] points each, shared with the page.
+    entries: Vec<Bytes>,
+    /// Ends of the points in them.
+    ends: Vec<u32>,
 }
 
 /// A family of the page, with its name there.
@@ -59,40 +73,92 @@ enum Source {
     Encoder,
 }
 
-impl Texts {
-    /// Shows a part as it is in the view, or no more. Returns the number of points that were encoded. If
-    /// that fails, the part is not shown.
-    pub(super) fn update(
-        &mut self,
-        key: &PartKey,
-        view: Option<PartView>,
-    ) -> Result<usize, RenderError> {
-        if self.pending > MAX_PENDING || !self.edited.insert(key.clone()) {
-            self.apply();
-            self.edited.insert(key.clone());
-        }
-        let old = self.parts.remove(key);
-        let mut edits = Edits::new();
-        let shown = view.map(|view| {
-            let (ends, encoded) = self.show(key, old.as_ref(), &view, &mut edits)?;
-            Ok((Shown { view, ends }, encoded))
+/// Texts of the points of a part that changed, a list for each of its families.
+type FreshTexts = Vec<Vec<PointsText>>;
+
+/// A part that changed, compared with what is shown of it.
+#[derive(Debug)]
+struct Change {
+    key: PartKey,
+    old: Option<Shown>,
+    view: PartView,
+    /// Sources of the points of each family.
+    plans: Vec<Vec<Source>>,
+}
+
+impl Change {
+    fn new(key: PartKey, old: Option<Shown>, view: PartView) -> Self {
+        let families = view.families.iter().zip(&view.series_limits);
+        let plans = families.map(|(family, limit)| {
+            let known = old.as_ref().and_then(|old| old.points(family));
+            plan(
+                &SeriesOrder::of(family.definition),
+                known.unwrap_or_default(),
+                &family.points[..*limit],
+            )
         });
-        let (shown, result) = match shown {
-            None => (None, Ok(0)),
-            Some(Ok((shown, encoded))) => (Some(shown), Ok(encoded)),
-            Some(Err(error)) => {
-                edits.clear();
-                (None, Err(error))
+        let plans = plans.collect();
+        Self { key, old, view, plans }
+    }
+
+    /// Returns the places of the points that have to be encoded, by family and point.
+    fn fresh(&self) -> impl Iterator<Item = (usize, usize)> {
+        (0..).zip(&self.plans).flat_map(|(family, plan)| {
+            let fresh = (0..).zip(plan).filter(|(_, source)| **source == Source::Encoder);
+            fresh.map(move |(place, _)| (family, place))
+        })
+    }
+}
+
+impl Shown {
+    fn place(&self, family: &Family) -> Option<usize> {
+        let is_it = |known: &Family| std::ptr::eq(known.definition, family.definition);
+        self.view.families.iter().position(is_it)
+    }
+
+    /// Returns the points that are shown of a family.
+    fn points(&self, family: &Family) -> Option<&[Point]> {
+        let place = self.place(family)?;
+        let limit = *self.view.series_limits.get(place)?;
+        Some(&self.view.families[place].points[..limit])
+    }
+
+    /// Takes the text that is shown of a family.
+    fn take_text(&mut self, family: &Family) -> Option<FamilyText> {
+        let place = self.place(family)?;
+        self.texts.get_mut(place).map(std::mem::take)
+    }
+}
+
+impl Texts {
+    /// Shows parts as they are in the views, or no more. The points that changed in several parts of a site are
+    /// encoded together. Returns their number. Parts for which that fails are handed to `failed` with the name of
+    /// their collector, and are not shown.
+    pub(super) fn update_all(
+        &mut self,
+        parts: impl IntoIterator<Item = (PartKey, Option<PartView>)>,
+        mut failed: impl FnMut(&PartKey, &'static str, RenderError),
+    ) -> usize {
+        let mut changes: Vec<Change> = Vec::new();
+        let (mut fresh, mut encoded) = (0, 0);
+        for (key, view) in parts {
+            let is_other_site = changes.last().is_some_and(|last| last.key.0 != key.0);
+            if is_other_site || fresh >= BATCH || changes.len() >= AT_ONCE {
+                encoded += self.show(std::mem::take(&mut changes), &mut failed);
+                fresh = 0;
             }
-        };
-        if let Some(old) = &old {
-            self.remove_rest(key, old, shown.as_ref(), &mut edits);
+            let old = self.parts.remove(&key);
+            match (old, view) {
+                (Some(old), None) => self.hide(&key, &old),
+                (None, None) => {}
+                (old, Some(view)) => {
+                    let change = Change::new(key, old, view);
+                    fresh += change.fresh().count();
+                    changes.push(change);
+                }
+            }
         }
-        self.count(&mut edits);
-        self.pending += edits.values().flatten().map(String::len).sum::<usize>();
-        self.edits.extend(edits);
-        self.parts.extend(shown.map(|shown| (key.clone(), shown)));
-        result
+        encoded + self.show(changes, &mut failed)
     }
 
     /// Returns the bytes of the page for scrapes.
@@ -101,10 +167,9 @@ impl Texts {
         self.page.bytes()
     }
 
-    /// Applies the edits of several parts at once: a block with many of them is compressed once.
+    /// Applies the edits of several parts at once: a block with many of them is put together once.
     fn apply(&mut self) {
         self.page.apply(std::mem::take(&mut self.edits));
-        self.edited.clear();
         self.pending = 0;
     }
 
@@ -125,140 +190,167 @@ impl Texts {
         from.take_while(|key| key.0 == *site).map(|key| key.1).collect()
     }
 
-    /// Removes the entries of families that are gone, or have fewer of them now.
-    fn remove_rest(&self, key: &PartKey, old: &Shown, now: Option<&Shown>, edits: &mut Edits) {
-        for ((definition, _), ends) in old.view.content().zip(&old.ends) {
-            let mut shown = now.iter().flat_map(|now| now.view.content().zip(&now.ends));
-            let same = shown.find(|((other, _), _)| std::ptr::eq(*other, definition));
-            let left = same.map_or(0, |(_, ends)| ends.len().div_ceil(CHUNK));
-            for chunk in left..ends.len().div_ceil(CHUNK) {
-                edits.insert(self.entry(key, definition.name, chunk), None);
-            }
-        }
-    }
-
-    fn entry(&self, key: &PartKey, family: &str, chunk: usize) -> EntryKey {
-        let family = self.families.get(family).map(|family| family.name.clone());
-        let family = family.unwrap_or_default();
-        EntryKey { family, site: SharedName(Arc::clone(&key.0)), place: key.1, chunk }
-    }
-
-    /// Makes the edits that show a view. Returns the ends of its points, and how many were encoded.
+    /// Makes the edits that show parts of one site as they changed. Returns the number of points that were
+    /// encoded.
     fn show(
         &mut self,
-        key: &PartKey,
-        old: Option<&Shown>,
-        view: &PartView,
-        edits: &mut Edits,
-    ) -> Result<(Vec<Vec<u32>>, usize), RenderError> {
-        let known = |family: &Family| {
-            let mut shown = old.iter().flat_map(|old| (0..).zip(old.view.families.iter()));
-            let place = shown.find(|(_, known)| std::ptr::eq(known.definition, family.definition));
-            place.and_then(|(place, known)| {
-                Some((known, *old?.view.series_limits.get(place)?, place))
-            })
-        };
-        let families = || view.families.iter().zip(&view.series_limits);
-        let plans: Vec<Vec<Source>> = families()
-            .map(|(family, limit)| {
-                let known =
-                    known(family).map_or(&[][..], |(known, limit, _)| &known.points[..limit]);
-                plan(&SeriesOrder::of(family.definition), known, &family.points[..*limit])
-            })
-            .collect();
-        let fresh = (0..).zip(&plans).flat_map(|(family, plan)| {
-            let fresh = (0..).zip(plan).filter(|(_, source)| **source == Source::Encoder);
-            fresh.map(move |(place, _)| (family, place))
-        });
-        let mut texts: Vec<Vec<PointsText>> = plans.iter().map(|_| Vec::new()).collect();
-        let mut encoded = 0;
-        for batch in batches(view.site.as_ref(), &view.families, fresh) {
-            for (pick, text) in batch.picks.iter().zip(self.encoder.encode(&batch)?) {
-                encoded += pick.points.len();
-                let name = batch.definition(pick).name;
-                let family = self.families.entry(name).or_insert_with(|| ShownFamily {
-                    name: SharedName(text.name.as_str().into()),
-                    entries: 0,
-                });
-                if family.entries == 0 {
-                    edits.insert(EntryKey::head(&family.name), Some(text.head.clone()));
+        changes: Vec<Change>,
+        failed: &mut impl FnMut(&PartKey, &'static str, RenderError),
+    ) -> usize {
+        match self.encode(&changes) {
+            Ok((texts, encoded)) => {
+                for (change, texts) in changes.into_iter().zip(texts) {
+                    self.write(change, &texts);
                 }
-                texts[pick.family].push(text);
+                encoded
             }
+            Err(error) if changes.len() == 1 => {
+                for (Change { key, old, view, .. }, error) in changes.into_iter().zip([error]) {
+                    failed(&key, view.collector, error);
+                    if let Some(old) = old {
+                        self.hide(&key, &old);
+                    }
+                }
+                0
+            }
+            // One part costs no other.
+            Err(_) => changes.into_iter().map(|change| self.show(vec![change], failed)).sum(),
         }
-        let mut ends = Vec::with_capacity(plans.len());
-        for (((family, _), plan), texts) in families().zip(&plans).zip(&texts) {
-            let known = known(family).and_then(|(.., place)| old?.ends.get(place));
-            let known = known.map_or(&[][..], Vec::as_slice);
-            let texts = texts.iter().flat_map(PointsText::points);
-            ends.push(self.write(key, family, plan, known, texts, edits));
-        }
-        Ok((ends, encoded))
     }
 
-    /// Makes the edits of one family. Returns the ends of its points.
-    fn write<'t>(
-        &self,
+    /// Encodes the points of each part that changed. Also returns how many there are.
+    fn encode(&mut self, changes: &[Change]) -> Result<(Vec<FreshTexts>, usize), RenderError> {
+        let no_texts = |change: &Change| change.plans.iter().map(|_| Vec::new()).collect();
+        let mut texts: Vec<FreshTexts> = changes.iter().map(no_texts).collect();
+        let mut encoded = 0;
+        let site = changes.first().and_then(|change| change.view.site.as_ref());
+        let parts = changes.iter().map(|change| (&change.view.families, change.fresh()));
+        for batch in batches(site, parts) {
+            for (pick, text) in batch.picks.iter().zip(self.encoder.encode(&batch)?) {
+                encoded += pick.len();
+                texts[pick.part][pick.family].push(text);
+            }
+        }
+        Ok((texts, encoded))
+    }
+
+    /// Makes the edits that show a part, with the texts of its points that changed.
+    fn write(&mut self, change: Change, texts: &FreshTexts) {
+        let Change { key, mut old, view, plans } = change;
+        let mut shown = Vec::with_capacity(plans.len());
+        for ((family, plan), texts) in view.families.iter().zip(&plans).zip(texts) {
+            let known = old.as_mut().and_then(|old| old.take_text(family)).unwrap_or_default();
+            let is_same = known.ends.len() == plan.len()
+                && (0..).zip(plan).all(|(at, source)| *source == Source::Known(at));
+            shown.push(if is_same {
+                known
+            } else {
+                self.write_family(&key, family, plan, &known, texts)
+            });
+        }
+        if let Some(old) = old {
+            self.hide(&key, &old);
+        }
+        self.parts.insert(key, Shown { view, texts: shown });
+        if self.pending > MAX_PENDING {
+            self.apply();
+        }
+    }
+
+    /// Makes the edits of one family of a part. Returns its text.
+    fn write_family(
+        &mut self,
         key: &PartKey,
         family: &Family,
         plan: &[Source],
-        known_ends: &[u32],
-        mut texts: impl Iterator<Item = &'t str>,
-        edits: &mut Edits,
-    ) -> Vec<u32> {
+        known: &FamilyText,
+        texts: &[PointsText],
+    ) -> FamilyText {
         let name = family.definition.name;
+        if let Some(text) = texts.first() {
+            self.families.entry(name).or_insert_with(|| ShownFamily {
+                name: SharedName(text.name.as_str().into()),
+                entries: 0,
+            });
+        }
+        let Some(of_page) = self.families.get_mut(name) else { return FamilyText::default() };
+        let mut lines = texts.iter().flat_map(PointsText::points);
+        let mut entries = Vec::with_capacity(plan.len().div_ceil(CHUNK));
         let mut ends = Vec::with_capacity(plan.len());
-        let mut open = (usize::MAX, "");
+        let (site, place) = (SharedName(Arc::clone(&key.0)), key.1);
+        let entry = |chunk: usize| EntryKey {
+            family: of_page.name.clone(),
+            site: site.clone(),
+            place,
+            chunk,
+        };
         for (chunk, sources) in plan.chunks(CHUNK).enumerate() {
             let first = chunk * CHUNK;
-            let known = known_ends.chunks(CHUNK).nth(chunk);
-            let is_same = known.is_some_and(|known| known.len() == sources.len())
-                && sources.iter().zip(first..).all(|(source, at)| *source == Source::Known(at));
-            if let Some(known) = known.filter(|_| is_same) {
-                ends.extend_from_slice(known);
+            let known_ends = known.ends.chunks(CHUNK).nth(chunk);
+            let is_same = known_ends.is_some_and(|known| known.len() == sources.len())
+                && (first..).zip(sources).all(|(at, source)| *source == Source::Known(at));
+            if let Some((known_ends, text)) =
+                known_ends.zip(known.entries.get(chunk)).filter(|_| is_same)
+            {
+                ends.extend_from_slice(known_ends);
+                entries.push(text.clone());
                 continue;
             }
-            let mut text = String::new();
-            for source in sources {
-                match *source {
-                    Source::Encoder => text.push_str(texts.next().unwrap_or_default()),
-                    Source::Known(place) => {
-                        if open.0 != place / CHUNK {
-                            let entry = self.entry(key, name, place / CHUNK);
-                            open = (place / CHUNK, self.page.text(&entry));
-                        }
-                        let before = (place % CHUNK != 0).then(|| known_ends.get(place - 1));
-                        let from = before.flatten().map_or(0, |end| *end as usize);
-                        let to = known_ends.get(place).map_or(0, |end| *end as usize);
-                        text.push_str(open.1.get(from..to).unwrap_or_default());
-                    }
-                }
+            let text_of = |source: &Source| match *source {
+                Source::Encoder => lines.next().unwrap_or_default().as_bytes(),
+                Source::Known(place) => known.point(place),
+            };
+            let points: Vec<&[u8]> = sources.iter().map(text_of).collect();
+            let mut length = 0;
+            ends.extend(points.iter().map(|point| {
+                length += point.len();
                 // An entry of four GiB does not fit into memory often enough.
-                ends.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
-            }
-            edits.insert(self.entry(key, name, chunk), Some(text));
+                u32::try_from(length).unwrap_or(u32::MAX)
+            }));
+            let text = Bytes::from(points.concat());
+            self.pending += text.len();
+            self.edits.insert(entry(chunk), Some(text.clone()));
+            entries.push(text);
         }
-        ends.shrink_to_fit();
-        ends
+        for chunk in entries.len()..known.entries.len() {
+            self.edits.insert(entry(chunk), None);
+        }
+        let head = texts.first().map(|text| Bytes::copy_from_slice(text.head.as_bytes()));
+        of_page.recount(known.entries.len(), entries.len(), head, &mut self.edits);
+        FamilyText { entries, ends }
     }
 
-    /// Counts the entries of each family, and removes the heads of families that have none any more.
-    fn count(&mut self, edits: &mut Edits) {
-        let mut changes: BTreeMap<SharedName, (usize, usize)> = BTreeMap::new();
-        for (key, text) in edits.iter().filter(|(key, _)| !key.is_head()) {
-            let (come, gone) = changes.entry(key.family.clone()).or_default();
-            let (was, is) = (!self.page.text(key).is_empty(), text.is_some());
-            *come += usize::from(is && !was);
-            *gone += usize::from(was && !is);
-        }
-        for family in self.families.values_mut() {
-            let Some((come, gone)) = changes.get(&family.name) else { continue };
-            let before = family.entries;
-            family.entries = before + come - gone;
-            if before > 0 && family.entries == 0 {
-                edits.insert(EntryKey::head(&family.name), None);
+    /// Makes the edits that remove what is left of a part that was shown.
+    fn hide(&mut self, key: &PartKey, old: &Shown) {
+        for (family, text) in old.view.families.iter().zip(&old.texts) {
+            let Some(of_page) = self.families.get_mut(family.definition.name) else { continue };
+            for chunk in 0..text.entries.len() {
+                let (family, site) = (of_page.name.clone(), SharedName(Arc::clone(&key.0)));
+                self.edits.insert(EntryKey { family, site, place: key.1, chunk }, None);
             }
+            of_page.recount(text.entries.len(), 0, None, &mut self.edits);
         }
+    }
+}
+
+impl ShownFamily {
+    /// Counts entries that came and went. The head is on the page as long as there is any.
+    fn recount(&mut self, gone: usize, come: usize, head: Option<Bytes>, edits: &mut Edits) {
+        let before = self.entries;
+        self.entries = before + come - gone;
+        if (before == 0) != (self.entries == 0) {
+            edits.insert(EntryKey::head(&self.name), head.filter(|_| before == 0));
+        }
+    }
+}
+
+impl FamilyText {
+    /// Returns the text of a point.
+    fn point(&self, place: usize) -> &[u8] {
+        let before = (!place.is_multiple_of(CHUNK)).then(|| self.ends.get(place - 1)).flatten();
+        let from = before.map_or(0, |end| *end as usize);
+        let to = self.ends.get(place).map_or(0, |end| *end as usize);
+        self.entries.get(place / CHUNK).and_then(|text| text.get(from..to)).unwrap_or_default()
     }
 }
 
@@ -289,6 +381,17 @@ mod tests {
     use super::*;
     use crate::metric::{Distribution, Metric, Samples};
     use crate::snapshot::Part;
+
+    impl Texts {
+        /// Shows a part as it is in the view, or no more. Returns the number of points that were encoded. If
+        /// that fails, the part is not shown.
+        fn update(&mut self, key: &PartKey, view: Option<PartView>) -> Result<usize, RenderError> {
+            let mut failure = None;
+            let encoded =
+                self.update_all([(key.clone(), view)], |_, _, error| failure = Some(error));
+            failure.map_or(Ok(encoded), Err)
+        }
+    }
 
     static DISK: Metric<2> = Metric::gauge("nbu.disk", "By", &["size", "name"], "Bytes.");
     static RUNS: Metric<0> = Metric::counter("nbu.runs", "{run}", &[], "Runs.");
@@ -414,6 +517,52 @@ nbu_took_seconds_count{site="paris",what="poll"} 2
                 assert!(text(&mut texts) == shown(now.clone()), "round {round}");
             }
         }
+    }
+
+    fn group(number: usize, samples: Samples) -> (PartKey, PartView) {
+        let ((site, mut place), mut view) = part("paris", samples);
+        place.group = number;
+        view.place = place;
+        ((site, place), view)
+    }
+
+    #[test]
+    fn parts_that_change_together_show_what_they_show_alone() {
+        let mut random = fastrand::Rng::with_seed(17);
+        let (mut texts, mut now) = (Texts::default(), BTreeMap::new());
+        for round in 0..100 {
+            let mut updates = Vec::new();
+            for number in 0..random.usize(1..9) {
+                let mut samples = Samples::new();
+                for _ in 0..random.usize(0..90) {
+                    // Those of one part lie between those of the others.
+                    let name = format!("n{:03}", 8 * random.usize(0..40) + number);
+                    samples.record(&DISK, ["free", &name], f64::from(random.u8(0..3)));
+                }
+                let mut took = Distribution::new(&[1.0, 5.0]);
+                took.observe(&[1.0, 5.0], f64::from(random.u8(0..3)));
+                samples.distribution(&TOOK, [&number.to_string()], took);
+                let (key, view) = group(number, samples);
+                updates.push((key, (random.u8(0..6) > 0).then_some(view)));
+            }
+            texts.update_all(updates.clone(), |_, _, error| panic!("{error}"));
+            for (key, view) in updates {
+                match view {
+                    Some(view) => now.insert(key, view),
+                    None => now.remove(&key),
+                };
+            }
+            assert!(text(&mut texts) == shown(now.clone()), "round {round}");
+        }
+    }
+
+    #[test]
+    fn series_of_two_parts_is_shown_by_both() {
+        let parts = [0, 1].map(|number| group(number, samples(&["a"])));
+        let mut texts = Texts::default();
+        let together = parts.clone().map(|(key, view)| (key, Some(view)));
+        texts.update_all(together, |_, _, error| panic!("{error}"));
+        assert_eq!(text(&mut texts), shown(parts));
     }
 
     #[test]
