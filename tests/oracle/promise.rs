@@ -15,7 +15,8 @@ const LISTED: i64 = 600_000;
 /// A server clock that is set back by less than this loses nothing (docs/adr/0010), ms.
 const SET_BACK: i64 = 3_600_000;
 
-const OUTCOMES: [&str; 4] = ["success", "partial", "cancelled", "failure"];
+const OUTCOMES: [&str; 6] =
+    ["success", "partial", "cancelled", "failure", "missed", "nothing_to_do"];
 
 /// Names of the series that [`Promise::bounds`] gives bounds for.
 const PROMISED: [&str; 6] = [
@@ -207,6 +208,8 @@ fn counted(completion: &Completion, site: &str) -> Vec<(Series, f64)> {
         0 => OUTCOMES[0],
         1 => OUTCOMES[1],
         150 => OUTCOMES[2],
+        196 => OUTCOMES[4],
+        190 | 200 => OUTCOMES[5],
         _ => OUTCOMES[3],
     };
     let role = if completion.leaf { "leaf" } else { "parent" };

@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::Details;
-use super::counters::Counter;
-use super::stalls::is_watched;
+use super::counters::{Counter, Counters};
+use super::stalls::{Stalls, is_watched};
 use crate::jobs::interner::Interner;
 use crate::jobs::live::{ACTIVE, Live, QUEUED};
 use crate::jobs::row::Actions;
@@ -44,64 +43,64 @@ pub(super) fn definitions() -> [&'static Definition; 4] {
 /// The states that last.
 const STATES: [&str; 5] = [QUEUED, ACTIVE, "REQUEUED", "INCOMPLETE", "SUSPENDED"];
 
-impl Details {
-    /// Adds the samples of the live jobs at `now`, with explicit zeros for the `known` actions.
-    pub(in crate::jobs) fn record_live(
-        &self,
-        live: &Live,
-        (names, actions, known): (&Interner, &Actions, &BTreeSet<String>),
-        (now, stalled_after): (i64, Duration),
-        samples: &mut Samples,
-    ) {
-        for (counter, metric) in
-            [(Counter::UnitBytes, &UNIT_JOBS), (Counter::ServerBytes, &SERVER_JOBS)]
-        {
-            let mut shown = BTreeSet::new();
-            let places = self.counters.places(names, counter);
-            let mut jobs: BTreeMap<&str, u64> = places.map(|place| (place, 0)).collect();
-            let active = live.jobs.values().filter(|job| job.leaf && &*job.state == ACTIVE);
-            for job in active {
-                let place = match counter {
-                    Counter::UnitBytes => &*job.storage_unit,
-                    _ => &*job.media_server,
-                };
-                if !place.is_empty() {
-                    let label = self.counters.label(names, counter, place, &mut shown);
-                    *jobs.entry(label).or_default() += 1;
-                }
-            }
-            for (place, jobs) in jobs {
-                samples.record(metric, [place], jobs as f64);
-            }
-        }
-        let mut stalled: BTreeMap<&str, u64> =
-            known.iter().map(|action| (action.as_str(), 0)).collect();
-        let mut oldest: BTreeMap<(&str, &str), i64> = BTreeMap::new();
-        for (id, job) in live.jobs.iter().filter(|(_, job)| job.leaf) {
-            let action = actions.of(&job.job_type);
-            let is_stalled = self.stalls.is_stalled(*id, now, stalled_after);
-            *stalled.entry(action).or_default() += u64::from(is_stalled);
-            let Some(state) = STATES.into_iter().find(|state| *state == &*job.state) else {
-                continue;
+/// The names of the ledger, those of its actions, and the actions that have explicit zeros.
+pub(super) type LiveLabels<'l> = (&'l Interner, &'l Actions, &'l BTreeSet<String>);
+
+/// Adds the samples of the live jobs at `now`, with explicit zeros for the `known` actions.
+pub(super) fn record(
+    live: &Live,
+    (counters, stalls): (&Counters, &Stalls),
+    (names, actions, known): LiveLabels<'_>,
+    (now, stalled_after): (i64, Duration),
+    samples: &mut Samples,
+) {
+    for (counter, metric) in
+        [(Counter::UnitBytes, &UNIT_JOBS), (Counter::ServerBytes, &SERVER_JOBS)]
+    {
+        let mut shown = BTreeSet::new();
+        let places = counters.places(names, counter);
+        let mut jobs: BTreeMap<&str, u64> = places.map(|place| (place, 0)).collect();
+        let active = live.jobs.values().filter(|job| job.leaf && &*job.state == ACTIVE);
+        for job in active {
+            let place = match counter {
+                Counter::UnitBytes => &*job.storage_unit,
+                _ => &*job.media_server,
             };
-            let since = if state != ACTIVE {
-                job.start
-            } else if is_watched(job) {
-                job.active_start.or(job.start)
-            } else {
-                None
-            };
-            if let Some(since) = since {
-                let age = oldest.entry((action, state)).or_default();
-                *age = (*age).max(now - since);
+            if !place.is_empty() {
+                let label = counters.label(names, counter, place, &mut shown);
+                *jobs.entry(label).or_default() += 1;
             }
         }
-        for (action, jobs) in stalled {
-            samples.record(&STALLED, [action], jobs as f64);
+        for (place, jobs) in jobs {
+            samples.record(metric, [place], jobs as f64);
         }
-        for ((action, state), age) in oldest {
-            samples.record(&OLDEST, [action, state], age as f64 / 1000.0);
+    }
+    let mut stalled: BTreeMap<&str, u64> =
+        known.iter().map(|action| (action.as_str(), 0)).collect();
+    let mut oldest: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    for (id, job) in live.jobs.iter().filter(|(_, job)| job.leaf) {
+        let action = actions.of(&job.job_type);
+        let is_stalled = stalls.is_stalled(*id, now, stalled_after);
+        *stalled.entry(action).or_default() += u64::from(is_stalled);
+        let Some(state) = STATES.into_iter().find(|state| *state == &*job.state) else {
+            continue;
+        };
+        let since = if state != ACTIVE {
+            job.start
+        } else if is_watched(job) {
+            job.active_start.or(job.start)
+        } else {
+            None
+        };
+        if let Some(since) = since {
+            let age = oldest.entry((action, state)).or_default();
+            *age = (*age).max(now - since);
         }
-        self.texts.reason_samples(samples);
+    }
+    for (action, jobs) in stalled {
+        samples.record(&STALLED, [action], jobs as f64);
+    }
+    for ((action, state), age) in oldest {
+        samples.record(&OLDEST, [action, state], age as f64 / 1000.0);
     }
 }

@@ -3,6 +3,7 @@
 //! catalogue backup, and the texts of codes. Each part owns its state; this module feeds them, and `saved` keeps them on disk.
 
 mod catalogue;
+mod changes;
 mod counters;
 mod failures;
 mod family;
@@ -12,13 +13,14 @@ mod sizes;
 mod stalls;
 mod texts;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use self::catalogue::CatalogueBackup;
+use self::changes::Changes;
 use self::counters::{Counters, EndedLeaf};
 use self::failures::{Failure, RecentFailures};
 use self::family::Family;
-use self::saved::Changes;
+use self::live_metrics::LiveLabels;
 use self::sizes::SizeHistory;
 use self::stalls::Stalls;
 use self::texts::{StatusText, Texts};
@@ -31,10 +33,6 @@ use super::row;
 use super::time::{from_unix_ms, to_unix_ms};
 use crate::metric::{Definition, Samples, SeriesGroups};
 use crate::netbackup::wire::jobs::JobRow;
-
-pub(super) use self::saved::{
-    CatalogueBackupV1, CounterV1, DetailsV1, FailureV1, SizesV1, StallV1, StatusTextV1,
-};
 
 pub(super) fn definitions() -> Vec<&'static Definition> {
     let mut all = Vec::new();
@@ -139,6 +137,19 @@ impl Details {
         for job in live.jobs.values().filter(|job| &*job.state == super::live::QUEUED) {
             self.texts.meet_reason(job.reason);
         }
+    }
+
+    /// Adds the samples of the live jobs at `now`, with explicit zeros for the `known` actions.
+    pub(super) fn record_live(
+        &self,
+        live: &Live,
+        labels: LiveLabels<'_>,
+        times: (i64, Duration),
+        samples: &mut Samples,
+    ) {
+        let details = (&self.counters, &self.stalls);
+        live_metrics::record(live, details, labels, times, samples);
+        self.texts.reason_samples(samples);
     }
 
     /// Returns the names to which counters refer.

@@ -1,10 +1,6 @@
-//! Records of details on disk, all of optional kinds: a build that does not know them passes them over
-//! (docs/adr/0011-state.md). A struct that was released never changes.
+//! Saves and restores details (docs/adr/0011-state.md).
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashSet};
-
-use serde::{Deserialize, Serialize};
 
 use super::Details;
 use super::catalogue::{CatalogueBackup, RootJob};
@@ -13,105 +9,13 @@ use super::failures::{Failure, FailureKey};
 use super::sizes::Sizes;
 use super::stalls::Progressed;
 use super::texts::StatusText;
-use crate::jobs::format::Record;
+use crate::jobs::format::{
+    CatalogueBackupV1, CounterV1, DetailsV1, FailureV1, Record, RootJobV1, SizesV1, StallV1,
+    StatusTextV1,
+};
 use crate::jobs::interner::{Interner, NameId};
 use crate::jobs::time::{from_unix_ms, to_unix_ms};
 use crate::metric::Distribution;
-
-/// Details that changed since the last save, or those of them that were handed over to be written.
-#[derive(Debug, Default)]
-pub(super) struct Changes {
-    pub(super) counters: HashSet<CounterKey>,
-    pub(super) failures: BTreeSet<FailureKey>,
-    pub(super) sizes: HashSet<u64>,
-    pub(super) stalls: BTreeSet<i64>,
-    pub(super) texts: BTreeSet<i64>,
-    pub(super) catalogue: bool,
-}
-
-impl Changes {
-    fn add(&mut self, other: Self) {
-        self.counters.extend(other.counters);
-        self.failures.extend(other.failures);
-        self.sizes.extend(other.sizes);
-        self.stalls.extend(other.stalls);
-        self.texts.extend(other.texts);
-        self.catalogue |= other.catalogue;
-    }
-}
-
-/// The details as a whole.
-#[derive(Debug, Serialize, Deserialize)]
-pub(in crate::jobs) struct DetailsV1 {
-    /// The beginning of the counters, by our clock, Unix ms.
-    origin: i64,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(in crate::jobs) struct CounterV1<'a> {
-    counter: u8,
-    job_type: u32,
-    other: u32,
-    number: u64,
-    /// Upper bounds of a histogram, its counts and its sum; empty for a number.
-    bounds: Cow<'a, [f64]>,
-    counts: Cow<'a, [u64]>,
-    sum: f64,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(in crate::jobs) struct FailureV1<'a> {
-    end: i64,
-    id: i64,
-    status: Option<i64>,
-    on_tape: bool,
-    #[serde(borrow)]
-    storage_unit: Cow<'a, str>,
-    #[serde(borrow)]
-    media_server: Cow<'a, str>,
-    #[serde(borrow)]
-    policy: Cow<'a, str>,
-    #[serde(borrow)]
-    client: Cow<'a, str>,
-}
-
-/// The sizes of a history; none once it is forgotten.
-#[derive(Debug, Serialize, Deserialize)]
-pub(in crate::jobs) struct SizesV1<'a> {
-    key: u64,
-    day: i64,
-    all: Cow<'a, [f32]>,
-}
-
-/// The progress of a job; none once it got on.
-#[derive(Debug, Serialize, Deserialize)]
-pub(in crate::jobs) struct StallV1 {
-    id: i64,
-    job: Option<(u64, i64)>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(in crate::jobs) struct StatusTextV1<'a> {
-    status: i64,
-    #[serde(borrow)]
-    text: Option<Cow<'a, str>>,
-    at: i64,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(in crate::jobs) struct CatalogueBackupV1 {
-    last: Option<RootJobV1>,
-    good: Option<RootJobV1>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct RootJobV1 {
-    end: i64,
-    id: i64,
-    status: Option<i64>,
-    start: i64,
-    kilobytes: i64,
-}
 
 impl From<RootJob> for RootJobV1 {
     fn from(RootJob { end, id, status, start, kilobytes }: RootJob) -> Self {

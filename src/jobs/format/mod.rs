@@ -1,12 +1,13 @@
 //! Records on disk. Each has a kind, a version of that kind, and a length, so that one that is not known is told
 //! from one that is damaged (docs/adr/0011-state.md).
 
+mod details;
 mod v1;
 
 use serde::{Deserialize, Serialize};
 
-use super::details::{
-    CatalogueBackupV1, CounterV1, DetailsV1, FailureV1, SizesV1, StallV1, StatusTextV1,
+pub(super) use details::{
+    CatalogueBackupV1, CounterV1, DetailsV1, FailureV1, RootJobV1, SizesV1, StallV1, StatusTextV1,
 };
 pub(super) use v1::{
     DurationsV1, JobDetailV1, JobV1, LabelsV1, LastV1, NameV1, ProgressV1, RuleTotalV1, SpanV1,
