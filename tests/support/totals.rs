@@ -194,6 +194,12 @@ impl Watched {
         })
     }
 
+    /// Returns whether a walk read a completion that the window needs, or will need: after a clock that was set
+    /// back, also those from before the totals began whose ends are in the future now.
+    fn was_walked_for_window(&self, completion: &Completion) -> bool {
+        self.read(completion).is_some_and(|poll| self.from(poll.now) - HOUR < completion.end_ms)
+    }
+
     fn count(&self, truth: &Truth) -> Counts {
         let mut counts = Counts::default();
         let begun = self.polls.first().expect("it was polled").world;
@@ -201,7 +207,7 @@ impl Watched {
         completions.sort_by_key(|completion| (completion.job_id, completion.listed_from));
         let mut before: Option<(i64, i64)> = None;
         for completion in &completions {
-            let filled = self.was_filled(completion);
+            let filled = self.was_filled(completion) || self.was_walked_for_window(completion);
             let counts_for_totals =
                 completion.listed_from > begun && self.read(completion).is_some();
             if !filled && !counts_for_totals {

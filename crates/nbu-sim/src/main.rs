@@ -41,6 +41,16 @@ struct Args {
     /// Approximate number of queued and active jobs
     #[arg(long, default_value_t = 40)]
     live: usize,
+    /// Stalled backups at the start: active for hours without progress
+    #[arg(long, default_value_t = 0)]
+    stalled: usize,
+    /// Jobs at the start that hold something open for days without a change, and are well
+    #[arg(long, default_value_t = 0)]
+    long_lived: usize,
+    /// Share of the successful backups that are none, from 0 to 1: without an image, without files, or of another
+    /// size than usual
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = share)]
+    false_greens: f64,
     /// Storage units
     #[arg(long, default_value_t = 8)]
     storage_units: usize,
@@ -91,6 +101,12 @@ fn row_count(text: &str) -> Result<(String, usize), String> {
     Ok((name.to_owned(), number))
 }
 
+/// Parses a share from 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("{text:?} is no share from 0 to 1"))
+}
+
 fn fault_help() -> String {
     format!(
         "Fault of requests to this path (below /netbackup) and the paths under it; / is all paths. \
@@ -103,6 +119,7 @@ Examples:
   nbu-sim                                     small server on port 1556
   nbu-sim --jobs 100000 --live 500            busy server
   nbu-sim --release 10.3 --seed 7             old release, other data
+  nbu-sim --stalled 3 --false-greens 0.02     stuck jobs, and successes that are none
   nbu-sim --rows tapes=10000 --rows slos=0    many tapes, no protection plans
   nbu-sim --tls ca.pem                        https; trust ca.pem
   nbu-sim --fault /admin/jobs=status:503      /admin/jobs always returns 503
@@ -193,6 +210,9 @@ fn settings(args: Args, tls: Option<TlsMaterial>) -> Settings {
         jobs_in_history: args.jobs,
         jobs_per_hour: args.jobs_per_hour.unwrap_or(args.jobs as f64 / 24.0),
         live_jobs: args.live,
+        stalled_jobs: args.stalled,
+        long_lived_jobs: args.long_lived,
+        false_greens: args.false_greens,
         storage_units: args.storage_units,
         rows: args
             .rows

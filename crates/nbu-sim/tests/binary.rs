@@ -26,3 +26,17 @@ async fn healthcheck_fails_only_if_nothing_serves() {
     assert_eq!(gone.status.code(), Some(1), "{said}");
     assert!(said.contains(&address) && said.contains("does not respond"), "{said}");
 }
+
+#[tokio::test]
+async fn options_of_situations_are_read_and_checked() {
+    let run = |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_nbu-sim")).args(args).output();
+    let help = run(&["--help"]).unwrap();
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    for option in ["--stalled <", "--long-lived <", "--false-greens <SHARE>"] {
+        assert!(help.contains(option), "{option}");
+    }
+    for share in ["1.5", "-0.1", "NaN", "many"] {
+        let refused = run(&[&format!("--false-greens={share}")]).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{share}");
+    }
+}

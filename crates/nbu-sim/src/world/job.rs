@@ -290,3 +290,14 @@ fn scale(total: i64, share: f64) -> i64 {
     // Exact at the end: a float would lose the low digits of a large total.
     if share >= 1.0 { total } else { (total as f64 * share) as i64 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_small_enough_for_worlds_of_a_million() {
+        assert!(size_of::<Job>() <= 64, "{}", size_of::<Job>());
+        assert!(size_of::<Step>() <= 12, "{}", size_of::<Step>());
+    }
+}
