@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::family::Family;
+use super::status_family::StatusFamily;
 use crate::jobs::dictionary::LabelResolver;
 use crate::jobs::finished::FinishedJob;
 use crate::jobs::groups::Groups;
@@ -190,7 +190,7 @@ impl Default for Counters {
 pub(super) struct EndedLeaf<'r, 'j> {
     pub(super) row: &'r JobRow<'r>,
     pub(super) job: &'j FinishedJob,
-    pub(super) family: Option<Family>,
+    pub(super) family: Option<StatusFamily>,
     pub(super) false_greens: &'j [&'static str],
     /// It is counted; otherwise its series begin at zero.
     pub(super) counted: bool,
@@ -222,7 +222,7 @@ impl Counters {
         if !self.job_types.insert(job_type) {
             return;
         }
-        for family in Family::FAILURES {
+        for family in StatusFamily::FAILURES {
             let other = names.intern(family.label());
             let key = CounterKey { counter: Counter::Failures, job_type, other };
             self.add(key, Added::Nothing, changed);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::family::Family;
+use super::status_family::StatusFamily;
 use crate::jobs::last_results::{AHEAD, LastResultTables, Subject};
 use crate::jobs::row;
 use crate::metric::{Definition, Metric, Samples};
@@ -77,7 +77,7 @@ pub(super) struct RecentFailures {
 struct Cluster<'f> {
     dimension: &'static str,
     value: &'f str,
-    family: Family,
+    family: StatusFamily,
     status: Option<i64>,
     jobs: usize,
 }
@@ -119,16 +119,18 @@ impl RecentFailures {
     }
 
     fn clusters(&self, now: i64) -> Vec<Cluster<'_>> {
-        let failures: Vec<(&Failure, Family)> = self
+        let failures: Vec<(&Failure, StatusFamily)> = self
             .recent(now)
-            .filter_map(|failure| Some((failure, Family::of(failure.status, failure.on_tape)?)))
+            .filter_map(|failure| {
+                Some((failure, StatusFamily::of(failure.status, failure.on_tape)?))
+            })
             .collect();
         if failures.len() < FEWEST {
             return Vec::new();
         }
         let mut clusters = Vec::new();
         for dimension in [FAMILY, "storage_unit", "media_server", POLICY, CLIENT] {
-            let mut counts: HashMap<(&str, Family), usize> = HashMap::new();
+            let mut counts: HashMap<(&str, StatusFamily), usize> = HashMap::new();
             for (failure, family) in &failures {
                 *counts.entry((failure.value(dimension), *family)).or_default() += 1;
             }

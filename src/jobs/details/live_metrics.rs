@@ -1,5 +1,5 @@
-//! What the live jobs tell beside their number: who writes where, who does not get on, and how long each state
-//! has lasted.
+//! Metrics of the live jobs beside their number: who writes where, who does not get on, and how long each state has
+//! lasted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

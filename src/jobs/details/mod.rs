@@ -1,4 +1,4 @@
-//! What the rows of jobs tell beside their number (docs/adr/0020-jobs-in-depth.md): counters of ended leaves,
+//! Details that the rows of jobs tell beside their number (docs/adr/0020-jobs-in-depth.md): counters of ended leaves,
 //! recent failures and what they have in common, backups that only look good, jobs that do not get on, the
 //! catalogue backup, and the texts of codes. Each part owns its state; this module feeds them, and `saved` keeps them on disk.
 
@@ -6,11 +6,11 @@ mod catalogue;
 mod changes;
 mod counters;
 mod failures;
-mod family;
 mod live_metrics;
 mod saved;
 mod sizes;
 mod stalls;
+mod status_family;
 mod texts;
 
 use std::time::{Duration, SystemTime};
@@ -19,10 +19,10 @@ use self::catalogue::CatalogueBackup;
 use self::changes::Changes;
 use self::counters::{Counters, EndedLeaf};
 use self::failures::{Failure, RecentFailures};
-use self::family::Family;
 use self::live_metrics::LiveLabels;
 use self::sizes::SizeHistory;
 use self::stalls::Stalls;
+use self::status_family::StatusFamily;
 use self::texts::{StatusText, Texts};
 use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
@@ -106,8 +106,8 @@ impl Details {
             return;
         }
         let on_tape = is_on_tape(row);
-        let family = Family::of(row.status, on_tape);
-        if family.is_some_and(Family::is_failure) {
+        let family = StatusFamily::of(row.status, on_tape);
+        if family.is_some_and(StatusFamily::is_failure) {
             let place = |text: &Option<_>| row::text(text).into();
             let failure = Failure {
                 status: row.status,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::family::Family;
+use super::status_family::StatusFamily;
 use crate::metric::{Definition, Metric, Samples};
 
 static STATUS_INFO: Metric<3> = Metric::gauge(
@@ -80,7 +80,7 @@ impl Texts {
             let family = match status {
                 1 => "partial",
                 150 => "cancelled",
-                _ => Family::of(Some(*status), false).unwrap_or(Family::Other).label(),
+                _ => StatusFamily::of(Some(*status), false).unwrap_or(StatusFamily::Other).label(),
             };
             let told = self.answers.get(status).and_then(|answer| answer.text.as_deref());
             let text = told.or_else(|| status_text(*status)).unwrap_or("");

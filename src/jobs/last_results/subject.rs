@@ -10,7 +10,7 @@ pub enum Subject {
     /// Clients are hosts: their names have no case.
     Client = 0,
     Policy = 1,
-    /// What a job protects: a virtual machine by its display name, else a client. Without case.
+    /// The machine or the like that a job protects: by its display name, else the client. Without case.
     Workload = 2,
 }
 

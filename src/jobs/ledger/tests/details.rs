@@ -1,4 +1,4 @@
-//! What rows tell beside their number.
+//! Rows, and the details that they tell beside the number of jobs.
 
 use super::*;
 use crate::jobs::NameFilterConfig;

@@ -2,7 +2,7 @@
 
 /// The family of a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::jobs) enum Family {
+pub(in crate::jobs) enum StatusFamily {
     WindowOrLimit,
     Network,
     AccessOrCertificate,
@@ -20,7 +20,7 @@ pub(in crate::jobs) enum Family {
     NothingToDo,
 }
 
-impl Family {
+impl StatusFamily {
     /// Families of failures.
     pub(in crate::jobs) const FAILURES: [Self; 13] = [
         Self::WindowOrLimit,
@@ -117,23 +117,23 @@ mod tests {
     #[test]
     fn status_belongs_to_one_family_by_its_storage() {
         for (status, on_tape, family) in [
-            (196, false, Family::WindowOrLimit),
-            (58, false, Family::Network),
-            (59, false, Family::AccessOrCertificate),
-            (7625, false, Family::AccessOrCertificate),
-            (2007, true, Family::StorageDown),
-            (2008, false, Family::Tape),
-            (84, false, Family::DiskIo),
-            (84, true, Family::Tape),
-            (86, false, Family::Tape),
-            (191, false, Family::Copy),
-            (4207, false, Family::SnapshotOrHypervisor),
-            (200, false, Family::NothingToDo),
-            (123_456, false, Family::Other),
+            (196, false, StatusFamily::WindowOrLimit),
+            (58, false, StatusFamily::Network),
+            (59, false, StatusFamily::AccessOrCertificate),
+            (7625, false, StatusFamily::AccessOrCertificate),
+            (2007, true, StatusFamily::StorageDown),
+            (2008, false, StatusFamily::Tape),
+            (84, false, StatusFamily::DiskIo),
+            (84, true, StatusFamily::Tape),
+            (86, false, StatusFamily::Tape),
+            (191, false, StatusFamily::Copy),
+            (4207, false, StatusFamily::SnapshotOrHypervisor),
+            (200, false, StatusFamily::NothingToDo),
+            (123_456, false, StatusFamily::Other),
         ] {
-            assert_eq!(Family::of(Some(status), on_tape), Some(family), "{status}");
+            assert_eq!(StatusFamily::of(Some(status), on_tape), Some(family), "{status}");
         }
-        assert_eq!([0, 1, 150].map(|status| Family::of(Some(status), false)), [None; 3]);
-        assert_eq!(Family::of(None, false), Some(Family::Other));
+        assert_eq!([0, 1, 150].map(|status| StatusFamily::of(Some(status), false)), [None; 3]);
+        assert_eq!(StatusFamily::of(None, false), Some(StatusFamily::Other));
     }
 }
