@@ -169,6 +169,9 @@ pub fn live(truth: &Truth, site: &str, watched: i64) -> BTreeMap<Series, f64> {
     all
 }
 
+/// The end of the last restorable backup, and those of the failures since.
+type ClassResult = (Option<i64>, Vec<i64>);
+
 /// Results by class of schedule of each policy and each workload, where every job that ended since `since`, the
 /// server's time, was read. Intervals are left out.
 pub fn by_class(truth: &Truth, site: &str, since: i64) -> BTreeMap<Series, f64> {
@@ -178,7 +181,7 @@ pub fn by_class(truth: &Truth, site: &str, since: i64) -> BTreeMap<Series, f64> 
         .filter(|job| job.leaf && job.end_ms > since && protecting.contains(&job.job_type))
         .collect();
     done.sort_by_key(|job| (job.end_ms, job.job_id));
-    let mut results: BTreeMap<(&str, String, &str), (Option<i64>, Vec<i64>)> = BTreeMap::new();
+    let mut results: BTreeMap<(&str, String, &str), ClassResult> = BTreeMap::new();
     for job in &done {
         let class = match job.schedule_type {
             "FULL_BACKUP" => "full",

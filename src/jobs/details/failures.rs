@@ -72,7 +72,7 @@ pub(super) struct RecentFailures {
     pub(super) all: BTreeMap<FailureKey, Failure>,
 }
 
-/// What a share of the failures has in common.
+/// A value and a family that a share of the failures has in common.
 #[derive(Debug, PartialEq, Eq)]
 struct Cluster<'f> {
     dimension: &'static str,
