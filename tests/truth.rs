@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nbu_sim::{Release, Settings};
+use nbu_sim::{Batch, Cause, Release, Settings};
 use support::details;
 use support::expected::{self, assert_same, differences};
 use support::exposition::Series;
@@ -157,8 +157,7 @@ async fn details_of_jobs_are_the_truth_in_each_release() {
             let page = agent.scrape_until("the counters of the new time", same).await;
             let shown = present(&page, |name| details::LIVE.contains(&name));
             assert_same(&shown, &details::live(&truth, "paris", first));
-            let mut shown = page.of_site("paris", details::is_by_class);
-            shown.retain(|(name, _), _| !name.ends_with("_interval_seconds"));
+            let shown = page.of_site("paris", details::is_by_class);
             assert_same(&shown, &details::by_class(&truth, "paris", first - DAY));
             let shown = page.of_site("paris", |name| name.starts_with("nbu_catalog_backup_"));
             assert_same(&shown, &details::catalogue(&truth, "paris", first - DAY));
@@ -166,6 +165,21 @@ async fn details_of_jobs_are_the_truth_in_each_release() {
                 assert_eq!(page.series().get(&series), Some(&jobs), "{series:?}");
             }
         }
+        // Many backups of several policies fail for one cause, most of them on one media server.
+        let servers = ["media2.example.com"; 4].into_iter().chain(["media3.example.com"]);
+        for (policy, server) in (0..5).zip(servers) {
+            let jobs = if policy == 0 { 200 } else { 60 };
+            let down = Batch::of(jobs).cause(Cause::StorageDown).media_server(server);
+            simulator.submit(&down.policy(policy).client(u32::from(policy)));
+        }
+        simulator.clock().advance(Duration::from_secs(25 * 60));
+        let truth = simulator.truth();
+        let expected = details::clusters(&truth, "paris");
+        assert!(!expected.is_empty(), "most of the hour's failures have a cause in common");
+        let shown = |page: &Page| page.of_site("paris", |name| name == "nbu_failure_cluster");
+        let same = |page: &Page| differences(&shown(page), &expected).is_empty();
+        let page = agent.scrape_until("the clusters", same).await;
+        assert_same(&shown(&page), &expected);
         agent.stop().await;
     }
 }

@@ -81,6 +81,14 @@ impl FinishedJobs {
         self.find(id).map(|number| &self.slot(number).job)
     }
 
+    /// Sets what is known of the jobs to what every build knows.
+    pub(super) fn forget_details(&mut self) {
+        for slot in self.chunks.iter_mut().flatten() {
+            let job = &mut slot.job;
+            (job.workload, job.class, job.image) = (job.client, ScheduleClass::Unknown, true);
+        }
+    }
+
     pub(super) fn mark_resumed(&mut self, id: i64) {
         if let Some(number) = self.find(id) {
             self.slot_mut(number).job.resumed = true;

@@ -18,7 +18,8 @@ impl ScheduleClass {
 
     pub(super) fn of(schedule_type: Option<&str>) -> Self {
         match schedule_type {
-            None | Some("") => Self::Unknown,
+            // Parents have none, and tell that as one of the latter two.
+            None | Some("" | "-" | "UNRECOGNIZED_VALUE") => Self::Unknown,
             Some("FULL_BACKUP" | "AUTOMATIC_FULL_BACKUP" | "FULL") => Self::Full,
             Some(
                 "DIFFERENTIAL_INCREMENTAL_BACKUP"

@@ -173,7 +173,7 @@ pub fn live(truth: &Truth, site: &str, watched: i64) -> BTreeMap<Series, f64> {
 type ClassResult = (Option<i64>, Vec<i64>);
 
 /// Results by class of schedule of each policy and each workload, where every job that ended since `since`, the
-/// server's time, was read. Intervals are left out.
+/// server's time, was read. Intervals are not known before four days, and not shown.
 pub fn by_class(truth: &Truth, site: &str, since: i64) -> BTreeMap<Series, f64> {
     let protecting = ["BACKUP", "ARCHIVE", "SNAPDUPE", "DBBACKUP", "SNAPSHOT"];
     let mut done: Vec<Completion> = truth
@@ -188,7 +188,8 @@ pub fn by_class(truth: &Truth, site: &str, since: i64) -> BTreeMap<Series, f64> 
             "DIFFERENTIAL_INCREMENTAL_BACKUP" | "CUMULATIVE_INCREMENTAL_BACKUP" => "incremental",
             "TRANSACTION_LOG_BACKUP" | "ARCHIVE_REDO_LOG_BACKUP" => "log",
             "USER_BACKUP" | "APPLICATION_BACKUP" => "application",
-            "UNRECOGNIZED_VALUE" => "other",
+            "UNRECOGNIZED_VALUE" => continue,
+            "VAULT_CATALOG_BACKUP" => "other",
             unknown => panic!("a class for {unknown}"),
         };
         let good = matches!(job.status, 0 | 1);
@@ -218,6 +219,53 @@ pub fn by_class(truth: &Truth, site: &str, since: i64) -> BTreeMap<Series, f64> 
         let failing = failures.last().unwrap_or(&0) - failures.first().unwrap_or(&0);
         let name = format!("nbu_{kind}_failing_seconds");
         all.insert(key(&name, &labels), failing as f64 / 1000.0);
+    }
+    all
+}
+
+/// A family, and what else failures have in common: their number and that of each status.
+type Common = BTreeMap<(&'static str, &'static str, String), BTreeMap<i64, usize>>;
+
+/// Clusters of the failures of the last hour, of which the policies are selected and the clients are not.
+pub fn clusters(truth: &Truth, site: &str) -> BTreeMap<Series, f64> {
+    let now = truth.server_time();
+    let failures: Vec<(Completion, &str)> = truth
+        .completions()
+        .filter(|done| done.leaf && now - HOUR < done.end_ms && done.end_ms <= now)
+        .filter_map(|done| Some((done.cause.and_then(family)?, done)))
+        .map(|(family, done)| (done, family))
+        .collect();
+    let mut common = Common::new();
+    for (done, family) in &failures {
+        let values = [
+            ("family", (*family).to_owned()),
+            ("storage_unit", done.storage_unit.to_string()),
+            ("media_server", done.media_server.to_string()),
+            ("policy", done.policy.to_string()),
+            ("client", done.client.to_string()),
+        ];
+        for (dimension, value) in values {
+            let statuses = common.entry((dimension, family, value)).or_default();
+            *statuses.entry(done.status).or_default() += 1;
+        }
+    }
+    let mut all = BTreeMap::new();
+    for ((dimension, family, value), statuses) in common {
+        let jobs: usize = statuses.values().sum();
+        if failures.len() < 10 || jobs * 10 <= failures.len() * 6 || value.is_empty() {
+            continue;
+        }
+        let most = statuses.iter().rev().max_by_key(|(_, count)| **count).map(|(status, _)| status);
+        let value = if dimension == "client" { "(not selected)" } else { value.as_str() };
+        let status = most.map_or(String::new(), i64::to_string);
+        let labels = [
+            ("site", site),
+            ("dimension", dimension),
+            ("value", value),
+            ("family", family),
+            ("status", status.as_str()),
+        ];
+        all.insert(key("nbu_failure_cluster", &labels), jobs as f64);
     }
     all
 }

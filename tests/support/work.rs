@@ -48,7 +48,8 @@ pub fn work(
         }
         let long = mine(JobState::Active).filter(|job| age(job) > long_running_after.as_secs_f64());
         put("nbu_jobs_long_running", long.count() as f64);
-        let leaves = mine(JobState::Active).filter(|job| job.is_leaf());
+        let leaves =
+            mine(JobState::Active).filter(|job| job.is_leaf() && job.current_operation != 27);
         put("nbu_jobs_active_bytes", leaves.map(|job| job.kilobytes as f64 * 1024.0).sum());
         let percents: Vec<i64> = mine(JobState::Active).map(|job| job.percent_complete).collect();
         if !percents.is_empty() {

@@ -11,7 +11,10 @@ use crate::netbackup::{Error, ErrorKind, Session};
 /// Codes that are asked for in one cycle.
 const CODES: usize = 4;
 
-const TIMEOUT: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Questions for one code that were not answered, after which the next code has its turn.
+const TRIES: u32 = 3;
 
 /// The longest pause after a question that was not answered, cycles.
 const MAX_PAUSE: u32 = 63;
@@ -39,19 +42,22 @@ impl StatusTexts {
         for code in codes {
             match timeout_at(until, text(session, code)).await {
                 Ok(Ok(text)) => ledger.note_status_text(code, text.as_deref()),
-                Ok(Err(error)) => return self.fail(session, &error.to_string()),
-                Err(_) => return self.fail(session, "no answer in time"),
+                Ok(Err(error)) => return self.fail(session, ledger, code, &error.to_string()),
+                Err(_) => return self.fail(session, ledger, code, "no answer in time"),
             }
         }
         self.failures = 0;
     }
 
-    fn fail(&mut self, session: &Session, error: &str) {
+    fn fail(&mut self, session: &Session, ledger: &mut Ledger, code: i64, error: &str) {
         let site = session.client().site();
         tracing::debug!(site, error, "the text of a status code is not known yet; retrying later");
         self.pause =
             1_u32.checked_shl(self.failures).map_or(MAX_PAUSE, |pause| pause.min(MAX_PAUSE));
         self.failures = self.failures.saturating_add(1);
+        if self.failures.is_multiple_of(TRIES) {
+            ledger.note_status_text(code, None);
+        }
     }
 }
 

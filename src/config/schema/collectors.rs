@@ -91,7 +91,7 @@ struct NameFilterKeys {
     forget_after: Key<TimeOrNever>,
 }
 
-/// What falls back to `perClient`, so that who selects clients has the alerts of workloads.
+/// The choice of workloads. It falls back to that of clients, so that who selects clients has the alerts of workloads.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct WorkloadFilterKeys {

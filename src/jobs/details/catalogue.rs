@@ -1,6 +1,7 @@
 //! The last backup of NetBackup's own catalogue: without it nothing can be restored after a loss of the primary.
 
 use crate::jobs::finished::FinishedJob;
+use crate::jobs::last_results::AHEAD;
 use crate::metric::{Definition, Metric, Samples};
 use crate::netbackup::wire::jobs::JobRow;
 
@@ -78,23 +79,20 @@ impl CatalogueBackup {
         let root =
             Some(RootJob { end: job.end, id, status, start: job.start, kilobytes: job.kilobytes });
         let before = *self;
-        self.last = self.last.max(root);
+        // One that lies in the future ended before the server's clock was set back.
+        let present = |known: Option<RootJob>| known.filter(|known| known.end <= latest);
+        self.last = present(self.last).max(root);
         if status == Some(0) {
-            self.good = self.good.max(root);
+            self.good = present(self.good).max(root);
         }
         before != *self
     }
 
-    /// Drops what ended after `limit`: the server's clock was set back.
-    pub(super) fn drop_after(&mut self, limit: i64) {
-        self.last.take_if(|job| job.end > limit);
-        self.good.take_if(|job| job.end > limit);
-    }
-
-    pub(super) fn samples(&self, samples: &mut Samples) {
-        let status = self.last.and_then(|job| job.status);
+    pub(super) fn samples(&self, now: i64, samples: &mut Samples) {
+        let is_present = |job: &RootJob| job.end <= now.saturating_add(AHEAD);
+        let status = self.last.filter(is_present).and_then(|job| job.status);
         samples.record(&LAST_STATUS, [], status.map(|status| status as f64));
-        let Some(good) = self.good else { return };
+        let Some(good) = self.good.filter(is_present) else { return };
         samples.record(&LAST_SUCCESS, [], good.end as f64 / 1000.0);
         let is_timed = good.start > 0 && good.start <= good.end;
         let seconds = is_timed.then(|| (good.end - good.start) as f64 / 1000.0);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::status_family::StatusFamily;
-use crate::jobs::dictionary::LabelResolver;
+use crate::jobs::dictionary::{Dictionary, LabelResolver};
 use crate::jobs::finished::FinishedJob;
 use crate::jobs::groups::Groups;
 use crate::jobs::interner::{Interner, NameId};
@@ -38,7 +38,7 @@ static ACTIVE_DURATION: Metric<2> = Metric::histogram(
     "s",
     &BOUNDS,
     &["action", "policy_type"],
-    "Work of ended jobs without children (endTime - activeTryStartTime, that of the last try): without the wait in the queue; 12 lines for each pair of labels.",
+    "Work of ended jobs without children (endTime - activeTryStartTime, that of the last try): without the wait in the queue; 12 lines for each pair of labels, as nbu_job_duration_seconds.",
 );
 static UNIT_BYTES: Metric<2> = Metric::counter(
     "nbu.storage_unit.transferred",
@@ -56,7 +56,7 @@ static MOVED: Metric<2> = Metric::counter(
     "nbu.jobs.moved",
     "By",
     &["action", "policy_type"],
-    "Bytes that really moved, after deduplication and compression, of ended jobs without children (kilobytesDataTransferred x 1024). Share that was saved: 1 - moved / nbu_jobs_transferred_bytes_total.",
+    "Bytes that really moved, after deduplication and compression, of ended jobs without children that tell it (kilobytesDataTransferred x 1024); one series for each pair of labels. Share that was saved: 1 - rate of this / rate of nbu_jobs_transferred_bytes_total, since the two begin at different times.",
 );
 static FAILURES: Metric<2> = Metric::counter(
     "nbu.jobs.failures",
@@ -83,7 +83,7 @@ pub(super) fn definitions() -> [&'static Definition; 7] {
     ]
 }
 
-/// One of the counters. The numbers are those on disk.
+/// Counter of ended leaves. The numbers are those on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::jobs) enum Counter {
     QueueWait = 0,
@@ -157,7 +157,7 @@ impl Count {
     }
 }
 
-/// What a completion adds to a counter.
+/// Addition of a completion to a counter.
 #[derive(Debug, Clone, Copy)]
 enum Added {
     Number(u64),
@@ -172,6 +172,8 @@ pub(super) struct Counters {
     groups: Groups<CounterKey>,
     /// Job types that have all their families.
     job_types: HashSet<NameId>,
+    /// Label sets whose job types were met.
+    label_sets: usize,
     places: HashMap<Counter, HashSet<NameId>>,
 }
 
@@ -181,9 +183,21 @@ impl Default for Counters {
             all: HashMap::new(),
             groups: Groups::of_size(GROUP_SIZE),
             job_types: HashSet::new(),
+            label_sets: 0,
             places: HashMap::new(),
         }
     }
+}
+
+/// The circumstances of a completion.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::jobs) struct Ended {
+    /// It is counted; otherwise its series begin at zero.
+    pub(in crate::jobs) counted: bool,
+    /// It is the first one of its job that is known.
+    pub(in crate::jobs) first: bool,
+    /// An end after this is in the future, and tells no duration. Unix ms.
+    pub(in crate::jobs) latest: i64,
 }
 
 /// A completion of a leaf, and what is told of it beside the row.
@@ -192,24 +206,39 @@ pub(super) struct EndedLeaf<'r, 'j> {
     pub(super) job: &'j FinishedJob,
     pub(super) family: Option<StatusFamily>,
     pub(super) false_greens: &'j [&'static str],
-    /// It is counted; otherwise its series begin at zero.
-    pub(super) counted: bool,
-    /// An end after this is in the future, and tells no duration. Unix ms.
-    pub(super) latest: i64,
+    pub(super) ended: &'j Ended,
 }
 
 impl Counters {
-    /// Adds the series that every site has before its first job. Returns those that are new.
-    pub(super) fn prepare(&mut self, names: &mut Interner) -> Vec<CounterKey> {
+    /// Adds the series that every site has before its first job, and those of the job types that are known. Returns
+    /// those that are new.
+    pub(super) fn prepare(&mut self, dictionary: &mut Dictionary) -> Vec<CounterKey> {
         let mut changed = Vec::new();
+        let (names, label_sets) = (&mut dictionary.names, &dictionary.label_sets);
         let backup = names.intern(BACKUP);
         self.add_job_type(names, backup, &mut changed);
+        for (_, labels) in label_sets.since(self.label_sets) {
+            self.add_job_type(names, labels.job_type, &mut changed);
+        }
+        self.label_sets = label_sets.len();
         let nothing = names.intern("");
         for kind in super::sizes::KINDS {
             let other = names.intern(kind);
             let key = CounterKey { counter: Counter::FalseGreens, job_type: nothing, other };
             self.add(key, Added::Nothing, &mut changed);
         }
+        changed
+    }
+
+    /// Adds the series of a job type before its first job ends. Returns those that are new.
+    pub(super) fn meet_job_type(
+        &mut self,
+        names: &mut Interner,
+        job_type: &str,
+    ) -> Vec<CounterKey> {
+        let mut changed = Vec::new();
+        let job_type = names.intern(job_type);
+        self.add_job_type(names, job_type, &mut changed);
         changed
     }
 
@@ -242,10 +271,10 @@ impl Counters {
         let mut changed = Vec::new();
         self.add_job_type(names, job_type, &mut changed);
         let mut add = |all: &mut Self, counter, other, added| {
-            let added = if leaf.counted { added } else { Added::Nothing };
+            let added = if leaf.ended.counted { added } else { Added::Nothing };
             all.add(CounterKey { counter, job_type, other }, added, &mut changed);
         };
-        let in_past = job.end <= leaf.latest;
+        let in_past = job.end <= leaf.ended.latest;
         let seconds = |from: Option<i64>, to: i64| match from {
             Some(from) if in_past && from > 0 && to >= from => {
                 Added::Seconds((to - from) as f64 / 1000.0)
@@ -254,8 +283,8 @@ impl Counters {
         };
         let active = row.active_try_start_time.filter(|start| *start > 0);
         if let Some(active) = active {
-            // The start of a later try is one after a failure and a pause.
-            let start = row.start_time.filter(|_| job.tries == 1);
+            // The start of a later try, or of a job that was resumed, is one after a pause.
+            let start = row.start_time.filter(|_| job.tries == 1 && leaf.ended.first);
             add(self, Counter::QueueWait, nothing, seconds(start, active));
             add(self, Counter::ActiveDuration, policy_type, seconds(Some(active), job.end));
         }

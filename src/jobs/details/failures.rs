@@ -27,7 +27,7 @@ static RECENT: Metric<0> = Metric::gauge(
     "nbu.jobs.failed_recently",
     "{job}",
     &[],
-    "Failed jobs without children that ended in the last 60 minutes of the server's time, at most 20000.",
+    "Failed jobs without children that ended in the last 60 minutes of the server's time, of those that were read: less after a start without a saved state, where the window is shorter than an hour; at most 20000.",
 );
 static CLUSTER: Metric<4> = Metric::gauge(
     "nbu.failure_cluster",
@@ -90,9 +90,11 @@ impl RecentFailures {
         }
     }
 
-    /// Forgets those that ended more than an hour before `now`.
-    pub(super) fn forget_old(&mut self, now: i64) {
+    /// Forgets those that did not end within the hour before `now`: also those in the future, after a clock that was
+    /// set back.
+    pub(super) fn forget_others(&mut self, now: i64) {
         self.all = self.all.split_off(&(now - HOUR + 1, i64::MIN));
+        self.all.split_off(&(now + AHEAD + 1, i64::MIN));
     }
 
     /// Returns those of the last hour. What ended in the future, as far as it goes, is not among them.

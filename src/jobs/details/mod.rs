@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use self::catalogue::CatalogueBackup;
 use self::changes::Changes;
+pub(super) use self::counters::Ended;
 use self::counters::{Counters, EndedLeaf};
 use self::failures::{Failure, RecentFailures};
 use self::live_metrics::LiveLabels;
@@ -24,10 +25,10 @@ use self::sizes::SizeHistory;
 use self::stalls::Stalls;
 use self::status_family::StatusFamily;
 use self::texts::{StatusText, Texts};
-use super::dictionary::LabelResolver;
+use super::dictionary::{Dictionary, LabelResolver};
 use super::finished::FinishedJob;
 use super::interner::{Interner, NameId};
-use super::last_results::{AHEAD, LastResultTables};
+use super::last_results::LastResultTables;
 use super::live::Live;
 use super::row;
 use super::time::{from_unix_ms, to_unix_ms};
@@ -54,6 +55,8 @@ pub(super) struct Details {
     stalls: Stalls,
     catalogue: CatalogueBackup,
     texts: Texts,
+    /// The transaction that is being restored told details.
+    told: bool,
     changes: Changes,
     /// Changes that were handed over to be written, and are not acknowledged yet.
     handed_over: Option<Changes>,
@@ -69,20 +72,19 @@ impl Details {
             stalls: Stalls::default(),
             catalogue: CatalogueBackup::default(),
             texts: Texts::default(),
+            told: false,
             changes: Changes::default(),
             handed_over: None,
         }
     }
 
     /// Begins a cycle at `now`: forgets what is old.
-    pub(super) fn begin(&mut self, names: &mut Interner, now: i64, set_back: bool) {
-        self.changes.counters.extend(self.counters.prepare(names));
-        self.failures.forget_old(now);
-        self.changes.sizes.extend(self.sizes.forget_old(now));
-        if set_back {
-            self.catalogue.drop_after(now.saturating_add(AHEAD));
-            self.changes.catalogue = true;
-        }
+    pub(super) fn begin(&mut self, dictionary: &mut Dictionary, now: i64) {
+        self.changes.mark_counters(self.counters.prepare(dictionary));
+        self.failures.forget_others(now);
+        let Self { changes, failures, .. } = self;
+        changes.failures.retain(|key| failures.all.contains_key(key));
+        self.changes.mark_sizes(self.sizes.forget_old(now));
     }
 
     /// Records that a job ended with a status.
@@ -92,15 +94,15 @@ impl Details {
         }
     }
 
-    /// Records a completion that is `counted`, or was only seen in the first window. An end after `latest` is in
-    /// the future.
+    /// Records a completion that is counted, or was only seen in the first window.
     pub(super) fn record(
         &mut self,
         row: &JobRow<'_>,
         job: &FinishedJob,
         names: &mut Interner,
-        (counted, latest): (bool, i64),
+        ended: &Ended,
     ) {
+        let Ended { counted, latest, .. } = *ended;
         self.changes.catalogue |= self.catalogue.record(row, job, latest);
         if !job.leaf {
             return;
@@ -118,22 +120,27 @@ impl Details {
                 client: names.share(job.client),
             };
             let key = (job.end, job.id);
-            self.failures.add(key, failure);
-            self.changes.failures.insert(key);
+            if job.end <= latest {
+                self.failures.add(key, failure);
+                self.changes.mark_failure(key);
+            }
         }
         let mut false_greens = Vec::new();
         if counted {
             let (kinds, history) = self.sizes.judge(row, job);
             false_greens = kinds;
-            self.changes.sizes.extend(history);
+            self.changes.mark_sizes(history);
         }
-        let leaf = EndedLeaf { row, job, family, false_greens: &false_greens, counted, latest };
-        self.changes.counters.extend(self.counters.record(names, &leaf));
+        let leaf = EndedLeaf { row, job, family, false_greens: &false_greens, ended };
+        self.changes.mark_counters(self.counters.record(names, &leaf));
     }
 
     /// Looks at the live jobs, all of them, at `now`.
-    pub(super) fn see_live(&mut self, live: &Live, now: i64) {
-        self.changes.stalls.extend(self.stalls.see(live, now));
+    pub(super) fn see_live(&mut self, live: &Live, names: &mut Interner, now: i64) {
+        self.changes.mark_stalls(self.stalls.see(live, now));
+        for job in live.jobs.values() {
+            self.changes.mark_counters(self.counters.meet_job_type(names, &job.job_type));
+        }
         for job in live.jobs.values().filter(|job| &*job.state == super::live::QUEUED) {
             self.texts.meet_reason(job.reason);
         }
@@ -166,7 +173,9 @@ impl Details {
     pub(super) fn note_status_text(&mut self, status: i64, text: Option<&str>, now: i64) {
         let text = text.filter(|text| !text.is_empty()).map(Into::into);
         self.texts.answers.insert(status, StatusText { text, at: now });
-        self.changes.texts.insert(status);
+        if self.changes.recorded {
+            self.changes.texts.insert(status);
+        }
     }
 
     /// Returns the counters in groups, those in which nothing changed as they were.
@@ -185,9 +194,9 @@ impl Details {
     }
 
     /// Adds what is known whether the server answers or not.
-    pub(super) fn record_kept(&self, samples: &mut Samples) {
+    pub(super) fn record_kept(&self, now: i64, samples: &mut Samples) {
         self.texts.samples(samples);
-        self.catalogue.samples(samples);
+        self.catalogue.samples(now, samples);
     }
 
     /// Begins the counters at 0, at `origin`.
@@ -197,9 +206,15 @@ impl Details {
     }
 }
 
-/// Returns whether a job used tape: the id of its medium is not that of a disk, which begins with `@`
-/// (docs/netbackup-api.md#jobs-places).
+/// The longest barcode of a tape, letters.
+const BARCODE: usize = 8;
+
+/// Returns whether a job wrote to tape: the id of its medium is a barcode, and not that of a disk, which begins with
+/// `@`, nor the name of a server (docs/netbackup-api.md#jobs-places).
 fn is_on_tape(row: &JobRow<'_>) -> bool {
     let medium = row::text(&row.destination_media_id);
-    !medium.is_empty() && !medium.starts_with('@')
+    let is_barcode = medium.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (1..=BARCODE).contains(&medium.len())
+        && is_barcode
+        && medium != row::text(&row.destination_media_server_name)
 }

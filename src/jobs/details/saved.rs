@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::Details;
 use super::catalogue::{CatalogueBackup, RootJob};
+use super::changes::Changes;
 use super::counters::{Count, Counter, CounterKey};
 use super::failures::{Failure, FailureKey};
 use super::sizes::Sizes;
@@ -54,7 +55,8 @@ impl Details {
 
     /// Records that all of it was handed over to be written.
     pub(in crate::jobs) fn hand_over(&mut self) {
-        let mut changes = std::mem::take(&mut self.changes);
+        let next = Changes { recorded: true, ..Changes::default() };
+        let mut changes = std::mem::replace(&mut self.changes, next);
         if let Some(earlier) = self.handed_over.take() {
             changes.add(earlier);
         }
@@ -64,6 +66,16 @@ impl Details {
     /// Records that what was handed over is on disk.
     pub(in crate::jobs) fn mark_saved(&mut self) {
         self.handed_over = None;
+    }
+
+    /// Records that the contents of the disk are unknown.
+    pub(in crate::jobs) fn mark_all_dirty(&mut self) {
+        (self.changes, self.handed_over) = (Changes::default(), None);
+    }
+
+    /// Returns whether the transaction that is being restored told details so far, once.
+    pub(in crate::jobs) fn take_told(&mut self) -> bool {
+        std::mem::take(&mut self.told)
     }
 
     /// Records that what was handed over did not reach the disk: the next save has it again.
@@ -137,7 +149,10 @@ impl Details {
     /// Restores a record; those of other parts of the ledger are none of its business.
     pub(in crate::jobs) fn restore(&mut self, record: Record<'_>) {
         match record {
-            Record::Details(saved) => self.origin = from_unix_ms(saved.origin),
+            Record::Details(saved) => {
+                self.origin = from_unix_ms(saved.origin);
+                self.told = true;
+            }
             Record::Failure(saved) => self.restore_failure(&saved),
             Record::Sizes(saved) => self.restore_sizes(saved),
             Record::Stall(saved) => self.restore_stall(&saved),
@@ -147,15 +162,12 @@ impl Details {
         }
     }
 
-    /// Restores a counter; returns whether it fits to the names.
-    pub(in crate::jobs) fn restore_counter(
-        &mut self,
-        saved: CounterV1<'_>,
-        names: &Interner,
-    ) -> bool {
-        // One of a newer build, which this one does not know.
-        let Some(counter) = Counter::from_number(saved.counter) else { return true };
+    /// Restores a counter, if it fits to the names, and is not one of a newer build.
+    pub(in crate::jobs) fn restore_counter(&mut self, saved: CounterV1<'_>, names: &Interner) {
         let (job_type, other) = (NameId(saved.job_type), NameId(saved.other));
+        let counter = Counter::from_number(saved.counter);
+        let counter = counter.filter(|_| names.has(job_type) && names.has(other));
+        let Some(counter) = counter else { return };
         let count = if saved.bounds.is_empty() {
             Count::Sum(saved.number)
         } else {
@@ -163,7 +175,6 @@ impl Details {
         };
         let key = CounterKey { counter, job_type, other };
         self.counters.restore(key, &saved.bounds, count);
-        names.has(job_type) && names.has(other)
     }
 
     fn restore_failure(&mut self, saved: &FailureV1<'_>) {

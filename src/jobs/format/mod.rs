@@ -83,6 +83,14 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// Returns whether a build that does not know the record passes it over.
+    #[cfg(test)]
+    pub(super) fn is_optional(&self) -> bool {
+        let mut out = Vec::new();
+        self.put(&mut out);
+        out.first().is_some_and(|kind| *kind >= OPTIONAL)
+    }
+
     /// Takes the next record off `bytes`; `None` if it may be passed over. Fails if it is no record, or one
     /// that must be understood and is not known.
     pub(super) fn next(bytes: &mut &'a [u8]) -> Result<Option<Self>, RestoreError> {

@@ -20,12 +20,18 @@ pub(super) struct ClassResult {
     pub(super) last: LastResult,
     /// Days, since 1970, on which one ended, the newest.
     pub(super) days: BTreeSet<i64>,
+    /// The end of the first failure since the last restorable backup: the newest ones alone are kept.
+    pub(super) failing_since: Option<i64>,
 }
 
 impl ClassResult {
     /// Adds a completion that tells of protection. Returns whether anything changed.
     pub(super) fn add(&mut self, job: &Completion<'_>) -> bool {
         let news = self.last.merge(&LastResult::of(job));
+        let restorable = self.restorable();
+        let first = self.last.failures.first().map(|failure| failure.end);
+        let known = self.failing_since.filter(|end| Some(*end) > restorable);
+        self.failing_since = first.map(|first| known.map_or(first, |known| known.min(first)));
         news | (Outcome::of(job.status).is_restorable() && self.add_day(job.end.div_euclid(DAY)))
     }
 
@@ -51,21 +57,24 @@ impl ClassResult {
 
     /// Returns the time from the first failure since the last restorable backup to the newest one, seconds.
     pub(super) fn failing(&self) -> f64 {
-        let ends = (self.last.failures.first(), self.last.failures.last());
-        let (Some(first), Some(last)) = ends else { return 0.0 };
-        (last.end - first.end) as f64 / 1000.0
+        let ends = self.failing_since.zip(self.last.failures.last());
+        ends.map_or(0.0, |(first, last)| (last.end - first) as f64 / 1000.0)
     }
 
     /// Drops what ended after `limit`. Returns whether there was any.
     pub(super) fn drop_after(&mut self, limit: i64) -> bool {
         let future = self.days.split_off(&(limit.div_euclid(DAY) + 1));
-        self.last.drop_after(limit) | !future.is_empty()
+        let dropped = self.last.drop_after(limit);
+        let first = self.last.failures.first().map(|failure| failure.end);
+        self.failing_since = first.and(self.failing_since.filter(|end| *end <= limit)).or(first);
+        dropped | !future.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::schedule::ScheduleClass;
 
     #[test]
     fn interval_is_the_longest_of_three_gaps_or_more() {
@@ -78,5 +87,31 @@ mod tests {
         (20..40).for_each(|day| _ = class.add_day(day));
         assert_eq!((class.days.len(), class.interval()), (MOST_DAYS, Some(86_400.0)));
         assert!(!class.add_day(3), "older than those that are kept");
+    }
+
+    #[test]
+    fn failing_lasts_from_the_first_of_any_number_of_failures() {
+        let failure = |end: i64| Completion {
+            job_id: end,
+            tries: 1,
+            start: None,
+            end,
+            job_type: "BACKUP",
+            status: Some(13),
+            leaf: true,
+            kilobytes: 0,
+            client: "c",
+            policy: "p",
+            workload: "c",
+            class: ScheduleClass::Full,
+            image: true,
+        };
+        let mut class = ClassResult::default();
+        (1..=600).for_each(|second| _ = class.add(&failure(second * 1000)));
+        assert_eq!((class.failing(), class.last.failures.len()), (599.0, 256));
+        class.add(&Completion { status: Some(0), ..failure(598_500) });
+        assert_eq!((class.failing(), class.restorable()), (1.0, Some(598_500)));
+        class.add(&Completion { status: Some(1), ..failure(700_000) });
+        assert_eq!(class.failing(), 0.0);
     }
 }

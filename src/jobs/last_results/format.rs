@@ -60,14 +60,15 @@ struct ClassesV1<'a> {
     #[serde(borrow)]
     label: Cow<'a, str>,
     spellings: Vec<Cow<'a, str>>,
-    /// Class, results, and days with a restorable backup.
-    classes: Vec<(u8, LastResultV1, Vec<i64>)>,
+    /// Class, results, days with a restorable backup, and the end of the first failure since the last one.
+    classes: Vec<(u8, LastResultV1, Vec<i64>, Option<i64>)>,
 }
 
 /// Returns the bytes of an entry's classes; none if they cannot be encoded, which does not happen.
 pub(super) fn encode_classes(entry: &NameResults) -> Option<Vec<u8>> {
     let classes = entry.classes.iter().map(|(class, result)| {
-        (*class as u8, (&result.last).into(), result.days.iter().copied().collect())
+        let days = result.days.iter().copied().collect();
+        (*class as u8, (&result.last).into(), days, result.failing_since)
     });
     let body = ClassesV1 {
         label: Cow::Borrowed(&entry.label),
@@ -80,8 +81,9 @@ pub(super) fn encode_classes(entry: &NameResults) -> Option<Vec<u8>> {
 /// Returns the entry of such bytes, with nothing but its classes. Those that this build does not know are left out.
 pub(super) fn decode_classes(body: &[u8]) -> Option<NameResults> {
     let (body, rest) = postcard::take_from_bytes::<ClassesV1<'_>>(body).ok()?;
-    let classes = body.classes.into_iter().filter_map(|(class, last, days)| {
-        let result = ClassResult { last: last.into(), days: days.into_iter().collect() };
+    let classes = body.classes.into_iter().filter_map(|(class, last, days, failing_since)| {
+        let days = days.into_iter().collect();
+        let result = ClassResult { last: last.into(), days, failing_since };
         Some((ScheduleClass::from_number(class)?, result))
     });
     rest.is_empty().then(|| NameResults {

@@ -337,6 +337,20 @@ impl LastResults {
         Some((key.bytes(), value))
     }
 
+    /// Forgets the results by class of schedule; of workloads, which have no others, all.
+    pub(super) fn forget_classes(&mut self) {
+        let keys: Vec<Box<str>> = self.places.entries.keys().cloned().collect();
+        for key in keys {
+            if self.is_new() {
+                self.places.remove(&key);
+            } else if let Some(entry) = self.places.entries.get_mut(&key) {
+                entry.classes.clear();
+            }
+        }
+        self.groups.mark_all();
+        self.version += 1;
+    }
+
     /// Returns whether builds before did not know the subject.
     fn is_new(&self) -> bool {
         self.subject == Subject::Workload

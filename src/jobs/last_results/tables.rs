@@ -131,6 +131,11 @@ impl LastResultTables {
         table.restore(&record.key, record.value.as_deref()).is_some()
     }
 
+    /// Forgets the results by class of schedule.
+    pub(in crate::jobs) fn forget_classes(&mut self) {
+        self.0.iter_mut().for_each(LastResults::forget_classes);
+    }
+
     /// Restores a record of classes, likewise. One of a subject that this build does not know is passed over.
     pub(in crate::jobs) fn restore_classes(&mut self, record: &LastV1<'_>) -> bool {
         let table = Subject::from_number(record.subject).and_then(|subject| self.of_mut(subject));

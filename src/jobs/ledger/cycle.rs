@@ -21,7 +21,7 @@ impl Ledger {
         self.cycle = Cycle { began: Instant::now(), finished: HashSet::new() };
         self.window.begin_cycle(&self.progress, &self.finished, self.cycle.began);
         self.prune();
-        self.details.begin(&mut self.dictionary.names, self.progress.now, set_back);
+        self.details.begin(&mut self.dictionary, self.progress.now);
         if self.dictionary.names.has_grown() {
             self.dictionary.forget_unused(self.finished.iter(), self.details.names());
         }

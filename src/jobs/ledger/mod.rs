@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub(crate) use self::samples::Summary;
 pub(super) use self::samples::definitions;
 use super::backfill_plan::BackfillPlan;
-use super::details::Details;
+use super::details::{Details, Ended};
 use super::dictionary::Dictionary;
 use super::finished::{FinishedJob, FinishedJobs};
 use super::last_results::{AHEAD, LastResultTables, NameFilterConfig, Subject};
@@ -186,7 +186,12 @@ impl Ledger {
         }
         // A cycle takes a while: what the server changed since it began does not end in the future.
         let present = self.progress.now.max(row.last_update_time.unwrap_or(i64::MIN));
-        self.complete(row, &job, effect, present.saturating_add(AHEAD));
+        let ended = Ended {
+            counted: matches!(effect, Effect::Counted(_)),
+            first: before.is_none(),
+            latest: present.saturating_add(AHEAD),
+        };
+        self.complete(row, &job, effect, &ended);
         if self.unfinished.by_id.remove(&job.id).is_some() {
             self.unsaved.mark_unfinished(job.id);
         }
@@ -223,19 +228,18 @@ impl Ledger {
         self.window.change(&job, 1);
     }
 
-    /// Feeds a completion to the totals, details and last results. An end after `latest` is in the future.
-    fn complete(&mut self, row: &JobRow<'_>, job: &FinishedJob, effect: Effect, latest: i64) {
+    /// Feeds a completion to the totals, details and last results.
+    fn complete(&mut self, row: &JobRow<'_>, job: &FinishedJob, effect: Effect, ended: &Ended) {
         if effect == Effect::Duplicate {
             return;
         }
         if let Some(completion) = self.dictionary.completion(job) {
             self.last_results.0.iter_mut().for_each(|table| table.record(&completion));
         }
-        let counted = matches!(effect, Effect::Counted(_));
-        self.details.record(row, job, &mut self.dictionary.names, (counted, latest));
+        self.details.record(row, job, &mut self.dictionary.names, ended);
         let Some(labels) = self.dictionary.label_sets.get(job.label_set) else { return };
         let changed = if let Effect::Counted(retries) = effect {
-            self.totals.count(job, labels, retries, latest);
+            self.totals.count(job, labels, retries, ended.latest);
             true
         } else {
             self.totals.note_seen(job.label_set, labels, job.leaf)
@@ -266,7 +270,7 @@ impl Ledger {
             }
             true
         });
-        self.details.see_live(&live, now);
+        self.details.see_live(&live, &mut self.dictionary.names, now);
         self.live = Some(live);
         for id in self.unfinished.forget_old(now) {
             self.unsaved.mark_unfinished(id);

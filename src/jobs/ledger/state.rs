@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use super::Ledger;
+use crate::jobs::details::Details;
 use crate::jobs::finished::FinishedJob;
 use crate::jobs::format::{
     DurationsV1, LabelsV1, NameV1, Record, RestoreError, RuleTotalV1, TotalV1, UnfinishedV1,
@@ -44,9 +45,9 @@ impl Ledger {
             .chain(changes.unfinished.iter().map(unfinished))
             .chain(changes.label_sets.iter().flat_map(|id| self.total_records(*id)))
             .chain(changes.pairs.iter().filter_map(|pair| self.durations_record(*pair)))
-            .chain(std::iter::once(self.progress_record(written)))
             .chain(self.last_results.changed_records())
             .chain(self.details.changed_records())
+            .chain(std::iter::once(self.progress_record(written)))
             .for_each(|record| record.put(&mut out));
         self.hand_over_all();
         out
@@ -164,6 +165,7 @@ impl Ledger {
     /// Records that the contents of the disk are unknown: the next save has to be one of everything.
     pub(crate) fn mark_all_dirty(&mut self) {
         (self.unsaved, self.handed_over) = (UnsavedChanges::default(), None);
+        self.details.mark_all_dirty();
     }
 
     /// Begins the totals at 0, at `origin`: those that were restored are not the last that were shown.
@@ -211,13 +213,12 @@ impl Ledger {
                 fits
             }
             Record::JobDetail(detail) => {
-                let Some(job) = self.finished.get(detail.id) else { return false };
-                let job = detail.applied_to(*job);
-                let fits = self.dictionary.has_names_of(&job);
-                if fits {
+                // Details that do not fit cost no totals.
+                let job = self.finished.get(detail.id).map(|job| detail.applied_to(*job));
+                if let Some(job) = job.filter(|job| self.dictionary.has_names_of(job)) {
                     self.finished.insert(job);
                 }
-                fits
+                true
             }
             Record::JobGone(id) => {
                 self.finished.remove(id);
@@ -252,7 +253,8 @@ impl Ledger {
             Record::Last(last) => self.last_results.restore(&last),
             Record::Classes(classes) => self.last_results.restore_classes(&classes),
             Record::Counter(counter) => {
-                self.details.restore_counter(counter, &self.dictionary.names)
+                self.details.restore_counter(counter, &self.dictionary.names);
+                true
             }
             Record::Details(_)
             | Record::Failure(_)
@@ -264,6 +266,9 @@ impl Ledger {
                 true
             }
             Record::Progress(saved) => {
+                if !self.details.take_told() {
+                    self.forget_details();
+                }
                 self.progress = Progress::restore(&saved);
                 self.window.in_force = saved.in_force;
                 self.totals.origin = from_unix_ms(saved.origin);
@@ -271,6 +276,14 @@ impl Ledger {
                 true
             }
         }
+    }
+
+    /// Begins the details anew: a build that does not know them wrote last, and gave the numbers of names that
+    /// only they refer to again.
+    fn forget_details(&mut self) {
+        self.details = Details::new(SystemTime::now());
+        self.finished.forget_details();
+        self.last_results.forget_classes();
     }
 
     fn restore_durations(&mut self, durations: DurationsV1<'_>) -> bool {

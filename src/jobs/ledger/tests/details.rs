@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::jobs::NameFilterConfig;
-use crate::jobs::format::Record;
+use crate::jobs::format::{NameV1, Record};
 
 const FULL: Option<Cow<'static, str>> = Some(Cow::Borrowed("FULL_BACKUP"));
 
@@ -350,4 +350,84 @@ fn texts_of_codes_are_the_servers_or_built_in() {
         ];
         assert_eq!(texts, expected);
     }
+}
+
+/// Returns a transaction as a build that knows no details would have written it.
+fn of_older_build(transaction: &[u8]) -> Vec<u8> {
+    let (mut bytes, mut out) = (transaction, Vec::new());
+    while !bytes.is_empty() {
+        let record = Record::next(&mut bytes).expect("a record").expect("a known one");
+        if !record.is_optional() {
+            record.put(&mut out);
+        }
+    }
+    out
+}
+
+#[test]
+fn build_that_knows_no_details_lets_them_begin_anew() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 5);
+    ledger.apply_changed(&placed(1, now));
+    let mut log: Vec<Vec<u8>> = ledger.all_records(SystemTime::UNIX_EPOCH).collect();
+    ledger.hand_over_all();
+    ledger.mark_saved();
+    // The build before gives the numbers of names that it does not know of again, one to a client.
+    let unit = ledger.dictionary.names.find("u1").expect("a name");
+    let now = later(&mut ledger, 5);
+    ledger.apply_changed(&placed(2, now));
+    let mut older = of_older_build(&ledger.changed_records(SystemTime::UNIX_EPOCH));
+    let name = NameV1 { id: unit.0, text: Cow::Borrowed("client-of-others") };
+    Record::Name(name).put(&mut older);
+    log.push(older);
+    let restore = |log: &[Vec<u8>]| {
+        let mut again = Ledger::new(0, Duration::from_secs(3600), SystemTime::now());
+        log.iter().for_each(|part| again.restore(part).expect("records"));
+        again.finish_restore().expect("a ledger");
+        again
+    };
+    let mut again = restore(&log);
+    assert_eq!(counters(&mut again, "nbu_storage_unit_transferred_bytes_total"), []);
+    assert_eq!(counted(&mut again), [2, 0, 20_480, 2], "the totals go on");
+    let now = later(&mut again, 5);
+    again.apply_changed(&placed(3, now));
+    log.push(again.changed_records(SystemTime::UNIX_EPOCH));
+    for mut ledger in [restore(&log), again] {
+        let units = counters(&mut ledger, "nbu_storage_unit_transferred_bytes_total");
+        assert_eq!(units, one("u1 BACKUP", 10_240.0));
+    }
+}
+
+#[test]
+fn resumed_job_of_the_same_try_waited_once() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 5);
+    let first = placed(1, now);
+    ledger.apply_changed(&first);
+    later(&mut ledger, 5);
+    sweep(&mut ledger, &[unfinished(1, "ACTIVE", 1)]);
+    let now = later(&mut ledger, 5);
+    ledger.apply_changed(&JobRow { start_time: first.start_time, ..placed(1, now) });
+    assert_eq!(counted(&mut ledger)[0], 2);
+    assert_eq!(counters(&mut ledger, "nbu_job_queue_wait_seconds"), one("BACKUP", 10.0));
+    let duration = counters(&mut ledger, "nbu_job_active_duration_seconds");
+    assert_eq!(duration, one("BACKUP STANDARD", 120.0));
+}
+
+#[test]
+fn failures_of_the_future_are_none_of_the_last_hour() {
+    let mut ledger = ledger();
+    let now = later(&mut ledger, 5);
+    let failed = |id: i64, end: i64| JobRow { status: Some(13), ..placed(id, end) };
+    (0..12).for_each(|id| ledger.apply_changed(&failed(id, now - MINUTE)));
+    ledger.apply_changed(&JobRow { last_update_time: Some(now), ..failed(20, now + 50 * HOUR) });
+    let recent = |ledger: &mut Ledger| {
+        ledger.finish_walk(UPDATE);
+        let families = ledger.failure_samples().expect("whole").finish().0;
+        values(&families, "nbu_jobs_failed_recently")
+    };
+    assert_eq!(recent(&mut ledger), one("", 12.0));
+    ledger.begin(now - 2 * HOUR, Duration::ZERO);
+    ledger.begin(now + MINUTE, Duration::ZERO);
+    assert_eq!(recent(&mut ledger), [], "the clock was set back over them");
 }
