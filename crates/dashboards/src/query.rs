@@ -349,6 +349,13 @@ impl Query {
         self.with_number(text)
     }
 
+    /// 1 where it is above a number, else 0.
+    #[must_use]
+    pub fn above(self, number: impl Display) -> Self {
+        let text = format!("{} > bool {number}", self.operand());
+        self.with_number(text)
+    }
+
     fn joined_with(mut self, matching: &str, other: Self) -> Self {
         if self.operands.is_some() || other.operands.is_some() {
             let mut operands = self.operands();
