@@ -258,7 +258,7 @@ fn throughput() -> Vec<Panel> {
     ]
 }
 
-/// What counts a failed machine two or three times, and the queue as work. For comparison with nbu_exporter.
+/// Panels that count a failed machine two or three times, and the queue as work: for comparison with nbu_exporter.
 fn with_parents() -> Vec<Panel> {
     let buckets = || p("nbu_job_duration_seconds_bucket").rate(RANGE).sum(&["action", "le"]);
     let age = |name| j(name).now().max(&["site", "action"]);

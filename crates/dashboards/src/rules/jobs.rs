@@ -157,8 +157,9 @@ fn no_success() -> Alert {
 
 fn missed() -> Query {
     let missed = m("nbu_jobs_failures_total").is("family", MISSED).increase("1d").sum(&SITE);
-    let explained = m("nbu_failure_cluster").is("family", MISSED).over("last_over_time", "1d");
-    missed.compared(">", 4).unless(&SITE, explained.group(&SITE))
+    let cluster = || m("nbu_failure_cluster");
+    let explained = cluster().is("family", MISSED).over("last_over_time", "1d").group(&SITE);
+    missed.compared(">", 4).unless(&SITE, explained.exercised_as(&cluster().now()))
 }
 
 /// Returns the alert on failing copies, by job type. `actionNames` may have renamed them.

@@ -11,7 +11,7 @@ const TWO_NIGHTS: u32 = 43_200;
 /// The age from which on a backup may be old, seconds: longer than a weekend without backups.
 const WEEKEND: u32 = 100 * 3600;
 
-/// How often a backup may be late before it is old, in its own intervals.
+/// Intervals of its own after which a backup may be old.
 const LATE: f64 = 1.5;
 
 /// So long that a monthly policy of a new site has run, whatever its day: 31 days, and some for its window and retries.
