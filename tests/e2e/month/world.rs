@@ -1,7 +1,7 @@
 //! A small site and what happens at it in five weeks: policies, machines, storage, and three incidents. It knows
 //! what happened, and nothing of the agent's rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// 2026-06-01T00:00:00Z, a Monday.
 pub const BEGIN: i64 = 1_780_272_000_000;
@@ -122,8 +122,9 @@ fn server_of(unit: &str) -> &'static str {
 }
 
 impl World {
-    pub fn new() -> Self {
-        let mut world = Self { jobs: Vec::new(), random: 0x5eed };
+    /// Lets five weeks happen; chance is drawn from `seed`.
+    pub fn new(seed: u64) -> Self {
+        let mut world = Self { jobs: Vec::new(), random: seed };
         for day in -BEFORE..DAYS {
             let (midnight, weekday) = (BEGIN + day * DAY, day.rem_euclid(7));
             world.catalogue(midnight + 6 * HOUR + 30 * MINUTE);
@@ -424,28 +425,31 @@ impl World {
     }
 
     /// Returns the machines whose backups failed in two nights without a good one between, from when on and until
-    /// when: failures of a schedule more than twelve hours apart. Ends before the beginning count, too.
+    /// when: failures of a schedule more than twelve hours apart. Those that succeed within an hour after that are not
+    /// among them: it was one stream of several. Ends before the beginning count, too.
     pub fn failing_for_two_nights(&self, name: fn(&Job) -> &str) -> BTreeMap<String, (i64, i64)> {
         let mut ended: Vec<&Job> = self.jobs.iter().filter(|job| job.is_leaf()).collect();
         ended.retain(|job| job.kind == "BACKUP" && (job.failed() || job.is_restorable()));
         ended.sort_unstable_by_key(|job| job.end);
         let mut first: BTreeMap<(&str, &str), i64> = BTreeMap::new();
-        let mut open: BTreeSet<(&str, &str)> = BTreeSet::new();
-        let mut found: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+        let mut open: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        let mut found: Vec<(&str, i64, i64)> = Vec::new();
         for job in ended {
             let key = (name(job), job.schedule);
             if job.is_restorable() {
                 first.remove(&key);
-                if open.remove(&key) {
-                    found.entry(key.0.to_owned()).and_modify(|(_, until)| *until = job.end);
-                }
-                continue;
-            }
-            let since = *first.entry(key).or_insert(job.end);
-            if job.end - since > 12 * HOUR && open.insert(key) {
-                found.entry(key.0.to_owned()).or_insert((job.end, i64::MAX));
+                found.extend(open.remove(&key).map(|from| (key.0, from, job.end)));
+            } else if job.end - *first.entry(key).or_insert(job.end) > 12 * HOUR {
+                open.entry(key).or_insert(job.end);
             }
         }
-        found
+        found.extend(open.into_iter().map(|((name, _), from)| (name, from, i64::MAX)));
+        let mut spans: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+        for (name, from, until) in found.into_iter().filter(|(_, from, until)| until - from > HOUR)
+        {
+            let span = spans.entry(name.to_owned()).or_insert((from, until));
+            *span = (span.0.min(from), span.1.max(until));
+        }
+        spans
     }
 }

@@ -8,6 +8,9 @@ const GROUP: &str = "lifecycle";
 /// A failure that is so much newer than the first one is of another night, however many streams and tries a night has.
 const TWO_NIGHTS: u32 = 43_200;
 
+/// Time for the other streams of the second night to succeed after one that failed.
+const OTHER_STREAMS: &str = "1h";
+
 /// The age from which on a backup may be old, seconds: longer than a weekend without backups.
 const WEEKEND: u32 = 100 * 3600;
 
@@ -43,7 +46,7 @@ fn workloads() -> Vec<Alert> {
             group: GROUP,
             severity: Severity::Warning,
             when: failing("nbu_workload_failing_seconds", "workload"),
-            hold: "0s",
+            hold: OTHER_STREAMS,
             summary: "{{ $labels.site }}: backups of {{ $labels.workload }} have failed for at least two nights",
             description: "The first and the newest failure since its last restorable backup are {{ $value | humanizeDuration }} apart.",
             runbook: "The last status of its client has the code; the table of families says what to check first.",
@@ -85,7 +88,7 @@ fn policies() -> Vec<Alert> {
             group: GROUP,
             severity: Severity::Warning,
             when: failing("nbu_policy_failing_seconds", "policy"),
-            hold: "0s",
+            hold: OTHER_STREAMS,
             summary: "{{ $labels.site }}: all backups of the policy {{ $labels.policy }} have failed for at least two nights",
             description: "The first and the newest failure since its last restorable backup are {{ $value | humanizeDuration }} apart.",
             runbook: "The same status code for all clients points to storage or the policy; different codes point to the clients.",
