@@ -11,6 +11,8 @@ pub struct Selector {
     name: &'static str,
     declared: Option<Declared>,
     matchers: Vec<String>,
+    /// Asks for the values of so long ago; empty for those of now.
+    offset: &'static str,
     problems: Vec<String>,
 }
 
@@ -22,7 +24,7 @@ impl Selector {
             Some(_) => Vec::new(),
             None => vec![format!("{name} is not declared")],
         };
-        Self { name, declared, matchers: Vec::new(), problems }
+        Self { name, declared, matchers: Vec::new(), offset: "", problems }
     }
 
     /// The series that a dashboard's variables `job` and `site` choose.
@@ -65,6 +67,19 @@ impl Selector {
         self.matching(label, "=~", pattern)
     }
 
+    /// `label!~"pattern"`.
+    #[must_use]
+    pub fn unlike(self, label: &str, pattern: &str) -> Self {
+        self.matching(label, "!~", pattern)
+    }
+
+    /// `offset`: the series as they were so long ago.
+    #[must_use]
+    pub fn before(mut self, offset: &'static str) -> Self {
+        self.offset = offset;
+        self
+    }
+
     fn text(&self) -> String {
         if self.matchers.is_empty() {
             return self.name.to_owned();
@@ -72,7 +87,15 @@ impl Selector {
         format!("{}{{{}}}", self.name, self.matchers.join(", "))
     }
 
-    fn query(self, text: String, wants_counter: bool) -> Query {
+    /// Returns the expression that `of` makes of the series, with a range if any.
+    fn query(self, range: &str, wants_counter: bool, of: impl Fn(&str) -> String) -> Query {
+        let series = format!("{}{range}", self.text());
+        let text = match self.offset {
+            "" => of(&series),
+            offset => of(&format!("{series} offset {offset}")),
+        };
+        // What is exercised has no past.
+        let operands = (!self.offset.is_empty()).then(|| vec![of(&series)]);
         let mut problems = self.problems;
         let known = self.declared;
         if known.as_ref().is_some_and(|known| known.counter != wants_counter) {
@@ -84,45 +107,51 @@ impl Selector {
             text,
             labels: labels.into_iter().map(str::to_owned).collect(),
             joined: false,
-            operands: None,
+            operands,
             problems,
         }
     }
 
-    /// The values as they are.
+    /// Returns the values as they are.
     pub fn now(self) -> Query {
-        let text = self.text();
-        self.query(text, false)
+        self.query("", false, str::to_owned)
     }
 
-    /// The total of a counter as it is: what changed since the agent started.
+    /// Returns the total of a counter as it is: what changed since the agent started.
     pub fn total(self) -> Query {
-        let text = self.text();
-        self.query(text, true)
+        self.query("", true, str::to_owned)
     }
 
-    /// Growth of a counter per second.
+    /// Returns the growth of a counter per second.
     pub fn rate(self, span: &str) -> Query {
-        let text = format!("rate({}[{span}])", self.text());
-        self.query(text, true)
+        self.query(&format!("[{span}]"), true, |series| format!("rate({series})"))
     }
 
-    /// Growth of a counter over a span.
+    /// Returns the growth of a counter over a span.
     pub fn increase(self, span: &str) -> Query {
-        let text = format!("increase({}[{span}])", self.text());
-        self.query(text, true)
+        self.query(&format!("[{span}]"), true, |series| format!("increase({series})"))
     }
 
-    /// A function of a gauge over a span.
+    /// Returns the series of a counter that began within a span, with what they count, which `increase` does not see.
+    /// A gap of less than a day is no beginning.
+    pub fn begun(self, span: &str) -> Query {
+        let mut begun = self.query("", true, |series| {
+            format!("{series} unless last_over_time({series}[1d] offset {span})")
+        });
+        begun.joined = true;
+        begun
+    }
+
+    /// Returns a function of a gauge over a span.
     pub fn over(self, function: &str, span: &str) -> Query {
-        let text = format!("{function}({}[{span}])", self.text());
-        self.query(text, false)
+        self.query(&format!("[{span}]"), false, |series| format!("{function}({series})"))
     }
 
     /// Predicts a gauge from its course over a span.
     pub fn predict(self, span: &str, ahead: &str) -> Query {
-        let text = format!("predict_linear({}[{span}], {ahead})", self.text());
-        self.query(text, false)
+        self.query(&format!("[{span}]"), false, |series| {
+            format!("predict_linear({series}, {ahead})")
+        })
     }
 }
 
@@ -320,6 +349,13 @@ impl Query {
         self.with_number(text)
     }
 
+    /// 1 where it is above a number, else 0.
+    #[must_use]
+    pub fn above(self, number: impl Display) -> Self {
+        let text = format!("{} > bool {number}", self.operand());
+        self.with_number(text)
+    }
+
     fn joined_with(mut self, matching: &str, other: Self) -> Self {
         if self.operands.is_some() || other.operands.is_some() {
             let mut operands = self.operands();
@@ -382,6 +418,66 @@ impl Query {
         self.set("unless", on, other)
     }
 
+    /// Keeps its series, and those of `other` for which it has none.
+    #[must_use]
+    pub fn or(self, on: &[&str], other: Self) -> Self {
+        Self::first_of(on, vec![self, other])
+    }
+
+    /// For each value of these labels, the series of the first of several queries that has one.
+    #[must_use]
+    pub fn first_of(on: &[&str], queries: Vec<Self>) -> Self {
+        let mut texts = Vec::new();
+        let mut operands = Vec::new();
+        let mut whole: Option<Self> = None;
+        for mut query in queries {
+            query.has(on, "or");
+            texts.push(query.operand());
+            operands.extend(query.operands());
+            match &mut whole {
+                None => whole = Some(query),
+                Some(whole) => {
+                    if whole.labels != query.labels {
+                        let problem =
+                            format!("or {}: other labels than {}", query.text, whole.text);
+                        whole.problems.push(problem);
+                    }
+                    whole.problems.append(&mut query.problems);
+                }
+            }
+        }
+        let mut whole = whole.unwrap_or_else(|| Self {
+            text: String::new(),
+            labels: BTreeSet::new(),
+            joined: false,
+            operands: None,
+            problems: vec!["the first of no query".to_owned()],
+        });
+        whole.text = texts.join(&format!(" or on ({}) ", on.join(", ")));
+        whole.joined = true;
+        whole.operands = Some(operands);
+        whole
+    }
+
+    /// Names a query that has series where this one may have none, to be exercised instead of it.
+    #[must_use]
+    pub fn exercised_as(mut self, query: &Self) -> Self {
+        self.operands = Some(query.operands());
+        self
+    }
+
+    /// Adds labels of `other`, whose values are 1, to series that have these labels in common with it.
+    #[must_use]
+    pub fn labelled(self, on: &[&str], added: &[&str], mut other: Self) -> Self {
+        other.has(added, "group_left");
+        other.has(on, "group_left");
+        let mut whole = self;
+        whole.has(on, "group_left");
+        whole.labels.extend(added.iter().map(|label| (*label).to_owned()));
+        let matching = format!("* on ({}) group_left ({})", on.join(", "), added.join(", "));
+        whole.joined_with(&matching, other)
+    }
+
     /// Without the labels `job` and `instance`, which a dashboard that shows one job needs not.
     #[must_use]
     pub fn per_site(self, further: &[&str]) -> Self {
@@ -421,6 +517,37 @@ mod tests {
         let up = || Selector::every("nbu_up").now();
         assert_eq!(problems(up().sum(&["site"]).with("/", up().sum(&["job"]))), 1);
         assert_eq!(problems(up().quantile(0.9)), 1);
+    }
+
+    #[test]
+    fn first_of_several_queries_is_one_chain() {
+        let up = |site| Selector::every("nbu_up").is("site", site).now();
+        let first = Query::first_of(&["job"], vec![up("a"), up("b").compared("==", 1), up("c")]);
+        assert_eq!(
+            first.clone().compared(">", 0).text(),
+            "(nbu_up{site=\"a\"} or on (job) (nbu_up{site=\"b\"} == 1) or on (job) nbu_up{site=\"c\"}) > 0"
+        );
+        assert_eq!(first.operands().len(), 3);
+        let mixed = up("a").or(&["job"], up("b").sum(&["job"]));
+        assert_eq!(mixed.problems().len(), 1);
+        assert_eq!(Query::first_of(&[], Vec::new()).problems().len(), 1);
+    }
+
+    #[test]
+    fn query_of_the_past_is_exercised_as_of_now() {
+        let past = Selector::every("nbu_jobs_gap_seconds_total").before("1w").increase("26h");
+        assert_eq!(past.text(), "increase(nbu_jobs_gap_seconds_total[26h] offset 1w)");
+        assert_eq!(past.sum(&["site"]).operands(), ["increase(nbu_jobs_gap_seconds_total[26h])"]);
+    }
+
+    #[test]
+    fn labels_of_an_info_are_joined() {
+        let info = Selector::every("nbu_queue_reason_info").now().max(&["site", "reason", "text"]);
+        let queued = Selector::every("nbu_jobs_queued_count").now().sum(&["site", "reason"]);
+        let named = queued.labelled(&["site", "reason"], &["text"], info);
+        assert!(named.text().contains("* on (site, reason) group_left (text) max by"));
+        assert!(named.labels().any(|label| label == "text"));
+        assert_eq!(named.problems(), [""; 0]);
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub(super) const SPAN: &str = "$__rate_interval";
 /// The span of the time picker.
 pub(super) const RANGE: &str = "$__range";
 
+/// The family of jobs that missed their window or met a limit: no failures.
+pub(super) const MISSED: &str = "window_or_limit";
+
 /// More than none is bad.
 pub(super) const NONE_IS_GOOD: [Step; 2] = [(None, "green"), (Some(1.0), "red")];
 
@@ -28,6 +31,10 @@ pub(super) const FILLED: [Step; 3] = [(None, "green"), (Some(0.8), "orange"), (S
 
 /// Days that are left.
 pub(super) const DAYS: [Step; 3] = [(None, "red"), (Some(7.0), "orange"), (Some(30.0), "green")];
+
+/// Seconds since the last restorable backup: a weekend is not old.
+pub(super) const RESTORABLE: [Step; 3] =
+    [(None, "green"), (Some(360_000.0), "orange"), (Some(864_000.0), "red")];
 
 /// Seconds since the last good backup.
 pub(super) const AGE: [Step; 3] =

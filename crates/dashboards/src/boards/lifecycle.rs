@@ -1,6 +1,6 @@
-//! Clients and policies one by one: when was the last good backup of this one?
+//! Workloads, clients and policies one by one: when was the last good backup of this one?
 
-use super::common::{AGE, NONE_IS_BETTER, NONE_IS_GOOD, RANGE, SPAN, m};
+use super::common::{AGE, NONE_IS_BETTER, NONE_IS_GOOD, RANGE, RESTORABLE, SPAN, m};
 use crate::grafana::{Board, Panel, Row, Step, Unit, Variable};
 use crate::query::Selector;
 
@@ -8,8 +8,13 @@ pub(super) fn board() -> Board {
     Board {
         uid: "nbu-lifecycle",
         title: "NetBackup / Clients and policies",
-        description: "Age of the last successful backup of each client and policy, and status of the last one. Needs the collectors perClient and perPolicy.",
+        description: "Age of the last restorable backup of each workload and policy, and status of the last one of each client. Needs the collectors perClient, perWorkload and perPolicy.",
         variables: vec![
+            Variable {
+                label: "workload",
+                title: "Workload",
+                metric: "nbu_workload_failing_seconds",
+            },
             Variable {
                 label: "client",
                 title: "Client",
@@ -23,6 +28,7 @@ pub(super) fn board() -> Board {
         ],
         rows: vec![
             Row { title: "Now", panels: now() },
+            Row { title: "Workloads", panels: workloads() },
             Row { title: "Clients", panels: clients() },
             Row { title: "Policies", panels: policies() },
         ],
@@ -30,6 +36,13 @@ pub(super) fn board() -> Board {
 }
 
 const STREAK: [Step; 3] = [(None, "green"), (Some(1.0), "orange"), (Some(3.0), "red")];
+
+/// Seconds between the first and the newest failure: more than twelve hours are two nights.
+const FAILING: [Step; 3] = [(None, "green"), (Some(1.0), "orange"), (Some(43_200.0), "red")];
+
+fn w(name: &'static str) -> Selector {
+    m(name).like("workload", "$workload")
+}
 
 fn c(name: &'static str) -> Selector {
     m(name).like("client", "$client")
@@ -41,26 +54,90 @@ fn p(name: &'static str) -> Selector {
 
 fn now() -> Vec<Panel> {
     vec![
-        Panel::stat("Clients never backed up", "The server has no successful backup of them.")
+        Panel::stat("Workloads failing", "For at least two nights, of all classes of schedules.")
             .steps(&NONE_IS_GOOD)
-            .ask("", c("nbu_client_never_succeeded").now().sum(&[])),
-        Panel::stat("Oldest last backup of a client", "Of those that have one.")
+            .ask("", w("nbu_workload_failing_seconds").now().above(43_200).sum(&[])),
+        Panel::stat("Oldest restorable backup of a workload", "The newest one of any class of schedule.")
             .unit(Unit::Seconds)
-            .steps(&AGE)
-            .ask("", c("nbu_client_last_successful_backup_timestamp_seconds").now().age().max(&[])),
+            .steps(&RESTORABLE)
+            .ask(
+                "",
+                w("nbu_workload_last_restorable_backup_timestamp_seconds")
+                    .now()
+                    .max(&["site", "workload"])
+                    .age()
+                    .max(&[]),
+            ),
         Panel::stat("Failures in a row, clients", "The worst client.")
             .steps(&STREAK)
             .ask("", c("nbu_client_consecutive_failures").is("action", "BACKUP").now().max(&[])),
-        Panel::stat("Policies without success", "The server has no successful backup of them.")
+        Panel::stat("Policies failing", "For at least two nights, of all classes of schedules.")
             .steps(&NONE_IS_GOOD)
-            .ask("", p("nbu_policy_never_succeeded").now().sum(&[])),
-        Panel::stat("Oldest last backup of a policy", "Of those that have one.")
+            .ask("", p("nbu_policy_failing_seconds").now().above(43_200).sum(&[])),
+        Panel::stat("Oldest restorable backup of a policy", "The newest one of any class of schedule.")
             .unit(Unit::Seconds)
-            .steps(&AGE)
-            .ask("", p("nbu_policy_last_successful_backup_timestamp_seconds").now().age().max(&[])),
-        Panel::stat("Jobs beyond the limit of names", "Jobs of clients or policies without metrics of their own, in the selected time range: raise perClient.limit or perPolicy.limit.")
+            .steps(&RESTORABLE)
+            .ask(
+                "",
+                p("nbu_policy_last_restorable_backup_timestamp_seconds")
+                    .now()
+                    .max(&["site", "policy"])
+                    .age()
+                    .max(&[]),
+            ),
+        Panel::stat("Jobs beyond the limit of names", "Jobs of clients, workloads or policies without metrics of their own, in the selected time range: raise perClient.limit, perWorkload.limit or perPolicy.limit.")
             .steps(&NONE_IS_BETTER)
             .ask("", m("nbu_agent_names_folded_total").increase(RANGE).sum(&[])),
+    ]
+}
+
+/// Returns the columns by class of schedule of a table of workloads, or of policies.
+fn by_class(panel: Panel, by: [&str; 3], [last, interval, failing]: [Selector; 3]) -> Panel {
+    panel
+        .size(24, 12)
+        .column(
+            "age of the last restorable backup",
+            Unit::Seconds,
+            &RESTORABLE,
+            last.now().max(&by).age(),
+        )
+        .column("usual interval", Unit::Seconds, &[], interval.now().max(&by))
+        .column("failing for", Unit::Seconds, &FAILING, failing.now().max(&by))
+}
+
+fn workloads() -> Vec<Panel> {
+    let by = ["site", "workload", "schedule_class"];
+    vec![
+        by_class(
+            Panel::table(
+                "Restorable backups of workloads",
+                "Last backup with status 0 or 1 of each machine by class of schedule; the interval is the longest time between two of the last 16 days with one.",
+            ),
+            by,
+            [
+                w("nbu_workload_last_restorable_backup_timestamp_seconds"),
+                w("nbu_workload_backup_interval_seconds"),
+                w("nbu_workload_failing_seconds"),
+            ],
+        ),
+        Panel::bars(
+            "Oldest restorable backups",
+            "The twenty workloads and classes that are the oldest.",
+        )
+        .unit(Unit::Seconds)
+        .steps(&RESTORABLE)
+        .size(12, 10)
+        .ask(
+            "{{site}} {{workload}} {{schedule_class}}",
+            w("nbu_workload_last_restorable_backup_timestamp_seconds").now().max(&by).age().top(20),
+        ),
+        Panel::lanes("Failing workloads", "Red is at least two nights.")
+            .steps(&FAILING)
+            .size(12, 10)
+            .ask(
+                "{{site}} {{workload}}",
+                w("nbu_workload_failing_seconds").now().max(&["site", "workload"]).top(25),
+            ),
     ]
 }
 
@@ -68,7 +145,7 @@ fn clients() -> Vec<Panel> {
     let by = ["site", "client"];
     let backup = |name| c(name).is("action", "BACKUP").now().max(&by);
     vec![
-        Panel::table("Clients", "Last backup and last successful backup of each client.")
+        Panel::table("Clients", "Last backup of each client, and the last one with status 0. Never: no success in the jobs that the server keeps.")
             .size(24, 12)
             .column(
                 "age of the last successful backup",
@@ -142,7 +219,26 @@ fn policies() -> Vec<Panel> {
     let by = ["site", "policy"];
     let backup = |name| p(name).is("action", "BACKUP").now().max(&by);
     vec![
-        Panel::table("Policies", "Last backup and last successful backup of each policy.")
+        by_class(
+            Panel::table(
+                "Restorable backups of policies",
+                "Last backup with status 0 or 1 of each policy by class of schedule, of any of its clients.",
+            ),
+            ["site", "policy", "schedule_class"],
+            [
+                p("nbu_policy_last_restorable_backup_timestamp_seconds"),
+                p("nbu_policy_backup_interval_seconds"),
+                p("nbu_policy_failing_seconds"),
+            ],
+        ),
+        Panel::lanes("Failing policies", "Red is at least two nights.")
+            .steps(&FAILING)
+            .size(24, 8)
+            .ask(
+                "{{site}} {{policy}}",
+                p("nbu_policy_failing_seconds").now().max(&["site", "policy"]).top(25),
+            ),
+        Panel::table("Policies", "Last backup of each policy, and the last one with status 0. Never: no success in the jobs that the server keeps.")
             .size(24, 12)
             .column(
                 "age of the last successful backup",

@@ -1,6 +1,6 @@
 //! The first look: is anything wrong, and where?
 
-use super::common::{FILLED, NONE_IS_BETTER, NONE_IS_GOOD, RANGE, SPAN, SUCCESS, m};
+use super::common::{AGE, FILLED, MISSED, NONE_IS_BETTER, NONE_IS_GOOD, RANGE, SPAN, SUCCESS, m};
 use crate::grafana::{Board, Panel, Row, Unit};
 use crate::query::Selector;
 
@@ -19,7 +19,7 @@ pub(super) fn board() -> Board {
 }
 
 fn now() -> Vec<Panel> {
-    let outcomes = |outcome| m("nbu_jobs_outcomes_total").is("outcome", outcome).increase(RANGE);
+    let failed = m("nbu_jobs_failures_total").is_not("family", MISSED).increase(RANGE);
     vec![
         Panel::stat("Sites unreachable", "Sites of which neither jobs nor storage units can be read.")
             .steps(&NONE_IS_GOOD)
@@ -33,9 +33,9 @@ fn now() -> Vec<Panel> {
         .steps(&SUCCESS)
         .ask("", m("site:nbu_backup_success:ratio6h").now().min(&[]))
         .leads_to("nbu-jobs"),
-        Panel::stat("Jobs failed", "Jobs that failed in the selected time range.")
+        Panel::stat("Jobs failed", "Jobs without child jobs that failed in the selected time range, without missed windows.")
             .steps(&NONE_IS_BETTER)
-            .ask("", outcomes("failure").sum(&[]))
+            .ask("", failed.sum(&[]))
             .leads_to("nbu-jobs"),
         Panel::stat("Jobs active", "Jobs that are active now.")
             .ask("", m("nbu_jobs_state_count").is("state", "ACTIVE").now().sum(&[]))
@@ -65,7 +65,9 @@ fn alerts() -> Panel {
 fn table() -> Panel {
     let bad = &NONE_IS_GOOD;
     let at = |state| m("nbu_jobs_state_count").is("state", state).now().per_site(&[]);
-    let failed = m("nbu_jobs_outcomes_total").is("outcome", "failure").increase(RANGE);
+    let failed = m("nbu_jobs_failures_total").is_not("family", MISSED).increase(RANGE);
+    let missed = m("nbu_jobs_failures_total").is("family", MISSED).increase(RANGE);
+    let catalogue = m("nbu_catalog_backup_last_success_timestamp_seconds").now().age();
     Panel::table(
         "Sites",
         "One row for each site. Empty cells are unknown: the collector is off or fails, or the site has no data.",
@@ -74,6 +76,9 @@ fn table() -> Panel {
     .column("up", Unit::Number, &[(None, "red"), (Some(1.0), "green")], m("nbu_up").now().min(&["site"]))
     .column("success", Unit::Ratio, &SUCCESS, m("site:nbu_backup_success:ratio6h").now().min(&["site"]))
     .column("failed", Unit::Short, &[], failed.per_site(&[]))
+    .column("missed", Unit::Short, &[], missed.per_site(&[]))
+    .column("catalogue backup", Unit::Seconds, &AGE, catalogue.max(&["site"]))
+    .column("stalled", Unit::Number, &NONE_IS_BETTER, m("nbu_jobs_stalled").now().per_site(&[]))
     .column("active", Unit::Number, &[], at("ACTIVE"))
     .column("queued", Unit::Number, &[], at("QUEUED"))
     .column("fullest unit", Unit::Ratio, &FILLED, m("storage:nbu_disk_used:ratio").now().max(&["site"]))
@@ -100,9 +105,9 @@ fn table() -> Panel {
 
 fn course() -> Vec<Panel> {
     vec![
-        Panel::stack("Jobs that ended", "Completions per minute, by outcome.").ask(
+        Panel::stack("Jobs that ended", "Jobs without child jobs per minute, by outcome.").ask(
             "{{outcome}}",
-            m("nbu_jobs_outcomes_total").rate(SPAN).sum(&["outcome"]).times(60),
+            m("nbu_jobs_completed_total").is("role", "leaf").rate(SPAN).sum(&["outcome"]).times(60),
         ),
         Panel::lines("Success by site", "Success rate of the backups of the previous six hours.")
             .unit(Unit::Ratio)

@@ -1,6 +1,6 @@
 //! Data protection and security: malware, anomalies, protection plans, and NetBackup's own alerts.
 
-use super::common::{NONE_IS_BETTER, NONE_IS_GOOD, m};
+use super::common::{AGE, NONE_IS_BETTER, NONE_IS_GOOD, m};
 use crate::grafana::{Board, Panel, Row, Unit};
 use crate::query::{Query, Selector};
 
@@ -8,10 +8,11 @@ pub(super) fn board() -> Board {
     Board {
         uid: "nbu-protection",
         title: "NetBackup / Data protection and security",
-        description: "Malware in backups, anomalies, protection plans and NetBackup's own alerts. Needs the collectors malware, catalog, slo and alerts.",
+        description: "Backups of the catalogue, malware in backups, anomalies, protection plans and NetBackup's own alerts. Needs the collectors malware, catalog, slo and alerts.",
         variables: Vec::new(),
         rows: vec![
             Row { title: "Now", panels: now() },
+            Row { title: "Catalogue backup", panels: catalogue_backup() },
             Row { title: "Malware", panels: malware() },
             Row { title: "Images of the last day", panels: images() },
             Row { title: "NetBackup alerts", panels: alerts() },
@@ -57,6 +58,43 @@ fn now() -> Vec<Panel> {
         Panel::stat("Errors", "Open alerts of NetBackup with severity ERROR.")
             .steps(&NONE_IS_BETTER)
             .ask("", errors),
+    ]
+}
+
+fn catalogue_backup() -> Vec<Panel> {
+    let by = ["site"];
+    vec![
+        Panel::lines(
+            "Age of the catalogue backup",
+            "Of the last one with status 0. Without it, nothing can be restored after a loss of the primary server.",
+        )
+        .unit(Unit::Seconds)
+        .from_zero()
+        .ask(
+            "{{site}}",
+            m("nbu_catalog_backup_last_success_timestamp_seconds").now().age().max(&by),
+        ),
+        Panel::table("Catalogue backups", "The last status, and the last one with status 0.")
+            .size(12, 8)
+            .column(
+                "age",
+                Unit::Seconds,
+                &AGE,
+                m("nbu_catalog_backup_last_success_timestamp_seconds").now().age().max(&by),
+            )
+            .column(
+                "last status",
+                Unit::Number,
+                &NONE_IS_GOOD,
+                m("nbu_catalog_backup_last_status").now().max(&by),
+            )
+            .column(
+                "took",
+                Unit::Seconds,
+                &[],
+                m("nbu_catalog_backup_last_duration_seconds").now().max(&by),
+            )
+            .column("size", Unit::Bytes, &[], m("nbu_catalog_backup_last_bytes").now().max(&by)),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Sites beside each other: which one is different?
 
-use super::common::{FILLED, SPAN, SUCCESS, m};
+use super::common::{FILLED, MISSED, SPAN, SUCCESS, m};
 use crate::grafana::{Board, Panel, Row, Unit};
 
 pub(super) fn board() -> Board {
@@ -65,13 +65,21 @@ fn backups() -> Vec<Panel> {
         )
         .unit(Unit::Ratio)
         .ask("{{site}}", m("site:nbu_backup_success:ratio6h_behind").now().max(&["site"])),
-        Panel::lines("Backups in six hours", "Backups that ended, without cancelled ones.")
-            .from_zero()
-            .ask("{{site}}", m("site:nbu_backups_completed:increase6h").now().max(&["site"])),
-        Panel::lines("Failures", "Failed jobs per minute.").from_zero().ask(
+        Panel::lines(
+            "Backups in six hours",
+            "Backups without child jobs that succeeded or failed.",
+        )
+        .from_zero()
+        .ask("{{site}}", m("site:nbu_backups_completed:increase6h").now().max(&["site"])),
+        Panel::lines(
+            "Failures",
+            "Failed jobs without child jobs per minute, without missed windows.",
+        )
+        .from_zero()
+        .ask(
             "{{site}}",
-            m("nbu_jobs_outcomes_total")
-                .is("outcome", "failure")
+            m("nbu_jobs_failures_total")
+                .is_not("family", MISSED)
                 .rate(SPAN)
                 .per_site(&[])
                 .times(60),

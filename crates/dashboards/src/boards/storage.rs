@@ -1,6 +1,6 @@
 //! Disk storage: what is full, when what is not will be, and what is down.
 
-use super::common::{DAYS, FILLED, NONE_IS_GOOD, m};
+use super::common::{DAYS, FILLED, NONE_IS_GOOD, SPAN, m};
 use crate::grafana::{Board, Panel, Row, Unit};
 
 /// A storage unit.
@@ -10,11 +10,12 @@ pub(super) fn board() -> Board {
     Board {
         uid: "nbu-storage",
         title: "NetBackup / Storage",
-        description: "Disk storage: usage, days to full, and volumes that are down.",
+        description: "Disk storage: usage, days to full, load of storage units and media servers, and volumes that are down.",
         variables: Vec::new(),
         rows: vec![
             Row { title: "Now", panels: now() },
             Row { title: "Storage units", panels: units() },
+            Row { title: "Load", panels: load() },
             Row { title: "Disk pools", panels: pools() },
         ],
     }
@@ -87,6 +88,42 @@ fn units() -> Vec<Panel> {
                     "replication_capable", "instant_access",
                 ]),
             ),
+    ]
+}
+
+fn load() -> Vec<Panel> {
+    let active = m("nbu_media_server_active_jobs").now().max(&["site", "media_server"]);
+    vec![
+        Panel::lines(
+            "Saturation",
+            "Active jobs of each storage unit, as a share of the concurrent jobs that it may run. At 1, further jobs wait.",
+        )
+        .unit(Unit::Ratio)
+        .from_zero()
+        .ask(
+            "{{site}} {{name}}",
+            m("storage:nbu_storage_unit_jobs:ratio").now().max(&["site", "name"]),
+        ),
+        Panel::stack("Active jobs by media server", "Jobs that write through each media server.")
+            .ask("{{site}} {{media_server}}", active),
+        Panel::stack(
+            "Throughput by storage unit",
+            "Bytes per second of jobs that ended, by where they wrote, before deduplication.",
+        )
+        .unit(Unit::BytesPerSecond)
+        .ask(
+            "{{site}} {{name}}",
+            m("nbu_storage_unit_transferred_bytes_total").rate(SPAN).per_site(&["name"]),
+        ),
+        Panel::stack(
+            "Throughput by media server",
+            "Bytes per second of jobs that ended, by the media server that they used, before deduplication.",
+        )
+        .unit(Unit::BytesPerSecond)
+        .ask(
+            "{{site}} {{media_server}}",
+            m("nbu_media_server_transferred_bytes_total").rate(SPAN).per_site(&["media_server"]),
+        ),
     ]
 }
 

@@ -1,16 +1,21 @@
-//! Alerts on jobs, and on single clients and policies where perClient and perPolicy select them.
+//! Alerts on jobs.
 
-use super::recording::GOOD;
+use super::causes;
+use super::recording::{GOOD, MISSED, PROTECTING};
 use super::rule::{Alert, Severity, m};
 use crate::declared::SITE;
 use crate::query::Query;
 
 const GROUP: &str = "jobs";
 
+/// Alerts that look at a day and more.
+const DAY: &str = super::yaml::RARE;
+
 pub(super) fn alerts() -> Vec<Alert> {
     let mut all = outcomes();
     all.extend(ledger());
     all.extend(live());
+    all.extend(of_a_day());
     all
 }
 
@@ -44,29 +49,32 @@ fn ledger() -> Vec<Alert> {
 }
 
 fn outcomes() -> Vec<Alert> {
-    let enough = m("site:nbu_backups_completed:increase6h").now().compared(">=", 10);
-    let rate = m("site:nbu_backup_success:ratio6h").now();
-    let good = m("nbu_jobs_outcomes_total").is("action", "BACKUP").like("outcome", GOOD);
+    let failed = || m("site:nbu_backups_failed:increase6h").now();
+    let completed = || m("site:nbu_backups_completed:increase6h").now();
+    // Three more than a tenth: neither one failure of ten, nor one machine of four streams, is a low rate.
+    let many = failed().with("-", completed().divided_by(10)).compared(">", 3);
+    let rate = m("site:nbu_backup_success:ratio6h").now().compared("<", 0.9).and(&SITE, many);
     vec![
+        causes::alert(GROUP),
         Alert {
             name: "NetBackupSuccessRateLow",
             group: GROUP,
             severity: Severity::Warning,
-            when: rate.compared("<", 0.9).and(&SITE, enough),
+            when: rate.unless(&SITE, causes::explained("6h")),
             hold: "15m",
             summary: "{{ $labels.site }}: too many backups fail",
-            description: "Only {{ $value | humanizePercentage }} of the backups of the last six hours succeeded (of ten or more).",
-            runbook: "The jobs dashboard shows the status codes by policy type.",
+            description: "Only {{ $value | humanizePercentage }} of the backups of the last six hours succeeded, and no cause is common to most of the failures.",
+            runbook: "The jobs dashboard shows the failures by family and by status.",
         },
         Alert {
-            name: "NetBackupNoSuccess",
+            name: "NetBackupRestoreFailed",
             group: GROUP,
-            severity: Severity::Critical,
-            when: good.increase("1h").sum(&SITE).compared("==", 0),
-            hold: "11h",
-            summary: "{{ $labels.site }}: no backup succeeded for twelve hours",
-            description: "No backup of the site ended with status 0 or 1: backups fail, are queued, or are not started.",
-            runbook: "Check whether jobs are not started (nbpem, schedules, windows), queued, or failing.",
+            severity: Severity::Info,
+            when: restores(),
+            hold: "0s",
+            summary: "{{ $labels.site }}: a restore failed",
+            description: "Within the last quarter of an hour. Somebody waits for it.",
+            runbook: "Read the job's details in the web UI; the table of families says what to check first.",
         },
         Alert {
             name: "NetBackupJobsUncounted",
@@ -81,9 +89,114 @@ fn outcomes() -> Vec<Alert> {
     ]
 }
 
+fn of_a_day() -> Vec<Alert> {
+    vec![
+        no_success(),
+        Alert {
+            name: "NetBackupWindowsMissed",
+            group: DAY,
+            severity: Severity::Warning,
+            when: missed(),
+            hold: "0s",
+            summary: "{{ $labels.site }}: jobs did not run in their window",
+            description: "{{ $value | humanize }} jobs of the last day ended because their window closed (status 196) or a limit was reached (134, 199, 1000).",
+            runbook: "The jobs dashboard shows what jobs wait for: add streams, jobs per storage unit or drives, or widen the window.",
+        },
+        copies(),
+        Alert {
+            name: "NetBackupFalseGreens",
+            group: DAY,
+            severity: Severity::Info,
+            when: m("nbu_false_green_total")
+                .increase("1d")
+                .sum(&["job", "site", "kind"])
+                .compared(">", 0),
+            hold: "0s",
+            summary: "{{ $labels.site }}: backups with status 0 deserve a look ({{ $labels.kind }})",
+            description: "{{ $value | humanize }} within the last day.",
+            runbook: "Look for backups of the last day without files, or of an unusual size, in the activity monitor.",
+        },
+    ]
+}
+
+/// Returns the alert on a site without any good backup. Something was to be expected if something failed or missed its
+/// window, or if there were good ones in the same hours of the two weeks before: one week alone might be that of a monthly
+/// backup. All look at the hours from the 24th to the sixth before now: so that neither the first failure of the first night
+/// after a weekend, nor a job that ends some hours earlier or later than a week ago, raises an alarm. That is the last 15
+/// days, which Prometheus keeps by default. The catalogue, which is backed up at weekends too, is no sign of anything else.
+fn no_success() -> Alert {
+    let ended = || {
+        let leaves = m("nbu_jobs_completed_total").is("role", "leaf").like("action", PROTECTING);
+        leaves.unlike("policy_type", "(?i:nbu.?catalog)")
+    };
+    let good = || ended().like("outcome", GOOD);
+    let bad = |before| ended().like("outcome", "failure|missed").before(before).total().sum(&SITE);
+    // The series of a status begins with its first job: a difference sees that one, an increase does not.
+    let bad_ones = bad("6h").with("-", bad("24h").or(&SITE, bad("6h").times(0)));
+    let some = |query: Query| query.sum(&SITE).compared(">", 0);
+    // A week is 168 hours.
+    let weekly = some(good().before("174h").increase("18h"))
+        .and(&SITE, some(good().before("342h").increase("18h")));
+    let expected = bad_ones.compared(">", 0).or(&SITE, weekly);
+    let known = m("nbu_up").before("26h").over("max_over_time", "1h").max(&SITE);
+    let when = expected
+        .unless(&SITE, some(good().increase("26h")))
+        .and(&SITE, known.compared("==", 1))
+        .unless(&SITE, super::sites::unreachable());
+    Alert {
+        name: "NetBackupNoSuccess",
+        group: DAY,
+        severity: Severity::Critical,
+        when,
+        hold: "1h",
+        summary: "{{ $labels.site }}: no backup succeeded for 26 hours",
+        description: "None ended with status 0 or 1, though some failed, or some succeeded in the same hours of the last two weeks.",
+        runbook: "Check whether jobs are not started (nbpem, schedules, windows), queued, or failing.",
+    }
+}
+
+fn missed() -> Query {
+    let missed = m("nbu_jobs_failures_total").is("family", MISSED).increase("1d").sum(&SITE);
+    let cluster = || m("nbu_failure_cluster");
+    let explained = cluster().is("family", MISSED).over("last_over_time", "1d").group(&SITE);
+    missed.compared(">", 4).unless(&SITE, explained.exercised_as(&cluster().now()))
+}
+
+/// Returns the alert on failing copies, by job type. `actionNames` may have renamed them.
+fn copies() -> Alert {
+    const COPIES: &str = "DUPLICAT.*|REPLICAT.*|REPLICA_IMPORT|IMPORT|SNAPREPLICAT.*|VAULT";
+    let by = ["job", "site", "action"];
+    let failed = || m("nbu_jobs_failures_total").like("action", COPIES).increase("12h").sum(&by);
+    let good = m("nbu_jobs_completed_total").is("role", "leaf").like("action", COPIES);
+    let good = good.like("outcome", GOOD).increase("12h").sum(&by);
+    let all = failed().with("+", good.or(&by, failed().times(0)));
+    let share = failed().with("/", all.compared(">", 0)).compared(">", 0.2);
+    Alert {
+        name: "NetBackupCopiesFailing",
+        group: DAY,
+        severity: Severity::Warning,
+        // Four or more: a growth is not always a whole number.
+        when: share.and(&by, failed().compared(">", 3)).unless(&SITE, causes::explained("12h")),
+        hold: "15m",
+        summary: "{{ $labels.site }}: jobs of type {{ $labels.action }} fail",
+        description: "{{ $value | humanizePercentage }} of those of the last twelve hours failed: second copies are missing, and images stay on disk for them.",
+        runbook: "The jobs dashboard shows their status codes. Check the target storage and, for replication, the other server.",
+    }
+}
+
+/// Returns the sites on which a restore failed just now. Restores are rare: the first one that fails may be the one with
+/// which the series begins.
+fn restores() -> Query {
+    let failed = || m("nbu_jobs_failures_total").is("action", "RESTORE");
+    let grown = failed().increase("15m").sum(&SITE).compared(">", 0);
+    grown.or(&SITE, failed().begun("15m").sum(&SITE).compared(">", 0))
+}
+
 fn live() -> Vec<Alert> {
     let by_action = ["job", "site", "action"];
     let queued = m("nbu_jobs_queued_count").now().sum(&SITE);
+    let waited = m("nbu_job_queue_wait_seconds_count").increase("2h").sum(&by_action);
+    let waited = waited.compared(">", 9);
     vec![
         Alert {
             name: "NetBackupQueueOld",
@@ -109,85 +222,41 @@ fn live() -> Vec<Alert> {
             runbook: "Compare with the concurrent jobs limits of the storage units. Raise this threshold if such queues are normal.",
         },
         Alert {
-            name: "NetBackupJobsStuck",
+            name: "NetBackupQueueWaitLong",
             group: GROUP,
             severity: Severity::Warning,
-            when: m("nbu_jobs_long_running").now().sum(&by_action).compared(">", 0),
+            when: m("site:nbu_job_queue_wait_seconds:p95_2h")
+                .now()
+                .compared(">", 3600)
+                .and(&by_action, waited),
             hold: "30m",
-            summary: "{{ $labels.site }}: jobs of type {{ $labels.action }} run very long",
-            description: "{{ $value }} jobs have been active for longer than collectors.jobs.longRunningAfter.",
-            runbook: "Check whether their bytes still grow; cancel jobs that hang in the web UI.",
+            summary: "{{ $labels.site }}: jobs of type {{ $labels.action }} wait long in the queue",
+            description: "One in twenty of those that ended in the last two hours had waited for {{ $value | humanizeDuration }} or longer.",
+            runbook: "The jobs dashboard shows the queue by reason, and which storage units are saturated.",
         },
-    ]
-}
-
-/// Clients and policies.
-pub(super) fn names() -> Vec<Alert> {
-    const GROUP: &str = "lifecycle";
-    let old = |name| m(name).now().age().compared(">", 172_800);
-    let never = |name| m(name).now().compared("==", 1);
-    let failing =
-        |name: &'static str| -> Query { m(name).is("action", "BACKUP").now().compared(">=", 3) };
-    vec![
         Alert {
-            name: "NetBackupClientBackupOld",
+            name: "NetBackupJobsStalled",
             group: GROUP,
             severity: Severity::Warning,
-            when: old("nbu_client_last_successful_backup_timestamp_seconds"),
-            hold: "15m",
-            summary: "{{ $labels.site }}: no successful backup of {{ $labels.client }} for two days",
-            description: "The last one ended {{ $value | humanizeDuration }} ago.",
-            runbook: "Check its last status on the clients and policies dashboard, and whether a policy still contains it.",
+            when: m("nbu_jobs_stalled").now().max(&by_action).compared(">", 0),
+            hold: "30m",
+            summary: "{{ $labels.site }}: jobs of type {{ $labels.action }} do not get on",
+            description: "{{ $value }} active jobs have moved neither bytes nor files for longer than collectors.jobs.stalledAfter.",
+            runbook: "Find them in the activity monitor; check client and media server, then cancel what hangs.",
         },
         Alert {
-            name: "NetBackupClientNeverBackedUp",
+            name: "NetBackupJobsUnfinished",
             group: GROUP,
-            severity: Severity::Critical,
-            when: never("nbu_client_never_succeeded"),
+            severity: Severity::Warning,
+            when: m("nbu_jobs_oldest_age_seconds")
+                .like("state", "INCOMPLETE|REQUEUED|SUSPENDED")
+                .now()
+                .max(&["job", "site", "action", "state"])
+                .compared(">", 7200),
             hold: "1h",
-            summary: "{{ $labels.site }}: {{ $labels.client }} has no successful backup at all",
-            description: "The server has no backup of this client with status 0, as far back as it keeps jobs.",
-            runbook: "Check that a policy contains it under this name. Remove names that are no longer used from the allowlist.",
-        },
-        Alert {
-            name: "NetBackupClientFailsRepeatedly",
-            group: GROUP,
-            severity: Severity::Warning,
-            when: failing("nbu_client_consecutive_failures"),
-            hold: "0s",
-            summary: "{{ $labels.site }}: backups of {{ $labels.client }} fail repeatedly",
-            description: "{{ $value }} failures in a row.",
-            runbook: "nbu_client_last_status has the status code; check the client's services, network and disk.",
-        },
-        Alert {
-            name: "NetBackupPolicyBackupOld",
-            group: GROUP,
-            severity: Severity::Warning,
-            when: old("nbu_policy_last_successful_backup_timestamp_seconds"),
-            hold: "15m",
-            summary: "{{ $labels.site }}: no successful backup of the policy {{ $labels.policy }} for two days",
-            description: "The last one ended {{ $value | humanizeDuration }} ago.",
-            runbook: "Check that the policy is active and its schedule has a window. Use a longer threshold for weekly policies.",
-        },
-        Alert {
-            name: "NetBackupPolicyNeverSucceeded",
-            group: GROUP,
-            severity: Severity::Critical,
-            when: never("nbu_policy_never_succeeded"),
-            hold: "1h",
-            summary: "{{ $labels.site }}: the policy {{ $labels.policy }} has no successful backup at all",
-            description: "The server has no backup of this policy with status 0, as far back as it keeps jobs.",
-            runbook: "Check whether it is new or inactive, and its spelling. Remove policies that are no longer used from the allowlist.",
-        },
-        Alert {
-            name: "NetBackupPolicyFailsRepeatedly",
-            group: GROUP,
-            severity: Severity::Warning,
-            when: failing("nbu_policy_consecutive_failures"),
-            hold: "0s",
-            summary: "{{ $labels.site }}: backups of the policy {{ $labels.policy }} fail repeatedly",
-            description: "{{ $value }} failures in a row.",
-            runbook: "The same status code for all clients points to storage or the policy; different codes point to the clients.",
+            summary: "{{ $labels.site }}: jobs of type {{ $labels.action }} stay in the state {{ $labels.state }}",
+            description: "The oldest was started {{ $value | humanizeDuration }} ago. If nobody resumes it, it ends as a failure.",
+            runbook: "Resume it or restart it in the activity monitor, or cancel it.",
         },
     ]
 }

@@ -2,7 +2,10 @@
 //! that has both ways says so twice rather than counting everything twice.
 
 mod agent;
+mod catalogue;
+mod causes;
 mod jobs;
+mod names;
 mod protection;
 mod recording;
 mod rule;
@@ -22,7 +25,8 @@ pub fn alerts() -> Vec<Alert> {
     let mut all = agent::alerts();
     all.extend(sites::alerts());
     all.extend(jobs::alerts());
-    all.extend(jobs::names());
+    all.extend(catalogue::alerts());
+    all.extend(names::alerts());
     all.extend(storage::alerts());
     all.extend(tape::alerts());
     all.extend(protection::alerts());

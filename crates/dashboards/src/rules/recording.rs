@@ -7,22 +7,43 @@ use crate::query::Query;
 /// Outcomes that are a backup that can be restored from.
 pub(super) const GOOD: &str = "success|partial";
 
-/// All but what a person ended.
-const COUNTED: &str = "success|partial|failure";
+/// Types of jobs that protect data.
+pub(super) const PROTECTING: &str = "BACKUP|ARCHIVE|SNAPDUPE|DBBACKUP|SNAPSHOT";
+
+/// The family of jobs that missed their window or met a limit: nothing failed, and they have an alert of their own.
+pub(super) const MISSED: &str = "window_or_limit";
 
 /// All recording rules, in the order in which they are evaluated.
 pub static RECORDED: &[Recorded] = &[
     Recorded {
+        name: "site:nbu_backups_failed:increase6h",
+        help: "Backups of a site without child jobs that failed in the last six hours; those that missed their window are none.",
+        query: failed,
+    },
+    Recorded {
+        name: "site:nbu_backups_good:increase6h",
+        help: "Backups of a site without child jobs that ended in the last six hours with status 0 or 1.",
+        query: || {
+            let good = m("nbu_jobs_completed_total").is("role", "leaf").like("action", PROTECTING);
+            let good = good.like("outcome", GOOD).increase("6h").sum(&SITE);
+            // A site of which nothing ever succeeded has no such series.
+            good.or(&SITE, m("site:nbu_backups_failed:increase6h").now().times(0))
+        },
+    },
+    Recorded {
         name: "site:nbu_backups_completed:increase6h",
-        help: "Backups of a site that ended in the last six hours, without cancelled ones.",
-        query: || completed(COUNTED),
+        help: "Both of them. What was cancelled, or had nothing to do, is not among them.",
+        query: || {
+            let good = m("site:nbu_backups_good:increase6h").now();
+            good.with("+", m("site:nbu_backups_failed:increase6h").now())
+        },
     },
     Recorded {
         name: "site:nbu_backup_success:ratio6h",
         help: "Share of the backups of the last six hours that ended with status 0 or 1. Absent if none ended.",
         query: || {
             let some = m("site:nbu_backups_completed:increase6h").now().compared(">", 0);
-            completed(GOOD).with("/", some)
+            m("site:nbu_backups_good:increase6h").now().with("/", some)
         },
     },
     Recorded {
@@ -32,6 +53,24 @@ pub static RECORDED: &[Recorded] = &[
             let ratio = || m("site:nbu_backup_success:ratio6h").now();
             let median = ratio().median(&["job"]);
             ratio().with_each("-", &["job"], median).negated()
+        },
+    },
+    Recorded {
+        name: "site:nbu_job_queue_wait_seconds:p95_2h",
+        help: "95th percentile of the wait in the queue of the jobs that ended in the last two hours, by job type.",
+        query: || {
+            let waits = m("nbu_job_queue_wait_seconds_bucket").rate("2h");
+            waits.sum(&["job", "site", "action", "le"]).quantile(0.95)
+        },
+    },
+    Recorded {
+        name: "storage:nbu_storage_unit_jobs:ratio",
+        help: "Active jobs of a storage unit, as a share of its maximum.",
+        query: || {
+            let unit = ["job", "site", "name"];
+            let most = m("nbu_storage_max_concurrent_jobs").now().max(&unit);
+            let active = m("nbu_storage_unit_active_jobs").now().max(&unit);
+            active.with("/", most.compared(">", 0))
         },
     },
     Recorded {
@@ -62,9 +101,11 @@ pub static RECORDED: &[Recorded] = &[
     },
 ];
 
-fn completed(outcomes: &str) -> Query {
-    let backups = m("nbu_jobs_outcomes_total").is("action", "BACKUP").like("outcome", outcomes);
-    backups.increase("6h").sum(&SITE)
+/// Returns the failures that have been counted from zero: the series of a status in `nbu_jobs_completed_total` begins
+/// with its first failures.
+fn failed() -> Query {
+    let failed = m("nbu_jobs_failures_total").like("action", PROTECTING);
+    failed.is_not("family", MISSED).increase("6h").sum(&SITE)
 }
 
 pub(super) fn capacity() -> Query {

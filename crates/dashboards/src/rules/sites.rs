@@ -1,12 +1,13 @@
 //! Alerts on what the agent can see of a site, and on sites that differ from each other.
 
+use super::causes;
 use super::rule::{Alert, Severity, m};
 use crate::declared::SITE;
 use crate::query::Query;
 
 const GROUP: &str = "sites";
 
-fn unreachable() -> Query {
+pub(super) fn unreachable() -> Query {
     m("nbu_up").now().compared("==", 0)
 }
 
@@ -139,7 +140,7 @@ fn differences() -> Vec<Alert> {
             name: "NetBackupSiteDiverges",
             group: GROUP,
             severity: Severity::Warning,
-            when: behind.compared(">", 0.15),
+            when: behind.compared(">", 0.15).unless(&SITE, causes::explained("6h")),
             hold: "1h",
             summary: "{{ $labels.site }} fails more often than the other sites",
             description: "Its success rate is {{ $value | humanizePercentage }} below the median of all sites.",

@@ -42,6 +42,16 @@ pub(super) fn alerts() -> Vec<Alert> {
             runbook: "The storage dashboard shows the days to full. Find out what grew, and whether the retention still fits.",
         },
         Alert {
+            name: "NetBackupStorageUnitSaturated",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: m("storage:nbu_storage_unit_jobs:ratio").now().compared(">", 0.95),
+            hold: "2h",
+            summary: "{{ $labels.site }}: the storage unit {{ $labels.name }} runs all the jobs that it may",
+            description: "{{ $value | humanizePercentage }} of its concurrent jobs have been active for two hours; further jobs wait.",
+            runbook: "If its server has room, raise the maximum of concurrent jobs; otherwise spread policies over storage units or hours.",
+        },
+        Alert {
             name: "NetBackupDiskVolumeDown",
             group: GROUP,
             severity: Severity::Critical,

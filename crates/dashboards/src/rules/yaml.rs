@@ -10,6 +10,9 @@ const HEAD: &str = "\
 # Written by `cargo run -p dashboards`: change crates/dashboards instead. A test holds this file to it.
 ";
 
+/// The group of alerts over long spans: evaluated more rarely, since each evaluation reads a day of many series.
+pub(super) const RARE: &str = "days";
+
 /// `deploy/prometheus/rules/recording.yml`.
 pub fn recording_file() -> String {
     let mut text = format!("{HEAD}groups:\n  - name: netbackup-recording\n    rules:\n");
@@ -37,7 +40,8 @@ pub fn alerts_file(alerts: &[Alert]) -> String {
     for alert in alerts {
         if alert.group != group {
             group = alert.group;
-            let _ = write!(text, "  - name: netbackup-{group}\n    rules:\n");
+            let interval = if group == RARE { "    interval: 5m\n" } else { "" };
+            let _ = write!(text, "  - name: netbackup-{group}\n{interval}    rules:\n");
         }
         one(&mut text, alert);
     }
