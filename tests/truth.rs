@@ -129,7 +129,7 @@ async fn details_of_jobs_are_the_truth_in_each_release() {
     for release in Release::ALL {
         let settings = Settings {
             release,
-            jobs_per_hour: 900.0,
+            jobs_per_hour: 500.0,
             false_greens: 0.05,
             stalled_jobs: 3,
             long_lived_jobs: 4,
@@ -146,7 +146,7 @@ async fn details_of_jobs_are_the_truth_in_each_release() {
         let agent = Agent::start(&config).await;
         agent.first_samples("paris").await;
         let (begun, first) = (simulator.clock().world_ms(), simulator.truth().server_time());
-        for _ in 0..5 {
+        for _ in 0..3 {
             simulator.clock().advance(Duration::from_secs(25 * 60));
             let truth = simulator.truth();
             let expected = details::counted(&truth, "paris", begun);

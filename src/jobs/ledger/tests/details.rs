@@ -382,7 +382,9 @@ fn build_that_knows_no_details_lets_them_begin_anew() {
     log.push(older);
     let restore = |log: &[Vec<u8>]| {
         let mut again = Ledger::new(0, Duration::from_secs(3600), SystemTime::now());
-        log.iter().for_each(|part| again.restore(part).expect("records"));
+        for part in log {
+            again.restore(part).expect("records");
+        }
         again.finish_restore().expect("a ledger");
         again
     };
