@@ -20,6 +20,9 @@ const WAIT_BOUNDS: [f64; 10] =
 /// Storage units, and media servers, of a site with series of their own.
 const MOST_PLACES: usize = 500;
 
+/// Job types with all families from the start. The API knows 43.
+const MOST_JOB_TYPES: usize = 64;
+
 /// The label of further ones.
 const OTHER: &str = "other";
 
@@ -248,7 +251,7 @@ impl Counters {
         job_type: NameId,
         changed: &mut Vec<CounterKey>,
     ) {
-        if !self.job_types.insert(job_type) {
+        if self.job_types.len() >= MOST_JOB_TYPES || !self.job_types.insert(job_type) {
             return;
         }
         for family in StatusFamily::FAILURES {

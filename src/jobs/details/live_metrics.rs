@@ -27,7 +27,7 @@ static STALLED: Metric<1> = Metric::gauge(
     "nbu.jobs.stalled",
     "{job}",
     &["action"],
-    "ACTIVE jobs without children that should move data and of which bytes, files, operation and try did not change for collectors.jobs.stalledAfter, as seen by the agent. Instant recovery, instant access and the like are not among them.",
+    "ACTIVE jobs without children that should move data and of which bytes, files, operation and try did not change for collectors.jobs.stalledAfter, as seen by the agent; one series for each action. Instant recovery, instant access and the like are not among them.",
 );
 static OLDEST: Metric<2> = Metric::gauge(
     "nbu.jobs.oldest.age",

@@ -101,13 +101,13 @@ macro_rules! class_family {
                 concat!("nbu.", $name, ".backup_interval"),
                 "s",
                 &[$name, "schedule_class"],
-                concat!("Longest time between two of the last 16 days on which the ", $name, " had a backup that can be restored, in whole days. Absent before three gaps are known."),
+                concat!("Longest time between two of the last 16 days on which the ", $name, " had a backup that can be restored, in whole days. Absent before three gaps are known; at most 5 a name."),
             ),
             failing: Metric::gauge(
                 concat!("nbu.", $name, ".failing"),
                 "s",
                 &[$name, "schedule_class"],
-                concat!("Time from the first to the newest failure of backups of the ", $name, " since the last one that can be restored, by the ends of the jobs; 0 while there is at most one. More than 12 hours are two nights. schedule_class any: of all classes but log together, where there are several."),
+                concat!("Time from the first to the newest failure of backups of the ", $name, " since the last one that can be restored, by the ends of the jobs; 0 while there is at most one. More than 12 hours are two nights. schedule_class any: of all classes but log together, where there are several; at most 6 a name."),
             ),
         }
     };
