@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::status_family::StatusFamily;
-use crate::metric::{Definition, Metric, Samples};
+use crate::metric::{Definition, Metric, Samples, UNKNOWN};
 
 static STATUS_INFO: Metric<3> = Metric::gauge(
     "nbu.status.info",
     "",
     &["status", "family", "text"],
-    "1 for each status code other than 0 with which a job ended, with its family and its text (the server's own where its release has /status-codes). One series a code, at most 1000. Codes that may be of disk or of tape are shown as disk_io.",
+    "1 for each status code other than 0 with which a job ended, with its family and its text (the server's own where its release has /status-codes, else a short one of the agent, or UNKNOWN). One series a code, at most 1000. Codes that may be of disk or of tape are shown as disk_io.",
 );
 static REASON_INFO: Metric<2> = Metric::gauge(
     "nbu.queue_reason.info",
@@ -83,7 +83,7 @@ impl Texts {
                 _ => StatusFamily::of(Some(*status), false).unwrap_or(StatusFamily::Other).label(),
             };
             let told = self.answers.get(status).and_then(|answer| answer.text.as_deref());
-            let text = told.or_else(|| status_text(*status)).unwrap_or("");
+            let text = told.or_else(|| status_text(*status)).unwrap_or(UNKNOWN);
             samples.record(&STATUS_INFO, [&status.to_string(), family, text], 1.0);
         }
     }
@@ -149,21 +149,29 @@ const fn status_text(status: i64) -> Option<&'static str> {
         23 => "reading from a socket failed",
         24 => "writing to a socket failed",
         25 => "no connection to a socket",
+        26 => "the client and the server could not handshake",
+        37 => "an operation that an invalid server asked for",
+        39 => "the client's name does not match",
         40 => "the network connection broke",
         41 => "the network connection timed out",
         42 => "reading from the network failed",
+        44 => "writing to the network failed",
         46 => "the server is not allowed access",
+        47 => "the host cannot be reached",
         48 => "the client's host name was not found",
         49 => "the client did not start",
         50 => "the client's process was ended",
         52 => "loading the media timed out",
         54 => "the connection to the client timed out",
+        55 => "the server does not allow this client",
+        56 => "the client's network is not reachable",
         57 => "the client refused the connection",
         58 => "the client could not be reached",
         59 => "the client does not allow this server",
         63 => "the process was killed by a signal",
         71 => "none of the listed files exist",
         80 => "the device manager does not run",
+        82 => "the media manager was ended by another process",
         83 => "opening the media failed",
         84 => "writing the media failed",
         85 => "reading the media failed",
@@ -171,30 +179,50 @@ const fn status_text(status: i64) -> Option<&'static str> {
         87 => "closing the media failed",
         96 => "no media for the backup",
         98 => "the media request failed",
+        116 => "VxSS authentication failed",
+        117 => "VxSS access was denied",
+        128 => "the catalogue could not be read",
         129 => "the disk storage is full",
         130 => "a system error",
+        131 => "the client may not validate",
         134 => "resources are busy; it is tried again",
+        145 => "a service did not answer",
         150 => "an administrator ended it",
         155 => "the disk is full",
         156 => "the snapshot failed",
+        160 => "authentication failed",
         174 => "the media manager failed",
         175 => "a file was not restored",
+        189 => "the server may not ask for this",
         190 => "no images or media matched",
         191 => "no image was processed",
+        192 => "VxSS authentication is required and was not given",
+        193 => "VxSS authentication was given and is not expected",
         196 => "its window closed before it could start",
         199 => "no schedule allows it now",
         200 => "no backups were due",
         213 => "no storage unit can be used",
         219 => "the storage unit is not available",
+        229 => "events were out of sequence",
         230 => "the policy does not exist in the configuration",
+        236 => "the client is not in the configuration",
         800 => "the resource request failed",
+        2000 => "no media are left in the scratch pool",
         2001 => "no drive is available",
         2007 => "the media server is offline",
+        2009 => "all drives are down",
         2074 => "the disk volume is down",
         2106 => "the storage server of the disk is down",
         2107 => "the storage server of the disk cannot be reached",
+        2808 => "the restore of a virtual machine failed in part",
         2820 => "the restore of a virtual machine failed",
+        2850 => "a restore failed",
         4207 => "the snapshot's metadata could not be fetched",
+        4213 => "the import of a snapshot failed",
+        4239 => "the virtual machine was not found",
+        7625 => "the SSL connection failed",
+        7641 => "the certificate's issuer is not trusted",
+        8506 => "the certificate has expired",
         _ => return None,
     })
 }

@@ -344,7 +344,7 @@ fn texts_of_codes_are_the_servers_or_built_in() {
             kept(&ledger, "nbu_status_info").into_iter().map(|(labels, _)| labels).collect();
         let expected = [
             "1 partial some files were not backed up",
-            "4242 snapshot_or_hypervisor ",
+            "4242 snapshot_or_hypervisor UNKNOWN",
             "58 network can't connect to client",
             "59 access_or_certificate the client does not allow this server",
         ];
