@@ -204,7 +204,10 @@ async fn active_alerts(prometheus: &Prometheus) -> Vec<String> {
     assert_eq!(rules.len(), expected);
     let mut active = Vec::new();
     for rule in rules {
-        assert_eq!(rule["health"], "ok", "{}: {}", rule["name"], rule["lastError"]);
+        // Rules over days are evaluated every five minutes: their first turn may be later than this test.
+        let is_due = rule["lastEvaluation"] != "0001-01-01T00:00:00Z";
+        let expected = if is_due { "ok" } else { "unknown" };
+        assert_eq!(rule["health"], expected, "{}: {}", rule["name"], rule["lastError"]);
         for alert in rule["alerts"].as_array().into_iter().flatten() {
             let words = alert["annotations"].to_string();
             assert!(!words.contains("error expanding") && !words.contains("<no value>"), "{words}");

@@ -182,7 +182,6 @@ pub fn by_class(truth: &Truth, site: &str, since: i64) -> BTreeMap<Series, f64> 
         .collect();
     done.sort_by_key(|job| (job.end_ms, job.job_id));
     let mut results: BTreeMap<(&str, String, &str), ClassResult> = BTreeMap::new();
-    let mut backups: BTreeMap<(&str, String), BTreeSet<&str>> = BTreeMap::new();
     for job in &done {
         let class = match job.schedule_type {
             "FULL_BACKUP" => "full",
@@ -202,28 +201,18 @@ pub fn by_class(truth: &Truth, site: &str, since: i64) -> BTreeMap<Series, f64> 
             if name.is_empty() {
                 continue;
             }
-            let together = (class != "log").then_some("any");
-            if together.is_some() {
-                backups.entry((kind, name.to_string())).or_default().insert(class);
-            }
-            for class in [class].into_iter().chain(together) {
-                let result = results.entry((kind, name.to_string(), class)).or_default();
-                if good {
-                    *result = (Some(job.end_ms), Vec::new());
-                } else if failed {
-                    result.1.push(job.end_ms);
-                }
+            let result = results.entry((kind, name.to_string(), class)).or_default();
+            if good {
+                *result = (Some(job.end_ms), Vec::new());
+            } else if failed {
+                result.1.push(job.end_ms);
             }
         }
     }
     let mut all = BTreeMap::new();
     for ((kind, name, class), (restorable, failures)) in results {
         let labels = [("site", site), (kind, name.as_str()), ("schedule_class", class)];
-        let classes = backups.get(&(kind, name.clone())).map_or(0, BTreeSet::len);
-        if class == "any" && classes < 2 {
-            continue;
-        }
-        if let Some(end) = restorable.filter(|_| class != "any") {
+        if let Some(end) = restorable {
             let name = format!("nbu_{kind}_last_restorable_backup_timestamp_seconds");
             all.insert(key(&name, &labels), end as f64 / 1000.0);
         }

@@ -61,19 +61,6 @@ impl ClassResult {
         ends.map_or(0.0, |(first, last)| (last.end - first) as f64 / 1000.0)
     }
 
-    /// Returns the time from the first failure of any of these classes since the last restorable backup of any of them
-    /// to the newest one, seconds.
-    pub(super) fn failing_of_any<'c>(classes: impl Iterator<Item = &'c Self> + Clone) -> f64 {
-        let restorable = classes.clone().filter_map(Self::restorable).max();
-        let ends = classes.flat_map(|class| {
-            let failures = class.last.failures.iter().map(|failure| failure.end);
-            failures.chain(class.failing_since)
-        });
-        let since = ends.filter(|end| Some(*end) > restorable);
-        let span = since.clone().max().zip(since.min());
-        span.map_or(0.0, |(last, first)| (last - first) as f64 / 1000.0)
-    }
-
     /// Drops what ended after `limit`. Returns whether there was any.
     pub(super) fn drop_after(&mut self, limit: i64) -> bool {
         let future = self.days.split_off(&(limit.div_euclid(DAY) + 1));

@@ -4,11 +4,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::class_result::ClassResult;
 use super::last_result::{Done, LastResult};
 use super::name_results::NameResults;
 use super::subject::Subject;
-use crate::jobs::schedule::ScheduleClass;
 use crate::metric::{Definition, Metric, Samples};
 
 struct Metrics {
@@ -78,9 +76,6 @@ macro_rules! family {
     };
 }
 
-/// The label of all classes but that of logs, together.
-const ANY_CLASS: &str = "any";
-
 struct ClassMetrics {
     restorable: Metric<2>,
     interval: Metric<2>,
@@ -107,7 +102,7 @@ macro_rules! class_family {
                 concat!("nbu.", $name, ".failing"),
                 "s",
                 &[$name, "schedule_class"],
-                concat!("Time from the first to the newest failure of backups of the ", $name, " since the last one that can be restored, by the ends of the jobs; 0 while there is at most one. More than 12 hours are two nights. schedule_class any: of all classes but log together, where there are several; at most 6 a name."),
+                concat!("Time from the first to the newest failure of backups of the ", $name, " since the last one that can be restored, by the ends of the jobs; 0 while there is at most one. More than 12 hours are two nights. At most 5 a name."),
             ),
         }
     };
@@ -171,13 +166,6 @@ fn record_classes(entry: &NameResults, metrics: &'static ClassMetrics, samples: 
         samples.record(&metrics.restorable, labels, result.restorable().map(seconds));
         samples.record(&metrics.interval, labels, result.interval());
         samples.record(&metrics.failing, labels, result.failing());
-    }
-    // An incremental and a full that fail, one a night, are two nights. Logs succeed meanwhile, and make up for neither.
-    let backups = entry.classes.iter().filter(|(class, _)| **class != ScheduleClass::Log);
-    let backups = backups.map(|(_, result)| result);
-    if backups.clone().count() > 1 {
-        let failing = ClassResult::failing_of_any(backups);
-        samples.record(&metrics.failing, [entry.label.as_ref(), ANY_CLASS], failing);
     }
 }
 
