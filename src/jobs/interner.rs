@@ -149,6 +149,8 @@ impl LabelSet {
 pub(super) struct LabelSets {
     numbers: HashMap<LabelSet, u32>,
     labels: Vec<LabelSet>,
+    /// Statuses among them.
+    pub(super) statuses: BTreeSet<i64>,
 }
 
 impl LabelSets {
@@ -159,6 +161,7 @@ impl LabelSets {
         }
         let LabelSetId(number) = LabelSetId::at(self.labels.len());
         self.labels.push(labels);
+        self.statuses.extend(labels.status);
         self.numbers.insert(labels, number);
         LabelSetId(number)
     }

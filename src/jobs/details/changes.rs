@@ -43,6 +43,12 @@ impl Changes {
         }
     }
 
+    pub(super) fn mark_text(&mut self, status: i64) {
+        if self.recorded {
+            self.texts.insert(status);
+        }
+    }
+
     /// Adds earlier changes, which did not reach the disk, or are not acknowledged yet.
     pub(super) fn add(&mut self, other: Self) {
         self.recorded = other.recorded;

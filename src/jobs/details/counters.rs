@@ -7,8 +7,8 @@ use super::status_family::StatusFamily;
 use crate::jobs::dictionary::{Dictionary, LabelResolver};
 use crate::jobs::finished::FinishedJob;
 use crate::jobs::groups::Groups;
-use crate::jobs::interner::{Interner, NameId};
-use crate::jobs::row::{self, BACKUP};
+use crate::jobs::interner::{Interner, LabelSet, NameId};
+use crate::jobs::row::BACKUP;
 use crate::jobs::totals::BOUNDS;
 use crate::metric::{Definition, Distribution, Metric, Samples, SeriesGroups};
 use crate::netbackup::wire::jobs::JobRow;
@@ -265,11 +265,11 @@ impl Counters {
     pub(super) fn record(
         &mut self,
         names: &mut Interner,
+        labels: LabelSet,
         leaf: &EndedLeaf<'_, '_>,
     ) -> Vec<CounterKey> {
         let (row, job) = (leaf.row, leaf.job);
-        let job_type = names.intern(row::name_or_unknown(row.job_type.as_deref()));
-        let policy_type = names.intern(row::name_or_unknown(row.policy_type.as_deref()));
+        let LabelSet { job_type, policy_type, .. } = labels;
         let nothing = names.intern("");
         let mut changed = Vec::new();
         self.add_job_type(names, job_type, &mut changed);

@@ -13,6 +13,7 @@ mod stalls;
 mod status_family;
 mod texts;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use self::catalogue::CatalogueBackup;
@@ -27,9 +28,9 @@ use self::status_family::StatusFamily;
 use self::texts::{StatusText, Texts};
 use super::dictionary::{Dictionary, LabelResolver};
 use super::finished::FinishedJob;
-use super::interner::{Interner, NameId};
+use super::interner::{Interner, LabelSet, NameId};
 use super::last_results::LastResultTables;
-use super::live::Live;
+use super::live::{Live, QUEUED};
 use super::row;
 use super::time::{from_unix_ms, to_unix_ms};
 use crate::metric::{Definition, Samples, SeriesGroups};
@@ -57,6 +58,8 @@ pub(super) struct Details {
     texts: Texts,
     /// The transaction that is being restored told details.
     told: bool,
+    /// The transaction that was restored before it did.
+    restored: bool,
     changes: Changes,
     /// Changes that were handed over to be written, and are not acknowledged yet.
     handed_over: Option<Changes>,
@@ -73,6 +76,7 @@ impl Details {
             catalogue: CatalogueBackup::default(),
             texts: Texts::default(),
             told: false,
+            restored: false,
             changes: Changes::default(),
             handed_over: None,
         }
@@ -87,19 +91,12 @@ impl Details {
         self.changes.mark_sizes(self.sizes.forget_old(now));
     }
 
-    /// Records that a job ended with a status.
-    pub(super) fn meet_status(&mut self, status: Option<i64>) {
-        if let Some(status) = status {
-            self.texts.meet_status(status);
-        }
-    }
-
     /// Records a completion that is counted, or was only seen in the first window.
     pub(super) fn record(
         &mut self,
         row: &JobRow<'_>,
         job: &FinishedJob,
-        names: &mut Interner,
+        (names, labels): (&mut Interner, LabelSet),
         ended: &Ended,
     ) {
         let Ended { counted, latest, .. } = *ended;
@@ -132,7 +129,7 @@ impl Details {
             self.changes.mark_sizes(history);
         }
         let leaf = EndedLeaf { row, job, family, false_greens: &false_greens, ended };
-        self.changes.mark_counters(self.counters.record(names, &leaf));
+        self.changes.mark_counters(self.counters.record(names, labels, &leaf));
     }
 
     /// Looks at the live jobs, all of them, at `now`.
@@ -140,9 +137,9 @@ impl Details {
         self.changes.mark_stalls(self.stalls.see(live, now));
         for job in live.jobs.values() {
             self.changes.mark_counters(self.counters.meet_job_type(names, &job.job_type));
-        }
-        for job in live.jobs.values().filter(|job| &*job.state == super::live::QUEUED) {
-            self.texts.meet_reason(job.reason);
+            if &*job.state == QUEUED {
+                self.texts.meet_reason(job.reason);
+            }
         }
     }
 
@@ -164,18 +161,21 @@ impl Details {
         self.counters.names()
     }
 
-    /// Returns codes for whose text the server is to be asked, at most so many.
-    pub(super) fn unknown_statuses(&self, now: i64, limit: usize) -> Vec<i64> {
-        self.texts.unknown(now, limit)
+    /// Returns those of the codes with which jobs ended for whose text the server is to be asked, at most so many.
+    pub(super) fn unknown_statuses(
+        &self,
+        statuses: &BTreeSet<i64>,
+        now: i64,
+        limit: usize,
+    ) -> Vec<i64> {
+        self.texts.unknown(statuses, now, limit)
     }
 
     /// Records the server's answer to the question for the text of a code.
     pub(super) fn note_status_text(&mut self, status: i64, text: Option<&str>, now: i64) {
         let text = text.filter(|text| !text.is_empty()).map(Into::into);
         self.texts.answers.insert(status, StatusText { text, at: now });
-        if self.changes.recorded {
-            self.changes.texts.insert(status);
-        }
+        self.changes.mark_text(status);
     }
 
     /// Returns the counters in groups, those in which nothing changed as they were.
@@ -193,9 +193,9 @@ impl Details {
         self.failures.record(now, names, samples);
     }
 
-    /// Adds what is known whether the server answers or not.
-    pub(super) fn record_kept(&self, now: i64, samples: &mut Samples) {
-        self.texts.samples(samples);
+    /// Adds what is known whether the server answers or not; `statuses` are those with which jobs ended.
+    pub(super) fn record_kept(&self, statuses: &BTreeSet<i64>, now: i64, samples: &mut Samples) {
+        self.texts.samples(statuses, samples);
         self.catalogue.samples(now, samples);
     }
 

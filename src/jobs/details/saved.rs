@@ -73,9 +73,10 @@ impl Details {
         (self.changes, self.handed_over) = (Changes::default(), None);
     }
 
-    /// Returns whether the transaction that is being restored told details so far, once.
-    pub(in crate::jobs) fn take_told(&mut self) -> bool {
-        std::mem::take(&mut self.told)
+    /// Ends a transaction that was restored. Returns whether it told nothing of the details that ones before it did.
+    pub(in crate::jobs) fn end_transaction(&mut self) -> bool {
+        let told = std::mem::take(&mut self.told);
+        std::mem::replace(&mut self.restored, told) && !told
     }
 
     /// Records that what was handed over did not reach the disk: the next save has it again.
@@ -211,10 +212,5 @@ impl Details {
     fn restore_catalogue(&mut self, saved: CatalogueBackupV1) {
         let CatalogueBackupV1 { last, good } = saved;
         self.catalogue = CatalogueBackup { last: last.map(Into::into), good: good.map(Into::into) };
-    }
-
-    /// Finishes the restoration: takes the statuses of jobs that ended before as met.
-    pub(in crate::jobs) fn finish_restore(&mut self, statuses: impl Iterator<Item = i64>) {
-        statuses.for_each(|status| self.texts.meet_status(status));
     }
 }

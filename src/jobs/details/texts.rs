@@ -40,43 +40,30 @@ pub(in crate::jobs) struct StatusText {
 
 #[derive(Debug, Default)]
 pub(super) struct Texts {
-    /// Codes that jobs ended with.
-    statuses: BTreeSet<i64>,
     pub(super) answers: BTreeMap<i64, StatusText>,
     reasons: BTreeSet<i64>,
 }
 
 impl Texts {
-    pub(super) fn meet_status(&mut self, status: i64) {
-        if status != 0 && self.statuses.len() < MOST {
-            self.statuses.insert(status);
-        }
-    }
-
     pub(super) fn meet_reason(&mut self, reason: i64) {
         if reason == 0 || queue_reason(reason).is_some() {
             self.reasons.insert(reason);
         }
     }
 
-    /// Returns codes for whose text the server is to be asked, at most so many.
-    pub(super) fn unknown(&self, now: i64, limit: usize) -> Vec<i64> {
+    /// Returns those of the codes with which jobs ended for whose text the server is to be asked, at most so many.
+    pub(super) fn unknown(&self, statuses: &BTreeSet<i64>, now: i64, limit: usize) -> Vec<i64> {
         let is_due = |status: &i64| {
             self.answers.get(status).is_none_or(|answer| {
                 answer.text.is_none() && now.saturating_sub(answer.at) >= ASK_AGAIN
             })
         };
-        self.statuses
-            .iter()
-            .copied()
-            .filter(|status| *status > 0)
-            .filter(is_due)
-            .take(limit)
-            .collect()
+        let numbered = shown(statuses).copied().filter(|status| *status > 0);
+        numbered.filter(is_due).take(limit).collect()
     }
 
-    pub(super) fn samples(&self, samples: &mut Samples) {
-        for status in &self.statuses {
+    pub(super) fn samples(&self, statuses: &BTreeSet<i64>, samples: &mut Samples) {
+        for status in shown(statuses) {
             let family = match status {
                 1 => "partial",
                 150 => "cancelled",
@@ -94,6 +81,11 @@ impl Texts {
             samples.record(&REASON_INFO, [&reason.to_string(), text], 1.0);
         }
     }
+}
+
+/// Returns the statuses that have a text of their own.
+fn shown(statuses: &BTreeSet<i64>) -> impl Iterator<Item = &i64> {
+    statuses.iter().filter(|status| **status != 0).take(MOST)
 }
 
 /// Returns the meaning of a reason for which a job is queued (docs/netbackup-api.md#jobs-queue-reasons).
@@ -233,14 +225,11 @@ mod tests {
 
     #[test]
     fn code_is_asked_for_once_and_again_after_a_month() {
-        let mut texts = Texts::default();
-        for status in [0, 13, 58, -1] {
-            texts.meet_status(status);
-        }
-        assert_eq!(texts.unknown(0, 1), [13]);
+        let (mut texts, statuses) = (Texts::default(), [0, 13, 58, -1].into());
+        assert_eq!(texts.unknown(&statuses, 0, 1), [13]);
         texts.answers.insert(13, StatusText { text: Some("x".into()), at: 0 });
         texts.answers.insert(58, StatusText { text: None, at: 5 });
-        assert_eq!(texts.unknown(ASK_AGAIN, 9), Vec::<i64>::new());
-        assert_eq!(texts.unknown(ASK_AGAIN + 5, 9), [58]);
+        assert_eq!(texts.unknown(&statuses, ASK_AGAIN, 9), Vec::<i64>::new());
+        assert_eq!(texts.unknown(&statuses, ASK_AGAIN + 5, 9), [58]);
     }
 }

@@ -177,7 +177,6 @@ impl Ledger {
             return;
         }
         let job = self.dictionary.encode(row, end);
-        self.details.meet_status(row.status);
         if source == RowSource::Incremental {
             self.cycle.finished.insert(job.id);
         }
@@ -236,8 +235,8 @@ impl Ledger {
         if let Some(completion) = self.dictionary.completion(job) {
             self.last_results.0.iter_mut().for_each(|table| table.record(&completion));
         }
-        self.details.record(row, job, &mut self.dictionary.names, ended);
         let Some(labels) = self.dictionary.label_sets.get(job.label_set) else { return };
+        self.details.record(row, job, (&mut self.dictionary.names, *labels), ended);
         let changed = if let Effect::Counted(retries) = effect {
             self.totals.count(job, labels, retries, ended.latest);
             true
@@ -279,7 +278,8 @@ impl Ledger {
 
     /// Returns status codes for whose text the server is to be asked, at most so many.
     pub(crate) fn unknown_statuses(&self, limit: usize) -> Vec<i64> {
-        self.details.unknown_statuses(self.progress.now, limit)
+        let statuses = &self.dictionary.label_sets.statuses;
+        self.details.unknown_statuses(statuses, self.progress.now, limit)
     }
 
     /// Records the server's answer to the question for the text of a status code.

@@ -143,7 +143,8 @@ impl Ledger {
         samples.record(&WINDOW_INCOMPLETE, [], window.incomplete_for(progress).as_secs_f64());
         samples.record(&WATERMARK, [], progress.watermark as f64 / 1000.0);
         samples.record(&REMEMBERED, [], self.finished.len() as f64);
-        self.details.record_kept(progress.now, &mut samples);
+        let statuses = &self.dictionary.label_sets.statuses;
+        self.details.record_kept(statuses, progress.now, &mut samples);
         samples
     }
 

@@ -13,7 +13,7 @@ use crate::jobs::format::{
 use crate::jobs::interner::{LabelSetId, NameId, TypePair};
 use crate::jobs::progress::Progress;
 use crate::jobs::time::{Span, from_unix_ms, to_unix_ms};
-use crate::jobs::totals::{BOUNDS, Jobs, Totals};
+use crate::jobs::totals::{BOUNDS, Jobs, Total, Totals};
 use crate::jobs::unsaved::UnsavedChanges;
 use crate::metric::Distribution;
 
@@ -234,20 +234,10 @@ impl Ledger {
                 true
             }
             Record::Total(total) => {
-                let id = total.label_set();
-                let fits = self.dictionary.label_sets.get(id).is_some();
-                if fits {
-                    self.totals.restore(id, |known| total.applied_to(known));
-                }
-                fits
+                self.restore_total(total.label_set(), |known| total.applied_to(known))
             }
             Record::RuleTotal(total) => {
-                let id = total.label_set();
-                let fits = self.dictionary.label_sets.get(id).is_some();
-                if fits {
-                    self.totals.restore(id, |known| total.applied_to(known));
-                }
-                fits
+                self.restore_total(total.label_set(), |known| total.applied_to(known))
             }
             Record::Durations(durations) => self.restore_durations(durations),
             Record::Last(last) => self.last_results.restore(&last),
@@ -266,7 +256,7 @@ impl Ledger {
                 true
             }
             Record::Progress(saved) => {
-                if !self.details.take_told() {
+                if self.details.end_transaction() {
                     self.forget_details();
                 }
                 self.progress = Progress::restore(&saved);
@@ -276,6 +266,15 @@ impl Ledger {
                 true
             }
         }
+    }
+
+    /// Restores a part of a total; returns whether its label set is known.
+    fn restore_total(&mut self, id: LabelSetId, restored: impl FnOnce(Total) -> Total) -> bool {
+        let fits = self.dictionary.label_sets.get(id).is_some();
+        if fits {
+            self.totals.restore(id, restored);
+        }
+        fits
     }
 
     /// Begins the details anew: a build that does not know them wrote last, and gave the numbers of names that
@@ -300,8 +299,6 @@ impl Ledger {
         }
         self.rebuild_window();
         self.dictionary.forget_unused(self.finished.iter(), self.details.names());
-        let statuses = self.dictionary.label_sets.since(0).filter_map(|(_, labels)| labels.status);
-        self.details.finish_restore(statuses);
         self.hand_over_all();
         self.mark_saved();
         self.advance_last_results(self.progress.now, true);
