@@ -9,6 +9,7 @@ mod jobs;
 mod malware;
 mod slo;
 mod storage;
+mod storage_servers;
 mod tape_drives;
 mod tape_media;
 mod tape_pools;
@@ -31,6 +32,7 @@ pub static TABLE: &[Row] = &[
     tape_robots::ROW,
     tape_pools::ROW,
     disk_pools::ROW,
+    storage_servers::ROW,
 ];
 
 pub fn definitions() -> Vec<&'static Definition> {

@@ -13,9 +13,10 @@ pub(super) const ROW: Row = Row {
     name: "tape_drives",
     resource: &DRIVES,
     cadence: Cadence::Slow,
+    requests: "1 for 100 drives",
     core: false,
     metrics: || vec![DRIVES_COUNT.definition(), DRIVE_INFO.definition()],
-    enabled: |config| config.is_on("tape"),
+    switch: Some("tape"),
     build: |_| Box::new(TapeDrives),
     same: |_, _| true,
 };

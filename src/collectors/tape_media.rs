@@ -13,9 +13,10 @@ pub(super) const ROW: Row = Row {
     name: "tape_media",
     resource: &TAPE_MEDIA,
     cadence: Cadence::Slow,
+    requests: "1 for 100 tapes",
     core: false,
     metrics: || vec![MEDIA_COUNT.definition()],
-    enabled: |config| config.is_on("tape"),
+    switch: Some("tape"),
     build: |_| Box::new(TapeMedia::default()),
     same: |_, _| true,
 };

@@ -13,9 +13,10 @@ pub(super) const ROW: Row = Row {
     name: "tape_pools",
     resource: &VOLUME_POOLS,
     cadence: Cadence::Slow,
+    requests: "1 for 100 volume pools",
     core: false,
     metrics: || vec![PARTIALLY_FULL.definition()],
-    enabled: |config| config.is_on("tape"),
+    switch: Some("tape"),
     build: |_| Box::new(TapePools),
     same: |_, _| true,
 };

@@ -14,9 +14,10 @@ pub(super) const ROW: Row = Row {
     name: "tape_robots",
     resource: &ROBOT_HOSTS,
     cadence: Cadence::Slow,
+    requests: "1",
     core: false,
     metrics: || vec![HOSTS.definition()],
-    enabled: |config| config.is_on("tape"),
+    switch: Some("tape"),
     build: |_| Box::new(TapeRobots),
     same: |_, _| true,
 };

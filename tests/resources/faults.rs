@@ -34,7 +34,7 @@ fn each_switch_enables_the_rows_that_name_it() {
     let rows = |on: &[String]| -> Vec<&str> {
         let switched_on = on.iter().cloned().collect();
         let config = collectors::Config { switched_on, ..collectors::Config::default() };
-        TABLE.iter().filter(|row| (row.enabled)(&config)).map(|row| row.name).collect()
+        TABLE.iter().filter(|row| row.is_enabled(&config)).map(|row| row.name).collect()
     };
     let always = rows(&[]);
     assert_eq!(always, ["jobs", "storage"]);

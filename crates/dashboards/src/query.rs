@@ -459,6 +459,16 @@ impl Query {
         whole
     }
 
+    /// Its series and those of `other`, with the labels that both have. No two of them may have the same labels.
+    #[must_use]
+    pub fn beside(self, other: Self) -> Self {
+        let common: BTreeSet<String> = self.labels.intersection(&other.labels).cloned().collect();
+        let operands = self.operands().into_iter().chain(other.operands()).collect();
+        let mut whole = self.joined_with("or", other);
+        (whole.labels, whole.operands) = (common, Some(operands));
+        whole
+    }
+
     /// Names a query that has series where this one may have none, to be exercised instead of it.
     #[must_use]
     pub fn exercised_as(mut self, query: &Self) -> Self {

@@ -1,11 +1,56 @@
 //! Parts that the dashboards share: selectors, spans and thresholds.
 
 use crate::grafana::Step;
-use crate::query::Selector;
+use crate::query::{Query, Selector};
 
 /// Selects the series of a metric that the variables choose.
 pub(super) fn m(name: &'static str) -> Selector {
     Selector::shown(name)
+}
+
+/// The labels of a storage unit, and those of a disk pool.
+const UNIT: [&str; 4] = ["job", "site", "name", "type"];
+const POOL: [&str; 5] = ["job", "site", "pool_name", "storage_category", "server_type"];
+
+/// Keeps the storage units that are on no disk pool, or on one that is not read: any other repeats its pool.
+pub(super) fn on_their_own(units: Query) -> Query {
+    let pools = m("nbu_disk_pool_state").now();
+    let told = m("nbu_storage_unit_pool_info").now().and(&["job", "site", "pool_name"], pools);
+    units.unless(&UNIT, told)
+}
+
+/// Sums space that is counted once: that of disk pools, and of storage units that are on none.
+pub(super) fn space(of_pool: &'static str, of_unit: Query, by: &[&str]) -> Query {
+    let units = on_their_own(of_unit.max(&UNIT));
+    m(of_pool).now().max(&POOL).beside(units).sum(by)
+}
+
+/// Capacity, used and free space, counted once.
+pub(super) fn capacity(by: &[&str]) -> Query {
+    space("nbu_disk_pool_capacity_bytes", m("nbu_disk_capacity_bytes").now(), by)
+}
+
+pub(super) fn used(by: &[&str]) -> Query {
+    space("nbu_disk_pool_used_bytes", m("nbu_disk_bytes").is("size", "used").now(), by)
+}
+
+pub(super) fn free(by: &[&str]) -> Query {
+    space("nbu_disk_pool_free_bytes", m("nbu_disk_bytes").is("size", "free").now(), by)
+}
+
+/// Used space of what has a capacity, counted once: the dividend of a share.
+pub(super) fn used_of_capacity(by: &[&str]) -> Query {
+    let pools = m("nbu_disk_pool_used_bytes").now().max(&POOL);
+    let pools = pools.and(&POOL, m("nbu_disk_pool_capacity_bytes").now());
+    let units = m("nbu_disk_bytes").is("size", "used").now().max(&UNIT);
+    let units = on_their_own(units.and(&UNIT, m("nbu_disk_capacity_bytes").now()));
+    pools.beside(units).sum(by)
+}
+
+/// Used shares of disk pools, and of storage units that are on none.
+pub(super) fn filled() -> Query {
+    let pools = m("pool:nbu_disk_pool_used:ratio").now();
+    pools.beside(on_their_own(m("storage:nbu_disk_used:ratio").now()))
 }
 
 /// Grafana's choice of a span that has enough samples.

@@ -1,0 +1,118 @@
+//! Sizes of pools that the list tells none for: a server may tell them by id.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::row::{DISK_POOLS, PoolRow, Sizes};
+use crate::netbackup::lenient;
+use crate::netbackup::{Error, ErrorKind, Session};
+
+/// Pools that are asked for in one run.
+const POOLS: usize = 40;
+
+/// Requests at once.
+const AT_ONCE: usize = 2;
+
+/// The time after which a pool without sizes is asked for again.
+const AGAIN: Duration = Duration::from_secs(24 * 3600);
+
+/// Pools that are remembered.
+const MAX_KNOWN: usize = 2_000;
+
+/// Answer by id: the same object as a row of the list.
+#[derive(Debug, Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow, deserialize_with = "lenient::required_object")]
+    data: Data<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Data<'a> {
+    #[serde(borrow, deserialize_with = "lenient::required_object")]
+    attributes: PoolRow<'a>,
+}
+
+/// Memory of the pools that have no sizes by id, either.
+#[derive(Debug, Default)]
+pub(super) struct Lookup {
+    without: HashMap<String, Instant>,
+}
+
+/// What is known of the sizes of a pool beyond the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Sizes(Sizes),
+    /// The server has none: its volumes are what there is.
+    None,
+    /// It did not answer, or was not asked.
+    Unknown,
+}
+
+impl Lookup {
+    /// Asks for pools by id. A request that fails leaves its pool unknown, and ends the run's questions.
+    pub(super) async fn ask(
+        &mut self,
+        session: &Session,
+        ids: &[String],
+    ) -> HashMap<String, Found> {
+        let now = Instant::now();
+        self.without.retain(|_, since| now < *since + AGAIN);
+        let mut found = HashMap::new();
+        let mut due = Vec::new();
+        for id in ids {
+            // A path would leave out the segment that such an id is.
+            if self.without.contains_key(id) || matches!(id.as_str(), "" | "." | "..") {
+                found.insert(id.clone(), Found::None);
+            } else if due.len() < POOLS {
+                due.push(id.clone());
+            } else {
+                found.insert(id.clone(), Found::Unknown);
+            }
+        }
+        let answers =
+            stream::iter(due.clone()).map(|id| async move { (sizes(session, &id).await, id) });
+        let mut answers = answers.buffered(AT_ONCE);
+        while let Some((answer, id)) = answers.next().await {
+            match answer {
+                Ok(Some(sizes)) => drop(found.insert(id, Found::Sizes(sizes))),
+                Ok(None) => {
+                    if self.without.len() < MAX_KNOWN {
+                        self.without.insert(id.clone(), now);
+                    }
+                    found.insert(id, Found::None);
+                }
+                Err(error) => {
+                    let (site, error) = (session.client().site(), error.to_string());
+                    tracing::debug!(
+                        site,
+                        pool = id,
+                        error,
+                        "the sizes of a disk pool are not known; retrying in the next run"
+                    );
+                    break;
+                }
+            }
+        }
+        for id in due {
+            found.entry(id).or_insert(Found::Unknown);
+        }
+        found
+    }
+}
+
+/// Returns the sizes of a pool; `None` if the server tells none.
+async fn sizes(session: &Session, id: &str) -> Result<Option<Sizes>, Error> {
+    let body = match session.get_member(&DISK_POOLS, id).await {
+        Ok(body) => body,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::BadRequest) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(body.read::<Answer<'_>>()?.data.attributes.sizes())
+}

@@ -1,0 +1,173 @@
+//! Disk pools: space, marks, state and volumes (docs/netbackup-api.md#disk-pools), and the forecast that is made of
+//! them (docs/adr/0021-storage.md).
+
+mod lookup;
+mod memory;
+mod metrics;
+mod row;
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+use self::lookup::{Found, Lookup};
+use self::memory::Memory;
+use self::row::{DISK_POOLS, PoolRow, Sizes, Volume};
+use super::collector::{Cadence, Collected, Collector, Row, Settings};
+use super::counts::{Counts, Seen, label};
+use crate::forecast::Reading;
+use crate::metric::{Metric, Samples};
+use crate::netbackup::{Error, OffsetPager, Query, Session};
+
+pub(super) const ROW: Row = Row {
+    name: "disk_pools",
+    resource: &DISK_POOLS,
+    cadence: Cadence::Slow,
+    requests: "1 for 500 pools, 1 for the clock; 1 for a pool whose sizes are not in the list, 40 at most",
+    core: false,
+    metrics: || {
+        let mut all = metrics::definitions();
+        all.push(TIME_ZONE.definition());
+        all
+    },
+    switch: Some("diskPools"),
+    build: |settings| {
+        Box::new(DiskPools { memory: Memory::new(settings.state), lookup: Lookup::default() })
+    },
+    same: |one, other| one.state == other.state,
+};
+
+static TIME_ZONE: Metric<2> = Metric::gauge(
+    "nbu.server.time_zone.info",
+    "",
+    &["zone", "source"],
+    "Time zone that the nights of a site are counted in; always 1. source is server, or assumed where the primary server does not tell a zone that the agent knows: then it is UTC.",
+);
+
+struct DiskPools {
+    memory: Memory,
+    lookup: Lookup,
+}
+
+/// A pool of the list, with what its row borrows turned into its own.
+struct Pool {
+    id: String,
+    name: String,
+    row: PoolRow<'static>,
+    volumes: Option<Vec<Volume>>,
+}
+
+#[async_trait]
+impl Collector for DiskPools {
+    async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
+        let pools = read(session).await?;
+        let sizes = self.sizes(session, &pools).await;
+        let mut samples = Samples::new();
+        let (mut counts, mut room) = (Counts::default(), metrics::MAX_VOLUMES);
+        for pool in &pools {
+            let named = (pool.name.as_str(), &pool.row);
+            if let Some(volumes) = &pool.volumes {
+                metrics::record_volumes(named, volumes, &mut counts, &mut room, &mut samples);
+            }
+            metrics::record_pool(
+                named,
+                sizes.get(&pool.id).copied().unwrap_or_default(),
+                &mut samples,
+            );
+        }
+        metrics::record_counts(&counts, &mut samples);
+        self.forecast(session, &pools, &sizes, &mut samples).await;
+        Ok(Collected::whole(samples))
+    }
+
+    fn reconfigure(&mut self, settings: &Settings<'_>) {
+        self.memory.keep_in(settings.state);
+    }
+}
+
+/// Reads the list. A pool without a name is left out, and a second one of the same type and name.
+async fn read(session: &Session) -> Result<Vec<Pool>, Error> {
+    let (mut pools, mut seen) = (Vec::new(), Seen::default());
+    let mut walk = OffsetPager::new(session, &DISK_POOLS, &Query::all());
+    while let Some(page) = walk.next_page::<PoolRow<'_>>().await? {
+        for pool in page.rows.iter().filter(|pool| seen.is_new(&pool.id)) {
+            let Some(name) = pool.name.as_deref().filter(|name| !name.is_empty()) else {
+                session.note_unreadable(&DISK_POOLS, &pool.id, "attributes.name: missing");
+                continue;
+            };
+            let row = pool.attributes.to_owned_row();
+            pools.push(Pool {
+                id: pool.id.to_string(),
+                name: name.to_owned(),
+                volumes: row.volumes(),
+                row,
+            });
+        }
+    }
+    Ok(pools)
+}
+
+impl DiskPools {
+    /// Returns the sizes of the pools by id: of the list, else of the pool by itself, else the sums of its volumes.
+    async fn sizes(&mut self, session: &Session, pools: &[Pool]) -> HashMap<String, Sizes> {
+        let mut known = HashMap::new();
+        let mut asked = Vec::new();
+        for pool in pools {
+            match pool.row.sizes() {
+                Some(sizes) => drop(known.insert(pool.id.clone(), sizes)),
+                None if !pool.row.is_cloud() => asked.push(pool.id.clone()),
+                None => {}
+            }
+        }
+        if asked.is_empty() {
+            return known;
+        }
+        let found = self.lookup.ask(session, &asked).await;
+        for pool in pools.iter().filter(|pool| !known.contains_key(&pool.id)).collect::<Vec<_>>() {
+            let sizes = match found.get(&pool.id) {
+                Some(Found::Sizes(sizes)) => Some(*sizes),
+                Some(Found::None) => pool.volumes.as_deref().and_then(row::of_volumes),
+                // Not the sums: another definition for one run would look like a change of the pool.
+                Some(Found::Unknown) | None => None,
+            };
+            if let Some(sizes) = sizes {
+                known.insert(pool.id.clone(), sizes);
+            }
+        }
+        known
+    }
+
+    /// Takes the readings, and records what they say about the nights.
+    async fn forecast(
+        &mut self,
+        session: &Session,
+        pools: &[Pool],
+        sizes: &HashMap<String, Sizes>,
+        samples: &mut Samples,
+    ) {
+        let Some((now, zone)) = self.memory.time(session).await else { return };
+        let source = if self.memory.is_zone_known() { "server" } else { "assumed" };
+        samples.record(&TIME_ZONE, [zone.name(), source], 1.0);
+        let Some(night) = zone.night_of(now) else { return };
+        for pool in pools {
+            let Some(reading) = reading(now, pool, sizes) else { continue };
+            if let Some(forecast) = self.memory.observe(&key(pool), &night, reading) {
+                metrics::record_forecast((&pool.name, &pool.row), forecast, samples);
+            }
+        }
+        self.memory.save(session.client().site(), &night, now).await;
+    }
+}
+
+fn reading(at: i64, pool: &Pool, sizes: &HashMap<String, Sizes>) -> Option<Reading> {
+    let sizes = sizes.get(&pool.id)?;
+    let limit = sizes.capacity.zip(pool.row.high_mark());
+    #[allow(clippy::cast_possible_truncation, reason = "a share of a size")]
+    let limit = limit.map(|(capacity, mark)| (capacity as f64 * mark) as i64);
+    Some(Reading { at, used: sizes.used?, limit })
+}
+
+/// Returns the name under which a pool is remembered: an id may be missing, and may change.
+fn key(pool: &Pool) -> String {
+    format!("{}:{}", label(&pool.row.s_type), pool.name)
+}
