@@ -221,7 +221,7 @@ fn disk_pools(truth: &Truth, shown: &mut Shown<'_>) {
         let of_pool = [("pool_name", &*pool.name), ("storage_category", pool.category)];
         for state in ["UP", "DOWN", "UNKNOWN"] {
             let labels = [of_pool[0], of_pool[1], ("state", state)];
-            let volumes = pool.volumes.iter().filter(|volume| **volume == state).count();
+            let volumes = pool.volumes.iter().filter(|volume| volume.state == state).count();
             shown.add("nbu_disk_pool_volume_count", &labels, volumes as f64);
         }
     }
