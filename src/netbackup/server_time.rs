@@ -1,4 +1,4 @@
-//! The server's clock and time zone (docs/netbackup-api.md#server-time).
+//! The server's clock and time zone (docs/netbackup-api.md#servertime).
 
 use serde::Deserialize;
 

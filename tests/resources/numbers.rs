@@ -47,7 +47,7 @@ async fn all_series_match_the_truth_in_each_release() {
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_tapes_and_storage_units_are_all_counted() {
     let many = many(Release::R11_0);
-    let rows = many.rows.clone().with("tapes", 10_000);
+    let rows = many.rows.clone().with("tapes", 10_000).with("disk-pools", 1_200);
     let big = Settings { rows, storage_units: 2_000, ..many };
     let simulator = simulate(big).await;
     let agent = Agent::start(&everything(&simulator)).await;

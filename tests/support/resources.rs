@@ -8,31 +8,40 @@ use nbu_otel_agent::collectors::TABLE;
 use nbu_sim::{Fixture, Release, Truth};
 
 use super::exposition::{Series, key};
+use super::storage;
 
 /// An optional resource. All tests of resources walk [`RESOURCES`].
 pub struct Tried {
     pub collector: &'static str,
     /// Section of `collectors` with the switch.
     pub switch: &'static str,
-    /// Beginning of the names of its metrics.
-    pub metrics: &'static str,
+    /// Beginnings of the names of its metrics.
+    pub metrics: &'static [&'static str],
     /// Path that the collector asks for first.
     pub path: &'static str,
     /// Fixture of the simulator at this path: permission, first release, pages.
     pub fixture: &'static Fixture,
 }
 
-/// Collector, switch, and beginning of the names of the metrics, in the order of the table of collectors.
-const NAMES: [(&str, &str, &str); 9] = [
-    ("alerts", "alerts", "nbu_alerts_"),
-    ("malware", "malware", "nbu_malware_"),
-    ("catalog", "catalog", "nbu_catalog_images_"),
-    ("slo", "slo", "nbu_slo_"),
-    ("tape_drives", "tape", "nbu_tape_drive"),
-    ("tape_media", "tape", "nbu_tape_media_"),
-    ("tape_robots", "tape", "nbu_tape_robot_"),
-    ("tape_pools", "tape", "nbu_tape_pool_"),
-    ("disk_pools", "tape", "nbu_disk_pool_"),
+impl Tried {
+    /// Returns whether a metric is one of its collector.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.metrics.iter().any(|beginning| name.starts_with(beginning))
+    }
+}
+
+/// Collector, switch, and beginnings of the names of the metrics, in the order of the table of collectors.
+const NAMES: [(&str, &str, &[&str]); 10] = [
+    ("alerts", "alerts", &["nbu_alerts_"]),
+    ("malware", "malware", &["nbu_malware_"]),
+    ("catalog", "catalog", &["nbu_catalog_images_"]),
+    ("slo", "slo", &["nbu_slo_"]),
+    ("tape_drives", "tape", &["nbu_tape_drive"]),
+    ("tape_media", "tape", &["nbu_tape_media_"]),
+    ("tape_robots", "tape", &["nbu_tape_robot_"]),
+    ("tape_pools", "tape", &["nbu_tape_pool_"]),
+    ("disk_pools", "diskPools", &["nbu_disk_pool_", "nbu_disk_volume_", "nbu_server_time_zone_"]),
+    ("storage_servers", "storageServers", &["nbu_storage_server_", "nbu_msdp_"]),
 ];
 
 /// The optional resources, in the order of the table of collectors.
@@ -76,17 +85,17 @@ pub fn since_10_5() -> Vec<&'static str> {
 
 /// Returns whether a metric is one of theirs.
 pub fn is_of_resources(name: &str) -> bool {
-    RESOURCES.iter().any(|resource| name.starts_with(resource.metrics))
+    RESOURCES.iter().any(|resource| resource.is_of(name))
 }
 
 /// Series of one site that are put together.
-struct Shown<'s> {
+pub(super) struct Shown<'s> {
     site: &'s str,
     series: BTreeMap<Series, f64>,
 }
 
 impl Shown<'_> {
-    fn add(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+    pub(super) fn add(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         let labels: Vec<_> =
             [("site", self.site)].into_iter().chain(labels.iter().copied()).collect();
         *self.series.entry(key(name, &labels)).or_default() += value;
@@ -101,7 +110,8 @@ pub fn expected(truth: &Truth, site: &str, release: Release) -> BTreeMap<Series,
     images(truth, release, &mut shown);
     shown.add("nbu_slo_count", &[], truth.slos().len() as f64);
     drives(truth, &mut shown);
-    disk_pools(truth, &mut shown);
+    storage::disk_pools(truth, &mut shown);
+    storage::servers(truth, &mut shown);
     if release >= Release::R10_5 {
         tapes(truth, &mut shown);
     }
@@ -213,16 +223,5 @@ fn tapes(truth: &Truth, shown: &mut Shown<'_>) {
     for pool in truth.volume_pools() {
         let labels = [("pool_name", &*pool.name), ("pool_type", pool.pool_type)];
         shown.add("nbu_tape_pool_partially_full", &labels, pool.partially_full as f64);
-    }
-}
-
-fn disk_pools(truth: &Truth, shown: &mut Shown<'_>) {
-    for pool in truth.disk_pools() {
-        let of_pool = [("pool_name", &*pool.name), ("storage_category", pool.category)];
-        for state in ["UP", "DOWN", "UNKNOWN"] {
-            let labels = [of_pool[0], of_pool[1], ("state", state)];
-            let volumes = pool.volumes.iter().filter(|volume| **volume == state).count();
-            shown.add("nbu_disk_pool_volume_count", &labels, volumes as f64);
-        }
     }
 }

@@ -23,7 +23,7 @@ static CAPACITY: Metric<3> = Metric::gauge(
     "nbu.disk.pool.capacity",
     "By",
     &POOL,
-    "Space of a disk pool that backups can use: usableSizeBytes, else rawSizeBytes, else the sum over its volumes. Absent for cloud. Sum over pools, never over storage units, which repeat their pool. Two pools on one external appliance may both report all of its space.",
+    "Space of a disk pool that backups can use: usableSizeBytes, else rawSizeBytes, else the sum over its volumes. Absent for cloud. Sum over pools, never over storage units, which repeat their pool. Leave out what nbu_disk_pool_space_repeated says.",
 );
 static RAW: Metric<3> = Metric::gauge(
     "nbu.disk.pool.raw",
@@ -42,6 +42,12 @@ static FREE: Metric<3> = Metric::gauge(
     "By",
     &POOL,
     "Free space of a disk pool (availableSpaceBytes, else capacity less used space). Absent for cloud.",
+);
+static SPACE_REPEATED: Metric<3> = Metric::gauge(
+    "nbu.disk.pool.space_repeated",
+    "",
+    &POOL,
+    "1 if a disk pool on OPEN_STORAGE tells the same space as another one of the same storage servers: its capacity and its free space equal those of that pool to the byte. Leave it out of sums. 0 for the first of them, and where nothing is repeated.",
 );
 static HIGH_MARK: Metric<3> = Metric::gauge(
     "nbu.disk.pool.high_watermark_ratio",
@@ -123,6 +129,7 @@ pub(super) fn definitions() -> Vec<&'static Definition> {
         RAW.definition(),
         USED.definition(),
         FREE.definition(),
+        SPACE_REPEATED.definition(),
         HIGH_MARK.definition(),
         LOW_MARK.definition(),
         STATE.definition(),
@@ -187,6 +194,16 @@ pub(super) fn record_pool((name, row): (&str, &PoolRow<'_>), sizes: Sizes, sampl
         let labels = [labels[0], labels[1], labels[2], known];
         samples.record(&STATE, labels, flag(Some(known) == state));
     }
+}
+
+/// Records whether a pool repeats the space of another one.
+pub(super) fn record_repeated(
+    (name, row): (&str, &PoolRow<'_>),
+    is_repeated: bool,
+    samples: &mut Samples,
+) {
+    let labels = [name, label(&row.storage_category), label(&row.s_type)];
+    samples.record(&SPACE_REPEATED, labels, flag(is_repeated));
 }
 
 /// Records the forecast of a pool.

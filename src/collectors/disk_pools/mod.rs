@@ -6,7 +6,7 @@ mod memory;
 mod metrics;
 mod row;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 
@@ -17,6 +17,7 @@ use super::collector::{Cadence, Collected, Collector, Row, Settings};
 use super::counts::{Counts, Seen, label};
 use crate::forecast::Reading;
 use crate::metric::{Metric, Samples};
+use crate::netbackup::wire::Related;
 use crate::netbackup::{Error, OffsetPager, Query, Session};
 
 pub(super) const ROW: Row = Row {
@@ -55,6 +56,8 @@ struct Pool {
     name: String,
     row: PoolRow<'static>,
     volumes: Option<Vec<Volume>>,
+    /// Ids of its storage servers, sorted.
+    servers: Vec<String>,
 }
 
 #[async_trait]
@@ -76,6 +79,7 @@ impl Collector for DiskPools {
             );
         }
         metrics::record_counts(&counts, &mut samples);
+        record_repeated(&pools, &sizes, &mut samples);
         self.forecast(session, &pools, &sizes, &mut samples).await;
         Ok(Collected::whole(samples))
     }
@@ -100,11 +104,26 @@ async fn read(session: &Session) -> Result<Vec<Pool>, Error> {
                 id: pool.id.to_string(),
                 name: name.to_owned(),
                 volumes: row.volumes(),
+                servers: pool.related.as_ref().map(Related::storage_servers).unwrap_or_default(),
                 row,
             });
         }
     }
     Ok(pools)
+}
+
+/// Records of each pool of a vendor's storage whether it repeats the space of one before it: two pools on one appliance
+/// may both tell all of it. They have the same servers, and sizes that are equal to the byte.
+fn record_repeated(pools: &[Pool], sizes: &HashMap<String, Sizes>, samples: &mut Samples) {
+    let mut spaces = HashSet::new();
+    for pool in pools.iter().filter(|pool| label(&pool.row.storage_category) == "OPEN_STORAGE") {
+        let sizes = sizes.get(&pool.id).copied().unwrap_or_default();
+        let space = sizes.capacity.zip(sizes.free).filter(|_| sizes.used > Some(0));
+        let is_repeated = space.is_some_and(|space| {
+            !pool.servers.is_empty() && !spaces.insert((&pool.servers, space))
+        });
+        metrics::record_repeated((&pool.name, &pool.row), is_repeated, samples);
+    }
 }
 
 impl DiskPools {

@@ -59,6 +59,19 @@ pub(crate) struct Related<'a> {
     /// The disk pool of a storage unit.
     #[serde(borrow, deserialize_with = "lenient::object")]
     pub(crate) disk_pool: Option<One<'a>>,
+    /// The storage servers of a disk pool: an object with a list `data`, if the server keeps to it.
+    storage_servers: serde_json::Value,
+}
+
+impl Related<'_> {
+    /// Returns the ids of the storage servers, sorted.
+    pub(crate) fn storage_servers(&self) -> Vec<String> {
+        let data = self.storage_servers["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut ids: Vec<String> =
+            data.iter().filter_map(|server| server["id"].as_str().map(str::to_owned)).collect();
+        ids.sort_unstable();
+        ids
+    }
 }
 
 /// One record that another names.

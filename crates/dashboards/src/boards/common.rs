@@ -19,10 +19,15 @@ pub(super) fn on_their_own(units: Query) -> Query {
     units.unless(&UNIT, told)
 }
 
+/// Keeps the disk pools that do not tell the space of another one.
+fn told_once(pools: Query) -> Query {
+    pools.unless(&POOL, m("nbu_disk_pool_space_repeated").now().compared("==", 1))
+}
+
 /// Sums space that is counted once: that of disk pools, and of storage units that are on none.
 pub(super) fn space(of_pool: &'static str, of_unit: Query, by: &[&str]) -> Query {
     let units = on_their_own(of_unit.max(&UNIT));
-    m(of_pool).now().max(&POOL).beside(units).sum(by)
+    told_once(m(of_pool).now().max(&POOL)).beside(units).sum(by)
 }
 
 /// Capacity, used and free space, counted once.
@@ -44,7 +49,7 @@ pub(super) fn used_of_capacity(by: &[&str]) -> Query {
     let pools = pools.and(&POOL, m("nbu_disk_pool_capacity_bytes").now());
     let units = m("nbu_disk_bytes").is("size", "used").now().max(&UNIT);
     let units = on_their_own(units.and(&UNIT, m("nbu_disk_capacity_bytes").now()));
-    pools.beside(units).sum(by)
+    told_once(pools).beside(units).sum(by)
 }
 
 /// Used shares of disk pools, and of storage units that are on none.

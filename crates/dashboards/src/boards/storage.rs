@@ -200,31 +200,29 @@ fn servers() -> Vec<Panel> {
     let size = |size| m("nbu_msdp_bytes").is("size", size).now().max(&server);
     let held = m("nbu_msdp_catalog_logical_bytes").now().max(&server);
     vec![
-        Panel::table("Storage servers", "State and release of each storage server.")
-            .size(12, 8)
-            .column(
-                "up",
-                Unit::Number,
-                &[(None, "red"), (Some(1.0), "green")],
-                m("nbu_storage_server_up").now().max(&[
-                    "site",
-                    "storage_server",
-                    "server_type",
-                    "storage_category",
-                ]),
-            )
-            .column(
-                "release",
-                Unit::Number,
-                &[],
-                m("nbu_storage_server_info").now().count(&[
-                    "site",
-                    "storage_server",
-                    "server_type",
-                    "storage_category",
-                    "version",
-                ]),
-            ),
+        Panel::table("Storage servers", "State of each storage server.").size(12, 8).column(
+            "up",
+            Unit::Number,
+            &[(None, "red"), (Some(1.0), "green")],
+            m("nbu_storage_server_up").now().max(&[
+                "site",
+                "storage_server",
+                "server_type",
+                "storage_category",
+            ]),
+        ),
+        Panel::table("Releases", "NetBackup release of each storage server.").size(12, 8).column(
+            "",
+            Unit::Number,
+            &[],
+            m("nbu_storage_server_info").now().count(&[
+                "site",
+                "storage_server",
+                "server_type",
+                "storage_category",
+                "version",
+            ]),
+        ),
         Panel::table(
             "MSDP",
             "Space of each MSDP storage server, and what it holds before deduplication.",

@@ -5,6 +5,7 @@
 
 pub(crate) mod arrivals;
 pub(crate) mod batch;
+pub(crate) mod disk;
 pub(crate) mod facts;
 pub(crate) mod generate;
 pub(crate) mod job;
