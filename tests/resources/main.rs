@@ -9,6 +9,7 @@ mod support;
 mod faults;
 mod numbers;
 mod releases;
+mod trial;
 
 use nbu_sim::{Settings, Simulator};
 use support::resources::{ALL_ON, COLLECTORS};

@@ -14,7 +14,8 @@ struct Known {
 }
 
 fn known(pool: &DiskPoolView) -> Option<Known> {
-    let space = pool.space?;
+    // A pool that is not set up says 0 of 0.
+    let space = pool.space.filter(|space| space.raw > 0)?;
     match pool.told {
         PoolSizes::Nowhere | PoolSizes::Mixed => None,
         PoolSizes::Listed | PoolSizes::ById => Some(Known {

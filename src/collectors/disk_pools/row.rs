@@ -126,6 +126,15 @@ impl PoolRow<'_> {
         })
     }
 
+    /// Returns whether the row has one of the four sizes, whatever it says: one that has none may tell them by id.
+    pub(super) fn tells_sizes(&self) -> bool {
+        let Self { usable_size_bytes, raw_size_bytes, .. } = self;
+        let Self { used_capacity_bytes, available_space_bytes, .. } = self;
+        [usable_size_bytes, raw_size_bytes, used_capacity_bytes, available_space_bytes]
+            .into_iter()
+            .any(Option::is_some)
+    }
+
     /// Returns a mark as a share, 0 to 1; `None` for a cloud pool, and for what is no percentage.
     pub(super) fn high_mark(&self) -> Option<f64> {
         self.share(self.high_water_mark.filter(|mark| *mark > 0))
@@ -197,6 +206,7 @@ mod tests {
             r#"{"usableSizeBytes":9223372036854775807,"availableSpaceBytes":-1}"#,
         ] {
             assert_eq!(sizes(unknown), None, "{unknown}");
+            assert_eq!(row(unknown).tells_sizes(), unknown != "{}", "{unknown}");
         }
     }
 
