@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 
 /// A module and the modules of ours that it may use beside itself; `config` types of others are
 /// written `module::config`.
-const RULES: [(&str, &[&str]); 15] = [
+const RULES: [(&str, &[&str]); 17] = [
     ("metric", &[]),
     ("net", &[]),
     ("netbackup", &["net"]),
     ("jobs", &["netbackup::wire", "metric"]),
-    ("collectors", &["netbackup", "jobs", "metric", "state"]),
+    ("night", &[]),
+    ("forecast", &["night"]),
+    ("collectors", &["netbackup", "jobs", "forecast", "night", "metric", "state"]),
     ("snapshot", &["metric"]),
     ("state", &[]),
     ("poller", &["collectors", "netbackup", "snapshot", "metric", "state", "telemetry"]),

@@ -245,11 +245,12 @@ async fn unreadable_records_are_counted_and_skipped() {
     }
     let agent = Agent::start(&everything(&simulator)).await;
     let page = settled(&agent).await;
-    for Tried { collector, metrics, .. } in lists {
+    for resource in lists {
+        let Tried { collector, .. } = resource;
         let skipped = about(&page, "nbu_agent_collector_unreadable_records_total", collector);
         assert_eq!(skipped, Some(1.0), "{collector}");
         assert_eq!(about(&page, "nbu_agent_collector_up", collector), Some(1.0), "{collector}");
-        assert!(!page.of_site("paris", |name| name.starts_with(metrics)).is_empty(), "{collector}");
+        assert!(!page.of_site("paris", |name| resource.is_of(name)).is_empty(), "{collector}");
     }
     let slos = simulator.truth().slos().len() as f64;
     assert_eq!(page.value("nbu_slo_count", &[("site", "paris")]), Some(slos - 1.0));

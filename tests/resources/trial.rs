@@ -85,7 +85,8 @@ async fn switched_off_collector_asks_nothing() {
     let page = agent.first_samples("paris").await;
     assert!(are_all(&page, "nbu_agent_collector_permitted", None));
     assert!(are_all(&page, "nbu_agent_collector_supported", None));
-    let asked = |path: &str| simulator.requests().iter().any(|request| request.path.ends_with(path));
+    let asked =
+        |path: &str| simulator.requests().iter().any(|request| request.path.ends_with(path));
     assert!(!asked("/storage/disk-pools") && !asked("/storage/storage-servers"));
     agent.stop().await;
 }

@@ -89,13 +89,13 @@ pub fn is_of_resources(name: &str) -> bool {
 }
 
 /// Series of one site that are put together.
-pub(super) struct Shown<'s> {
+pub struct Shown<'s> {
     site: &'s str,
     series: BTreeMap<Series, f64>,
 }
 
 impl Shown<'_> {
-    pub(super) fn add(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+    pub fn add(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         let labels: Vec<_> =
             [("site", self.site)].into_iter().chain(labels.iter().copied()).collect();
         *self.series.entry(key(name, &labels)).or_default() += value;

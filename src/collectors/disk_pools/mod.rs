@@ -134,7 +134,9 @@ impl DiskPools {
         for pool in pools {
             match pool.row.sizes() {
                 Some(sizes) => drop(known.insert(pool.id.clone(), sizes)),
-                None if !pool.row.is_cloud() && !pool.row.tells_sizes() => asked.push(pool.id.clone()),
+                None if !pool.row.is_cloud() && !pool.row.tells_sizes() => {
+                    asked.push(pool.id.clone())
+                }
                 None => {}
             }
         }
