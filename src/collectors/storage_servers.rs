@@ -68,18 +68,18 @@ struct Msdp {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default)]
 struct Space {
-    #[serde(deserialize_with = "lenient::integer")]
-    raw_size_bytes: Option<i64>,
-    #[serde(deserialize_with = "lenient::integer")]
-    reserved_space_bytes: Option<i64>,
-    #[serde(deserialize_with = "lenient::integer")]
-    size_bytes: Option<i64>,
-    #[serde(deserialize_with = "lenient::integer")]
-    used_space_bytes: Option<i64>,
-    #[serde(deserialize_with = "lenient::integer")]
-    available_space_bytes: Option<i64>,
+    #[serde(rename = "rawSizeBytes", deserialize_with = "lenient::integer")]
+    raw: Option<i64>,
+    #[serde(rename = "reservedSpaceBytes", deserialize_with = "lenient::integer")]
+    reserved: Option<i64>,
+    #[serde(rename = "sizeBytes", deserialize_with = "lenient::integer")]
+    size: Option<i64>,
+    #[serde(rename = "usedSpaceBytes", deserialize_with = "lenient::integer")]
+    used: Option<i64>,
+    #[serde(rename = "availableSpaceBytes", deserialize_with = "lenient::integer")]
+    available: Option<i64>,
 }
 
 static UP: Metric<3> = Metric::gauge(
@@ -147,11 +147,11 @@ fn fold(name: &str, row: &ServerRow<'_>, samples: &mut Samples) {
     let Some(msdp) = &row.msdp_attributes else { return };
     if let Some(space) = &msdp.storage_pool_details {
         for (size, bytes) in [
-            ("raw", space.raw_size_bytes),
-            ("reserved", space.reserved_space_bytes),
-            ("size", space.size_bytes),
-            ("used", space.used_space_bytes),
-            ("available", space.available_space_bytes),
+            ("raw", space.raw),
+            ("reserved", space.reserved),
+            ("size", space.size),
+            ("used", space.used),
+            ("available", space.available),
         ] {
             samples.record(&MSDP_BYTES, [name, size], known(bytes));
         }

@@ -37,7 +37,7 @@ const LATEST_DECISION: i64 = 6 * HOUR;
 const TREND: i32 = 14;
 const SHORTEST_TREND: i32 = 3;
 
-/// What a poll tells about a pool, bytes. All are the server's words, so none is trusted to fit the others.
+/// Reading of a pool by a poll, bytes. All are the server's words, so none is trusted to fit the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
     /// The server's time, Unix ms.
@@ -81,7 +81,7 @@ struct Noon {
     used: i64,
 }
 
-/// What the nights say about a pool. What is unknown is `None`.
+/// Forecast of a pool by its nights. What is unknown is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Forecast {
     /// Bytes up to the high water mark; negative above it.

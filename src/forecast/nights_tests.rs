@@ -1,3 +1,5 @@
+//! Nights of a pool that a small world fills and frees.
+
 use super::*;
 use crate::night::Zone;
 

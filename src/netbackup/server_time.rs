@@ -22,7 +22,7 @@ struct Answer<'a> {
     time_zone_id: Text<'a>,
 }
 
-/// What the server says of its time.
+/// Clock and time zone of a server, as it tells them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerTime {
     /// Unix ms.

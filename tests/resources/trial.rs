@@ -24,7 +24,9 @@ async fn until_permitted_is(agent: &Agent, value: f64) -> Page {
 }
 
 fn deny(simulator: &Simulator) {
-    NAMESPACES.iter().for_each(|(_, namespace, _)| simulator.deny(namespace));
+    for (_, namespace, _) in NAMESPACES {
+        simulator.deny(namespace);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,7 +41,9 @@ async fn unasked_collector_is_left_out_until_it_is_permitted() {
     let status = agent.get("/").await.text().await.unwrap();
     assert_eq!(status.matches("not permitted, left out").count(), 2, "{status}");
 
-    NAMESPACES.iter().for_each(|(_, namespace, _)| simulator.permit(namespace));
+    for (_, namespace, _) in NAMESPACES {
+        simulator.permit(namespace);
+    }
     let page = until_permitted_is(&agent, 1.0).await;
     assert!(are_all(&page, "nbu_agent_collector_up", Some(1.0)));
     assert!(!page.of_site("paris", of_them).is_empty());

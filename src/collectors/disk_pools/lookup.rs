@@ -43,7 +43,7 @@ pub(super) struct Lookup {
     without: HashMap<String, Instant>,
 }
 
-/// What is known of the sizes of a pool beyond the list.
+/// Knowledge of the sizes of a pool beyond the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     Sizes(Sizes),

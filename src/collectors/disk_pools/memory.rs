@@ -25,8 +25,8 @@ pub(super) struct Memory {
     saved_at: Option<i64>,
     /// False while the last save failed.
     saved: bool,
-    /// The zone that the log was told of.
-    told: Option<Option<String>>,
+    /// The unknown zone that the log was told of; `none` if the server tells none.
+    told: Option<String>,
 }
 
 impl Memory {
@@ -73,19 +73,19 @@ impl Memory {
             self.zone = Zone::named(&pools.zone);
         }
         if let Some(zone) = zone.filter(|zone| Some(zone) != self.zone.as_ref()) {
-            pools.zone = zone.name().to_owned();
+            zone.name().clone_into(&mut pools.zone);
             self.changed = true;
             self.zone = Some(zone);
         }
-        if self.zone.is_none() && self.told.as_ref() != Some(&spelled) {
+        let zone = spelled.unwrap_or_else(|| "none".to_owned());
+        if self.zone.is_none() && self.told.as_ref() != Some(&zone) {
             let site = session.client().site();
-            let zone = spelled.as_deref().unwrap_or("none");
             tracing::info!(
                 site,
                 zone,
                 "the server tells no time zone that is known; its nights are counted in UTC"
             );
-            self.told = Some(spelled);
+            self.told = Some(zone);
         }
         Some((now, self.zone.clone().unwrap_or_else(Zone::utc)))
     }

@@ -135,7 +135,7 @@ impl DiskPools {
             match pool.row.sizes() {
                 Some(sizes) => drop(known.insert(pool.id.clone(), sizes)),
                 None if !pool.row.is_cloud() && !pool.row.tells_sizes() => {
-                    asked.push(pool.id.clone())
+                    asked.push(pool.id.clone());
                 }
                 None => {}
             }

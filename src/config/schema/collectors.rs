@@ -30,9 +30,9 @@ macro_rules! collectors {
         }
 
         impl Collectors {
-            /// Returns the names of the switches, each with whether it is on; none if it is tried.
-            fn switches(&self, context: &Context<'_>) -> Vec<(String, Option<Option<bool>>)> {
-                vec![$((name(self.$switch.enabled, context), self.$switch.is_on(context))),+]
+            /// Returns the names of the switches, each with what it says.
+            fn switches(&self, context: &Context<'_>) -> Vec<(String, Option<Use>)> {
+                vec![$((name(self.$switch.enabled, context), self.$switch.read(context))),+]
             }
         }
     };
@@ -71,17 +71,29 @@ struct TriedSwitch {
     enabled: Key<FlagOrAuto>,
 }
 
+/// Use of what a switch is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Off,
+    On,
+    Tried,
+}
+
+impl From<bool> for Use {
+    fn from(on: bool) -> Self {
+        if on { Self::On } else { Self::Off }
+    }
+}
+
 impl Switch {
-    /// Returns whether it is on.
-    fn is_on(&self, context: &Context<'_>) -> Option<Option<bool>> {
-        self.enabled.get(context).value().map(Some)
+    fn read(&self, context: &Context<'_>) -> Option<Use> {
+        self.enabled.get(context).value().map(Use::from)
     }
 }
 
 impl TriedSwitch {
-    /// Returns whether it is on, or none if it is tried.
-    fn is_on(&self, context: &Context<'_>) -> Option<Option<bool>> {
-        self.enabled.get(context).value()
+    fn read(&self, context: &Context<'_>) -> Option<Use> {
+        self.enabled.get(context).value().map(|on| on.map_or(Use::Tried, Use::from))
     }
 }
 
@@ -163,17 +175,17 @@ pub(super) fn switches(
     is_wanted: fn(bool) -> bool,
 ) -> Vec<String> {
     let all = section.switches(context).into_iter();
-    let wanted = all.filter(|(_, is_on)| is_wanted(*is_on == Some(None)));
+    let wanted = all.filter(|(_, use_of)| is_wanted(*use_of == Some(Use::Tried)));
     wanted.map(|(name, _)| name).collect()
 }
 
 pub(super) fn read(context: &Context<'_>, section: &Collectors) -> Option<Config> {
     let (mut switched_on, mut tried) = (BTreeSet::new(), BTreeSet::new());
-    for (name, is_on) in section.switches(context) {
-        match is_on? {
-            Some(true) => drop(switched_on.insert(name)),
-            Some(false) => {}
-            None => drop(tried.insert(name)),
+    for (name, use_of) in section.switches(context) {
+        match use_of? {
+            Use::On => drop(switched_on.insert(name)),
+            Use::Off => {}
+            Use::Tried => drop(tried.insert(name)),
         }
     }
     let per_client = name_filter(context, &section.per_client, Subject::Client);

@@ -74,7 +74,7 @@ impl Related<'_> {
     }
 }
 
-/// One record that another names.
+/// Reference to one record that another one names.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct One<'a> {
