@@ -49,7 +49,7 @@ mod tests {
     fn clock_and_zone_may_be_missing() {
         let read = |text: &'static str| {
             let answer = serde_json::from_str::<Answer<'_>>(text).unwrap();
-            (answer.server_time, answer.time_zone_id.map(|zone| zone.into_owned()))
+            (answer.server_time, answer.time_zone_id.map(std::borrow::Cow::into_owned))
         };
         assert_eq!(
             read(
