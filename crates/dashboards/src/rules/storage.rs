@@ -15,11 +15,14 @@ pub(super) fn alerts() -> Vec<Alert> {
     all
 }
 
-/// Keeps what has a mark of its own that `used` compares with.
-fn against_mark(operator: &str, below: &str) -> Query {
+/// Keeps the pools of which the used share has reached their high water mark, or a share before it.
+fn at_mark(before: Option<f64>) -> Query {
     let mark = m("nbu_disk_pool_high_watermark_ratio").now().max(&POOL);
-    let used = m("pool:nbu_disk_pool_used:ratio").now();
-    used.compared_each(operator, &POOL, mark.short_of(below))
+    let from = match before {
+        Some(share) => mark.short_of(share).negated(),
+        None => mark,
+    };
+    m("pool:nbu_disk_pool_used:ratio").now().compared_each(">=", &POOL, from)
 }
 
 fn pools() -> Vec<Alert> {
@@ -29,7 +32,7 @@ fn pools() -> Vec<Alert> {
             name: "NetBackupDiskPoolFull",
             group: GROUP,
             severity: Severity::Critical,
-            when: against_mark(">=", "0"),
+            when: at_mark(None),
             hold: "5m",
             summary: "{{ $labels.site }}: the disk pool {{ $labels.pool_name }} is full",
             description: "{{ $value | humanizePercentage }} are used, which is its high water mark: backups to it fail with status 129.",
@@ -39,7 +42,7 @@ fn pools() -> Vec<Alert> {
             name: "NetBackupDiskPoolNearlyFull",
             group: GROUP,
             severity: Severity::Warning,
-            when: against_mark(">=", "0.05").unless(&POOL, against_mark(">=", "0")),
+            when: at_mark(Some(0.05)).unless(&POOL, at_mark(None)),
             hold: "15m",
             summary: "{{ $labels.site }}: the disk pool {{ $labels.pool_name }} is nearly full",
             description: "{{ $value | humanizePercentage }} are used, less than five points below its high water mark.",
