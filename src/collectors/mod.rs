@@ -10,10 +10,13 @@ mod malware;
 mod slo;
 mod storage;
 mod storage_servers;
+mod tape_drive_health;
 mod tape_drives;
+mod tape_inventory;
 mod tape_media;
 mod tape_pools;
 mod tape_robots;
+mod tape_scratch;
 
 use crate::metric::Definition;
 

@@ -1,21 +1,24 @@
-//! Tapes by pool, type and kind of robot, from NetBackup 10.5 on (docs/netbackup-api.md#tape-media).
+//! Tapes, from NetBackup 10.5 on (docs/netbackup-api.md#tape-media). Which of them are scratch is told by the
+//! types of their pools, another list, which the key may be forbidden to see.
 
 use async_trait::async_trait;
-use serde::Deserialize;
 
-use super::collector::{Cadence, Collected, Collector, Row};
-use super::counts::{Counts, Seen, label};
-use crate::metric::{Metric, Samples};
-use crate::netbackup::lenient::{self, Text};
-use crate::netbackup::{ApiVersion, CursorPager, Error, Query, Resource, Session};
+use super::collector::{Cadence, Collected, Collector, Part, Row};
+use super::counts::Seen;
+use super::tape_inventory::{self, Inventory, TapeRow};
+use super::tape_pools::{self, PoolTypes};
+use super::tape_scratch::{self, Scratch};
+use crate::metric::Samples;
+use crate::netbackup::{ApiVersion, CursorPager, Error, ErrorKind, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
     name: "tape_media",
     resource: &TAPE_MEDIA,
-    cadence: Cadence::Slow,
-    requests: "1 for 100 tapes",
+    // Every hundred tapes are a request: 200 an hour for 20,000 tapes.
+    cadence: Cadence::Every(12),
+    requests: "1 for 100 tapes, and 1 for 100 pools",
     core: false,
-    metrics: || vec![MEDIA_COUNT.definition()],
+    metrics: || [tape_inventory::metrics(), tape_scratch::metrics()].concat(),
     switch: Some("tape"),
     build: |_| Box::new(TapeMedia::default()),
     same: |_, _| true,
@@ -28,35 +31,11 @@ static TAPE_MEDIA: Resource = Resource {
     max_limit: 100,
 };
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct TapeRow<'a> {
-    #[serde(borrow, deserialize_with = "lenient::text")]
-    volume_pool: Text<'a>,
-    #[serde(borrow, deserialize_with = "lenient::text")]
-    media_type: Text<'a>,
-    #[serde(borrow, deserialize_with = "lenient::object")]
-    robot: Option<Robot<'a>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Robot<'a> {
-    #[serde(borrow, deserialize_with = "lenient::text")]
-    robot_type: Text<'a>,
-}
-
-static MEDIA_COUNT: Metric<3> = Metric::gauge(
-    "nbu.tape.media.count",
-    "{tape}",
-    &["pool", "media_type", "robot_type"],
-    "Tapes by volume pool, media type and robot type. Combinations seen since the agent started remain at 0 once no tape has them. NetBackup 10.5 and later.",
-);
-
 /// Remembers the combinations: a scratch pool that runs empty must read 0, not vanish.
 #[derive(Default)]
 struct TapeMedia {
-    known: Counts<3>,
+    tapes: Inventory,
+    scratch: Scratch,
 }
 
 #[async_trait]
@@ -66,18 +45,37 @@ impl Collector for TapeMedia {
     }
 
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
-        let (mut counts, mut seen) = (self.known.clone(), Seen::default());
-        counts.reset();
+        let (mut tapes, mut seen) = (self.tapes.emptied(), Seen::default());
         let mut walk = CursorPager::new(session, &TAPE_MEDIA, &Query::all());
         while let Some(page) = walk.next_page::<TapeRow<'_>>().await? {
-            for tape in page.rows.iter().filter(|tape| seen.is_new(&tape.id)) {
-                let robot = tape.robot.as_ref().and_then(|robot| robot.robot_type.clone());
-                counts.add([label(&tape.volume_pool), label(&tape.media_type), label(&robot)]);
-            }
+            page.rows.iter().filter(|tape| seen.is_new(&tape.id)).for_each(|tape| tapes.add(tape));
         }
+        tapes.forget_robots();
         let mut samples = Samples::new();
-        counts.record(&MEDIA_COUNT, &mut samples);
-        self.known = counts;
-        Ok(Collected::whole(samples))
+        tapes.record(&mut samples);
+        self.tapes = tapes;
+        let mut parts = vec![("all", Part::Fresh(samples))];
+        // Asked for after the tapes: a pool that was made meanwhile is known.
+        match tape_pools::types(session).await {
+            Ok(types) => parts.push(("scratch", Part::Fresh(self.scratch(&types)))),
+            // The collector of the pools tells of it, and repeating the walk of the tapes does not help.
+            Err(error) if is_denied(error.kind()) => {}
+            Err(error) => parts.push(("scratch", Part::Failed(error))),
+        }
+        Ok(Collected { parts, permitted: Some(true), unfinished: false })
     }
+}
+
+impl TapeMedia {
+    fn scratch(&mut self, types: &PoolTypes) -> Samples {
+        let mut samples = Samples::new();
+        self.scratch.update(&self.tapes, types);
+        self.scratch.record(&mut samples);
+        samples
+    }
+}
+
+/// Returns whether the pools stay hidden until somebody grants the right to see them, or upgrades the server.
+fn is_denied(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::NotFound)
 }

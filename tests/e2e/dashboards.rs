@@ -227,6 +227,7 @@ fn rules_pass_their_promtool_tests() {
     let promtool = || Command::new(part("promtool"));
     let said = succeed(promtool().args(["check", "rules"]).args(files("deploy/prometheus/rules")));
     assert_eq!(said.matches("SUCCESS").count(), 2, "{said}");
-    let said = succeed(promtool().args(["test", "rules"]).args(files("deploy/prometheus/tests")));
-    assert_eq!(said.matches("SUCCESS").count(), 7, "{said}");
+    let tests = files("deploy/prometheus/tests");
+    let said = succeed(promtool().args(["test", "rules"]).args(&tests));
+    assert_eq!(said.matches("SUCCESS").count(), tests.len(), "{said}");
 }

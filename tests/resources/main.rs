@@ -9,6 +9,7 @@ mod support;
 mod faults;
 mod numbers;
 mod releases;
+mod tape;
 mod trial;
 
 use nbu_sim::{Settings, Simulator};

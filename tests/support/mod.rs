@@ -14,6 +14,7 @@ pub mod process;
 pub mod received;
 pub mod resources;
 pub mod storage;
+pub mod tape;
 pub mod totals;
 pub mod work;
 

@@ -9,13 +9,14 @@ use nbu_sim::{Fixture, Release, Truth};
 
 use super::exposition::{Series, key};
 use super::storage;
+use super::tape;
 
 /// An optional resource. All tests of resources walk [`RESOURCES`].
 pub struct Tried {
     pub collector: &'static str,
     /// Section of `collectors` with the switch.
     pub switch: &'static str,
-    /// Beginnings of the names of its metrics.
+    /// Beginnings of the names of the metrics that need it.
     pub metrics: &'static [&'static str],
     /// Path that the collector asks for first.
     pub path: &'static str,
@@ -24,22 +25,22 @@ pub struct Tried {
 }
 
 impl Tried {
-    /// Returns whether a metric is one of its collector.
+    /// Returns whether a metric needs it.
     pub fn is_of(&self, name: &str) -> bool {
         self.metrics.iter().any(|beginning| name.starts_with(beginning))
     }
 }
 
-/// Collector, switch, and beginnings of the names of the metrics, in the order of the table of collectors.
+/// Collector, switch, and beginnings of the names of the metrics that need it, in the order of the table of collectors.
 const NAMES: [(&str, &str, &[&str]); 10] = [
     ("alerts", "alerts", &["nbu_alerts_"]),
     ("malware", "malware", &["nbu_malware_"]),
     ("catalog", "catalog", &["nbu_catalog_images_"]),
     ("slo", "slo", &["nbu_slo_"]),
     ("tape_drives", "tape", &["nbu_tape_drive"]),
-    ("tape_media", "tape", &["nbu_tape_media_"]),
+    ("tape_media", "tape", &["nbu_tape_media_", "nbu_tape_scratch_", "nbu_tape_cleanings_"]),
     ("tape_robots", "tape", &["nbu_tape_robot_"]),
-    ("tape_pools", "tape", &["nbu_tape_pool_"]),
+    ("tape_pools", "tape", &["nbu_tape_pool_", "nbu_tape_scratch_"]),
     ("disk_pools", "diskPools", &["nbu_disk_pool_", "nbu_disk_volume_", "nbu_server_time_zone_"]),
     ("storage_servers", "storageServers", &["nbu_storage_server_", "nbu_msdp_"]),
 ];
@@ -100,6 +101,13 @@ impl Shown<'_> {
             [("site", self.site)].into_iter().chain(labels.iter().copied()).collect();
         *self.series.entry(key(name, &labels)).or_default() += value;
     }
+
+    /// Adds a series that is 1 however many rows have it.
+    pub fn flag(&mut self, name: &str, labels: &[(&str, &str)]) {
+        let labels: Vec<_> =
+            [("site", self.site)].into_iter().chain(labels.iter().copied()).collect();
+        self.series.insert(key(name, &labels), 1.0);
+    }
 }
 
 /// All series of the optional resources of a site whose server has this release.
@@ -109,11 +117,11 @@ pub fn expected(truth: &Truth, site: &str, release: Release) -> BTreeMap<Series,
     malware(truth, &mut shown);
     images(truth, release, &mut shown);
     shown.add("nbu_slo_count", &[], truth.slos().len() as f64);
-    drives(truth, &mut shown);
+    tape::drives(truth, &mut shown);
     storage::disk_pools(truth, &mut shown);
     storage::servers(truth, &mut shown);
     if release >= Release::R10_5 {
-        tapes(truth, &mut shown);
+        tape::media(truth, &mut shown);
     }
     shown.series
 }
@@ -183,45 +191,5 @@ fn images(truth: &Truth, release: Release, shown: &mut Shown<'_>) {
         };
         let anomaly = if release == Release::R10_3 { "UNKNOWN" } else { image.anomaly_status };
         shown.add(name, &[("malware_status", malware), ("anomaly_status", anomaly)], 1.0);
-    }
-}
-
-fn drives(truth: &Truth, shown: &mut Shown<'_>) {
-    for drive in truth.tape_drives() {
-        let of_type = [("drive_type", drive.drive_type), ("robot_type", drive.robot_type)];
-        for status in ["UP", "DOWN", "MIXED", "DISABLED"] {
-            let status = format!("DRIVE_STATUS_{status}");
-            let labels = [of_type[0], of_type[1], ("status", status.as_str())];
-            shown.add("nbu_tape_drives_count", &labels, 0.0);
-        }
-        let labels = [of_type[0], of_type[1], ("status", drive.status)];
-        shown.add("nbu_tape_drives_count", &labels, 1.0);
-        let robot = drive.robot_number.map_or("UNKNOWN".to_owned(), |number| number.to_string());
-        let info = [
-            ("drive_name", &*drive.name),
-            ("media_server", &*drive.host),
-            of_type[0],
-            ("robot_number", &robot),
-            ("status", drive.status),
-        ];
-        let labels: Vec<_> = [("site", shown.site)].into_iter().chain(info).collect();
-        // However many are alike.
-        shown.series.insert(key("nbu_tape_drive_info", &labels), 1.0);
-    }
-}
-
-fn tapes(truth: &Truth, shown: &mut Shown<'_>) {
-    shown.add("nbu_tape_robot_device_hosts", &[], truth.robot_hosts() as f64);
-    for tape in truth.tapes() {
-        let labels = [
-            ("pool", &*tape.pool),
-            ("media_type", tape.media_type),
-            ("robot_type", tape.robot_type),
-        ];
-        shown.add("nbu_tape_media_count", &labels, 1.0);
-    }
-    for pool in truth.volume_pools() {
-        let labels = [("pool_name", &*pool.name), ("pool_type", pool.pool_type)];
-        shown.add("nbu_tape_pool_partially_full", &labels, pool.partially_full as f64);
     }
 }

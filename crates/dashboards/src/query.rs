@@ -349,6 +349,14 @@ impl Query {
         self.with_number(text)
     }
 
+    /// Returns a function of its values over a span, one at each step.
+    #[must_use]
+    pub fn over(mut self, function: &str, span: &str, step: &str) -> Self {
+        self.text = format!("{function}({}[{span}:{step}])", self.operand());
+        self.joined = false;
+        self
+    }
+
     /// 1 where it is above a number, else 0.
     #[must_use]
     pub fn above(self, number: impl Display) -> Self {
