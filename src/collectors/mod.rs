@@ -10,13 +10,7 @@ mod malware;
 mod slo;
 mod storage;
 mod storage_servers;
-mod tape_drive_health;
-mod tape_drives;
-mod tape_inventory;
-mod tape_media;
-mod tape_pools;
-mod tape_robots;
-mod tape_scratch;
+mod tape;
 
 use crate::metric::Definition;
 
@@ -30,10 +24,10 @@ pub static TABLE: &[Row] = &[
     malware::ROW,
     catalog::ROW,
     slo::ROW,
-    tape_drives::ROW,
-    tape_media::ROW,
-    tape_robots::ROW,
-    tape_pools::ROW,
+    tape::drives::ROW,
+    tape::media::ROW,
+    tape::robots::ROW,
+    tape::pools::ROW,
     disk_pools::ROW,
     storage_servers::ROW,
 ];

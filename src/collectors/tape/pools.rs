@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::collector::{Cadence, Collected, Collector, Row};
-use super::counts::label;
+use crate::collectors::collector::{Cadence, Collected, Collector, Row};
+use crate::collectors::counts::label;
 use crate::metric::{Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{ApiVersion, CursorPager, Error, Query, Resource, Session};
 
-pub(super) const ROW: Row = Row {
+pub(in crate::collectors) const ROW: Row = Row {
     name: "tape_pools",
     resource: &VOLUME_POOLS,
     cadence: Cadence::Slow,

@@ -4,22 +4,21 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::collector::{Cadence, Collected, Collector, Row};
-use super::counts::{Counts, label};
-use super::tape_drive_health::{self, DriveHealth, Told};
+use super::drive_health::{self, DriveHealth, Told};
+use crate::collectors::collector::{Cadence, Collected, Collector, Row};
+use crate::collectors::counts::{Counts, label};
 use crate::metric::{Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
 
-pub(super) const ROW: Row = Row {
+pub(in crate::collectors) const ROW: Row = Row {
     name: "tape_drives",
     resource: &DRIVES,
     cadence: Cadence::Slow,
     requests: "1 for 100 drives",
     core: false,
     metrics: || {
-        [vec![DRIVES_COUNT.definition(), DRIVE_INFO.definition()], tape_drive_health::metrics()]
-            .concat()
+        [vec![DRIVES_COUNT.definition(), DRIVE_INFO.definition()], drive_health::metrics()].concat()
     },
     switch: Some("tape"),
     build: |_| Box::new(TapeDrives),

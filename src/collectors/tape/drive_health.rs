@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::counts::{Counts, OTHER};
+use crate::collectors::counts::{Counts, OTHER};
 use crate::metric::{Definition, Metric, Samples, UNKNOWN};
 
 /// Values of pathStatus; a closed set.

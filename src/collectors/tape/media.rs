@@ -3,22 +3,22 @@
 
 use async_trait::async_trait;
 
-use super::collector::{Cadence, Collected, Collector, Part, Row};
-use super::counts::Seen;
-use super::tape_inventory::{self, Inventory, TapeRow};
-use super::tape_pools::{self, PoolTypes};
-use super::tape_scratch::{self, Scratch};
+use super::inventory::{self, Inventory, TapeRow};
+use super::pools::{self, PoolTypes};
+use super::scratch::{self, Scratch};
+use crate::collectors::collector::{Cadence, Collected, Collector, Part, Row};
+use crate::collectors::counts::Seen;
 use crate::metric::Samples;
 use crate::netbackup::{ApiVersion, CursorPager, Error, ErrorKind, Query, Resource, Session};
 
-pub(super) const ROW: Row = Row {
+pub(in crate::collectors) const ROW: Row = Row {
     name: "tape_media",
     resource: &TAPE_MEDIA,
     // Every hundred tapes are a request: 200 an hour for 20,000 tapes.
     cadence: Cadence::Every(12),
     requests: "1 for 100 tapes, and 1 for 100 pools",
     core: false,
-    metrics: || [tape_inventory::metrics(), tape_scratch::metrics()].concat(),
+    metrics: || [inventory::metrics(), scratch::metrics()].concat(),
     switch: Some("tape"),
     build: |_| Box::new(TapeMedia::default()),
     same: |_, _| true,
@@ -56,7 +56,7 @@ impl Collector for TapeMedia {
         self.tapes = tapes;
         let mut parts = vec![("all", Part::Fresh(samples))];
         // Asked for after the tapes: a pool that was made meanwhile is known.
-        match tape_pools::types(session).await {
+        match pools::types(session).await {
             Ok(types) => parts.push(("scratch", Part::Fresh(self.scratch(&types)))),
             // The collector of the pools tells of it, and repeating the walk of the tapes does not help.
             Err(error) if is_denied(error.kind()) => {}

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::counts::Counts;
-use super::tape_inventory::{Inventory, NO_ROBOT};
-use super::tape_pools::PoolTypes;
+use super::inventory::{Inventory, NO_ROBOT};
+use super::pools::PoolTypes;
+use crate::collectors::counts::Counts;
 use crate::metric::{Definition, Metric, Samples};
 
 static AVAILABLE: Metric<2> = Metric::gauge(
@@ -70,7 +70,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::collectors::tape_inventory::TapeRow;
+    use super::super::inventory::TapeRow;
     use crate::metric::Value as Sample;
 
     /// Returns the tapes, folded as a walk folds them.
