@@ -146,6 +146,12 @@ impl Simulator {
         World::job_id(first)..=World::job_id(0) + last
     }
 
+    /// From now on the images under an SLP that replicates go to `target` too, also those that were replicated
+    /// before. Both must have one clock; a server that receives must not replicate.
+    pub fn replicate_to(&self, target: &Self) {
+        target.shared.receive_replicas_of(&self.shared);
+    }
+
     /// Turns the server into another release under the feet of its clients; the jobs stay.
     pub fn upgrade(&self, release: Release) {
         self.shared.live().release = release;

@@ -12,7 +12,10 @@ pub(crate) mod jobs;
 pub(crate) mod offset;
 mod ping;
 mod scans;
+mod serverinfo;
 mod slos;
+mod slp_images;
+mod slps;
 mod status_codes;
 mod storage_units;
 mod tape_drives;
@@ -25,6 +28,8 @@ pub(crate) mod views {
     pub use super::images::ImageView;
     pub use super::scans::ScanView;
     pub use super::slos::SloView;
+    pub use super::slp_images::{SlpCopyView, SlpImageView};
+    pub use super::slps::{SlpOperationView, SlpView};
     pub use super::tape_drives::TapeDriveView;
     pub use super::tape_media::{TapeView, VolumePoolView};
 }
@@ -46,6 +51,8 @@ static FIXTURES: &[&Fixture] = &[
     &tape_media::TAPES,
     &tape_media::POOLS,
     &disk_pools::DISK_POOLS,
+    &slp_images::SLP_IMAGES,
+    &slps::SLPS,
 ];
 
 /// Returns all fixtures: the lists and documents that are read by path alone.
@@ -110,8 +117,9 @@ impl Route {
 }
 
 /// The operations that are no fixtures.
-const ROUTES: [Route; 5] = [
+const ROUTES: [Route; 6] = [
     route("GET", "/ping", Access::Open, ping::get),
+    route("GET", "/security/serverinfo", Access::Open, serverinfo::get),
     route("GET", "/admin/jobs", Access::Key, jobs::get),
     route("POST", "/admin/jobs-count-requests", Access::Key, job_count::post),
     route("GET", "/storage/storage-units", Access::Key, storage_units::get),
