@@ -34,6 +34,7 @@ pub mod netbackup;
 pub mod poller;
 pub mod process;
 pub mod reload;
+pub mod slp;
 pub mod snapshot;
 pub mod state;
 pub mod supervisor;

@@ -8,15 +8,16 @@ use std::path::{Path, PathBuf};
 
 /// A module and the modules of ours that it may use beside itself; `config` types of others are
 /// written `module::config`.
-const RULES: [(&str, &[&str]); 15] = [
+const RULES: [(&str, &[&str]); 16] = [
     ("metric", &[]),
     ("net", &[]),
     ("netbackup", &["net"]),
     ("jobs", &["netbackup::wire", "metric"]),
-    ("collectors", &["netbackup", "jobs", "metric", "state"]),
+    ("slp", &["metric"]),
+    ("collectors", &["netbackup", "jobs", "slp", "metric", "state"]),
     ("snapshot", &["metric"]),
     ("state", &[]),
-    ("poller", &["collectors", "netbackup", "snapshot", "metric", "state", "telemetry"]),
+    ("poller", &["collectors", "netbackup", "slp", "snapshot", "metric", "state", "telemetry"]),
     ("telemetry", &["metric", "snapshot", "net", "state", "reload"]),
     ("catalog", &["collectors", "poller", "telemetry", "metric"]),
     ("config", &["collectors", "http", "log", "net", "netbackup", "poller", "state", "telemetry"]),

@@ -9,12 +9,15 @@ use serde::de::IgnoredAny;
 use crate::jobs::NameFilterConfig;
 use crate::metric::{Definition, Samples, SeriesGroups};
 use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
+use crate::slp::SharedSizes;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cadence {
     EveryPoll,
     /// Reused for `server.cacheTTL`: it changes slowly.
     Slow,
+    /// So many times `server.cacheTTL` between runs: it changes more slowly still, or costs more.
+    Every(u32),
 }
 
 /// A resource and its collector: a row of the table.
@@ -88,6 +91,8 @@ pub struct Settings<'c> {
     /// The job window.
     pub window: Duration,
     pub state: Option<&'c crate::state::StateDir>,
+    /// Sizes of backups of the site, which two of its collectors share.
+    pub sizes: &'c SharedSizes,
 }
 
 /// A fetch and a pure fold. One instance per site, owned by its poller; it may remember what it read.

@@ -269,6 +269,7 @@ impl CollectorSlot {
         match self.row.cadence {
             Cadence::EveryPoll => Duration::ZERO,
             Cadence::Slow => rules.polling.cache_ttl,
+            Cadence::Every(times) => rules.polling.cache_ttl * times,
         }
     }
 

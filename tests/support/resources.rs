@@ -8,6 +8,7 @@ use nbu_otel_agent::collectors::TABLE;
 use nbu_sim::{Fixture, Release, Truth};
 
 use super::exposition::{Series, key};
+use super::slp;
 
 /// An optional resource. All tests of resources walk [`RESOURCES`].
 pub struct Tried {
@@ -23,7 +24,7 @@ pub struct Tried {
 }
 
 /// Collector, switch, and beginning of the names of the metrics, in the order of the table of collectors.
-const NAMES: [(&str, &str, &str); 9] = [
+const NAMES: [(&str, &str, &str); 11] = [
     ("alerts", "alerts", "nbu_alerts_"),
     ("malware", "malware", "nbu_malware_"),
     ("catalog", "catalog", "nbu_catalog_images_"),
@@ -33,6 +34,9 @@ const NAMES: [(&str, &str, &str); 9] = [
     ("tape_robots", "tape", "nbu_tape_robot_"),
     ("tape_pools", "tape", "nbu_tape_pool_"),
     ("disk_pools", "tape", "nbu_disk_pool_"),
+    // Sizes may be known later than copies: tests/slp holds them.
+    ("slp_images", "slp", "nbu_slp_backlog_copies"),
+    ("slps", "slp", "nbu_slp_active"),
 ];
 
 /// The optional resources, in the order of the table of collectors.
@@ -102,6 +106,7 @@ pub fn expected(truth: &Truth, site: &str, release: Release) -> BTreeMap<Series,
     shown.add("nbu_slo_count", &[], truth.slos().len() as f64);
     drives(truth, &mut shown);
     disk_pools(truth, &mut shown);
+    slps(truth, &mut shown);
     if release >= Release::R10_5 {
         tapes(truth, &mut shown);
     }
@@ -213,6 +218,21 @@ fn tapes(truth: &Truth, shown: &mut Shown<'_>) {
     for pool in truth.volume_pools() {
         let labels = [("pool_name", &*pool.name), ("pool_type", pool.pool_type)];
         shown.add("nbu_tape_pool_partially_full", &labels, pool.partially_full as f64);
+    }
+}
+
+fn slps(truth: &Truth, shown: &mut Shown<'_>) {
+    for image in slp::incomplete(truth) {
+        for (operation, state, _) in slp::waiting(&image) {
+            if state != "DEFERRED" {
+                let labels = [("slp", &*image.slp), ("operation", operation), ("state", state)];
+                shown.add("nbu_slp_backlog_copies", &labels, 1.0);
+            }
+        }
+    }
+    for slp in truth.slps() {
+        let active = f64::from(u8::from(slp.active));
+        shown.add("nbu_slp_active", &[("slp", &slp.name)], active);
     }
 }
 

@@ -46,6 +46,9 @@ collectors! {
     catalog,
     /// Number of protection plans (service level objectives).
     slo,
+    /// Backlog of storage lifecycle policies (SLP): copies that wait, their bytes and age, and suspended SLPs. Needs two
+    /// permissions of its own, and a third one for the sizes of older backups.
+    slp,
     /// Tape drives, media, robots, pools, and volumes of disk pools. All but drives and disk volumes need NetBackup
     /// 10.5.
     tape,
