@@ -14,3 +14,6 @@ pub(crate) use image_id::ImageId;
 pub(crate) use metrics::{definitions, samples};
 pub(crate) use saved::{from_bytes, to_bytes};
 pub use shared::SharedSizes;
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod faults;
+mod sizes;
 mod truth;
 
 use nbu_sim::{Settings, Simulator};
