@@ -27,7 +27,7 @@ pub(crate) const SITE: [&str; 2] = ["job", "site"];
 pub(crate) const UNIT: [&str; 4] = ["job", "site", "name", "type"];
 
 /// Names of the recording rules, with their labels.
-const OF_RULES: [(&str, &[&str]); 10] = [
+const OF_RULES: [(&str, &[&str]); 11] = [
     ("site:nbu_backups_good:increase6h", &SITE),
     ("site:nbu_backups_failed:increase6h", &SITE),
     ("site:nbu_backups_completed:increase6h", &SITE),
@@ -37,6 +37,7 @@ const OF_RULES: [(&str, &[&str]); 10] = [
     ("storage:nbu_storage_unit_jobs:ratio", &["job", "name", "site"]),
     ("storage:nbu_disk_used:ratio", &UNIT),
     ("storage:nbu_disk_full:days", &UNIT),
+    ("site:nbu_slp_backlog_drain_seconds:rate6h", &SITE),
     ("site:nbu_agent_api_request_duration_seconds:p95_10m", &SITE),
 ];
 
