@@ -38,6 +38,7 @@ pub mod night;
 pub mod poller;
 pub mod process;
 pub mod reload;
+pub mod slp;
 pub mod snapshot;
 pub mod state;
 pub mod supervisor;

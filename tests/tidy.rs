@@ -8,17 +8,18 @@ use std::path::{Path, PathBuf};
 
 /// A module and the modules of ours that it may use beside itself; `config` types of others are
 /// written `module::config`.
-const RULES: [(&str, &[&str]); 17] = [
+const RULES: [(&str, &[&str]); 18] = [
     ("metric", &[]),
     ("net", &[]),
     ("netbackup", &["net"]),
     ("jobs", &["netbackup::wire", "metric"]),
+    ("slp", &["metric"]),
     ("night", &[]),
     ("forecast", &["night"]),
-    ("collectors", &["netbackup", "jobs", "forecast", "night", "metric", "state"]),
+    ("collectors", &["netbackup", "jobs", "slp", "forecast", "night", "metric", "state"]),
     ("snapshot", &["metric"]),
     ("state", &[]),
-    ("poller", &["collectors", "netbackup", "snapshot", "metric", "state", "telemetry"]),
+    ("poller", &["collectors", "netbackup", "slp", "snapshot", "metric", "state", "telemetry"]),
     ("telemetry", &["metric", "snapshot", "net", "state", "reload"]),
     ("catalog", &["collectors", "poller", "telemetry", "metric"]),
     ("config", &["collectors", "http", "log", "net", "netbackup", "poller", "state", "telemetry"]),

@@ -8,6 +8,7 @@ mod disk_pools;
 mod jobs;
 mod malware;
 mod slo;
+mod slp;
 mod storage;
 mod storage_servers;
 mod tape;
@@ -30,6 +31,8 @@ pub static TABLE: &[Row] = &[
     tape::pools::ROW,
     disk_pools::ROW,
     storage_servers::ROW,
+    slp::IMAGES_ROW,
+    slp::CONFIGURATION_ROW,
 ];
 
 pub fn definitions() -> Vec<&'static Definition> {
@@ -41,6 +44,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::slp::SharedSizes;
     use crate::state::StateDir;
 
     #[test]
@@ -48,8 +52,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let open = |name| StateDir::open(&folder.path().join(name)).unwrap();
         let (one, other, config) = (open("one"), open("other"), Config::default());
-        let settings =
-            |state| Settings { collectors: &config, window: Duration::from_secs(1), state };
+        let (sizes, window) = (SharedSizes::default(), Duration::from_secs(1));
+        let settings = |state| Settings { collectors: &config, window, state, sizes: &sizes };
         let row = TABLE.iter().find(|row| row.name == "jobs").unwrap();
         let places = [None, Some(&one), Some(&other)];
         for (at, before) in places.iter().enumerate() {

@@ -39,6 +39,7 @@ pub(crate) use ledger::Summary;
 pub use live::Live;
 pub use progress::ChangeField;
 pub use row::Actions;
+pub(crate) use row::written_image;
 pub use time::Span;
 
 /// Returns the metrics of jobs.

@@ -52,6 +52,21 @@ pub(super) fn is_leaf(row: &JobRow<'_>) -> bool {
     row.child_count.unwrap_or(0) <= 0 && row.current_operation != Some(PARENT_JOB)
 }
 
+/// Types of jobs that write an image from its source, whose kilobytes are its front-end size.
+const WRITING: [&str; 3] = ["BACKUP", "ARCHIVE", "DBBACKUP"];
+
+/// Returns the backup id and the kilobytes of the image that a finished job wrote; `None` where it wrote none, and
+/// where the row does not tell.
+pub(crate) fn written_image<'r>(row: &'r JobRow<'_>) -> Option<(&'r str, u64)> {
+    let writes = text(&row.state) == "DONE"
+        && matches!(row.status, Some(0 | 1))
+        && is_leaf(row)
+        && WRITING.contains(&text(&row.job_type));
+    let backup_id = Some(text(&row.backup_id)).filter(|id| writes && !id.is_empty())?;
+    let kilobytes = row.kilobytes_transferred.and_then(|count| u64::try_from(count).ok());
+    Some((backup_id, kilobytes.filter(|count| *count > 0)?))
+}
+
 /// The operation of a parent, which it tells while the number of its children lags.
 const PARENT_JOB: i64 = 27;
 

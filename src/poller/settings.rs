@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::collectors::{self, Row, Settings};
 use crate::netbackup::{Client, Connection};
+use crate::slp::SharedSizes;
 use crate::state::StateDir;
 use crate::telemetry::traces::Tracer;
 
@@ -37,11 +38,13 @@ pub struct Rules {
 }
 
 impl Rules {
-    pub fn settings(&self) -> Settings<'_> {
+    /// Returns the settings of the collectors of the site whose sizes of backups these are.
+    pub fn settings<'s>(&'s self, sizes: &'s SharedSizes) -> Settings<'s> {
         Settings {
             collectors: &self.collectors,
             window: self.polling.window,
             state: self.state.as_ref(),
+            sizes,
         }
     }
 }

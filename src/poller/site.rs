@@ -17,6 +17,7 @@ use super::up::Up;
 use super::worker::{self, RunReport, WorkerContext};
 use crate::collectors::Row;
 use crate::netbackup::{Client, Connection};
+use crate::slp::SharedSizes;
 use crate::snapshot::Publisher;
 use crate::telemetry::traces::Tracer;
 
@@ -32,6 +33,8 @@ struct SitePoller {
     /// In the order of the table.
     slots: Vec<CollectorSlot>,
     opened: u64,
+    /// Sizes of backups that its collectors share.
+    sizes: SharedSizes,
     up: Up,
     schedule: Schedule,
     /// The next cycle was requested by an update.
@@ -85,6 +88,7 @@ impl SitePoller {
         let mut poller = Self {
             slots: Vec::new(),
             opened: 0,
+            sizes: SharedSizes::default(),
             up: Up::default(),
             schedule: Schedule::new(first, rules.polling.interval),
             requested: false,
@@ -120,9 +124,10 @@ impl SitePoller {
                 Trial::new(self.rules.state.as_ref(), place, row.name)
             }),
             tracer: self.tracer.clone(),
+            sizes: self.sizes.clone(),
             reports: self.reports.clone(),
         };
-        let collector = (row.build)(&self.rules.settings());
+        let collector = (row.build)(&self.rules.settings(&self.sizes));
         self.workers.spawn(worker::run(context, collector, starts));
         CollectorSlot::new(self.opened, row, place, start)
     }
@@ -241,7 +246,8 @@ impl SitePoller {
             let known = previous.iter().position(|slot| slot.row.name == row.name);
             let slot = if let Some(known) = known {
                 let mut slot = previous.swap_remove(known);
-                if !(row.same)(&before.settings(), &self.rules.settings()) {
+                let settings = self.rules.settings(&self.sizes);
+                if !(row.same)(&before.settings(&self.sizes), &settings) {
                     slot.reconfigure(&self.rules);
                     self.request_cycle(at);
                 }

@@ -23,6 +23,12 @@ impl StateDir {
     }
 }
 
+/// Returns the name of a document about a site and server, which `what` tells from others about them.
+pub(crate) fn site_document(site: &str, server: &str, what: &str) -> String {
+    let name = site_name(site, server);
+    format!("{}-{what}", name.strip_suffix(".state").unwrap_or(&name))
+}
+
 /// Returns the name of the journal of a site and server.
 pub(super) fn site_name(site: &str, server: &str) -> String {
     name_of_server(site, server, "state")

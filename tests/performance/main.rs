@@ -30,5 +30,6 @@ mod push;
 mod quiet;
 mod report;
 mod scrape;
+mod slp;
 mod start;
 mod usage;

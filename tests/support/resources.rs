@@ -8,6 +8,7 @@ use nbu_otel_agent::collectors::TABLE;
 use nbu_sim::{Fixture, Release, Truth};
 
 use super::exposition::{Series, key};
+use super::slp;
 use super::storage;
 use super::tape;
 
@@ -32,7 +33,7 @@ impl Tried {
 }
 
 /// Collector, switch, and beginnings of the names of the metrics that need it, in the order of the table of collectors.
-const NAMES: [(&str, &str, &[&str]); 10] = [
+const NAMES: [(&str, &str, &[&str]); 12] = [
     ("alerts", "alerts", &["nbu_alerts_"]),
     ("malware", "malware", &["nbu_malware_"]),
     ("catalog", "catalog", &["nbu_catalog_images_"]),
@@ -43,6 +44,9 @@ const NAMES: [(&str, &str, &[&str]); 10] = [
     ("tape_pools", "tape", &["nbu_tape_pool_", "nbu_tape_scratch_"]),
     ("disk_pools", "diskPools", &["nbu_disk_pool_", "nbu_disk_volume_", "nbu_server_time_zone_"]),
     ("storage_servers", "storageServers", &["nbu_storage_server_", "nbu_msdp_"]),
+    // Sizes may be known later than copies: tests/slp holds them.
+    ("slp_images", "slp", &["nbu_slp_backlog_copies"]),
+    ("slps", "slp", &["nbu_slp_active"]),
 ];
 
 /// The optional resources, in the order of the table of collectors.
@@ -120,6 +124,7 @@ pub fn expected(truth: &Truth, site: &str, release: Release) -> BTreeMap<Series,
     tape::drives(truth, &mut shown);
     storage::disk_pools(truth, &mut shown);
     storage::servers(truth, &mut shown);
+    slps(truth, &mut shown);
     if release >= Release::R10_5 {
         tape::media(truth, &mut shown);
     }
@@ -191,5 +196,31 @@ fn images(truth: &Truth, release: Release, shown: &mut Shown<'_>) {
         };
         let anomaly = if release == Release::R10_3 { "UNKNOWN" } else { image.anomaly_status };
         shown.add(name, &[("malware_status", malware), ("anomaly_status", anomaly)], 1.0);
+    }
+}
+
+fn slps(truth: &Truth, shown: &mut Shown<'_>) {
+    for image in slp::incomplete(truth) {
+        for (operation, state, _) in slp::waiting(&image) {
+            if state != "DEFERRED" {
+                let labels = [("slp", &*image.slp), ("operation", operation), ("state", state)];
+                shown.add("nbu_slp_backlog_copies", &labels, 1.0);
+            }
+        }
+    }
+    for slp in truth.slps() {
+        let active = f64::from(u8::from(slp.active));
+        shown.add("nbu_slp_active", &[("slp", &slp.name)], active);
+    }
+}
+
+fn disk_pools(truth: &Truth, shown: &mut Shown<'_>) {
+    for pool in truth.disk_pools() {
+        let of_pool = [("pool_name", &*pool.name), ("storage_category", pool.category)];
+        for state in ["UP", "DOWN", "UNKNOWN"] {
+            let labels = [of_pool[0], of_pool[1], ("state", state)];
+            let volumes = pool.volumes.iter().filter(|volume| **volume == state).count();
+            shown.add("nbu_disk_pool_volume_count", &labels, volumes as f64);
+        }
     }
 }

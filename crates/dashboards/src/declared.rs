@@ -41,6 +41,7 @@ const OF_RULES: [(&str, &[&str]); 11] = [
     ("pool:nbu_disk_pool_used:ratio", &POOL),
     ("storage:nbu_disk_used:ratio", &UNIT),
     ("storage:nbu_disk_full:days", &UNIT),
+    ("site:nbu_slp_backlog_drain_seconds:rate6h", &SITE),
     ("site:nbu_agent_api_request_duration_seconds:p95_10m", &SITE),
 ];
 

@@ -166,6 +166,12 @@ impl Simulator {
         named.map(|server| server.state = state).count() > 0
     }
 
+    /// From now on the images under an SLP that replicates go to `target` too, also those that were replicated
+    /// before. Both must have one clock; a server that receives must not replicate.
+    pub fn replicate_to(&self, target: &Self) {
+        target.shared.receive_replicas_of(&self.shared);
+    }
+
     /// Turns the server into another release under the feet of its clients; the jobs stay.
     pub fn upgrade(&self, release: Release) {
         self.shared.live().release = release;

@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     settings: Settings,
     live: RwLock<Live>,
     world: Arc<RwLock<World>>,
+    /// The servers whose images are replicated to this one: their worlds go with this one's.
+    origins: RwLock<Vec<Arc<Shared>>>,
     faults: Faults,
     log: Log,
     stopped: CancellationToken,
@@ -70,6 +72,7 @@ impl Shared {
             settings,
             live: RwLock::new(live),
             world: Arc::new(RwLock::new(world)),
+            origins: RwLock::default(),
             faults: Faults::default(),
             log: Log::default(),
             stopped: CancellationToken::new(),
@@ -142,8 +145,20 @@ impl Shared {
         self.live.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// From now on the images of `origin` are replicated to this server.
+    pub(crate) fn receive_replicas_of(&self, origin: &Arc<Self>) {
+        let name = self.settings.name.as_str().into();
+        origin.world.write().unwrap_or_else(PoisonError::into_inner).slp.target = Some(name);
+        let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
+        world.origins.push(Arc::clone(&origin.world));
+        self.origins.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(origin));
+    }
+
     /// Brings the world to the clock's time.
     fn catch_up(&self) {
+        for origin in &*self.origins.read().unwrap_or_else(PoisonError::into_inner) {
+            origin.catch_up();
+        }
         let behind =
             self.world.read().unwrap_or_else(PoisonError::into_inner).is_behind(self.clock());
         if behind {

@@ -75,6 +75,7 @@ impl Slice {
         let (read, to) = (&mut self.read, self.span.to);
         let walked = walk
             .walk(session, &mut self.place, |rows, reached| {
+                ledger.note_sizes(rows);
                 let mut ledger = ledger.lock();
                 for row in rows {
                     ledger.apply_backfilled(row);

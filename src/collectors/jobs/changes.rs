@@ -93,6 +93,7 @@ impl Changes {
         let walk = FinishedWalk { field, filter, pages: u32::MAX, budget: Some(budget) };
         let walked = walk
             .walk(session, &mut self.changed, |rows, reached| {
+                ledger.note_sizes(rows);
                 let mut ledger = ledger.lock();
                 for row in rows {
                     ledger.apply_changed(row);
@@ -119,6 +120,7 @@ impl Changes {
         let mut place = self.late.take().filter(|(to, _)| *to == span.to).map(|(_, place)| place);
         let walked = walk
             .walk(session, &mut place, |rows, reached| {
+                ledger.note_sizes(rows);
                 let mut ledger = ledger.lock();
                 for row in rows {
                     ledger.apply_changed(row);

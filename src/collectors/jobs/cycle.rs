@@ -104,7 +104,7 @@ impl Jobs {
             backfill.add(span);
         }
         let (late_span, now) = (ledger.next_late_walk(), ledger.progress.now);
-        let shared = SharedLedger::new(ledger);
+        let shared = SharedLedger::new(ledger, self.backup_sizes.as_ref());
         let failing = AtomicBool::new(false);
         let (begun, left) =
             (Instant::now(), session.deadline().saturating_duration_since(Instant::now()));

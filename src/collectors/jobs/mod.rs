@@ -4,6 +4,7 @@
 
 mod audit;
 mod backfill;
+mod backup_sizes;
 mod changes;
 mod cycle;
 mod disk;
@@ -21,6 +22,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use self::backfill::Backfill;
+use self::backup_sizes::BackupSizes;
 use self::changes::Changes;
 use self::side_queries::SideQueries;
 use self::status_texts::StatusTexts;
@@ -41,7 +43,7 @@ pub(super) const ROW: Row = Row {
     core: true,
     metrics,
     switch: None,
-    build: |settings| Box::new(Jobs::new(JobSettings::of(settings))),
+    build: |settings| Box::new(Jobs::new(JobSettings::of(settings), sizes_for(settings))),
     same: |one, other| JobSettings::of(one) == JobSettings::of(other),
 };
 
@@ -64,7 +66,14 @@ struct JobSettings {
     per_client: NameFilterConfig,
     per_policy: NameFilterConfig,
     per_workload: NameFilterConfig,
+    /// The backlog of SLPs is collected.
+    slp: bool,
     state: Option<StateDir>,
+}
+
+/// Returns the receiver of sizes of backups, if the backlog of SLPs is collected.
+fn sizes_for(settings: &Settings<'_>) -> Option<BackupSizes> {
+    super::slp::is_on(settings.collectors).then(|| BackupSizes::new(settings.sizes))
 }
 
 impl JobSettings {
@@ -79,6 +88,7 @@ impl JobSettings {
             per_client: config.per_client.clone(),
             per_policy: config.per_policy.clone(),
             per_workload: config.per_workload.clone(),
+            slp: super::slp::is_on(config),
             state: all.state.cloned(),
         }
     }
@@ -112,6 +122,7 @@ struct Jobs {
     proven: bool,
     store: Option<Store>,
     audit: Audit,
+    backup_sizes: Option<BackupSizes>,
     /// The beginning of the last cycle, by our clocks: the one that never jumps, and the one that goes on
     /// while this machine sleeps.
     began: Option<(Instant, SystemTime)>,
@@ -133,6 +144,12 @@ impl Collector for Jobs {
     fn reconfigure(&mut self, settings: &Settings<'_>) {
         let before = std::mem::replace(&mut self.settings, JobSettings::of(settings));
         let now = &self.settings;
+        if before.slp != now.slp {
+            if let Some(sizes) = self.backup_sizes.take() {
+                sizes.clear();
+            }
+            self.backup_sizes = sizes_for(settings);
+        }
         if let Some(ledger) = &mut self.ledger {
             ledger.set_window(now.window);
             if !before.selects_as(now) {
@@ -157,7 +174,7 @@ impl Collector for Jobs {
 }
 
 impl Jobs {
-    fn new(settings: JobSettings) -> Self {
+    fn new(settings: JobSettings, backup_sizes: Option<BackupSizes>) -> Self {
         Self {
             settings,
             ledger: None,
@@ -168,6 +185,7 @@ impl Jobs {
             proven: false,
             store: None,
             audit: Audit::default(),
+            backup_sizes,
             began: None,
         }
     }
@@ -195,7 +213,7 @@ impl Jobs {
                 ledger: Some(ledger),
                 proven: self.proven,
                 store: self.store.take(),
-                ..Self::new(self.settings.clone())
+                ..Self::new(self.settings.clone(), self.backup_sizes.take())
             };
         }
     }

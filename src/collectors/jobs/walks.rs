@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use super::backup_sizes::BackupSizes;
 use crate::jobs::{ChangeField, Ledger};
 use crate::netbackup::wire::Record;
 use crate::netbackup::wire::jobs::{JOBS, JobRow};
@@ -22,15 +23,28 @@ const MAX_PAGES: u32 = 20_000;
 const MAX_FAILURES: u32 = 3;
 
 /// A ledger shared by concurrent walks. It is never locked across a request.
-pub(super) struct SharedLedger<'l>(Mutex<&'l mut Ledger>);
+pub(super) struct SharedLedger<'l> {
+    ledger: Mutex<&'l mut Ledger>,
+    /// Takes the sizes of backups, if somebody wants them.
+    sizes: Option<&'l BackupSizes>,
+}
 
 impl<'l> SharedLedger<'l> {
-    pub(super) fn new(ledger: &'l mut Ledger) -> Self {
-        Self(Mutex::new(ledger))
+    pub(super) fn new(ledger: &'l mut Ledger, sizes: Option<&'l BackupSizes>) -> Self {
+        Self { ledger: Mutex::new(ledger), sizes }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, &'l mut Ledger> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands the sizes of the backups among finished jobs to those who want them.
+    pub(super) fn note_sizes(&self, rows: &[Record<'_, JobRow<'_>>]) {
+        if let Some(sizes) = self.sizes {
+            for row in rows {
+                sizes.note(row);
+            }
+        }
     }
 }
 

@@ -69,8 +69,8 @@ impl Scratch {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
     use super::super::inventory::TapeRow;
+    use super::*;
     use crate::metric::Value as Sample;
 
     /// Returns the tapes, folded as a walk folds them.

@@ -47,6 +47,9 @@ collectors! {
     catalog: Switch,
     /// Number of protection plans (service level objectives).
     slo: Switch,
+    /// Backlog of storage lifecycle policies (SLP): copies that wait, their bytes and age, and suspended SLPs. Needs two
+    /// permissions of its own, and a third one for the sizes of older backups.
+    slp: Switch,
     /// Tape drives, media, robots and pools. All but drives need NetBackup 10.5.
     tape: Switch,
     /// Disk pools and their volumes: space, marks and state, whether the coming night fits, and when a pool is full.

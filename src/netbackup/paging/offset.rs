@@ -10,6 +10,15 @@ use crate::netbackup::wire::{Id, Page, Pagination};
 /// A pager of a list with offsets.
 pub type OffsetPager = Pager<Offsets>;
 
+impl OffsetPager {
+    /// Resumes after so many rows of an earlier pager with the same resource and filter.
+    #[must_use]
+    pub fn resume_at(mut self, offset: u64) -> Self {
+        self.next = Some(offset);
+        self
+    }
+}
+
 #[derive(Default)]
 pub struct Offsets {
     /// The digest of the last page of a list without pagination, and its repetitions in a row.

@@ -204,6 +204,90 @@ where
     })
 }
 
+/// Reads a list of objects; other elements are left out, and anything but a list is an empty one.
+pub(crate) fn objects<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Object<T>(Option<T>);
+
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            object(deserializer).map(Self)
+        }
+    }
+
+    let elements: Vec<Object<T>> = list(deserializer)?;
+    Ok(elements.into_iter().filter_map(|Object(object)| object).collect())
+}
+
+/// Reads a list of texts; elements that are neither text nor number are left out, and anything but a list is an
+/// empty one.
+pub(crate) fn texts<'de, D>(deserializer: D) -> Result<Vec<Cow<'de, str>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    struct Element<'a>(Text<'a>);
+
+    impl<'de> Deserialize<'de> for Element<'de> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            text(deserializer).map(Self)
+        }
+    }
+
+    let elements: Vec<Element<'de>> = list(deserializer)?;
+    Ok(elements.into_iter().filter_map(|Element(text)| text).collect())
+}
+
+/// Reads a list; anything else is an empty one.
+fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    deserializer.deserialize_any(ListVisitor(PhantomData))
+}
+
+struct ListVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = list.next_element()? {
+            elements.push(element);
+        }
+        Ok(elements)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<T>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Vec::new())
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+    fn visit_str<E>(self, _: &str) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+    fn visit_unit<E>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+}
+
 /// Reads an object; anything else is an error. Derived structs alone would accept lists, by position.
 pub(crate) fn required_object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
@@ -234,6 +318,10 @@ mod tests {
         w: Option<i64>,
         #[serde(deserialize_with = "object")]
         o: Option<Inner>,
+        #[serde(deserialize_with = "objects")]
+        l: Vec<Inner>,
+        #[serde(borrow, deserialize_with = "texts")]
+        s: Vec<Cow<'a, str>>,
     }
 
     #[derive(Debug, Default, PartialEq, serde::Deserialize)]
@@ -310,6 +398,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn list_of_another_kind_is_empty() {
+        let one = Inner { n: Some(3) };
+        assert_eq!(row(r#"{"l":[{"n":3},7,null,"x",[{}]]}"#).l, [one]);
+        assert_eq!(row(r#"{"s":["a",5,null,{},["b"]]}"#).s, ["a", "5"]);
+        for json in [r#"{"l":null,"s":null}"#, r#"{"l":{"n":[1]},"s":"x"}"#, r#"{"l":1,"s":1.5}"#] {
+            assert_eq!(row(json).l, []);
+            assert!(row(json).s.is_empty(), "{json}");
+        }
+    }
+
     fn any_json() -> impl Strategy<Value = serde_json::Value> {
         let leaf = prop_oneof![
             Just(serde_json::Value::Null),
@@ -334,6 +433,7 @@ mod tests {
             let inner = serde_json::json!({"n": value});
             let json = serde_json::json!({
                 "i": value, "f": value, "b": value, "t": value, "w": value, "o": inner, "x": value,
+                "l": value, "s": value,
             }).to_string();
             prop_assert!(serde_json::from_str::<Row<'_>>(&json).is_ok(), "{}", json);
         }

@@ -7,6 +7,7 @@ mod lifecycle;
 mod overview;
 mod protection;
 mod sites;
+mod slp;
 mod storage;
 mod tape;
 
@@ -20,6 +21,7 @@ pub fn all() -> Vec<Board> {
         storage::board(),
         protection::board(),
         tape::board(),
+        slp::board(),
         lifecycle::board(),
         sites::board(),
         agent::board(),
@@ -36,7 +38,7 @@ mod tests {
         let mut uids: Vec<_> = boards.iter().map(|board| board.uid).collect();
         uids.sort_unstable();
         uids.dedup();
-        assert_eq!(uids.len(), 8);
+        assert_eq!(uids.len(), 9);
         for board in &boards {
             let mut titles: Vec<_> = board.panels().map(|panel| panel.title).collect();
             let count = titles.len();

@@ -10,6 +10,7 @@ mod protection;
 mod recording;
 mod rule;
 mod sites;
+mod slp;
 mod storage;
 mod tape;
 mod yaml;
@@ -28,6 +29,7 @@ pub fn alerts() -> Vec<Alert> {
     all.extend(catalogue::alerts());
     all.extend(names::alerts());
     all.extend(storage::alerts());
+    all.extend(slp::alerts());
     all.extend(tape::alerts());
     all.extend(protection::alerts());
     all

@@ -1,6 +1,7 @@
 //! Recording rules for the expressions that dashboards and alerts share.
 
 use super::rule::{Recorded, m};
+use super::slp::{COPYING, RESTS};
 use crate::declared::{POOL, SITE, UNIT};
 use crate::query::Query;
 
@@ -12,6 +13,9 @@ pub(super) const PROTECTING: &str = "BACKUP|ARCHIVE|SNAPDUPE|DBBACKUP|SNAPSHOT";
 
 /// The family of jobs that missed their window or met a limit: nothing failed, and they have an alert of their own.
 pub(super) const MISSED: &str = "window_or_limit";
+
+/// Types of jobs that make copies under an SLP, and names that nbu_exporter's dashboards want for them.
+const COPY_JOBS: &str = "DUPLICATE|DUPLICATION|REPLICATE|REPLICATION";
 
 /// All recording rules, in the order in which they are evaluated.
 pub static RECORDED: &[Recorded] = &[
@@ -99,6 +103,16 @@ pub static RECORDED: &[Recorded] = &[
             let course = course.and(&UNIT, known_for_days());
             // A byte a second is no filling.
             free.with("/", course.negated().at_least(1)).divided_by(86_400).at_most(3650)
+        },
+    },
+    Recorded {
+        name: "site:nbu_slp_backlog_drain_seconds:rate6h",
+        help: "Time that duplications and replications need for what waits, at their rate of the last six hours; at most 30 days. What is suspended does not count.",
+        query: || {
+            let waits = m("nbu_slp_backlog_bytes").like("operation", COPYING);
+            let waits = waits.unlike("state", RESTS).now().sum(&SITE);
+            let jobs = m("nbu_jobs_transferred_bytes_total").like("action", COPY_JOBS);
+            waits.with("/", jobs.rate("6h").sum(&SITE).at_least(1)).at_most(30 * 86_400)
         },
     },
     Recorded {

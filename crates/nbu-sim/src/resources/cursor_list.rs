@@ -63,7 +63,13 @@ pub(crate) fn page(
     Ok(json!({ "data": data, "meta": meta, "links": links }))
 }
 
-fn links(address: &str, request: &Request, next: Option<&str>, prev: Option<&str>) -> Value {
+/// Returns the links beside the cursors of a page.
+pub(crate) fn links(
+    address: &str,
+    request: &Request,
+    next: Option<&str>,
+    prev: Option<&str>,
+) -> Value {
     let others = request.query().iter();
     let others =
         others.filter(|(name, _)| !matches!(name.as_str(), "page[after]" | "page[before]"));

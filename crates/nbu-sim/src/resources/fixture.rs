@@ -45,6 +45,8 @@ pub enum Paging {
     Offset(RangeInclusive<usize>, Envelope),
     /// By cursor, up to 100 rows a page.
     Cursor,
+    /// By cursor, up to 1000 rows a page; its handler pages.
+    WideCursor,
     /// All of it at once.
     Document,
 }
@@ -84,7 +86,9 @@ impl Fixture {
                 Paging::Offset(limits, envelope) => {
                     envelope.around(&rows, write, limits.clone(), &address, request)
                 }
-                Paging::Cursor => cursor_list::page(&rows, write, self.path, &address, request),
+                Paging::Cursor | Paging::WideCursor => {
+                    cursor_list::page(&rows, write, self.path, &address, request)
+                }
                 Paging::Document => {
                     Ok(json!({ "data": rows.iter().map(write).collect::<Vec<_>>() }))
                 }

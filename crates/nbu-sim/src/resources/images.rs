@@ -3,6 +3,8 @@
 //! differs by release: 10.3 has malwareScanResult only, 10.5 adds anomalyStatus, 11.0 adds
 //! malwareStatus.
 
+use std::cell::RefCell;
+
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
@@ -17,6 +19,7 @@ use crate::settings::{Release, Settings};
 use crate::shared::Shared;
 use crate::truth::Truth;
 use crate::world::names::Names;
+use crate::world::slp::SlpImage;
 use crate::world::{World, recurring};
 
 /// Number of rows.
@@ -150,11 +153,25 @@ fn get(server: &Shared, request: &Request) -> Reply {
             Err(error) => return Reply::bad_filter(request.served(), &error.to_string()),
         },
     };
-    let rows = |world: &World| Ok(select(world, filter.as_ref()));
-    IMAGES.select(server, request, rows, |world, index| row(world, index, release))
+    // Images under an SLP come after those of the list.
+    let managed = RefCell::new(Vec::new());
+    let rows = |world: &World| {
+        let images = world.slp_images(world.now).into_iter().filter(|image| image.cataloged);
+        *managed.borrow_mut() = images.collect();
+        Ok(select(world, &managed.borrow(), filter.as_ref()))
+    };
+    IMAGES.select(server, request, rows, |world, index| {
+        let managed = managed.borrow();
+        let place = index.checked_sub(world.list::<Image>().len());
+        match place.and_then(|place| managed.get(place)) {
+            Some(image) => managed_row(world, image, release),
+            None => row(world, index, release),
+        }
+    })
 }
 
-fn select(world: &World, filter: Option<&Expr<Attribute>>) -> Vec<usize> {
+/// Returns the numbers of the images that a filter selects: of the list, and after them of those under an SLP.
+fn select(world: &World, managed: &[SlpImage], filter: Option<&Expr<Attribute>>) -> Vec<usize> {
     let now = world.stamp(world.now);
     let (mut from, mut to) = (now - DEFAULT_SPAN, now);
     if let Some(filter) = filter {
@@ -169,8 +186,39 @@ fn select(world: &World, filter: Option<&Expr<Attribute>>) -> Vec<usize> {
         let value = |attribute| value(world, image, attribute);
         (from..=to).contains(&made) && filter.is_none_or(|filter| filter.matches(&value))
     };
-    let all = world.list::<Image>().iter().enumerate();
-    all.filter(|(_, image)| matches(image)).map(|(index, _)| index).collect()
+    let matches_managed = |image: &SlpImage| {
+        let value = |attribute| managed_value(world, image, attribute);
+        (from..=to).contains(&image.made_stamp)
+            && filter.is_none_or(|filter| filter.matches(&value))
+    };
+    let listed = world.list::<Image>();
+    let all = listed.iter().enumerate().filter(|(_, image)| matches(image));
+    let others = (listed.len()..).zip(managed).filter(|(_, image)| matches_managed(image));
+    all.map(|(index, _)| index).chain(others.map(|(index, _)| index)).collect()
+}
+
+/// The places in [`FINDINGS`] and [`ANOMALIES`] of images under an SLP: nothing has looked at them.
+const UNSEEN: (usize, usize) = (2, 0);
+
+fn managed_value<'w>(world: &'w World, image: &'w SlpImage, attribute: Attribute) -> Literal<'w> {
+    match attribute {
+        Attribute::BackupId => Literal::Text(image.backup_id.as_str().into()),
+        Attribute::BackupTime => Literal::Integer(image.made_stamp),
+        Attribute::Client => Literal::Text((&*image.client).into()),
+        Attribute::Policy => Literal::Text((&*world.names.policies[image.policy].name).into()),
+        Attribute::ScanResult => Literal::Text(FINDINGS[UNSEEN.0].0.into()),
+        Attribute::Anomaly => Literal::Text(ANOMALIES[UNSEEN.1].into()),
+        Attribute::Malware => Literal::Text(FINDINGS[UNSEEN.0].1.into()),
+    }
+}
+
+fn managed_row(world: &World, image: &SlpImage, release: Release) -> Value {
+    let whose = whose(world, image.policy, &image.client, &image.slp);
+    let mut attributes = merged([whose, times(image.made_stamp), sizes(image.kilobytes), flags()]);
+    if let Some(origin) = &image.origin {
+        attributes["originMasterServer"] = (&**origin).into();
+    }
+    finished_row(&image.backup_id, attributes, UNSEEN.0, ANOMALIES[UNSEEN.1], release)
 }
 
 fn value<'w>(world: &'w World, image: &Image, attribute: Attribute) -> Literal<'w> {
@@ -194,11 +242,25 @@ pub(crate) fn backup_id(world: &World, image: &Image) -> String {
 fn row(world: &World, index: usize, release: Release) -> Value {
     let image = &world.list::<Image>()[index];
     let id = backup_id(world, image);
-    let mut attributes = attributes(world, image);
-    let (scan_result, malware_status) = FINDINGS[image.finding];
+    let client = &world.names.clients[image.client];
+    let made = image.backup_ms(world, world.now);
+    let whose = whose(world, image.policy, client, "");
+    let attributes = merged([whose, times(made), sizes(1_048_576), flags()]);
+    finished_row(&id, attributes, image.finding, image.anomaly, release)
+}
+
+/// Adds what a release tells of malware and anomalies.
+fn finished_row(
+    id: &str,
+    mut attributes: Value,
+    finding: usize,
+    anomaly: &str,
+    release: Release,
+) -> Value {
+    let (scan_result, malware_status) = FINDINGS[finding];
     attributes["malwareScanResult"] = scan_result.into();
     if release >= Release::R10_5 {
-        attributes["anomalyStatus"] = image.anomaly.into();
+        attributes["anomalyStatus"] = anomaly.into();
     }
     if release >= Release::R11_0 {
         attributes["malwareStatus"] = malware_status.into();
@@ -211,9 +273,9 @@ fn row(world: &World, index: usize, release: Release) -> Value {
     })
 }
 
-fn attributes(world: &World, image: &Image) -> Value {
+fn merged(parts: [Value; 4]) -> Value {
     let mut all = Map::new();
-    for part in [whose(world, image), times(image.backup_ms(world, world.now)), sizes(), flags()] {
+    for part in parts {
         if let Value::Object(part) = part {
             all.extend(part);
         }
@@ -221,11 +283,11 @@ fn attributes(world: &World, image: &Image) -> Value {
     Value::Object(all)
 }
 
-fn whose(world: &World, image: &Image) -> Value {
-    let policy = &world.names.policies[image.policy];
+fn whose(world: &World, policy: usize, client: &str, slp: &str) -> Value {
+    let policy = &world.names.policies[policy];
     json!({
         "policyType": policy.spelling,
-        "clientName": &*world.names.clients[image.client],
+        "clientName": client,
         "policyName": &*policy.name,
         "scheduleType": "FULL",
         "scheduleName": "Weekly-Full",
@@ -235,7 +297,7 @@ fn whose(world: &World, image: &Image) -> Value {
         "originMasterServer": &*world.names.server,
         "providerGeneratedId": "",
         "proxyClient": "",
-        "slpName": "",
+        "slpName": slp,
         "contentFile": format!("{}_FULL.f", policy.name),
     })
 }
@@ -252,11 +314,11 @@ fn times(made: i64) -> Value {
     })
 }
 
-fn sizes() -> Value {
+fn sizes(kilobytes: i64) -> Value {
     json!({
         "contentFileSize": "1024",
-        "kbytes": 1_048_576,
-        "kbytesDataTransferred": 524_288,
+        "kbytes": kilobytes,
+        "kbytesDataTransferred": kilobytes / 2,
         "numCopies": 1,
         "numFiles": 1000,
         "numberFragments": 0,
@@ -316,7 +378,15 @@ impl Truth {
                 malware_status: FINDINGS[image.finding].1,
                 anomaly_status: image.anomaly,
             });
-            views.filter(|view| view.backup_ms >= now - DEFAULT_SPAN).collect()
+            let managed = world.slp_images(at).into_iter().filter(|image| image.cataloged);
+            let managed = managed.map(|image| ImageView {
+                backup_ms: image.made_stamp,
+                scan_result: FINDINGS[UNSEEN.0].0,
+                malware_status: FINDINGS[UNSEEN.0].1,
+                anomaly_status: ANOMALIES[UNSEEN.1],
+            });
+            let last_day = |view: &ImageView| view.backup_ms >= now - DEFAULT_SPAN;
+            views.chain(managed).filter(last_day).collect()
         })
     }
 }

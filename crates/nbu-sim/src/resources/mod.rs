@@ -13,7 +13,10 @@ pub(crate) mod offset;
 mod ping;
 mod scans;
 mod server_time;
+mod serverinfo;
 mod slos;
+mod slp_images;
+mod slps;
 mod status_codes;
 mod storage_servers;
 mod storage_units;
@@ -27,6 +30,8 @@ pub(crate) mod views {
     pub use super::images::ImageView;
     pub use super::scans::ScanView;
     pub use super::slos::SloView;
+    pub use super::slp_images::{SlpCopyView, SlpImageView};
+    pub use super::slps::{SlpOperationView, SlpView};
     pub use super::storage_views::{
         DiskPoolView, DiskVolumeView, Msdp, PoolSpace, StorageServerView,
     };
@@ -52,6 +57,8 @@ static FIXTURES: &[&Fixture] = &[
     &tape_media::POOLS,
     &disk_pools::DISK_POOLS,
     &storage_servers::STORAGE_SERVERS,
+    &slp_images::SLP_IMAGES,
+    &slps::SLPS,
 ];
 
 /// Returns all fixtures: the lists and documents that are read by path alone.
@@ -116,8 +123,9 @@ impl Route {
 }
 
 /// The operations that are no fixtures.
-const ROUTES: [Route; 7] = [
+const ROUTES: [Route; 8] = [
     route("GET", "/ping", Access::Open, ping::get),
+    route("GET", "/security/serverinfo", Access::Open, serverinfo::get),
     route("GET", "/admin/jobs", Access::Key, jobs::get),
     route("POST", "/admin/jobs-count-requests", Access::Key, job_count::post),
     route("GET", "/storage/storage-units", Access::Key, storage_units::get),

@@ -15,18 +15,20 @@ pub(crate) mod lists;
 pub(crate) mod names;
 pub(crate) mod recurring;
 pub(crate) mod script;
+pub(crate) mod slp;
 pub(crate) mod storage;
 pub(crate) mod tape;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use self::arrivals::Arrivals;
 use self::batch::{Batch, Oddity, Prepared};
 use self::job::{Job, Look, Step};
 use self::lists::Lists;
 use self::names::Names;
+use self::slp::SlpWorld;
 use self::tape::Tape;
 use crate::clock::{Clock, millis, stamp};
 use crate::model::JobState;
@@ -42,6 +44,9 @@ pub(crate) type Index = Vec<(i64, u32)>;
 pub(crate) struct World {
     pub(crate) names: Names,
     pub(crate) tape: Tape,
+    pub(crate) slp: SlpWorld,
+    /// The servers whose images are replicated to this one.
+    pub(crate) origins: Vec<Arc<RwLock<World>>>,
     lists: Lists,
     /// All jobs ever, in the order of arrival: sorted by startTime and by jobId at once.
     pub(crate) jobs: Vec<Job>,
@@ -73,6 +78,8 @@ impl World {
         let (jobs, steps) = arrivals.history(settings, &names, now);
         let mut world = Self {
             tape: Tape::new(settings, &names, now),
+            slp: SlpWorld::new(settings, &names, now),
+            origins: Vec::new(),
             lists,
             names,
             jobs,

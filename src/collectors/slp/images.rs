@@ -1,0 +1,165 @@
+//! The backlog: images under an SLP that are not complete, and the sizes of their backups.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::catalog::Catalog;
+use super::disk::{Disk, SAVED};
+use super::walk::{Limits, SLP_IMAGES, Walk};
+use crate::collectors::collector::{Cadence, Collected, Collector, Part, Row, Settings};
+use crate::metric::{Definition, Metric, Samples, unix_seconds};
+use crate::netbackup::{Error, Session};
+use crate::slp::{self, Round, SharedSizes};
+use crate::state::StateDir;
+
+pub(super) const ROW: Row = Row {
+    name: "slp_images",
+    resource: &SLP_IMAGES,
+    cadence: Cadence::Every(3),
+    requests: "1 for 500 images that are not complete, 45 at most; for sizes that no job told 1 for 100 images, 25 at most",
+    core: false,
+    metrics,
+    switch: Some("slp"),
+    build: |settings| Box::new(SlpImages::new(settings)),
+    same: |one, other| one.state == other.state,
+};
+
+/// Requests of a run, with its ping: 20,000 images fit, whichever of the four lists they are in.
+const MAX_WALK_REQUESTS: u32 = 45;
+
+/// Requests of a run for sizes.
+const MAX_SIZE_REQUESTS: u32 = 25;
+
+static READ: Metric<0> = Metric::gauge(
+    "nbu.slp.backlog_read.timestamp",
+    "s",
+    &[],
+    "Time at which the backlog was read completely for the last time, Unix seconds by the agent's clock. Backlogs of more than 22,000 images take more than one run; until then the numbers are those of the last complete one.",
+);
+
+fn metrics() -> Vec<&'static Definition> {
+    let mut all = slp::definitions().to_vec();
+    all.extend([READ.definition(), SAVED.definition()]);
+    all
+}
+
+/// A round that is complete.
+struct Backlog {
+    round: Round,
+    /// The server's time when it was complete, Unix ms.
+    now: i64,
+    read_at: SystemTime,
+}
+
+struct SlpImages {
+    sizes: SharedSizes,
+    state: Option<StateDir>,
+    disk: Option<Disk>,
+    walk: Walk,
+    catalog: Catalog,
+    backlog: Option<Backlog>,
+    /// Requests that are left to a run that goes on at once.
+    left: Option<u32>,
+}
+
+#[async_trait]
+impl Collector for SlpImages {
+    async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
+        let site = session.client().site();
+        self.restore(session).await;
+        let now = session.ping().await?.server_time_ms();
+        let begun = Instant::now();
+        let time = session.deadline().saturating_duration_since(begun);
+        let pages = self.left.take().unwrap_or(MAX_WALK_REQUESTS).saturating_sub(1);
+        let limits = Limits { pages, until: begun + time / 2 };
+        let last = self.backlog.as_ref().map(|backlog| &backlog.round);
+        let step = self.walk.step(session, last, limits).await;
+        let unfinished = step.complete.is_none() && step.error.is_none();
+        if let Some(round) = step.complete {
+            self.complete(round, now);
+        }
+        if !unfinished || pages <= step.pages {
+            self.catalog.step(session, &self.sizes, MAX_SIZE_REQUESTS, unix_time()).await;
+        }
+        if let Some(disk) = &mut self.disk {
+            disk.save(site, &self.sizes).await;
+        }
+        let mut collected = Collected { permitted: Some(true), ..Collected::default() };
+        if unfinished && step.pages < pages {
+            // Time was short, not requests.
+            self.left = Some(pages - step.pages);
+            collected.unfinished = true;
+        }
+        match (step.error, self.samples()) {
+            (Some(error), None) => return Err(error),
+            (Some(error), Some(_)) => {
+                collected.permitted = None;
+                collected.parts.push(("backlog", Part::Failed(error)));
+            }
+            (None, samples) => {
+                collected.parts.extend(samples.map(|samples| ("backlog", Part::Fresh(samples))));
+            }
+        }
+        if let Some(disk) = &self.disk {
+            let mut samples = Samples::new();
+            disk.record(&mut samples);
+            collected.parts.push(("state", Part::Fresh(samples)));
+        }
+        Ok(collected)
+    }
+
+    fn reconfigure(&mut self, settings: &Settings<'_>) {
+        self.state = settings.state.cloned();
+    }
+}
+
+impl SlpImages {
+    fn new(settings: &Settings<'_>) -> Self {
+        Self {
+            sizes: settings.sizes.clone(),
+            state: settings.state.cloned(),
+            disk: None,
+            walk: Walk::default(),
+            catalog: Catalog::default(),
+            backlog: None,
+            left: None,
+        }
+    }
+
+    /// Reads the sizes of before.
+    async fn restore(&mut self, session: &Session) {
+        let (site, server) = (session.client().site(), session.client().base());
+        if self.disk.as_ref().map(Disk::directory) != self.state.as_ref() {
+            let resumes = self.disk.is_none() && self.backlog.is_none();
+            let directory = self.state.as_ref();
+            self.disk = directory.map(|directory| Disk::new(directory, site, server, resumes));
+            self.sizes.lock().mark_changed();
+        }
+        if let Some(disk) = &mut self.disk {
+            disk.load(site, &self.sizes).await;
+        }
+    }
+
+    /// Takes a round over that is complete. `now` is the server's time.
+    fn complete(&mut self, round: Round, now: i64) {
+        let before = self.backlog.as_ref().map(|backlog| &backlog.round);
+        self.sizes.lock().settle(&round, unix_time());
+        self.catalog.aim(&round, before, &self.sizes);
+        self.backlog = Some(Backlog { round, now, read_at: SystemTime::now() });
+    }
+
+    /// Returns the samples of the last complete round, with the sizes that are known now.
+    fn samples(&self) -> Option<Samples> {
+        let backlog = self.backlog.as_ref()?;
+        let mut samples = slp::samples(&backlog.round, &self.sizes.lock(), backlog.now);
+        samples.record(&READ, [], unix_seconds(backlog.read_at));
+        Some(samples)
+    }
+}
+
+fn unix_time() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
