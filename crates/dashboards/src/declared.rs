@@ -30,7 +30,7 @@ pub(crate) const UNIT: [&str; 4] = ["job", "site", "name", "type"];
 pub(crate) const POOL: [&str; 5] = ["job", "site", "pool_name", "storage_category", "server_type"];
 
 /// Names of the recording rules, with their labels.
-const OF_RULES: [(&str, &[&str]); 11] = [
+const OF_RULES: [(&str, &[&str]); 12] = [
     ("site:nbu_backups_good:increase6h", &SITE),
     ("site:nbu_backups_failed:increase6h", &SITE),
     ("site:nbu_backups_completed:increase6h", &SITE),
