@@ -213,14 +213,3 @@ fn slps(truth: &Truth, shown: &mut Shown<'_>) {
         shown.add("nbu_slp_active", &[("slp", &slp.name)], active);
     }
 }
-
-fn disk_pools(truth: &Truth, shown: &mut Shown<'_>) {
-    for pool in truth.disk_pools() {
-        let of_pool = [("pool_name", &*pool.name), ("storage_category", pool.category)];
-        for state in ["UP", "DOWN", "UNKNOWN"] {
-            let labels = [of_pool[0], of_pool[1], ("state", state)];
-            let volumes = pool.volumes.iter().filter(|volume| **volume == state).count();
-            shown.add("nbu_disk_pool_volume_count", &labels, volumes as f64);
-        }
-    }
-}
