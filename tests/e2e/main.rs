@@ -22,6 +22,7 @@ mod collector;
 mod compose;
 mod dashboards;
 mod files;
+mod history;
 mod month;
 mod outages;
 mod parts;
