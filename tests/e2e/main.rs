@@ -24,6 +24,7 @@ mod dashboards;
 mod files;
 mod history;
 mod month;
+mod nights;
 mod outages;
 mod parts;
 mod prometheus;
