@@ -30,6 +30,7 @@ mod parts;
 mod prometheus;
 mod proxy;
 mod series;
+mod space;
 mod storm;
 mod tls;
 mod volume;
