@@ -24,8 +24,9 @@ const NEEDS_TROUBLE: [(&str, &str); 3] = [
     ("nbu_failure_cluster", "failures have nothing in common"),
 ];
 
-/// Metrics that take days with backups, or nights: promtool has them, and the simulated months.
-const NEEDS_DAYS: [&str; 7] = [
+/// Metrics, and parts of expressions, that take days with backups, or nights: promtool has them, and the simulated
+/// months.
+const NEEDS_DAYS: [&str; 9] = [
     "nbu_workload_backup_interval_seconds",
     "nbu_policy_backup_interval_seconds",
     "nbu_disk_pool_night_growth_bytes",
@@ -33,6 +34,8 @@ const NEEDS_DAYS: [&str; 7] = [
     "nbu_disk_pool_tonight_fits",
     "nbu_disk_pool_free_daily_change_bytes",
     "nbu_disk_pool_days_left",
+    "storage:nbu_disk_full:days",
+    " offset 3d",
 ];
 
 /// Grafana's variables, as a dashboard that was just opened has them.
