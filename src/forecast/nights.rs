@@ -102,6 +102,25 @@ pub struct Forecast {
     pub days_left: Option<f64>,
 }
 
+impl Tonight {
+    /// Returns the night as a past one, if it was seen whole.
+    fn growth_if_whole(&self) -> Option<PastNight> {
+        let is_whole = self.first_after <= LATEST_START && self.last_after >= EARLIEST_END;
+        let growth = self.used_most.saturating_sub(self.used_first);
+        is_whole.then_some(PastNight { number: self.number, growth })
+    }
+
+    /// Adds what another process saw of it until this one began.
+    fn join(&mut self, older: Self) {
+        if older.first_after < self.first_after {
+            (self.first_after, self.used_first) = (older.first_after, older.used_first);
+        }
+        self.last_after = self.last_after.max(older.last_after);
+        self.used_most = self.used_most.max(older.used_most);
+        self.fits = self.fits.or(older.fits);
+    }
+}
+
 impl History {
     /// Takes a reading of `night`. Returns whether something changed that a restart must not lose.
     pub fn observe(&mut self, night: &Night, reading: Reading) -> bool {
@@ -113,16 +132,41 @@ impl History {
         began || decided
     }
 
+    /// Adds what another process saw until this one began: its nights, and the beginning of the one that goes on.
+    pub fn join(&mut self, older: Self) {
+        let Some(tonight) = &mut self.tonight else {
+            *self = older;
+            return;
+        };
+        let mut nights = older.nights;
+        match older.tonight {
+            Some(same) if same.number == tonight.number => tonight.join(same),
+            Some(other) => nights.extend(other.growth_if_whole()),
+            None => {}
+        }
+        let number = tonight.number;
+        let known: Vec<i32> = self.nights.iter().map(|past| past.number).collect();
+        nights.retain(|past| past.number < number && !known.contains(&past.number));
+        nights.append(&mut self.nights);
+        nights.make_contiguous().sort_unstable_by_key(|past| past.number);
+        nights.retain(|past| past.number >= number - NIGHTS);
+        self.nights = nights;
+        // Of a day that both know, the reading of the older is the first one.
+        let mut noons = older.noons;
+        noons.retain(|noon| noon.number >= number - TREND && noon.number <= number);
+        let known: Vec<i32> = noons.iter().map(|noon| noon.number).collect();
+        noons.extend(self.noons.drain(..).filter(|noon| !known.contains(&noon.number)));
+        noons.make_contiguous().sort_unstable_by_key(|noon| noon.number);
+        self.noons = noons;
+    }
+
     /// Begins the night, unless it is the one that goes on. Returns whether it did.
     fn begin(&mut self, night: &Night, reading: Reading) -> bool {
         if self.tonight.is_some_and(|tonight| tonight.number == night.number) {
             return false;
         }
         if let Some(done) = self.tonight.take().filter(|done| done.number < night.number) {
-            if done.first_after <= LATEST_START && done.last_after >= EARLIEST_END {
-                let growth = done.used_most.saturating_sub(done.used_first);
-                self.nights.push_back(PastNight { number: done.number, growth });
-            }
+            self.nights.extend(done.growth_if_whole());
         } else {
             // The server's clock was set back: what it called the future did not happen yet.
             self.nights.retain(|past| past.number < night.number);

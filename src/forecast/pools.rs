@@ -42,6 +42,18 @@ impl Pools {
         self.histories.get_mut(id)
     }
 
+    /// Adds what another process remembered until this one began.
+    pub fn join(&mut self, older: Self) {
+        if self.zone.is_empty() {
+            self.zone = older.zone;
+        }
+        for (id, older) in older.histories {
+            if let Some(history) = self.history(&id) {
+                history.join(older);
+            }
+        }
+    }
+
     /// Removes the pools that were not seen for as long as nights are kept.
     pub fn forget(&mut self, night: &Night) {
         self.histories.retain(|_, history| !history.is_forgotten(night));
@@ -85,6 +97,26 @@ mod tests {
         assert_eq!(Pools::decode(&bytes[..bytes.len() - 1]), Err(RestoreError::Corrupt));
         assert_eq!(Pools::decode(&[]), Err(RestoreError::Corrupt));
         assert_eq!(Pools::decode(&[9]), Err(RestoreError::Newer(9)));
+    }
+
+    #[test]
+    fn older_memory_joins_the_newer() {
+        let zone = Zone::utc();
+        let hour = |hour: i64| zone.night_of(hour * 3_600_000).unwrap();
+        let mut whole = Pools::default();
+        let (mut older, mut newer) = (Pools { zone: "UTC".into(), ..whole.clone() }, whole.clone());
+        for at in 1_000..1_400 {
+            let reading = Reading { at: at * 3_600_000, used: at * at, limit: Some(5_000_000) };
+            let pools = [&mut whole, if at < 1_211 { &mut older } else { &mut newer }];
+            for pools in pools {
+                pools.history("a").unwrap().observe(&hour(at), reading);
+            }
+            if at == 1_211 {
+                newer.join(older.clone());
+            }
+        }
+        assert_eq!(newer.zone, "UTC");
+        assert_eq!(newer.histories, whole.histories);
     }
 
     #[test]

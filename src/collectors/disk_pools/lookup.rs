@@ -1,6 +1,6 @@
 //! Sizes of pools that the list tells none for: a server may tell them by id.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -17,6 +17,12 @@ const POOLS: usize = 40;
 
 /// Requests at once.
 const AT_ONCE: usize = 2;
+
+/// Time that one request may take, so that a pool that hangs does not take the run from the others.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Failures after which a run asks no more: it is not the pools then.
+const FAILURES: usize = 3;
 
 /// The time after which a pool without sizes is asked for again.
 const AGAIN: Duration = Duration::from_secs(24 * 3600);
@@ -41,6 +47,8 @@ struct Data<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Lookup {
     without: HashMap<String, Instant>,
+    /// Those that failed in the last run: the others come first.
+    failed: HashSet<String>,
 }
 
 /// Knowledge of the sizes of a pool beyond the list.
@@ -54,7 +62,7 @@ pub(super) enum Found {
 }
 
 impl Lookup {
-    /// Asks for pools by id. A request that fails leaves its pool unknown, and ends the run's questions.
+    /// Asks for pools by id. A request that fails leaves its own pool unknown; several end the run's questions.
     pub(super) async fn ask(
         &mut self,
         session: &Session,
@@ -74,9 +82,11 @@ impl Lookup {
                 found.insert(id.clone(), Found::Unknown);
             }
         }
+        let before = std::mem::take(&mut self.failed);
+        due.sort_by_key(|id| before.contains(id));
         let answers =
             stream::iter(due.clone()).map(|id| async move { (sizes(session, &id).await, id) });
-        let mut answers = answers.buffered(AT_ONCE);
+        let mut answers = answers.buffer_unordered(AT_ONCE);
         while let Some((answer, id)) = answers.next().await {
             match answer {
                 Ok(Some(sizes)) => drop(found.insert(id, Found::Sizes(sizes))),
@@ -94,12 +104,21 @@ impl Lookup {
                         error,
                         "the sizes of a disk pool are not known; retrying in the next run"
                     );
-                    break;
+                    self.failed.insert(id);
+                    if self.failed.len() >= FAILURES {
+                        break;
+                    }
                 }
             }
         }
         for id in due {
-            found.entry(id).or_insert(Found::Unknown);
+            if !found.contains_key(&id) {
+                found.insert(id.clone(), Found::Unknown);
+                // Of those that were not asked, the ones that failed before wait again.
+                if before.contains(&id) {
+                    self.failed.insert(id);
+                }
+            }
         }
         found
     }
@@ -107,6 +126,8 @@ impl Lookup {
 
 /// Returns the sizes of a pool; `None` if the server tells none.
 async fn sizes(session: &Session, id: &str) -> Result<Option<Sizes>, Error> {
+    let deadline = session.deadline().min(Instant::now() + PATIENCE);
+    let session = session.client().with_deadline(deadline);
     let body = match session.get_member(&DISK_POOLS, id).await {
         Ok(body) => body,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::BadRequest) => {

@@ -1,5 +1,9 @@
 //! Memory of the nights of a site's pools, and of its time zone, in the state directory.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use crate::forecast::{Forecast, Pools, Reading};
 use crate::netbackup::Session;
 use crate::night::{Night, Zone};
@@ -9,6 +13,9 @@ use crate::state::{Content, Document, StateDir};
 /// finds most of it again: used space rises during a night.
 const SAVE_EVERY: i64 = 15 * 60 * 1000;
 
+/// Time that the question for the clock may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The name of the document.
 const NAME: &str = "disk_pools";
 
@@ -17,7 +24,9 @@ pub(super) struct Memory {
     state: Option<StateDir>,
     /// Made at the first run, which knows the site.
     document: Option<Document>,
-    /// None until the document was read, or where there is none.
+    /// The document of this directory was read: before that, nothing is written over it.
+    loaded: bool,
+    /// None until a document was read, or where there is none.
     pools: Option<Pools>,
     zone: Option<Zone>,
     /// Something changed that a restart must not lose.
@@ -34,6 +43,7 @@ impl Memory {
         Self {
             state: state.cloned(),
             document: None,
+            loaded: false,
             pools: None,
             zone: None,
             changed: false,
@@ -43,11 +53,13 @@ impl Memory {
         }
     }
 
-    /// Keeps it in this directory from now on. What this process remembers is newer than what another directory holds.
+    /// Keeps it in this directory from now on. What is there already is older than what this process remembers, and joins
+    /// it.
     pub(super) fn keep_in(&mut self, state: Option<&StateDir>) {
         if self.state.as_ref() != state {
             self.state = state.cloned();
             self.document = None;
+            self.loaded = false;
             self.changed = true;
         }
     }
@@ -61,7 +73,9 @@ impl Memory {
     pub(super) async fn time(&mut self, session: &Session) -> Option<(i64, Zone)> {
         self.restore(session).await;
         let pools = self.pools.as_mut()?;
-        let told = session.server_time().await;
+        // A path that hangs must not take the time of the ping.
+        let until = session.deadline().min(Instant::now() + PATIENCE);
+        let told = session.client().with_deadline(until).server_time().await;
         let now = match &told {
             Ok(time) if time.now.is_some() => time.now?,
             // The ping tells it, too, and every release has it.
@@ -90,7 +104,8 @@ impl Memory {
         Some((now, self.zone.clone().unwrap_or_else(Zone::utc)))
     }
 
-    /// Reads the document once. Until then there is no forecast, and nothing is written over it.
+    /// Reads the document once. Until then nothing is written over it, and there is no forecast unless this process
+    /// remembers one.
     async fn restore(&mut self, session: &Session) {
         let (site, server) = (session.client().site(), session.client().base());
         let Some(state) = &self.state else {
@@ -99,7 +114,7 @@ impl Memory {
         };
         let document =
             self.document.get_or_insert_with(|| Document::of_site(state, site, server, NAME));
-        if self.pools.is_some() {
+        if self.loaded {
             return;
         }
         let content = match document.load().await {
@@ -111,8 +126,8 @@ impl Memory {
                 return;
             }
         };
-        self.saved = true;
-        self.pools = Some(match content {
+        (self.loaded, self.saved) = (true, true);
+        let kept = match content {
             Content::Missing => Pools::default(),
             Content::SetAside(aside) => {
                 tracing::error!(site, aside = %aside.display(), "the saved nights of the disk pools were corrupt and were set aside; the forecast starts over");
@@ -122,7 +137,11 @@ impl Memory {
                 tracing::error!(site, %error, "the saved nights of the disk pools cannot be read; the forecast starts over");
                 Pools::default()
             }),
-        });
+        };
+        match &mut self.pools {
+            Some(pools) => pools.join(kept),
+            none => *none = Some(kept),
+        }
     }
 
     /// Takes a reading of a pool, and returns its forecast; `None` for a pool more than can be remembered.
@@ -140,6 +159,9 @@ impl Memory {
     /// Saves what changed. A disk that cannot take it is tried again at the next run.
     pub(super) async fn save(&mut self, site: &str, night: &Night, now: i64) {
         let (Some(pools), Some(document)) = (&mut self.pools, &mut self.document) else { return };
+        if !self.loaded {
+            return;
+        }
         let due = self.saved_at.is_none_or(|at| !(at..at + SAVE_EVERY).contains(&now));
         if !(self.changed || due) {
             return;

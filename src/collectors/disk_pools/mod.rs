@@ -6,7 +6,7 @@ mod memory;
 mod metrics;
 mod row;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 
@@ -67,16 +67,12 @@ impl Collector for DiskPools {
         let sizes = self.sizes(session, &pools).await;
         let mut samples = Samples::new();
         let (mut counts, mut room) = (Counts::default(), metrics::MAX_VOLUMES);
-        for pool in &pools {
+        for (pool, sizes) in pools.iter().zip(&sizes) {
             let named = (pool.name.as_str(), &pool.row);
             if let Some(volumes) = &pool.volumes {
                 metrics::record_volumes(named, volumes, &mut counts, &mut room, &mut samples);
             }
-            metrics::record_pool(
-                named,
-                sizes.get(&pool.id).copied().unwrap_or_default(),
-                &mut samples,
-            );
+            metrics::record_pool(named, sizes.unwrap_or_default(), &mut samples);
         }
         metrics::record_counts(&counts, &mut samples);
         record_repeated(&pools, &sizes, &mut samples);
@@ -114,10 +110,11 @@ async fn read(session: &Session) -> Result<Vec<Pool>, Error> {
 
 /// Records of each pool of a vendor's storage whether it repeats the space of one before it: two pools on one appliance
 /// may both tell all of it. They have the same servers, and sizes that are equal to the byte.
-fn record_repeated(pools: &[Pool], sizes: &HashMap<String, Sizes>, samples: &mut Samples) {
+fn record_repeated(pools: &[Pool], sizes: &[Option<Sizes>], samples: &mut Samples) {
     let mut spaces = HashSet::new();
-    for pool in pools.iter().filter(|pool| label(&pool.row.storage_category) == "OPEN_STORAGE") {
-        let sizes = sizes.get(&pool.id).copied().unwrap_or_default();
+    let is_of_vendor = |pool: &Pool| label(&pool.row.storage_category) == "OPEN_STORAGE";
+    for (pool, sizes) in pools.iter().zip(sizes).filter(|(pool, _)| is_of_vendor(pool)) {
+        let sizes = sizes.unwrap_or_default();
         let space = sizes.capacity.zip(sizes.free).filter(|_| sizes.used > Some(0));
         let is_repeated = space.is_some_and(|space| {
             !pool.servers.is_empty() && !spaces.insert((&pool.servers, space))
@@ -127,33 +124,23 @@ fn record_repeated(pools: &[Pool], sizes: &HashMap<String, Sizes>, samples: &mut
 }
 
 impl DiskPools {
-    /// Returns the sizes of the pools by id: of the list, else of the pool by itself, else the sums of its volumes.
-    async fn sizes(&mut self, session: &Session, pools: &[Pool]) -> HashMap<String, Sizes> {
-        let mut known = HashMap::new();
-        let mut asked = Vec::new();
-        for pool in pools {
-            match pool.row.sizes() {
-                Some(sizes) => drop(known.insert(pool.id.clone(), sizes)),
-                None if !pool.row.is_cloud() && !pool.row.tells_sizes() => {
-                    asked.push(pool.id.clone());
-                }
-                None => {}
-            }
-        }
+    /// Returns the sizes of each pool: of the list, else of the pool by itself, else the sums of its volumes.
+    async fn sizes(&mut self, session: &Session, pools: &[Pool]) -> Vec<Option<Sizes>> {
+        let mut known: Vec<Option<Sizes>> = pools.iter().map(|pool| pool.row.sizes()).collect();
+        let is_silent = |pool: &Pool| !pool.row.is_cloud() && !pool.row.tells_sizes();
+        let asked: Vec<String> =
+            pools.iter().filter(|pool| is_silent(pool)).map(|pool| pool.id.clone()).collect();
         if asked.is_empty() {
             return known;
         }
         let found = self.lookup.ask(session, &asked).await;
-        for pool in pools.iter().filter(|pool| !known.contains_key(&pool.id)).collect::<Vec<_>>() {
-            let sizes = match found.get(&pool.id) {
+        for (pool, known) in pools.iter().zip(&mut known).filter(|(pool, _)| is_silent(pool)) {
+            *known = match found.get(&pool.id) {
                 Some(Found::Sizes(sizes)) => Some(*sizes),
                 Some(Found::None) => pool.volumes.as_deref().and_then(row::of_volumes),
                 // Not the sums: another definition for one run would look like a change of the pool.
                 Some(Found::Unknown) | None => None,
             };
-            if let Some(sizes) = sizes {
-                known.insert(pool.id.clone(), sizes);
-            }
         }
         known
     }
@@ -163,15 +150,15 @@ impl DiskPools {
         &mut self,
         session: &Session,
         pools: &[Pool],
-        sizes: &HashMap<String, Sizes>,
+        sizes: &[Option<Sizes>],
         samples: &mut Samples,
     ) {
         let Some((now, zone)) = self.memory.time(session).await else { return };
         let source = if self.memory.is_zone_known() { "server" } else { "assumed" };
         samples.record(&TIME_ZONE, [zone.name(), source], 1.0);
         let Some(night) = zone.night_of(now) else { return };
-        for pool in pools {
-            let Some(reading) = reading(now, pool, sizes) else { continue };
+        for (pool, sizes) in pools.iter().zip(sizes) {
+            let Some(reading) = reading(now, pool, *sizes) else { continue };
             if let Some(forecast) = self.memory.observe(&key(pool), &night, reading) {
                 metrics::record_forecast((&pool.name, &pool.row), forecast, samples);
             }
@@ -180,11 +167,9 @@ impl DiskPools {
     }
 }
 
-fn reading(at: i64, pool: &Pool, sizes: &HashMap<String, Sizes>) -> Option<Reading> {
-    let sizes = sizes.get(&pool.id)?;
-    let limit = sizes.capacity.zip(pool.row.high_mark());
-    #[allow(clippy::cast_possible_truncation, reason = "a share of a size")]
-    let limit = limit.map(|(capacity, mark)| (capacity as f64 * mark) as i64);
+fn reading(at: i64, pool: &Pool, sizes: Option<Sizes>) -> Option<Reading> {
+    let sizes = sizes?;
+    let limit = sizes.capacity.and_then(|capacity| pool.row.limit(capacity));
     Some(Reading { at, used: sizes.used?, limit })
 }
 

@@ -116,7 +116,8 @@ impl PoolRow<'_> {
         if told.max().unwrap_or(0) == 0 {
             return None;
         }
-        let capacity = usable.filter(|usable| *usable > 0).or(raw);
+        let is_some = |bytes: &i64| *bytes > 0;
+        let capacity = usable.filter(is_some).or(raw.filter(is_some));
         let rest = |part: Option<i64>| Some((capacity? - part?).max(0));
         Some(Sizes {
             capacity,
@@ -137,17 +138,30 @@ impl PoolRow<'_> {
 
     /// Returns a mark as a share, 0 to 1; `None` for a cloud pool, and for what is no percentage.
     pub(super) fn high_mark(&self) -> Option<f64> {
-        self.share(self.high_water_mark.filter(|mark| *mark > 0))
+        self.high_percent().map(share)
     }
 
     pub(super) fn low_mark(&self) -> Option<f64> {
-        self.share(self.low_water_mark)
+        self.percent(self.low_water_mark).map(share)
     }
 
-    fn share(&self, percent: Option<i64>) -> Option<f64> {
-        let percent = percent.filter(|percent| (0..=100).contains(percent) && !self.is_cloud())?;
-        Some(percent as f64 / 100.0)
+    /// Returns the bytes of a capacity up to the high water mark, to the byte.
+    pub(super) fn limit(&self, capacity: i64) -> Option<i64> {
+        let bytes = i128::from(capacity) * i128::from(self.high_percent()?) / 100;
+        i64::try_from(bytes).ok()
     }
+
+    fn high_percent(&self) -> Option<i64> {
+        self.percent(self.high_water_mark.filter(|mark| *mark > 0))
+    }
+
+    fn percent(&self, mark: Option<i64>) -> Option<i64> {
+        mark.filter(|percent| (0..=100).contains(percent) && !self.is_cloud())
+    }
+}
+
+fn share(percent: i64) -> f64 {
+    percent as f64 / 100.0
 }
 
 /// Returns the sizes of a pool that tells none itself: the sums over its volumes, if each tells its own.
@@ -224,8 +238,10 @@ mod tests {
     fn mark_outside_a_percentage_is_unknown() {
         let row = row(r#"{"highWaterMark":0,"lowWaterMark":101}"#);
         assert_eq!((row.high_mark(), row.low_mark()), (None, None));
+        assert_eq!(row.limit(100), None);
         let row = self::row(r#"{"highWaterMark":98,"lowWaterMark":0}"#);
         assert_eq!((row.high_mark(), row.low_mark()), (Some(0.98), Some(0.0)));
+        assert_eq!(row.limit(9_000_000_000_000_000_050), Some(8_820_000_000_000_000_049));
     }
 
     #[test]

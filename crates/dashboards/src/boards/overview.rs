@@ -2,7 +2,7 @@
 
 use super::common::{
     AGE, FILLED, MISSED, NONE_IS_BETTER, NONE_IS_GOOD, RANGE, SPAN, SUCCESS, capacity, filled, m,
-    used_of_capacity,
+    used,
 };
 use crate::grafana::{Board, Panel, Row, Unit};
 use crate::query::Selector;
@@ -125,6 +125,6 @@ fn course() -> Vec<Panel> {
         )
         .unit(Unit::Ratio)
         .range(0.0, 1.0)
-        .ask("{{site}}", used_of_capacity(&["site"]).with("/", capacity(&["site"]))),
+        .ask("{{site}}", used(&["site"]).with("/", capacity(&["site"]))),
     ]
 }

@@ -37,7 +37,7 @@ fn now() -> Vec<Panel> {
         )
         .unit(Unit::Bytes)
         .ask("", capacity(&[])),
-        Panel::stat("Used", "Of disk pools, and of storage units without a pool.")
+        Panel::stat("Used", "Of disk pools, and of storage units without a pool; without cloud.")
             .unit(Unit::Bytes)
             .ask("", used(&[])),
         Panel::stat("Free", "Of disk pools, and of storage units without a pool.")
