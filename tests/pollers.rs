@@ -14,6 +14,7 @@ use nbu_otel_agent::collectors::{self, Cadence, Collected, Collector, Row, Setti
 use nbu_otel_agent::metric::{Definition, Metric, Point, Samples, Value};
 use nbu_otel_agent::netbackup::{self, Client, Error, Resource, Session};
 use nbu_otel_agent::poller::{Config, Poller, Rules, Setup, Update};
+use nbu_otel_agent::slp::Exchange;
 use nbu_otel_agent::snapshot::{Snapshot, Store};
 use nbu_otel_agent::telemetry::traces::Tracer;
 use support::eventually;
@@ -129,6 +130,7 @@ impl Site {
             rules,
             table: &TABLE,
             tracer: Tracer::default(),
+            exchange: Exchange::default(),
             first_delay: Duration::ZERO,
         };
         Self { poller: Poller::spawn(setup, publisher), latest }

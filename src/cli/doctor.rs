@@ -13,7 +13,7 @@ use super::run::block_on;
 use crate::collectors::{Settings, TABLE};
 use crate::config::Config;
 use crate::netbackup::{self, Client, Error, ErrorKind, RetryPolicy};
-use crate::slp::SharedSizes;
+use crate::slp::Links;
 use crate::telemetry::otlp::{Signal, Transport};
 
 /// A name or a connection that takes longer than this has failed.
@@ -177,8 +177,8 @@ async fn permissions(
 ) {
     // Without state: it belongs to the agent that may be running.
     let (collectors, window) = (&config.collectors, config.polling.window);
-    let sizes = SharedSizes::default();
-    let settings = Settings { collectors, window, state: None, sizes: &sizes };
+    let links = Links::default();
+    let settings = Settings { collectors, window, state: None, links: &links };
     let (mut verdicts, mut lacking) = (Vec::new(), Vec::new());
     for row in TABLE.iter().filter(|row| row.is_enabled(&config.collectors)) {
         let session = client.with_deadline(Instant::now() + server.timeout + GRACE);

@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use crate::jobs::NameFilterConfig;
 use crate::metric::{Definition, Samples, SeriesGroups};
 use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
-use crate::slp::SharedSizes;
+use crate::slp::Links;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cadence {
@@ -120,8 +120,8 @@ pub struct Settings<'c> {
     /// The job window.
     pub window: Duration,
     pub state: Option<&'c crate::state::StateDir>,
-    /// Sizes of backups of the site, which two of its collectors share.
-    pub sizes: &'c SharedSizes,
+    /// Knowledge about images under an SLP that collectors share.
+    pub links: &'c Links,
 }
 
 /// A fetch and a pure fold. One instance per site, owned by its poller; it may remember what it read.

@@ -44,7 +44,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::slp::SharedSizes;
+    use crate::slp::Links;
     use crate::state::StateDir;
 
     #[test]
@@ -52,8 +52,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let open = |name| StateDir::open(&folder.path().join(name)).unwrap();
         let (one, other, config) = (open("one"), open("other"), Config::default());
-        let (sizes, window) = (SharedSizes::default(), Duration::from_secs(1));
-        let settings = |state| Settings { collectors: &config, window, state, sizes: &sizes };
+        let (links, window) = (Links::default(), Duration::from_secs(1));
+        let settings = |state| Settings { collectors: &config, window, state, links: &links };
         let row = TABLE.iter().find(|row| row.name == "jobs").unwrap();
         let places = [None, Some(&one), Some(&other)];
         for (at, before) in places.iter().enumerate() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::collectors::{self, Row, Settings};
 use crate::netbackup::{Client, Connection};
-use crate::slp::SharedSizes;
+use crate::slp::{Exchange, Links};
 use crate::state::StateDir;
 use crate::telemetry::traces::Tracer;
 
@@ -38,13 +38,13 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Returns the settings of the collectors of the site whose sizes of backups these are.
-    pub fn settings<'s>(&'s self, sizes: &'s SharedSizes) -> Settings<'s> {
+    /// Returns the settings of the collectors of the site that has these links.
+    pub fn settings<'s>(&'s self, links: &'s Links) -> Settings<'s> {
         Settings {
             collectors: &self.collectors,
             window: self.polling.window,
             state: self.state.as_ref(),
-            sizes,
+            links,
         }
     }
 }
@@ -57,6 +57,8 @@ pub struct Setup {
     pub table: &'static [Row],
     /// Receiver of spans; a reload may change it under a running poller.
     pub tracer: Tracer,
+    /// Meeting place of the sites of this process.
+    pub exchange: Exchange,
     /// Wait before the first poll, so that hundreds of sites do not start in one instant.
     pub first_delay: Duration,
 }

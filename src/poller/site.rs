@@ -17,7 +17,7 @@ use super::up::Up;
 use super::worker::{self, RunReport, WorkerContext};
 use crate::collectors::Row;
 use crate::netbackup::{Client, Connection};
-use crate::slp::SharedSizes;
+use crate::slp::Links;
 use crate::snapshot::Publisher;
 use crate::telemetry::traces::Tracer;
 
@@ -33,8 +33,7 @@ struct SitePoller {
     /// In the order of the table.
     slots: Vec<CollectorSlot>,
     opened: u64,
-    /// Sizes of backups that its collectors share.
-    sizes: SharedSizes,
+    links: Links,
     up: Up,
     schedule: Schedule,
     /// The next cycle was requested by an update.
@@ -83,12 +82,12 @@ pub(super) async fn run(
 
 impl SitePoller {
     fn new(setup: Setup, publisher: Publisher, reports: mpsc::Sender<RunReport>) -> Self {
-        let Setup { client, rules, table, tracer, first_delay } = setup;
+        let Setup { client, rules, table, tracer, exchange, first_delay } = setup;
         let first = Instant::now() + first_delay;
         let mut poller = Self {
             slots: Vec::new(),
             opened: 0,
-            sizes: SharedSizes::default(),
+            links: Links::new(&exchange),
             up: Up::default(),
             schedule: Schedule::new(first, rules.polling.interval),
             requested: false,
@@ -124,10 +123,10 @@ impl SitePoller {
                 Trial::new(self.rules.state.as_ref(), place, row.name)
             }),
             tracer: self.tracer.clone(),
-            sizes: self.sizes.clone(),
+            links: self.links.clone(),
             reports: self.reports.clone(),
         };
-        let collector = (row.build)(&self.rules.settings(&self.sizes));
+        let collector = (row.build)(&self.rules.settings(&self.links));
         self.workers.spawn(worker::run(context, collector, starts));
         CollectorSlot::new(self.opened, row, place, start)
     }
@@ -246,8 +245,8 @@ impl SitePoller {
             let known = previous.iter().position(|slot| slot.row.name == row.name);
             let slot = if let Some(known) = known {
                 let mut slot = previous.swap_remove(known);
-                let settings = self.rules.settings(&self.sizes);
-                if !(row.same)(&before.settings(&self.sizes), &settings) {
+                let settings = self.rules.settings(&self.links);
+                if !(row.same)(&before.settings(&self.links), &settings) {
                     slot.reconfigure(&self.rules);
                     self.request_cycle(at);
                 }

@@ -15,7 +15,7 @@ use crate::collectors::{Collected, Collector, Row};
 use crate::netbackup::{
     Client, Error, ErrorKind, Outcome, RequestObserver, RequestRecord, Session,
 };
-use crate::slp::SharedSizes;
+use crate::slp::Links;
 use crate::telemetry::traces::{PollSpan, Tracer};
 
 /// Time that a run may take beyond the deadline of its requests.
@@ -120,7 +120,7 @@ pub(super) struct WorkerContext {
     /// Memory of a collector that is tried.
     pub(super) trial: Option<Trial>,
     pub(super) tracer: Tracer,
-    pub(super) sizes: SharedSizes,
+    pub(super) links: Links,
     pub(super) reports: mpsc::Sender<RunReport>,
 }
 
@@ -156,11 +156,11 @@ async fn attempt(
     started: Instant,
     start: Start,
 ) -> Option<Result<Collected, Failure>> {
-    let WorkerContext { row, client, deadline, tracer, sizes, .. } = context;
+    let WorkerContext { row, client, deadline, tracer, links, .. } = context;
     let session = client.with_deadline(started + *deadline.borrow());
     let collect = AssertUnwindSafe(async {
         if let Some(rules) = &start.settings {
-            collector.reconfigure(&rules.settings(sizes));
+            collector.reconfigure(&rules.settings(links));
         }
         if let Some(since) = collector.since()
             && session.version().await? < since

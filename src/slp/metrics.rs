@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::backlog::{PendingCopy, PendingImage, Round};
+use super::replication::Pending;
 use super::sizes::Sizes;
 use crate::metric::{Definition, Metric, Samples};
 
@@ -61,10 +62,23 @@ static DEFERRED_BYTES: Metric<2> = Metric::gauge(
     "Front-end size of the copies in state DEFERRED, as far as it is known. Absent where the size of none is known.",
 );
 
+static AIR_PENDING: Metric<2> = Metric::gauge(
+    "nbu.air.pending_images",
+    "{image}",
+    &["origin", "state"],
+    "Images that the site origin has replicated to this site and that are not imported here. state: not_arrived (this server knows nothing of it), import_pending, import_failed. Only where the agent polls both sites with the collector slp and their last runs told everything; zeros for sites that replicate here.",
+);
+static AIR_OLDEST: Metric<1> = Metric::gauge(
+    "nbu.air.oldest_pending_age",
+    "s",
+    &["origin"],
+    "Age of the oldest image in nbu_air_pending_images, from its backupTime, by this server's clock; absent if there is none.",
+);
+
 /// Combinations of SLP, operation and state that are told apart; further ones together as `other`.
 const MAX_COMBINATIONS: usize = 10_000;
 
-pub(crate) fn definitions() -> [&'static Definition; 9] {
+pub(crate) fn definitions() -> [&'static Definition; 11] {
     [
         COPIES.definition(),
         BYTES.definition(),
@@ -75,6 +89,8 @@ pub(crate) fn definitions() -> [&'static Definition; 9] {
         EXPIRED.definition(),
         DEFERRED_COPIES.definition(),
         DEFERRED_BYTES.definition(),
+        AIR_PENDING.definition(),
+        AIR_OLDEST.definition(),
     ]
 }
 
@@ -174,6 +190,23 @@ pub(crate) fn samples(round: &Round, sizes: &Sizes, now: i64) -> Samples {
         samples.record(&EXPIRED, [slp(*of)], sum.expired as f64);
         let share = sum.sized as f64 / sum.copies as f64;
         samples.record(&SIZED, [slp(*of)], (sum.copies > 0).then_some(share));
+    }
+    samples
+}
+
+/// Returns the samples of what other sites have replicated here, when the server's clock was at `now`, Unix ms.
+pub(crate) fn replication_samples(pending: &BTreeMap<String, Pending>, now: i64) -> Samples {
+    let mut samples = Samples::new();
+    for (origin, pending) in pending {
+        for (state, images) in [
+            ("not_arrived", pending.not_arrived),
+            ("import_pending", pending.waiting),
+            ("import_failed", pending.failed),
+        ] {
+            samples.record(&AIR_PENDING, [origin, state], images as f64);
+        }
+        let age = pending.oldest.map(|oldest| (now - oldest).max(0) as f64 / 1000.0);
+        samples.record(&AIR_OLDEST, [origin], age);
     }
     samples
 }

@@ -3,17 +3,22 @@
 
 mod backlog;
 mod image_id;
+mod import;
 mod metrics;
 mod names;
+mod replication;
 mod saved;
 mod shared;
 mod sizes;
 
 pub(crate) use backlog::{Copy, Image, Round};
 pub(crate) use image_id::ImageId;
-pub(crate) use metrics::{definitions, samples};
+pub(crate) use import::Import;
+pub(crate) use metrics::{definitions, replication_samples, samples};
+pub use replication::Exchange;
+pub(crate) use replication::Seat;
 pub(crate) use saved::{from_bytes, to_bytes};
-pub use shared::SharedSizes;
+pub use shared::{Links, SharedSizes};
 
 #[cfg(test)]
 mod tests;

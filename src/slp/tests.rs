@@ -22,6 +22,8 @@ fn image<'r>(id: &str, slp: &'r str, state: &'r str, copies: &[(&'r str, &'r str
         state,
         backup_time: Some(NOW - 5000),
         expiration: None,
+        origin: None,
+        has_import_time: false,
         copies: copies.collect(),
     }
 }
@@ -175,15 +177,16 @@ fn saved_sizes_are_read_again_unless_newer_ones_are_known() {
     sizes.note(a, 5, 7);
     sizes.note_missing(b, 8);
     assert!(sizes.take_changed() && !sizes.take_changed());
-    let bytes = to_bytes(&sizes).unwrap();
+    let seat = Exchange::default().join("paris");
+    let bytes = to_bytes(&sizes, &seat).unwrap();
     let mut next = Sizes::default();
     next.note(a, 6, 9);
     next.note(c, 1, 9);
-    from_bytes(&bytes, &mut next).unwrap();
+    from_bytes(&bytes, &mut next, &seat).unwrap();
     assert_eq!((next.bytes(a), next.bytes(b), next.bytes(c)), (Some(6144), None, Some(1024)));
     assert_eq!(next.entries[&b], sizes.entries[&b]);
     for cut in 0..bytes.len() {
-        assert!(from_bytes(&bytes[..cut], &mut Sizes::default()).is_err(), "{cut}");
+        assert!(from_bytes(&bytes[..cut], &mut Sizes::default(), &seat).is_err(), "{cut}");
     }
 }
 
@@ -191,10 +194,11 @@ fn saved_sizes_are_read_again_unless_newer_ones_are_known() {
 fn format_on_disk_is_the_same_as_ever() {
     let mut sizes = Sizes::default();
     sizes.note(ImageId::of("client_1700000000"), 300, 1_700_000_000);
-    // Version, one size; its id, kilobytes, tries, time, not pending.
+    // Version, one size; its id, kilobytes, tries, time, not pending; nothing replicated.
     let expected = [
         1, 1, 153, 202, 180, 164, 143, 138, 160, 237, 222, 1, 1, 172, 2, 0, 128, 196, 159, 213, 12,
         0,
     ];
-    assert_eq!(to_bytes(&sizes).unwrap(), expected);
+    let seat = Exchange::default().join("paris");
+    assert_eq!(to_bytes(&sizes, &seat).unwrap(), expected);
 }

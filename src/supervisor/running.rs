@@ -11,6 +11,7 @@ use crate::config::{Config, SafeConfig};
 use crate::http::{self, Listening};
 use crate::netbackup;
 use crate::poller::Poller;
+use crate::slp::Exchange;
 use crate::snapshot::Snapshot;
 use crate::state::{StateDir, WeakStateDir};
 use crate::telemetry::otlp::ExporterHandle;
@@ -47,6 +48,8 @@ pub(super) struct Running {
     pub(super) otlp: Option<ExporterHandle>,
     pub(super) tracing: Option<Tracing>,
     pub(super) tracer: Tracer,
+    /// Meeting place of the sites.
+    pub(super) exchange: Exchange,
     /// The state directory, if there is one.
     pub(super) state: Option<StateDir>,
     /// Previously used state directories whose locks may still be held.

@@ -37,7 +37,8 @@ pub(super) async fn replace(
         };
         let (publisher, latest) = store.publisher(Snapshot::unpolled(&name, client.base()));
         let (tracer, first_delay) = (running.tracer.clone(), spread(position, count));
-        let setup = Setup { client, rules: rules.clone(), table: TABLE, tracer, first_delay };
+        let (rules, exchange) = (rules.clone(), running.exchange.clone());
+        let setup = Setup { client, rules, table: TABLE, tracer, exchange, first_delay };
         let poller = Poller::spawn(setup, publisher);
         running.sites.insert(Arc::from(name), Site { config: server.clone(), poller, latest });
     }

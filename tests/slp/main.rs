@@ -6,6 +6,7 @@
 mod support;
 
 mod faults;
+mod replication;
 mod sizes;
 mod truth;
 

@@ -48,10 +48,23 @@ async fn forecast_needs_no_regular_polls() {
 
 #[tokio::test]
 async fn pool_unseen_for_a_month_starts_over() {
-    let mut walk = Walk::begin(site("UTC"), None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut walk = Walk::begin(site("UTC"), Some(folder.path())).await;
     walk.days(4, 120).await;
     walk.skip(40 * 24 * 60);
+    walk.restart();
     walk.days(5, 120).await;
+}
+
+#[tokio::test]
+async fn one_wrong_time_of_the_server_ends_no_night() {
+    let mut walk = Walk::begin(site("UTC"), None).await;
+    walk.days(5, 120).await;
+    let ahead = 60 * 24 * 3_600_000;
+    walk.skew(ahead);
+    assert!(walk.shown().await.is_empty(), "it is not believed");
+    walk.skew(0);
+    walk.days(2, 120).await;
 }
 
 #[tokio::test]

@@ -70,11 +70,12 @@ async fn later_cycles_ask_no_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pools_by_id_are_bounded_in_each_run() {
-    let settings = Settings { pool_sizes: PoolSizes::ById, ..large() };
+    let rows = Rows::default().with("disk-pools", 400);
+    let settings = Settings { pool_sizes: PoolSizes::ById, rows, ..large() };
     let simulator = simulate(settings).await;
     let agent = Agent::start(&Config::new().site("paris", &simulator)).await;
     both(&agent).await;
     let below = asked(&simulator, &format!("{POOLS}/"));
-    assert_eq!(below, 40);
+    assert_eq!(below, 200);
     agent.stop().await;
 }

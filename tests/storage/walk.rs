@@ -69,6 +69,20 @@ impl Walk {
         self.simulator.clock().advance(Duration::from_secs(60 * minutes));
     }
 
+    /// Sets the server's clock ahead of the world's, ms.
+    pub fn skew(&self, ms: i64) {
+        self.simulator.clock().set_skew_ms(ms);
+    }
+
+    /// Polls without the oracle; returns the series of the forecast.
+    pub async fn shown(
+        &mut self,
+    ) -> std::collections::BTreeMap<crate::support::exposition::Series, f64> {
+        let mut shown = series("paris", &self.pools.as_mut().expect("a collector").run().await);
+        shown.retain(|(name, _), _| is_of_forecast(name));
+        shown
+    }
+
     /// Polls; returns the series of the forecast and those that the oracle expects.
     pub async fn poll(
         &mut self,
@@ -79,8 +93,7 @@ impl Walk {
                 self.oracle.observe((&pool.name, pool.category, pool.server_type), reading);
             }
         }
-        let mut shown = series("paris", &self.pools.as_mut().expect("a collector").run().await);
-        shown.retain(|(name, _), _| is_of_forecast(name));
+        let shown = self.shown().await;
         [shown, self.oracle.expected("paris")]
     }
 

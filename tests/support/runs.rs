@@ -7,6 +7,7 @@ use std::time::Duration;
 use nbu_otel_agent::collectors::{self, Collected, Collector, Part, Settings, TABLE};
 use nbu_otel_agent::metric::{Family, Value};
 use nbu_otel_agent::netbackup::{Client, Config, RetryPolicy};
+use nbu_otel_agent::slp::Links;
 use nbu_otel_agent::state::StateDir;
 use secrecy::SecretString;
 
@@ -55,14 +56,17 @@ impl Runs {
     pub fn kept_in(name: &str, client: &Client, state: Option<&StateDir>) -> Self {
         let config = collectors::Config::default();
         let window = Duration::from_secs(24 * 3600);
-        Self::of(name, client, &Settings { collectors: &config, window, state })
+        let links = Links::default();
+        Self::of(name, client, &Settings { collectors: &config, window, state, links: &links })
     }
 
     /// Keeps what it remembers in this directory from now on.
     pub fn keep_in(&mut self, state: Option<&StateDir>) {
         let config = collectors::Config::default();
         let window = Duration::from_secs(24 * 3600);
-        self.collector.reconfigure(&Settings { collectors: &config, window, state });
+        let links = Links::default();
+        let settings = Settings { collectors: &config, window, state, links: &links };
+        self.collector.reconfigure(&settings);
     }
 
     /// Runs it, which must succeed, until it has read everything.

@@ -13,7 +13,7 @@ use crate::netbackup::lenient;
 use crate::netbackup::{Error, ErrorKind, Session};
 
 /// Pools that are asked for in one run.
-const POOLS: usize = 40;
+const POOLS: usize = 200;
 
 /// Requests at once.
 const AT_ONCE: usize = 2;

@@ -24,7 +24,7 @@ pub(super) const ROW: Row = Row {
     name: "disk_pools",
     resource: &DISK_POOLS,
     cadence: Cadence::Slow,
-    requests: "1 for 500 pools, 1 for the clock; 1 for a pool whose sizes are not in the list, 40 at most",
+    requests: "1 for 500 pools, 1 for the clock; 1 for a pool whose sizes are not in the list, 200 at most",
     core: false,
     metrics: || {
         let mut all = metrics::definitions();

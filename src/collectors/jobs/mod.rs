@@ -73,7 +73,7 @@ struct JobSettings {
 
 /// Returns the receiver of sizes of backups, if the backlog of SLPs is collected.
 fn sizes_for(settings: &Settings<'_>) -> Option<BackupSizes> {
-    super::slp::is_on(settings.collectors).then(|| BackupSizes::new(settings.sizes))
+    super::slp::is_on(settings.collectors).then(|| BackupSizes::new(&settings.links.sizes))
 }
 
 impl JobSettings {

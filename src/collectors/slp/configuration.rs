@@ -1,6 +1,8 @@
 //! Storage lifecycle policies as they are configured (docs/netbackup-api.md#slps): which of them, or of their operations,
 //! somebody has suspended. The vendor's files of 11.0 lack the resource.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Deserializer};
 
@@ -9,6 +11,7 @@ use crate::collectors::counts::{Seen, label};
 use crate::metric::{Metric, Samples, UNKNOWN, flag};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
+use crate::slp::Exchange;
 
 pub(super) const ROW: Row = Row {
     name: "slps",
@@ -18,7 +21,7 @@ pub(super) const ROW: Row = Row {
     core: false,
     metrics: || vec![ACTIVE.definition(), SUSPENDED.definition()],
     switch: Some("slp"),
-    build: |_| Box::new(Slps),
+    build: |settings| Box::new(Slps(settings.links.exchange.clone())),
     same: |_, _| true,
 };
 
@@ -69,6 +72,9 @@ struct OperationRow<'a> {
     /// Unix ms; of a suspended operation only.
     #[serde(deserialize_with = "lenient::timestamp")]
     operation_activation_time: Option<i64>,
+    /// The server that a replication goes to; none where it goes to any that its storage is connected with.
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    target_master_server: Text<'a>,
     #[serde(borrow, deserialize_with = "lenient::texts")]
     flag_values: Vec<std::borrow::Cow<'a, str>>,
 }
@@ -85,6 +91,8 @@ struct Told {
     active: Option<bool>,
     /// Index, operation, and whether it is suspended.
     operations: Vec<(String, String, bool)>,
+    /// Names of the servers that it replicates to.
+    targets: BTreeSet<String>,
 }
 
 impl Told {
@@ -102,7 +110,16 @@ impl Told {
             };
             (index, kind.to_owned(), suspended)
         });
-        Self { name: name.to_owned(), active: row.active, operations: operations.collect() }
+        let targets = row.operation_list.iter().filter_map(|operation| {
+            let name = operation.target_master_server.as_deref().map(str::trim);
+            name.filter(|name| !name.is_empty()).map(str::to_owned)
+        });
+        Self {
+            name: name.to_owned(),
+            active: row.active,
+            operations: operations.collect(),
+            targets: targets.collect(),
+        }
     }
 
     fn is_suspended(&self) -> bool {
@@ -110,7 +127,8 @@ impl Told {
     }
 }
 
-struct Slps;
+/// Tells the exchange of sites where SLPs replicate to.
+struct Slps(Exchange);
 
 #[async_trait]
 impl Collector for Slps {
@@ -126,6 +144,9 @@ impl Collector for Slps {
                 }
             }
         }
+        let targets = told.iter().map(|slp| (slp.name.clone(), slp.targets.clone()));
+        let targets = targets.filter(|(_, names)| !names.is_empty()).collect();
+        self.0.configure(session.client().site(), targets);
         Ok(Collected::whole(samples(told)))
     }
 }

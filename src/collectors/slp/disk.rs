@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::metric::{Metric, Samples, flag};
-use crate::slp::{self, SharedSizes};
+use crate::slp::{self, Seat, SharedSizes};
 use crate::state::{Content, Document, StateDir, site_document};
 
 pub(super) static SAVED: Metric<0> = Metric::gauge(
@@ -37,28 +37,29 @@ impl Disk {
     }
 
     /// Reads the sizes of before, if that was not done yet.
-    pub(super) async fn load(&mut self, site: &str, sizes: &SharedSizes) {
+    pub(super) async fn load(&mut self, site: &str, sizes: &SharedSizes, seat: &Seat) {
         if self.read {
             return;
         }
         match self.document.load().await {
             Ok(content) => {
                 self.read = true;
-                restore(site, &content, sizes);
+                restore(site, &content, sizes, seat);
                 self.note(site, Ok(()));
             }
             Err(error) => self.note(site, Err(&error)),
         }
     }
 
-    /// Saves the sizes, if they changed.
-    pub(super) async fn save(&mut self, site: &str, sizes: &SharedSizes) {
+    /// Saves the sizes and the images that are replicated, if they changed.
+    pub(super) async fn save(&mut self, site: &str, sizes: &SharedSizes, seat: &Seat) {
         if !self.read {
             return;
         }
         let bytes = {
             let mut sizes = sizes.lock();
-            if sizes.take_changed() { slp::to_bytes(&sizes) } else { None }
+            let changed = seat.take_changed() | sizes.take_changed();
+            if changed { slp::to_bytes(&sizes, seat) } else { None }
         };
         let Some(bytes) = bytes else { return };
         let result = self.document.save(bytes).await;
@@ -88,7 +89,7 @@ impl Disk {
     }
 }
 
-fn restore(site: &str, content: &Content, sizes: &SharedSizes) {
+fn restore(site: &str, content: &Content, sizes: &SharedSizes, seat: &Seat) {
     let error = match content {
         Content::Missing => return,
         Content::SetAside(aside) => {
@@ -98,7 +99,7 @@ fn restore(site: &str, content: &Content, sizes: &SharedSizes) {
         }
         Content::Bytes(bytes) => {
             let mut sizes = sizes.lock();
-            match slp::from_bytes(bytes, &mut sizes) {
+            match slp::from_bytes(bytes, &mut sizes, seat) {
                 Ok(()) => {
                     tracing::info!(site, sizes = sizes.len(), "sizes of backups restored");
                     return;

@@ -7,11 +7,12 @@ use tokio::time::Instant;
 
 use super::catalog::Catalog;
 use super::disk::{Disk, SAVED};
+use super::replication::{MAX_REQUESTS, Replication};
 use super::walk::{Limits, SLP_IMAGES, Walk};
 use crate::collectors::collector::{Cadence, Collected, Collector, Part, Row, Settings};
 use crate::metric::{Definition, Metric, Samples, unix_seconds};
 use crate::netbackup::{Error, Session};
-use crate::slp::{self, Round, SharedSizes};
+use crate::slp::{self, Exchange, Round, SharedSizes};
 use crate::state::StateDir;
 
 pub(super) const ROW: Row = Row {
@@ -55,6 +56,9 @@ struct Backlog {
 
 struct SlpImages {
     sizes: SharedSizes,
+    exchange: Exchange,
+    /// Once the name of the site is known.
+    replication: Option<Replication>,
     state: Option<StateDir>,
     disk: Option<Disk>,
     walk: Walk,
@@ -77,16 +81,26 @@ impl Collector for SlpImages {
         let last = self.backlog.as_ref().map(|backlog| &backlog.round);
         let step = self.walk.step(session, last, limits).await;
         let unfinished = step.complete.is_none() && step.error.is_none();
+        let mut collected = Collected { permitted: Some(true), ..Collected::default() };
         if let Some(round) = step.complete {
             self.complete(round, now);
+            let replicas = self.compare(session).await;
+            collected.parts.extend(replicas.map(|samples| ("replicas", Part::Fresh(samples))));
+        } else if step.error.is_none() {
+            collected.parts.push(("replicas", Part::Kept));
         }
+        let replication = self.replication.as_ref();
         if !unfinished || pages <= step.pages {
-            self.catalog.step(session, &self.sizes, MAX_SIZE_REQUESTS, unix_time()).await;
+            let spent = replication.is_some_and(Replication::is_shared);
+            let requests = MAX_SIZE_REQUESTS - if spent { MAX_REQUESTS } else { 0 };
+            self.catalog.step(session, &self.sizes, requests, unix_time()).await;
         }
-        if let Some(disk) = &mut self.disk {
-            disk.save(site, &self.sizes).await;
+        if let (Some(disk), Some(replication)) = (&mut self.disk, replication) {
+            disk.save(site, &self.sizes, replication.seat()).await;
         }
-        let mut collected = Collected { permitted: Some(true), ..Collected::default() };
+        if let (Some(replication), Some(_)) = (replication, &step.error) {
+            replication.lose();
+        }
         if unfinished && step.pages < pages {
             // Time was short, not requests.
             self.left = Some(pages - step.pages);
@@ -118,7 +132,9 @@ impl Collector for SlpImages {
 impl SlpImages {
     fn new(settings: &Settings<'_>) -> Self {
         Self {
-            sizes: settings.sizes.clone(),
+            sizes: settings.links.sizes.clone(),
+            exchange: settings.links.exchange.clone(),
+            replication: None,
             state: settings.state.cloned(),
             disk: None,
             walk: Walk::default(),
@@ -137,9 +153,19 @@ impl SlpImages {
             self.disk = directory.map(|directory| Disk::new(directory, site, server, resumes));
             self.sizes.lock().mark_changed();
         }
+        let exchange = &self.exchange;
+        let replication = self.replication.get_or_insert_with(|| Replication::new(exchange, site));
         if let Some(disk) = &mut self.disk {
-            disk.load(site, &self.sizes).await;
+            disk.load(site, &self.sizes, replication.seat()).await;
         }
+    }
+
+    /// Compares the last round with what other sites know. Returns the samples, where everything is known.
+    async fn compare(&mut self, session: &Session) -> Option<Samples> {
+        let backlog = self.backlog.as_ref()?;
+        let replication =
+            self.replication.as_mut().filter(|replication| replication.is_shared())?;
+        replication.apply(session, &backlog.round, backlog.now).await
     }
 
     /// Takes a round over that is complete. `now` is the server's time.

@@ -6,6 +6,8 @@ mod catalog;
 mod configuration;
 mod disk;
 mod images;
+mod lookup;
+mod replication;
 mod rows;
 mod switch;
 mod walk;

@@ -23,6 +23,14 @@ pub(super) struct SlpImageRow<'a> {
     /// Unix ms; `None` for never.
     #[serde(deserialize_with = "lenient::timestamp")]
     pub(super) expiration_time: Option<i64>,
+    /// The server's own name.
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    primary_server: Text<'a>,
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    origin_primary_server: Text<'a>,
+    /// Unix ms.
+    #[serde(deserialize_with = "lenient::timestamp")]
+    import_from_replica_time: Option<i64>,
     #[serde(borrow, deserialize_with = "copies")]
     pub(super) copies: Vec<CopyRow<'a>>,
 }
@@ -54,6 +62,13 @@ pub(super) fn backup_id<'r>(record: &'r Record<'_, SlpImageRow<'_>>) -> Option<&
     id.filter(|id| !id.is_empty())
 }
 
+/// Returns the server that made an image, if it was another one. Servers may name themselves as the origin of their own.
+fn origin<'r>(row: &'r SlpImageRow<'_>) -> Option<&'r str> {
+    let origin = row.origin_primary_server.as_deref().map(str::trim)?;
+    let own = row.primary_server.as_deref().unwrap_or_default().trim();
+    (!origin.is_empty() && origin.to_lowercase() != own.to_lowercase()).then_some(origin)
+}
+
 /// Returns the image of a row; `None` where it has no id.
 pub(super) fn image<'r>(record: &'r Record<'_, SlpImageRow<'_>>) -> Option<Image<'r>> {
     let copies = record.copies.iter().map(|copy| Copy {
@@ -67,6 +82,8 @@ pub(super) fn image<'r>(record: &'r Record<'_, SlpImageRow<'_>>) -> Option<Image
         state: label(&record.slp_image_state),
         backup_time: record.backup_time,
         expiration: record.expiration_time,
+        origin: origin(record),
+        has_import_time: record.import_from_replica_time.is_some(),
         copies: copies.collect(),
     })
 }
