@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::error::Error;
+use super::ping::PLAUSIBLE;
 use super::resource::{Query, Resource};
 use super::session::Session;
 use super::wire::lenient::{self, Text};
@@ -25,7 +26,7 @@ struct Answer<'a> {
 /// Clock and time zone of a server, as it tells them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerTime {
-    /// Unix ms.
+    /// Unix ms; none if it is no time of this century or the next.
     pub now: Option<i64>,
     /// Id of its time zone, as it spells it.
     pub zone: Option<String>,
@@ -37,7 +38,8 @@ impl Session {
         let body = self.get(&SERVER_TIME, &Query::all()).await?;
         let answer = body.read::<Answer<'_>>()?;
         let zone = answer.time_zone_id.filter(|zone| !zone.trim().is_empty());
-        Ok(ServerTime { now: answer.server_time, zone: zone.map(|zone| zone.trim().to_owned()) })
+        let now = answer.server_time.filter(|ms| PLAUSIBLE.contains(ms));
+        Ok(ServerTime { now, zone: zone.map(|zone| zone.trim().to_owned()) })
     }
 }
 

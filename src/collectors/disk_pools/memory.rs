@@ -81,7 +81,7 @@ impl Memory {
     /// the time, or the memory cannot be read yet.
     pub(super) async fn time(&mut self, session: &Session) -> Option<(i64, Zone)> {
         self.restore(session).await;
-        let pools = self.pools.as_mut()?;
+        self.pools.as_ref()?;
         // A path that hangs must not take the time of the ping.
         let until = session.deadline().min(Instant::now() + PATIENCE);
         let told = session.client().with_deadline(until).server_time().await;
@@ -99,6 +99,7 @@ impl Memory {
             );
             return None;
         }
+        let pools = self.pools.as_mut()?;
         let spelled = told.ok().and_then(|time| time.zone);
         let zone = spelled.as_deref().and_then(Zone::named);
         if zone.is_none() && self.zone.is_none() {
