@@ -75,10 +75,17 @@ static AIR_OLDEST: Metric<1> = Metric::gauge(
     "Age of the oldest image in nbu_air_pending_images, from its backupTime, by this server's clock; absent if there is none.",
 );
 
+static AIR_WAIT: Metric<1> = Metric::gauge(
+    "nbu.air.longest_wait",
+    "s",
+    &["origin"],
+    "Time since the agent saw the replication of the image in nbu_air_pending_images that waits longest complete; absent if there is none. Unlike the age, it says nothing of how late the replication was.",
+);
+
 /// Combinations of SLP, operation and state that are told apart; further ones together as `other`.
 const MAX_COMBINATIONS: usize = 10_000;
 
-pub(crate) fn definitions() -> [&'static Definition; 11] {
+pub(crate) fn definitions() -> [&'static Definition; 12] {
     [
         COPIES.definition(),
         BYTES.definition(),
@@ -91,6 +98,7 @@ pub(crate) fn definitions() -> [&'static Definition; 11] {
         DEFERRED_BYTES.definition(),
         AIR_PENDING.definition(),
         AIR_OLDEST.definition(),
+        AIR_WAIT.definition(),
     ]
 }
 
@@ -205,8 +213,9 @@ pub(crate) fn replication_samples(pending: &BTreeMap<String, Pending>, now: i64)
         ] {
             samples.record(&AIR_PENDING, [origin, state], images as f64);
         }
-        let age = pending.oldest.map(|oldest| (now - oldest).max(0) as f64 / 1000.0);
-        samples.record(&AIR_OLDEST, [origin], age);
+        let ago = |at: i64| (now - at).max(0) as f64 / 1000.0;
+        samples.record(&AIR_OLDEST, [origin], pending.oldest.map(ago));
+        samples.record(&AIR_WAIT, [origin], pending.waits_since.map(ago));
     }
     samples
 }

@@ -2,6 +2,7 @@
 //! long (docs/adr/0022-slp-backlog.md). Pure: images in, samples out; the collectors fetch.
 
 mod backlog;
+mod exchange;
 mod image_id;
 mod import;
 mod metrics;
@@ -12,10 +13,10 @@ mod shared;
 mod sizes;
 
 pub(crate) use backlog::{Copy, Image, Round};
+pub use exchange::Exchange;
 pub(crate) use image_id::ImageId;
 pub(crate) use import::Import;
 pub(crate) use metrics::{definitions, replication_samples, samples};
-pub use replication::Exchange;
 pub(crate) use replication::Seat;
 pub(crate) use saved::{from_bytes, to_bytes};
 pub use shared::{Links, SharedSizes};

@@ -1,10 +1,11 @@
 //! Replication between sites that this agent polls both: an image that a source has replicated is looked for at its target.
 //! Neither primary server knows alone that one did not arrive.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::backlog::{Round, Transfer};
+use super::exchange::{Exchange, Outgoing, Site, Sites, lower, targets};
 use super::image_id::ImageId;
 use super::import::Import;
 
@@ -13,59 +14,6 @@ const MAX_OUTGOING: usize = 200_000;
 
 /// Time after which an image that never was imported is given up, ms: that of most retentions.
 const GIVEN_UP: i64 = 90 * 24 * 3_600_000;
-
-/// An image that its site replicates.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Outgoing {
-    pub(super) slp: Arc<str>,
-    /// Unix ms.
-    pub(super) backup_time: i64,
-    /// All of its replications are complete.
-    pub(super) replicated: bool,
-    /// It is among the images that are not complete.
-    present: bool,
-    /// Servers that have imported it.
-    imported_by: Vec<Arc<str>>,
-}
-
-impl Outgoing {
-    fn is_imported_by(&self, servers: &BTreeSet<Arc<str>>) -> bool {
-        servers.iter().all(|server| self.imported_by.contains(server))
-    }
-}
-
-/// The part of a site in replication.
-#[derive(Debug, Default)]
-struct Site {
-    /// The label `site`.
-    name: String,
-    /// The name that its primary server has for itself, in lower case.
-    server: Option<Arc<str>>,
-    /// Its last run told everything.
-    known: bool,
-    outgoing: HashMap<ImageId, Outgoing>,
-    /// The number of images and of replicated ones when they were saved last.
-    saved: (usize, usize),
-    /// Servers to which an SLP replicates, as images of it were seen to arrive.
-    seen: Targets,
-    /// Replicas that are not complete here, with the server that they come from.
-    received: HashMap<ImageId, (Arc<str>, Import)>,
-}
-
-/// Servers in lower case, by SLP.
-type Targets = HashMap<Arc<str>, BTreeSet<Arc<str>>>;
-
-/// What the sites of this process know of each other. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub struct Exchange(Arc<Mutex<Sites>>);
-
-#[derive(Debug, Default)]
-struct Sites {
-    next: u64,
-    sites: BTreeMap<u64, Site>,
-    /// Servers to which the SLPs of a site replicate, as they are configured.
-    configured: HashMap<String, Targets>,
-}
 
 /// The seat of a site in an exchange. It leaves when it is dropped.
 #[derive(Debug)]
@@ -82,72 +30,33 @@ pub(crate) struct Pending {
     pub(crate) failed: u64,
     /// backupTime of the oldest of them, Unix ms.
     pub(crate) oldest: Option<i64>,
-}
-
-impl Exchange {
-    fn lock(&self) -> MutexGuard<'_, Sites> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes a seat for a site.
-    pub(crate) fn join(&self, site: &str) -> Seat {
-        let mut sites = self.lock();
-        sites.next += 1;
-        let id = sites.next;
-        sites.sites.insert(id, Site { name: site.to_owned(), ..Site::default() });
-        Seat { exchange: self.clone(), id }
-    }
-
-    /// Returns whether there are sites that may replicate to each other.
-    pub(crate) fn is_shared(&self) -> bool {
-        self.lock().sites.len() > 1
-    }
-
-    /// Records to which servers the SLPs of a site replicate, as they are configured.
-    pub(crate) fn configure(&self, site: &str, targets: HashMap<String, BTreeSet<String>>) {
-        let of = |names: BTreeSet<String>| names.iter().map(|name| lower(name)).collect();
-        let targets = targets.into_iter().map(|(slp, names)| (Arc::from(slp), of(names)));
-        self.lock().configured.insert(site.to_owned(), targets.collect());
-    }
+    /// The time at which the first of them was seen to be replicated, Unix ms.
+    pub(crate) waits_since: Option<i64>,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.exchange.lock().sites.remove(&self.id);
-    }
-}
-
-fn lower(name: &str) -> Arc<str> {
-    name.to_lowercase().into()
-}
-
-/// Returns the servers to which an SLP replicates: as configured, else as images of it were seen to arrive.
-fn targets<'t>(
-    configured: Option<&'t Targets>,
-    site: &'t Site,
-    slp: &str,
-) -> Option<&'t BTreeSet<Arc<str>>> {
-    configured.and_then(|configured| configured.get(slp)).or_else(|| site.seen.get(slp))
-}
-
-impl Sites {
-    /// Returns the sites of a server, if exactly one site polls it.
-    fn of_server(&self, server: &str) -> Option<u64> {
-        let mut found =
-            self.sites.iter().filter(|(_, site)| site.server.as_deref() == Some(server));
-        let (id, _) = found.next()?;
-        found.next().is_none().then_some(*id)
+        self.exchange.lock().seats.remove(&self.id);
     }
 }
 
 impl Seat {
+    /// Takes a seat for a site.
+    pub(crate) fn take_at(exchange: &Exchange, site: &str) -> Self {
+        let mut sites = exchange.lock();
+        sites.next += 1;
+        let id = sites.next;
+        sites.seats.insert(id, Site { name: site.to_owned(), ..Site::default() });
+        Self { exchange: exchange.clone(), id }
+    }
+
     fn with<T>(&self, change: impl FnOnce(&mut Site) -> T) -> Option<T> {
-        self.exchange.lock().sites.get_mut(&self.id).map(change)
+        self.exchange.lock().seats.get_mut(&self.id).map(change)
     }
 
     /// Says that nothing new is known of the site: the others leave it out.
     pub(crate) fn lose(&self) {
-        self.with(|site| site.known = false);
+        self.with(|site| site.published = None);
     }
 
     /// Takes over a round that is complete. `server` is the name that the primary server has for itself, and `now`
@@ -155,7 +64,7 @@ impl Seat {
     pub(crate) fn take(&self, round: &Round, server: &str, now: i64) {
         let server = lower(server);
         self.with(|site| {
-            site.known = false;
+            site.now = now;
             site.server = Some(server);
             for entry in site.outgoing.values_mut() {
                 entry.present = false;
@@ -170,11 +79,12 @@ impl Seat {
                             let entry = site.outgoing.entry(id).or_insert_with(|| Outgoing {
                                 slp: slp.into(),
                                 backup_time,
-                                replicated,
+                                replicated: None,
                                 present: true,
                                 imported_by: Vec::new(),
                             });
-                            (entry.replicated, entry.present) = (replicated, true);
+                            entry.present = true;
+                            entry.replicated = replicated.then(|| entry.replicated.unwrap_or(now));
                         }
                     }
                     Transfer::In { origin, import } => {
@@ -191,8 +101,8 @@ impl Seat {
     /// Forgets the images that are imported everywhere, and very old ones.
     fn forget(&self, now: i64) {
         let mut sites = self.exchange.lock();
-        let Sites { sites, configured, .. } = &mut *sites;
-        let Some(own) = sites.get_mut(&self.id) else { return };
+        let Sites { seats, configured, .. } = &mut *sites;
+        let Some(own) = seats.get_mut(&self.id) else { return };
         let mut outgoing = std::mem::take(&mut own.outgoing);
         outgoing.retain(|_, entry| {
             let targets = targets(configured.get(&own.name), own, &entry.slp);
@@ -205,28 +115,30 @@ impl Seat {
     /// Learns from what other sites received: it was replicated, and that is where its SLP replicates to.
     fn learn(&self) {
         let mut sites = self.exchange.lock();
-        let Some(mut own) = sites.sites.remove(&self.id) else { return };
-        for other in sites.sites.values() {
+        let Some(mut own) = sites.seats.remove(&self.id) else { return };
+        for other in sites.seats.values() {
             let Some(server) = &other.server else { continue };
             for (id, (origin, _)) in &other.received {
                 if Some(origin) != own.server.as_ref() {
                     continue;
                 }
                 if let Some(entry) = own.outgoing.get_mut(id) {
-                    entry.replicated |= !entry.present;
+                    entry.arrived(own.now);
                     let slp = Arc::clone(&entry.slp);
                     own.seen.entry(slp).or_default().insert(Arc::clone(server));
                 }
             }
         }
-        sites.sites.insert(self.id, own);
+        sites.seats.insert(self.id, own);
     }
 
     /// Returns the images whose replication has to be looked up here, with their backupTime.
     pub(crate) fn unverified(&self) -> HashMap<ImageId, i64> {
         let found = self.with(|site| {
-            let left =
-                site.outgoing.iter().filter(|(_, entry)| !entry.present && !entry.replicated);
+            let left = site
+                .outgoing
+                .iter()
+                .filter(|(_, entry)| !entry.present && entry.replicated.is_none());
             left.map(|(id, entry)| (*id, entry.backup_time)).collect()
         });
         found.unwrap_or_default()
@@ -236,7 +148,7 @@ impl Seat {
     pub(crate) fn verify(&self, id: ImageId, replicated: bool) {
         self.with(|site| {
             if let (Some(entry), true) = (site.outgoing.get_mut(&id), replicated) {
-                entry.replicated = true;
+                entry.replicated.get_or_insert(site.now);
             } else {
                 site.outgoing.remove(&id);
             }
@@ -245,7 +157,11 @@ impl Seat {
 
     /// Says that everything about the site's own images is known.
     pub(crate) fn know(&self) {
-        self.with(|site| site.known = true);
+        self.with(|site| {
+            let replicated = site.outgoing.iter().filter(|(_, entry)| entry.replicated.is_some());
+            let replicated = replicated.map(|(id, entry)| (*id, entry.clone()));
+            site.published = Some(replicated.collect());
+        });
     }
 
     /// Returns the images that other sites replicated to this one and of which nothing is seen here, with their
@@ -260,20 +176,25 @@ impl Seat {
         unseen
     }
 
-    /// Records that images were imported here.
-    pub(crate) fn imported(&self, ids: &[ImageId]) {
+    /// Records that images were imported here, each with the name of the server that it comes from.
+    pub(crate) fn imported(&self, images: &[(ImageId, String)]) {
         let mut sites = self.exchange.lock();
-        let Some(own) = sites.sites.get(&self.id) else { return };
+        let Some(own) = sites.seats.get(&self.id) else { return };
         let Some(server) = own.server.clone() else { return };
-        let done = own.received.iter().filter(|(_, (_, import))| *import == Import::Done);
-        let done: Vec<ImageId> = done.map(|(id, _)| *id).chain(ids.iter().copied()).collect();
+        let seen = own.received.iter().filter(|(_, (_, import))| *import == Import::Done);
+        let seen = seen.map(|(id, (origin, _))| (*id, Arc::clone(origin)));
+        let done: Vec<_> =
+            seen.chain(images.iter().map(|(id, origin)| (*id, lower(origin)))).collect();
         let own_id = self.id;
-        for (_, site) in sites.sites.iter_mut().filter(|(id, _)| **id != own_id) {
-            for id in &done {
+        for (_, site) in sites.seats.iter_mut().filter(|(id, _)| **id != own_id) {
+            for (id, _) in done.iter().filter(|(_, origin)| Some(origin) == site.server.as_ref()) {
                 let Some(entry) = site.outgoing.get_mut(id) else { continue };
-                entry.replicated |= !entry.present;
+                entry.arrived(site.now);
                 let slp = Arc::clone(&entry.slp);
                 if !entry.imported_by.contains(&server) {
+                    entry.imported_by.push(Arc::clone(&server));
+                }
+                if let Some(entry) = site.published.as_mut().and_then(|all| all.get_mut(id)) {
                     entry.imported_by.push(Arc::clone(&server));
                 }
                 site.seen.entry(slp).or_default().insert(Arc::clone(&server));
@@ -294,6 +215,7 @@ impl Seat {
                 None => pending.not_arrived += 1,
             }
             pending.oldest = pending.oldest.into_iter().chain([entry.backup_time]).min();
+            pending.waits_since = pending.waits_since.into_iter().chain(entry.replicated).min();
         });
         all
     }
@@ -301,17 +223,20 @@ impl Seat {
     /// Returns the sites that replicate to this one, with nothing pending.
     fn sources(&self) -> BTreeMap<String, Pending> {
         let sites = self.exchange.lock();
-        let Some(server) = sites.sites.get(&self.id).and_then(|own| own.server.clone()) else {
+        let Some(server) = sites.seats.get(&self.id).and_then(|own| own.server.clone()) else {
             return BTreeMap::new();
         };
         if sites.of_server(&server) != Some(self.id) {
             return BTreeMap::new();
         }
-        let others = sites.sites.iter().filter(|(id, site)| {
+        let others = sites.seats.iter().filter(|(id, site)| {
             let alone = site.server.as_ref().and_then(|name| sites.of_server(name)) == Some(**id);
             let configured = sites.configured.get(&site.name).into_iter().flat_map(HashMap::values);
             let mut targets = configured.chain(site.seen.values()).flatten();
-            **id != self.id && site.known && alone && targets.any(|target| *target == server)
+            **id != self.id
+                && site.published.is_some()
+                && alone
+                && targets.any(|target| *target == server)
         });
         others.map(|(_, site)| (site.name.clone(), Pending::default())).collect()
     }
@@ -321,13 +246,13 @@ impl Seat {
     fn each_expected(&self, mut visit: impl FnMut(&str, ImageId, &Outgoing, Option<Import>)) {
         let sources = self.sources();
         let sites = self.exchange.lock();
-        let Some(own) = sites.sites.get(&self.id) else { return };
+        let Some(own) = sites.seats.get(&self.id) else { return };
         let Some(server) = &own.server else { return };
-        for site in sites.sites.values().filter(|site| sources.contains_key(&site.name)) {
-            for (id, entry) in &site.outgoing {
+        for site in sites.seats.values().filter(|site| sources.contains_key(&site.name)) {
+            for (id, entry) in site.published.iter().flatten() {
                 let targets = targets(sites.configured.get(&site.name), site, &entry.slp);
                 let is_target = targets.is_some_and(|targets| targets.contains(server));
-                if !entry.replicated || !is_target || entry.imported_by.contains(server) {
+                if !is_target || entry.imported_by.contains(server) {
                     continue;
                 }
                 let received = own.received.get(id);
@@ -340,15 +265,16 @@ impl Seat {
     /// Returns whether there are other images to be saved than at the last call.
     pub(crate) fn take_changed(&self) -> bool {
         let changed = self.with(|site| {
-            let replicated = site.outgoing.values().filter(|entry| entry.replicated).count();
+            let replicated =
+                site.outgoing.values().filter(|entry| entry.replicated.is_some()).count();
             let now = (site.outgoing.len(), replicated);
             std::mem::replace(&mut site.saved, now) != now
         });
         changed.unwrap_or_default()
     }
 
-    /// Returns the images that are to be saved: id, SLP, backupTime, replicated or not.
-    pub(super) fn saved(&self) -> Vec<(ImageId, Arc<str>, i64, bool)> {
+    /// Returns the images that are to be saved: id, SLP, backupTime, and since when they are replicated.
+    pub(super) fn saved(&self) -> Vec<(ImageId, Arc<str>, i64, Option<i64>)> {
         let saved = self.with(|site| {
             let all = site.outgoing.iter();
             all.map(|(id, entry)| {
@@ -360,7 +286,10 @@ impl Seat {
     }
 
     /// Adds what was saved.
-    pub(super) fn restore(&self, saved: impl Iterator<Item = (ImageId, Arc<str>, i64, bool)>) {
+    pub(super) fn restore(
+        &self,
+        saved: impl Iterator<Item = (ImageId, Arc<str>, i64, Option<i64>)>,
+    ) {
         self.with(|site| {
             for (id, slp, backup_time, replicated) in saved.take(MAX_OUTGOING) {
                 site.outgoing.entry(id).or_insert(Outgoing {

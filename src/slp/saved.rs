@@ -21,7 +21,7 @@ struct SavedOutgoing {
     image: u64,
     slp: String,
     backup_time: i64,
-    replicated: bool,
+    replicated: Option<i64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::replication::Exchange;
+use super::exchange::Exchange;
 use super::sizes::Sizes;
 
 /// Sizes of backups that the collectors of a site share: that of jobs learns them, that of SLP images needs them.

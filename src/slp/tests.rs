@@ -177,7 +177,7 @@ fn saved_sizes_are_read_again_unless_newer_ones_are_known() {
     sizes.note(a, 5, 7);
     sizes.note_missing(b, 8);
     assert!(sizes.take_changed() && !sizes.take_changed());
-    let seat = Exchange::default().join("paris");
+    let seat = Seat::take_at(&Exchange::default(), "paris");
     let bytes = to_bytes(&sizes, &seat).unwrap();
     let mut next = Sizes::default();
     next.note(a, 6, 9);
@@ -197,8 +197,8 @@ fn format_on_disk_is_the_same_as_ever() {
     // Version, one size; its id, kilobytes, tries, time, not pending; nothing replicated.
     let expected = [
         1, 1, 153, 202, 180, 164, 143, 138, 160, 237, 222, 1, 1, 172, 2, 0, 128, 196, 159, 213, 12,
-        0,
+        0, 0,
     ];
-    let seat = Exchange::default().join("paris");
+    let seat = Seat::take_at(&Exchange::default(), "paris");
     assert_eq!(to_bytes(&sizes, &seat).unwrap(), expected);
 }

@@ -1,7 +1,7 @@
 //! Images that are looked up among the complete ones, for replication between sites: spans of backupTime, a few pages a
 //! run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
@@ -31,8 +31,8 @@ impl Lookup {
         if !self.is_done() {
             return;
         }
-        let times: BTreeMap<i64, ()> = wanted.values().map(|time| (*time, ())).collect();
-        for time in times.into_keys() {
+        let times: BTreeSet<i64> = wanted.values().copied().collect();
+        for time in times {
             match self.spans.last_mut() {
                 Some((_, to)) if time - *to <= GAP => *to = time,
                 _ => self.spans.push((time, time)),

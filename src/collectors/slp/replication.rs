@@ -44,7 +44,7 @@ impl Replication {
     pub(super) fn new(exchange: &Exchange, site: &str) -> Self {
         Self {
             exchange: exchange.clone(),
-            seat: exchange.join(site),
+            seat: Seat::take_at(exchange, site),
             server: None,
             outgoing: Lookup::default(),
             incoming: Lookup::default(),
@@ -117,6 +117,8 @@ impl Replication {
         }
         if self.seat.unverified().is_empty() {
             self.seat.know();
+        } else {
+            self.seat.lose();
         }
         self.look_for_replicas(session, &mut left).await?;
         let unseen = self.seat.unseen();
@@ -134,8 +136,10 @@ impl Replication {
             let (mut found, mut odd) = (Vec::new(), Vec::new());
             let gone = self.incoming.step(session, left, |image| {
                 // One that is complete without being imported did not arrive as far as anybody can tell.
-                let is_done = image.origin.is_some() && image.import() == Import::Done;
-                if is_done { &mut found } else { &mut odd }.push(image.id);
+                match image.origin.filter(|_| image.import() == Import::Done) {
+                    Some(origin) => found.push((image.id, origin.to_owned())),
+                    None => odd.push(image.id),
+                }
             });
             let gone = gone.await?;
             self.seat.imported(&found);

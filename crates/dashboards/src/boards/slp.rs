@@ -18,6 +18,7 @@ pub(super) fn board() -> Board {
             Row { title: "Now", panels: now() },
             Row { title: "Backlog", panels: backlog() },
             Row { title: "By SLP", panels: slps() },
+            Row { title: "Replication between sites", panels: replication() },
         ],
     }
 }
@@ -163,5 +164,25 @@ fn slps() -> Vec<Panel> {
         )
         .size(12, 9)
         .ask("{{site}} {{slp}}", s("nbu_slp_deferred_copies").now().per_site(&["slp"])),
+    ]
+}
+
+fn replication() -> Vec<Panel> {
+    vec![
+        Panel::stack(
+            "Replicated but not imported",
+            "Images that another site of this agent has replicated here, by what became of them.",
+        )
+        .ask(
+            "{{origin}} to {{site}}: {{state}}",
+            m("nbu_air_pending_images").now().max(&["site", "origin", "state"]),
+        ),
+        Panel::lines("Longest wait for an import", "Since the replication was complete.")
+            .unit(Unit::Seconds)
+            .from_zero()
+            .ask(
+                "{{origin}} to {{site}}",
+                m("nbu_air_longest_wait_seconds").now().max(&["site", "origin"]),
+            ),
     ]
 }

@@ -110,5 +110,18 @@ pub(super) fn alerts() -> Vec<Alert> {
             description: "{{ $value }} images are past their expiration and stay only because a copy is missing.",
             runbook: "Let the copies be made, or cancel those that nobody needs: the space is then freed.",
         },
+        Alert {
+            name: "NetBackupReplicasNotImported",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: m("nbu_air_longest_wait_seconds")
+                .now()
+                .max(&["job", "site", "origin"])
+                .compared(">", 4 * 3600),
+            hold: "30m",
+            summary: "{{ $labels.site }}: images replicated by {{ $labels.origin }} are not imported",
+            description: "One has waited for {{ $value | humanizeDuration }} since its replication was complete.",
+            runbook: "nbu_air_pending_images says whether they did not arrive, wait for their import, or failed. Check the trust between the servers, the import SLP of the target, and its storage server.",
+        },
     ]
 }

@@ -6,10 +6,10 @@
 use std::cell::RefCell;
 
 use fastrand::Rng;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::fixture::{Fixture, Paging};
-use super::iso;
+use super::image_rows::{flags, merged, sizes, times, whose};
 use super::offset::Envelope;
 use crate::filter::{self, Expr, Kind, Op, Ops, Spec, Value as Literal};
 use crate::http::reply::Reply;
@@ -270,87 +270,6 @@ fn finished_row(
         "type": "image",
         "id": id,
         "attributes": attributes,
-    })
-}
-
-fn merged(parts: [Value; 4]) -> Value {
-    let mut all = Map::new();
-    for part in parts {
-        if let Value::Object(part) = part {
-            all.extend(part);
-        }
-    }
-    Value::Object(all)
-}
-
-fn whose(world: &World, policy: usize, client: &str, slp: &str) -> Value {
-    let policy = &world.names.policies[policy];
-    json!({
-        "policyType": policy.spelling,
-        "clientName": client,
-        "policyName": &*policy.name,
-        "scheduleType": "FULL",
-        "scheduleName": "Weekly-Full",
-        "creator": "root",
-        "dataClassification": "",
-        "keyword": "",
-        "originMasterServer": &*world.names.server,
-        "providerGeneratedId": "",
-        "proxyClient": "",
-        "slpName": slp,
-        "contentFile": format!("{}_FULL.f", policy.name),
-    })
-}
-
-fn times(made: i64) -> Value {
-    let never = iso::text(0);
-    json!({
-        "backupTime": iso::text(made),
-        "blockIncrementalFullTime": never,
-        "elapsedTimeSeconds": 600,
-        "expiration": iso::text(made + 30 * DEFAULT_SPAN),
-        "remoteExpirationDate": never,
-        "tirExpirationDate": never,
-    })
-}
-
-fn sizes(kilobytes: i64) -> Value {
-    json!({
-        "contentFileSize": "1024",
-        "kbytes": kilobytes,
-        "kbytesDataTransferred": kilobytes / 2,
-        "numCopies": 1,
-        "numFiles": 1000,
-        "numberFragments": 0,
-        "fragments": [],
-        "drMediaList": [],
-        "streamNumber": 0,
-        "streamAggregatedKbytes": 0,
-        "streamAggregatedFiles": 0,
-    })
-}
-
-fn flags() -> Value {
-    json!({
-        "backupCopyType": "DEFAULT",
-        "backupStatus": 0,
-        "clientCharset": 0,
-        "compression": false,
-        "contentFileCompressed": "NOT",
-        "encryption": "NONE",
-        "extendedSecurityInfo": false,
-        "fileSystemOnly": false,
-        "imageDumpLevel": 0,
-        "imageType": "NORMAL",
-        "jobId": 0,
-        "mpx": false,
-        "pfiType": 0,
-        "primaryCopy": 1,
-        "retentionLevel": 3,
-        "slpVersion": 0,
-        "slpCompleted": 0,
-        "version": 14,
-        "vmType": "NONE",
     })
 }
 

@@ -5,6 +5,7 @@ mod alerts;
 mod cursor_list;
 mod disk_pools;
 pub(crate) mod fixture;
+mod image_rows;
 mod images;
 pub(crate) mod iso;
 mod job_count;
