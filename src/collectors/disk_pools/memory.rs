@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::clock::ServerClock;
 use crate::forecast::{Forecast, Pools, Reading};
 use crate::netbackup::Session;
 use crate::night::{Night, Zone};
@@ -15,9 +16,6 @@ const SAVE_EVERY: i64 = 15 * 60 * 1000;
 
 /// Time that the question for the clock may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A jump of the server's clock that is doubted, ms: with one of four weeks, every night would be too old to count.
-const FAR: i64 = 20 * 24 * 3_600_000;
 
 /// The name of the document.
 const NAME: &str = "disk_pools";
@@ -32,10 +30,7 @@ pub(super) struct Memory {
     /// None until a document was read, or where there is none.
     pools: Option<Pools>,
     zone: Option<Zone>,
-    /// The server's time of the last run, Unix ms, and our clock then.
-    seen: Option<(i64, Instant)>,
-    /// The server's time of the last run was not believed.
-    doubted: bool,
+    clock: ServerClock,
     /// Something changed that a restart must not lose.
     changed: bool,
     saved_at: Option<i64>,
@@ -53,8 +48,7 @@ impl Memory {
             loaded: false,
             pools: None,
             zone: None,
-            seen: None,
-            doubted: false,
+            clock: ServerClock::default(),
             changed: false,
             saved_at: None,
             saved: true,
@@ -90,7 +84,7 @@ impl Memory {
             // The ping tells it, too, and every release has it.
             _ => session.ping().await.ok()?.server_time_ms(),
         };
-        if self.is_doubtful(now) {
+        if self.clock.is_doubtful(now) {
             let site = session.client().site();
             tracing::warn!(
                 site,
@@ -121,21 +115,6 @@ impl Memory {
             self.told = Some(zone);
         }
         Some((now, self.zone.clone().unwrap_or_else(Zone::utc)))
-    }
-
-    /// Returns whether the server's time is weeks later than the time that has passed explains: one such answer would
-    /// end all nights. Said twice, it is believed.
-    fn is_doubtful(&mut self, now: i64) -> bool {
-        let passed =
-            |since: Instant| i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let is_far = self.seen.is_some_and(|(then, since)| {
-            now.saturating_sub(then).saturating_sub(passed(since)) > FAR
-        });
-        self.doubted = is_far && !self.doubted;
-        if !self.doubted {
-            self.seen = Some((now, Instant::now()));
-        }
-        self.doubted
     }
 
     /// Reads the document once. Until then nothing is written over it, and there is no forecast unless this process

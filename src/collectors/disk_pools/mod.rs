@@ -1,6 +1,7 @@
 //! Disk pools: space, marks, state and volumes (docs/netbackup-api.md#disk-pools), and the forecast that is made of
 //! them (docs/adr/0021-storage.md).
 
+mod clock;
 mod lookup;
 mod memory;
 mod metrics;
