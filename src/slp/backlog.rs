@@ -99,7 +99,7 @@ impl Image<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sides {
     None,
-    /// Whether all its replications are complete.
+    /// True if all its replications are complete.
     Out(bool),
     /// The place of the name of its origin.
     In(u16, Import),

@@ -40,7 +40,7 @@ pub(super) struct Site {
     pub(super) name: String,
     /// The name that its primary server has for itself, in lower case.
     pub(super) server: Option<Arc<str>>,
-    /// What is replicated, as other sites see it; none where the last run did not tell everything. A run changes it at
+    /// Images that are replicated, as other sites see them; none where the last run did not tell everything. A run changes it at
     /// once: others may look at any moment.
     pub(super) published: Option<HashMap<ImageId, Outgoing>>,
     /// The server's time of its last round, Unix ms.
@@ -57,7 +57,7 @@ pub(super) struct Site {
 /// Servers in lower case, by SLP.
 pub(super) type Targets = HashMap<Arc<str>, BTreeSet<Arc<str>>>;
 
-/// What the sites of this process know of each other. Clones share it.
+/// Meeting place of the sites of this process: what they know of each other. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Exchange(Arc<Mutex<Sites>>);
 

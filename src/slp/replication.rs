@@ -303,3 +303,7 @@ impl Seat {
         });
     }
 }
+
+#[cfg(test)]
+#[path = "replication_tests.rs"]
+mod tests;

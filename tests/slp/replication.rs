@@ -62,7 +62,7 @@ impl Pair {
         config.site("paris", &self.paris).site("tokyo", &self.tokyo)
     }
 
-    /// What paris replicated and tokyo has not imported.
+    /// Returns the series of what paris replicated and tokyo has not imported.
     fn expected(&self) -> BTreeMap<Series, f64> {
         let site = [("site", "tokyo"), ("origin", "paris")];
         let mut series = BTreeMap::new();
