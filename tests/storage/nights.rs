@@ -57,7 +57,7 @@ async fn pool_unseen_for_a_month_starts_over() {
 }
 
 #[tokio::test]
-async fn one_wrong_time_of_the_server_ends_no_night() {
+async fn clock_that_is_wrong_once_ends_no_night() {
     let mut walk = Walk::begin(site("UTC"), None).await;
     walk.days(5, 120).await;
     let ahead = 60 * 24 * 3_600_000;
