@@ -8,6 +8,7 @@ mod world;
 use std::time::Instant;
 
 use nbu_otel_agent::collectors::{self, NameFilterConfig, Settings};
+use nbu_otel_agent::slp::Links;
 
 use self::server::{JobServer, WINDOW};
 use self::world::{
@@ -37,7 +38,8 @@ async fn watch(world: &World, wanted: impl Fn(&str) -> bool) -> Recorder {
         audit_interval: None,
         ..collectors::Config::default()
     };
-    let settings = Settings { collectors: &config, window: WINDOW, state: None };
+    let links = Links::default();
+    let settings = Settings { collectors: &config, window: WINDOW, state: None, links: &links };
     let mut jobs = Runs::of("jobs", &client, &settings);
     let mut recorder = Recorder::from(BEGIN);
     for poll in 0..=DAYS * DAY / STEP {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use nbu_otel_agent::collectors::{self, Settings};
+use nbu_otel_agent::slp::Links;
 use nbu_sim::Simulator;
 
 use self::site::{BEGIN, DAYS, FILLS, SCRIPTED, STEP, settings};
@@ -23,8 +24,8 @@ async fn watch(simulator: &Simulator) -> Recorder {
     let key = &simulator.settings().api_key;
     let client = client("paris", &simulator.base_url(), key);
     let config = collectors::Config { audit_interval: None, ..collectors::Config::default() };
-    let settings =
-        Settings { collectors: &config, window: Duration::from_secs(24 * 3600), state: None };
+    let (links, window) = (Links::default(), Duration::from_secs(24 * 3600));
+    let settings = Settings { collectors: &config, window, state: None, links: &links };
     let mut all = COLLECTORS.map(|name| Runs::of(name, &client, &settings));
     let (mut recorder, names) = (Recorder::from(BEGIN), names_of_rules());
     for poll in 0..DAYS * 24 * HOUR / STEP {
