@@ -17,6 +17,8 @@
 //! [`process`] sets up the process: panics in the log, room for files.
 //! [`reload`] has the requests to reload the configuration, and their verdicts.
 //!
+//! [`forecast`] says whether the coming night fits into a disk pool, and [`night`] when a night is.
+//!
 //! [`state`] is what outlives the process, where the configuration names a directory for it.
 //!
 //! ARCHITECTURE.md says which module may use which, and why.
@@ -25,12 +27,14 @@ pub mod catalog;
 pub mod cli;
 pub mod collectors;
 pub mod config;
+pub mod forecast;
 pub mod http;
 pub mod jobs;
 pub mod log;
 pub mod metric;
 pub mod net;
 pub mod netbackup;
+pub mod night;
 pub mod poller;
 pub mod process;
 pub mod reload;

@@ -44,6 +44,8 @@ pub enum CollectorState {
     Failing(String),
     /// The server's release lacks the resource.
     Unsupported,
+    /// Nobody asked for it, and the role of the key does not permit it.
+    LeftOut,
 }
 
 /// Status of one collector of a site, for people.

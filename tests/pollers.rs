@@ -70,9 +70,10 @@ const STEADY: Row = Row {
     name: "steady",
     resource: &NOTHING,
     cadence: Cadence::Slow,
+    requests: "",
     core: true,
     metrics,
-    enabled: |_| true,
+    switch: None,
     build: |_| Box::new(Counting::default()),
     same: |_, _| true,
 };
@@ -82,7 +83,8 @@ static TABLE: [Row; 3] = [
         name: "optional",
         core: false,
         cadence: Cadence::EveryPoll,
-        enabled: |config| config.is_on("tape"),
+        requests: "",
+        switch: Some("tape"),
         build,
         ..STEADY
     },

@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 
 /// A module and the modules of ours that it may use beside itself; `config` types of others are
 /// written `module::config`.
-const RULES: [(&str, &[&str]); 16] = [
+const RULES: [(&str, &[&str]); 18] = [
     ("metric", &[]),
     ("net", &[]),
     ("netbackup", &["net"]),
     ("jobs", &["netbackup::wire", "metric"]),
     ("slp", &["metric"]),
-    ("collectors", &["netbackup", "jobs", "slp", "metric", "state"]),
+    ("night", &[]),
+    ("forecast", &["night"]),
+    ("collectors", &["netbackup", "jobs", "slp", "forecast", "night", "metric", "state"]),
     ("snapshot", &["metric"]),
     ("state", &[]),
     ("poller", &["collectors", "netbackup", "slp", "snapshot", "metric", "state", "telemetry"]),

@@ -20,7 +20,9 @@ fn is_of_jobs(name: &str) -> bool {
 }
 
 fn is_of_storage(name: &str) -> bool {
-    name.starts_with("nbu_disk_") || name.starts_with("nbu_storage_max_")
+    let of_pools = ["nbu_disk_pool_", "nbu_disk_volume_"];
+    (name.starts_with("nbu_disk_") && !of_pools.iter().any(|pools| name.starts_with(pools)))
+        || name.starts_with("nbu_storage_max_")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use crate::collectors::TABLE;
 use crate::config;
 use crate::metric::{Definition, Kind, Scope};
 
@@ -28,6 +29,18 @@ pub(super) fn run(document: Document) -> ExitCode {
         Document::Schema => config::json_schema(),
     })
 }
+
+/// Text before the table of collectors.
+const COLLECTORS: &str = "
+## Collectors
+
+What each collector asks for, how often, and the permission (VIEW) that it needs. One that is `tried` is on unless the
+file says otherwise, and is left out without an alert where the role of the key never permitted it. A request is made again
+if it fails, three times at most.
+
+| collector | default | permission | every | requests of a run |
+|---|---|---|---|---|
+";
 
 const HEAD: &str = "\
 # Metrics
@@ -63,7 +76,23 @@ fn metrics() -> String {
             row(&mut page, definition);
         }
     }
+    collectors(&mut page);
     page
+}
+
+fn collectors(page: &mut String) {
+    let tried = config::tried_switches();
+    page.push_str(COLLECTORS);
+    for row in TABLE {
+        let default = match row.switch {
+            None => "on",
+            Some(switch) if tried.iter().any(|tried| tried == switch) => "tried",
+            Some(_) => "off",
+        };
+        let permission = row.resource.permission.replace('|', "\\|");
+        let (name, every, requests) = (row.name, row.cadence.described(), row.requests);
+        let _ = writeln!(page, "| {name} | {default} | `{permission}` | {every} | {requests} |");
+    }
 }
 
 fn row(page: &mut String, definition: &Definition) {

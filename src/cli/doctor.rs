@@ -180,7 +180,7 @@ async fn permissions(
     let links = Links::default();
     let settings = Settings { collectors, window, state: None, links: &links };
     let (mut verdicts, mut lacking) = (Vec::new(), Vec::new());
-    for row in TABLE.iter().filter(|row| (row.enabled)(&config.collectors)) {
+    for row in TABLE.iter().filter(|row| row.is_enabled(&config.collectors)) {
         let session = client.with_deadline(Instant::now() + server.timeout + GRACE);
         let mut collector = (row.build)(&settings);
         let old = client.version().zip(collector.since()).is_some_and(|(has, since)| has < since);
@@ -192,7 +192,7 @@ async fn permissions(
             Err(error) if !row.core && error.kind() == ErrorKind::NotFound => {
                 lacking.push(row.name);
             }
-            verdict => verdicts.push((row.name, verdict)),
+            verdict => verdicts.push((row, verdict)),
         }
     }
     let refused = |verdict: &Result<_, Error>| matches!(verdict, Err(error) if error.kind() == ErrorKind::Unauthorized);
@@ -206,7 +206,8 @@ async fn permissions(
     if verdicts.iter().any(|(_, verdict)| verdict.is_ok()) {
         report.ok("key", "accepted");
     }
-    for (name, verdict) in verdicts {
+    for (row, verdict) in verdicts {
+        let name = row.name;
         let permission = format!("permission {name}");
         match verdict {
             Ok(Some(true)) => report.ok(&permission, "granted"),
@@ -214,6 +215,9 @@ async fn permissions(
                 &permission,
                 "the list is empty; the server does not say whether a permission is missing",
             ),
+            Err(error) if error.is_denial() && row.is_tried(&config.collectors) => {
+                report.line("-", &permission, format!("not granted, so left out: {error}"));
+            }
             Err(error) if error.is_denial() => report.fail(&permission, error),
             Err(error) => report.fail(&format!("read {name}"), error),
         }

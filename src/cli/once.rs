@@ -46,13 +46,16 @@ async fn settle(store: &Store) {
     }
 }
 
-/// Returns a line for each collector that failed. A resource that the release lacks is no failure.
+/// Returns a line for each collector that failed. A resource that the release lacks is no failure, nor is one that nobody
+/// asked for and the role does not permit.
 fn complaints(snapshots: &[Arc<Snapshot>]) -> String {
     let mut text = String::new();
     for snapshot in snapshots {
         for status in &snapshot.collectors {
             let problem = match &status.state {
-                CollectorState::Up | CollectorState::Unsupported => continue,
+                CollectorState::Up | CollectorState::Unsupported | CollectorState::LeftOut => {
+                    continue;
+                }
                 CollectorState::Failing(error) => error.as_str(),
                 CollectorState::Pending => "did not finish in time",
             };

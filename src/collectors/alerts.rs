@@ -13,9 +13,10 @@ pub(super) const ROW: Row = Row {
     name: "alerts",
     resource: &ALERTS,
     cadence: Cadence::Slow,
+    requests: "1 for 100 alerts",
     core: false,
     metrics: || vec![ALERTS_COUNT.definition()],
-    enabled: |config| config.is_on("alerts"),
+    switch: Some("alerts"),
     build: |_| Box::new(Alerts),
     same: |_, _| true,
 };

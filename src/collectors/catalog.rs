@@ -16,9 +16,10 @@ pub(super) const ROW: Row = Row {
     name: "catalog",
     resource: &IMAGES,
     cadence: Cadence::Slow,
+    requests: "up to 42, of one row each",
     core: false,
     metrics: || vec![IMAGES_COUNT.definition()],
-    enabled: |config| config.is_on("catalog"),
+    switch: Some("catalog"),
     build: |_| Box::new(Catalog::default()),
     same: |_, _| true,
 };

@@ -16,7 +16,7 @@ pub enum Cadence {
     EveryPoll,
     /// Reused for `server.cacheTTL`: it changes slowly.
     Slow,
-    /// So many times `server.cacheTTL` between runs: it changes more slowly still, or costs more.
+    /// Reused for so many times `server.cacheTTL`.
     Every(u32),
 }
 
@@ -27,13 +27,39 @@ pub struct Row {
     /// The first resource that it reads, with the permission that it needs.
     pub resource: &'static Resource,
     pub cadence: Cadence,
+    /// The requests of one run, for people who look after the server.
+    pub requests: &'static str,
     /// Its success makes `nbu_up`, and its age `nbu_last_scrape_timestamp_seconds`.
     pub core: bool,
     pub metrics: fn() -> Vec<&'static Definition>,
-    pub enabled: fn(&Config) -> bool,
+    /// The section of `collectors` whose `enabled` switches it on; none if it always is.
+    pub switch: Option<&'static str>,
     pub build: fn(&Settings<'_>) -> Box<dyn Collector>,
     /// Returns whether its settings are the same in both, so that a reload does not touch it.
     pub same: fn(&Settings<'_>, &Settings<'_>) -> bool,
+}
+
+impl Cadence {
+    /// Returns the time between two runs, for people.
+    pub fn described(self) -> String {
+        match self {
+            Self::EveryPoll => "`server.collectionInterval`".to_owned(),
+            Self::Slow => "`server.cacheTTL`".to_owned(),
+            Self::Every(times) => format!("{times} x `server.cacheTTL`"),
+        }
+    }
+}
+
+impl Row {
+    pub fn is_enabled(&self, config: &Config) -> bool {
+        self.switch.is_none_or(|switch| config.is_on(switch))
+    }
+
+    /// Returns whether nobody asked for it: it is tried, and left out where the role of the key does not
+    /// permit it.
+    pub fn is_tried(&self, config: &Config) -> bool {
+        self.switch.is_some_and(|switch| config.tried.contains(switch))
+    }
 }
 
 impl std::fmt::Debug for Row {
@@ -49,6 +75,8 @@ pub struct Config {
     pub action_names: BTreeMap<String, String>,
     /// The switches that are on, as the file names them. One may be that of several rows.
     pub switched_on: BTreeSet<String>,
+    /// The switches that are on because the file does not name them.
+    pub tried: BTreeSet<String>,
     pub per_client: NameFilterConfig,
     pub per_policy: NameFilterConfig,
     pub per_workload: NameFilterConfig,
@@ -63,6 +91,7 @@ impl Default for Config {
         Self {
             action_names: BTreeMap::new(),
             switched_on: BTreeSet::new(),
+            tried: BTreeSet::new(),
             per_client: NameFilterConfig::default(),
             per_policy: NameFilterConfig::default(),
             per_workload: NameFilterConfig::default(),
@@ -80,7 +109,7 @@ impl Config {
 
     /// Returns whether a switch is on.
     pub fn is_on(&self, switch: &str) -> bool {
-        self.switched_on.contains(switch)
+        self.switched_on.contains(switch) || self.tried.contains(switch)
     }
 }
 

@@ -7,8 +7,8 @@ use crate::metric::{Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::Text;
 use crate::netbackup::wire::Id;
 
-/// The label of values beyond [`MAX_VALUES`].
-const OTHER: &str = "OTHER";
+/// The label of values beyond [`MAX_VALUES`], or of a closed set.
+pub(super) const OTHER: &str = "OTHER";
 
 /// Combinations of labels that one collector tells apart. Values that the agent does not know are
 /// carried as they come; a server that makes up a new one for each row must not flood the metrics.
@@ -30,7 +30,12 @@ impl<const N: usize> Default for Counts<N> {
 
 impl<const N: usize> Counts<N> {
     pub(super) fn add(&mut self, labels: [&str; N]) {
-        *self.place(labels) += 1;
+        self.add_amount(labels, 1);
+    }
+
+    pub(super) fn add_amount(&mut self, labels: [&str; N], amount: u64) {
+        let count = self.place(labels);
+        *count = count.saturating_add(amount);
     }
 
     /// Has the combination exported, at 0 where no row has it.
@@ -43,9 +48,25 @@ impl<const N: usize> Counts<N> {
         self.0.values_mut().for_each(|count| *count = 0);
     }
 
+    /// Forgets the combinations of which this is not true.
+    pub(super) fn retain(&mut self, keep: impl Fn(&[Box<str>; N]) -> bool) {
+        self.0.retain(|labels, _| keep(labels));
+    }
+
+    /// Returns the combinations at 0.
+    pub(super) fn emptied(&self) -> Self {
+        let mut emptied = self.clone();
+        emptied.reset();
+        emptied
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = ([&str; N], u64)> {
+        self.0.iter().map(|(labels, count)| (labels.each_ref().map(|label| &**label), *count))
+    }
+
     pub(super) fn record(&self, metric: &'static Metric<N>, samples: &mut Samples) {
-        for (labels, count) in &self.0 {
-            samples.record(metric, labels.each_ref().map(|label| &**label), *count as f64);
+        for (labels, count) in self.iter() {
+            samples.record(metric, labels, count as f64);
         }
     }
 

@@ -10,10 +10,8 @@ mod malware;
 mod slo;
 mod slp;
 mod storage;
-mod tape_drives;
-mod tape_media;
-mod tape_pools;
-mod tape_robots;
+mod storage_servers;
+mod tape;
 
 use crate::metric::Definition;
 
@@ -27,11 +25,12 @@ pub static TABLE: &[Row] = &[
     malware::ROW,
     catalog::ROW,
     slo::ROW,
-    tape_drives::ROW,
-    tape_media::ROW,
-    tape_robots::ROW,
-    tape_pools::ROW,
+    tape::drives::ROW,
+    tape::media::ROW,
+    tape::robots::ROW,
+    tape::pools::ROW,
     disk_pools::ROW,
+    storage_servers::ROW,
     slp::IMAGES_ROW,
     slp::CONFIGURATION_ROW,
 ];

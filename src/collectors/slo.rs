@@ -13,9 +13,10 @@ pub(super) const ROW: Row = Row {
     name: "slo",
     resource: &SLOS,
     cadence: Cadence::Slow,
+    requests: "1 for 100 plans",
     core: false,
     metrics: || vec![SLO_COUNT.definition()],
-    enabled: |config| config.is_on("slo"),
+    switch: Some("slo"),
     build: |_| Box::new(Slo),
     same: |_, _| true,
 };

@@ -6,12 +6,14 @@ use serde::Deserialize;
 use super::collector::{Cadence, Collected, Collector, Row};
 use crate::metric::{Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
+use crate::netbackup::wire::Related;
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
     name: "storage",
     resource: &STORAGE_UNITS,
     cadence: Cadence::Slow,
+    requests: "1 for 500 storage units",
     core: true,
     metrics: || {
         vec![
@@ -20,9 +22,10 @@ pub(super) const ROW: Row = Row {
             MAX_CONCURRENT_JOBS.definition(),
             MAX_FRAGMENT_SIZE.definition(),
             INFO.definition(),
+            POOL_INFO.definition(),
         ]
     },
-    enabled: |_| true,
+    switch: None,
     build: |_| Box::new(Storage),
     same: |_, _| true,
 };
@@ -117,6 +120,12 @@ static INFO: Metric<8> = Metric::gauge(
     ],
     "Properties of a storage unit; always 1.",
 );
+static POOL_INFO: Metric<3> = Metric::gauge(
+    "nbu.storage.unit.pool.info",
+    "",
+    &["name", "type", "pool_name"],
+    "Disk pool of a storage unit (relationships.diskPool); always 1. Several units may have one pool. Absent for units without one, such as BASIC_DISK and tape.",
+);
 
 struct Storage;
 
@@ -128,7 +137,13 @@ impl Collector for Storage {
         while let Some(page) = walk.next_page::<StorageUnit<'_>>().await? {
             for unit in &page.rows {
                 match unit.name.as_deref().filter(|name| !name.is_empty()) {
-                    Some(name) => fold(name, unit, &mut samples),
+                    Some(name) => {
+                        fold(name, unit, &mut samples);
+                        if let Some(pool) = pool_name(unit.related.as_ref()) {
+                            let kind = unit.storage_server_type.as_deref().unwrap_or_default();
+                            samples.record(&POOL_INFO, [name, kind, &pool], 1.0);
+                        }
+                    }
                     None => session.note_unreadable(
                         &STORAGE_UNITS,
                         &unit.id,
@@ -164,6 +179,13 @@ fn fold(name: &str, row: &StorageUnit<'_>, samples: &mut Samples) {
         truth(row.instant_access_enabled),
     ];
     samples.record(&INFO, properties, 1.0);
+}
+
+/// Returns the name of the unit's disk pool, whose id is `type:name`.
+fn pool_name(related: Option<&Related<'_>>) -> Option<String> {
+    let id = related?.disk_pool.as_ref()?.id()?.to_string();
+    let name = id.split_once(':').map_or(id.as_str(), |(_, name)| name);
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// Returns whether the unit is on tape, however its type is spelled.

@@ -19,7 +19,7 @@ use std::time::Duration;
 pub use self::diff::{Change, Diff, KeyChange, SiteChange, diff};
 pub use self::fingerprint::{Digest, Fingerprints, Kept, all_match, fingerprint};
 pub use self::load::{from_text, load, reread};
-pub use self::reference::{example, json_schema, keys, reference, switches};
+pub use self::reference::{example, json_schema, keys, reference, switches, tried_switches};
 pub use self::yaml::diagnostics::{Cause, Diagnostic, Errors, Position};
 pub use self::yaml::dotenv::{Environment, ProcessEnvironment};
 

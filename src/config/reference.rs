@@ -28,6 +28,11 @@ pub fn switches() -> Vec<String> {
     schema::switches()
 }
 
+/// Returns the names of the switches that are on unless the file says otherwise.
+pub fn tried_switches() -> Vec<String> {
+    schema::tried_switches()
+}
+
 /// Returns the JSON Schema of the configuration file.
 pub fn json_schema() -> String {
     format!("{:#}\n", *SCHEMA)

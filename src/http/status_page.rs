@@ -72,6 +72,7 @@ fn site_rows(page: &mut String, snapshot: &Snapshot) {
             CollectorState::Unsupported => {
                 ("", "not supported by this NetBackup release".to_owned())
             }
+            CollectorState::LeftOut => ("", "not permitted, left out".to_owned()),
             CollectorState::Failing(error) => ("bad", escape(error)),
             CollectorState::Up => ("good", "up".to_owned()),
             CollectorState::Pending => ("", "first poll in progress".to_owned()),

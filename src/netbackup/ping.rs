@@ -12,7 +12,7 @@ use super::session::Session;
 use super::version::ApiVersion;
 
 /// 2000-01-01 to 2200-01-01, Unix ms: a time outside is not a server's clock.
-const PLAUSIBLE: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
+pub(super) const PLAUSIBLE: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
 
 /// The deadline of a ping beyond the timeout of its request, so that the request's own timeout error
 /// is reported, not ours.

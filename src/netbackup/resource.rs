@@ -79,6 +79,11 @@ impl Query {
     }
 }
 
+/// Encodes a text as one segment of a path.
+pub(crate) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
 /// Appends `name=value` to a query string, both encoded.
 pub(crate) fn append(query: &mut String, name: &str, value: &str) {
     if !query.is_empty() {

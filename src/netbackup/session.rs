@@ -7,7 +7,7 @@ use super::error::{Error, ErrorKind};
 use super::http::body::Body;
 use super::http::negotiate::{send, version};
 use super::http::request::{RequestContext, RequestSpec};
-use super::resource::{Query, Resource};
+use super::resource::{Query, Resource, encoded};
 use super::version::ApiVersion;
 use super::wire::job_count::{JOB_COUNT, JobCount, job_count_request};
 use super::wire::{BadRecord, Id};
@@ -50,14 +50,10 @@ impl Session {
         self.execute(&RequestSpec::get(resource, query.encode())).await
     }
 
-    /// Gets the record with a number.
-    pub async fn get_member(
-        &self,
-        resource: &'static Resource,
-        number: i64,
-    ) -> Result<Body, Error> {
+    /// Gets the record with an id.
+    pub async fn get_member(&self, resource: &'static Resource, id: &str) -> Result<Body, Error> {
         let spec = RequestSpec::get(resource, String::new());
-        self.execute(&RequestSpec { member: Some(number), ..spec }).await
+        self.execute(&RequestSpec { member: Some(encoded(id)), ..spec }).await
     }
 
     /// Counts the jobs that `filter` selects (docs/netbackup-api.md#jobs-count).

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::worker::{Failure, RunReport};
+use crate::collectors::Row;
 use crate::netbackup::ErrorKind;
 use crate::snapshot::CollectorState;
 
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    /// `Pending`, `Up` or `Failing`.
+    /// `Pending`, `Up`, `Failing` or `LeftOut`.
     pub(super) state: CollectorState,
     /// The last run got 401, and that was not put down to the key yet.
     pub(super) unauthorized: bool,
@@ -35,9 +36,7 @@ impl Health {
         series: usize,
     ) {
         self.duration = Some(report.took);
-        self.unauthorized = problems.iter().any(|problem| {
-            matches!(problem, Failure::Api(error) if error.kind() == ErrorKind::Unauthorized)
-        });
+        self.unauthorized = is_unauthorized(problems);
         if !problems.is_empty() {
             self.note_failure(site, collector, problems);
             return;
@@ -51,6 +50,23 @@ impl Health {
                 tracing::info!(site, collector, series, ms, "collector recovered");
             }
             _ => tracing::info!(site, collector, series, ms, "first collection complete"),
+        }
+    }
+
+    /// Counts nothing, and says once that a collector which nobody asked for is not permitted.
+    pub(super) fn leave_out(&mut self, site: &str, row: &Row, problems: &[Failure]) {
+        self.unauthorized = is_unauthorized(problems);
+        self.permitted = Some(false);
+        if self.state != CollectorState::LeftOut {
+            self.state = CollectorState::LeftOut;
+            tracing::info!(
+                site,
+                collector = row.name,
+                permission = row.resource.permission,
+                "the role of the API key may not read this; leaving it out: give the role the permission (VIEW), or \
+                 set collectors.{}.enabled to false",
+                row.switch.unwrap_or_default()
+            );
         }
     }
 
@@ -83,7 +99,13 @@ impl Health {
         match self.state {
             CollectorState::Up => Some(true),
             CollectorState::Failing(_) => Some(false),
-            CollectorState::Pending | CollectorState::Unsupported => None,
+            CollectorState::Pending | CollectorState::Unsupported | CollectorState::LeftOut => None,
         }
     }
+}
+
+fn is_unauthorized(problems: &[Failure]) -> bool {
+    problems.iter().any(
+        |problem| matches!(problem, Failure::Api(error) if error.kind() == ErrorKind::Unauthorized),
+    )
 }

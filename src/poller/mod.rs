@@ -11,6 +11,7 @@ mod schedule;
 mod settings;
 mod site;
 mod slot;
+mod trial;
 mod up;
 mod worker;
 

@@ -38,7 +38,7 @@ static COLLECTOR_UP: Metric<1> = Metric::gauge(
     "nbu.agent.collector.up",
     "",
     &["collector"],
-    "1 if the last run of the collector succeeded completely, else 0.",
+    "1 if the last run of the collector succeeded completely, else 0. Absent before the first run ended, and for a collector that is only tried and was never permitted.",
 );
 static COLLECTOR_DURATION: Metric<1> = Metric::gauge(
     "nbu.agent.collector.duration",

@@ -12,6 +12,7 @@ use super::publish;
 use super::schedule::Schedule;
 use super::settings::{Rules, Setup, Update};
 use super::slot::{CollectorSlot, RunEnd};
+use super::trial::Trial;
 use super::up::Up;
 use super::worker::{self, RunReport, WorkerContext};
 use crate::collectors::Row;
@@ -117,6 +118,10 @@ impl SitePoller {
             row,
             client: self.client.clone(),
             deadline: self.deadline.subscribe(),
+            trial: row.is_tried(&self.rules.collectors).then(|| {
+                let place = (self.client.site(), self.client.base());
+                Trial::new(self.rules.state.as_ref(), place, row.name)
+            }),
             tracer: self.tracer.clone(),
             links: self.links.clone(),
             reports: self.reports.clone(),
@@ -143,7 +148,8 @@ impl SitePoller {
             // Its collector was switched off meanwhile.
             return;
         };
-        match slot.end_run(self.client.site(), report, self.client.version()) {
+        let tried = slot.row.is_tried(&self.rules.collectors);
+        match slot.end_run(self.client.site(), report, self.client.version(), tried) {
             RunEnd::Discarded => return,
             RunEnd::Continued => {}
             RunEnd::Unsupported => self.back_off_rejected_key(),
@@ -177,6 +183,7 @@ impl SitePoller {
                 slot.health.unauthorized = false;
                 // It is the key: nothing is known of permissions.
                 slot.health.permitted = None;
+                slot.try_again();
             }
         }
     }
@@ -233,7 +240,7 @@ impl SitePoller {
     fn arrange_slots(&mut self, before: &Rules, at: Instant) {
         let mut previous = std::mem::take(&mut self.slots);
         let (table, enabled) = (self.table, Arc::clone(&self.rules.collectors));
-        let enabled = (0..).zip(table).filter(|(_, row)| (row.enabled)(&enabled));
+        let enabled = (0..).zip(table).filter(|(_, row)| row.is_enabled(&enabled));
         for (place, row) in enabled {
             let known = previous.iter().position(|slot| slot.row.name == row.name);
             let slot = if let Some(known) = known {

@@ -14,6 +14,9 @@ use crate::collectors::{Cadence, Collected, Row};
 use crate::netbackup::ApiVersion;
 use crate::snapshot::{CollectorState, CollectorStatus};
 
+/// The pause of a collector that is left out: so many times `server.cacheTTL`. Servers record refused requests.
+const LEFT_OUT: u32 = 12;
+
 /// Use of the result of a run that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum RunResultPolicy {
@@ -69,6 +72,8 @@ pub(super) struct CollectorSlot {
     pending_settings: Option<Rules>,
     /// End of the last run, if it succeeded completely: a collector that failed is due at once.
     last_success_at: Option<Instant>,
+    /// It is tried, and was never permitted: it is asked for again now and then.
+    left_out: bool,
     pub(super) exported: Exported,
     pub(super) health: Health,
 }
@@ -90,6 +95,7 @@ impl CollectorSlot {
             support: Support::Unknown,
             pending_settings: None,
             last_success_at: None,
+            left_out: false,
             exported: Exported::default(),
             health: Health::default(),
         }
@@ -143,12 +149,14 @@ impl CollectorSlot {
         started
     }
 
-    /// Applies the result of a run. The server speaks `version`.
+    /// Applies the result of a run. The server speaks `version`. A collector that is `tried` is left out where it
+    /// was never permitted.
     pub(super) fn end_run(
         &mut self,
         site: &str,
         mut report: RunReport,
         version: Option<ApiVersion>,
+        tried: bool,
     ) -> RunEnd {
         let policy = match std::mem::replace(&mut self.run, Run::Idle) {
             Run::Running { on_result, .. } => on_result,
@@ -183,6 +191,13 @@ impl CollectorSlot {
             return RunEnd::Continued;
         }
         self.exported.hold_expiry = false;
+        let denied = !ok && problems.iter().all(Failure::is_permission);
+        self.left_out = tried && denied && !report.worked && self.health.succeeded == 0;
+        if self.left_out {
+            self.last_success_at = Some(Instant::now());
+            self.health.leave_out(site, self.row, &problems);
+            return RunEnd::Completed { ok };
+        }
         self.last_success_at = ok.then(Instant::now);
         let series = self.exported.series();
         self.health.note(site, self.row.name, &report, &problems, series);
@@ -265,7 +280,17 @@ impl CollectorSlot {
         }
     }
 
+    /// Makes a collector that was left out due at the next cycle.
+    pub(super) fn try_again(&mut self) {
+        if self.left_out {
+            self.last_success_at = None;
+        }
+    }
+
     fn pause(&self, rules: &Rules) -> Duration {
+        if self.left_out {
+            return rules.polling.cache_ttl * LEFT_OUT;
+        }
         match self.row.cadence {
             Cadence::EveryPoll => Duration::ZERO,
             Cadence::Slow => rules.polling.cache_ttl,

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::settings::Rules;
+use super::trial::Trial;
 use crate::collectors::{Collected, Collector, Row};
 use crate::netbackup::{
     Client, Error, ErrorKind, Outcome, RequestObserver, RequestRecord, Session,
@@ -98,6 +99,8 @@ pub(super) struct RunReport {
     pub(super) took: Duration,
     /// Its result; `None` if it was cancelled.
     pub(super) result: Option<Result<Collected, Failure>>,
+    /// The collector worked at this server before, as far as that is remembered.
+    pub(super) worked: bool,
 }
 
 /// Request for a run.
@@ -114,6 +117,8 @@ pub(super) struct WorkerContext {
     pub(super) client: Client,
     /// Deadline of a run by the current settings.
     pub(super) deadline: watch::Receiver<Duration>,
+    /// Memory of a collector that is tried.
+    pub(super) trial: Option<Trial>,
     pub(super) tracer: Tracer,
     pub(super) links: Links,
     pub(super) reports: mpsc::Sender<RunReport>,
@@ -128,7 +133,17 @@ pub(super) async fn run(
     while let Some(start) = starts.recv().await {
         let started = Instant::now();
         let result = attempt(&mut context, collector.as_mut(), started, start).await;
-        let report = RunReport { slot: context.slot, took: started.elapsed(), result };
+        let took = started.elapsed();
+        let worked = match &mut context.trial {
+            Some(trial) => {
+                if let Some(Ok(_)) = &result {
+                    trial.note_success().await;
+                }
+                trial.worked().await
+            }
+            None => false,
+        };
+        let report = RunReport { slot: context.slot, took, result, worked };
         if context.reports.send(report).await.is_err() {
             return;
         }

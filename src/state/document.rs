@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::atomic::{self, replace};
 use super::directory::{Claim, StateDir, not_open};
+use super::site_file::document_name;
 use super::worker::{Pending, Worker};
 
 /// The beginning of a file; the digit is the version of this format, not of the content.
@@ -51,6 +52,11 @@ impl Document {
     pub(crate) fn new(directory: &StateDir, name: &str) -> Self {
         let (directory, name) = (directory.clone(), format!("{name}.saved"));
         Self { directory, name, owner: None, saving: None, loading: None }
+    }
+
+    /// Names a file of a site and server. `content` is a plain name that tells it from others of theirs.
+    pub(crate) fn of_site(directory: &StateDir, site: &str, server: &str, content: &str) -> Self {
+        Self::new(directory, &document_name(site, server, content))
     }
 
     pub(crate) fn directory(&self) -> &StateDir {

@@ -11,7 +11,7 @@ use super::frames::{Header, OpenError};
 use super::journal::{Journal, read};
 use super::lock::{HeldLock, LOCK, holder};
 use super::site::{read_mark, write_mark};
-use super::site_file::{mark_name, site_name};
+use super::site_file::{document_name, mark_name, site_name};
 
 /// A state directory that no agent uses as long as this lives.
 #[derive(Debug)]
@@ -103,7 +103,8 @@ impl Maintenance {
         read_mark(&self.path.join(mark_name(site))).ok().map(|mark| mark.server)
     }
 
-    /// Writes the journal at `path` again as that of another site, and removes the old one.
+    /// Writes the journal at `path` again as that of another site, and removes the old one. The documents of the site and
+    /// server go with it.
     ///
     /// # Errors
     ///
@@ -122,6 +123,10 @@ impl Maintenance {
         }
         let header = Header { site: to.to_owned(), server };
         Journal::new(new.clone(), header.clone()).rewrite(frames.into_iter())?;
+        self.rename_documents(
+            &document_name(&site, &header.server, ""),
+            &document_name(to, &header.server, ""),
+        )?;
         // In this order: an interruption leaves two files, each of which is right.
         if self.last_server(&site).as_ref() == Some(&header.server) {
             write_mark(&self.path.join(mark_name(to)), &header)?;
@@ -130,6 +135,16 @@ impl Maintenance {
         fs::remove_file(path)?;
         sync_parent(path)?;
         Ok(new)
+    }
+
+    /// Renames the documents whose names begin so.
+    fn rename_documents(&self, from: &str, to: &str) -> io::Result<()> {
+        let is_theirs = |name: &str| name.starts_with(from) && has_extension(name, "saved");
+        for file in self.files(|name| is_theirs(name).then_some(false))? {
+            let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            fs::rename(&file.path, self.path.join(name.replacen(from, to, 1)))?;
+        }
+        Ok(())
     }
 
     /// Sets a file aside, and returns its new path.

@@ -32,7 +32,11 @@ async fn run_once(desk: &Desk, config: &Config, sites: &[&str]) {
 async fn inspect(desk: &Desk) -> (Option<i32>, Vec<Value>) {
     let ended = desk.run(&["state", "inspect", "--config", "config.yaml", "--json"]).await;
     let reports = serde_json::from_str(&ended.stdout);
-    (ended.code, reports.unwrap_or_else(|error| panic!("{error}: {}", ended.all())))
+    let mut reports: Vec<Value> =
+        reports.unwrap_or_else(|error| panic!("{error}: {}", ended.all()));
+    // Documents have no site.
+    reports.retain(|report| report["site"] != Value::Null);
+    (ended.code, reports)
 }
 
 /// Everything in the directory but the lock, which names the last process.

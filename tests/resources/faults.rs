@@ -34,7 +34,7 @@ fn each_switch_enables_the_rows_that_name_it() {
     let rows = |on: &[String]| -> Vec<&str> {
         let switched_on = on.iter().cloned().collect();
         let config = collectors::Config { switched_on, ..collectors::Config::default() };
-        TABLE.iter().filter(|row| (row.enabled)(&config)).map(|row| row.name).collect()
+        TABLE.iter().filter(|row| row.is_enabled(&config)).map(|row| row.name).collect()
     };
     let always = rows(&[]);
     assert_eq!(always, ["jobs", "storage"]);
@@ -91,7 +91,7 @@ async fn forbidden_resource_is_reported_and_hides_no_other() {
         let denied: Vec<_> =
             RESOURCES.iter().filter(|resource| resource.fixture.permission == *site).collect();
         let mut others = expected(&simulator.truth(), site, Release::R11_0);
-        others.retain(|(name, _), _| !denied.iter().any(|denied| name.starts_with(denied.metrics)));
+        others.retain(|(name, _), _| !denied.iter().any(|denied| denied.is_of(name)));
         let done = |page: &Page| page.of_site(site, is_of_resources).len() >= others.len();
         let page = agent.scrape_until(&format!("what {site} does not forbid"), done).await;
         assert_same(&page.of_site(site, is_of_resources), &others);
@@ -245,11 +245,12 @@ async fn unreadable_records_are_counted_and_skipped() {
     }
     let agent = Agent::start(&everything(&simulator)).await;
     let page = settled(&agent).await;
-    for Tried { collector, metrics, .. } in lists {
+    for resource in lists {
+        let Tried { collector, .. } = resource;
         let skipped = about(&page, "nbu_agent_collector_unreadable_records_total", collector);
         assert_eq!(skipped, Some(1.0), "{collector}");
         assert_eq!(about(&page, "nbu_agent_collector_up", collector), Some(1.0), "{collector}");
-        assert!(!page.of_site("paris", |name| name.starts_with(metrics)).is_empty(), "{collector}");
+        assert!(!page.of_site("paris", |name| resource.is_of(name)).is_empty(), "{collector}");
     }
     let slos = simulator.truth().slos().len() as f64;
     assert_eq!(page.value("nbu_slo_count", &[("site", "paris")]), Some(slos - 1.0));

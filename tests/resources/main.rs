@@ -9,6 +9,8 @@ mod support;
 mod faults;
 mod numbers;
 mod releases;
+mod tape;
+mod trial;
 
 use nbu_sim::{Settings, Simulator};
 use support::resources::{ALL_ON, COLLECTORS};

@@ -13,7 +13,10 @@ pub mod names;
 pub mod process;
 pub mod received;
 pub mod resources;
+pub mod runs;
 pub mod slp;
+pub mod storage;
+pub mod tape;
 pub mod totals;
 pub mod work;
 

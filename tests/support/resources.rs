@@ -9,34 +9,44 @@ use nbu_sim::{Fixture, Release, Truth};
 
 use super::exposition::{Series, key};
 use super::slp;
+use super::storage;
+use super::tape;
 
 /// An optional resource. All tests of resources walk [`RESOURCES`].
 pub struct Tried {
     pub collector: &'static str,
     /// Section of `collectors` with the switch.
     pub switch: &'static str,
-    /// Beginning of the names of its metrics.
-    pub metrics: &'static str,
+    /// Beginnings of the names of the metrics that need it.
+    pub metrics: &'static [&'static str],
     /// Path that the collector asks for first.
     pub path: &'static str,
     /// Fixture of the simulator at this path: permission, first release, pages.
     pub fixture: &'static Fixture,
 }
 
-/// Collector, switch, and beginning of the names of the metrics, in the order of the table of collectors.
-const NAMES: [(&str, &str, &str); 11] = [
-    ("alerts", "alerts", "nbu_alerts_"),
-    ("malware", "malware", "nbu_malware_"),
-    ("catalog", "catalog", "nbu_catalog_images_"),
-    ("slo", "slo", "nbu_slo_"),
-    ("tape_drives", "tape", "nbu_tape_drive"),
-    ("tape_media", "tape", "nbu_tape_media_"),
-    ("tape_robots", "tape", "nbu_tape_robot_"),
-    ("tape_pools", "tape", "nbu_tape_pool_"),
-    ("disk_pools", "tape", "nbu_disk_pool_"),
+impl Tried {
+    /// Returns whether a metric needs it.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.metrics.iter().any(|beginning| name.starts_with(beginning))
+    }
+}
+
+/// Collector, switch, and beginnings of the names of the metrics that need it, in the order of the table of collectors.
+const NAMES: [(&str, &str, &[&str]); 12] = [
+    ("alerts", "alerts", &["nbu_alerts_"]),
+    ("malware", "malware", &["nbu_malware_"]),
+    ("catalog", "catalog", &["nbu_catalog_images_"]),
+    ("slo", "slo", &["nbu_slo_"]),
+    ("tape_drives", "tape", &["nbu_tape_drive"]),
+    ("tape_media", "tape", &["nbu_tape_media_", "nbu_tape_scratch_", "nbu_tape_cleanings_"]),
+    ("tape_robots", "tape", &["nbu_tape_robot_"]),
+    ("tape_pools", "tape", &["nbu_tape_pool_", "nbu_tape_scratch_"]),
+    ("disk_pools", "diskPools", &["nbu_disk_pool_", "nbu_disk_volume_", "nbu_server_time_zone_"]),
+    ("storage_servers", "storageServers", &["nbu_storage_server_", "nbu_msdp_"]),
     // Sizes may be known later than copies: tests/slp holds them.
-    ("slp_images", "slp", "nbu_slp_backlog_copies"),
-    ("slps", "slp", "nbu_slp_active"),
+    ("slp_images", "slp", &["nbu_slp_backlog_copies"]),
+    ("slps", "slp", &["nbu_slp_active"]),
 ];
 
 /// The optional resources, in the order of the table of collectors.
@@ -80,20 +90,27 @@ pub fn since_10_5() -> Vec<&'static str> {
 
 /// Returns whether a metric is one of theirs.
 pub fn is_of_resources(name: &str) -> bool {
-    RESOURCES.iter().any(|resource| name.starts_with(resource.metrics))
+    RESOURCES.iter().any(|resource| resource.is_of(name))
 }
 
 /// Series of one site that are put together.
-struct Shown<'s> {
+pub struct Shown<'s> {
     site: &'s str,
     series: BTreeMap<Series, f64>,
 }
 
 impl Shown<'_> {
-    fn add(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+    pub fn add(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         let labels: Vec<_> =
             [("site", self.site)].into_iter().chain(labels.iter().copied()).collect();
         *self.series.entry(key(name, &labels)).or_default() += value;
+    }
+
+    /// Adds a series that is 1 however many rows have it.
+    pub fn flag(&mut self, name: &str, labels: &[(&str, &str)]) {
+        let labels: Vec<_> =
+            [("site", self.site)].into_iter().chain(labels.iter().copied()).collect();
+        self.series.insert(key(name, &labels), 1.0);
     }
 }
 
@@ -104,11 +121,12 @@ pub fn expected(truth: &Truth, site: &str, release: Release) -> BTreeMap<Series,
     malware(truth, &mut shown);
     images(truth, release, &mut shown);
     shown.add("nbu_slo_count", &[], truth.slos().len() as f64);
-    drives(truth, &mut shown);
-    disk_pools(truth, &mut shown);
+    tape::drives(truth, &mut shown);
+    storage::disk_pools(truth, &mut shown);
+    storage::servers(truth, &mut shown);
     slps(truth, &mut shown);
     if release >= Release::R10_5 {
-        tapes(truth, &mut shown);
+        tape::media(truth, &mut shown);
     }
     shown.series
 }
@@ -181,46 +199,6 @@ fn images(truth: &Truth, release: Release, shown: &mut Shown<'_>) {
     }
 }
 
-fn drives(truth: &Truth, shown: &mut Shown<'_>) {
-    for drive in truth.tape_drives() {
-        let of_type = [("drive_type", drive.drive_type), ("robot_type", drive.robot_type)];
-        for status in ["UP", "DOWN", "MIXED", "DISABLED"] {
-            let status = format!("DRIVE_STATUS_{status}");
-            let labels = [of_type[0], of_type[1], ("status", status.as_str())];
-            shown.add("nbu_tape_drives_count", &labels, 0.0);
-        }
-        let labels = [of_type[0], of_type[1], ("status", drive.status)];
-        shown.add("nbu_tape_drives_count", &labels, 1.0);
-        let robot = drive.robot_number.map_or("UNKNOWN".to_owned(), |number| number.to_string());
-        let info = [
-            ("drive_name", &*drive.name),
-            ("media_server", &*drive.host),
-            of_type[0],
-            ("robot_number", &robot),
-            ("status", drive.status),
-        ];
-        let labels: Vec<_> = [("site", shown.site)].into_iter().chain(info).collect();
-        // However many are alike.
-        shown.series.insert(key("nbu_tape_drive_info", &labels), 1.0);
-    }
-}
-
-fn tapes(truth: &Truth, shown: &mut Shown<'_>) {
-    shown.add("nbu_tape_robot_device_hosts", &[], truth.robot_hosts() as f64);
-    for tape in truth.tapes() {
-        let labels = [
-            ("pool", &*tape.pool),
-            ("media_type", tape.media_type),
-            ("robot_type", tape.robot_type),
-        ];
-        shown.add("nbu_tape_media_count", &labels, 1.0);
-    }
-    for pool in truth.volume_pools() {
-        let labels = [("pool_name", &*pool.name), ("pool_type", pool.pool_type)];
-        shown.add("nbu_tape_pool_partially_full", &labels, pool.partially_full as f64);
-    }
-}
-
 fn slps(truth: &Truth, shown: &mut Shown<'_>) {
     for image in slp::incomplete(truth) {
         for (operation, state, _) in slp::waiting(&image) {
@@ -233,16 +211,5 @@ fn slps(truth: &Truth, shown: &mut Shown<'_>) {
     for slp in truth.slps() {
         let active = f64::from(u8::from(slp.active));
         shown.add("nbu_slp_active", &[("slp", &slp.name)], active);
-    }
-}
-
-fn disk_pools(truth: &Truth, shown: &mut Shown<'_>) {
-    for pool in truth.disk_pools() {
-        let of_pool = [("pool_name", &*pool.name), ("storage_category", pool.category)];
-        for state in ["UP", "DOWN", "UNKNOWN"] {
-            let labels = [of_pool[0], of_pool[1], ("state", state)];
-            let volumes = pool.volumes.iter().filter(|volume| **volume == state).count();
-            shown.add("nbu_disk_pool_volume_count", &labels, volumes as f64);
-        }
     }
 }

@@ -26,8 +26,11 @@ pub(crate) const SITE: [&str; 2] = ["job", "site"];
 /// The labels of a storage unit.
 pub(crate) const UNIT: [&str; 4] = ["job", "site", "name", "type"];
 
+/// The labels of a disk pool.
+pub(crate) const POOL: [&str; 5] = ["job", "site", "pool_name", "storage_category", "server_type"];
+
 /// Names of the recording rules, with their labels.
-const OF_RULES: [(&str, &[&str]); 11] = [
+const OF_RULES: [(&str, &[&str]); 12] = [
     ("site:nbu_backups_good:increase6h", &SITE),
     ("site:nbu_backups_failed:increase6h", &SITE),
     ("site:nbu_backups_completed:increase6h", &SITE),
@@ -35,6 +38,7 @@ const OF_RULES: [(&str, &[&str]); 11] = [
     ("site:nbu_backup_success:ratio6h_behind", &SITE),
     ("site:nbu_job_queue_wait_seconds:p95_2h", &["action", "job", "site"]),
     ("storage:nbu_storage_unit_jobs:ratio", &["job", "name", "site"]),
+    ("pool:nbu_disk_pool_used:ratio", &POOL),
     ("storage:nbu_disk_used:ratio", &UNIT),
     ("storage:nbu_disk_full:days", &UNIT),
     ("site:nbu_slp_backlog_drain_seconds:rate6h", &SITE),

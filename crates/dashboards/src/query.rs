@@ -349,6 +349,14 @@ impl Query {
         self.with_number(text)
     }
 
+    /// Returns a function of its values over a span, one at each step.
+    #[must_use]
+    pub fn over(mut self, function: &str, span: &str, step: &str) -> Self {
+        self.text = format!("{function}({}[{span}:{step}])", self.operand());
+        self.joined = false;
+        self
+    }
+
     /// 1 where it is above a number, else 0.
     #[must_use]
     pub fn above(self, number: impl Display) -> Self {
@@ -456,6 +464,16 @@ impl Query {
         whole.text = texts.join(&format!(" or on ({}) ", on.join(", ")));
         whole.joined = true;
         whole.operands = Some(operands);
+        whole
+    }
+
+    /// Its series and those of `other`, with the labels that both have. No two of them may have the same labels.
+    #[must_use]
+    pub fn beside(self, other: Self) -> Self {
+        let common: BTreeSet<String> = self.labels.intersection(&other.labels).cloned().collect();
+        let operands = self.operands().into_iter().chain(other.operands()).collect();
+        let mut whole = self.joined_with("or", other);
+        (whole.labels, whole.operands) = (common, Some(operands));
         whole
     }
 

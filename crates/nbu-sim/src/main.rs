@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use nbu_sim::{
-    Clock, Denial, FAULT_KINDS, Fault, Permissions, Release, Rows, Settings, Simulator,
-    TlsMaterial, fixtures,
+    Clock, Denial, FAULT_KINDS, Fault, Permissions, PoolSizes, Release, Rows, ServerZone, Settings,
+    Simulator, TlsMaterial, fixtures,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -51,6 +51,12 @@ struct Args {
     /// size than usual
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = share)]
     false_greens: f64,
+    /// Place where the server tells the sizes of disk pools: listed, by-id, volumes, nowhere or mixed
+    #[arg(long, default_value = "listed", value_name = "PLACE")]
+    pool_sizes: PoolSizes,
+    /// Time zone of the server: an IANA id such as Europe/Berlin
+    #[arg(long, default_value = "UTC", value_name = "ID")]
+    time_zone: ServerZone,
     /// Storage units
     #[arg(long, default_value_t = 8)]
     storage_units: usize,
@@ -121,6 +127,8 @@ Examples:
   nbu-sim --release 10.3 --seed 7             old release, other data
   nbu-sim --stalled 3 --false-greens 0.02     stuck jobs, and successes that are none
   nbu-sim --rows tapes=10000 --rows slos=0    many tapes, no protection plans
+  nbu-sim --rows disk-pools=100 --storage-units 300 --pool-sizes mixed
+                                              many pools, sizes here and there
   nbu-sim --tls ca.pem                        https; trust ca.pem
   nbu-sim --fault /admin/jobs=status:503      /admin/jobs always returns 503
   nbu-sim --fault /=latency:800 --deny storage
@@ -214,6 +222,8 @@ fn settings(args: Args, tls: Option<TlsMaterial>) -> Settings {
         long_lived_jobs: args.long_lived,
         false_greens: args.false_greens,
         storage_units: args.storage_units,
+        pool_sizes: args.pool_sizes,
+        time_zone: args.time_zone,
         rows: args
             .rows
             .iter()

@@ -32,7 +32,8 @@ impl Simulator {
     /// Makes the world and serves it on a free port of 127.0.0.1, on the current tokio runtime.
     ///
     /// # Errors
-    /// Fails if no port can be bound, if the TLS material is not usable, or if `rows` names no list.
+    /// Fails if no port can be bound, if the TLS material is not usable, if `rows` names no list, or a script no
+    /// disk pool.
     pub async fn start(settings: Settings) -> io::Result<Self> {
         Self::start_on(SocketAddr::from(([127, 0, 0, 1], 0)), settings).await
     }
@@ -40,7 +41,8 @@ impl Simulator {
     /// Does the same as [`Simulator::start`], on this address.
     ///
     /// # Errors
-    /// Fails if the address cannot be bound, if the TLS material is not usable, or if `rows` names no list.
+    /// Fails if the address cannot be bound, if the TLS material is not usable, if `rows` names no list, or a script no
+    /// disk pool.
     pub async fn start_on(addr: SocketAddr, settings: Settings) -> io::Result<Self> {
         resources::check(&settings.rows).map_err(io::Error::other)?;
         let tls = settings.tls.as_ref().map(|tls| tls.server_config().map(TlsAcceptor::from));
@@ -51,11 +53,14 @@ impl Simulator {
         // A million jobs take about a second: not on a worker of the runtime.
         let world = tokio::task::spawn_blocking(move || {
             let names = Names::new(&seen);
+            if let Some(pool) = names.disk.stray(&seen.pool_scripts) {
+                return Err(io::Error::other(format!("a script names no disk pool: {pool:?}")));
+            }
             let lists = resources::lists(&seen, &names);
-            World::new(&seen, &clock, names, lists)
+            Ok(World::new(&seen, &clock, names, lists))
         })
         .await
-        .map_err(io::Error::other)?;
+        .map_err(io::Error::other)??;
         let shared = Arc::new(Shared::new(settings, world));
         let tasks = TaskTracker::new();
         tasks.spawn(accept::accept(listener, tls, Arc::clone(&shared), tasks.clone()));
@@ -144,6 +149,21 @@ impl Simulator {
         let first = world.submit(batch);
         let last = i64::try_from(world.jobs.len()).unwrap_or(i64::MAX) - 1;
         World::job_id(first)..=World::job_id(0) + last
+    }
+
+    /// Sets diskPoolState of a pool from now on: UP, DOWN or TRANSIENT. UP and DOWN set its volumes, too. Returns
+    /// false if there is no such pool.
+    pub fn set_disk_pool_state(&self, pool: &str, state: &'static str) -> bool {
+        let mut world = self.shared.world().write().unwrap_or_else(PoisonError::into_inner);
+        let named = world.names.disk.pools.iter_mut().filter(|known| *known.name == *pool);
+        named.map(|pool| pool.set_state(state)).count() > 0
+    }
+
+    /// Sets storageServerState of a server from now on: UP or DOWN. Returns false if there is no such server.
+    pub fn set_storage_server_state(&self, server: &str, state: &'static str) -> bool {
+        let mut world = self.shared.world().write().unwrap_or_else(PoisonError::into_inner);
+        let named = world.names.disk.servers.iter_mut().filter(|known| *known.name == *server);
+        named.map(|server| server.state = state).count() > 0
     }
 
     /// From now on the images under an SLP that replicates go to `target` too, also those that were replicated

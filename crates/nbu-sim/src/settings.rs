@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::http::tls::TlsMaterial;
+use crate::pool_script::{PoolScript, PoolSizes};
 use crate::rows::Rows;
+use crate::zone::ServerZone;
 
 /// A NetBackup release whose REST API is simulated (docs/netbackup-api.md#versions).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,8 +91,18 @@ pub struct Settings {
     pub storage_units: usize,
     /// Numbers of rows of the other lists.
     pub rows: Rows,
-    /// The first and the seventh storage unit have one name, and so have the first two tape drives, which
-    /// are alike in everything: what shared devices and old configurations look like.
+    /// Place where the server tells the sizes of disk pools.
+    pub pool_sizes: PoolSizes,
+    /// Scripts of what is written to disk pools; the space of the others is a slow wave. A simulator does not start
+    /// with a script of a pool that it has not.
+    pub pool_scripts: Vec<PoolScript>,
+    /// Leave msdpAttributes out of the storage servers (docs/netbackup-api.md#storage-servers).
+    pub hide_msdp_attributes: bool,
+    /// The server's time zone.
+    pub time_zone: ServerZone,
+    /// The first and the seventh storage unit have one name, and so have the first two disk pools, which are of
+    /// different types, and the first two tape drives, which are alike in everything: what shared devices and old
+    /// configurations look like.
     pub twins: bool,
     /// Number of clients that jobs are spread over, at least one.
     pub clients: usize,
@@ -128,8 +140,8 @@ pub struct Settings {
     pub gzip: bool,
     /// Leave `X-NetBackup-API-Version` out of the answer to `/ping`.
     pub hide_version_header: bool,
-    /// True if one storage unit has null for its media servers and its server type, as real servers
-    /// were seen to answer (docs/netbackup-api.md#storage-units).
+    /// True if one storage unit has null for its media servers and its server type, and one storage server for
+    /// its status code, as real servers were seen to answer (docs/netbackup-api.md#storage-units).
     pub null_details: bool,
 }
 
@@ -146,6 +158,10 @@ impl Default for Settings {
             live_jobs: 20,
             storage_units: 8,
             rows: Rows::default(),
+            pool_sizes: PoolSizes::Listed,
+            pool_scripts: Vec::new(),
+            hide_msdp_attributes: false,
+            time_zone: ServerZone::UTC,
             twins: false,
             clients: 25,
             policies: 12,

@@ -165,6 +165,8 @@ pub struct StorageUnitView {
     pub category: &'static str,
     /// storageServerType.
     pub server_type: &'static str,
+    /// Name of the disk pool whose space it repeats; `None` for tape and for a file system of its own.
+    pub pool: Option<Arc<str>>,
     /// freeCapacityBytes; `None` for tape, `i64::MAX` for cloud.
     pub free: Option<i64>,
     /// usedCapacityBytes.
@@ -303,12 +305,13 @@ impl Truth {
     pub fn storage_units(&self) -> Vec<StorageUnitView> {
         let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
         let units = world.names.units.iter().map(|unit| {
-            let space = unit.capacity(self.at);
+            let space = unit.capacity(&world.names.disk, self.at);
             let tape = unit.category == "TAPE";
             StorageUnitView {
                 name: Arc::clone(&unit.name),
                 category: unit.category,
                 server_type: unit.server_type,
+                pool: unit.pool(&world.names.disk).map(|pool| Arc::clone(&pool.name)),
                 free: space.map(|space| space.0),
                 used: space.map(|space| space.1),
                 total: space.map(|space| space.2),

@@ -39,9 +39,10 @@ pub(super) const ROW: Row = Row {
     name: "jobs",
     resource: &JOBS,
     cadence: Cadence::EveryPoll,
+    requests: "about 7; the first fill 1 for 100 jobs of the window",
     core: true,
     metrics,
-    enabled: |_| true,
+    switch: None,
     build: |settings| Box::new(Jobs::new(JobSettings::of(settings), sizes_for(settings))),
     same: |one, other| JobSettings::of(one) == JobSettings::of(other),
 };

@@ -63,7 +63,7 @@ impl StatusTexts {
 
 /// Returns the server's text of a code; `None` if it tells none.
 async fn text(session: &Session, code: i64) -> Result<Option<String>, Error> {
-    let body = match session.get_member(&STATUS_CODES, code).await {
+    let body = match session.get_member(&STATUS_CODES, &code.to_string()).await {
         Ok(body) => body,
         Err(error) if tells_none(error.kind()) => return Ok(None),
         Err(error) => return Err(error),

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use serde::{Deserialize, Deserializer};
 
-use super::switch::is_on;
 use crate::collectors::collector::{Cadence, Collected, Collector, Row};
 use crate::collectors::counts::{Seen, label};
 use crate::metric::{Metric, Samples, UNKNOWN, flag};
@@ -18,9 +17,10 @@ pub(super) const ROW: Row = Row {
     name: "slps",
     resource: &SLPS,
     cadence: Cadence::Every(12),
+    requests: "1 for 100 SLPs",
     core: false,
     metrics: || vec![ACTIVE.definition(), SUSPENDED.definition()],
-    enabled: is_on,
+    switch: Some("slp"),
     build: |settings| Box::new(Slps(settings.links.exchange.clone())),
     same: |_, _| true,
 };

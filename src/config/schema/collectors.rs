@@ -5,19 +5,19 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::kinds::{Flag, Number, Text, Time, TimeOrNever};
+use super::kinds::{Flag, FlagOrAuto, Number, Text, Time, TimeOrNever};
 use crate::collectors::{Config, NameFilter, NameFilterConfig, Subject};
 use crate::config::yaml::context::Context;
-use crate::config::yaml::setting::{Key, List, Pairs, Setting};
+use crate::config::yaml::setting::{Key, Kind, List, Pairs, Setting};
 
 /// Declares the section: its switches, each a name with its documentation, and the keys that are more than a
 /// switch. A walk over the switches reads them all.
 macro_rules! collectors {
-    ($($(#[$documentation:meta])+ $switch:ident,)+) => {
+    ($($(#[$documentation:meta])+ $switch:ident: $kind:ident,)+) => {
         #[derive(Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub(super) struct Collectors {
-            $($(#[$documentation])+ $switch: Switch,)+
+            $($(#[$documentation])+ $switch: $kind,)+
             /// Metrics of single clients.
             per_client: NameFilterKeys,
             /// Metrics of single policies, with the same keys. Here, case matters in names.
@@ -30,8 +30,9 @@ macro_rules! collectors {
         }
 
         impl Collectors {
-            fn switches(&self) -> impl Iterator<Item = &Switch> {
-                [$(&self.$switch),+].into_iter()
+            /// Returns the names of the switches, each with what it says.
+            fn switches(&self, context: &Context<'_>) -> Vec<(String, Option<Use>)> {
+                vec![$((name(self.$switch.enabled, context), self.$switch.read(context))),+]
             }
         }
     };
@@ -39,19 +40,22 @@ macro_rules! collectors {
 
 collectors! {
     /// Alerts of NetBackup by severity and category.
-    alerts,
+    alerts: Switch,
     /// Results of malware scans.
-    malware,
+    malware: Switch,
     /// Images of the last 24 hours by malware and anomaly status: up to 42 small requests.
-    catalog,
+    catalog: Switch,
     /// Number of protection plans (service level objectives).
-    slo,
+    slo: Switch,
     /// Backlog of storage lifecycle policies (SLP): copies that wait, their bytes and age, and suspended SLPs. Needs two
     /// permissions of its own, and a third one for the sizes of older backups.
-    slp,
-    /// Tape drives, media, robots, pools, and volumes of disk pools. All but drives and disk volumes need NetBackup
-    /// 10.5.
-    tape,
+    slp: Switch,
+    /// Tape drives, media, robots and pools. All but drives need NetBackup 10.5.
+    tape: Switch,
+    /// Disk pools and their volumes: space, marks and state, whether the coming night fits, and when a pool is full.
+    disk_pools: TriedSwitch,
+    /// Storage servers, and the space of those of MSDP.
+    storage_servers: TriedSwitch,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -61,12 +65,45 @@ struct Switch {
     enabled: Key<Flag>,
 }
 
-impl Switch {
-    /// Returns the name that the file and the rows of the table have for it.
-    fn name(&self, context: &Context<'_>) -> String {
-        let path = self.enabled.get(context).path();
-        path.trim_start_matches("collectors.").trim_end_matches(".enabled").to_owned()
+/// A switch of what the role that nbu_exporter needs may permit.
+#[derive(Deserialize, JsonSchema)]
+struct TriedSwitch {
+    /// Collect it. With `auto` it is tried: where the role of the key never permitted it, it is left out without an
+    /// alert. `true` says that it is wanted, and a missing permission is one.
+    #[schemars(extend("default" = "auto", "x-change" = "at once"))]
+    enabled: Key<FlagOrAuto>,
+}
+
+/// Use of what a switch is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Off,
+    On,
+    Tried,
+}
+
+impl From<bool> for Use {
+    fn from(on: bool) -> Self {
+        if on { Self::On } else { Self::Off }
     }
+}
+
+impl Switch {
+    fn read(&self, context: &Context<'_>) -> Option<Use> {
+        self.enabled.get(context).value().map(Use::from)
+    }
+}
+
+impl TriedSwitch {
+    fn read(&self, context: &Context<'_>) -> Option<Use> {
+        self.enabled.get(context).value().map(|on| on.map_or(Use::Tried, Use::from))
+    }
+}
+
+/// Returns the name that the file and the rows of the table have for a switch.
+fn name<K: Kind>(switch: Key<K>, context: &Context<'_>) -> String {
+    let path = switch.get(context).path();
+    path.trim_start_matches("collectors.").trim_end_matches(".enabled").to_owned()
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -134,16 +171,24 @@ struct Jobs {
     audit_interval: Key<TimeOrNever>,
 }
 
-/// Returns the names of all switches.
-pub(super) fn switches(context: &Context<'_>, section: &Collectors) -> Vec<String> {
-    section.switches().map(|switch| switch.name(context)).collect()
+/// Returns the names of the switches, by whether each is tried unless the file says otherwise.
+pub(super) fn switches(
+    context: &Context<'_>,
+    section: &Collectors,
+    is_wanted: fn(bool) -> bool,
+) -> Vec<String> {
+    let all = section.switches(context).into_iter();
+    let wanted = all.filter(|(_, use_of)| is_wanted(*use_of == Some(Use::Tried)));
+    wanted.map(|(name, _)| name).collect()
 }
 
 pub(super) fn read(context: &Context<'_>, section: &Collectors) -> Option<Config> {
-    let mut switched_on = BTreeSet::new();
-    for switch in section.switches() {
-        if switch.enabled.get(context).value()? {
-            switched_on.insert(switch.name(context));
+    let (mut switched_on, mut tried) = (BTreeSet::new(), BTreeSet::new());
+    for (name, use_of) in section.switches(context) {
+        match use_of? {
+            Use::On => drop(switched_on.insert(name)),
+            Use::Off => {}
+            Use::Tried => drop(tried.insert(name)),
         }
     }
     let per_client = name_filter(context, &section.per_client, Subject::Client);
@@ -156,6 +201,7 @@ pub(super) fn read(context: &Context<'_>, section: &Collectors) -> Option<Config
     Some(Config {
         action_names: action_names.into_iter().map(|pair| (pair.name, pair.value)).collect(),
         switched_on,
+        tried,
         per_client: per_client?,
         per_policy: per_policy?,
         per_workload: per_workload?,

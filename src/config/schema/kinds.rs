@@ -54,6 +54,13 @@ kinds! {
         &json!({ "type": "boolean" }),
         &one_of(&["true", "t", "yes", "y", "on", "1", "false", "f", "no", "n", "off", "0"]),
     );
+    /// True, false, or `auto` (none): tried.
+    FlagOrAuto: Option<bool>, flag_or_auto, |flag: &Option<bool>| {
+        Value::Plain(flag.map_or("auto".into(), |flag| flag.to_string()))
+    }, scalar(
+        &json!({ "type": "boolean" }),
+        &one_of(&["auto", "true", "t", "yes", "y", "on", "1", "false", "f", "no", "n", "off", "0"]),
+    );
     Port: u16, values::port, plain, integer(1, 65535);
     Host: String, values::host, text, scalar(&json!({ "type": "string" }), ".*");
     Text: String, values::text, text, free_text();
@@ -126,6 +133,13 @@ fn duration_or_never(text: &str) -> Parsed<Option<Duration>> {
         return Ok(None);
     }
     values::duration(text).map(Some).map_err(|message| format!("{message}, or never").into())
+}
+
+fn flag_or_auto(text: &str) -> Parsed<Option<bool>> {
+    if text.trim().eq_ignore_ascii_case("auto") {
+        return Ok(None);
+    }
+    values::boolean(text).map(Some).map_err(|message| format!("{message}, or auto").into())
 }
 
 pub(crate) fn plain(value: &(impl ToString + ?Sized)) -> Value {

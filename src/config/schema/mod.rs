@@ -155,10 +155,19 @@ pub(super) fn places() -> Vec<Place> {
 
 /// Returns the names of the switches of collectors: each is a section of `collectors` with `enabled`.
 pub(super) fn switches() -> Vec<String> {
+    switches_where(|_| true)
+}
+
+/// Returns the names of those that are on unless the file says otherwise.
+pub(super) fn tried_switches() -> Vec<String> {
+    switches_where(|tried| tried)
+}
+
+fn switches_where(is_wanted: fn(bool) -> bool) -> Vec<String> {
     let env = |_: &str| None;
     let context = Context::new(Path::new(""), &env);
     let file = absent(&context);
-    file.map(|file| collectors::switches(&context, &file.collectors)).unwrap_or_default()
+    file.map(|file| collectors::switches(&context, &file.collectors, is_wanted)).unwrap_or_default()
 }
 
 /// Returns a file with one server, in which every key is absent.

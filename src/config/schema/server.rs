@@ -43,7 +43,7 @@ pub(super) struct Server {
     /// Time between two polls of a server; at least 10ms. Each poll asks for jobs, so minutes are usual.
     #[schemars(extend("default" = "5m", "x-change" = "kept"))]
     collection_interval: Key<Interval>,
-    /// Time between two requests for storage and for the optional collectors, which change slowly; at least 10ms.
+    /// Time between two requests for storage and for the optional collectors, which change slowly; at least 10ms. Long lists are asked for once in several of them, as docs/metrics.md says.
     #[serde(rename = "cacheTTL")]
     #[schemars(extend("default" = "5m", "x-change" = "kept"))]
     cache_ttl: Key<Interval>,

@@ -131,9 +131,9 @@ impl Attempt<'_> {
         let mut url = connection.config.base_url.clone();
         let base = url.path().trim_end_matches('/').to_owned();
         let path = self.spec.resource.path;
-        url.set_path(&match self.spec.member {
+        url.set_path(&match &self.spec.member {
             None => format!("{base}{path}"),
-            Some(number) => format!("{base}{path}/{number}"),
+            Some(id) => format!("{base}{path}/{id}"),
         });
         url.set_query((!self.spec.query.is_empty()).then_some(self.spec.query.as_str()));
         let method = if self.spec.post.is_some() { Method::POST } else { Method::GET };

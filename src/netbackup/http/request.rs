@@ -17,8 +17,8 @@ const DEADLINE_HINT: &str =
 #[derive(Debug)]
 pub(crate) struct RequestSpec {
     pub(crate) resource: &'static Resource,
-    /// The number of the one record that is asked for, after the path.
-    pub(crate) member: Option<i64>,
+    /// The id of the one record that is asked for, after the path; encoded.
+    pub(crate) member: Option<String>,
     /// Encoded.
     pub(crate) query: String,
     /// The JSON of a POST; `None` for a GET.

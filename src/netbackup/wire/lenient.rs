@@ -289,7 +289,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
 }
 
 /// Reads an object; anything else is an error. Derived structs alone would accept lists, by position.
-pub(super) fn required_object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(crate) fn required_object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,

@@ -18,4 +18,5 @@ pub(super) use list::{
     BadRecord, List, decode_list_repaired, decode_page_repaired, last_cursor, server_message,
 };
 pub(super) use page::Pagination;
+pub(crate) use page::Related;
 pub use page::{Id, NotAPage, Page, Record};

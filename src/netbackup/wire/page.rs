@@ -48,6 +48,52 @@ pub struct Record<'a, A> {
     pub id: Id<'a>,
     #[serde(deserialize_with = "lenient::required_object")]
     pub attributes: A,
+    #[serde(borrow, default, rename = "relationships", deserialize_with = "lenient::object")]
+    pub(crate) related: Option<Related<'a>>,
+}
+
+/// The records that a record names.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Related<'a> {
+    /// The disk pool of a storage unit.
+    #[serde(borrow, deserialize_with = "lenient::object")]
+    pub(crate) disk_pool: Option<One<'a>>,
+    /// The storage servers of a disk pool: an object with a list `data`, if the server keeps to it.
+    storage_servers: serde_json::Value,
+}
+
+impl Related<'_> {
+    /// Returns the ids of the storage servers, sorted.
+    pub(crate) fn storage_servers(&self) -> Vec<String> {
+        let data = self.storage_servers["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut ids: Vec<String> =
+            data.iter().filter_map(|server| server["id"].as_str().map(str::to_owned)).collect();
+        ids.sort_unstable();
+        ids
+    }
+}
+
+/// Reference to one record that another one names.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct One<'a> {
+    #[serde(borrow, deserialize_with = "lenient::object")]
+    data: Option<Reference<'a>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Reference<'a> {
+    #[serde(borrow)]
+    id: Id<'a>,
+}
+
+impl<'a> One<'a> {
+    /// Returns its id, if it has one.
+    pub(crate) fn id(&self) -> Option<&Id<'a>> {
+        self.data.as_ref().map(|data| &data.id).filter(|id| **id != Id::Missing)
+    }
 }
 
 impl<A> Deref for Record<'_, A> {
@@ -126,6 +172,30 @@ pub struct NotAPage(pub(crate) String);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn related_record_is_read_and_odd_ones_are_none() {
+        let related = |json: &str| {
+            let record = format!(r#"{{"attributes":{{}},"relationships":{json}}}"#);
+            let record: Record<'_, serde::de::IgnoredAny> = serde_json::from_str(&record).unwrap();
+            record.related.and_then(|related| related.disk_pool?.id().map(ToString::to_string))
+        };
+        assert_eq!(
+            related(r#"{"diskPool":{"data":{"type":"diskPool","id":"PureDisk:p"}}}"#).as_deref(),
+            Some("PureDisk:p")
+        );
+        for odd in [
+            "null",
+            "7",
+            "[]",
+            "{}",
+            r#"{"diskPool":[]}"#,
+            r#"{"diskPool":{"data":[1]}}"#,
+            r#"{"diskPool":{"data":{"id":null}}}"#,
+        ] {
+            assert_eq!(related(odd), None, "{odd}");
+        }
+    }
 
     #[test]
     fn id_is_read_from_text_number_or_null() {

@@ -126,16 +126,22 @@ impl<'de> Reader<'de> {
     }
 
     fn record<A: Deserialize<'de>>(&mut self, layout: &mut Layout<'de>) -> Option<Record<'de, A>> {
-        let (mut id, mut attributes) = (None, None);
+        let (mut id, mut attributes, mut related) = (None, None, None);
         self.members(|reader, key| match key {
             "id" => set(&mut id, Id::deserialize(Member(reader)).ok()?),
             "attributes" => {
                 let object = Attributes { reader, layout: &mut *layout };
                 set(&mut attributes, A::deserialize(object).ok()?)
             }
+            "relationships" => {
+                let text = reader.value()?;
+                let object = lenient::object(&mut serde_json::Deserializer::from_str(text)).ok()?;
+                set(&mut related, object)
+            }
             _ => reader.value().map(drop),
         })?;
-        Some(Record { id: id.unwrap_or_default(), attributes: attributes? })
+        let related = related.flatten();
+        Some(Record { id: id.unwrap_or_default(), attributes: attributes?, related })
     }
 
     /// Skips a value, and returns its text.

@@ -2,28 +2,19 @@
 //! two failures in a hundred jobs, and three incidents. The collector of jobs polls it every five minutes over HTTP,
 //! and promtool evaluates all rules over what it exported.
 
-mod series;
 mod server;
 mod world;
 
-use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write as _;
-use std::process::Command;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use dashboards::rules::{self, Alert};
-use nbu_otel_agent::collectors::{self, Collected, NameFilterConfig, Part, Settings, TABLE};
-use nbu_otel_agent::metric::Family;
-use nbu_otel_agent::netbackup::{Client, Config, RetryPolicy};
-use secrecy::SecretString;
+use nbu_otel_agent::collectors::{self, NameFilterConfig, Settings};
 
-use self::series::Recorder;
 use self::server::{JobServer, WINDOW};
 use self::world::{
     BEGIN, DAY, DAYS, HOUR, Incident, Job, MINUTE, PASSWORD, POOL_FULL, SERVER_DOWN, World,
 };
-use crate::parts::{part, run};
+use crate::history::{Recorder, evaluate, names_of_rules, record_healthy};
+use crate::support::runs::{self, Runs};
 
 /// Time between two polls, and between two evaluations of the rules.
 const STEP: i64 = 5 * MINUTE;
@@ -31,53 +22,10 @@ const STEP: i64 = 5 * MINUTE;
 /// Time after its condition holds in which an alert must fire.
 const PROMPT: i64 = 15 * MINUTE;
 
-/// The firing of an alert with its labels: from when to when, and how often it was seen.
-#[derive(Debug, Clone, Copy)]
-struct Firing {
-    first: i64,
-    last: i64,
-    evaluations: i64,
-}
-
-type Labels = BTreeMap<String, String>;
-
-fn client(server: &JobServer) -> Client {
-    // A second installation fails and changes nothing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = Config {
-        site: "paris".to_owned(),
-        base_url: format!("http://{}/netbackup", server.address).parse().expect("a URL"),
-        api_key: SecretString::from("k"),
-        api_version: None,
-        insecure_skip_verify: false,
-        ca: None,
-        roots: None,
-        identity: None,
-        proxy: None,
-        timeout: Duration::from_secs(30),
-        max_concurrent_requests: 4,
-    };
-    Client::builder(config).retry_policy(RetryPolicy::default()).build().expect("a client")
-}
-
-/// Returns the series of a run in groups.
-fn groups(collected: Collected) -> Vec<Arc<Vec<Family>>> {
-    let mut all = Vec::new();
-    for (name, part) in collected.parts {
-        match part {
-            Part::Fresh(samples) => all.push(Arc::new(samples.finish().0)),
-            Part::Groups(groups) | Part::Totals(groups, _) => all.extend(groups),
-            Part::Failed(error) => panic!("{name}: {error}"),
-            Part::Kept => panic!("{name}: nothing new"),
-        }
-    }
-    all
-}
-
 /// Polls the site for a month. Returns the series.
 async fn watch(world: &World, wanted: impl Fn(&str) -> bool) -> Recorder {
     let server = JobServer::start(world.jobs.clone(), BEGIN).await;
-    let client = client(&server);
+    let client = runs::client("paris", &format!("http://{}/netbackup", server.address), "k");
     let selected = NameFilterConfig {
         enabled: true,
         allowlist: vec!["*".to_owned()],
@@ -90,43 +38,23 @@ async fn watch(world: &World, wanted: impl Fn(&str) -> bool) -> Recorder {
         ..collectors::Config::default()
     };
     let settings = Settings { collectors: &config, window: WINDOW, state: None };
-    let row = TABLE.iter().find(|row| row.name == "jobs").expect("the collector of jobs");
-    let mut collector = (row.build)(&settings);
-    let mut recorder = Recorder::default();
+    let mut jobs = Runs::of("jobs", &client, &settings);
+    let mut recorder = Recorder::from(BEGIN);
     for poll in 0..=DAYS * DAY / STEP {
         let now = BEGIN + poll * STEP;
         server.set_time(now);
-        let collected = loop {
-            let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-            let collected = collector.collect(&client.with_deadline(deadline)).await;
-            let collected = collected.unwrap_or_else(|error| panic!("{error}"));
-            if !collected.unfinished {
-                break collected;
-            }
-        };
-        for group in groups(collected) {
+        for group in jobs.run().await {
             recorder.record_group(&group, &wanted);
         }
-        record_healthy(&mut recorder, now);
+        record_healthy(&mut recorder, now, &["jobs", "storage"]);
+        record_units(&mut recorder);
         recorder.finish_poll();
     }
     recorder
 }
 
-/// Records what is no matter of jobs, as it is where nothing is wrong.
-fn record_healthy(recorder: &mut Recorder, now: i64) {
-    recorder.record("up", &[], 1.0);
-    recorder.record("nbu_up", &[], 1.0);
-    recorder.record("nbu_agent_sites", &[], 1.0);
-    recorder.record("nbu_agent_config_last_reload_successful", &[], 1.0);
-    recorder.record("nbu_api_version", &[("version", "12.0")], 1.0);
-    for collector in ["jobs", "storage"] {
-        let labels = [("collector", collector)];
-        recorder.record("nbu_agent_collector_up", &labels, 1.0);
-        recorder.record("nbu_agent_collector_permitted", &labels, 1.0);
-        let name = "nbu_agent_collector_last_success_timestamp_seconds";
-        recorder.record(name, &labels, (now / 1000) as f64);
-    }
+/// Records the storage units, as they are where nothing is wrong.
+fn record_units(recorder: &mut Recorder) {
     for unit in ["stu-1", "stu-2", "stu-3", "stu-4"] {
         let labels = [("name", unit), ("type", "DISK")];
         recorder.record("nbu_storage_max_concurrent_jobs", &labels, 40.0);
@@ -135,84 +63,6 @@ fn record_healthy(recorder: &mut Recorder, now: i64) {
             recorder.record("nbu_disk_bytes", &[&labels[..], &[("size", size)]].concat(), bytes);
         }
     }
-}
-
-/// Runs promtool over the month, with the alerts in two parts at once. Returns each alert that fired.
-fn evaluate(recorder: &Recorder) -> BTreeMap<Labels, Firing> {
-    let (input, count) = recorder.input();
-    println!("{count} series, {} KiB", input.len() >> 10);
-    // Those over days take half of the time.
-    let (days, others): (Vec<Alert>, Vec<Alert>) =
-        rules::alerts().into_iter().partition(|alert| alert.group == "days");
-    assert!(!days.is_empty());
-    std::thread::scope(|scope| {
-        let input = &input;
-        let parts = [&days, &others].map(|part| scope.spawn(|| evaluate_part(input, part)));
-        parts.into_iter().flat_map(|part| part.join().expect("it ends")).collect()
-    })
-}
-
-fn evaluate_part(input: &str, alerts: &[Alert]) -> BTreeMap<Labels, Firing> {
-    let firing = format!("ALERTS{{alertstate=\"firing\"}}[{}d:5m]", DAYS + 1);
-    let at = format!("timestamp(ALERTS{{alertstate=\"firing\"}})[{}d:5m]", DAYS + 1);
-    let questions = [
-        format!("min_over_time({at})"),
-        format!("max_over_time({at})"),
-        format!("count_over_time({firing})"),
-    ];
-    let mut test = format!(
-        "rule_files: [recording.yml, alerts.yml]\nevaluation_interval: 5m\ntests:\n  - name: month\n    \
-         interval: 5m\n    input_series:\n{input}    promql_expr_test:\n"
-    );
-    for question in &questions {
-        // Writing to a string cannot fail.
-        let _ =
-            writeln!(test, "      - {{ expr: '{question}', eval_time: {DAYS}d, exp_samples: [] }}");
-    }
-    let directory = tempfile::tempdir().expect("a directory");
-    let files = [
-        ("recording.yml", rules::recording_file()),
-        ("alerts.yml", rules::alerts_file(alerts)),
-        ("month.yml", test),
-    ];
-    for (name, text) in files {
-        std::fs::write(directory.path().join(name), text).expect("it is written");
-    }
-    let mut promtool = Command::new(part("promtool"));
-    let output = run(promtool.args(["test", "rules", "month.yml"]).current_dir(directory.path()));
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    // Nothing was expected: what it got is in what it says, unless nothing fired.
-    if said.contains("SUCCESS") {
-        return BTreeMap::new();
-    }
-    let answers: Vec<_> =
-        said.lines().filter_map(|line| line.trim().strip_prefix("got: ")).collect();
-    assert_eq!(answers.len(), questions.len(), "{said}");
-    let [first, last, evaluations] = [0, 1, 2].map(|place| samples(answers[place]));
-    let all = first.into_iter().map(|(labels, first)| {
-        let firing = Firing { first, last: last[&labels], evaluations: evaluations[&labels] };
-        (labels, firing)
-    });
-    all.collect()
-}
-
-/// Reads series as promtool prints them: `{name="value", ...} 1E+00, ...`.
-fn samples(text: &str) -> BTreeMap<Labels, i64> {
-    let mut found = BTreeMap::new();
-    for part in text.split('{').skip(1) {
-        let (labels, rest) = part.split_once('}').expect("labels end");
-        let labels = labels.split(", ").map(|pair| {
-            let (label, value) = pair.split_once('=').expect("a label and a value");
-            (label.to_owned(), value.trim_matches('"').to_owned())
-        });
-        let number: f64 = rest.trim().trim_end_matches(',').parse().expect("a number");
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "seconds of a month, or a number of evaluations"
-        )]
-        found.insert(labels.collect(), number as i64);
-    }
-    found
 }
 
 /// Returns a moment as a person reads it.
@@ -259,14 +109,12 @@ async fn month_raises_the_alerts_of_its_incidents_alone() {
     let seed =
         std::env::var("NBU_MONTH_SEED").map_or(0x5eed, |seed| seed.parse().expect("a number"));
     let world = World::new(seed);
-    let rules = rules::recording_file() + &rules::alerts_file(&rules::alerts());
-    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-    let names: HashSet<&str> = rules.split(|c| !is_of_name(c)).collect();
+    let names = names_of_rules();
     let started = Instant::now();
     let recorder = watch(&world, |name| names.contains(name)).await;
     println!("{} jobs watched for {DAYS} days in {:.0?}", world.jobs.len(), started.elapsed());
     let started = Instant::now();
-    let mut fired = evaluate(&recorder);
+    let mut fired = evaluate(&recorder, STEP);
     println!("evaluated in {:.0?}", started.elapsed());
     for (labels, firing) in &fired {
         let [first, last] = [firing.first, firing.last].map(|s| day(BEGIN + s * 1000));

@@ -1,11 +1,64 @@
 //! Parts that the dashboards share: selectors, spans and thresholds.
 
 use crate::grafana::Step;
-use crate::query::Selector;
+use crate::query::{Query, Selector};
 
 /// Selects the series of a metric that the variables choose.
 pub(super) fn m(name: &'static str) -> Selector {
     Selector::shown(name)
+}
+
+/// The labels of a storage unit, and those of a disk pool.
+const UNIT: [&str; 4] = ["job", "site", "name", "type"];
+const POOL: [&str; 5] = ["job", "site", "pool_name", "storage_category", "server_type"];
+
+const NAMED_POOL: [&str; 3] = ["job", "site", "pool_name"];
+
+/// Returns the storage units on disk pools, those of pools that tell their space or those of the others.
+fn on_pools(are_told: bool) -> Query {
+    let units = m("nbu_storage_unit_pool_info").now();
+    let told = m("nbu_disk_pool_capacity_bytes").now();
+    if are_told { units.and(&NAMED_POOL, told) } else { units.unless(&NAMED_POOL, told) }
+}
+
+/// Keeps the storage units that are on no disk pool, or on one that tells no space: any other repeats its pool.
+fn on_their_own(units: Query) -> Query {
+    units.unless(&UNIT, on_pools(true))
+}
+
+/// Keeps the disk pools that do not tell the space of another one.
+fn told_once(pools: Query) -> Query {
+    pools.unless(&POOL, m("nbu_disk_pool_space_repeated").now().compared("==", 1))
+}
+
+/// Returns space that is counted once: that of disk pools that tell it, of storage units on the other pools, of which
+/// one stands for its pool, and of units on none. The cloud has no end and no part in it.
+fn space(of_pool: &'static str, of_unit: Query, by: &[&str]) -> Query {
+    let pools = m(of_pool).now().max(&POOL);
+    let pools = pools.and(&POOL, m("nbu_disk_pool_capacity_bytes").now());
+    let limited = of_unit.max(&UNIT).and(&UNIT, m("nbu_disk_capacity_bytes").now());
+    let silent = on_pools(false).with_each("*", &UNIT, limited.clone()).max(&NAMED_POOL);
+    let alone = limited.unless(&UNIT, m("nbu_storage_unit_pool_info").now());
+    told_once(pools).beside(silent).beside(alone).sum(by)
+}
+
+/// Capacity, used and free space, counted once.
+pub(super) fn capacity(by: &[&str]) -> Query {
+    space("nbu_disk_pool_capacity_bytes", m("nbu_disk_capacity_bytes").now(), by)
+}
+
+pub(super) fn used(by: &[&str]) -> Query {
+    space("nbu_disk_pool_used_bytes", m("nbu_disk_bytes").is("size", "used").now(), by)
+}
+
+pub(super) fn free(by: &[&str]) -> Query {
+    space("nbu_disk_pool_free_bytes", m("nbu_disk_bytes").is("size", "free").now(), by)
+}
+
+/// Used shares of disk pools, and of storage units that are on none.
+pub(super) fn filled() -> Query {
+    let pools = m("pool:nbu_disk_pool_used:ratio").now();
+    pools.beside(on_their_own(m("storage:nbu_disk_used:ratio").now()))
 }
 
 /// Grafana's choice of a span that has enough samples.

@@ -1,6 +1,9 @@
 //! The first look: is anything wrong, and where?
 
-use super::common::{AGE, FILLED, MISSED, NONE_IS_BETTER, NONE_IS_GOOD, RANGE, SPAN, SUCCESS, m};
+use super::common::{
+    AGE, FILLED, MISSED, NONE_IS_BETTER, NONE_IS_GOOD, RANGE, SPAN, SUCCESS, capacity, filled, m,
+    used,
+};
 use crate::grafana::{Board, Panel, Row, Unit};
 use crate::query::Selector;
 
@@ -44,10 +47,10 @@ fn now() -> Vec<Panel> {
             .steps(&[(None, "green"), (Some(50.0), "orange"), (Some(200.0), "red")])
             .ask("", m("nbu_jobs_queued_count").now().sum(&[]))
             .leads_to("nbu-jobs"),
-        Panel::stat("Fullest storage unit", "Used share of the storage unit with the least free space.")
+        Panel::stat("Fullest storage", "Used share of the fullest disk pool, or storage unit without a pool.")
             .unit(Unit::Ratio)
             .steps(&FILLED)
-            .ask("", m("storage:nbu_disk_used:ratio").now().max(&[]))
+            .ask("", filled().max(&[]))
             .leads_to("nbu-storage"),
     ]
 }
@@ -81,7 +84,7 @@ fn table() -> Panel {
     .column("stalled", Unit::Number, &NONE_IS_BETTER, m("nbu_jobs_stalled").now().per_site(&[]))
     .column("active", Unit::Number, &[], at("ACTIVE"))
     .column("queued", Unit::Number, &[], at("QUEUED"))
-    .column("fullest unit", Unit::Ratio, &FILLED, m("storage:nbu_disk_used:ratio").now().max(&["site"]))
+    .column("fullest storage", Unit::Ratio, &FILLED, filled().max(&["site"]))
     .column(
         "volumes down",
         Unit::Number,
@@ -116,16 +119,12 @@ fn course() -> Vec<Panel> {
         Panel::stack("Data transferred", "Bytes per second of jobs that ended, by site.")
             .unit(Unit::BytesPerSecond)
             .ask("{{site}}", m("nbu_jobs_transferred_bytes_total").rate(SPAN).per_site(&[])),
-        Panel::lines("Space used", "Used share of all storage units of a site.")
-            .unit(Unit::Ratio)
-            .range(0.0, 1.0)
-            .ask(
-                "{{site}}",
-                m("nbu_disk_bytes")
-                    .is("size", "used")
-                    .now()
-                    .per_site(&[])
-                    .with("/", m("nbu_disk_capacity_bytes").now().per_site(&[])),
-            ),
+        Panel::lines(
+            "Space used",
+            "Used share of all disk pools of a site, and of storage units without one.",
+        )
+        .unit(Unit::Ratio)
+        .range(0.0, 1.0)
+        .ask("{{site}}", used(&["site"]).with("/", capacity(&["site"]))),
     ]
 }

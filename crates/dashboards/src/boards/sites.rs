@@ -1,6 +1,6 @@
 //! Sites beside each other: which one is different?
 
-use super::common::{FILLED, MISSED, SPAN, SUCCESS, m};
+use super::common::{FILLED, MISSED, SPAN, SUCCESS, filled, free, m, used};
 use crate::grafana::{Board, Panel, Row, Unit};
 
 pub(super) fn board() -> Board {
@@ -96,26 +96,31 @@ fn backups() -> Vec<Panel> {
 }
 
 fn storage() -> Vec<Panel> {
-    let size = |size| m("nbu_disk_bytes").is("size", size).now().per_site(&[]);
     vec![
         Panel::bars(
-            "Fullest unit",
-            "Used share of each site's storage unit with the least free space.",
+            "Fullest storage",
+            "Used share of each site's fullest disk pool, or storage unit without a pool.",
         )
         .unit(Unit::Ratio)
         .range(0.0, 1.0)
         .steps(&FILLED)
         .size(8, 8)
-        .ask("{{site}}", m("storage:nbu_disk_used:ratio").now().max(&["site"])),
-        Panel::lines("Used bytes", "Of all storage units of a site.")
-            .unit(Unit::Bytes)
-            .from_zero()
-            .size(8, 8)
-            .ask("{{site}}", size("used")),
-        Panel::lines("Free bytes", "Of all storage units of a site with a limit.")
-            .unit(Unit::Bytes)
-            .from_zero()
-            .size(8, 8)
-            .ask("{{site}}", size("free")),
+        .ask("{{site}}", filled().max(&["site"])),
+        Panel::lines(
+            "Used bytes",
+            "Of all disk pools of a site, and of storage units without one.",
+        )
+        .unit(Unit::Bytes)
+        .from_zero()
+        .size(8, 8)
+        .ask("{{site}}", used(&["site"])),
+        Panel::lines(
+            "Free bytes",
+            "Of all disk pools of a site with a limit, and of storage units without a pool.",
+        )
+        .unit(Unit::Bytes)
+        .from_zero()
+        .size(8, 8)
+        .ask("{{site}}", free(&["site"])),
     ]
 }

@@ -2,7 +2,7 @@
 
 use super::rule::{Recorded, m};
 use super::slp::{COPYING, RESTS};
-use crate::declared::{SITE, UNIT};
+use crate::declared::{POOL, SITE, UNIT};
 use crate::query::Query;
 
 /// Outcomes that are a backup that can be restored from.
@@ -78,6 +78,14 @@ pub static RECORDED: &[Recorded] = &[
         },
     },
     Recorded {
+        name: "pool:nbu_disk_pool_used:ratio",
+        help: "Used share of a disk pool's capacity. At its high water mark it is full.",
+        query: || {
+            let used = m("nbu_disk_pool_used_bytes").now().max(&POOL);
+            used.with("/", m("nbu_disk_pool_capacity_bytes").now().max(&POOL).compared(">", 0))
+        },
+    },
+    Recorded {
         name: "storage:nbu_disk_used:ratio",
         help: "Used share of a storage unit's capacity.",
         query: || {
@@ -87,10 +95,12 @@ pub static RECORDED: &[Recorded] = &[
     },
     Recorded {
         name: "storage:nbu_disk_full:days",
-        help: "Days until a storage unit is full, at the rate of the last day; 3650 if it does not fill.",
+        help: "Days until a storage unit is full, by the trend of 14 days; 3650 if it does not fill. Absent before three days of data.",
         query: || {
             let free = m("nbu_disk_bytes").is("size", "free").now().max(&UNIT);
-            let course = m("nbu_disk_bytes").is("size", "free").over("deriv", "1d").max(&UNIT);
+            let course = m("nbu_disk_bytes").is("size", "free").over("deriv", "14d").max(&UNIT);
+            // Backups fill at night and clean-up frees by day: a slope of a day tells the hour.
+            let course = course.and(&UNIT, known_for_days());
             // A byte a second is no filling.
             free.with("/", course.negated().at_least(1)).divided_by(86_400).at_most(3650)
         },
@@ -120,6 +130,11 @@ pub static RECORDED: &[Recorded] = &[
 fn failed() -> Query {
     let failed = m("nbu_jobs_failures_total").like("action", PROTECTING);
     failed.is_not("family", MISSED).increase("6h").sum(&SITE)
+}
+
+/// Returns the storage units whose free space was known three days ago.
+pub(super) fn known_for_days() -> Query {
+    m("nbu_disk_bytes").is("size", "free").before("3d").now()
 }
 
 pub(super) fn capacity() -> Query {

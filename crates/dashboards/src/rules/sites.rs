@@ -83,7 +83,11 @@ fn collectors() -> Vec<Alert> {
             name: "NetBackupPermissionMissing",
             group: GROUP,
             severity: Severity::Warning,
-            when: m("nbu_agent_collector_permitted").now().compared("==", 0),
+            // One that nobody asked for, and that was never permitted, has no `up`.
+            when: m("nbu_agent_collector_permitted")
+                .now()
+                .compared("==", 0)
+                .and(&["job", "site", "collector"], m("nbu_agent_collector_up").now()),
             hold: "15m",
             summary: "{{ $labels.site }}: the API key lacks the permission for {{ $labels.collector }}",
             description: "The key's role lacks a permission. Metrics of {{ $labels.collector }} are missing or empty.",

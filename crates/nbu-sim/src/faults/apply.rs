@@ -153,8 +153,13 @@ fn change_body(action: &Action, request: &Request, page: u32, body: &mut Value) 
             }
         }
         _ => {
+            let is_document = request.method() == "GET" && body["data"].is_object();
             if let Some(rows) = body["data"].as_array_mut() {
                 change_rows(action, rows);
+            } else if is_document && !matches!(action, Action::DuplicateRows) {
+                let mut one = vec![body["data"].take()];
+                change_rows(action, &mut one);
+                body["data"] = one.pop().unwrap_or_default();
             }
         }
     }

@@ -55,6 +55,8 @@ pub(crate) enum Action {
 #[derive(Clone, Debug)]
 pub struct Fault {
     path: String,
+    /// Requests for the path itself are left alone.
+    below: bool,
     method: Option<String>,
     /// Text that the filter must contain.
     filter: Option<String>,
@@ -67,12 +69,26 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault on this path (under `/netbackup`) and those below it; `/` is all of them. Without an action it
+    /// A fault on this path (under `/netbackup`, without percent encoding) and those below it; `/` is all of them. Without an action it
     /// is a status of 500. `/admin/jobs` leaves `/admin/jobs-count-requests` alone.
     pub fn on(path: &str) -> Self {
         let action = Action::Status { status: 500, retry_after: None, body: ErrorBody::Json };
-        let path = path.to_owned();
-        Self { path, method: None, filter: None, skip: 0, times: None, from_page: 1, action }
+        Self {
+            path: path.to_owned(),
+            below: false,
+            method: None,
+            filter: None,
+            skip: 0,
+            times: None,
+            from_page: 1,
+            action,
+        }
+    }
+
+    /// A fault on the paths below this one, not on the path itself: on `/storage/disk-pools` it strikes single pools,
+    /// and the list is well.
+    pub fn below(path: &str) -> Self {
+        Self { below: true, ..Self::on(path) }
     }
 
     /// Only for this method, `GET` or `POST`.
@@ -268,7 +284,7 @@ impl Fault {
 
     fn matches(&self, method: &str, path: &str, filter: &str, page: u32) -> bool {
         let rest = path.strip_prefix(self.path.trim_end_matches('/'));
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        rest.is_some_and(|rest| rest.is_empty() && !self.below || rest.starts_with('/'))
             && self.method.as_deref().is_none_or(|wanted| wanted == method)
             && self.filter.as_deref().is_none_or(|wanted| filter.contains(wanted))
             && page >= self.from_page
@@ -342,6 +358,9 @@ mod tests {
         faults.clear();
         faults.add(Fault::on("/").from_page(3).html());
         assert_eq!((strikes("GET", "/x", 2), strikes("GET", "/x", 3)), (0, 1));
+        faults.clear();
+        faults.add(Fault::below("/x").hang());
+        assert_eq!((strikes("GET", "/x", 1), strikes("GET", "/x/a:b", 1)), (0, 1));
         faults.clear();
         faults.add(Fault::on("/").filter("'DONE'").hang());
         faults.add(Fault::on("/").filter("endTime").hang());

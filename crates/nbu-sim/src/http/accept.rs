@@ -101,7 +101,7 @@ async fn answer(
     let mut entry = entry(&asked, authorization, server.clock().now_ms());
     let page = apply::page_of(&asked);
     let filter = asked.parameter("filter").unwrap_or_default();
-    let actions = server.faults().strike(asked.method(), asked.path(), filter, page);
+    let actions = server.faults().strike(asked.method(), &asked.decoded_path(), filter, page);
     let mut reply = match apply::before(&actions, &mut asked).await {
         Before::Handle => handle(server, &parts, &mut asked, authorization),
         Before::Answer(reply) => *reply,

@@ -51,6 +51,12 @@ impl Request {
         &self.path
     }
 
+    /// The path without percent encoding; as it is where that is not valid.
+    pub(crate) fn decoded_path(&self) -> String {
+        // A plus is itself in a path.
+        decode(&self.path.replace('+', "%2B")).unwrap_or_else(|| self.path.clone())
+    }
+
     pub(crate) fn query(&self) -> &[(String, String)] {
         &self.query
     }

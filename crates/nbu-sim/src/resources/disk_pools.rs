@@ -1,139 +1,111 @@
-//! `GET /storage/disk-pools`: the pools behind the storage units on disk, and their volumes
-//! (docs/netbackup-api.md#disk-pools).
+//! `GET /storage/disk-pools`, and one by id: the disk pools and their volumes
+//! (docs/netbackup-api.md#disk-pools). The copies of release 11.2 lack them; they are answered there in the shape of
+//! 11.0.
 
-use std::sync::Arc;
-
-use fastrand::Rng;
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, Paging};
 use super::offset::Envelope;
 use crate::http::reply::Reply;
-use crate::http::request::Request;
-use crate::settings::{Release, Settings};
+use crate::http::request::{Request, encode};
+use crate::pool_script::PoolSizes;
+use crate::settings::Release;
 use crate::shared::Shared;
-use crate::truth::Truth;
 use crate::world::World;
-use crate::world::names::Names;
+use crate::world::disk::{self, pool::Pool};
 
-/// The list, with a row for each storage unit that relates to one.
+/// The list.
 pub(crate) static DISK_POOLS: Fixture = Fixture {
-    path: "/storage/disk-pools",
-    permission: "|STORAGE|DISK-POOLS|",
+    path: PATH,
+    permission: PERMISSION,
     since: Release::R10_3,
     paging: Paging::Offset(1..=500, Envelope::Full),
-    rows: &[],
-    enums: &["storageCategory", "state"],
+    rows: &[disk::DISK_POOLS],
+    enums: &["storageCategory", "state", "diskPoolState"],
     handle: get,
-    make: |settings, names, lists| lists.insert(DiskPool::all(settings, names)),
+    make: |_, _, _| {},
 };
 
-/// A disk pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct DiskPool {
-    name: Arc<str>,
-    server_type: &'static str,
-    category: &'static str,
-    worm: bool,
-    /// States of its volumes.
-    volumes: Vec<&'static str>,
+const PATH: &str = "/storage/disk-pools";
+
+/// RBAC namespace of the list, and of one pool.
+pub(crate) const PERMISSION: &str = "|STORAGE|DISK-POOLS|";
+
+fn get(server: &Shared, request: &Request) -> Reply {
+    let row = |world: &World, index: usize| {
+        let pool = &world.names.disk.pools[index];
+        row(world, pool, pool.sizes == PoolSizes::Listed)
+    };
+    DISK_POOLS.list(server, request, |world| world.names.disk.pools.len(), row)
 }
 
-impl DiskPool {
-    /// The pools of a world: one for each name of a storage unit that relates to one.
-    fn all(settings: &Settings, names: &Names) -> Vec<Self> {
-        let mut rng = Rng::with_seed(settings.seed ^ 0xd15c);
-        let mut pools: Vec<Self> = Vec::new();
-        for unit in names.units.iter().filter(|unit| unit.has_pool()) {
-            let volumes = (0..rng.usize(1..4)).map(|_| match rng.u32(0..8) {
-                0 => "DOWN",
-                1 => "UNKNOWN",
-                _ => "UP",
-            });
-            let pool = Self {
-                volumes: volumes.collect(),
-                name: unit.pool_name().into(),
-                server_type: unit.server_type,
-                category: unit.category,
-                worm: unit.worm,
-            };
-            // Units of one name share their pool.
-            if settings.twins && pools.iter().any(|known| known.name == pool.name) {
-                continue;
-            }
-            pools.push(pool);
-        }
-        pools
+/// Answers with the pool whose id the path ends with.
+pub(crate) fn get_one(server: &Shared, request: &Request) -> Reply {
+    let path = request.decoded_path();
+    let id = path.strip_prefix(PATH).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+    let found = server.read_world(|world| {
+        let pool = world.names.disk.pools.iter().find(|pool| pool.id == id)?;
+        let told = matches!(pool.sizes, PoolSizes::Listed | PoolSizes::ById);
+        Some(json!({ "data": row(world, pool, told) }))
+    });
+    match found {
+        Some(body) => Reply::json(200, request.served(), body.to_string().into_bytes()),
+        None => Reply::not_found(request.served()),
     }
 }
 
-fn get(server: &Shared, request: &Request) -> Reply {
-    DISK_POOLS.list(server, request, |world| world.list::<DiskPool>().len(), row)
-}
-
-fn row(world: &World, index: usize) -> Value {
-    let pool = &world.list::<DiskPool>()[index];
-    let id = format!("{}:{}", pool.server_type, pool.name);
-    let up = pool.volumes.contains(&"UP");
-    let server = &*world.names.media[index % world.names.media.len()];
+/// Returns a pool, `with_sizes` of its own or without.
+fn row(world: &World, pool: &Pool, with_sizes: bool) -> Value {
+    let server = &world.names.disk.servers[pool.server];
+    let mut attributes = json!({
+        "name": &*pool.name,
+        "sType": pool.server_type,
+        "storageCategory": pool.category,
+        "diskVolumes": volumes(pool, world.now),
+        "highWaterMark": pool.high,
+        "lowWaterMark": pool.low,
+        "maximumIoStreams": {"limitIoStreams": false},
+        "diskPoolState": pool.state,
+        "wormCapable": pool.worm,
+        "readOnly": false,
+        "diskPoolCapabilities": ["VISIBLE", "OPEN_STORAGE"],
+        "mediaServersCount": 1,
+    });
+    if let Some(sizes) = pool.sizes(world.now).filter(|_| with_sizes) {
+        attributes["rawSizeBytes"] = sizes.raw.into();
+        attributes["usableSizeBytes"] = sizes.usable.into();
+        attributes["availableSpaceBytes"] = sizes.free.into();
+        attributes["usedCapacityBytes"] = sizes.used.into();
+    }
     json!({
         "type": "diskPool",
-        "id": id,
-        "links": {"self": {"href": format!("/storage/disk-pools/{id}")}},
-        "attributes": {
-            "name": &*pool.name,
-            "sType": pool.server_type,
-            "storageCategory": pool.category,
-            "diskVolumes": pool.volumes.iter().enumerate().map(volume).collect::<Vec<Value>>(),
-            "highWaterMark": 98,
-            "lowWaterMark": 80,
-            "maximumIoStreams": {"limitIoStreams": false},
-            "diskPoolState": if up { "UP" } else { "DOWN" },
-            "wormCapable": pool.worm,
-            "readOnly": false,
-            "diskPoolCapabilities": ["VISIBLE", "OPEN_STORAGE"],
-            "mediaServersCount": 1,
-        },
+        "id": pool.id,
+        "links": {"self": {"href": format!("{PATH}/{}", encode(&pool.id))}},
+        "attributes": attributes,
         "relationships": {"storageServers": {
-            "data": [{"type": "storageServer", "id": format!("{}:{server}", pool.server_type)}],
+            "data": [{"type": "storageServer", "id": server.id()}],
         }},
     })
 }
 
-fn volume((index, state): (usize, &&'static str)) -> Value {
-    json!({
-        "name": format!("volume{index}"),
-        "id": format!("volume{index}"),
-        "diskMediaId": format!("@aaa{index:02}"),
-        "state": state,
-        "isReplicationSource": false,
-        "isReplicationTarget": false,
-        "wormIndelibleMinimumInterval": 0,
-        "wormIndelibleMaximumInterval": 0,
-    })
-}
-
-/// A disk pool as it truly is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiskPoolView {
-    /// Name.
-    pub name: Arc<str>,
-    /// storageCategory.
-    pub category: &'static str,
-    /// States of its volumes.
-    pub volumes: Vec<&'static str>,
-}
-
-impl Truth {
-    /// The disk pools, in the order in which the server lists them.
-    pub fn disk_pools(&self) -> Vec<DiskPoolView> {
-        self.read(|world| {
-            let view = |pool: &DiskPool| DiskPoolView {
-                name: Arc::clone(&pool.name),
-                category: pool.category,
-                volumes: pool.volumes.clone(),
-            };
-            world.list::<DiskPool>().iter().map(view).collect()
-        })
-    }
+fn volumes(pool: &Pool, now: i64) -> Vec<Value> {
+    let sizes = pool.volume_sizes(now);
+    let all = pool.volumes.iter().zip(sizes).enumerate().map(|(index, (volume, sizes))| {
+        let mut row = json!({
+            "name": volume.name,
+            "id": volume.name,
+            "diskMediaId": format!("@aaa{index:02}"),
+            "state": volume.state,
+            "isReplicationSource": false,
+            "isReplicationTarget": false,
+            "wormIndelibleMinimumInterval": 0,
+            "wormIndelibleMaximumInterval": 0,
+        });
+        if let Some((raw, free)) = sizes {
+            row["rawSizeBytes"] = raw.into();
+            row["freeSizeBytes"] = free.into();
+        }
+        row
+    });
+    all.collect()
 }

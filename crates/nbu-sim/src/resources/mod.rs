@@ -13,24 +13,29 @@ pub(crate) mod jobs;
 pub(crate) mod offset;
 mod ping;
 mod scans;
+mod server_time;
 mod serverinfo;
 mod slos;
 mod slp_images;
 mod slps;
 mod status_codes;
+mod storage_servers;
 mod storage_units;
+mod storage_views;
 mod tape_drives;
 mod tape_media;
 
 /// The truth of the resources, for tests.
 pub(crate) mod views {
     pub use super::alerts::AlertView;
-    pub use super::disk_pools::DiskPoolView;
     pub use super::images::ImageView;
     pub use super::scans::ScanView;
     pub use super::slos::SloView;
     pub use super::slp_images::{SlpCopyView, SlpImageView};
     pub use super::slps::{SlpOperationView, SlpView};
+    pub use super::storage_views::{
+        DiskPoolView, DiskVolumeView, Msdp, PoolSpace, StorageServerView,
+    };
     pub use super::tape_drives::TapeDriveView;
     pub use super::tape_media::{TapeView, VolumePoolView};
 }
@@ -52,6 +57,7 @@ static FIXTURES: &[&Fixture] = &[
     &tape_media::TAPES,
     &tape_media::POOLS,
     &disk_pools::DISK_POOLS,
+    &storage_servers::STORAGE_SERVERS,
     &slp_images::SLP_IMAGES,
     &slps::SLPS,
 ];
@@ -118,12 +124,17 @@ impl Route {
 }
 
 /// The operations that are no fixtures.
-const ROUTES: [Route; 6] = [
+const ROUTES: [Route; 8] = [
     route("GET", "/ping", Access::Open, ping::get),
     route("GET", "/security/serverinfo", Access::Open, serverinfo::get),
     route("GET", "/admin/jobs", Access::Key, jobs::get),
     route("POST", "/admin/jobs-count-requests", Access::Key, job_count::post),
     route("GET", "/storage/storage-units", Access::Key, storage_units::get),
+    route("GET", "/security/servertime", Access::Open, server_time::get),
+    Route {
+        permission: disk_pools::PERMISSION,
+        ..route("GET", "/storage/disk-pools/{diskPoolId}", Access::Key, disk_pools::get_one)
+    },
     Route {
         since: Release::R10_5,
         until: Release::R11_0,

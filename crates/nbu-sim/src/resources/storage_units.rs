@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::offset::OffsetPage;
 use crate::http::reply::Reply;
-use crate::http::request::Request;
+use crate::http::request::{Request, encode};
 use crate::shared::Shared;
 use crate::world::names::Names;
 use crate::world::storage::StorageUnit;
@@ -47,7 +47,7 @@ fn row(names: &Names, unit: &StorageUnit, now: i64, nulls: bool) -> Value {
         "type": "storageUnit",
         "id": name,
         "attributes": attributes(names, unit, now, nulls),
-        "relationships": relationships(unit),
+        "relationships": relationships(names, unit),
     })
 }
 
@@ -82,14 +82,14 @@ fn attributes(names: &Names, unit: &StorageUnit, now: i64, nulls: bool) -> Value
         "netbackupVersion": "11.0",
     }]);
     all["mediaServerDetails"] = if nulls { Value::Null } else { media };
-    add_own(&mut all, unit, now);
+    add_own(&mut all, names, unit, now);
     all
 }
 
 /// Adds the attributes that only some kinds of units have: tape has drives in place of jobs, and no
 /// capacities.
-fn add_own(all: &mut Value, unit: &StorageUnit, now: i64) {
-    if let Some((free, used, total)) = unit.capacity(now) {
+fn add_own(all: &mut Value, names: &Names, unit: &StorageUnit, now: i64) {
+    if let Some((free, used, total)) = unit.capacity(&names.disk, now) {
         all["freeCapacityBytes"] = free.into();
         all["usedCapacityBytes"] = used.into();
         all["totalCapacityBytes"] = total.into();
@@ -109,13 +109,10 @@ fn add_own(all: &mut Value, unit: &StorageUnit, now: i64) {
 }
 
 /// Units of disk pools relate to their pool; the others to nothing.
-fn relationships(unit: &StorageUnit) -> Value {
-    if !unit.has_pool() {
-        return json!({});
-    }
-    let id = format!("{}:{}", unit.server_type, unit.pool_name());
+fn relationships(names: &Names, unit: &StorageUnit) -> Value {
+    let Some(pool) = unit.pool(&names.disk) else { return json!({}) };
     json!({"diskPool": {
-        "links": {"related": {"href": format!("/storage/disk-pools/{id}")}},
-        "data": {"type": "diskPool", "id": id},
+        "links": {"related": {"href": format!("/storage/disk-pools/{}", encode(&pool.id))}},
+        "data": {"type": "diskPool", "id": pool.id},
     }})
 }

@@ -14,7 +14,7 @@ use crate::settings::Release;
 use crate::shared::Shared;
 use crate::truth::Truth;
 use crate::world::World;
-use crate::world::tape::{self, Drive};
+use crate::world::drives::{self, Drive, DrivePath};
 
 /// The list of drives.
 pub(crate) static DRIVES: Fixture = Fixture {
@@ -22,7 +22,7 @@ pub(crate) static DRIVES: Fixture = Fixture {
     permission: "|STORAGE|TAPE-DEVICES|",
     since: Release::R10_3,
     paging: Paging::Offset(0..=100, Envelope::Meta),
-    rows: &[tape::DRIVES],
+    rows: &[drives::DRIVES],
     enums: &["driveType", "driveStatus", "robotType"],
     handle: get,
     make: |_, _, _| {},
@@ -54,17 +54,18 @@ fn robots(server: &Shared, request: &Request) -> Reply {
 }
 
 fn host<'w>(world: &'w World, drive: &Drive) -> &'w str {
-    drive.host.map_or(MULTIPLE, |host| &world.names.media[host])
+    match drive.paths.as_slice() {
+        [path] => &world.names.media[path.host],
+        _ => MULTIPLE,
+    }
 }
 
 fn row(world: &World, index: usize) -> Value {
     let drive = &world.tape.drives[index];
-    let hosts: Vec<usize> = match drive.host {
-        Some(host) => vec![host],
-        None => (0..2).collect(),
-    };
-    let paths: Vec<Value> = hosts.iter().map(|host| path(world, drive, index, *host)).collect();
-    let one = |value: &str| if hosts.len() > 1 { MULTIPLE.to_owned() } else { value.to_owned() };
+    let shared = drive.paths.len() > 1;
+    let paths: Vec<Value> =
+        drive.paths.iter().map(|path| path_row(world, drive, index, path)).collect();
+    let one = |value: &str| if shared { MULTIPLE.to_owned() } else { value.to_owned() };
     let mut row = json!({
         "type": "drive",
         "id": &*drive.name,
@@ -77,37 +78,46 @@ fn row(world: &World, index: usize) -> Value {
             "robotType": world.tape.robot_type(drive.robot),
             "cleaningFrequency": 0,
             "tapeAlertEnabled": true,
-            "sharedDrive": hosts.len() > 1,
+            "sharedDrive": shared,
             "driveControl": "DRIVE_CONTROL_ROBOT_STRING",
             "driveStatus": drive.status,
             "enabled": drive.status != "DRIVE_STATUS_DISABLED",
             "ready": false,
             "deviceHost": host(world, drive),
-            "devicePath": one(&format!("/dev/nst{index}")),
+            "devicePath": one(&device(index)),
             "port": one("0"),
             "bus": one("0"),
             "target": one("1"),
             "lun": one("0"),
         },
     });
+    let attributes = &mut row["attributes"];
     if let Some(robot) = drive.robot {
-        row["attributes"]["robotNumber"] = robot.into();
-        row["attributes"]["robotDriveNumber"] = (index + 1).into();
+        attributes["robotNumber"] = robot.into();
+        attributes["robotDriveNumber"] = (index + 1).into();
+    }
+    if drive.needs_cleaning {
+        attributes["cleaningComment"] = "NEEDS CLEANING".into();
+    }
+    for (name, alert) in ["tapeAlert1", "tapeAlert2"].into_iter().zip(drive.alerts) {
+        if let Some(alert) = alert {
+            attributes[name] = alert.into();
+        }
     }
     row
 }
 
-fn path(world: &World, drive: &Drive, index: usize, host: usize) -> Value {
-    let status = match drive.status {
-        "DRIVE_STATUS_DOWN" => "PATH_STATUS_DOWN",
-        "DRIVE_STATUS_DISABLED" => "PATH_STATUS_DISABLED",
-        _ => "PATH_STATUS_UP",
-    };
+/// The device of a drive on its hosts.
+fn device(index: usize) -> String {
+    format!("/dev/nst{index}")
+}
+
+fn path_row(world: &World, drive: &Drive, index: usize, path: &DrivePath) -> Value {
     json!({
-        "deviceHost": &*world.names.media[host],
+        "deviceHost": &*world.names.media[path.host],
         "driveName": &*drive.name,
-        "devicePath": format!("/dev/nst{index}"),
-        "pathStatus": status,
+        "devicePath": device(index),
+        "pathStatus": path.status,
         "isEnabled": true,
     })
 }
@@ -127,6 +137,12 @@ pub struct TapeDriveView {
     pub robot_number: Option<usize>,
     /// driveStatus.
     pub status: &'static str,
+    /// Statuses of the paths that lead to it.
+    pub paths: Vec<&'static str>,
+    /// It needs cleaning.
+    pub needs_cleaning: bool,
+    /// TapeAlert flags that are set, as the server writes them.
+    pub alerts: Vec<&'static str>,
 }
 
 impl Truth {
@@ -140,6 +156,9 @@ impl Truth {
                 robot_type: world.tape.robot_type(drive.robot),
                 robot_number: drive.robot,
                 status: drive.status,
+                paths: drive.paths.iter().map(|path| path.status).collect(),
+                needs_cleaning: drive.needs_cleaning,
+                alerts: drive.alerts.into_iter().flatten().collect(),
             };
             world.tape.drives.iter().map(view).collect()
         })

@@ -5,6 +5,9 @@
 
 pub(crate) mod arrivals;
 pub(crate) mod batch;
+pub(crate) mod cartridges;
+pub(crate) mod disk;
+pub(crate) mod drives;
 pub(crate) mod facts;
 pub(crate) mod generate;
 pub(crate) mod job;
@@ -74,7 +77,7 @@ impl World {
         let mut arrivals = Arrivals::new(settings, now);
         let (jobs, steps) = arrivals.history(settings, &names, now);
         let mut world = Self {
-            tape: Tape::new(settings, &names),
+            tape: Tape::new(settings, &names, now),
             slp: SlpWorld::new(settings, &names, now),
             origins: Vec::new(),
             lists,

@@ -1,7 +1,8 @@
-//! The names of a world: clients, policies, storage units, kept once and referred to by index.
+//! The names of a world: clients, policies, storage, kept once and referred to by index.
 
 use std::sync::Arc;
 
+use super::disk::Disk;
 use super::storage::StorageUnit;
 use crate::model::{SCHEDULES, WORLD_POLICY_TYPES, Workload};
 use crate::settings::Settings;
@@ -26,6 +27,7 @@ pub(crate) struct Names {
     pub(crate) snapshot_policies: Vec<u16>,
     /// Indices of the policies of the catalogue.
     pub(crate) catalog_policies: Vec<u16>,
+    pub(crate) disk: Disk,
     pub(crate) units: Vec<StorageUnit>,
     pub(crate) schedules: Vec<Arc<str>>,
     pub(crate) empty: Arc<str>,
@@ -56,13 +58,15 @@ impl Names {
         let clients: Vec<Arc<str>> = (0..settings.clients.clamp(1, u32::MAX as usize))
             .map(|index| format!("client{:04}.example.com", index + 1).into())
             .collect();
+        let disk = Disk::new(settings, StorageUnit::pools_needed(settings.storage_units));
         Self {
             machines: (1..=clients.len()).map(|n| format!("vm-client{n:04}").into()).collect(),
             clients,
             snapshot_policies: of(&[Workload::Shares, Workload::Cloud]),
             catalog_policies: of(&[Workload::Catalog]),
             policies,
-            units: StorageUnit::all(settings),
+            units: StorageUnit::all(settings, &disk),
+            disk,
             schedules: SCHEDULES.iter().map(|(name, _)| Arc::from(*name)).collect(),
             empty: Arc::from(""),
             server: Arc::from(settings.name.as_str()),

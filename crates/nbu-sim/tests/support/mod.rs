@@ -7,7 +7,7 @@ use nbu_sim::{Clock, Settings, Simulator};
 use reqwest::{Client, Response};
 use serde_json::Value;
 
-/// 2026-09-21T12:53:20Z.
+/// 2026-09-21T14:13:20Z.
 pub(crate) const START: i64 = 1_790_000_000_000;
 
 /// A client that sends the key and the version of the simulator's release.

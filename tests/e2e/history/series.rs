@@ -1,12 +1,10 @@
-//! The series of a month, as promtool's tests take them.
+//! Series, as promtool's tests take them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use nbu_otel_agent::metric::{Family, Kind, Value};
-
-use super::world::BEGIN;
 
 /// A series, as a selector writes it.
 type Name = String;
@@ -24,6 +22,8 @@ type Group = Vec<(usize, f64)>;
 
 #[derive(Default)]
 pub struct Recorder {
+    /// Unix ms of the first poll.
+    begin: i64,
     /// By name, a place in `runs`.
     names: BTreeMap<Name, usize>,
     /// Of each series, runs of equal samples, from the poll on.
@@ -36,6 +36,11 @@ pub struct Recorder {
 }
 
 impl Recorder {
+    /// Begins at a time, Unix ms.
+    pub fn from(begin: i64) -> Self {
+        Self { begin, ..Self::default() }
+    }
+
     /// Records a value of the present poll.
     pub fn record(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         let sample = self.sample(name, labels, value);
@@ -50,7 +55,7 @@ impl Recorder {
         text.push('}');
         // promtool's time begins at 0.
         let value = if name.ends_with("_timestamp_seconds") {
-            value - (BEGIN / 1000) as f64
+            value - (self.begin / 1000) as f64
         } else {
             value
         };
@@ -125,6 +130,11 @@ impl Recorder {
         self.before = std::mem::take(&mut self.groups);
         self.others.clear();
         self.polls += 1;
+    }
+
+    /// Returns the number of polls.
+    pub fn polls(&self) -> usize {
+        self.polls
     }
 
     /// Returns the series as `input_series`, and their number.

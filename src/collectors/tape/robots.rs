@@ -5,18 +5,19 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::collector::{Cadence, Collected, Collector, Row};
+use crate::collectors::collector::{Cadence, Collected, Collector, Row};
 use crate::metric::{Metric, Samples};
 use crate::netbackup::lenient;
 use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
 
-pub(super) const ROW: Row = Row {
+pub(in crate::collectors) const ROW: Row = Row {
     name: "tape_robots",
     resource: &ROBOT_HOSTS,
     cadence: Cadence::Slow,
+    requests: "1",
     core: false,
     metrics: || vec![HOSTS.definition()],
-    enabled: |config| config.is_on("tape"),
+    switch: Some("tape"),
     build: |_| Box::new(TapeRobots),
     same: |_, _| true,
 };

@@ -2,20 +2,25 @@
 
 use async_trait::async_trait;
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::collector::{Cadence, Collected, Collector, Row};
-use super::counts::{Counts, label};
+use super::drive_health::{self, DriveHealth, Told};
+use crate::collectors::collector::{Cadence, Collected, Collector, Row};
+use crate::collectors::counts::{Counts, label};
 use crate::metric::{Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
 
-pub(super) const ROW: Row = Row {
+pub(in crate::collectors) const ROW: Row = Row {
     name: "tape_drives",
     resource: &DRIVES,
     cadence: Cadence::Slow,
+    requests: "1 for 100 drives",
     core: false,
-    metrics: || vec![DRIVES_COUNT.definition(), DRIVE_INFO.definition()],
-    enabled: |config| config.is_on("tape"),
+    metrics: || {
+        [vec![DRIVES_COUNT.definition(), DRIVE_INFO.definition()], drive_health::metrics()].concat()
+    },
+    switch: Some("tape"),
     build: |_| Box::new(TapeDrives),
     same: |_, _| true,
 };
@@ -47,13 +52,21 @@ struct DriveRow<'a> {
     /// `<multiple>` for a drive that several hosts share.
     #[serde(borrow, deserialize_with = "lenient::text")]
     device_host: Text<'a>,
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    cleaning_comment: Text<'a>,
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    tape_alert1: Text<'a>,
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    tape_alert2: Text<'a>,
+    /// A list of objects with a `pathStatus`, if the server keeps to it.
+    device_paths: Value,
 }
 
 static DRIVES_COUNT: Metric<3> = Metric::gauge(
     "nbu.tape.drives.count",
     "{drive}",
     &["drive_type", "robot_type", "status"],
-    "Tape drives by drive type, robot type and driveStatus; for each type found, all known statuses are exported.",
+    "Tape drives by drive type, robot type and driveStatus; for each type found, all known statuses are exported. DRIVE_STATUS_MIXED is a shared drive that is down on some hosts only.",
 );
 static DRIVE_INFO: Metric<5> = Metric::gauge(
     "nbu.tape.drive.info",
@@ -68,6 +81,7 @@ struct TapeDrives;
 impl Collector for TapeDrives {
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
         let (mut samples, mut counts) = (Samples::new(), Counts::default());
+        let mut health = DriveHealth::default();
         let mut walk = OffsetPager::new(session, &DRIVES, &Query::all());
         while let Some(page) = walk.next_page::<DriveRow<'_>>().await? {
             for drive in &page.rows {
@@ -76,11 +90,24 @@ impl Collector for TapeDrives {
                     session.note_unreadable(&DRIVES, &drive.id, "id: missing");
                 } else {
                     fold(&name, drive, &mut counts, &mut samples);
+                    health.add(&name, &drive.told());
                 }
             }
         }
         counts.record(&DRIVES_COUNT, &mut samples);
+        health.record(&mut samples);
         Ok(Collected::whole(samples))
+    }
+}
+
+impl DriveRow<'_> {
+    fn told(&self) -> Told<'_> {
+        Told {
+            cleaning: self.cleaning_comment.as_deref().unwrap_or_default(),
+            alerts: [&self.tape_alert1, &self.tape_alert2]
+                .map(|alert| alert.as_deref().unwrap_or_default()),
+            paths: self.device_paths.as_array().map(Vec::as_slice),
+        }
     }
 }
 
