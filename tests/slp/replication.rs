@@ -162,8 +162,11 @@ async fn replicas_are_unknown_where_a_side_is() {
     let mut pair = Pair::new(Release::R11_0, 53).await;
     let mut agent = Agent::start(&pair.config()).await;
     pair.is_true(&agent).await;
-    for side in [&pair.paris, &pair.tokyo] {
-        side.faults().add(Fault::on("/catalog/slp-images").status(500));
+    let (list, ping) = ("/catalog/slp-images", "/ping");
+    for (side, path) in
+        [(&pair.paris, list), (&pair.tokyo, list), (&pair.paris, ping), (&pair.tokyo, ping)]
+    {
+        side.faults().add(Fault::on(path).status(500));
         let gone = |page: &Page| shown(page).is_empty();
         agent.scrape_until("nothing is said", gone).await;
         side.faults().clear();

@@ -71,9 +71,36 @@ struct SlpImages {
 #[async_trait]
 impl Collector for SlpImages {
     async fn collect(&mut self, session: &Session) -> Result<Collected, Error> {
-        let site = session.client().site();
         self.restore(session).await;
-        let now = session.ping().await?.server_time_ms();
+        if let Some(replication) = &mut self.replication {
+            replication.begin();
+        }
+        let result = self.run(session).await;
+        let is_failure = |(_, part): &(_, Part)| matches!(part, Part::Failed(_));
+        let failed = result.as_ref().map_or(true, |run| run.parts.iter().any(is_failure));
+        if let Some(replication) = &mut self.replication {
+            replication.end(failed);
+        }
+        result
+    }
+
+    fn reconfigure(&mut self, settings: &Settings<'_>) {
+        self.state = settings.state.cloned();
+    }
+}
+
+impl SlpImages {
+    async fn run(&mut self, session: &Session) -> Result<Collected, Error> {
+        let site = session.client().site();
+        let now = match session.ping().await {
+            Ok(ping) => ping.server_time_ms(),
+            // The backlog is kept until it is stale, and what is said of other sites is not.
+            Err(error) if self.backlog.is_some() => {
+                let parts = vec![("backlog", Part::Failed(error)), ("state", Part::Kept)];
+                return Ok(Collected { parts, ..Collected::default() });
+            }
+            Err(error) => return Err(error),
+        };
         let begun = Instant::now();
         let time = session.deadline().saturating_duration_since(begun);
         let pages = self.left.take().unwrap_or(MAX_WALK_REQUESTS).saturating_sub(1);
@@ -98,9 +125,6 @@ impl Collector for SlpImages {
         if let (Some(disk), Some(replication)) = (&mut self.disk, replication) {
             disk.save(site, &self.sizes, replication.seat()).await;
         }
-        if let (Some(replication), Some(_)) = (replication, &step.error) {
-            replication.lose();
-        }
         if unfinished && step.pages < pages {
             // Time was short, not requests.
             self.left = Some(pages - step.pages);
@@ -124,12 +148,6 @@ impl Collector for SlpImages {
         Ok(collected)
     }
 
-    fn reconfigure(&mut self, settings: &Settings<'_>) {
-        self.state = settings.state.cloned();
-    }
-}
-
-impl SlpImages {
     fn new(settings: &Settings<'_>) -> Self {
         Self {
             sizes: settings.links.sizes.clone(),

@@ -36,6 +36,8 @@ pub(super) struct Replication {
     incoming: Lookup,
     /// Replicas that were looked up here and are not there.
     absent: HashSet<ImageId>,
+    /// A run is under way, or was dropped.
+    running: bool,
     /// A failure was said.
     failed: bool,
 }
@@ -49,6 +51,7 @@ impl Replication {
             outgoing: Lookup::default(),
             incoming: Lookup::default(),
             absent: HashSet::new(),
+            running: false,
             failed: false,
         }
     }
@@ -62,9 +65,19 @@ impl Replication {
         self.exchange.is_shared()
     }
 
-    /// Says that the run failed: nothing new is known.
-    pub(super) fn lose(&self) {
-        self.seat.lose();
+    /// Begins a run. One before that was dropped on its way has told nothing.
+    pub(super) fn begin(&mut self) {
+        if std::mem::replace(&mut self.running, true) {
+            self.seat.lose();
+        }
+    }
+
+    /// Ends a run; nothing new is known if it failed.
+    pub(super) fn end(&mut self, failed: bool) {
+        self.running = false;
+        if failed {
+            self.seat.lose();
+        }
     }
 
     /// Applies a round that is complete. Returns the samples; none where not everything is known.
