@@ -19,12 +19,6 @@ fn is_of_jobs(name: &str) -> bool {
     expected::WINDOWED.contains(&name)
 }
 
-fn is_of_storage(name: &str) -> bool {
-    let of_pools = ["nbu_disk_pool_", "nbu_disk_volume_"];
-    (name.starts_with("nbu_disk_") && !of_pools.iter().any(|pools| name.starts_with(pools)))
-        || name.starts_with("nbu_storage_max_")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_number_of_a_site_is_the_truth() {
     for release in Release::ALL {
@@ -36,7 +30,10 @@ async fn every_number_of_a_site_is_the_truth() {
             &page.of_site("paris", is_of_jobs),
             &expected::jobs(&truth, "paris", NOON - DAY, NOON),
         );
-        assert_same(&page.of_site("paris", is_of_storage), &expected::storage(&truth, "paris"));
+        assert_same(
+            &page.of_site("paris", expected::is_of_storage),
+            &expected::storage(&truth, "paris"),
+        );
         let info = page.of_site("paris", |name| name == "nbu_storage_info");
         assert_eq!(info.len(), truth.storage_units().len());
         assert!(info.values().all(|value| (value - 1.0).abs() < f64::EPSILON));
@@ -100,7 +97,7 @@ async fn empty_world_exports_zeros_only_for_closed_sets() {
     let page = agent.first_samples("paris").await;
     let expected = expected::jobs(&simulator.truth(), "paris", NOON - DAY, NOON);
     assert_same(&page.of_site("paris", is_of_jobs), &expected);
-    assert!(page.of_site("paris", is_of_storage).is_empty());
+    assert!(page.of_site("paris", expected::is_of_storage).is_empty());
     let permitted = [("site", "paris"), ("collector", "jobs")];
     assert_eq!(page.value("nbu_agent_collector_permitted", &permitted), Some(1.0));
     agent.stop().await;

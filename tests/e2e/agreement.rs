@@ -57,9 +57,10 @@ async fn views_agree(protocol: &str) {
         let truth = simulator.truth();
         let jobs = |name: &str| expected::WINDOWED.contains(&name);
         assert_same(&select(&served, site, jobs), &expected::jobs(&truth, site, NOON - DAY, NOON));
-        let storage =
-            |name: &str| name.starts_with("nbu_disk_") || name.starts_with("nbu_storage_max_");
-        assert_same(&select(&served, site, storage), &expected::storage(&truth, site));
+        assert_same(
+            &select(&served, site, expected::is_of_storage),
+            &expected::storage(&truth, site),
+        );
     }
     for part in ["bucket", "sum", "count"] {
         let name = format!("nbu_agent_api_request_duration_seconds_{part}");

@@ -38,8 +38,12 @@ const NEEDS_DAYS: [&str; 9] = [
     " offset 3d",
 ];
 
+/// Beginning of the metrics that take two primary servers of which one replicates to the other: promtool has them, and
+/// tests/slp.
+const NEEDS_REPLICATION: &str = "nbu_air_";
+
 /// Grafana's variables, as a dashboard that was just opened has them.
-const VARIABLES: [(&str, &str); 10] = [
+const VARIABLES: [(&str, &str); 11] = [
     ("$__rate_interval", "1m"),
     ("$__range", "10m"),
     ("$job", "netbackup"),
@@ -50,6 +54,7 @@ const VARIABLES: [(&str, &str); 10] = [
     ("$policy_type", ".*"),
     ("$policy", ".*"),
     ("$action", ".*"),
+    ("$slp", ".*"),
     ("$__all", ".*"),
 ];
 
@@ -126,9 +131,12 @@ fn needs_trouble(expression: &str) -> bool {
 
 fn everything() -> Open {
     let mut all = Open::new();
-    let takes_days = |expression: &str| NEEDS_DAYS.iter().any(|name| expression.contains(name));
+    let elsewhere = |expression: &str| {
+        let mut names = NEEDS_DAYS.iter().chain([&NEEDS_REPLICATION]);
+        names.any(|name| expression.contains(name))
+    };
     let exercises = dashboards::exercises().into_iter();
-    for exercise in exercises.filter(|exercise| !takes_days(&exercise.expression)) {
+    for exercise in exercises.filter(|exercise| !elsewhere(&exercise.expression)) {
         all.entry(substituted(&exercise.expression)).or_default().push(exercise.origin);
     }
     all

@@ -100,6 +100,13 @@ pub fn jobs_of(
     expected
 }
 
+/// Returns whether a metric is one of storage units.
+pub fn is_of_storage(name: &str) -> bool {
+    let of_pools = ["nbu_disk_pool_", "nbu_disk_volume_"];
+    (name.starts_with("nbu_disk_") && !of_pools.iter().any(|pools| name.starts_with(pools)))
+        || name.starts_with("nbu_storage_max_")
+}
+
 /// All `nbu_disk_*` and `nbu_storage_*` series of a site but `nbu_storage_info`.
 pub fn storage(truth: &Truth, site: &str) -> BTreeMap<Series, f64> {
     let mut expected = BTreeMap::new();
