@@ -25,7 +25,6 @@ pub(crate) use frames::{Header, OpenError};
 pub(crate) use journal::{AppendError, Loaded, header, read};
 pub(crate) use maintenance::{Maintenance, StateFile};
 pub(crate) use site::{Resumed, SiteFiles};
-pub(crate) use site_file::site_document;
 pub(crate) use worker::{Pending, Worker};
 
 /// Settings of the state directory.

@@ -23,26 +23,16 @@ impl StateDir {
     }
 }
 
-/// Returns the name of a document about a site and server, which `what` tells from others about them.
-pub(crate) fn site_document(site: &str, server: &str, what: &str) -> String {
-    let name = site_name(site, server);
-    format!("{}-{what}", name.strip_suffix(".state").unwrap_or(&name))
-}
-
 /// Returns the name of the journal of a site and server.
 pub(super) fn site_name(site: &str, server: &str) -> String {
-    name_of_server(site, server, "state")
+    document_name(site, server, "state")
 }
 
 /// Returns the name of a document of a site and server, without its ending.
 pub(super) fn document_name(site: &str, server: &str, content: &str) -> String {
-    name_of_server(site, server, content)
-}
-
-fn name_of_server(site: &str, server: &str, extension: &str) -> String {
     // No name has this byte, so that no two pairs run together to one text.
     let hash = Sha256::new().chain_update(site).chain_update([0xff]).chain_update(server);
-    file_name(site, hash, extension)
+    file_name(site, hash, content)
 }
 
 /// Returns the name of the mark of a site.

@@ -126,6 +126,11 @@ async fn renamed_state_goes_on_under_the_new_name() {
     assert_eq!(code, Some(0));
     let sites: Vec<_> = now.iter().map(|report| report["site"].as_str().unwrap()).collect();
     assert_eq!(sites, ["lyon", "rome"]);
+    let is_left = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("paris-"))
+    };
+    let left: Vec<_> = content(&desk).into_iter().filter(|(path, _)| is_left(path)).collect();
+    assert!(left.is_empty(), "its documents go with it: {left:?}");
     for field in ["server", "in_force", "totals_since", "ended_jobs", "read_up_to"] {
         assert_eq!(now[0][field], told[0][field], "{field}");
     }

@@ -161,7 +161,7 @@ fn kept(simulator: &Simulator, folder: &Path) -> Config {
 /// The file of the sizes.
 fn file(folder: &Path) -> PathBuf {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut found = entries.filter(|path| path.to_string_lossy().ends_with("-slp.saved"));
+    let mut found = entries.filter(|path| path.to_string_lossy().ends_with(".slp.saved"));
     found.next().expect("a file of sizes")
 }
 

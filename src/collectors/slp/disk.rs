@@ -4,7 +4,7 @@ use std::io;
 
 use crate::metric::{Metric, Samples, flag};
 use crate::slp::{self, Seat, SharedSizes};
-use crate::state::{Content, Document, StateDir, site_document};
+use crate::state::{Content, Document, StateDir};
 
 pub(super) static SAVED: Metric<0> = Metric::gauge(
     "nbu.slp.state_saved",
@@ -27,8 +27,7 @@ pub(super) struct Disk {
 impl Disk {
     /// Names the document; nothing is read yet. What is in memory already is newer than what another directory holds.
     pub(super) fn new(directory: &StateDir, site: &str, server: &str, resumes: bool) -> Self {
-        let name = site_document(site, server, "slp");
-        let document = Document::new(directory, &name);
+        let document = Document::of_site(directory, site, server, "slp");
         Self { directory: directory.clone(), document, read: !resumes, healthy: true }
     }
 
