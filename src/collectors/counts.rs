@@ -19,6 +19,11 @@ pub(super) fn label<'a>(value: &'a Text<'_>) -> &'a str {
     value.as_deref().map(str::trim).filter(|text| !text.is_empty()).unwrap_or(UNKNOWN)
 }
 
+/// Returns a size or a limit; `None` if it is unknown: the largest integer, or a negative one.
+pub(super) fn known(value: Option<i64>) -> Option<i64> {
+    value.filter(|number| (0..i64::MAX).contains(number))
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Counts<const N: usize>(BTreeMap<[Box<str>; N], u64>);
 

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::collector::{Cadence, Collected, Collector, Row};
+use super::counts::known;
 use crate::metric::{Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::wire::Related;
@@ -161,12 +162,12 @@ fn fold(name: &str, row: &StorageUnit<'_>, samples: &mut Samples) {
     // "0 of 0" is how an unlimited unit may look.
     let has_limit = (row.total_capacity_bytes, row.free_capacity_bytes) != (Some(0), Some(0));
     if has_limit && !is_tape(row) {
-        samples.record(&DISK_BYTES, [name, kind, "free"], known(row.free_capacity_bytes));
-        samples.record(&DISK_BYTES, [name, kind, "used"], known(row.used_capacity_bytes));
-        samples.record(&DISK_CAPACITY, [name, kind], known(row.total_capacity_bytes));
+        samples.record(&DISK_BYTES, [name, kind, "free"], size(row.free_capacity_bytes));
+        samples.record(&DISK_BYTES, [name, kind, "used"], size(row.used_capacity_bytes));
+        samples.record(&DISK_CAPACITY, [name, kind], size(row.total_capacity_bytes));
     }
-    samples.record(&MAX_CONCURRENT_JOBS, [name, kind], known(row.max_concurrent_jobs));
-    let fragment = known(row.max_fragment_size_megabytes) * 1_048_576.0;
+    samples.record(&MAX_CONCURRENT_JOBS, [name, kind], size(row.max_concurrent_jobs));
+    let fragment = size(row.max_fragment_size_megabytes).map(|megabytes| megabytes * 1_048_576.0);
     samples.record(&MAX_FRAGMENT_SIZE, [name, kind], fragment);
     let properties = [
         name,
@@ -196,10 +197,9 @@ fn is_tape(row: &StorageUnit<'_>) -> bool {
         .any(|text| text.to_ascii_lowercase().contains("tape"))
 }
 
-/// Returns a size or a limit; NaN, which is not recorded, if it is unknown: the largest integer or a
-/// negative one.
-fn known(value: Option<i64>) -> f64 {
-    value.filter(|number| (0..i64::MAX).contains(number)).map_or(f64::NAN, |number| number as f64)
+/// Returns a size or a limit as a sample.
+fn size(value: Option<i64>) -> Option<f64> {
+    known(value).map(|number| number as f64)
 }
 
 fn truth(value: Option<bool>) -> &'static str {

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::collector::{Cadence, Collected, Collector, Row};
-use super::counts::{Seen, label};
+use super::counts::{Seen, known, label};
 use crate::metric::{Metric, Samples, UNKNOWN, flag};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
@@ -153,16 +153,16 @@ fn fold(name: &str, row: &ServerRow<'_>, samples: &mut Samples) {
             ("used", space.used),
             ("available", space.available),
         ] {
-            samples.record(&MSDP_BYTES, [name, size], known(bytes));
+            samples.record(&MSDP_BYTES, [name, size], self::size(bytes));
         }
     }
-    samples.record(&MSDP_LOGICAL, [name], known(msdp.catalog_logical_size_bytes));
+    samples.record(&MSDP_LOGICAL, [name], size(msdp.catalog_logical_size_bytes));
     samples.record(&MSDP_DEDUP_RATE, [name], msdp.deduplication_ratio_percentage);
 }
 
-/// Returns a size; `None` if it is unknown: the largest integer, or a negative one.
-fn known(size: Option<i64>) -> Option<f64> {
-    size.filter(|bytes| (0..i64::MAX).contains(bytes)).map(|bytes| bytes as f64)
+/// Returns a size as a sample.
+fn size(bytes: Option<i64>) -> Option<f64> {
+    known(bytes).map(|bytes| bytes as f64)
 }
 
 #[cfg(test)]

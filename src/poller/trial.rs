@@ -42,6 +42,8 @@ impl Trial {
 
     /// Remembers that it works. Without a disk that takes it, until the process ends; each success tries again.
     pub(super) async fn note_success(&mut self) {
+        // What is on disk need not be written again.
+        self.worked().await;
         self.worked = true;
         if let Some(document) = &mut self.document
             && document.save(b"1".to_vec()).await.is_ok()

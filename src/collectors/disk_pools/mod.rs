@@ -96,13 +96,12 @@ async fn read(session: &Session) -> Result<Vec<Pool>, Error> {
                 session.note_unreadable(&DISK_POOLS, &pool.id, "attributes.name: missing");
                 continue;
             };
-            let row = pool.attributes.to_owned_row();
             pools.push(Pool {
                 id: pool.id.to_string(),
                 name: name.to_owned(),
-                volumes: row.volumes(),
+                volumes: pool.volumes(),
                 servers: pool.related.as_ref().map(Related::storage_servers).unwrap_or_default(),
-                row,
+                row: pool.to_owned_row(),
             });
         }
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use crate::collectors::counts::known;
 use crate::netbackup::Resource;
 use crate::netbackup::lenient::{self, Text};
 
@@ -70,7 +71,7 @@ pub(super) struct Sizes {
 }
 
 impl PoolRow<'_> {
-    /// Returns the row without borrowing from its page.
+    /// Returns the row without borrowing from its page, and without its volumes.
     pub(super) fn to_owned_row(&self) -> PoolRow<'static> {
         let owned =
             |text: &Text<'_>| text.as_ref().map(|text| Cow::Owned(text.clone().into_owned()));
@@ -79,7 +80,7 @@ impl PoolRow<'_> {
             s_type: owned(&self.s_type),
             storage_category: owned(&self.storage_category),
             disk_pool_state: owned(&self.disk_pool_state),
-            disk_volumes: self.disk_volumes.clone(),
+            disk_volumes: serde_json::Value::Null,
             ..*self
         }
     }
@@ -178,11 +179,6 @@ pub(super) fn of_volumes(volumes: &[Volume]) -> Option<Sizes> {
         used: Some(used),
         free: Some(free),
     })
-}
-
-/// Returns a size; `None` if it is unknown: the largest integer, or a negative one.
-fn known(size: Option<i64>) -> Option<i64> {
-    size.filter(|bytes| (0..i64::MAX).contains(bytes))
 }
 
 #[cfg(test)]

@@ -73,7 +73,9 @@ struct JobSettings {
 
 /// Returns the receiver of sizes of backups, if the backlog of SLPs is collected.
 fn sizes_for(settings: &Settings<'_>) -> Option<BackupSizes> {
-    super::slp::is_on(settings.collectors).then(|| BackupSizes::new(&settings.links.sizes))
+    super::slp::IMAGES_ROW
+        .is_enabled(settings.collectors)
+        .then(|| BackupSizes::new(&settings.links.sizes))
 }
 
 impl JobSettings {
@@ -88,7 +90,7 @@ impl JobSettings {
             per_client: config.per_client.clone(),
             per_policy: config.per_policy.clone(),
             per_workload: config.per_workload.clone(),
-            slp: super::slp::is_on(config),
+            slp: super::slp::IMAGES_ROW.is_enabled(config),
             state: all.state.cloned(),
         }
     }

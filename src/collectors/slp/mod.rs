@@ -9,12 +9,9 @@ mod images;
 mod lookup;
 mod replication;
 mod rows;
-mod switch;
 mod walk;
 
 use super::collector::Row;
-
-pub(super) use switch::is_on;
 
 pub(super) const IMAGES_ROW: Row = images::ROW;
 pub(super) const CONFIGURATION_ROW: Row = configuration::ROW;

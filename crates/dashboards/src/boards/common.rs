@@ -1,5 +1,6 @@
 //! Parts that the dashboards share: selectors, spans and thresholds.
 
+use crate::declared::{POOL, UNIT};
 use crate::grafana::Step;
 use crate::query::{Query, Selector};
 
@@ -8,10 +9,7 @@ pub(super) fn m(name: &'static str) -> Selector {
     Selector::shown(name)
 }
 
-/// The labels of a storage unit, and those of a disk pool.
-const UNIT: [&str; 4] = ["job", "site", "name", "type"];
-const POOL: [&str; 5] = ["job", "site", "pool_name", "storage_category", "server_type"];
-
+/// The labels that a storage unit names its disk pool by.
 const NAMED_POOL: [&str; 3] = ["job", "site", "pool_name"];
 
 /// Returns the storage units on disk pools, those of pools that tell their space or those of the others.
