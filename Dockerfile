@@ -17,11 +17,12 @@ ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_TERM_COLOR=never \
 COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY crates/dashboards/Cargo.toml crates/dashboards/
+COPY crates/exposition/Cargo.toml crates/exposition/
 COPY crates/nbu-sim/Cargo.toml crates/nbu-sim/
 COPY crates/otlp-sink/Cargo.toml crates/otlp-sink/
 RUN set -eu; \
-    mkdir -p src benches tests/e2e crates/dashboards/src crates/nbu-sim/src crates/otlp-sink/src; \
-    touch src/lib.rs crates/dashboards/src/lib.rs crates/nbu-sim/src/lib.rs crates/otlp-sink/src/lib.rs; \
+    mkdir -p src benches tests/e2e crates/dashboards/src crates/exposition/src crates/nbu-sim/src crates/otlp-sink/src; \
+    touch src/lib.rs crates/dashboards/src/lib.rs crates/exposition/src/lib.rs crates/nbu-sim/src/lib.rs crates/otlp-sink/src/lib.rs; \
     for file in build src/main crates/nbu-sim/src/main benches/render benches/scrape benches/otlp benches/decode benches/ledger tests/e2e/main; do \
       echo 'fn main() {}' >"$file.rs"; \
     done; \

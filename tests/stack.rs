@@ -255,7 +255,7 @@ fn image_needs_only_files_of_its_context() {
     for name in manifest.split("[[bench]]\nname = \"").skip(1).filter_map(|r| r.split('"').next()) {
         assert!(dockerfile.contains(&format!("benches/{name} ")), "no stub of benches/{name}");
     }
-    for package in ["dashboards", "nbu-sim", "otlp-sink"] {
+    for package in ["dashboards", "exposition", "nbu-sim", "otlp-sink"] {
         assert!(dockerfile.contains(&format!("crates/{package}/Cargo.toml")), "{package}");
     }
 }

@@ -125,62 +125,64 @@ fn present(page: &Page, wanted: impl Fn(&str) -> bool) -> BTreeMap<Series, f64> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn details_of_jobs_are_the_truth_in_each_release() {
-    for release in Release::ALL {
-        let settings = Settings {
-            release,
-            jobs_per_hour: 500.0,
-            false_greens: 0.05,
-            stalled_jobs: 3,
-            long_lived_jobs: 4,
-            ..world(17)
-        };
-        let simulator = simulate(settings).await;
-        let config = Config::new()
-            .server("scrapingInterval: 24h, collectionInterval: 200ms, cacheTTL: 200ms")
-            .site("paris", &simulator)
-            .with(
-                "collectors: { perPolicy: { enabled: true, allowlist: ['*'] }, \
-                 perWorkload: { enabled: true, allowlist: ['*'], limit: 100000 } }",
-            );
-        let agent = Agent::start(&config).await;
-        agent.first_samples("paris").await;
-        let (begun, first) = (simulator.clock().world_ms(), simulator.truth().server_time());
-        for _ in 0..3 {
-            simulator.clock().advance(Duration::from_secs(25 * 60));
-            let truth = simulator.truth();
-            let expected = details::counted(&truth, "paris", begun);
-            let same = |page: &Page| {
-                let shown = present(page, |name| details::COUNTED.contains(&name));
-                differences(&shown, &expected).is_empty()
-            };
-            let page = agent.scrape_until("the counters of the new time", same).await;
-            let shown = present(&page, |name| details::LIVE.contains(&name));
-            assert_same(&shown, &details::live(&truth, "paris", first));
-            let shown = page.of_site("paris", details::is_by_class);
-            assert_same(&shown, &details::by_class(&truth, "paris", first - DAY));
-            let shown = page.of_site("paris", |name| name.starts_with("nbu_catalog_backup_"));
-            assert_same(&shown, &details::catalogue(&truth, "paris", first - DAY));
-            for (series, jobs) in details::false_greens(&truth, "paris", begun) {
-                assert_eq!(page.series().get(&series), Some(&jobs), "{series:?}");
-            }
-        }
-        // Many backups of several policies fail for one cause, most of them on one media server.
-        let servers = ["media2.example.com"; 4].into_iter().chain(["media3.example.com"]);
-        for (policy, server) in (0..5).zip(servers) {
-            let jobs = if policy == 0 { 200 } else { 60 };
-            let down = Batch::of(jobs).cause(Cause::StorageDown).media_server(server);
-            simulator.submit(&down.policy(policy).client(u32::from(policy)));
-        }
+    support::at_once(Release::ALL.map(details_of_jobs_are_the_truth)).await;
+}
+
+async fn details_of_jobs_are_the_truth(release: Release) {
+    let settings = Settings {
+        release,
+        jobs_per_hour: 500.0,
+        false_greens: 0.05,
+        stalled_jobs: 3,
+        long_lived_jobs: 4,
+        ..world(17)
+    };
+    let simulator = simulate(settings).await;
+    let config = Config::new()
+        .server("scrapingInterval: 24h, collectionInterval: 200ms, cacheTTL: 200ms")
+        .site("paris", &simulator)
+        .with(
+            "collectors: { perPolicy: { enabled: true, allowlist: ['*'] }, \
+             perWorkload: { enabled: true, allowlist: ['*'], limit: 100000 } }",
+        );
+    let agent = Agent::start(&config).await;
+    agent.first_samples("paris").await;
+    let (begun, first) = (simulator.clock().world_ms(), simulator.truth().server_time());
+    for _ in 0..3 {
         simulator.clock().advance(Duration::from_secs(25 * 60));
         let truth = simulator.truth();
-        let expected = details::clusters(&truth, "paris");
-        assert!(!expected.is_empty(), "most of the hour's failures have a cause in common");
-        let shown = |page: &Page| page.of_site("paris", |name| name == "nbu_failure_cluster");
-        let same = |page: &Page| differences(&shown(page), &expected).is_empty();
-        let page = agent.scrape_until("the clusters", same).await;
-        assert_same(&shown(&page), &expected);
-        agent.stop().await;
+        let expected = details::counted(&truth, "paris", begun);
+        let same = |page: &Page| {
+            let shown = present(page, |name| details::COUNTED.contains(&name));
+            differences(&shown, &expected).is_empty()
+        };
+        let page = agent.scrape_until("the counters of the new time", same).await;
+        let shown = present(&page, |name| details::LIVE.contains(&name));
+        assert_same(&shown, &details::live(&truth, "paris", first));
+        let shown = page.of_site("paris", details::is_by_class);
+        assert_same(&shown, &details::by_class(&truth, "paris", first - DAY));
+        let shown = page.of_site("paris", |name| name.starts_with("nbu_catalog_backup_"));
+        assert_same(&shown, &details::catalogue(&truth, "paris", first - DAY));
+        for (series, jobs) in details::false_greens(&truth, "paris", begun) {
+            assert_eq!(page.series().get(&series), Some(&jobs), "{series:?}");
+        }
     }
+    // Many backups of several policies fail for one cause, most of them on one media server.
+    let servers = ["media2.example.com"; 4].into_iter().chain(["media3.example.com"]);
+    for (policy, server) in (0..5).zip(servers) {
+        let jobs = if policy == 0 { 200 } else { 60 };
+        let down = Batch::of(jobs).cause(Cause::StorageDown).media_server(server);
+        simulator.submit(&down.policy(policy).client(u32::from(policy)));
+    }
+    simulator.clock().advance(Duration::from_secs(25 * 60));
+    let truth = simulator.truth();
+    let expected = details::clusters(&truth, "paris");
+    assert!(!expected.is_empty(), "most of the hour's failures have a cause in common");
+    let shown = |page: &Page| page.of_site("paris", |name| name == "nbu_failure_cluster");
+    let same = |page: &Page| differences(&shown(page), &expected).is_empty();
+    let page = agent.scrape_until("the clusters", same).await;
+    assert_same(&shown(&page), &expected);
+    agent.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

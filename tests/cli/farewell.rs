@@ -164,8 +164,8 @@ async fn sigterm_ends_agent_while_collector_hangs() {
     for (signal, _) in SIGNALS {
         let config = pushing(&healthy, &sink.grpc_endpoint());
         let desk = Desk::with(&config.yaml());
-        let mut agent = started(&desk, &config).await;
         let before = exports(&sink);
+        let mut agent = started(&desk, &config).await;
         let hanging = || async { (exports(&sink) > before).then_some(()) };
         crate::support::eventually("an export that hangs", hanging).await;
         agent.end_by(signal).await;

@@ -50,11 +50,9 @@ pub fn oldest_success(simulator: &Simulator) -> i64 {
 /// A configuration that polls at once, with this window; requests may take a second.
 pub fn config(simulator: &Simulator, window: Duration) -> Config {
     let (window, key) = (window.as_secs(), &simulator.settings().api_key);
-    Config::new().server(&format!("scrapingInterval: {window}s, collectionInterval: 50ms")).site_at(
-        SITE,
-        simulator.addr(),
-        &format!("apiKey: {key}, timeout: 1s"),
-    )
+    Config::new()
+        .server(&format!("scrapingInterval: {window}s, collectionInterval: 100ms"))
+        .site_at(SITE, simulator.addr(), &format!("apiKey: {key}, timeout: 1s"))
 }
 
 pub struct Scene {
@@ -187,7 +185,7 @@ impl Scene {
             if started.elapsed() > SETTLES.min(PATIENCE) {
                 assert_same(&shown, &expected);
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 

@@ -118,44 +118,46 @@ async fn lost_answers_and_rebuilt_exporters_count_once() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn next_process_pushes_what_the_last_one_left() {
-    for protocol in BOTH {
-        let sink = sink();
-        let folder = tempfile::tempdir().unwrap();
-        let config = delta(&sink, protocol);
-        let mut jobs = None;
-        let mut counted = 0.0;
-        for life in 0..6 {
-            let directory = directory(&folder).await;
-            let stats = Arc::new(OtlpStats::default());
-            let jobs = jobs.get_or_insert_with(Counter::new);
-            let running = start_in(Some(&directory), &config, jobs.source(), Arc::clone(&stats));
-            if life == 0 {
-                // The memory began, and the process was killed before it pushed.
-                crate::support::eventually("the file", || metrics_of(&stats).saved == Some(true))
-                    .await;
-                jobs.add(3);
-                counted += 3.0;
-                continue;
-            }
-            running.handle.flush().await.unwrap();
-            assert_eq!(metrics_of(&stats).saved, Some(true));
-            jobs.add(4);
-            counted += 4.0;
-            sink.set_behaviour(Behaviour::LoseAnswer);
-            running.handle.flush().await.unwrap_err();
-            sink.set_behaviour(Behaviour::Accept);
-            // What ends while nobody looks.
-            jobs.add(10);
-            counted += 10.0;
-        }
+    let [one, other] = BOTH;
+    tokio::join!(next_process_pushes(one), next_process_pushes(other));
+}
+
+async fn next_process_pushes(protocol: Protocol) {
+    let sink = sink();
+    let folder = tempfile::tempdir().unwrap();
+    let config = delta(&sink, protocol);
+    let mut jobs = None;
+    let mut counted = 0.0;
+    for life in 0..6 {
         let directory = directory(&folder).await;
-        let jobs = jobs.unwrap();
-        let running = start_in(Some(&directory), &config, jobs.source(), Arc::default());
+        let stats = Arc::new(OtlpStats::default());
+        let jobs = jobs.get_or_insert_with(Counter::new);
+        let running = start_in(Some(&directory), &config, jobs.source(), Arc::clone(&stats));
+        if life == 0 {
+            // The memory began, and the process was killed before it pushed.
+            crate::support::eventually("the file", || metrics_of(&stats).saved == Some(true)).await;
+            jobs.add(3);
+            counted += 3.0;
+            continue;
+        }
         running.handle.flush().await.unwrap();
-        assert_received(&sink, counted);
+        assert_eq!(metrics_of(&stats).saved, Some(true));
+        jobs.add(4);
+        counted += 4.0;
+        sink.set_behaviour(Behaviour::LoseAnswer);
+        running.handle.flush().await.unwrap_err();
+        sink.set_behaviour(Behaviour::Accept);
+        // What ends while nobody looks.
+        jobs.add(10);
+        counted += 10.0;
     }
+    let directory = directory(&folder).await;
+    let jobs = jobs.unwrap();
+    let running = start_in(Some(&directory), &config, jobs.source(), Arc::default());
+    running.handle.flush().await.unwrap();
+    assert_received(&sink, counted);
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ async fn forbidden_resource_is_reported_and_hides_no_other() {
     let namespaces: BTreeSet<&str> =
         RESOURCES.iter().map(|resource| resource.fixture.permission).collect();
     // Not as often as elsewhere: there are many sites.
-    let often = "collectionInterval: 2s, cacheTTL: 2s, staleAfter: 10m, scrapingInterval: 24h";
+    let often = "collectionInterval: 1s, cacheTTL: 1s, staleAfter: 10m, scrapingInterval: 24h";
     let mut config = Config::new().server(often).with(&ALL_ON);
     let mut simulators = Vec::new();
     for namespace in namespaces {
@@ -95,14 +95,14 @@ async fn forbidden_resource_is_reported_and_hides_no_other() {
         let done = |page: &Page| page.of_site(site, is_of_resources).len() >= others.len();
         let page = agent.scrape_until(&format!("what {site} does not forbid"), done).await;
         assert_same(&page.of_site(site, is_of_resources), &others);
-        for Tried { collector, .. } in denied {
-            let labels = [("site", *site), ("collector", *collector)];
-            let forbidden = |page: &Page| {
+        let forbidden = |page: &Page| {
+            denied.iter().all(|Tried { collector, .. }| {
+                let labels = [("site", *site), ("collector", *collector)];
                 page.value("nbu_agent_collector_permitted", &labels) == Some(0.0)
                     && page.value("nbu_agent_collector_up", &labels) == Some(0.0)
-            };
-            agent.scrape_until(&format!("{collector} is forbidden"), forbidden).await;
-        }
+            })
+        };
+        agent.scrape_until(&format!("what {site} forbids"), forbidden).await;
         assert_eq!(page.value("nbu_agent_api_key_refused", &[("site", site)]), Some(0.0));
     }
     for (site, simulator) in &simulators {

@@ -15,7 +15,7 @@ use support::{Agent, Config, Page, world};
 
 /// Runs of everything that is due, several times a second.
 const OFTEN: &str =
-    "collectionInterval: 100ms, cacheTTL: 50ms, staleAfter: 10m, scrapingInterval: 24h";
+    "collectionInterval: 300ms, cacheTTL: 200ms, staleAfter: 10m, scrapingInterval: 24h";
 
 const ON: &str = "collectors: { slp: { enabled: true } }";
 

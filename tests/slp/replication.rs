@@ -9,7 +9,7 @@ use nbu_sim::{Clock, Fault, Release, Rows, Settings, Simulator};
 use crate::support::expected::{assert_same, differences};
 use crate::support::exposition::{Series, key};
 use crate::support::slp;
-use crate::support::{Agent, Config, NOON, Page, simulate};
+use crate::support::{Agent, Config, NOON, Page, at_once, simulate};
 use crate::{OFTEN, ON, busy, read_again};
 
 /// Time between two looks, less than any image takes from its backup to its last copy.
@@ -140,8 +140,8 @@ fn shown(page: &Page) -> BTreeMap<Series, f64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_are_the_truth_in_each_release_over_time() {
-    let mut states = BTreeSet::new();
-    for (seed, release) in (51..).step_by(10).zip(Release::ALL) {
+    let pairs = (51..).step_by(10).zip(Release::ALL).map(|(seed, release)| async move {
+        let mut states = BTreeSet::new();
         let mut pair = Pair::new(release, seed).await;
         let agent = Agent::start(&pair.config()).await;
         for _ in 0..11 {
@@ -151,7 +151,9 @@ async fn replicas_are_the_truth_in_each_release_over_time() {
             pair.pass();
         }
         agent.stop().await;
-    }
+        states
+    });
+    let states: BTreeSet<_> = at_once(pairs).await.into_iter().flatten().collect();
     for state in ["not_arrived", "import_pending", "import_failed"] {
         assert!(states.contains(state), "no world has {state}");
     }

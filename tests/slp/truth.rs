@@ -7,12 +7,12 @@ use nbu_sim::{Fault, Release, Settings};
 
 use crate::support::expected::{assert_same, differences};
 use crate::support::slp::{self, backlog};
-use crate::support::{Agent, Page, simulate};
+use crate::support::{Agent, Page, at_once, simulate};
 use crate::{busy, config, is_of_backlog, is_of_configuration};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn backlog_is_the_truth_in_each_release_over_time() {
-    for release in Release::ALL {
+    let releases = Release::ALL.into_iter().map(|release| async move {
         let simulator = simulate(Settings { release, ..busy(5) }).await;
         let agent = Agent::start(&config(&simulator)).await;
         let mut known = BTreeSet::new();
@@ -29,7 +29,8 @@ async fn backlog_is_the_truth_in_each_release_over_time() {
             simulator.clock().advance(Duration::from_secs(97 * 60));
         }
         agent.stop().await;
-    }
+    });
+    at_once(releases).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,6 @@ pub mod details;
 pub mod disk;
 pub mod endpoint;
 pub mod expected;
-pub mod exposition;
 pub mod names;
 pub mod process;
 pub mod received;
@@ -24,6 +23,7 @@ use std::fmt::Write as _;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nbu_otel_agent::config::Diff;
@@ -32,7 +32,7 @@ use nbu_otel_agent::supervisor::{Source, Supervisor};
 use nbu_sim::{Clock, Settings, Simulator};
 use sha2::Digest as _;
 
-pub use exposition::Page;
+pub use exposition::{self, Page};
 
 /// 2026-03-01T12:00:00Z, when manual clocks start.
 pub const NOON: i64 = 1_772_366_400_000;
@@ -50,11 +50,22 @@ pub async fn simulate(settings: Settings) -> Simulator {
     Simulator::start(settings).await.expect("a simulated server starts")
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, and that no connection takes for its own end: those are numbered from 32,768 up.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it has an address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let from = std::process::id().wrapping_mul(97);
+    for _ in 0..PORTS {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(from) % PORTS;
+        let port = 20_000 + u16::try_from(next).expect("a port");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free");
 }
+
+/// Number of ports that `free_port` chooses from.
+const PORTS: u32 = 12_000;
 
 /// A configuration, section by section.
 #[derive(Debug, Clone)]
@@ -189,7 +200,7 @@ impl Agent {
                 return page;
             }
             assert!(started.elapsed() < PATIENCE, "{what}: not seen in\n{}", page.text());
-            tokio::time::sleep(Duration::from_millis(25)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
@@ -234,6 +245,23 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, done: impl
             return found;
         }
         assert!(started.elapsed() < PATIENCE, "{what}: did not happen");
-        tokio::time::sleep(Duration::from_millis(25)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Runs tests that wait more than they compute at once; what each returns.
+pub fn at_once<T: Send + 'static>(
+    tests: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> impl Future<Output = Vec<T>> {
+    let mut running: tokio::task::JoinSet<T> = tests.into_iter().collect();
+    async move {
+        let mut ended = Vec::new();
+        while let Some(one) = running.join_next().await {
+            match one {
+                Ok(returned) => ended.push(returned),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+        ended
     }
 }
