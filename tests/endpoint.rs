@@ -7,7 +7,8 @@ mod support;
 use std::io::Read as _;
 
 use nbu_otel_agent::http::{Bound, Config as Listen};
-use support::{Agent, Config, free_port, simulate, world};
+use support::process::port as free_port;
+use support::{Agent, Config, simulate, world};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn endpoint_is_ready_before_the_first_poll_ends() {

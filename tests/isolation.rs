@@ -38,7 +38,7 @@ fn is_of_jobs(name: &str) -> bool {
 }
 
 fn dead_address() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], support::free_port()))
+    SocketAddr::from(([127, 0, 0, 1], support::process::port()))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,11 @@ pub(super) fn known(value: Option<i64>) -> Option<i64> {
     value.filter(|number| (0..i64::MAX).contains(number))
 }
 
+/// Returns a size or a limit as a sample; `None` if it is unknown.
+pub(super) fn size(value: Option<i64>) -> Option<f64> {
+    known(value).map(|number| number as f64)
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Counts<const N: usize>(BTreeMap<[Box<str>; N], u64>);
 

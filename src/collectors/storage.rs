@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::collector::{Cadence, Collected, Collector, Row};
-use super::counts::known;
+use super::counts::size;
 use crate::metric::{Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::wire::Related;
@@ -195,11 +195,6 @@ fn is_tape(row: &StorageUnit<'_>) -> bool {
         .into_iter()
         .flatten()
         .any(|text| text.to_ascii_lowercase().contains("tape"))
-}
-
-/// Returns a size or a limit as a sample.
-fn size(value: Option<i64>) -> Option<f64> {
-    known(value).map(|number| number as f64)
 }
 
 fn truth(value: Option<bool>) -> &'static str {

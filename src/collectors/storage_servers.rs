@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::collector::{Cadence, Collected, Collector, Row};
-use super::counts::{Seen, known, label};
+use super::counts::{Seen, label, size};
 use crate::metric::{Metric, Samples, UNKNOWN, flag};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
@@ -146,23 +146,18 @@ fn fold(name: &str, row: &ServerRow<'_>, samples: &mut Samples) {
     }
     let Some(msdp) = &row.msdp_attributes else { return };
     if let Some(space) = &msdp.storage_pool_details {
-        for (size, bytes) in [
+        for (part, bytes) in [
             ("raw", space.raw),
             ("reserved", space.reserved),
             ("size", space.size),
             ("used", space.used),
             ("available", space.available),
         ] {
-            samples.record(&MSDP_BYTES, [name, size], self::size(bytes));
+            samples.record(&MSDP_BYTES, [name, part], size(bytes));
         }
     }
     samples.record(&MSDP_LOGICAL, [name], size(msdp.catalog_logical_size_bytes));
     samples.record(&MSDP_DEDUP_RATE, [name], msdp.deduplication_ratio_percentage);
-}
-
-/// Returns a size as a sample.
-fn size(bytes: Option<i64>) -> Option<f64> {
-    known(bytes).map(|bytes| bytes as f64)
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
-use crate::support::{PATIENCE, free_port, http_client};
+use crate::support::process::port as free_port;
+use crate::support::{PATIENCE, http_client};
 use crate::{Switch, listen, state_with};
 
 struct Endpoint {

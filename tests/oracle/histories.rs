@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::events::{self, Event};
 use crate::site::{MINUTE, Site};
+use crate::support::ended;
 
 /// Histories of a run that nobody asked to be longer.
 const SEEDS: u64 = 4;
@@ -90,14 +91,5 @@ async fn random_histories_keep_the_promise() {
         }
         running.spawn(history(seed));
     }
-    while !running.is_empty() {
-        ended(&mut running).await;
-    }
-}
-
-/// Waits for the end of a history, and fails as it did.
-async fn ended(running: &mut JoinSet<()>) {
-    if let Some(Err(error)) = running.join_next().await {
-        std::panic::resume_unwind(error.into_panic());
-    }
+    while ended(&mut running).await.is_some() {}
 }

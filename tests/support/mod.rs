@@ -21,9 +21,8 @@ pub mod work;
 
 use std::fmt::Write as _;
 use std::future::Future;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nbu_otel_agent::config::Diff;
@@ -50,23 +49,6 @@ pub async fn simulate(settings: Settings) -> Simulator {
     Simulator::start(settings).await.expect("a simulated server starts")
 }
 
-/// A port that was free a moment ago, and that no connection takes for its own end: those are numbered from 32,768 up.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let from = std::process::id().wrapping_mul(97);
-    for _ in 0..PORTS {
-        let next = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(from) % PORTS;
-        let port = 20_000 + u16::try_from(next).expect("a port");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no port is free");
-}
-
-/// Number of ports that `free_port` chooses from.
-const PORTS: u32 = 12_000;
-
 /// A configuration, section by section.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -80,7 +62,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            port: free_port(),
+            port: process::port(),
             server: String::from("scrapingInterval: 24h, collectionInterval: 300s"),
             sites: String::new(),
             rest: String::new(),
@@ -255,13 +237,18 @@ pub fn at_once<T: Send + 'static>(
 ) -> impl Future<Output = Vec<T>> {
     let mut running: tokio::task::JoinSet<T> = tests.into_iter().collect();
     async move {
-        let mut ended = Vec::new();
-        while let Some(one) = running.join_next().await {
-            match one {
-                Ok(returned) => ended.push(returned),
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
+        let mut returned = Vec::new();
+        while let Some(one) = ended(&mut running).await {
+            returned.push(one);
         }
-        ended
+        returned
+    }
+}
+
+/// Waits for the end of one of these, and fails as it did; what it returned, if any was left.
+pub async fn ended<T: 'static>(running: &mut tokio::task::JoinSet<T>) -> Option<T> {
+    match running.join_next().await? {
+        Ok(returned) => Some(returned),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

@@ -112,22 +112,20 @@ fn sample(line: &str) -> (Series, f64) {
 
 /// A quoted text up to its closing quote, and what comes after.
 fn quoted(text: &str) -> (String, &str) {
-    let end = text.find(['"', '\\']).expect("a label ends");
-    if text.as_bytes()[end] == b'"' {
-        return (text[..end].to_owned(), &text[end + 1..]);
-    }
     let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return (value, &text[at + 1..]),
-            '\\' => match characters.next() {
-                Some((_, 'n')) => value.push('\n'),
-                Some((_, other)) => value.push(other),
-                None => break,
-            },
-            other => value.push(other),
+    let mut rest = text;
+    loop {
+        let end = rest.find(['"', '\\']).unwrap_or_else(|| panic!("a label does not end: {text}"));
+        value.push_str(&rest[..end]);
+        let mut after = rest[end..].chars();
+        if after.next() == Some('"') {
+            return (value, after.as_str());
         }
+        match after.next() {
+            Some('n') => value.push('\n'),
+            Some(other) => value.push(other),
+            None => panic!("a label does not end: {text}"),
+        }
+        rest = after.as_str();
     }
-    panic!("a label does not end: {text}");
 }
