@@ -20,6 +20,7 @@ pub use listener::{BindError, Bound, Listening, Server};
 pub use state::State;
 pub(crate) use web::REFUSALS;
 pub(crate) use web::{
-    ClientPolicy, GROUPS, Material, Rate, Tls, TlsPart, Token, Users, Version, cipher_suites,
+    ClientPolicy, ClientRoots, GROUPS, Material, Rate, Tls, TlsPart, Token, Users, Version,
+    cipher_suites,
 };
 pub use web::{Guard, Web};

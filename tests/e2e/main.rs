@@ -34,4 +34,5 @@ mod space;
 mod storm;
 mod tls;
 mod volume;
+mod web;
 mod window;

@@ -31,7 +31,6 @@ impl Prometheus {
 
     /// The same for several agents. The rules are those of the repository.
     pub async fn of_agents(agents: &[u16], collector: u16) -> Self {
-        let address = format!("127.0.0.1:{}", port());
         let file = repository("deploy/prometheus/prometheus.yml");
         let mut config = fs::read_to_string(file).expect("prometheus.yml");
         let agents: Vec<String> =
@@ -48,6 +47,12 @@ impl Prometheus {
             assert!(config.contains(target), "prometheus.yml has no {target}");
             config = config.replace(target, &ours);
         }
+        Self::with(&config).await
+    }
+
+    /// Starts one with a configuration of its own.
+    pub async fn with(config: &str) -> Self {
+        let address = format!("127.0.0.1:{}", port());
         let mut program = Program::start("Prometheus", |directory| {
             let path = directory.join("prometheus.yml");
             fs::write(&path, config).expect("it is written");

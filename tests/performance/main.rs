@@ -33,3 +33,4 @@ mod scrape;
 mod slp;
 mod start;
 mod usage;
+mod web;

@@ -26,6 +26,15 @@ impl Authority {
         self.0.pem()
     }
 
+    /// Makes a client's certificate that is its own CA, as one made by a single command of OpenSSL is.
+    pub fn of_client(name: &str) -> Issued {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("a certificate").pem();
+        Issued { certificate, key: key.serialize_pem() }
+    }
+
     /// Signs a certificate with this name, or IP address, for servers and clients.
     pub fn issue(&self, name: &str) -> Issued {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");

@@ -52,6 +52,20 @@ async fn policy_decides_about_certificates_of_clients() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn client_that_signed_its_own_certificate_is_listed() {
+    let (place, ca) = (Place::new().await, Authority::new());
+    let tls = place.identity(&ca.issue("127.0.0.1"));
+    let (listed, other) = (Authority::of_client("a"), Authority::of_client("a"));
+    let client_ca = place.write("client-ca.pem", &listed.certificate);
+    let rules = format!("web: {{ tls: {{ {tls}, clientCaFile: {client_ca} }} }}");
+    let agent = place.start(&rules).await;
+    let target = url(&agent, "https", "/metrics");
+    assert_eq!(status(&client(&ca, Some(&listed)), &target).await, Some(200));
+    assert_eq!(status(&client(&ca, Some(&other)), &target).await, None);
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rotated_certificate_is_shown_at_the_next_handshake() {
     let (place, old, new) = (Place::new().await, Authority::new(), Authority::new());
     let tls = place.identity(&old.issue("127.0.0.1"));

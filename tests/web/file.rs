@@ -78,7 +78,8 @@ async fn inline_certificate_is_as_good_as_a_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn empty_file_is_as_good_as_none() {
     let place = Place::new().await;
-    for text in ["", "# nothing\n", "{}", "tls_server_config:\nbasic_auth_users: {}\n"] {
+    let no_limit = "rate_limit: { interval: 0, burst: 0 }";
+    for text in ["", "# nothing\n", "{}", "tls_server_config:\nbasic_auth_users: {}\n", no_limit] {
         let agent = place.start(&rules(&place, text)).await;
         assert_eq!(agent.get("/metrics").await.status(), 200, "{text}");
         agent.stop().await;

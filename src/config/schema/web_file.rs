@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
-use super::kinds::{AnyText, Choice, Flag, Named, Number, Text, Time, free_text, kinds, plain};
+use super::kinds::{AnyText, Choice, Flag, Named, Number, Text, free_text, kinds, plain};
 use super::shape::schema_of;
 use super::tls::private_key;
 use super::web_rules::{COSTLY, header_fields, made, roots};
@@ -23,9 +23,9 @@ use crate::config::yaml::document;
 use crate::config::yaml::section;
 use crate::config::yaml::setting::{Key, List, Pairs, Setting};
 use crate::config::yaml::tree::{self, Node};
-use crate::config::yaml::values::Parsed;
+use crate::config::yaml::values::{Parsed, duration, format_duration};
 use crate::http::{
-    self, ClientPolicy, GROUPS, Material, Rate, TlsPart, Users, Version, cipher_suites,
+    self, ClientPolicy, ClientRoots, GROUPS, Material, Rate, TlsPart, Users, Version, cipher_suites,
 };
 use crate::net::pem;
 use crate::net::roots::SystemRoots;
@@ -68,7 +68,7 @@ struct HttpServer {
 
 #[derive(Deserialize, JsonSchema)]
 struct RateLimit {
-    interval: Key<Time>,
+    interval: Key<Pace>,
     burst: Key<Number<0, 1_000_000>>,
 }
 
@@ -92,6 +92,8 @@ kinds! {
     Inline(true): SecretString, |text: &str| Ok(SecretString::from(text.to_owned())), |value: &SecretString| {
         Value::Secret(REDACTED.to_owned(), digest(value.expose_secret().as_bytes()))
     }, free_text();
+    /// A duration, of which 0 is none.
+    Pace: Duration, pace, |time: &Duration| plain(&format_duration(*time)), free_text();
     TlsVersion: Version, tls_version, |version: &Version| plain(match version {
         Version::Tls12 => "TLS12",
         Version::Tls13 => "TLS13",
@@ -100,6 +102,14 @@ kinds! {
     CipherSuite: String, cipher_suite, plain, free_text();
     /// A group of key exchange that the agent's TLS has.
     Curve: String, curve, plain, free_text();
+}
+
+fn pace(text: &str) -> Parsed<Duration> {
+    if text.trim().trim_end_matches(['h', 'm', 's']) == "0" {
+        Ok(Duration::ZERO)
+    } else {
+        duration(text)
+    }
 }
 
 fn tls_version(text: &str) -> Parsed<Version> {
@@ -272,7 +282,7 @@ impl TlsServer {
             policy.warn(
                 "every client with a certificate of a public CA is let in: set client_ca_file",
             );
-            Some(SystemRoots::read().store())
+            Some(ClientRoots { store: SystemRoots::read().store(), listed: Vec::new() })
         } else {
             let file = client_ca.certificates(path);
             file.and_then(|file| roots(&file, |fault| client_ca.error(fault)))

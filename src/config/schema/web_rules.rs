@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::http::{HeaderName, HeaderValue};
-use rustls::RootCertStore;
 
 use super::kinds::AnyText;
 use crate::config::yaml::setting::{Kind, Pair, Pairs, Setting};
-use crate::http::{self, Material, TlsPart};
+use crate::http::{self, ClientRoots, Material, TlsPart};
+use crate::net::pem;
 use crate::net::tls::PemFile;
 
 /// Header fields that may be set, with the values of those that have few.
@@ -24,8 +24,10 @@ pub(super) const COSTLY: &str =
     "a bcrypt hash with a cost above 14: each first check of a password takes seconds";
 
 /// Returns the CAs in a file; a fault is told to `report`.
-pub(super) fn roots(file: &PemFile, report: impl FnOnce(&str)) -> Option<Arc<RootCertStore>> {
-    file.roots().map(Arc::new).map_err(|fault| report(&fault.to_string())).ok()
+pub(super) fn roots(file: &PemFile, report: impl FnOnce(&str)) -> Option<ClientRoots> {
+    let store = file.roots().map(Arc::new).map_err(|fault| report(&fault.to_string())).ok()?;
+    let listed = pem::certificates(&file.pem).unwrap_or_default();
+    Some(ClientRoots { store, listed })
 }
 
 /// Makes the TLS of an endpoint, and reports what is wrong with a part of it.

@@ -14,4 +14,6 @@ pub(super) use guard::{Client, Refusal, Session};
 pub(crate) use limit::Rate;
 pub(crate) use passwords::{Token, Users};
 pub use rules::Web;
-pub(crate) use tls::{ClientPolicy, GROUPS, Material, Tls, TlsPart, Version, cipher_suites};
+pub(crate) use tls::{
+    ClientPolicy, ClientRoots, GROUPS, Material, Tls, TlsPart, Version, cipher_suites,
+};

@@ -43,6 +43,13 @@ impl ClientPolicy {
     }
 }
 
+/// The CAs of clients.
+pub(crate) struct ClientRoots {
+    pub(crate) store: Arc<RootCertStore>,
+    /// Certificates that are accepted as they are: a client may have signed its own.
+    pub(crate) listed: Vec<CertificateDer<'static>>,
+}
+
 /// Versions of TLS that are offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Version {
@@ -55,7 +62,7 @@ pub(crate) struct Material {
     pub(crate) identity: Identity,
     pub(crate) policy: ClientPolicy,
     /// The CAs of clients, for the policies that verify.
-    pub(crate) client_roots: Option<Arc<RootCertStore>>,
+    pub(crate) client_roots: Option<ClientRoots>,
     /// The names of which a client's certificate must have one; empty for any.
     pub(crate) client_names: Vec<String>,
     pub(crate) min_version: Version,
@@ -228,18 +235,17 @@ impl Material {
             let Some(roots) = &self.client_roots else {
                 return fault(TlsPart::ClientPolicy, "takes the client CAs too, which are missing");
             };
-            let (roots, provider) = (Arc::clone(roots), Arc::clone(provider));
-            let builder = WebPkiClientVerifier::builder_with_provider(roots, provider);
+            let (store, provider) = (Arc::clone(&roots.store), Arc::clone(provider));
+            let builder = WebPkiClientVerifier::builder_with_provider(store, provider);
             let builder = if policy.requires() { builder } else { builder.allow_unauthenticated() };
             builder.build().map_err(|fault| (TlsPart::ClientCa, fault.to_string()))?
         } else {
             let algorithms = provider.signature_verification_algorithms;
             Arc::new(AnyCertificate { is_required: policy.requires(), algorithms })
         };
-        if self.client_names.is_empty() {
-            return Ok(Some(verifier));
-        }
-        Ok(Some(Arc::new(NamedCertificate { verifier, names: self.client_names.clone() })))
+        let listed = self.client_roots.as_ref().map(|roots| roots.listed.clone());
+        let (listed, names) = (listed.unwrap_or_default(), self.client_names.clone());
+        Ok(Some(Arc::new(ClientCertificate { verifier, listed, names })))
     }
 }
 
@@ -291,14 +297,25 @@ impl ClientCertVerifier for AnyCertificate {
     }
 }
 
-/// A verifier that accepts of another's certificates those with one of these names.
+/// A verifier that accepts, beside those of another, the certificates of a list, and of all these the ones
+/// that have one of the names.
 #[derive(Debug)]
-struct NamedCertificate {
+struct ClientCertificate {
     verifier: Arc<dyn ClientCertVerifier>,
+    listed: Vec<CertificateDer<'static>>,
+    /// None for any name.
     names: Vec<String>,
 }
 
-impl ClientCertVerifier for NamedCertificate {
+impl ClientCertificate {
+    fn is_listed(&self, client: &CertificateDer<'_>) -> bool {
+        let is_valid =
+            || X509Certificate::from_der(client).is_ok_and(|(_, it)| it.validity().is_valid());
+        self.listed.iter().any(|listed| listed == client) && is_valid()
+    }
+}
+
+impl ClientCertVerifier for ClientCertificate {
     fn client_auth_mandatory(&self) -> bool {
         self.verifier.client_auth_mandatory()
     }
@@ -313,8 +330,11 @@ impl ClientCertVerifier for NamedCertificate {
         rest: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.verifier.verify_client_cert(client, rest, now)?;
-        if names(client).iter().any(|name| self.names.contains(name)) {
+        let verified = match self.verifier.verify_client_cert(client, rest, now) {
+            Err(_) if self.is_listed(client) => ClientCertVerified::assertion(),
+            verdict => verdict?,
+        };
+        if self.names.is_empty() || names(client).iter().any(|name| self.names.contains(name)) {
             return Ok(verified);
         }
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
