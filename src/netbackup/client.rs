@@ -138,6 +138,16 @@ impl Client {
         self.0.connection().key_refused_until()
     }
 
+    /// Returns false for the resource of the key itself if the key has no tag, by which to ask for it.
+    pub fn can_ask(&self, resource: &Resource) -> bool {
+        !resource.is_of_key() || self.0.connection().key_tag.is_some()
+    }
+
+    /// Returns true if the key in force is that of `connection`.
+    pub(crate) fn has_key_of(&self, connection: &Connection) -> bool {
+        self.0.connection().has_key_of(connection)
+    }
+
     /// Puts another connection to the same server in force, for all clones and sessions. Statistics
     /// continue, and so does the known version of the server, unless the configured one changed; a
     /// changed key is not suspended. Requests in progress are dropped and restarted over the new

@@ -27,6 +27,7 @@ pub(crate) mod config;
 mod diagnose;
 mod error;
 mod http;
+mod key_tag;
 mod paging;
 mod ping;
 mod resource;

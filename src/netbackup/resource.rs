@@ -2,6 +2,8 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::key_tag::KEY_TAG;
+
 /// All but RFC 3986's unreserved characters. A space becomes `%20`, because only form decoders read
 /// `+` as a space.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -11,12 +13,19 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 pub struct Resource {
     /// Stable short name, for metrics and logs.
     pub name: &'static str,
-    /// Path below the base address, with a leading slash.
+    /// Path below the base address, with a leading slash. The tag of the key takes the place of `{apiKeyTag}`.
     pub path: &'static str,
     /// The RBAC namespace that the key needs, such as `|MANAGE|JOBS|`; empty if it needs none.
     pub permission: &'static str,
     /// The maximum of rows per page; 0 if the resource documents none or does not page.
     pub max_limit: u32,
+}
+
+impl Resource {
+    /// Returns true if it is about the key in force, so that another key means another resource.
+    pub(crate) fn is_of_key(&self) -> bool {
+        self.path.ends_with(KEY_TAG)
+    }
 }
 
 /// The ping; it carries no key.

@@ -12,6 +12,9 @@ use crate::support::resources::{ALL_ON, COLLECTORS, RESOURCES, Tried, expected, 
 use crate::support::{Agent, Config, Page, simulate};
 use crate::{OFTEN, about, everything, settled, small};
 
+/// The switch of what is asked about the key: no list, so that tests/resources/api_key.rs has it.
+const KEY_SWITCH: &str = "apiKey";
+
 /// Returns the text of a file of the repository.
 fn document(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -25,7 +28,8 @@ async fn failed(agent: &Agent, collector: &str) -> Page {
 
 #[test]
 fn every_switch_of_a_collector_is_tried() {
-    let tried: BTreeSet<&str> = RESOURCES.iter().map(|resource| resource.switch).collect();
+    let tried = RESOURCES.iter().map(|resource| resource.switch);
+    let tried: BTreeSet<&str> = tried.chain([KEY_SWITCH]).collect();
     assert_eq!(BTreeSet::from_iter(switches()), tried.into_iter().map(str::to_owned).collect());
 }
 
@@ -38,13 +42,15 @@ fn each_switch_enables_the_rows_that_name_it() {
     };
     let always = rows(&[]);
     assert_eq!(always, ["jobs", "storage"]);
-    for switch in switches() {
+    let lists = || switches().into_iter().filter(|switch| switch != KEY_SWITCH);
+    assert_eq!(rows(&[KEY_SWITCH.to_owned()])[always.len()..], ["api_key"]);
+    for switch in lists() {
         let of_it = RESOURCES.iter().filter(|resource| resource.switch == switch);
         let of_it: Vec<_> = of_it.map(|resource| resource.collector).collect();
         assert_eq!(rows(&[switch])[always.len()..], of_it);
     }
     assert_eq!(rows(&switches()).len(), TABLE.len(), "a row has a switch that is none");
-    assert_eq!(rows(&switches())[always.len()..], COLLECTORS);
+    assert_eq!(rows(&lists().collect::<Vec<_>>())[always.len()..], COLLECTORS);
 }
 
 #[test]

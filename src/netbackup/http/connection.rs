@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use crate::net::proxy::Proxy;
 use crate::net::redact::Redactor;
 use crate::netbackup::config::Config;
 use crate::netbackup::error::BuildError;
+use crate::netbackup::key_tag::key_tag;
 
 const MAX_BACKOFF: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -29,6 +30,8 @@ pub struct Connection {
     pub(crate) config: Config,
     pub(super) http: reqwest::Client,
     pub(super) authorization: HeaderValue,
+    /// `None` if the key has none.
+    pub(crate) key_tag: Option<SecretString>,
     pub(crate) redactor: Redactor,
     pub(super) in_flight: Semaphore,
     refused: Mutex<Option<Instant>>,
@@ -45,6 +48,7 @@ impl Connection {
             http: transport::build(&config)?,
             authorization: transport::authorization(&config)?,
             redactor: redactor(&config),
+            key_tag: key_tag(&config.api_key),
             in_flight: Semaphore::new(
                 config.max_concurrent_requests.clamp(1, Semaphore::MAX_PERMITS),
             ),
@@ -69,9 +73,13 @@ impl Connection {
         *refused
     }
 
+    pub(crate) fn has_key_of(&self, other: &Self) -> bool {
+        self.config.api_key.expose_secret() == other.config.api_key.expose_secret()
+    }
+
     /// Takes over the back-off of an unchanged key.
     pub(crate) fn inherit(&mut self, before: &Self) {
-        if self.config.api_key.expose_secret() == before.config.api_key.expose_secret() {
+        if self.has_key_of(before) {
             self.refused = Mutex::new(before.key_refused_until());
         }
     }
@@ -86,7 +94,11 @@ impl Connection {
 }
 
 fn redactor(config: &Config) -> Redactor {
-    let redactor = Redactor::default().with_secret(&config.api_key);
+    let mut redactor = Redactor::default().with_secret(&config.api_key);
+    if let Some(tag) = key_tag(&config.api_key) {
+        // Whether it is padded or not.
+        redactor = redactor.with_secret(&tag.expose_secret().trim_end_matches('=').into());
+    }
     match config.proxy.as_ref().and_then(Proxy::address) {
         Some(proxy) => redactor.with_address(&proxy),
         None => redactor,
