@@ -21,7 +21,7 @@ use support::eventually;
 use tokio::sync::watch;
 
 static NOTHING: Resource =
-    Resource { name: "nothing", path: "/nothing", permission: "", max_limit: 0 };
+    Resource { name: "nothing", path: "/nothing", permission: None, max_limit: 0 };
 
 /// Numbers of runs and of reconfigurations of this collector.
 static RUNS: Metric<0> = Metric::gauge("test.runs", "", &[], "Runs.");
@@ -69,6 +69,7 @@ fn build(settings: &Settings<'_>) -> Box<dyn Collector> {
 const STEADY: Row = Row {
     name: "steady",
     resource: &NOTHING,
+    also: &[],
     cadence: Cadence::Slow,
     requests: "",
     core: true,

@@ -11,6 +11,7 @@ use crate::netbackup::{Error, ErrorKind, Query, Resource, Session};
 pub(super) const ROW: Row = Row {
     name: "api_key",
     resource: &API_KEY,
+    also: &[],
     // It changes when somebody renews the key.
     cadence: Cadence::Every(12),
     requests: "1",
@@ -24,7 +25,7 @@ pub(super) const ROW: Row = Row {
 static API_KEY: Resource = Resource {
     name: "api_key",
     path: "/security/api-keys/{apiKeyTag}",
-    permission: "",
+    permission: None,
     max_limit: 0,
 };
 

@@ -46,7 +46,7 @@ pub use http::connection::Connection;
 pub use paging::cursor::{Cursor, CursorPager};
 pub use paging::offset::OffsetPager;
 pub use ping::Ping;
-pub use resource::{Query, Resource};
+pub use resource::{Permission, Query, Resource};
 pub use server_time::ServerTime;
 pub use session::Session;
 pub use stats::{Outcome, RequestObserver, RequestRecord, StatsSnapshot};

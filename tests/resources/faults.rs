@@ -62,19 +62,31 @@ fn demo_of_the_stack_switches_every_collector_on() {
 }
 
 #[test]
-fn permissions_of_all_collectors_are_documented() {
-    let rows = document("docs/operations.md");
-    let rows: Vec<_> = rows.lines().filter(|line| line.starts_with("| ")).collect();
-    for Tried { collector, switch, fixture, .. } in RESOURCES.iter() {
-        let names = |row: &str| row[2..].split([',', ' ']).any(|name| name == *collector);
+fn documented_permissions_are_those_that_doctor_grants() {
+    let page = document("docs/operations.md");
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| ")).collect();
+    for collector in TABLE {
+        let names = |row: &str| row[2..].split([',', ' ']).any(|name| name == collector.name);
         let row = rows.iter().find(|row| names(row.split(" |").next().unwrap()));
-        let row = row.unwrap_or_else(|| panic!("no row has the permission of {collector}"));
-        assert!(row.contains(&format!("`collectors.{switch}`")), "{row}");
-        // The plans have no namespace: the right is one to each.
-        let namespace = fixture.permission.replace('|', "\\|");
-        assert!(*collector == "slo" || row.contains(&format!("`{namespace}`")), "{row}");
-        let agent = TABLE.iter().find(|row| row.name == *collector).unwrap().resource.permission;
-        assert!(*collector == "slo" || agent.starts_with(fixture.permission), "{agent}");
+        let row = row.unwrap_or_else(|| panic!("no row has the permission of {}", collector.name));
+        let switch = collector.switch.map(|switch| format!("`collectors.{switch}`"));
+        assert!(row.contains(switch.as_deref().unwrap_or("always on")), "{row}");
+        let named = row.replace("\\|", "|");
+        let named: BTreeSet<&str> =
+            named.split('`').filter(|it| it.starts_with('|') && !it.contains(' ')).collect();
+        let granted = collector.permissions().map(|permission| permission.namespace);
+        assert_eq!(named, granted.collect(), "{row}");
+        for permission in collector.permissions() {
+            let operation = permission.to_string();
+            let operation = operation.split(['(', ')']).nth(1).unwrap().to_owned();
+            assert!(operation == "VIEW" || row.contains(&operation), "{row}");
+        }
+    }
+    for Tried { collector, fixture, .. } in RESOURCES.iter() {
+        let row = TABLE.iter().find(|row| row.name == *collector).unwrap();
+        let granted = row.resource.permission.unwrap().namespace;
+        // The simulator grants all plans or none.
+        assert!(*collector == "slo" || granted == fixture.permission, "{granted}");
     }
 }
 

@@ -145,8 +145,8 @@ fn tls_peer(config: &Config, in_tunnel: bool) -> String {
 fn response_hint(kind: ErrorKind, redirect: Option<&str>, resource: &Resource) -> String {
     let is_ping = *resource == PING;
     let permission = || match resource.permission {
-        "" => String::new(),
-        permission => format!(", or lack the permission {permission}"),
+        None => String::new(),
+        Some(permission) => format!(", or lack the permission {permission}"),
     };
     let fixed = match (kind, redirect) {
         (ErrorKind::Unauthorized, _) => {
