@@ -118,12 +118,19 @@ async fn steps(
     }
     let ping = client.ping().await;
     let is_tls = matches!(&ping, Err(error) if error.kind() == ErrorKind::Tls);
+    if client.sends_key_in_clear_text() {
+        report.warn("clear text", "anybody on the way can read the API key: use https");
+    }
+    if let Some(fingerprint) = client.shown_certificate() {
+        report.line("-", "certificate", fingerprint);
+    }
     let ping = report.check(if is_tls { "tls" } else { "ping" }, ping)?;
     if server.base_url.scheme() == "https" {
-        let trust = if server.insecure_skip_verify {
-            "NOT verified (insecureSkipVerify)"
-        } else {
-            "verified"
+        let trust = match (server.insecure_skip_verify, server.fingerprints.is_empty()) {
+            (false, true) => "verified",
+            (false, false) => "verified, and its fingerprint is configured",
+            (true, true) => "NOT verified (insecureSkipVerify)",
+            (true, false) => "not verified (insecureSkipVerify), but its fingerprint is configured",
         };
         report.ok("tls", format!("certificate {trust}"));
     }

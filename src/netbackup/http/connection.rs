@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::transport;
 use crate::net::proxy::Proxy;
 use crate::net::redact::Redactor;
+use crate::net::verifier::ShownCertificate;
 use crate::netbackup::config::Config;
 use crate::netbackup::error::BuildError;
 use crate::netbackup::key_tag::key_tag;
@@ -29,6 +30,7 @@ const RETIRE_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Connection {
     pub(crate) config: Config,
     pub(super) http: reqwest::Client,
+    pub(crate) shown: ShownCertificate,
     pub(super) authorization: HeaderValue,
     /// `None` if the key has none.
     pub(crate) key_tag: Option<SecretString>,
@@ -44,11 +46,13 @@ pub struct Connection {
 impl Connection {
     /// Makes the connection pool, without network I/O.
     pub fn new(config: Config) -> Result<Self, BuildError> {
+        let (shown, key_tag) = (ShownCertificate::default(), key_tag(&config.api_key));
         Ok(Self {
-            http: transport::build(&config)?,
+            http: transport::build(&config, &shown)?,
+            shown,
             authorization: transport::authorization(&config)?,
-            redactor: redactor(&config),
-            key_tag: key_tag(&config.api_key),
+            redactor: redactor(&config, key_tag.as_ref()),
+            key_tag,
             in_flight: Semaphore::new(
                 config.max_concurrent_requests.clamp(1, Semaphore::MAX_PERMITS),
             ),
@@ -93,9 +97,9 @@ impl Connection {
     }
 }
 
-fn redactor(config: &Config) -> Redactor {
+fn redactor(config: &Config, key_tag: Option<&SecretString>) -> Redactor {
     let mut redactor = Redactor::default().with_secret(&config.api_key);
-    if let Some(tag) = key_tag(&config.api_key) {
+    if let Some(tag) = key_tag {
         // Whether it is padded or not.
         redactor = redactor.with_secret(&tag.expose_secret().trim_end_matches('=').into());
     }
