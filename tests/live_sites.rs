@@ -294,3 +294,21 @@ async fn unchanged_site_is_not_disturbed() {
     assert_eq!((tokyo.request_count(), tokyo.connections()), (asked, connected));
     agent.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clear_text_is_a_metric_until_it_is_permitted() {
+    let paris = simulate(world(1)).await;
+    let base = Config::new();
+    let with = |host: [u8; 4], more: &str| {
+        let address = (host, paris.addr().port()).into();
+        base.clone().site_at("paris", address, &format!("apiKey: nbu-sim-key{more}"))
+    };
+    let plain = |page: &Page| page.value("nbu_agent_api_plain_text", &[("site", "paris")]);
+    let mut agent = Agent::start(&with([0, 0, 0, 0], "")).await;
+    assert_eq!(plain(&agent.first_samples("paris").await), Some(1.0));
+    agent.reload(&with([0, 0, 0, 0], ", allowPlainText: true")).await;
+    agent.scrape_until("it is permitted", |page| plain(page) == Some(0.0)).await;
+    agent.reload(&with([127, 0, 0, 1], "")).await;
+    agent.scrape_until("it stays here", |page| plain(page) == Some(0.0)).await;
+    agent.stop().await;
+}

@@ -21,7 +21,7 @@ use support::eventually;
 use tokio::sync::watch;
 
 static NOTHING: Resource =
-    Resource { name: "nothing", path: "/nothing", permission: "", max_limit: 0 };
+    Resource { name: "nothing", path: "/nothing", permission: None, max_limit: 0 };
 
 /// Numbers of runs and of reconfigurations of this collector.
 static RUNS: Metric<0> = Metric::gauge("test.runs", "", &[], "Runs.");
@@ -69,6 +69,7 @@ fn build(settings: &Settings<'_>) -> Box<dyn Collector> {
 const STEADY: Row = Row {
     name: "steady",
     resource: &NOTHING,
+    also: &[],
     cadence: Cadence::Slow,
     requests: "",
     core: true,
@@ -116,7 +117,9 @@ impl Site {
             base_url: "http://127.0.0.1:9/".parse().unwrap(),
             api_key: "k".into(),
             api_version: None,
+            allow_plain_text: false,
             insecure_skip_verify: false,
+            fingerprints: Vec::new(),
             ca: None,
             roots: None,
             identity: None,

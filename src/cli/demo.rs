@@ -84,6 +84,7 @@ async fn simulator(
     Simulator::start(Settings {
         seed,
         release,
+        api_key: nbu_sim::API_KEY.to_owned(),
         name: format!("nbu-{site}.example.com"),
         jobs_in_history: jobs,
         jobs_per_hour: 1_200.0,

@@ -34,7 +34,7 @@ pub(super) fn run(document: Document) -> ExitCode {
 const COLLECTORS: &str = "
 ## Collectors
 
-What each collector asks for, how often, and the permission (VIEW) that it needs. One that is `tried` is on unless the
+What each collector asks for, how often, and the permission that it needs. One that is `tried` is on unless the
 file says otherwise, and is left out without an alert where the role of the key never permitted it. A request is made again
 if it fails, three times at most.
 
@@ -89,9 +89,12 @@ fn collectors(page: &mut String) {
             Some(switch) if tried.iter().any(|tried| tried == switch) => "tried",
             Some(_) => "off",
         };
-        let permission = row.resource.permission.replace('|', "\\|");
+        let permission = match row.resource.permission {
+            Some(permission) => format!("`{}`", permission.to_string().replace('|', "\\|")),
+            None => "-".to_owned(),
+        };
         let (name, every, requests) = (row.name, row.cadence.described(), row.requests);
-        let _ = writeln!(page, "| {name} | {default} | `{permission}` | {every} | {requests} |");
+        let _ = writeln!(page, "| {name} | {default} | {permission} | {every} | {requests} |");
     }
 }
 

@@ -9,8 +9,9 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use tokio::time::Instant;
 
 use super::check::load;
+use super::role;
 use super::run::block_on;
-use crate::collectors::{Settings, TABLE};
+use crate::collectors::{Row, Settings, TABLE};
 use crate::config::Config;
 use crate::netbackup::{self, Client, Error, ErrorKind, RetryPolicy};
 use crate::slp::Links;
@@ -25,8 +26,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// A clock that is off by more is worth a word, though the agent keeps to the server's.
 const SKEW: f64 = 60.0;
 
-pub(super) fn run(path: &Path) -> ExitCode {
+pub(super) fn run(path: &Path, role: bool) -> ExitCode {
     match load(path) {
+        Some(config) if role => super::output::print(&role::script(&config)),
         Some(config) => block_on(examine(&config)),
         None => ExitCode::FAILURE,
     }
@@ -116,12 +118,19 @@ async fn steps(
     }
     let ping = client.ping().await;
     let is_tls = matches!(&ping, Err(error) if error.kind() == ErrorKind::Tls);
+    if client.sends_key_in_clear_text() {
+        report.warn("clear text", "anybody on the way can read the API key: use https");
+    }
+    if let Some(fingerprint) = client.shown_certificate() {
+        report.line("-", "certificate", fingerprint);
+    }
     let ping = report.check(if is_tls { "tls" } else { "ping" }, ping)?;
     if server.base_url.scheme() == "https" {
-        let trust = if server.insecure_skip_verify {
-            "NOT verified (insecureSkipVerify)"
-        } else {
-            "verified"
+        let trust = match (server.insecure_skip_verify, server.fingerprints.is_empty()) {
+            (false, true) => "verified",
+            (false, false) => "verified, and its fingerprint is configured",
+            (true, true) => "NOT verified (insecureSkipVerify)",
+            (true, false) => "not verified (insecureSkipVerify), but its fingerprint is configured",
         };
         report.ok("tls", format!("certificate {trust}"));
     }
@@ -180,7 +189,8 @@ async fn permissions(
     let links = Links::default();
     let settings = Settings { collectors, window, state: None, links: &links };
     let (mut verdicts, mut lacking) = (Vec::new(), Vec::new());
-    for row in TABLE.iter().filter(|row| row.is_enabled(&config.collectors)) {
+    let is_asked = |row: &&Row| row.is_enabled(collectors) && client.can_ask(row.resource);
+    for row in TABLE.iter().filter(is_asked) {
         let session = client.with_deadline(Instant::now() + server.timeout + GRACE);
         let mut collector = (row.build)(&settings);
         let old = client.version().zip(collector.since()).is_some_and(|(has, since)| has < since);

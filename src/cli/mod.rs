@@ -8,6 +8,7 @@ mod doctor;
 mod healthcheck;
 mod once;
 mod output;
+mod role;
 mod run;
 mod state;
 mod state_report;
@@ -27,6 +28,8 @@ const EXAMPLES: &str = "\
 EXAMPLES:
   nbu-otel-agent check --config config.yaml    validate the file, print the effective configuration
   nbu-otel-agent doctor --config config.yaml   test connections, API keys and permissions
+  nbu-otel-agent doctor --config config.yaml --role > role.sh
+                                               print a script that creates the role of the API key
   nbu-otel-agent --config config.yaml          run the agent
 ";
 
@@ -94,7 +97,14 @@ enum Command {
     /// Validate the configuration: print the effective configuration, or every error with its line.
     Check(ConfigFile),
     /// Test connection, TLS, API key and permissions of each server, and the OTLP push.
-    Doctor(ConfigFile),
+    Doctor {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Print what the role of the API key must permit for the collectors that are on, as a shell script that creates
+        /// the role. Asks no server.
+        #[arg(long)]
+        role: bool,
+    },
     /// Poll every server once and print the metrics; exits with 1 if a server failed.
     Once(ConfigFile),
     /// Run with two simulated servers; needs no NetBackup and no configuration.
@@ -140,7 +150,7 @@ fn run(command: Command, log: &Log) -> ExitCode {
     match command {
         Command::Run(config) => run::run(config.path, log.clone()),
         Command::Check(config) => check::run(&config.path),
-        Command::Doctor(config) => doctor::run(&config.path),
+        Command::Doctor { config, role } => doctor::run(&config.path, role),
         Command::Once(config) => once::run(&config.path),
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo::run(options, log.clone()),

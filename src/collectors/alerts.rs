@@ -7,11 +7,12 @@ use super::collector::{Cadence, Collected, Collector, Row};
 use super::counts::{Counts, Seen, label};
 use crate::metric::{Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
-use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
+use crate::netbackup::{Error, OffsetPager, Permission, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
     name: "alerts",
     resource: &ALERTS,
+    also: &[],
     cadence: Cadence::Slow,
     requests: "1 for 100 alerts",
     core: false,
@@ -24,7 +25,7 @@ pub(super) const ROW: Row = Row {
 static ALERTS: Resource = Resource {
     name: "alerts",
     path: "/manage/alerts",
-    permission: "|MANAGE|EMAIL-NOTIFICATIONS|",
+    permission: Some(Permission::view("|MANAGE|EMAIL-NOTIFICATIONS|")),
     // It documents none.
     max_limit: 0,
 };

@@ -10,11 +10,14 @@ use serde::de::IgnoredAny;
 use super::collector::{Cadence, Collected, Collector, Part, Row};
 use crate::metric::{Metric, Samples, UNKNOWN};
 use crate::netbackup::wire::Id;
-use crate::netbackup::{ApiVersion, Error, ErrorKind, OffsetPager, Query, Resource, Session};
+use crate::netbackup::{
+    ApiVersion, Error, ErrorKind, OffsetPager, Permission, Query, Resource, Session,
+};
 
 pub(super) const ROW: Row = Row {
     name: "catalog",
     resource: &IMAGES,
+    also: &[],
     cadence: Cadence::Slow,
     requests: "up to 42, of one row each",
     core: false,
@@ -27,7 +30,7 @@ pub(super) const ROW: Row = Row {
 static IMAGES: Resource = Resource {
     name: "images",
     path: "/catalog/images",
-    permission: "|MANAGE|IMAGES|",
+    permission: Some(Permission::view("|MANAGE|IMAGES|")),
     max_limit: 100,
 };
 

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 
 use crate::jobs::NameFilterConfig;
 use crate::metric::{Definition, Samples, SeriesGroups};
-use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
+use crate::netbackup::{ApiVersion, Error, Permission, Query, Resource, Session};
 use crate::slp::Links;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Row {
     pub name: &'static str,
     /// The first resource that it reads, with the permission that it needs.
     pub resource: &'static Resource,
+    /// Further resources with a permission of their own; without it, a part of what it tells is missing.
+    pub also: &'static [&'static Resource],
     pub cadence: Cadence,
     /// The requests of one run, for people who look after the server.
     pub requests: &'static str,
@@ -51,6 +53,12 @@ impl Cadence {
 }
 
 impl Row {
+    /// Returns what the role of the key must permit for it.
+    pub fn permissions(&self) -> impl Iterator<Item = Permission> {
+        let all = std::iter::once(&self.resource).chain(self.also);
+        all.filter_map(|resource| resource.permission)
+    }
+
     pub fn is_enabled(&self, config: &Config) -> bool {
         self.switch.is_none_or(|switch| config.is_on(switch))
     }

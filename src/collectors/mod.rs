@@ -1,6 +1,7 @@
 //! The table of NetBackup resources: a file and a row for each.
 
 mod alerts;
+mod api_key;
 mod catalog;
 mod collector;
 mod counts;
@@ -33,6 +34,7 @@ pub static TABLE: &[Row] = &[
     storage_servers::ROW,
     slp::IMAGES_ROW,
     slp::CONFIGURATION_ROW,
+    api_key::ROW,
 ];
 
 pub fn definitions() -> Vec<&'static Definition> {

@@ -7,11 +7,12 @@ use serde::de::IgnoredAny;
 use super::collector::{Cadence, Collected, Collector, Row};
 use super::counts::Seen;
 use crate::metric::{Metric, Samples};
-use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
+use crate::netbackup::{Error, OffsetPager, Permission, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
     name: "slo",
     resource: &SLOS,
+    also: &[],
     cadence: Cadence::Slow,
     requests: "1 for 100 plans",
     core: false,
@@ -25,7 +26,7 @@ pub(super) const ROW: Row = Row {
 static SLOS: Resource = Resource {
     name: "slos",
     path: "/servicecatalog/slos",
-    permission: "VIEW of the protection plans themselves",
+    permission: Some(Permission::view("|PROTECTION|PROTECTION_PLAN|")),
     max_limit: 0,
 };
 

@@ -8,11 +8,12 @@ use super::counts::size;
 use crate::metric::{Metric, Samples};
 use crate::netbackup::lenient::{self, Text};
 use crate::netbackup::wire::Related;
-use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
+use crate::netbackup::{Error, OffsetPager, Permission, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
     name: "storage",
     resource: &STORAGE_UNITS,
+    also: &[],
     cadence: Cadence::Slow,
     requests: "1 for 500 storage units",
     core: true,
@@ -34,7 +35,7 @@ pub(super) const ROW: Row = Row {
 static STORAGE_UNITS: Resource = Resource {
     name: "storage_units",
     path: "/storage/storage-units",
-    permission: "|STORAGE|STORAGE-UNITS|",
+    permission: Some(Permission::view("|STORAGE|STORAGE-UNITS|")),
     max_limit: 500,
 };
 

@@ -8,11 +8,12 @@ use super::collector::{Cadence, Collected, Collector, Row};
 use super::counts::{Seen, label, size};
 use crate::metric::{Metric, Samples, UNKNOWN, flag};
 use crate::netbackup::lenient::{self, Text};
-use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
+use crate::netbackup::{Error, OffsetPager, Permission, Query, Resource, Session};
 
 pub(super) const ROW: Row = Row {
     name: "storage_servers",
     resource: &STORAGE_SERVERS,
+    also: &[],
     cadence: Cadence::Slow,
     requests: "1 for 100 storage servers",
     core: false,
@@ -33,7 +34,7 @@ pub(super) const ROW: Row = Row {
 static STORAGE_SERVERS: Resource = Resource {
     name: "storage_servers",
     path: "/storage/storage-servers",
-    permission: "|STORAGE|STORAGE-SERVERS|",
+    permission: Some(Permission::view("|STORAGE|STORAGE-SERVERS|")),
     max_limit: 100,
 };
 

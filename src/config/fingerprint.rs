@@ -104,6 +104,13 @@ pub(super) fn is_readable_by_all(path: &Path) -> bool {
     mode(path) & 0o004 != 0
 }
 
+/// Returns true if everybody can read the file, and pass the directories on the way to it.
+pub(super) fn is_open_to_all(path: &Path) -> bool {
+    // Where links lead is what counts.
+    let Ok(path) = std::fs::canonicalize(path) else { return false };
+    is_readable_by_all(&path) && path.ancestors().skip(1).all(|parent| mode(parent) & 0o001 != 0)
+}
+
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode())
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod address;
 pub(crate) mod failure;
+pub mod fingerprint;
 pub(crate) mod pem;
 pub mod proxy;
 pub(crate) mod redact;
@@ -11,6 +12,7 @@ pub(crate) mod retry;
 pub(crate) mod roots;
 pub(crate) mod text;
 pub mod tls;
+pub(crate) mod verifier;
 
 /// The `User-Agent` of all requests.
 pub(crate) const USER_AGENT: &str = concat!("nbu-otel-agent/", env!("CARGO_PKG_VERSION"));

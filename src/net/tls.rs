@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::client::WantsClientCert;
 use rustls::crypto::ring;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::pem;
 use super::roots::SystemRoots;
+use super::verifier::ServerVerifier;
 
 /// The object identifiers of a key on the curve P-521, in the DER of a certificate or a key.
 const P521: &[u8] = &[
@@ -141,7 +143,23 @@ pub(crate) fn client_config(
     identity: Option<&Identity>,
 ) -> Result<ClientConfig, TlsError> {
     install_provider();
-    let builder = ClientConfig::builder().with_root_certificates(roots);
+    complete(ClientConfig::builder().with_root_certificates(roots), identity)
+}
+
+/// Makes TLS with a verifier of its own, for HTTP/1.1 and HTTP/2.
+pub(crate) fn client_config_with(
+    verifier: ServerVerifier,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, TlsError> {
+    install_provider();
+    let builder = ClientConfig::builder().dangerous();
+    complete(builder.with_custom_certificate_verifier(Arc::new(verifier)), identity)
+}
+
+fn complete(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, TlsError> {
     let mut config = match identity {
         Some(identity) => {
             let certified = SingleCertAndKey::from(identity.certified()?);

@@ -17,6 +17,7 @@ use super::unreadable::UnreadableRecords;
 use super::version::ApiVersion;
 use super::wire::BadRecord;
 use crate::net::address::without_credentials;
+use crate::net::fingerprint::Fingerprint;
 use crate::net::redact::Redactor;
 use crate::net::retry::RetryPolicy;
 
@@ -136,6 +137,26 @@ impl Client {
     /// Returns the end of the back-off of the key; `None` if it is not suspended.
     pub fn key_refused_until(&self) -> Option<Instant> {
         self.0.connection().key_refused_until()
+    }
+
+    pub(crate) fn sends_key_in_clear_text(&self) -> bool {
+        self.0.connection().config.sends_key_in_clear_text()
+    }
+
+    /// Returns the fingerprint of the certificate that the server showed last, whether it was accepted or not; `None`
+    /// before a handshake.
+    pub(crate) fn shown_certificate(&self) -> Option<Fingerprint> {
+        self.0.connection().shown.fingerprint()
+    }
+
+    /// Returns false for the resource of the key itself if the key has no tag, by which to ask for it.
+    pub fn can_ask(&self, resource: &Resource) -> bool {
+        !resource.is_of_key() || self.0.connection().key_tag.is_some()
+    }
+
+    /// Returns true if the key in force is that of `connection`.
+    pub(crate) fn has_key_of(&self, connection: &Connection) -> bool {
+        self.0.connection().has_key_of(connection)
     }
 
     /// Puts another connection to the same server in force, for all clones and sessions. Statistics

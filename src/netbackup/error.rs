@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     static JOBS: Resource =
-        Resource { name: "jobs", path: "/admin/jobs", permission: "", max_limit: 100 };
+        Resource { name: "jobs", path: "/admin/jobs", permission: None, max_limit: 100 };
 
     #[test]
     fn error_names_site_address_resource_cause_and_hint() {

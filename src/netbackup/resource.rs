@@ -1,27 +1,60 @@
 //! Resources of the API, and queries on their lists.
 
+use std::fmt;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::key_tag::KEY_TAG;
 
 /// All but RFC 3986's unreserved characters. A space becomes `%20`, because only form decoders read
 /// `+` as a space.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A permission of a role: an operation on a namespace of the server (docs/netbackup-api.md#permissions).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Permission {
+    pub namespace: &'static str,
+    pub operation: &'static str,
+}
+
+impl Permission {
+    const VIEW: &'static str = "|OPERATIONS|VIEW|";
+
+    pub(crate) const fn view(namespace: &'static str) -> Self {
+        Self { namespace, operation: Self::VIEW }
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operation = self.operation.trim_end_matches('|').rsplit('|').next();
+        write!(f, "{} ({})", self.namespace, operation.unwrap_or_default())
+    }
+}
 
 /// A list or document of the API.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Resource {
     /// Stable short name, for metrics and logs.
     pub name: &'static str,
-    /// Path below the base address, with a leading slash.
+    /// Path below the base address, with a leading slash. The tag of the key takes the place of `{apiKeyTag}`.
     pub path: &'static str,
-    /// The RBAC namespace that the key needs, such as `|MANAGE|JOBS|`; empty if it needs none.
-    pub permission: &'static str,
+    /// The permission that the key's role needs, if it needs one.
+    pub permission: Option<Permission>,
     /// The maximum of rows per page; 0 if the resource documents none or does not page.
     pub max_limit: u32,
 }
 
+impl Resource {
+    /// Returns true if it is about the key in force, so that another key means another resource.
+    pub(crate) fn is_of_key(&self) -> bool {
+        self.path.ends_with(KEY_TAG)
+    }
+}
+
 /// The ping; it carries no key.
 pub(crate) static PING: Resource =
-    Resource { name: "ping", path: "/ping", permission: "", max_limit: 0 };
+    Resource { name: "ping", path: "/ping", permission: None, max_limit: 0 };
 
 /// A query on a list. Every part is percent-encoded when the request is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,7 +132,7 @@ mod tests {
     use super::*;
 
     const JOBS: Resource =
-        Resource { name: "jobs", path: "/admin/jobs", permission: "", max_limit: 100 };
+        Resource { name: "jobs", path: "/admin/jobs", permission: None, max_limit: 100 };
 
     #[test]
     fn query_with_reserved_characters_is_encoded() {

@@ -10,7 +10,7 @@ use super::wire::lenient::{self, Text};
 
 /// It needs a key, and no permission.
 static SERVER_TIME: Resource =
-    Resource { name: "server_time", path: "/security/servertime", permission: "", max_limit: 0 };
+    Resource { name: "server_time", path: "/security/servertime", permission: None, max_limit: 0 };
 
 /// The answer. Each field may be missing.
 #[derive(Debug, Default, Deserialize)]

@@ -67,8 +67,13 @@ impl Session {
     /// Returns the error of a missing permission that the server itself does not report
     /// (docs/netbackup-api.md#jobs-empty-without-permission).
     pub(crate) fn forbidden(&self, resource: &'static Resource, detail: &str) -> Error {
-        let hint = format!("give the role of apiKey the permission {} (VIEW)", resource.permission);
-        self.error(resource, ErrorKind::Forbidden, detail).with_hint(hint)
+        let error = self.error(resource, ErrorKind::Forbidden, detail);
+        match resource.permission {
+            Some(permission) => {
+                error.with_hint(format!("give the role of apiKey the permission {permission}"))
+            }
+            None => error,
+        }
     }
 
     /// Counts a record that was decoded but lacks a required value, such as a name.

@@ -62,8 +62,8 @@ impl Health {
             tracing::info!(
                 site,
                 collector = row.name,
-                permission = row.resource.permission,
-                "the role of the API key may not read this; leaving it out: give the role the permission (VIEW), or \
+                permission = row.resource.permission.map(tracing::field::display),
+                "the role of the API key may not read this; leaving it out: give the role the permission, or \
                  set collectors.{}.enabled to false",
                 row.switch.unwrap_or_default()
             );

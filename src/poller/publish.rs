@@ -120,6 +120,13 @@ static KEY_REFUSED: Metric<0> = Metric::gauge(
     "1 if the server rejected the API key for every resource and the agent waits before it sends the key again, else 0.",
 );
 
+static PLAIN_TEXT: Metric<0> = Metric::gauge(
+    "nbu.agent.api.plain_text",
+    "",
+    &[],
+    "1 if the API key goes to the server in clear text, over http to a host that is not loopback, and allowPlainText does not permit that; else 0.",
+);
+
 pub fn definitions() -> Vec<&'static Definition> {
     vec![
         UP.definition(),
@@ -140,6 +147,7 @@ pub fn definitions() -> Vec<&'static Definition> {
         API_DURATION.definition(),
         API_RETRIES.definition(),
         KEY_REFUSED.definition(),
+        PLAIN_TEXT.definition(),
     ]
 }
 
@@ -219,4 +227,5 @@ fn record_server(client: &Client, stale: bool, samples: &mut Samples) {
     }
     samples.record(&API_RETRIES, [], stats.retries as f64);
     samples.record(&KEY_REFUSED, [], flag(client.key_refused_until().is_some()));
+    samples.record(&PLAIN_TEXT, [], flag(client.sends_key_in_clear_text()));
 }

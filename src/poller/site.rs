@@ -212,6 +212,7 @@ impl SitePoller {
     /// Replaces the connection; runs under way go on over the new one. Everything is read at once,
     /// also cached resources: another key may see something else.
     async fn reconnect(&mut self, connection: Connection, at: Instant) {
+        let same_key = self.client.has_key_of(&connection);
         self.client.replace(connection).await;
         if self.client.key_refused_until().is_none() {
             self.key_backoff = MIN_KEY_BACKOFF;
@@ -220,6 +221,9 @@ impl SitePoller {
             slot.ignore_failure();
             slot.mark_due();
             slot.health.unauthorized = false;
+            if !same_key && slot.row.resource.is_of_key() {
+                slot.forget();
+            }
         }
         self.request_cycle(at);
     }
@@ -240,7 +244,10 @@ impl SitePoller {
     fn arrange_slots(&mut self, before: &Rules, at: Instant) {
         let mut previous = std::mem::take(&mut self.slots);
         let (table, enabled) = (self.table, Arc::clone(&self.rules.collectors));
-        let enabled = (0..).zip(table).filter(|(_, row)| row.is_enabled(&enabled));
+        let client = self.client.clone();
+        let enabled = (0..)
+            .zip(table)
+            .filter(|(_, row)| row.is_enabled(&enabled) && client.can_ask(row.resource));
         for (place, row) in enabled {
             let known = previous.iter().position(|slot| slot.row.name == row.name);
             let slot = if let Some(known) = known {

@@ -250,6 +250,16 @@ impl CollectorSlot {
     pub(super) fn reconfigure(&mut self, rules: &Rules) {
         self.pending_settings = Some(rules.clone());
         self.mark_due();
+        self.discard_run();
+    }
+
+    /// Drops the samples, also those that a run under way would bring: they are about something else now.
+    pub(super) fn forget(&mut self) {
+        self.exported = Exported::default();
+        self.discard_run();
+    }
+
+    fn discard_run(&mut self) {
         if let Run::Running { cancel, on_result, .. } = &mut self.run {
             *on_result = RunResultPolicy::Discard;
             cancel.cancel();

@@ -128,8 +128,36 @@ async fn doctor_fails_private_ca_until_ca_file_is_set() {
     assert_eq!(verdict(&known, "ok", "tls"), Some("certificate verified"));
 
     let blind = doctor(&https(paris.addr(), "insecureSkipVerify: true")).await;
+    let shown = verdict(&blind, "-", "certificate").expect("a fingerprint");
+    for ended in [&unknown, &known] {
+        assert_eq!(verdict(ended, "-", "certificate"), Some(shown), "{}", ended.all());
+    }
+    let more = format!("insecureSkipVerify: true, serverCertFingerprints: [\"{shown}\"]");
+    let pinned = doctor(&https(paris.addr(), &more)).await;
+    assert_eq!(pinned.code, Some(0), "{}", pinned.all());
+    // Of the digits alone: the name of the hash has some, too.
+    let (name, digits) = shown.split_at("sha256:".len());
+    let other = format!("{name}{}", digits.replace(['0', '1', '2', '3'], "4"));
+    let others = more.replace(shown, &other);
+    assert_fails(&doctor(&https(paris.addr(), &others)).await, "tls", &["fingerprint", shown]);
     assert_eq!(blind.code, Some(0), "{}", blind.all());
     assert!(blind.stdout.contains("NOT verified"), "{}", blind.all());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_warns_of_clear_text_until_it_is_permitted() {
+    let paris = server(world(1)).await;
+    let with = |more: &str| {
+        // It leads to this machine, and is not its loopback address.
+        let address = ([0, 0, 0, 0], paris.addr().port()).into();
+        config().site_at("paris", address, &format!("apiKey: {KEY}{more}")).yaml()
+    };
+    let warned = doctor(&with("")).await;
+    assert!(verdict(&warned, "warn", "clear text").is_some(), "{}", warned.all());
+    assert!(warned.stderr.contains("nbuservers[0].scheme"), "{}", warned.all());
+    let permitted = doctor(&with(", allowPlainText: true")).await;
+    assert_eq!(verdict(&permitted, "warn", "clear text"), None, "{}", permitted.all());
+    assert_eq!(permitted.stderr, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

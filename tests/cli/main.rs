@@ -22,6 +22,7 @@ mod golden;
 mod healthcheck;
 mod logs;
 mod once;
+mod role;
 mod run;
 mod state;
 mod usage;

@@ -51,12 +51,14 @@ nbuservers:
   - site: a
     enabled: true
     scheme: https
+    allowPlainText: false
     host: h
     port: 1556
     uri: /netbackup
     apiKey: SECRET-1
     apiVersion: detect
     insecureSkipVerify: false
+    serverCertFingerprints: [abababababababababababababababababababababababababababababababab]
     caFile: ca.pem
     certFile: cert.pem
     keyFile: key.pem
@@ -155,7 +157,9 @@ nbuservers[].uri|uri: /netbackup|uri: /n|nbuservers[a].uri: /netbackup -> /n
 nbuservers[].apiKey|apiKey: SECRET-1|apiKey: SECRET-2|nbuservers[a].apiKey: changed
 nbuservers[].apiKeyFile|apiKeyFile: key|apiKeyFile: key2|nbuservers[b].apiKeyFile: DIR/key -> DIR/key2
 nbuservers[].apiVersion|apiVersion: detect|apiVersion: 13.0|nbuservers[a].apiVersion: detect -> 13.0
+nbuservers[].allowPlainText|PlainText: false|PlainText: true|nbuservers[a].allowPlainText: false -> true
 nbuservers[].insecureSkipVerify|Verify: false|Verify: true|nbuservers[a].insecureSkipVerify: false -> true
+nbuservers[].serverCertFingerprints|Fingerprints: [abababababababababababababababababababababababababababababababab|Fingerprints: [cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd|nbuservers[a].serverCertFingerprints: [sha256:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:… -> [sha256:CD:CD:CD:CD:CD:CD:CD:CD:CD:CD:CD:CD:CD:CD:CD:CD:CD:CD:CD:CD:CD:CD:CD:CD:…
 nbuservers[].caFile|caFile: ca.pem\n|caFile: cert.pem\n|nbuservers[a].caFile: DIR/ca.pem -> DIR/cert.pem
 nbuservers[].certFile|certFile: cert.pem\n|certFile: ca.pem\n|nbuservers[a].certFile: DIR/cert.pem -> DIR/ca.pem
 nbuservers[].keyFile|keyFile: key.pem\n|keyFile: cert.pem\n|nbuservers[a].keyFile: DIR/key.pem -> DIR/cert.pem

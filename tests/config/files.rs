@@ -1,6 +1,7 @@
 //! Files: the configuration itself, `.env`, keys and certificates.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use std::sync::Arc;
@@ -194,7 +195,9 @@ fn world_writable_files_are_warned_of() {
     let dir = tempfile::tempdir().unwrap();
     with_files(dir.path());
     let path = |name: &str| dir.path().join(name);
-    fs::set_permissions(path("config.yaml"), fs::Permissions::from_mode(0o600)).unwrap();
+    for name in ["config.yaml", "key", "key.pem"] {
+        fs::set_permissions(path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
     assert_eq!(load(&path("config.yaml"), &nothing).unwrap().warnings, []);
     for (name, place) in [("config.yaml", ""), (".env", ""), ("key", "nbuservers[0].apiKeyFile")] {
         fs::set_permissions(path(name), fs::Permissions::from_mode(0o602)).unwrap();
@@ -400,4 +403,66 @@ opentelemetry: {enabled: true, endpoint: 'http://c.example.com:4317'}
     assert_eq!(told, 1, "{warnings:?}");
     let effective = nbu_otel_agent::config::effective(&loaded.config);
     assert_eq!(effective.matches("proxyUrl").count(), 1, "{effective}");
+}
+
+/// Sets the mode of a file or a directory.
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn key_that_everybody_can_read_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    write_pems(dir.path());
+    fs::write(dir.path().join("key"), "the-key").unwrap();
+    let text = "nbuservers:
+- {site: a, host: h, apiKeyFile: key, caFile: ca.pem, certFile: cert.pem, keyFile: key.pem}
+opentelemetry: {enabled: true, endpoint: 'c:4317', tls: {certFile: cert.pem, keyFile: key.pem}}
+";
+    let warnings = |mode: u32, closed: bool| {
+        for name in ["key", "key.pem"] {
+            set_mode(&dir.path().join(name), mode);
+        }
+        set_mode(dir.path(), if closed { 0o750 } else { 0o755 });
+        let loaded = from_text(text, &dir.path().join("config.yaml"), &nothing).unwrap();
+        let texts: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+        texts.join("\n").replace(&format!("{}/", dir.path().display()), "/dir/")
+    };
+    for mode in [0o400, 0o600, 0o640, 0o660] {
+        assert_eq!(warnings(mode, false), "", "{mode:o}");
+    }
+    assert_eq!(warnings(0o644, true), "", "the directory is closed to others");
+    let open = warnings(0o644, false);
+    let of = |key: &str, name: &str| {
+        format!("{key}: everybody can read the secret in /dir/{name}: chmod o-r /dir/{name}")
+    };
+    for warning in [
+        of("nbuservers[0].apiKeyFile", "key"),
+        of("nbuservers[0].keyFile", "key.pem"),
+        of("opentelemetry.tls.keyFile", "key.pem"),
+    ] {
+        assert!(open.contains(&warning), "{warning} in\n{open}");
+    }
+    assert_eq!(open.lines().count(), 3, "{open}");
+}
+
+#[test]
+fn open_key_of_a_kubernetes_secret_names_its_default_mode() {
+    let dir = tempfile::tempdir().unwrap();
+    set_mode(dir.path(), 0o755);
+    let moment = dir.path().join("..2026_01_01");
+    fs::create_dir(&moment).unwrap();
+    set_mode(&moment, 0o755);
+    fs::write(moment.join("key"), "the-key").unwrap();
+    std::os::unix::fs::symlink("..2026_01_01", dir.path().join("..data")).unwrap();
+    std::os::unix::fs::symlink("..data/key", dir.path().join("key")).unwrap();
+    let text = "nbuservers: [{site: a, host: h, apiKeyFile: key}]";
+    let warnings = |mode: u32| {
+        set_mode(&moment.join("key"), mode);
+        from_text(text, &dir.path().join("config.yaml"), &nothing).unwrap().warnings
+    };
+    assert!(warnings(0o440).is_empty());
+    let open = warnings(0o644);
+    assert_eq!(open.len(), 1, "{open:?}");
+    assert!(open[0].to_string().contains("set defaultMode: 0400"), "{}", open[0]);
 }

@@ -251,6 +251,46 @@ fn variables_are_inserted_as_text() {
 }
 
 #[test]
+fn clear_text_is_a_warning_until_it_is_permitted() {
+    let one = |settings: &str| {
+        let loaded = ok(&format!("nbuservers: [{{site: a, apiKey: k, scheme: http, {settings}}}]"));
+        warnings(&loaded)
+    };
+    let warning = "config.yaml:1:43: nbuservers[0].scheme: the API key is sent in clear text: use https, or set \
+                   allowPlainText: true";
+    assert_eq!(one("host: nbu.example.com"), warning);
+    assert_eq!(one("host: 192.0.2.1"), warning);
+    for quiet in [
+        "host: nbu.example.com, allowPlainText: true",
+        "host: localhost",
+        "host: '::1'",
+        "host: 127.0.0.2",
+    ] {
+        assert_eq!(one(quiet), "", "{quiet}");
+    }
+}
+
+#[test]
+fn fingerprints_are_read_in_any_spelling_and_each_once() {
+    let bare = "0123456789abcdef".repeat(4);
+    let shown = format!("sha256{}", ":01:23:45:67:89:AB:CD:EF".repeat(4));
+    let text = |more: &str| {
+        format!(
+            "nbuservers:\n- {{site: a, host: h, apiKey: k, {more}, serverCertFingerprints: [{bare}, '{shown}']}}\n"
+        )
+    };
+    let loaded = ok(&text("insecureSkipVerify: true"));
+    let pins = &loaded.config.servers[0].fingerprints;
+    assert_eq!(pins.iter().map(ToString::to_string).collect::<Vec<_>>(), [shown.as_str()]);
+    assert_eq!(warnings(&loaded), "", "not every certificate is accepted");
+    assert!(warnings(&ok(&text("scheme: http, allowPlainText: true"))).contains("without effect"));
+    let errors = load(&text("timeout: 1s").replace(&bare, &bare[..40])).unwrap_err().to_string();
+    let place = "config.yaml:2:71: nbuservers[0].serverCertFingerprints[0]: expected the SHA-256";
+    assert!(errors.contains(place) && errors.contains("found 40"), "{errors}");
+    assert!(!errors.contains(&bare[..40]), "{errors}");
+}
+
+#[test]
 fn anchors_merges_marks_and_line_ends_are_yaml() {
     let text = "\u{feff}nbuservers:\r\n- &first {site: a, host: h, apiKey: k, port: 1}\r\n- {<<: *first, site: b}\r\n";
     let config = ok(text).config;

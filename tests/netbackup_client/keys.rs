@@ -73,7 +73,7 @@ async fn status_401_names_the_permission() {
         format!(
             "site \"paris\" (http://{}/netbackup), /admin/jobs: 401 Unauthorized (The supplied \
              token is invalid, errorCode 7): check apiKey: it may be expired or deleted, or lack the \
-             permission |MANAGE|JOBS|",
+             permission |MANAGE|JOBS| (VIEW)",
             server.address
         )
     );

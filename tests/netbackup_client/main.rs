@@ -9,6 +9,7 @@
 
 mod bodies;
 mod hints;
+mod hostile;
 mod keys;
 mod limits;
 mod negotiation;

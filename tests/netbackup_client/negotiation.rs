@@ -10,7 +10,7 @@ use crate::server::{Answer, KEY, Server, builder, session};
 
 static DOWNGRADED: AtomicBool = AtomicBool::new(false);
 
-static ODD: Resource = Resource { name: "odd", path: "/odd", permission: "", max_limit: 0 };
+static ODD: Resource = Resource { name: "odd", path: "/odd", permission: None, max_limit: 0 };
 
 fn accepts(versions: &'static [&'static str]) -> impl Fn(&crate::server::Seen) -> Answer {
     move |seen| {

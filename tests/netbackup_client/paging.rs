@@ -9,7 +9,7 @@ use crate::server::{Answer, Server, jobs, session};
 static STORAGE_UNITS: Resource = Resource {
     name: "storage_units",
     path: "/storage/storage-units",
-    permission: "|STORAGE|STORAGE-UNITS|",
+    permission: None,
     max_limit: 500,
 };
 

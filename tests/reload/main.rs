@@ -14,6 +14,7 @@ mod support;
 use support::{endpoint, process};
 
 mod bad_files;
+mod credentials;
 mod keys;
 mod roots;
 mod saving;

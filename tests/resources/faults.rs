@@ -12,6 +12,9 @@ use crate::support::resources::{ALL_ON, COLLECTORS, RESOURCES, Tried, expected, 
 use crate::support::{Agent, Config, Page, simulate};
 use crate::{OFTEN, about, everything, settled, small};
 
+/// The switch of what is asked about the key: no list, so that tests/resources/api_key.rs has it.
+const KEY_SWITCH: &str = "apiKey";
+
 /// Returns the text of a file of the repository.
 fn document(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -25,7 +28,8 @@ async fn failed(agent: &Agent, collector: &str) -> Page {
 
 #[test]
 fn every_switch_of_a_collector_is_tried() {
-    let tried: BTreeSet<&str> = RESOURCES.iter().map(|resource| resource.switch).collect();
+    let tried = RESOURCES.iter().map(|resource| resource.switch);
+    let tried: BTreeSet<&str> = tried.chain([KEY_SWITCH]).collect();
     assert_eq!(BTreeSet::from_iter(switches()), tried.into_iter().map(str::to_owned).collect());
 }
 
@@ -38,13 +42,15 @@ fn each_switch_enables_the_rows_that_name_it() {
     };
     let always = rows(&[]);
     assert_eq!(always, ["jobs", "storage"]);
-    for switch in switches() {
+    let lists = || switches().into_iter().filter(|switch| switch != KEY_SWITCH);
+    assert_eq!(rows(&[KEY_SWITCH.to_owned()])[always.len()..], ["api_key"]);
+    for switch in lists() {
         let of_it = RESOURCES.iter().filter(|resource| resource.switch == switch);
         let of_it: Vec<_> = of_it.map(|resource| resource.collector).collect();
         assert_eq!(rows(&[switch])[always.len()..], of_it);
     }
     assert_eq!(rows(&switches()).len(), TABLE.len(), "a row has a switch that is none");
-    assert_eq!(rows(&switches())[always.len()..], COLLECTORS);
+    assert_eq!(rows(&lists().collect::<Vec<_>>())[always.len()..], COLLECTORS);
 }
 
 #[test]
@@ -56,19 +62,31 @@ fn demo_of_the_stack_switches_every_collector_on() {
 }
 
 #[test]
-fn permissions_of_all_collectors_are_documented() {
-    let rows = document("docs/operations.md");
-    let rows: Vec<_> = rows.lines().filter(|line| line.starts_with("| ")).collect();
-    for Tried { collector, switch, fixture, .. } in RESOURCES.iter() {
-        let names = |row: &str| row[2..].split([',', ' ']).any(|name| name == *collector);
+fn documented_permissions_are_those_that_doctor_grants() {
+    let page = document("docs/operations.md");
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| ")).collect();
+    for collector in TABLE {
+        let names = |row: &str| row[2..].split([',', ' ']).any(|name| name == collector.name);
         let row = rows.iter().find(|row| names(row.split(" |").next().unwrap()));
-        let row = row.unwrap_or_else(|| panic!("no row has the permission of {collector}"));
-        assert!(row.contains(&format!("`collectors.{switch}`")), "{row}");
-        // The plans have no namespace: the right is one to each.
-        let namespace = fixture.permission.replace('|', "\\|");
-        assert!(*collector == "slo" || row.contains(&format!("`{namespace}`")), "{row}");
-        let agent = TABLE.iter().find(|row| row.name == *collector).unwrap().resource.permission;
-        assert!(*collector == "slo" || agent.starts_with(fixture.permission), "{agent}");
+        let row = row.unwrap_or_else(|| panic!("no row has the permission of {}", collector.name));
+        let switch = collector.switch.map(|switch| format!("`collectors.{switch}`"));
+        assert!(row.contains(switch.as_deref().unwrap_or("always on")), "{row}");
+        let named = row.replace("\\|", "|");
+        let named: BTreeSet<&str> =
+            named.split('`').filter(|it| it.starts_with('|') && !it.contains(' ')).collect();
+        let granted = collector.permissions().map(|permission| permission.namespace);
+        assert_eq!(named, granted.collect(), "{row}");
+        for permission in collector.permissions() {
+            let operation = permission.to_string();
+            let operation = operation.split(['(', ')']).nth(1).unwrap().to_owned();
+            assert!(operation == "VIEW" || row.contains(&operation), "{row}");
+        }
+    }
+    for Tried { collector, fixture, .. } in RESOURCES.iter() {
+        let row = TABLE.iter().find(|row| row.name == *collector).unwrap();
+        let granted = row.resource.permission.unwrap().namespace;
+        // The simulator grants all plans or none.
+        assert!(*collector == "slo" || granted == fixture.permission, "{granted}");
     }
 }
 

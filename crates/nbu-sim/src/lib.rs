@@ -51,7 +51,7 @@ pub use resources::offset::Envelope;
 pub use resources::views::*;
 pub use rows::{RowCount, Rows};
 pub use server::Simulator;
-pub use settings::{Release, Settings};
+pub use settings::{API_KEY, Release, Settings};
 pub use shared::Permissions;
 pub use status::Cause;
 pub use truth::{Completion, JobView, StorageUnitView, Truth};

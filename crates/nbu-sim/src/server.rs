@@ -127,6 +127,17 @@ impl Simulator {
         self.shared.live().api_key = key.into();
     }
 
+    /// From now on the server says that the key expires then: Unix milliseconds. Nothing comes of it.
+    pub fn set_api_key_expiry(&self, at_ms: i64) {
+        self.shared.live().api_key_expiry = at_ms;
+    }
+
+    /// Returns when the key expires, Unix milliseconds; `None` if it has not the form of a key that can.
+    pub fn api_key_expiry(&self) -> Option<i64> {
+        let (key, expiry) = self.shared.api_key();
+        resources::api_key::tag(&key).map(|_| expiry)
+    }
+
     /// From now on the key may do this.
     pub fn set_permissions(&self, permissions: Permissions) {
         self.shared.live().permissions = permissions;

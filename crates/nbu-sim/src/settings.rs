@@ -10,6 +10,9 @@ use crate::pool_script::{PoolScript, PoolSizes};
 use crate::rows::Rows;
 use crate::zone::ServerZone;
 
+/// A key of the form of real ones, 64 characters of base64url, so that it has a tag and expires.
+pub const API_KEY: &str = "nbu_sim-key_that_has_a_tag_and_so_a_time_at_which_it_expires-000";
+
 /// A NetBackup release whose REST API is simulated (docs/netbackup-api.md#versions).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(non_camel_case_types, reason = "the release numbers are the names of the field")]
@@ -74,7 +77,7 @@ pub struct Settings {
     pub seed: u64,
     /// The release whose API is spoken; [`crate::Simulator::upgrade`] changes it.
     pub release: Release,
-    /// The one key that is accepted in `Authorization`.
+    /// The one key that is accepted in `Authorization`. The default has not the form of a real one, as [`API_KEY`] has.
     pub api_key: String,
     /// The host name that the server gives itself, in links and in `controlHost`.
     pub name: String,

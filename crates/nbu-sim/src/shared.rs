@@ -39,9 +39,14 @@ impl Default for Permissions {
     }
 }
 
+/// Time for which a key is valid from its creation, milliseconds.
+pub(crate) const KEY_VALIDITY_MS: i64 = 365 * 24 * 3_600_000;
+
 /// The settings that may change while the server runs.
 pub(crate) struct Live {
     pub(crate) api_key: String,
+    /// The time at which it is said to expire, which nothing comes of: Unix milliseconds.
+    pub(crate) api_key_expiry: i64,
     pub(crate) permissions: Permissions,
     /// RBAC namespaces that the key's role lacks.
     pub(crate) denied: BTreeSet<String>,
@@ -64,6 +69,7 @@ impl Shared {
     pub(crate) fn new(settings: Settings, world: World) -> Self {
         let live = Live {
             api_key: settings.api_key.clone(),
+            api_key_expiry: settings.clock.now_ms() + KEY_VALIDITY_MS,
             permissions: Permissions::ALL,
             denied: BTreeSet::new(),
             release: settings.release,
@@ -101,6 +107,12 @@ impl Shared {
 
     pub(crate) fn release(&self) -> Release {
         self.live.read().unwrap_or_else(PoisonError::into_inner).release
+    }
+
+    /// Returns the key that is valid, and when it expires.
+    pub(crate) fn api_key(&self) -> (String, i64) {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        (live.api_key.clone(), live.api_key_expiry)
     }
 
     pub(crate) fn permissions(&self) -> Permissions {

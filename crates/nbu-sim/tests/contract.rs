@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jsonschema::Validator;
-use nbu_sim::{Fault, Paging, Permissions, PoolSizes, Release, Rows, Settings};
+use nbu_sim::{API_KEY, Fault, Paging, Permissions, PoolSizes, Release, Rows, Settings};
 use reqwest::Response;
 use serde_json::{Value, json};
 use support::{Api, api};
@@ -336,6 +336,21 @@ async fn check_disk_pool(contract: &Contract, api: &Api) {
     api.sim.permit("|STORAGE|DISK-POOLS|");
 }
 
+/// The key that is used, for whoever has it, and a key that there is not.
+async fn check_api_key(contract: &Contract, release: Release) {
+    let path = "/security/api-keys/{apiKeyTag}";
+    let api = api(Settings { release, api_key: API_KEY.to_owned(), ..Settings::default() }).await;
+    let ask = async |tag: &str| {
+        api.get(&format!("/security/api-keys/{}", support::encode(tag)), &[]).await
+    };
+    api.sim.set_permissions(Permissions::NONE);
+    let own = check(contract, path, "get", ask("nbu/sim+kew=").await).await;
+    assert_eq!(own["data"]["attributes"]["expiryDateTime"], "2027-09-21T14:13:20.000Z");
+    let other = ask("nbu/sim+key8=").await;
+    assert_eq!(other.status(), 404);
+    check(contract, path, "get", other).await;
+}
+
 /// The server's time, for whoever asks.
 async fn check_server_time(contract: &Contract, api: &Api) {
     let path = "/security/servertime";
@@ -388,6 +403,7 @@ async fn answers_are_as_the_vendor_documents_them() {
         check_images(&contract, &api).await;
         check_status_codes(&contract, &api).await;
         check_server_time(&contract, &api).await;
+        check_api_key(&contract, release).await;
         if release != Release::R11_2 {
             // The copy of 11.2 lacks the storage file.
             check_storage(&contract, &api).await;

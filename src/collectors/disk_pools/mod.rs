@@ -24,6 +24,7 @@ use crate::netbackup::{Error, OffsetPager, Query, Session};
 pub(super) const ROW: Row = Row {
     name: "disk_pools",
     resource: &DISK_POOLS,
+    also: &[],
     cadence: Cadence::Slow,
     requests: "1 for 500 pools, 1 for the clock; 1 for a pool whose sizes are not in the list, 200 at most",
     core: false,

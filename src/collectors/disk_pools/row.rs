@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::collectors::counts::known;
-use crate::netbackup::Resource;
 use crate::netbackup::lenient::{self, Text};
+use crate::netbackup::{Permission, Resource};
 
 pub(super) static DISK_POOLS: Resource = Resource {
     name: "disk_pools",
     path: "/storage/disk-pools",
-    permission: "|STORAGE|DISK-POOLS|",
+    permission: Some(Permission::view("|STORAGE|DISK-POOLS|")),
     max_limit: 500,
 };
 

@@ -38,6 +38,7 @@ use crate::state::StateDir;
 pub(super) const ROW: Row = Row {
     name: "jobs",
     resource: &JOBS,
+    also: &[],
     cadence: Cadence::EveryPoll,
     requests: "about 7; the first fill 1 for 100 jobs of the window",
     core: true,

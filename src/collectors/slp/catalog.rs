@@ -9,13 +9,13 @@ use tokio::time::{Duration, Instant};
 
 use crate::netbackup::lenient;
 use crate::netbackup::wire::Id;
-use crate::netbackup::{Error, ErrorKind, OffsetPager, Query, Resource, Session};
+use crate::netbackup::{Error, ErrorKind, OffsetPager, Permission, Query, Resource, Session};
 use crate::slp::{ImageId, Round, SharedSizes};
 
-static IMAGES: Resource = Resource {
+pub(super) static IMAGES: Resource = Resource {
     name: "images",
     path: "/catalog/images",
-    permission: "|MANAGE|IMAGES|",
+    permission: Some(Permission::view("|MANAGE|IMAGES|")),
     max_limit: 100,
 };
 

@@ -10,12 +10,13 @@ use crate::collectors::collector::{Cadence, Collected, Collector, Row};
 use crate::collectors::counts::{Seen, label};
 use crate::metric::{Metric, Samples, UNKNOWN, flag};
 use crate::netbackup::lenient::{self, Text};
-use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
+use crate::netbackup::{Error, OffsetPager, Permission, Query, Resource, Session};
 use crate::slp::Exchange;
 
 pub(super) const ROW: Row = Row {
     name: "slps",
     resource: &SLPS,
+    also: &[],
     cadence: Cadence::Every(12),
     requests: "1 for 100 SLPs",
     core: false,
@@ -28,7 +29,7 @@ pub(super) const ROW: Row = Row {
 static SLPS: Resource = Resource {
     name: "slps",
     path: "/config/slps",
-    permission: "|PROTECTION|SLPS|",
+    permission: Some(Permission::view("|PROTECTION|SLPS|")),
     max_limit: 100,
 };
 

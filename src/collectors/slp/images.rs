@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, IMAGES};
 use super::disk::{Disk, SAVED};
 use super::replication::{MAX_REQUESTS, Replication};
 use super::walk::{Limits, SLP_IMAGES, Walk};
@@ -18,6 +18,7 @@ use crate::state::StateDir;
 pub(super) const ROW: Row = Row {
     name: "slp_images",
     resource: &SLP_IMAGES,
+    also: &[&IMAGES],
     cadence: Cadence::Every(3),
     requests: "1 for 500 images that are not complete, 45 at most; for sizes that no job told 1 for 100 images, 25 at most",
     core: false,

@@ -12,7 +12,7 @@ use crate::slp::{self, Exchange, ImageId, Import, Round, Seat};
 
 /// Needs no permission.
 static SERVER_INFO: Resource =
-    Resource { name: "server_info", path: "/security/serverinfo", permission: "", max_limit: 0 };
+    Resource { name: "server_info", path: "/security/serverinfo", permission: None, max_limit: 0 };
 
 /// Requests of a run.
 pub(super) const MAX_REQUESTS: u32 = 10;

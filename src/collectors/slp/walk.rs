@@ -4,13 +4,15 @@
 use tokio::time::Instant;
 
 use super::rows::{self, SlpImageRow};
-use crate::netbackup::{Cursor, CursorPager, Error, ErrorKind, Query, Resource, Session};
+use crate::netbackup::{
+    Cursor, CursorPager, Error, ErrorKind, Permission, Query, Resource, Session,
+};
 use crate::slp::Round;
 
 pub(super) static SLP_IMAGES: Resource = Resource {
     name: "slp_images",
     path: "/catalog/slp-images",
-    permission: "|MANAGE|STORAGE-LIFECYCLE-IMAGES|",
+    permission: Some(Permission::view("|MANAGE|STORAGE-LIFECYCLE-IMAGES|")),
     max_limit: 1000,
 };
 

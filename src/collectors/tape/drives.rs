@@ -9,11 +9,12 @@ use crate::collectors::collector::{Cadence, Collected, Collector, Row};
 use crate::collectors::counts::{Counts, label};
 use crate::metric::{Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::{self, Text};
-use crate::netbackup::{Error, OffsetPager, Query, Resource, Session};
+use crate::netbackup::{Error, OffsetPager, Permission, Query, Resource, Session};
 
 pub(in crate::collectors) const ROW: Row = Row {
     name: "tape_drives",
     resource: &DRIVES,
+    also: &[],
     cadence: Cadence::Slow,
     requests: "1 for 100 drives",
     core: false,
@@ -28,7 +29,7 @@ pub(in crate::collectors) const ROW: Row = Row {
 static DRIVES: Resource = Resource {
     name: "drives",
     path: "/storage/drives",
-    permission: "|STORAGE|TAPE-DEVICES|",
+    permission: Some(Permission::view("|STORAGE|TAPE-DEVICES|")),
     max_limit: 100,
 };
 

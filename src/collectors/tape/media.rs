@@ -4,16 +4,20 @@
 use async_trait::async_trait;
 
 use super::inventory::{self, Inventory, TapeRow};
+use super::pools::VOLUME_POOLS;
 use super::pools::{self, PoolTypes};
 use super::scratch::{self, Scratch};
 use crate::collectors::collector::{Cadence, Collected, Collector, Part, Row};
 use crate::collectors::counts::Seen;
 use crate::metric::Samples;
-use crate::netbackup::{ApiVersion, CursorPager, Error, ErrorKind, Query, Resource, Session};
+use crate::netbackup::{
+    ApiVersion, CursorPager, Error, ErrorKind, Permission, Query, Resource, Session,
+};
 
 pub(in crate::collectors) const ROW: Row = Row {
     name: "tape_media",
     resource: &TAPE_MEDIA,
+    also: &[&VOLUME_POOLS],
     // Every hundred tapes are a request: 200 an hour for 20,000 tapes.
     cadence: Cadence::Every(12),
     requests: "1 for 100 tapes, and 1 for 100 pools",
@@ -27,7 +31,7 @@ pub(in crate::collectors) const ROW: Row = Row {
 static TAPE_MEDIA: Resource = Resource {
     name: "tape_media",
     path: "/storage/tape-media",
-    permission: "|STORAGE|TAPE-MEDIA|",
+    permission: Some(Permission::view("|STORAGE|TAPE-MEDIA|")),
     max_limit: 100,
 };
 

@@ -9,11 +9,12 @@ use crate::collectors::collector::{Cadence, Collected, Collector, Row};
 use crate::collectors::counts::label;
 use crate::metric::{Metric, Samples, UNKNOWN};
 use crate::netbackup::lenient::{self, Text};
-use crate::netbackup::{ApiVersion, CursorPager, Error, Query, Resource, Session};
+use crate::netbackup::{ApiVersion, CursorPager, Error, Permission, Query, Resource, Session};
 
 pub(in crate::collectors) const ROW: Row = Row {
     name: "tape_pools",
     resource: &VOLUME_POOLS,
+    also: &[],
     cadence: Cadence::Slow,
     requests: "1 for 100 volume pools",
     core: false,
@@ -23,10 +24,10 @@ pub(in crate::collectors) const ROW: Row = Row {
     same: |_, _| true,
 };
 
-static VOLUME_POOLS: Resource = Resource {
+pub(super) static VOLUME_POOLS: Resource = Resource {
     name: "tape_volume_pools",
     path: "/storage/tape-volume-pools",
-    permission: "|STORAGE|TAPE-MEDIA|VOLUME-POOLS|",
+    permission: Some(Permission::view("|STORAGE|TAPE-MEDIA|VOLUME-POOLS|")),
     max_limit: 100,
 };
 

@@ -8,11 +8,12 @@ use serde::Deserialize;
 use crate::collectors::collector::{Cadence, Collected, Collector, Row};
 use crate::metric::{Metric, Samples};
 use crate::netbackup::lenient;
-use crate::netbackup::{ApiVersion, Error, Query, Resource, Session};
+use crate::netbackup::{ApiVersion, Error, Permission, Query, Resource, Session};
 
 pub(in crate::collectors) const ROW: Row = Row {
     name: "tape_robots",
     resource: &ROBOT_HOSTS,
+    also: &[],
     cadence: Cadence::Slow,
     requests: "1",
     core: false,
@@ -26,7 +27,7 @@ pub(in crate::collectors) const ROW: Row = Row {
 static ROBOT_HOSTS: Resource = Resource {
     name: "robots_device_hosts",
     path: "/storage/robots-device-hosts",
-    permission: "|STORAGE|TAPE-DEVICES|",
+    permission: Some(Permission::view("|STORAGE|TAPE-DEVICES|")),
     max_limit: 0,
 };
 

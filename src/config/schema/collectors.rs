@@ -56,6 +56,8 @@ collectors! {
     disk_pools: TriedSwitch,
     /// Storage servers, and the space of those of MSDP.
     storage_servers: TriedSwitch,
+    /// Time at which the API key itself expires. It needs no permission, and a key of NetBackup: a token has no such time.
+    api_key: TriedSwitch,
 }
 
 #[derive(Deserialize, JsonSchema)]

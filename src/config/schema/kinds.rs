@@ -13,6 +13,7 @@ use crate::config::entries::{REDACTED, Value};
 use crate::config::fingerprint::digest;
 use crate::config::yaml::setting::Kind;
 use crate::config::yaml::values::{self, Parsed, format_duration};
+use crate::net::fingerprint::Fingerprint;
 
 /// Declares kinds: value, parser, how it is shown, schema, and the parser of a variable where that is another.
 macro_rules! kinds {
@@ -69,6 +70,7 @@ kinds! {
     Secret(true): SecretString, values::header_secret, |value: &SecretString| {
         Value::Secret(REDACTED.to_owned(), digest(value.expose_secret().as_bytes()))
     }, free_text();
+    CertFingerprint: Fingerprint, |text: &str| text.parse().map_err(String::into), plain, free_text();
     Ratio: f64, values::ratio, |rate: &f64| Value::Plain(format!("{rate:?}")), scalar(
         &json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         "[0-9.]+",

@@ -8,19 +8,22 @@ use serde::Deserialize;
 use url::Url;
 
 use super::address::{Prefix, ProxyUrl, Scheme, Version};
-use super::kinds::{AnyText, Choice, Flag, Host, Number, Port, Secret, Text, Time};
+use super::kinds::{
+    AnyText, CertFingerprint, Choice, Flag, Host, Number, Port, Secret, Text, Time,
+};
 use super::tls::TlsKeys;
 use crate::config::entries::Value;
 use crate::config::fingerprint::digest;
 use crate::config::yaml::context::Context;
 use crate::config::yaml::diagnostics::Cause;
-use crate::config::yaml::setting::Key;
+use crate::config::yaml::setting::{Key, List};
 use crate::http::display;
 use crate::net::address::is_loopback;
 use crate::net::proxy::Proxy;
 use crate::netbackup::config::Config;
 
 /// A primary server.
+#[expect(clippy::struct_field_names, reason = "the names of the keys")]
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Server {
@@ -31,9 +34,13 @@ pub(super) struct Server {
     /// `false` leaves the server out; it needs no key then.
     #[schemars(extend("default" = true, "x-change" = "its series start or end at once"))]
     enabled: Key<Flag>,
-    /// `https` or `http`. With `http`, the API key is sent in clear text.
+    /// `https` or `http`. With `http`, the API key is sent in clear text, which is a warning for a host that is not this
+    /// machine.
     #[schemars(extend("default" = "https", "x-change" = "reset: another server"))]
     scheme: Key<Choice<Scheme>>,
+    /// `true` permits that the API key is sent in clear text, over `http`, and ends the warning.
+    #[schemars(extend("default" = false, "x-change" = "reconnects"))]
+    allow_plain_text: Key<Flag>,
     /// A name or an address, IPv6 with or without brackets.
     #[schemars(extend("x-default" = "required", "examples" = ["nbu-primary.example.com"]))]
     #[schemars(extend("x-change" = "reset: another server"))]
@@ -62,7 +69,8 @@ pub(super) struct Server {
     /// sides know.
     #[schemars(extend("default" = "detect", "x-change" = "reconnects"))]
     api_version: Key<Version>,
-    /// Skip the verification of the server's certificate. For test systems only; use `caFile` for a private CA.
+    /// Skip the verification of the server's certificate. For test systems only; use `caFile` for a private CA. With
+    /// `serverCertFingerprints`, these alone decide.
     #[schemars(extend("default" = false, "x-change" = "reconnects"))]
     insecure_skip_verify: Key<Flag>,
     /// PEM file of the CAs to trust, watched. Only these are trusted, not the system's. The JSON of
@@ -70,6 +78,11 @@ pub(super) struct Server {
     #[schemars(extend("x-default" = "the system's CAs"))]
     #[schemars(extend("examples" = ["/etc/nbu-otel-agent/ca.pem"], "x-change" = "reconnects"))]
     ca_file: Key<Text>,
+    /// SHA-256 fingerprints of the server's certificate, colons and case do not matter: it must have one of them, and be
+    /// verified as well unless `insecureSkipVerify` is set. `doctor` shows the fingerprint, and so does
+    /// `openssl x509 -noout -fingerprint -sha256`. Name the next certificate before you install it.
+    #[schemars(extend("default" = [], "x-change" = "reconnects"))]
+    server_cert_fingerprints: Key<List<CertFingerprint>>,
     /// PEM file of the client certificate for mutual TLS, watched. Always together with `keyFile`.
     #[schemars(extend("examples" = ["/etc/nbu-otel-agent/client.pem"], "x-change" = "reconnects"))]
     cert_file: Key<Text>,
@@ -140,15 +153,22 @@ impl Server {
         sites: &mut BTreeMap<String, String>,
     ) -> Option<(bool, Config)> {
         let enabled = self.enabled.get(context).value()?;
-        let address = self.address(context, enabled);
+        let allow_plain_text = self.allow_plain_text.get(context).value()?;
+        let address = self.address(context, enabled, allow_plain_text);
         let site = self.site(context, path, sites);
         let api_key = self.api_key(context, enabled);
         let insecure = self.insecure_skip_verify.get(context);
         let is_insecure = insecure.value()?;
-        if enabled && is_insecure {
+        let pinned = self.server_cert_fingerprints.get(context);
+        let fingerprints = pinned.value()?;
+        if enabled && is_insecure && fingerprints.is_empty() {
             let message = "any certificate is accepted, so anyone on the path can take the API key; \
                            caFile trusts a private CA";
             insecure.warn(message);
+        }
+        let is_http = address.as_ref().is_some_and(|address| address.scheme() == "http");
+        if enabled && is_http && !fingerprints.is_empty() {
+            pinned.warn("without effect, because scheme is http");
         }
         let keys =
             TlsKeys { ca_file: self.ca_file, cert_file: self.cert_file, key_file: self.key_file };
@@ -175,8 +195,10 @@ impl Server {
             timeout: self.timeout.get(context).value()?,
             max_concurrent_requests: self.max_concurrent_requests.get(context).value()?,
             insecure_skip_verify: is_insecure,
+            allow_plain_text,
             ca,
             roots,
+            fingerprints,
             identity,
             proxy,
             api_key: api_key?,
@@ -211,15 +233,17 @@ impl Server {
         Some(site)
     }
 
-    fn address(&self, context: &Context<'_>, enabled: bool) -> Option<Url> {
+    fn address(&self, context: &Context<'_>, enabled: bool, allow_plain_text: bool) -> Option<Url> {
         let scheme = self.scheme.get(context);
         let is_http = scheme.value()? == Scheme::Http;
         let setting = self.host.get(context);
         let host = setting.value();
         let port = self.port.get(context).value()?;
         let prefix = self.uri.get(context).value()?;
-        if enabled && is_http && !host.as_deref().is_some_and(is_loopback) {
-            scheme.warn("the API key is sent in the clear");
+        let stays_here = host.as_deref().is_some_and(is_loopback);
+        if enabled && is_http && !stays_here && !allow_plain_text {
+            scheme
+                .warn("the API key is sent in clear text: use https, or set allowPlainText: true");
         }
         let host = host?;
         let name = if is_http { "http" } else { "https" };

@@ -56,9 +56,23 @@ impl Setting<'_, Text> {
         }
     }
 
+    /// Reads a file with a secret. It is a warning if everybody can read it. A group that can is usual, and one that can
+    /// write it too may be those who replace the key.
+    pub(super) fn read_secret<T, E: ToString>(
+        &self,
+        parse: impl FnOnce(&[u8]) -> Result<T, E>,
+    ) -> Option<(PathBuf, T)> {
+        let (path, secret) = self.read(parse)?;
+        if fingerprint::is_open_to_all(&path) {
+            let remedy = closing(&path);
+            self.warn(&format!("everybody can read the secret in {}: {remedy}", path.display()));
+        }
+        Some((path, secret))
+    }
+
     /// Reads the API key in the file, with space around it removed.
     pub(super) fn api_key(&self) -> Option<(PathBuf, SecretString)> {
-        self.read(|bytes| match std::str::from_utf8(bytes) {
+        self.read_secret(|bytes| match std::str::from_utf8(bytes) {
             Err(_) => Err("the file is not text (UTF-8)".into()),
             Ok(key) if key.trim().is_empty() => Err("the file is empty".into()),
             Ok(key) => header_secret(key),
@@ -101,7 +115,7 @@ impl Setting<'_, Text> {
     }
 
     pub(super) fn private_key(&self) -> Option<(PathBuf, SecretString)> {
-        self.read(private_key)
+        self.read_secret(private_key)
     }
 }
 
@@ -110,6 +124,18 @@ pub(super) fn private_key(bytes: &[u8]) -> Result<SecretString, String> {
     let key = pem::private_key(bytes).map_err(|fault| fault.to_string())?;
     check_key(&key)?;
     Ok(SecretString::from(pem::write_key(&key)))
+}
+
+/// Returns what to do so that others cannot read a file.
+fn closing(path: &Path) -> String {
+    let in_volume = path.parent().is_some_and(|volume| volume.join("..data").is_symlink());
+    if in_volume {
+        "set defaultMode: 0400 for the volume of the Secret, and fsGroup for the pod".to_owned()
+    } else if path.starts_with("/run/secrets") {
+        "set mode: 0400 and the uid of the agent where the service lists the secret".to_owned()
+    } else {
+        format!("chmod o-r {}", path.display())
+    }
 }
 
 /// Certificates of a section.

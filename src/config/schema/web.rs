@@ -134,7 +134,9 @@ impl Web {
 
     fn users(&self, context: &Context<'_>) -> Users {
         let setting = self.users_file.get(context);
-        let Some((path, (text, users))) = setting.read(users) else { return Users::default() };
+        let Some((path, (text, users))) = setting.read_secret(users) else {
+            return Users::default();
+        };
         show(&setting, &path, text.as_bytes());
         if users.is_costly() {
             setting.warn(COSTLY);
@@ -179,7 +181,7 @@ fn users(bytes: &[u8]) -> Result<(String, Users), String> {
 
 /// Reads the file of tokens that a setting names: at least one, at most `most`.
 fn lines(setting: &Setting<'_, Text>, most: usize) -> Vec<Token> {
-    let read = setting.read(|bytes| {
+    let read = setting.read_secret(|bytes| {
         let text = std::str::from_utf8(bytes).map_err(|_| "the file is not text (UTF-8)")?;
         let tokens: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         if tokens.iter().any(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {

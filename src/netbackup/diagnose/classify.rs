@@ -4,6 +4,7 @@
 use std::io;
 
 use super::hints::{Failure, hint, is_https};
+use super::tls::not_pinned;
 use crate::net::failure::ErrorChain;
 use crate::netbackup::config::Config;
 use crate::netbackup::error::ErrorKind;
@@ -33,6 +34,9 @@ pub(crate) fn classify(error: reqwest::Error, phase: Phase, config: &Config) -> 
     let mut detail = chain.describe();
     let (kind, failure, transient) = if let Some(error) = chain.tls() {
         let in_tunnel = !chain.is_before_tunnel();
+        if let Some(fault) = not_pinned(error) {
+            detail = fault.to_string();
+        }
         (ErrorKind::Tls, Failure::Tls { error, in_tunnel }, false)
     } else if chain.is_proxy_authorization() {
         (ErrorKind::Proxy, Failure::ProxyCredentials, false)

@@ -145,8 +145,8 @@ fn tls_peer(config: &Config, in_tunnel: bool) -> String {
 fn response_hint(kind: ErrorKind, redirect: Option<&str>, resource: &Resource) -> String {
     let is_ping = *resource == PING;
     let permission = || match resource.permission {
-        "" => String::new(),
-        permission => format!(", or lack the permission {permission}"),
+        None => String::new(),
+        Some(permission) => format!(", or lack the permission {permission}"),
     };
     let fixed = match (kind, redirect) {
         (ErrorKind::Unauthorized, _) => {
@@ -207,7 +207,9 @@ mod tests {
             base_url: base.parse().unwrap(),
             api_key: "key".into(),
             api_version: None,
+            allow_plain_text: false,
             insecure_skip_verify: false,
+            fingerprints: Vec::new(),
             ca: None,
             roots: None,
             identity: None,

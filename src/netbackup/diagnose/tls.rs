@@ -3,9 +3,23 @@
 use rustls::{AlertDescription as Alert, CertificateError, Error};
 
 use crate::net::tls::KEY_KINDS;
+use crate::net::verifier::NotPinned;
+
+/// Returns the fault of a certificate that was verified, as far as that was asked for, and is not pinned.
+pub(super) fn not_pinned(error: &Error) -> Option<&NotPinned> {
+    match error {
+        Error::InvalidCertificate(CertificateError::Other(other)) => other.0.downcast_ref(),
+        _ => None,
+    }
+}
 
 /// Returns what to check after a failed handshake with `peer`, the server or a proxy.
 pub(super) fn tls_hint(error: &Error, peer: &str) -> String {
+    if let Some(NotPinned(shown)) = not_pinned(error) {
+        return format!(
+            "if the certificate of {peer} was renewed, add {shown} to serverCertFingerprints; otherwise somebody may be in between"
+        );
+    }
     match error {
         Error::InvalidCertificate(problem) => certificate_hint(problem, peer),
         Error::InvalidMessage(_) => {

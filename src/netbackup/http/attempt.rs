@@ -1,10 +1,12 @@
 //! The attempts of a request: each is sent, read, checked, counted and logged (ARCHITECTURE.md,
 //! invariant 7).
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder, Response};
+use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::request::{RequestContext, RequestSpec};
@@ -12,6 +14,8 @@ use super::response::{self, ResponseHead};
 use crate::netbackup::diagnose::classify::{Phase, classify};
 use crate::netbackup::diagnose::hints::{Failure, hint};
 use crate::netbackup::error::{Error, ErrorKind};
+use crate::netbackup::key_tag::KEY_TAG;
+use crate::netbackup::resource::encoded;
 use crate::netbackup::stats::{Outcome, RequestRecord};
 use crate::netbackup::version::ApiVersion;
 
@@ -130,7 +134,7 @@ impl Attempt<'_> {
         let connection = &self.context.connection;
         let mut url = connection.config.base_url.clone();
         let base = url.path().trim_end_matches('/').to_owned();
-        let path = self.spec.resource.path;
+        let path = self.path();
         url.set_path(&match &self.spec.member {
             None => format!("{base}{path}"),
             Some(id) => format!("{base}{path}/{id}"),
@@ -148,6 +152,17 @@ impl Attempt<'_> {
         match &self.spec.post {
             Some(json) => request.header(CONTENT_TYPE, &media_type).body(json.clone()),
             None => request,
+        }
+    }
+
+    /// Returns the path of the resource, with the tag of the key where it takes one.
+    fn path(&self) -> Cow<'static, str> {
+        let path = self.spec.resource.path;
+        match &self.context.connection.key_tag {
+            Some(tag) if self.spec.resource.is_of_key() => {
+                path.replace(KEY_TAG, &encoded(tag.expose_secret())).into()
+            }
+            _ => path.into(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -15,8 +15,10 @@ use tokio_util::task::TaskTracker;
 use super::transport;
 use crate::net::proxy::Proxy;
 use crate::net::redact::Redactor;
+use crate::net::verifier::ShownCertificate;
 use crate::netbackup::config::Config;
 use crate::netbackup::error::BuildError;
+use crate::netbackup::key_tag::key_tag;
 
 const MAX_BACKOFF: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -28,7 +30,10 @@ const RETIRE_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Connection {
     pub(crate) config: Config,
     pub(super) http: reqwest::Client,
+    pub(crate) shown: ShownCertificate,
     pub(super) authorization: HeaderValue,
+    /// `None` if the key has none.
+    pub(crate) key_tag: Option<SecretString>,
     pub(crate) redactor: Redactor,
     pub(super) in_flight: Semaphore,
     refused: Mutex<Option<Instant>>,
@@ -41,10 +46,13 @@ pub struct Connection {
 impl Connection {
     /// Makes the connection pool, without network I/O.
     pub fn new(config: Config) -> Result<Self, BuildError> {
+        let (shown, key_tag) = (ShownCertificate::default(), key_tag(&config.api_key));
         Ok(Self {
-            http: transport::build(&config)?,
+            http: transport::build(&config, &shown)?,
+            shown,
             authorization: transport::authorization(&config)?,
-            redactor: redactor(&config),
+            redactor: redactor(&config, key_tag.as_ref()),
+            key_tag,
             in_flight: Semaphore::new(
                 config.max_concurrent_requests.clamp(1, Semaphore::MAX_PERMITS),
             ),
@@ -69,9 +77,13 @@ impl Connection {
         *refused
     }
 
+    pub(crate) fn has_key_of(&self, other: &Self) -> bool {
+        self.config.api_key.expose_secret() == other.config.api_key.expose_secret()
+    }
+
     /// Takes over the back-off of an unchanged key.
     pub(crate) fn inherit(&mut self, before: &Self) {
-        if self.config.api_key.expose_secret() == before.config.api_key.expose_secret() {
+        if self.has_key_of(before) {
             self.refused = Mutex::new(before.key_refused_until());
         }
     }
@@ -85,8 +97,12 @@ impl Connection {
     }
 }
 
-fn redactor(config: &Config) -> Redactor {
-    let redactor = Redactor::default().with_secret(&config.api_key);
+fn redactor(config: &Config, key_tag: Option<&SecretString>) -> Redactor {
+    let mut redactor = Redactor::default().with_secret(&config.api_key);
+    if let Some(tag) = key_tag {
+        // Whether it is padded or not.
+        redactor = redactor.with_secret(&tag.expose_secret().trim_end_matches('=').into());
+    }
     match config.proxy.as_ref().and_then(Proxy::address) {
         Some(proxy) => redactor.with_address(&proxy),
         None => redactor,

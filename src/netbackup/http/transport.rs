@@ -11,7 +11,8 @@ use crate::net::USER_AGENT;
 use crate::net::failure::ErrorChain;
 use crate::net::proxy::Proxy;
 use crate::net::resolver::Resolver;
-use crate::net::tls::{Identity, TlsError, client_config, install_provider, trusted_if};
+use crate::net::tls::{TlsError, client_config, client_config_with, install_provider, trusted_if};
+use crate::net::verifier::{ServerVerifier, ShownCertificate};
 use crate::netbackup::config::Config;
 use crate::netbackup::error::BuildError;
 
@@ -22,7 +23,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Makes the pool. Does no I/O but reading the system's CAs, and those only for HTTPS without a CA
 /// file.
-pub(super) fn build(config: &Config) -> Result<reqwest::Client, BuildError> {
+pub(super) fn build(
+    config: &Config,
+    shown: &ShownCertificate,
+) -> Result<reqwest::Client, BuildError> {
     install_provider();
     let builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
@@ -33,7 +37,7 @@ pub(super) fn build(config: &Config) -> Result<reqwest::Client, BuildError> {
         .tcp_keepalive(KEEP_ALIVE)
         .dns_resolver(Arc::new(Resolver))
         .pool_max_idle_per_host(config.max_concurrent_requests.max(1));
-    let builder = with_tls(builder, config)?;
+    let builder = with_tls(builder, config, shown)?;
     let builder = Proxy::apply(config.proxy.as_ref(), builder, &config.base_url)
         .map_err(|error| build_error(config, error.setting, error.problem))?;
     builder.build().map_err(|error| {
@@ -45,23 +49,25 @@ pub(super) fn build(config: &Config) -> Result<reqwest::Client, BuildError> {
 fn with_tls(
     builder: reqwest::ClientBuilder,
     config: &Config,
+    shown: &ShownCertificate,
 ) -> Result<reqwest::ClientBuilder, BuildError> {
     let unusable = |error| tls_error(config, &error);
     let insecure = config.insecure_skip_verify;
     // A CA file is checked even if it is not needed.
     let needed = config.ca.is_some() || uses_tls(config) && !insecure;
     let roots = trusted_if(needed, config.ca.as_ref(), config.roots.as_ref()).map_err(unusable)?;
-    if !insecure {
-        let identity = config.identity.as_ref().filter(|_| needed);
-        return Ok(
-            builder.tls_backend_preconfigured(client_config(roots, identity).map_err(unusable)?)
-        );
-    }
-    let builder = builder.tls_certs_only([]).tls_danger_accept_invalid_certs(true);
-    match &config.identity {
-        Some(identity) => Ok(builder.identity(client_identity(config, identity)?)),
-        None => Ok(builder),
-    }
+    let identity = config.identity.as_ref().filter(|_| needed || insecure);
+    let tls = if !insecure && roots.is_empty() {
+        // Nothing is trusted, and the verifier wants something that is.
+        client_config(roots, identity)
+    } else {
+        let server = config.base_url.host_str().unwrap_or_default();
+        let roots = (!insecure).then_some(roots);
+        let verifier = ServerVerifier::new(server, roots, &config.fingerprints, shown)
+            .map_err(|problem| build_error(config, "caFile", problem))?;
+        client_config_with(verifier, identity)
+    };
+    Ok(builder.tls_backend_preconfigured(tls.map_err(unusable)?))
 }
 
 /// Returns true if a connection to the server or its proxy uses TLS. Without it, the system's CAs
@@ -80,16 +86,6 @@ pub(super) fn authorization(config: &Config) -> Result<HeaderValue, BuildError> 
     })?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Returns a client certificate after the check that its key belongs to it.
-fn client_identity(config: &Config, identity: &Identity) -> Result<reqwest::Identity, BuildError> {
-    identity.certified().map_err(|error| tls_error(config, &error))?;
-    let mut both = identity.certificate.pem.clone();
-    both.push(b'\n');
-    both.extend_from_slice(identity.key.expose_secret().as_bytes());
-    reqwest::Identity::from_pem(&both)
-        .map_err(|_| build_error(config, "keyFile", "the key or the certificate cannot be used"))
 }
 
 fn tls_error(config: &Config, error: &TlsError) -> BuildError {

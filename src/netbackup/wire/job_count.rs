@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use super::lenient;
 use super::page::Record;
-use crate::netbackup::resource::Resource;
+use crate::netbackup::resource::{Permission, Resource};
 
 /// The job count. Its filter accepts `state`, `jobType`, `policyType`, `status`, `startTime` and
 /// `endTime`, but not `lastUpdateTime`.
 pub static JOB_COUNT: Resource = Resource {
     name: "job_count",
     path: "/admin/jobs-count-requests",
-    permission: "|MANAGE|JOBS|",
+    permission: Some(Permission::view("|MANAGE|JOBS|")),
     max_limit: 0,
 };
 

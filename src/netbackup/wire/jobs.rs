@@ -3,11 +3,15 @@
 use serde::Deserialize;
 
 use super::lenient::{self, Text};
-use crate::netbackup::resource::Resource;
+use crate::netbackup::resource::{Permission, Resource};
 
 /// The jobs list; cursor pages. Without permission it answers 200 and no data.
-pub static JOBS: Resource =
-    Resource { name: "jobs", path: "/admin/jobs", permission: "|MANAGE|JOBS|", max_limit: 100 };
+pub static JOBS: Resource = Resource {
+    name: "jobs",
+    path: "/admin/jobs",
+    permission: Some(Permission::view("|MANAGE|JOBS|")),
+    max_limit: 100,
+};
 
 /// The attributes of a job that the agent uses. All but the id may be missing. Unknown values of
 /// `state`, `job_type` and `policy_type` are carried as they are.

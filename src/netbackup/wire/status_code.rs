@@ -8,7 +8,7 @@ use crate::netbackup::resource::Resource;
 
 /// The text of one status code. It needs no permission; releases 10.3 and 11.2 do not document it.
 pub static STATUS_CODES: Resource =
-    Resource { name: "status_codes", path: "/status-codes", permission: "", max_limit: 0 };
+    Resource { name: "status_codes", path: "/status-codes", permission: None, max_limit: 0 };
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct StatusCode<'a> {

@@ -17,7 +17,11 @@ pub(super) fn board() -> Board {
     }
 }
 
+/// Seconds.
+const DAY: f64 = 86_400.0;
+
 fn reach() -> Vec<Panel> {
+    let expiry = m("nbu_api_key_expiry_timestamp_seconds").now().max(&["site"]);
     let p95 = || m("site:nbu_agent_api_request_duration_seconds:p95_10m").now().max(&["site"]);
     vec![
         Panel::lanes("Reachable", "1 if jobs or storage units could be read, else 0.")
@@ -41,11 +45,18 @@ fn reach() -> Vec<Panel> {
         Panel::lines("API, 95th percentile", "Duration of 95 % of the requests.")
             .unit(Unit::Seconds)
             .from_zero()
+            .size(8, 8)
             .ask("{{site}}", p95()),
         Panel::lines("API, last response", "Duration of the last response.")
             .unit(Unit::Milliseconds)
             .from_zero()
+            .size(8, 8)
             .ask("{{site}}", m("nbu_response_time_ms").now().max(&["site"])),
+        Panel::bars("API key", "Time until the API key of the agent expires.")
+            .unit(Unit::Seconds)
+            .size(8, 8)
+            .steps(&[(None, "red"), (Some(7.0 * DAY), "orange"), (Some(30.0 * DAY), "green")])
+            .ask("{{site}}", expiry.age().negated()),
     ]
 }
 

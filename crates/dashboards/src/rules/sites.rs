@@ -18,6 +18,13 @@ pub(super) fn alerts() -> Vec<Alert> {
     all
 }
 
+/// Returns the sites whose API key expires within so many days.
+fn key_expires_in(days: u32) -> Query {
+    const DAY: u32 = 86_400;
+    let expiry = m("nbu_api_key_expiry_timestamp_seconds").now();
+    expiry.max(&SITE).age().negated().compared("<", days * DAY)
+}
+
 fn reach() -> Vec<Alert> {
     vec![
         Alert {
@@ -39,6 +46,26 @@ fn reach() -> Vec<Alert> {
             summary: "{{ $labels.site }} rejects the API key",
             description: "Every resource returns 401: the key expired, was revoked, or belongs to another server. The agent waits before it sends the key again.",
             runbook: "Create a new key in the web UI and save it as apiKey or in apiKeyFile; a changed key is tried at once.",
+        },
+        Alert {
+            name: "NetBackupApiKeyExpires",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: key_expires_in(30).unless(&SITE, key_expires_in(7)),
+            hold: "15m",
+            summary: "{{ $labels.site }}: the API key expires in {{ $value | humanizeDuration }}",
+            description: "Without a new key, the agent sees nothing of {{ $labels.site }} from then on.",
+            runbook: "Extend the key in the web UI, or create a new one and save it as apiKey or in apiKeyFile; a changed key is used at once.",
+        },
+        Alert {
+            name: "NetBackupApiKeyExpiresSoon",
+            group: GROUP,
+            severity: Severity::Critical,
+            when: key_expires_in(7),
+            hold: "15m",
+            summary: "{{ $labels.site }}: the API key expires within a week",
+            description: "In {{ $value | humanizeDuration }} the agent loses sight of {{ $labels.site }}.",
+            runbook: "Extend the key in the web UI today, or create a new one and save it as apiKey or in apiKeyFile; a changed key is used at once.",
         },
         Alert {
             name: "NetBackupApiSlow",

@@ -2,6 +2,7 @@
 //! which are more than that, are in [`ROUTES`].
 
 mod alerts;
+pub(crate) mod api_key;
 mod cursor_list;
 mod disk_pools;
 pub(crate) mod fixture;
@@ -124,9 +125,10 @@ impl Route {
 }
 
 /// The operations that are no fixtures.
-const ROUTES: [Route; 8] = [
+const ROUTES: [Route; 9] = [
     route("GET", "/ping", Access::Open, ping::get),
     route("GET", "/security/serverinfo", Access::Open, serverinfo::get),
+    route("GET", "/security/api-keys/{apiKeyTag}", Access::Key, api_key::get),
     route("GET", "/admin/jobs", Access::Key, jobs::get),
     route("POST", "/admin/jobs-count-requests", Access::Key, job_count::post),
     route("GET", "/storage/storage-units", Access::Key, storage_units::get),

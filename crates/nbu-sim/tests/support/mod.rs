@@ -40,7 +40,11 @@ impl Api {
             query.iter().map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
         let url = format!("{}{path}?{}", self.sim.base_url(), pairs.join("&"));
         let request = self.http.get(url).header("Accept", self.accept());
-        request.header("Authorization", "nbu-sim-key").send().await.expect("an answer")
+        request
+            .header("Authorization", &self.sim.settings().api_key)
+            .send()
+            .await
+            .expect("an answer")
     }
 
     /// The JSON of a GET that succeeds.
