@@ -3,6 +3,8 @@
 
 pub(crate) mod address;
 pub(crate) mod failure;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub(crate) mod pem;
 pub mod proxy;
 pub(crate) mod redact;

@@ -23,5 +23,6 @@ mod healthcheck;
 mod logs;
 mod once;
 mod run;
+mod secrets;
 mod state;
 mod usage;

@@ -3,6 +3,8 @@
 //! Callers encode requests, so that a retry costs no second encoding and both transports send exactly
 //! the size that the split has counted. They are compressed once, too, and not by an async worker.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 mod grpc;
 mod http;
 mod signal;
