@@ -16,8 +16,8 @@ use tonic::{Code, Status};
 
 use super::grpc::refused;
 use super::{Accepted, Compression, Config, MESSAGE_LIMIT, Protocol, SignalConfig};
-use super::{SendResult, Signal, Target};
-use crate::telemetry::otlp::config::Tls;
+use super::{SendError, SendResult, Signal, Transport};
+use crate::telemetry::otlp::config::{Temporality, Tls};
 
 /// Credentials of the requests, which a receiver may answer with.
 const TOKEN: &str = "t0k3n-0f-th3-fuzzing/with+more";
@@ -26,8 +26,7 @@ const TOKEN: &str = "t0k3n-0f-th3-fuzzing/with+more";
 struct Receiver {
     runtime: Runtime,
     answer: Arc<Mutex<Vec<u8>>>,
-    target: Target,
-    transport: super::Transport,
+    transport: Transport,
 }
 
 static RECEIVER: LazyLock<Receiver> = LazyLock::new(Receiver::start);
@@ -59,23 +58,21 @@ impl Receiver {
             tls: Tls::default(),
             proxy: None,
         };
-        let (target, transport) = {
-            let _guard = runtime.enter();
-            let target = Target::new(&to, Signal::Metrics).expect("a target");
-            let config = Config {
-                metrics_to: to.clone(),
-                traces_to: to,
-                metrics: true,
-                traces: false,
-                sampling_rate: 1.0,
-                interval: Duration::from_secs(60),
-                temporality: crate::telemetry::otlp::config::Temporality::Cumulative,
-                resource_attributes: Vec::new(),
-                max_request_bytes: 4_000_000,
-            };
-            (target, super::Transport::new(&config).expect("a transport"))
+        let config = Config {
+            metrics_to: to.clone(),
+            traces_to: to,
+            metrics: true,
+            traces: false,
+            sampling_rate: 1.0,
+            interval: Duration::from_secs(60),
+            temporality: Temporality::Cumulative,
+            resource_attributes: Vec::new(),
+            max_request_bytes: 4_000_000,
         };
-        Self { runtime, answer, target, transport }
+        let guard = runtime.enter();
+        let transport = Transport::new(&config).expect("a transport");
+        drop(guard);
+        Self { runtime, answer, transport }
     }
 }
 
@@ -129,10 +126,10 @@ impl Receiver {
         let status =
             Status::with_details(Code::from(i32::from(choice % 17)), text, details.to_vec().into());
         let error = refused(&status);
-        let message = self.target.shown(&error.message);
-        assert_fit_to_show(&Err(super::SendError { message, ..error }));
+        let message = self.transport.0[0].shown(&error.message);
+        assert_fit_to_show(&Err(SendError { message, ..error }));
         let accepted = Accepted::decode(details);
-        let message = self.target.shown(&accepted.message);
+        let message = self.transport.0[0].shown(&accepted.message);
         assert_fit_to_show(&Ok(Accepted { message, ..accepted }));
     }
 }
