@@ -214,7 +214,7 @@ impl Scene {
             ["Refused", "Mutual", "Plain", "Tunnel", "Lost", "Echo"].map(marker);
         let [proxy, connect] = ["Proxy", "Connect"].map(marker);
         let [common, metrics, traces] = ["Common", "Metrics", "Traces"].map(marker);
-        let sink = self.sink.http_endpoint();
+        let (sink, receiver) = (self.sink.http_endpoint(), self.sink.grpc_endpoint());
         format!(
             "server: {{host: 127.0.0.1, port: {port}, lifecycle: true, logName: agent.log, logLevel: trace, \
              scrapingInterval: 24h, collectionInterval: 1s, cacheTTL: 1s}}\n\
@@ -231,13 +231,14 @@ impl Scene {
              opentelemetry:\n\
              \x20 enabled: true\n\
              \x20 protocol: http/protobuf\n\
-             \x20 endpoint: {sink}\n\
+             \x20 metricsEndpoint: {sink}/v1/metrics\n\
+             \x20 tracesEndpoint: {receiver}\n\
              \x20 interval: 1s\n\
              \x20 temporality: delta\n\
              \x20 headers: {{x-common: {common}}}\n\
              \x20 tls: {{certFile: common.pem, keyFile: common.key}}\n\
              \x20 metrics: {{headers: {{authorization: Bearer {metrics}}}, tls: {{certFile: metrics.pem, keyFile: metrics.key}}}}\n\
-             \x20 traces: {{headers: {{authorization: Bearer {traces}}}, tls: {{certFile: traces.pem, keyFile: traces.key}}}}\n",
+             \x20 traces: {{protocol: grpc, headers: {{authorization: Bearer {traces}}}, tls: {{certFile: traces.pem, keyFile: traces.key}}}}\n",
             echo.port()
         )
     }
@@ -303,7 +304,7 @@ impl Scene {
             ("headers: {x-common", format!("headers: {{{secret}: , x-common")),
             ("headers: {x-common", format!("headers: {{x: \"{secret}\\a\", x-common")),
             ("headers: {x-common", format!("headers: {{x: [{secret}], x-common")),
-            ("endpoint: http://", format!("endpoint: http://user:{secret}@")),
+            ("tracesEndpoint: http://", format!("tracesEndpoint: http://user:{secret}@")),
             ("temporality: delta", format!("temporality: {secret}")),
             ("interval: 1s", format!("interval: {secret}")),
             ("logLevel: trace", format!("logLevel: {secret}")),
@@ -369,10 +370,13 @@ impl Scene {
     /// Answers pushes with errors that repeat the credentials, and waits until the agent has met each.
     async fn refuse_pushes(&self) {
         let body = ["Metrics", "Traces", "Common", "Variable"].map(marker).join(" ");
-        for status in [401, 400, 503] {
+        let headers = || vec![("x-echo", marker("Common"))];
+        let answer =
+            |status| Behaviour::HttpAnswer { status, headers: headers(), body: body.clone() };
+        let refusals = [answer(401), answer(400), answer(503), Behaviour::GrpcStatus(16)];
+        for refusal in refusals {
             let before = self.sink.request_count();
-            let headers = vec![("x-echo", marker("Common"))];
-            self.sink.set_behaviour(Behaviour::HttpAnswer { status, headers, body: body.clone() });
+            self.sink.set_behaviour(refusal);
             let met = || async { (self.sink.request_count() >= before + 2).then_some(()) };
             eventually("two pushes are refused", met).await;
         }
