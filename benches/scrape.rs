@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use nbu_otel_agent::http::{Bound, Config, Server, Settings, State};
+use nbu_otel_agent::http::{Address, Bound, Config, Guard, Server, Settings, State};
 use nbu_otel_agent::telemetry::otlp::OtlpStats;
 use nbu_otel_agent::telemetry::prometheus::renderer::Renderer;
 use nbu_otel_agent::telemetry::self_metrics::SelfMetrics;
@@ -30,8 +30,13 @@ struct Fixed;
 
 impl Settings for Fixed {
     fn endpoint(&self) -> Option<Config> {
-        let (host, metrics_path) = ("127.0.0.1".to_owned(), "/metrics".to_owned());
-        Some(Config { host, port: 1, metrics_path, lifecycle: false })
+        Some(Config {
+            address: Address { host: "127.0.0.1".to_owned(), port: 1 },
+            metrics_path: "/metrics".to_owned(),
+            lifecycle: false,
+            web: Arc::default(),
+            health: None,
+        })
     }
 }
 
@@ -48,13 +53,13 @@ fn serve(runtime: &Runtime) -> (Server, u16) {
         settings: Arc::new(Fixed),
         ready: AtomicBool::new(true),
         reload,
+        guard: Guard::default(),
     });
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
-    let (host, metrics_path) = ("127.0.0.1".to_owned(), "/metrics".to_owned());
     let _guard = runtime.enter();
-    let bound = Bound::bind(&Config { host, port, metrics_path, lifecycle: false }).unwrap();
+    let bound = Bound::bind(&Address { host: "127.0.0.1".to_owned(), port }).unwrap();
     (bound.serve(state), port)
 }
 

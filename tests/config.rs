@@ -53,7 +53,9 @@ fn with_server(rest: &str) -> String {
     format!("nbuservers:\n  - site: a\n    host: h\n    apiKey: k\n{rest}")
 }
 
-/// The warnings, one a line.
+/// The warnings, one a line, but for that of an endpoint that everybody can read: the texts leave it at its
+/// default, and tests/web has that one.
 fn warnings(loaded: &Loaded) -> String {
-    loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    let told = loaded.warnings.iter().filter(|warning| warning.path != "server.host");
+    told.map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

@@ -6,7 +6,7 @@ mod support;
 
 use std::io::Read as _;
 
-use nbu_otel_agent::http::{Bound, Config as Listen};
+use nbu_otel_agent::http::{Address, Bound};
 use support::process::port as free_port;
 use support::{Agent, Config, simulate, world};
 
@@ -40,7 +40,10 @@ async fn routes_answer_as_documented() {
     let metrics = agent.get("/metrics").await;
     assert_eq!(metrics.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
     assert!(metrics.headers().get("content-encoding").is_none());
+    assert_eq!(metrics.headers()["x-content-type-options"], "nosniff");
     let landing = agent.get("/").await;
+    let policy = landing.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
     assert_eq!(landing.headers()["content-type"], "text/html; charset=utf-8");
     assert!(landing.text().await.unwrap().contains("paris"));
     let nothing = agent.get("/metric").await;
@@ -83,9 +86,8 @@ async fn path_of_the_exposition_is_a_setting() {
     agent.stop().await;
 }
 
-fn listen_at(host: &str) -> Listen {
-    let (host, metrics_path) = (host.to_owned(), "/metrics".to_owned());
-    Listen { host, port: free_port(), metrics_path, lifecycle: false }
+fn listen_at(host: &str) -> Address {
+    Address { host: host.to_owned(), port: free_port() }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-use nbu_otel_agent::http::{Config, Settings, State};
+use nbu_otel_agent::http::{Address, Config, Guard, Settings, State};
 use nbu_otel_agent::reload::ReloadRequest;
 use nbu_otel_agent::snapshot::Store;
 use nbu_otel_agent::telemetry::otlp::stats::OtlpStats;
@@ -35,7 +35,13 @@ struct Switch {
 
 impl Settings for Switch {
     fn endpoint(&self) -> Option<Config> {
-        Some(Config { lifecycle: !self.reloads_are_off.load(Relaxed), ..listen("127.0.0.1", 1) })
+        Some(Config {
+            address: listen("127.0.0.1", 1),
+            metrics_path: "/metrics".to_owned(),
+            lifecycle: !self.reloads_are_off.load(Relaxed),
+            web: Arc::default(),
+            health: None,
+        })
     }
 }
 
@@ -50,11 +56,11 @@ fn state_with(settings: Arc<Switch>) -> (Arc<State>, mpsc::Receiver<ReloadReques
         settings: settings as Arc<dyn Settings>,
         ready: AtomicBool::new(true),
         reload,
+        guard: Guard::default(),
     };
     (Arc::new(state), requests)
 }
 
-fn listen(host: &str, port: u16) -> Config {
-    let (host, metrics_path) = (host.to_owned(), "/metrics".to_owned());
-    Config { host, port, metrics_path, lifecycle: true }
+fn listen(host: &str, port: u16) -> Address {
+    Address { host: host.to_owned(), port }
 }

@@ -239,7 +239,7 @@ fn examples_together_form_a_pushing_configuration() {
     let config = loaded.expect("it is valid").config;
     let otlp = config.otlp.expect("the push is on, as the stack's environment says");
     assert_eq!(otlp.metrics_to.endpoint.host_str(), Some("otel-collector"));
-    assert_eq!((config.http.host.as_str(), config.http.port), ("0.0.0.0", 9440));
+    assert_eq!((config.http.address.host.as_str(), config.http.address.port), ("0.0.0.0", 9440));
 }
 
 #[test]

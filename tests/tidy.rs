@@ -26,7 +26,7 @@ const RULES: [(&str, &[&str]); 18] = [
     ("log", &[]),
     ("process", &["net"]),
     ("reload", &[]),
-    ("http", &["snapshot", "telemetry", "process", "reload"]),
+    ("http", &["snapshot", "telemetry", "process", "reload", "net"]),
 ];
 
 fn root() -> PathBuf {

@@ -1,14 +1,17 @@
 //! `healthcheck`: asks a running agent whether it lives, for containers without a shell.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use rustls::AlertDescription;
+
 use super::run::block_on;
 use crate::config::{self, ProcessEnvironment};
-use crate::http;
+use crate::http::{self, Probe};
 use crate::net::tls::install_provider;
-use crate::supervisor::address_in_force;
+use crate::supervisor::probe_in_force;
 
 /// A process that answers later than this does not live.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
@@ -41,10 +44,9 @@ pub(super) fn run(options: Options) -> ExitCode {
 /// Returns where the agent with this configuration is asked: where it says that it listens, which may
 /// not be where the file says by now. If it says nothing, the file is all there is.
 fn base_of(path: &Path) -> String {
-    let in_force =
-        address_in_force(path).map(|address| local(&address.ip().to_string(), address.port()));
+    let in_force = probe_in_force(path);
     let of_file = match config::load(path, &ProcessEnvironment) {
-        Ok(loaded) => Some(loaded.config.http),
+        Ok(loaded) => Some(loaded.config.http.probe()),
         Err(errors) => {
             // The agent runs on with what was valid before.
             super::output::print_error(&format!(
@@ -53,39 +55,68 @@ fn base_of(path: &Path) -> String {
             errors.endpoint
         }
     };
-    let of_file = of_file.map(|endpoint| local(&endpoint.host, endpoint.port));
-    in_force.or(of_file).unwrap_or_else(|| DEFAULT.to_owned())
+    in_force.or(of_file).map_or_else(|| DEFAULT.to_owned(), |probe| local(&probe))
 }
 
 /// Returns the URL at which the same machine reaches an agent that listens there.
-fn local(host: &str, port: u16) -> String {
-    let host = match host {
+fn local(probe: &Probe) -> String {
+    let host = match probe.address.host.as_str() {
         "0.0.0.0" => "127.0.0.1",
         "::" => "::1",
         host => host,
     };
-    format!("http://{}", http::display(host, port))
+    let scheme = if probe.is_tls { "https" } else { "http" };
+    format!("{scheme}://{}", http::display(host, probe.address.port))
 }
 
 async fn ask(url: &str) -> ExitCode {
     install_provider();
-    let client =
-        reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(REQUEST_TIMEOUT).build();
+    // Nothing is sent that a wrong server must not have, and the certificate has the endpoint's public name.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .tls_danger_accept_invalid_certs(true)
+        .timeout(REQUEST_TIMEOUT)
+        .build();
     let answer = match client {
         Ok(client) => client.get(url).send().await,
         Err(error) => Err(error),
     };
     match answer {
         Ok(response) if response.status().is_success() => super::output::print("healthy\n"),
+        // Who asks for a password has read the request.
+        Ok(response) if response.status() == reqwest::StatusCode::UNAUTHORIZED => {
+            super::output::print("healthy: it asks for credentials\n")
+        }
         Ok(response) => {
             super::output::print_error(&format!("{url}: {}\n", response.status()));
             ExitCode::FAILURE
         }
+        Err(error) if wants_certificate(&error) => {
+            super::output::print("healthy: it asks for a client certificate\n")
+        }
         Err(error) => {
-            super::output::print_error(&format!("{url} does not respond: {error}\n"));
+            super::output::print_error(&format!("{url} does not respond: {}\n", causes(&error)));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Returns true if the server ended the handshake because there was no client certificate.
+fn wants_certificate(error: &(dyn Error + 'static)) -> bool {
+    chain(error).any(|cause| {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let tls = tls.or_else(|| cause.downcast_ref::<rustls::Error>());
+        matches!(tls, Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)))
+    })
+}
+
+fn causes(error: &(dyn Error + 'static)) -> String {
+    chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'e (dyn Error + 'static)| (**error).source())
 }
 
 #[cfg(test)]
@@ -100,7 +131,8 @@ mod tests {
             ("::1", "http://[::1]:9440"),
             ("10.1.2.3", "http://10.1.2.3:9440"),
         ] {
-            assert_eq!(local(host, 9440), expected);
+            let address = http::Address { host: host.to_owned(), port: 9440 };
+            assert_eq!(local(&Probe { address, is_tls: false }), expected);
         }
     }
 }

@@ -46,6 +46,16 @@ impl Entries {
         self.0.splice(at..at, taken);
     }
 
+    /// Takes the keys outside of sites whose names begin so from another configuration, which has the same.
+    pub(crate) fn replace_keys(&mut self, prefix: &str, other: &Self) {
+        let is_meant = |entry: &Entry| entry.site.is_none() && entry.key.starts_with(prefix);
+        for entry in self.0.iter_mut().filter(|entry| is_meant(entry)) {
+            if let Some(taken) = other.0.iter().find(|it| is_meant(it) && it.key == entry.key) {
+                entry.clone_from(taken);
+            }
+        }
+    }
+
     pub(super) fn to_yaml(&self) -> String {
         let mut out = Yaml::default();
         let mut site = None;

@@ -139,7 +139,7 @@ fn build(context: Context<'_>, origin: &Path, text: Option<&str>) -> Result<Load
             Ok(Loaded { config, warnings, sha256, files, places, kept: Arc::new(kept) })
         }
         (config, _) => {
-            let endpoint = config.map(|config| config.http);
+            let endpoint = config.map(|config| config.http.probe());
             Err(Errors { diagnostics, files, places: Box::new(places), endpoint })
         }
     }

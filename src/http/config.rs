@@ -1,25 +1,65 @@
 //! The settings of the endpoint.
 
-/// Settings of the endpoint.
+use std::fmt;
+use std::sync::Arc;
+
+use super::web::Web;
+use crate::net::address::is_loopback;
+
+/// An address to listen at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
+pub struct Address {
     /// Name or address, IPv6 without brackets.
     pub host: String,
     pub port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&display(&self.host, self.port))
+    }
+}
+
+/// Settings of the endpoint.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub address: Address,
     /// Path of the exposition; begins with `/` and is none of the other routes.
     pub metrics_path: String,
     /// POST /-/reload is served.
     pub lifecycle: bool,
+    /// The rules about those who ask.
+    pub web: Arc<Web>,
+    /// The listener for health checks alone, in plain text and for everyone.
+    pub health: Option<Address>,
 }
 
 impl Config {
-    /// Returns whether both listen at the same address; the path needs no new listener.
-    pub(crate) fn same_address(&self, other: &Self) -> bool {
-        (&self.host, self.port) == (&other.host, other.port)
+    /// Returns true if whoever reaches the port from another machine reads the metrics, and so do those
+    /// in between.
+    pub(crate) fn is_exposed(&self) -> bool {
+        self.web.tls.is_none()
+            && !self.web.asks_for_credentials()
+            && !is_loopback(&self.address.host)
+    }
+
+    /// Returns where health is asked for.
+    pub fn probe(&self) -> Probe {
+        match self.health.clone() {
+            Some(address) => Probe { address, is_tls: false },
+            None => Probe { address: self.address.clone(), is_tls: self.web.tls.is_some() },
+        }
     }
 }
 
-pub trait Settings: std::fmt::Debug + Send + Sync {
+/// The place to ask for the health of an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    pub address: Address,
+    pub is_tls: bool,
+}
+
+pub trait Settings: fmt::Debug + Send + Sync {
     /// Returns the settings of the endpoint, once there are some.
     fn endpoint(&self) -> Option<Config>;
 }

@@ -1,26 +1,31 @@
 //! A connection: a socket that reports its activity, and HTTP over it.
 
+use std::error::Error;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::access::{Access, ClientAccess};
 use super::connections::{Connection, Entry, Scrape};
+use super::web::{Refusal, Session};
 
 const MAX_HEAD: usize = 16 << 10;
+
+/// First byte of a TLS handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// Time for the first byte of a client that was connected before the listener closed.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -30,7 +35,7 @@ const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) async fn serve(
     stream: TcpStream,
     entry: Entry,
-    router: Router,
+    access: Access,
     stop: CancellationToken,
 ) {
     let connection = Arc::clone(&entry.connection);
@@ -40,33 +45,62 @@ pub(super) async fn serve(
     tokio::select! {
         biased;
         () = connection.closed.cancelled() => {}
-        () = serve_http(stream, &connection, router, stop) => {}
+        () = serve_socket(stream, &connection, access, stop) => {}
+    }
+}
+
+async fn serve_socket(
+    stream: TcpStream,
+    connection: &Arc<Connection>,
+    access: Access,
+    stop: CancellationToken,
+) {
+    let Some(first) = first_byte(&stream, &stop).await else { return };
+    let (address, socket) =
+        (connection.peer, Socket { stream, connection: Arc::clone(connection) });
+    // Only now: the rules of this moment count.
+    let tls = access.tls();
+    // Whoever speaks plain text to an endpoint with TLS is told so by the guard.
+    let Some(config) = tls.filter(|_| first == TLS_HANDSHAKE) else {
+        return serve_http(socket, connection, access.of(address, None), stop).await;
+    };
+    match TlsAcceptor::from(Arc::clone(&config)).accept(socket).await {
+        Ok(stream) => {
+            connection.secured();
+            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let chain = chain.iter().map(|it| it.clone().into_owned()).collect();
+            let access = access.of(address, Some(Session { config, chain }));
+            serve_http(stream, connection, access, stop).await;
+        }
+        // Without a reason of TLS the client went away.
+        Err(error)
+            if error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>) =>
+        {
+            access.refused(address, Refusal::Handshake, &error.to_string());
+        }
+        Err(_) => {}
     }
 }
 
 async fn serve_http(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     connection: &Arc<Connection>,
-    router: Router,
+    access: ClientAccess,
     stop: CancellationToken,
 ) {
-    if !first_byte(&stream, &stop).await {
-        return;
-    }
-    let routes = TowerToHyperService::new(router);
+    let access = Arc::new(access);
     let service = service_fn(|request: Request<Incoming>| {
         connection.begin_answer();
-        let (response, connection) = (routes.call(request), Arc::clone(connection));
-        async move { response.await.map(|response| watched(response, connection)) }
+        let (access, connection) = (Arc::clone(&access), Arc::clone(connection));
+        async move { access.answer(request).await.map(|response| watched(response, connection)) }
     });
-    let socket = Socket { stream, connection: Arc::clone(connection) };
     let served = http1::Builder::new()
         // Its time of a head begins with the idle time before it; `Connections` has both apart.
         .header_read_timeout(None)
         .max_buf_size(MAX_HEAD)
         // A client may close its side once it has asked (`nc -N`, some probes).
         .half_close(true)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut served = std::pin::pin!(served);
     // A request that was sent is read before the connection is shut down; hyper-util's
     // GracefulShutdown shuts it down first. Errors are the client's affair.
@@ -78,10 +112,10 @@ async fn serve_http(
     let _ = served.await;
 }
 
-/// Waits until a client sends something. Returns `false` if the listener closed and it did not. HTTP
+/// Waits until a client sends something, and returns the first byte; none if the listener closed and it did not. HTTP
 /// closes a connection that is shut down earlier without an answer, though its request may be on the
 /// way.
-async fn first_byte(stream: &TcpStream, stop: &CancellationToken) -> bool {
+async fn first_byte(stream: &TcpStream, stop: &CancellationToken) -> Option<u8> {
     let ended = async {
         stop.cancelled().await;
         tokio::time::sleep(FIRST_BYTE_TIMEOUT).await;
@@ -89,8 +123,8 @@ async fn first_byte(stream: &TcpStream, stop: &CancellationToken) -> bool {
     let mut first = [0];
     tokio::select! {
         biased;
-        sent = stream.peek(&mut first) => sent.is_ok(),
-        () = ended => false,
+        sent = stream.peek(&mut first) => sent.is_ok().then_some(first[0]),
+        () = ended => None,
     }
 }
 
@@ -200,6 +234,7 @@ impl AsyncWrite for Socket {
 mod tests {
     use std::net::Ipv4Addr;
 
+    use axum::Router;
     use axum::routing::get;
     use socket2::SockRef;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -214,9 +249,9 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, peer) = listener.accept().await.unwrap();
         let same_socket = SockRef::from(&accepted).try_clone().unwrap();
-        let router = Router::new().route("/", get(|| async { "OK" }));
+        let access = Access::open(Router::new().route("/", get(|| async { "OK" })));
         let entry = Arc::new(Connections::default()).add(peer.ip());
-        tokio::spawn(serve(accepted, entry, router, CancellationToken::new()));
+        tokio::spawn(serve(accepted, entry, access, CancellationToken::new()));
         client.write_all(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n").await.unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();

@@ -53,7 +53,7 @@ pub(super) struct Connections(Mutex<Vec<Arc<Connection>>>);
 /// The activity of one connection, as its socket and its service report it.
 #[derive(Debug)]
 pub(super) struct Connection {
-    peer: IpAddr,
+    pub(super) peer: IpAddr,
     activity: Mutex<Activity>,
     /// Cancelled when the connection is to be closed.
     pub(super) closed: CancellationToken,
@@ -101,6 +101,11 @@ impl Connection {
         if activity.phase == Phase::Idle {
             activity.enter(Phase::Head);
         }
+    }
+
+    /// Notes that the TLS handshake is complete: a head may be long in coming.
+    pub(super) fn secured(&self) {
+        self.activity().enter(Phase::Idle);
     }
 
     /// Notes that a head is complete.

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
 use super::encoding::accepts_gzip;
-use super::{Bound, Config, Server, Settings, State};
+use super::{Address, Bound, Config, Guard, Server, Settings, State};
 use crate::snapshot::Store;
 use crate::telemetry::otlp::OtlpStats;
 use crate::telemetry::prometheus::renderer::Renderer;
@@ -27,8 +27,13 @@ struct Fixed;
 
 impl Settings for Fixed {
     fn endpoint(&self) -> Option<Config> {
-        let (host, metrics_path) = ("127.0.0.1".to_owned(), "/metrics".to_owned());
-        Some(Config { host, port: 0, metrics_path, lifecycle: true })
+        Some(Config {
+            address: Address { host: "127.0.0.1".to_owned(), port: 0 },
+            metrics_path: "/metrics".to_owned(),
+            lifecycle: true,
+            web: Arc::default(),
+            health: None,
+        })
     }
 }
 
@@ -45,18 +50,20 @@ impl Endpoint {
     fn start() -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let guard = runtime.enter();
+        let entered = runtime.enter();
         let store = Arc::<Store>::default();
         let agent = SelfMetrics::new(Arc::new(OtlpStats::default()));
         let renderer = Renderer::new(Arc::clone(&store), Arc::clone(&agent));
         renderer.render();
         let (reload, _) = mpsc::channel(1);
         let (ready, settings) = (AtomicBool::new(true), Arc::new(Fixed));
-        let state = Arc::new(State { renderer, store, agent, settings, ready, reload });
-        let bound = Bound::bind(&Fixed.endpoint().expect("settings")).expect("a port");
+        let guard = Guard::default();
+        let state = State { renderer, store, agent, settings, ready, reload, guard };
+        let address = Fixed.endpoint().expect("settings").address;
+        let bound = Bound::bind(&address).expect("a port");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, bound.address().port()));
-        let server = bound.serve(state);
-        drop(guard);
+        let server = bound.serve(Arc::new(state));
+        drop(entered);
         Self { address, _runtime: runtime, _server: server }
     }
 

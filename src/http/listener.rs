@@ -16,8 +16,11 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Config, display};
+use super::access::Access;
+use super::config::Address;
+use super::connections::Connections;
 use super::origin::Hosts;
+use super::routes;
 use super::serve::{self, BACKLOG};
 use super::state::State;
 
@@ -53,25 +56,25 @@ struct Beside {
 }
 
 impl Bound {
-    /// Binds the address of `config`. Resolves names, so it can block for as long as the resolver.
-    pub fn bind(config: &Config) -> Result<Self, BindError> {
-        first(config, |address| Self::plain(config, address))
+    /// Binds an address. Resolves names, so it can block for as long as the resolver.
+    pub fn bind(wanted: &Address) -> Result<Self, BindError> {
+        first(wanted, |address| Self::plain(wanted, address))
     }
 
-    /// Binds the address of `config` while the listeners of `own` still serve, which may have the same
+    /// Binds an address while the listeners of `own` still serve, which may have the same
     /// port, at this address or another. If this fails, they are as before. Blocks as
     /// [`Bound::bind`] does.
-    pub fn bind_alongside(config: &Config, own: &Listening) -> Result<Self, BindError> {
-        first(config, |address| {
+    pub fn bind_alongside(wanted: &Address, own: &Listening) -> Result<Self, BindError> {
+        first(wanted, |address| {
             let started = Instant::now();
             loop {
-                let verdict = Self::plain(config, address);
+                let verdict = Self::plain(wanted, address);
                 match &verdict {
                     Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                     _ => return verdict,
                 }
                 let there: Vec<_> = own.0.iter().filter_map(Weak::upgrade).collect();
-                if let Some(bound) = Self::taking_over(config, address, &there)? {
+                if let Some(bound) = Self::taking_over(wanted, address, &there)? {
                     return Ok(bound);
                 }
                 // A listener of ours may be closing in this moment, or another process has the port.
@@ -87,8 +90,19 @@ impl Bound {
         self.address
     }
 
-    /// Serves until [`Server::stop`].
+    /// Serves the endpoint until [`Server::stop`].
     pub fn serve(self, state: Arc<State>) -> Server {
+        self.start(|hosts, list| {
+            Access::guarded(routes::router(Arc::clone(&state), hosts, list), state)
+        })
+    }
+
+    /// Serves health alone, to everyone, until [`Server::stop`].
+    pub fn serve_health(self, state: Arc<State>) -> Server {
+        self.start(|_, _| Access::open(routes::health_router(state)))
+    }
+
+    fn start(self, access: impl FnOnce(Hosts, Arc<Connections>) -> Access) -> Server {
         let Self { hosts, address, mut listeners, beside } = self;
         if let Some(beside) = beside {
             match beside.listen() {
@@ -103,22 +117,24 @@ impl Bound {
         let stop = CancellationToken::new();
         let listeners = Arc::new(listeners);
         let weak = Arc::downgrade(&listeners);
-        let task = tokio::spawn(serve::serve(listeners, state, hosts, stop.clone()));
+        let list = Arc::new(Connections::default());
+        let access = access(hosts, Arc::clone(&list));
+        let task = tokio::spawn(serve::serve(listeners, access, list, stop.clone()));
         Server { stop, task, listeners: weak }
     }
 
-    fn plain(config: &Config, address: SocketAddr) -> io::Result<Self> {
+    fn plain(wanted: &Address, address: SocketAddr) -> io::Result<Self> {
         let socket = socket(address)?;
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
-        let hosts = Hosts::new(&config.host);
+        let hosts = Hosts::new(&wanted.host);
         Ok(Self { hosts, address, listeners: vec![listener], beside: None })
     }
 
     /// Takes over the listeners that `old` has on the port. Returns `None` if it has none there.
     fn taking_over(
-        config: &Config,
+        wanted: &Address,
         address: SocketAddr,
         old: &[Listeners],
     ) -> io::Result<Option<Self>> {
@@ -139,7 +155,7 @@ impl Bound {
             return Ok(None);
         }
         let beside = if is_there { None } else { Some(Beside::bind(address, old)?) };
-        Ok(Some(Self { hosts: Hosts::new(&config.host), address, listeners, beside }))
+        Ok(Some(Self { hosts: Hosts::new(&wanted.host), address, listeners, beside }))
     }
 }
 
@@ -187,7 +203,7 @@ impl Drop for Shared {
 
 /// Binds the first address of the host that can be had.
 fn first(
-    config: &Config,
+    wanted: &Address,
     bind: impl Fn(SocketAddr) -> io::Result<Bound>,
 ) -> Result<Bound, BindError> {
     let fail = |source: io::Error| {
@@ -199,10 +215,10 @@ fn first(
             io::ErrorKind::AddrNotAvailable => ": server.host is not an address of this machine",
             _ => ": server.host must be an address or a name of this machine",
         };
-        BindError { address: display(&config.host, config.port), source, hint }
+        BindError { address: wanted.to_string(), source, hint }
     };
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    let found = (config.host.as_str(), config.port).to_socket_addrs().map_err(fail)?;
+    let found = (wanted.host.as_str(), wanted.port).to_socket_addrs().map_err(fail)?;
     let mut addresses: Vec<SocketAddr> = found.collect();
     // Of a name with both (localhost), the one that scrapers tried with the old exporter.
     addresses.sort_by_key(SocketAddr::is_ipv6);

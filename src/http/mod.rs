@@ -1,5 +1,6 @@
 //! The HTTP endpoint: bytes that were rendered before the request came.
 
+mod access;
 mod config;
 mod connection;
 mod connections;
@@ -14,7 +15,13 @@ mod scrapes;
 mod serve;
 mod state;
 mod status_page;
+mod web;
 
-pub use config::{Config, RESERVED_PATHS, Settings, display};
+pub use config::{Address, Config, Probe, RESERVED_PATHS, Settings, display};
 pub use listener::{BindError, Bound, Listening, Server};
 pub use state::State;
+pub(crate) use web::REFUSALS;
+pub(crate) use web::{
+    ClientPolicy, GROUPS, Material, Rate, Tls, TlsPart, Token, Users, Version, cipher_suites,
+};
+pub use web::{Guard, Web};

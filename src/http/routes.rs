@@ -20,6 +20,10 @@ use super::state::{Endpoint, State};
 use super::{reload, status_page};
 use crate::telemetry::prometheus::encode::CONTENT_TYPE;
 
+/// Permissions of the landing page in a browser: to show its own text in its own style.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
+                           form-action 'none'; frame-ancestors 'none'";
+
 pub(super) fn router(state: Arc<State>, hosts: Hosts, connections: Arc<Connections>) -> Router {
     let (hosts, scrapes) = (Arc::new(hosts), Arc::new(Scrapes::new(connections)));
     let reloads = Arc::new(Semaphore::new(reload::MAX_WAITING));
@@ -33,9 +37,20 @@ pub(super) fn router(state: Arc<State>, hosts: Hosts, connections: Arc<Connectio
         .with_state(Endpoint { state, hosts, reloads, scrapes })
 }
 
+/// Returns the routes of the listener for health checks.
+pub(super) fn health_router(state: Arc<State>) -> Router {
+    let is_ready = move || async move { readiness(&state) };
+    Router::new().route("/-/healthy", get(healthy)).route("/-/ready", get(is_ready))
+}
+
 async fn landing(Extract(Endpoint { state, .. }): Extract<Endpoint>) -> Response {
     let page = status_page::render(&state);
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+    let fields = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
+        (header::X_FRAME_OPTIONS, "deny"),
+    ];
+    (fields, page).into_response()
 }
 
 /// Answers the liveness probe. Never depends on NetBackup.
@@ -45,6 +60,10 @@ async fn healthy() -> &'static str {
 
 /// Answers the readiness probe: a configuration is in force. Never depends on NetBackup.
 async fn ready(Extract(Endpoint { state, .. }): Extract<Endpoint>) -> Response {
+    readiness(&state)
+}
+
+fn readiness(state: &State) -> Response {
     if state.ready.load(Relaxed) {
         "OK\n".into_response()
     } else {

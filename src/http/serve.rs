@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::Router;
 use rustix::io::Errno;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
@@ -16,10 +15,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::access::Access;
+use super::connection;
 use super::connections::{Connections, MAX_CONNECTIONS};
-use super::origin::Hosts;
-use super::state::State;
-use super::{connection, routes};
 use crate::process;
 
 /// Time between two checks for connections that take too long.
@@ -47,16 +45,14 @@ const HANDOVER_ACCEPT_TIME: Duration = Duration::from_millis(50);
 /// Serves until `stop`, then lets requests in flight end for a short while.
 pub(super) async fn serve(
     listeners: Arc<Vec<TcpListener>>,
-    state: Arc<State>,
-    hosts: Hosts,
+    access: Access,
+    list: Arc<Connections>,
     stop: CancellationToken,
 ) {
     if listeners.is_empty() {
         return;
     }
-    let list = Arc::new(Connections::default());
-    let router = routes::router(state, hosts, Arc::clone(&list));
-    let mut acceptor = Acceptor::new(Arc::clone(&list), router, stop.clone());
+    let mut acceptor = Acceptor::new(Arc::clone(&list), access, stop.clone());
     tokio::select! {
         () = stop.cancelled() => {}
         () = sweep(&list) => {}
@@ -82,17 +78,17 @@ struct Acceptor {
     list: Arc<Connections>,
     tasks: JoinSet<()>,
     places: Arc<Semaphore>,
-    router: Router,
+    access: Access,
     stop: CancellationToken,
     warned: Option<Instant>,
 }
 
 impl Acceptor {
-    fn new(list: Arc<Connections>, router: Router, stop: CancellationToken) -> Self {
+    fn new(list: Arc<Connections>, access: Access, stop: CancellationToken) -> Self {
         // The other half is for sites, files and the push.
         let places = MAX_CONNECTIONS.min(process::file_limit() / 2);
         let places = Arc::new(Semaphore::new(places));
-        Self { list, tasks: JoinSet::new(), places, router, stop, warned: None }
+        Self { list, tasks: JoinSet::new(), places, access, stop, warned: None }
     }
 
     async fn accept(&mut self, listeners: &[TcpListener]) {
@@ -167,7 +163,7 @@ impl Acceptor {
 
     fn spawn(&mut self, stream: TcpStream, peer: IpAddr, place: Option<OwnedSemaphorePermit>) {
         let entry = self.list.add(peer);
-        let served = connection::serve(stream, entry, self.router.clone(), self.stop.clone());
+        let served = connection::serve(stream, entry, self.access.clone(), self.stop.clone());
         self.tasks.spawn(async move {
             served.await;
             drop(place);

@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::config::Settings;
 use super::origin::Hosts;
 use super::scrapes::Scrapes;
+use super::web::{Guard, Web};
 use crate::reload::ReloadRequest;
 use crate::snapshot::Store;
 use crate::telemetry::prometheus::renderer::Renderer;
@@ -24,12 +25,19 @@ pub struct State {
     /// A configuration is in force.
     pub ready: AtomicBool,
     pub reload: mpsc::Sender<ReloadRequest>,
+    /// The judge of requests, with its memory.
+    pub guard: Guard,
 }
 
 impl State {
     /// Returns the path of the exposition; empty until there is a configuration.
     pub(super) fn metrics_path(&self) -> String {
         self.settings.endpoint().map_or_else(String::new, |endpoint| endpoint.metrics_path)
+    }
+
+    /// Returns the rules about those who ask.
+    pub(super) fn web(&self) -> Arc<Web> {
+        self.settings.endpoint().map(|endpoint| endpoint.web).unwrap_or_default()
     }
 
     pub(super) fn serves_reloads(&self) -> bool {

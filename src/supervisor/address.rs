@@ -1,4 +1,4 @@
-//! The address of the endpoint for `healthcheck`, even if the configuration file changed since: over a
+//! Whom `healthcheck` asks, even if the configuration file changed since: over a
 //! socket in Linux's abstract namespace, which needs no file, has a name derived from the path of the
 //! configuration, and is gone with the process.
 
@@ -17,27 +17,29 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::http::{Address, Probe};
+
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Delay before the name is bound again; an agent that is shutting down may still have it.
 const BIND_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// Server of the address. Dropping it ends it.
+/// Server of the address and its protocol. Dropping it ends it.
 pub(super) struct AddressServer {
-    address: Arc<ArcSwapOption<SocketAddr>>,
+    probe: Arc<ArcSwapOption<Probe>>,
     task: JoinHandle<()>,
 }
 
 impl AddressServer {
     /// Starts to answer for the agent with the configuration at `path`. Needs a runtime.
     pub(super) fn spawn(path: &Path) -> Self {
-        let address = Arc::new(ArcSwapOption::empty());
-        let task = tokio::spawn(serve(name(path), Arc::clone(&address)));
-        Self { address, task }
+        let probe = Arc::new(ArcSwapOption::empty());
+        let task = tokio::spawn(serve(name(path), Arc::clone(&probe)));
+        Self { probe, task }
     }
 
-    pub(super) fn set(&self, address: Option<SocketAddr>) {
-        self.address.store(address.map(Arc::new));
+    pub(super) fn set(&self, probe: Option<Probe>) {
+        self.probe.store(probe.map(Arc::new));
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -56,13 +58,13 @@ impl Drop for AddressServer {
     }
 }
 
-/// Asks the agent that runs with the configuration at `path` for its address. Returns `None` if none
+/// Asks the agent that runs with the configuration at `path` whom to ask for its health. Returns `None` if none
 /// runs, or it is another user's. Blocks for a second at most.
-pub(crate) fn address_in_force(path: &Path) -> Option<SocketAddr> {
+pub(crate) fn probe_in_force(path: &Path) -> Option<Probe> {
     ask(&name(path)).ok().flatten()
 }
 
-fn ask(name: &str) -> io::Result<Option<SocketAddr>> {
+fn ask(name: &str) -> io::Result<Option<Probe>> {
     let stream = UnixStream::connect_addr(&SocketName::from_abstract_name(name)?)?;
     stream.set_read_timeout(Some(EXCHANGE_TIMEOUT))?;
     // Anybody may bind any such name.
@@ -73,7 +75,20 @@ fn ask(name: &str) -> io::Result<Option<SocketAddr>> {
     }
     let mut text = String::new();
     stream.take(64).read_to_string(&mut text)?;
-    Ok(text.trim().parse().ok())
+    Ok(read(&text))
+}
+
+/// Writes a protocol and an address.
+fn written(probe: &Probe) -> String {
+    let scheme = if probe.is_tls { "https" } else { "http" };
+    format!("{scheme} {}", probe.address)
+}
+
+fn read(text: &str) -> Option<Probe> {
+    let (scheme, address) = text.trim().split_once(' ')?;
+    let address: SocketAddr = address.parse().ok()?;
+    let address = Address { host: address.ip().to_string(), port: address.port() };
+    Some(Probe { address, is_tls: scheme == "https" })
 }
 
 /// Returns the name for a configuration. Containers can share this namespace and have the same
@@ -100,10 +115,10 @@ fn name(path: &Path) -> String {
     name
 }
 
-async fn serve(name: String, address: Arc<ArcSwapOption<SocketAddr>>) {
+async fn serve(name: String, probe: Arc<ArcSwapOption<Probe>>) {
     loop {
         match bind(&name) {
-            Ok(listener) => answer(&listener, &address).await,
+            Ok(listener) => answer(&listener, &probe).await,
             Err(error) => {
                 tracing::debug!(%error, "cannot record the listening address for healthcheck");
                 sleep(BIND_RETRY_DELAY).await;
@@ -119,13 +134,13 @@ fn bind(name: &str) -> io::Result<tokio::net::UnixListener> {
 }
 
 /// Answers one after the other; returns when the socket fails.
-async fn answer(listener: &tokio::net::UnixListener, address: &ArcSwapOption<SocketAddr>) {
+async fn answer(listener: &tokio::net::UnixListener, probe: &ArcSwapOption<Probe>) {
     loop {
         let Ok((mut stream, _)) = listener.accept().await else {
             sleep(BIND_RETRY_DELAY).await;
             return;
         };
-        let text = address.load().as_ref().map_or_else(String::new, ToString::to_string);
+        let text = probe.load().as_ref().map_or_else(String::new, |probe| written(probe));
         let _ = timeout(EXCHANGE_TIMEOUT, stream.write_all(text.as_bytes())).await;
     }
 }
@@ -136,9 +151,14 @@ mod tests {
 
     use super::*;
 
-    async fn told(path: &Path) -> Option<SocketAddr> {
+    fn probe(port: u16) -> Probe {
+        let host = "127.0.0.1".to_owned();
+        Probe { address: Address { host, port }, is_tls: port.is_multiple_of(2) }
+    }
+
+    async fn told(path: &Path) -> Option<Probe> {
         let path = path.to_owned();
-        tokio::task::spawn_blocking(move || address_in_force(&path)).await.unwrap()
+        tokio::task::spawn_blocking(move || probe_in_force(&path)).await.unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -147,13 +167,11 @@ mod tests {
         let path = place.path().join("config.yaml");
         assert_eq!(told(&path).await, None);
         let server = AddressServer::spawn(&path);
-        let mut expected: SocketAddr = "127.0.0.1:9440".parse().unwrap();
-        for _ in 0..2 {
-            server.set(Some(expected));
-            while told(&path).await != Some(expected) {
+        for port in [9440, 9441] {
+            server.set(Some(probe(port)));
+            while told(&path).await != Some(probe(port)) {
                 tokio::task::yield_now().await;
             }
-            expected.set_port(9441);
         }
         let link = place.path().join("link");
         std::os::unix::fs::symlink(place.path(), &link).unwrap();
@@ -172,7 +190,7 @@ mod tests {
         let path = place.path().join("config.yaml");
         let taken = bind(&name(&path)).unwrap();
         let server = AddressServer::spawn(&path);
-        server.set(Some(([127, 0, 0, 1], 1).into()));
+        server.set(Some(probe(1)));
         drop(taken);
         let found = async {
             while told(&path).await.is_none() {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::pipeline::OtlpPipeline;
 use super::prepare::PreparedReload;
-use super::running::{FINAL_EXPORT_TIMEOUT, Running};
+use super::running::{Endpoint, FINAL_EXPORT_TIMEOUT, Running};
 use super::sites;
 use crate::config::Config;
 use crate::http;
@@ -38,16 +38,28 @@ pub(super) async fn commit(
     let (clients, connections) = (prepared.clients, prepared.connections);
     sites::replace(running, &services.store, &config, prepared.state, clients, connections).await;
     services.agent.set_extent(running.sites.len(), config.metrics.cardinality_limit);
+    services.agent.set_exposed(config.http.is_exposed());
     running.set_config(Arc::clone(&config));
     // Before the endpoint serves for the first time.
     services.agent.note_reload(trigger, verdict, prepared.sha256);
     services.ready.store(true, Relaxed);
     services.renderer.render_off_thread().await;
     if let Some(bound) = prepared.listener {
-        let address = bound.address();
-        tracing::info!(%address, path = config.http.metrics_path, "listening");
+        let (address, wanted) = (bound.address(), config.http.address.clone());
+        let tls = config.http.web.tls.is_some();
+        tracing::info!(%address, path = config.http.metrics_path, tls, "listening");
         let server = bound.serve(Arc::clone(services));
-        running.replace_server(server, address);
+        running.replace_endpoint(Endpoint { server, wanted, address });
+    }
+    match (prepared.health, &config.http.health) {
+        (Some(bound), Some(wanted)) => {
+            let (address, wanted) = (bound.address(), wanted.clone());
+            tracing::info!(%address, "listening for health checks");
+            let server = bound.serve_health(Arc::clone(services));
+            running.replace_health(Some(Endpoint { server, wanted, address }));
+        }
+        (_, None) => running.replace_health(None),
+        (None, Some(_)) => {}
     }
 }
 

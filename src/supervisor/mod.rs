@@ -44,7 +44,7 @@ use crate::telemetry::self_metrics::SelfMetrics;
 pub use error::ReloadError;
 pub use reloader::Source;
 
-pub(crate) use address::address_in_force;
+pub(crate) use address::probe_in_force;
 pub(crate) use signals::Signals;
 
 use address::AddressServer;
@@ -139,7 +139,7 @@ impl Supervisor {
         result
     }
 
-    /// Tells `healthcheck` the address of the endpoint.
+    /// Tells `healthcheck` whom to ask.
     fn publish_address(&mut self) {
         let (Source::File(path), true) = (&self.reloader.source, self.reloader.serves) else {
             return;
@@ -148,7 +148,7 @@ impl Supervisor {
             self.address = Some(AddressServer::spawn(path));
         }
         if let Some(server) = &self.address {
-            server.set(self.reloader.running.address());
+            server.set(self.reloader.running.probe());
         }
     }
 
@@ -201,6 +201,7 @@ fn services(senders: &Senders, settings: Arc<dyn http::Settings>) -> Arc<http::S
     let store = Store::new();
     let agent = SelfMetrics::new(Arc::new(OtlpStats::default()));
     agent.supervise(Task::ALL.map(Task::as_str), crate::log::dropped_lines);
+    agent.expect_refusals(http::REFUSALS);
     let renderer = Renderer::new(Arc::clone(&store), Arc::clone(&agent));
     Arc::new(http::State {
         renderer,
@@ -209,5 +210,6 @@ fn services(senders: &Senders, settings: Arc<dyn http::Settings>) -> Arc<http::S
         settings,
         ready: AtomicBool::new(false),
         reload: senders.http.clone(),
+        guard: http::Guard::default(),
     })
 }

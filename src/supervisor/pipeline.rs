@@ -57,7 +57,7 @@ fn resource(config: &Config, state: Option<&StateDir>) -> ResourceAttributes {
     let host = host_name();
     let id = match state.and_then(StateDir::instance_id) {
         Some(id) => id.to_owned(),
-        None => instance_id(&host, &http::display(&config.http.host, config.http.port)),
+        None => instance_id(&host, &config.http.address.to_string()),
     };
     let configured = config.otlp.as_ref().map_or(&[][..], |otlp| &otlp.resource_attributes);
     ResourceAttributes::new(&host, &id, configured)

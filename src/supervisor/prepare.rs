@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::error::PrepareError;
 use super::pipeline::OtlpPipeline;
-use super::running::{Running, SiteChange};
+use super::running::{Endpoint, Running, SiteChange};
 use crate::config::{Config, Diagnostic, Loaded};
-use crate::http::{Bound, Listening};
+use crate::http::{self, Bound, Listening};
 use crate::log::{Destination, Log, OpenError, Opened};
 use crate::netbackup::{Client, Connection};
 use crate::poller::RequestSpans;
@@ -24,6 +24,8 @@ pub(super) struct PreparedReload {
     /// The state directory: the one in use, or a new one.
     pub(super) state: Option<StateDir>,
     pub(super) listener: Option<Bound>,
+    /// The listener for health checks, if it is new.
+    pub(super) health: Option<Bound>,
     /// Clients of the sites that are new, or whose server is another one.
     pub(super) clients: Vec<Client>,
     /// New connections of sites whose server stays, by site.
@@ -48,12 +50,13 @@ pub(super) struct ReloadPlan {
     /// The instance id of the current push.
     identity: Option<String>,
     listener_change: ListenerChange,
+    health_change: ListenerChange,
     /// In the order of the configuration.
     site_changes: Vec<SiteChange>,
     push: bool,
 }
 
-/// Change of the endpoint's listener.
+/// Change of a listener.
 enum ListenerChange {
     /// The listener is right as it is, or not wanted.
     Keep,
@@ -72,11 +75,18 @@ impl ReloadPlan {
         recovers: bool,
     ) -> Self {
         let (config, before) = (&loaded.config, running.config());
-        let listener_change = match running.listening() {
-            _ if running.listens_at(&config.http) || !serves => ListenerChange::Keep,
-            Some(old) => ListenerChange::BindAlongside(old),
-            None => ListenerChange::Bind,
+        let change = |now: Option<&Endpoint>, wanted: Option<&http::Address>| {
+            let stays = |wanted| now.is_some_and(|endpoint| endpoint.is_at(wanted));
+            match (wanted, running.listening()) {
+                (Some(wanted), Some(old)) if serves && !stays(wanted) => {
+                    ListenerChange::BindAlongside(old)
+                }
+                (Some(_), None) if serves => ListenerChange::Bind,
+                _ => ListenerChange::Keep,
+            }
         };
+        let listener_change = change(running.endpoint.as_ref(), Some(&config.http.address));
+        let health_change = change(running.health.as_ref(), config.http.health.as_ref());
         let wanted = &config.log.destination;
         let opens_log = |log: &&Log| {
             log.is_replaced()
@@ -91,6 +101,7 @@ impl ReloadPlan {
             directories: running.directories(),
             identity: identity(running.state.as_ref()),
             listener_change,
+            health_change,
             site_changes: config.servers.iter().map(|s| running.site_change(s)).collect(),
             push: serves && !running.pushes_like(config),
             loaded,
@@ -107,13 +118,8 @@ impl ReloadPlan {
         let log = self.log.as_ref().map(crate::log::open);
         // Before the port: of two agents with one configuration, this names the other.
         let state = self.state_directory()?;
-        let listener = match &self.listener_change {
-            ListenerChange::Keep => None,
-            ListenerChange::Bind => self.tolerated(Bound::bind(&config.http))?,
-            ListenerChange::BindAlongside(old) => {
-                self.tolerated(Bound::bind_alongside(&config.http, old))?
-            }
-        };
+        let listener = self.bind(&self.listener_change, Some(&config.http.address))?;
+        let health = self.bind(&self.health_change, config.http.health.as_ref())?;
         let mut clients = Vec::new();
         let mut connections = BTreeMap::new();
         for (server, change) in config.servers.iter().zip(&self.site_changes) {
@@ -140,10 +146,25 @@ impl ReloadPlan {
             log,
             state,
             listener,
+            health,
             clients,
             connections,
             push,
         })
+    }
+
+    fn bind(
+        &self,
+        change: &ListenerChange,
+        wanted: Option<&http::Address>,
+    ) -> Result<Option<Bound>, PrepareError> {
+        match (change, wanted) {
+            (ListenerChange::Bind, Some(wanted)) => self.tolerated(Bound::bind(wanted)),
+            (ListenerChange::BindAlongside(old), Some(wanted)) => {
+                self.tolerated(Bound::bind_alongside(wanted, old))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Opens the state directory. The one in use is kept if it cannot be opened again.

@@ -7,6 +7,7 @@ use tokio::time::{Instant, interval, timeout};
 use super::Supervisor;
 use super::address::AddressServer;
 use super::requests::Batch;
+use super::running::Endpoint;
 use super::signals::{Signal, Signals};
 use super::systemd::Notifier;
 use super::tasks::{Task, render};
@@ -124,7 +125,7 @@ impl Supervisor {
     fn is_dead(&self, task: Task, signals: &Signals) -> bool {
         let running = &self.reloader.running;
         match task {
-            Task::Endpoint => running.server.as_ref().is_some_and(|(server, _)| server.is_dead()),
+            Task::Endpoint => running.endpoint.iter().chain(&running.health).any(Endpoint::is_dead),
             Task::Healthcheck => self.address.as_ref().is_some_and(AddressServer::is_dead),
             Task::Otlp => running.otlp.as_ref().is_some_and(ExporterHandle::is_dead),
             Task::Poller => running.sites.values().any(|site| site.poller.is_dead()),

@@ -37,12 +37,33 @@ pub(super) enum SiteChange {
     Replace,
 }
 
+/// A listener that is served.
+pub(super) struct Endpoint {
+    pub(super) server: http::Server,
+    /// As the configuration has it.
+    pub(super) wanted: http::Address,
+    pub(super) address: SocketAddr,
+}
+
+impl Endpoint {
+    pub(super) fn is_dead(&self) -> bool {
+        self.server.is_dead()
+    }
+
+    /// Returns true if it serves this address.
+    pub(super) fn is_at(&self, wanted: &http::Address) -> bool {
+        !self.is_dead() && self.wanted == *wanted
+    }
+}
+
 /// Parts that run, and the configuration in force.
 #[derive(Default)]
 pub(super) struct Running {
     config: Arc<SafeConfig>,
     pub(super) sites: BTreeMap<Arc<str>, Site>,
-    pub(super) server: Option<(http::Server, SocketAddr)>,
+    pub(super) endpoint: Option<Endpoint>,
+    /// The listener for health checks alone, if there is one.
+    pub(super) health: Option<Endpoint>,
     /// Listeners of earlier endpoints, for as long as they may be open.
     pub(super) closing: Listening,
     pub(super) otlp: Option<ExporterHandle>,
@@ -71,32 +92,48 @@ impl Running {
         Arc::clone(&self.config)
     }
 
-    /// Returns the endpoint's listeners, if it has some, and those that are still closing.
+    /// Returns the listeners that are open, and those that are still closing; none before the first.
     pub(super) fn listening(&self) -> Option<Listening> {
-        let (server, _) = self.server.as_ref()?;
+        let mut open = self.endpoint.iter().chain(&self.health).peekable();
+        open.peek()?;
         let mut all = self.closing.clone();
-        all.add(server.listening());
+        open.for_each(|endpoint| all.add(endpoint.server.listening()));
         Some(all)
     }
 
     /// Replaces the endpoint; the old one stops.
-    pub(super) fn replace_server(&mut self, server: http::Server, address: SocketAddr) {
-        if let Some((old, _)) = self.server.replace((server, address)) {
+    pub(super) fn replace_endpoint(&mut self, new: Endpoint) {
+        let old = self.endpoint.replace(new);
+        self.close(old);
+    }
+
+    /// Replaces the listener for health checks, or ends it; the old one stops.
+    pub(super) fn replace_health(&mut self, new: Option<Endpoint>) {
+        let old = std::mem::replace(&mut self.health, new);
+        self.close(old);
+    }
+
+    fn close(&mut self, old: Option<Endpoint>) {
+        if let Some(Endpoint { server, .. }) = old {
             // Its port may be wanted again before it is closed.
-            self.closing.add(old.listening());
-            tokio::spawn(old.stop());
+            self.closing.add(server.listening());
+            tokio::spawn(server.stop());
         }
     }
 
     /// Returns the address of the endpoint, once it is bound.
     pub(super) fn address(&self) -> Option<SocketAddr> {
-        self.server.as_ref().map(|(_, address)| *address)
+        self.endpoint.as_ref().map(|endpoint| endpoint.address)
     }
 
-    /// Returns whether the endpoint listens at the address of this configuration.
-    pub(super) fn listens_at(&self, wanted: &http::Config) -> bool {
-        self.server.as_ref().is_some_and(|(server, _)| !server.is_dead())
-            && self.config().is_some_and(|config| config.http.same_address(wanted))
+    /// Returns where health is asked for, once something is bound.
+    pub(super) fn probe(&self) -> Option<http::Probe> {
+        let (endpoint, is_tls) = match (&self.health, &self.endpoint) {
+            (Some(health), _) => (health, false),
+            (None, endpoint) => (endpoint.as_ref()?, self.config()?.http.web.tls.is_some()),
+        };
+        let (host, port) = (endpoint.address.ip().to_string(), endpoint.address.port());
+        Some(http::Probe { address: http::Address { host, port }, is_tls })
     }
 
     /// Returns whether the OTLP push is as this configuration wants it.
@@ -107,7 +144,7 @@ impl Running {
             && self.config().is_some_and(|config| {
                 config.metrics == wanted.metrics
                 // They make the identity of this agent.
-                && config.http.same_address(&wanted.http)
+                && config.http.address == wanted.http.address
                 && match (&config.otlp, &wanted.otlp) {
                     (None, None) => true,
                     (Some(now), Some(then)) => now.same_as(then),
@@ -164,9 +201,8 @@ impl Running {
             }
         };
         tokio::join!(push, trace);
-        if let Some((server, _)) = self.server.take() {
-            server.stop().await;
-        }
+        let open = self.endpoint.take().into_iter().chain(self.health.take());
+        futures_util::future::join_all(open.map(|endpoint| endpoint.server.stop())).await;
     }
 }
 

@@ -104,8 +104,9 @@ async fn failed_recovery_is_forgotten_once_one_succeeds() {
 async fn recovery_restarts_what_it_can_though_a_port_is_taken() {
     let place = tempfile::tempdir().unwrap();
     let mut supervisor = supervisor(&place).await;
-    let (server, address) = supervisor.reloader.running.server.take().unwrap();
-    server.stop().await;
+    let endpoint = supervisor.reloader.running.endpoint.take().unwrap();
+    let address = endpoint.address;
+    endpoint.server.stop().await;
     let taken = std::net::TcpListener::bind(address).unwrap();
     supervisor.reloader.running.sites["a"].poller.cancel();
     wait("the end of the poller", || supervisor.reloader.running.sites["a"].poller.is_dead()).await;

@@ -91,6 +91,18 @@ static CONFIG_PENDING: Metric<0> = Metric::agent_gauge(
     &[],
     "1 while the agent retries a valid configuration that cannot be applied yet (a port is in use, a file is missing), else 0.",
 );
+static ENDPOINT_EXPOSED: Metric<0> = Metric::agent_gauge(
+    "nbu.agent.endpoint.exposed",
+    "",
+    &[],
+    "1 if the endpoint is in plain text, asks for no password or token, and listens beyond this machine, else 0 (server.web).",
+);
+static ENDPOINT_REFUSED: Metric<1> = Metric::agent_counter(
+    "nbu.agent.endpoint.refused_requests",
+    "{request}",
+    &["reason"],
+    "Requests that the endpoint refused, by reason: credentials (none, or wrong ones), busy (too many passwords wait for their check), rate (rate_limit), plain_text (TLS is required), handshake (no TLS session came about), certificate (that of the client is no longer accepted).",
+);
 static LOG_DROPPED: Metric<0> = Metric::agent_counter(
     "nbu.agent.log.lines_dropped",
     "{line}",
@@ -169,6 +181,8 @@ pub fn definitions() -> Vec<&'static Definition> {
         CONFIG_LAST_OK_TIME.definition(),
         CONFIG_RELOADS.definition(),
         CONFIG_PENDING.definition(),
+        ENDPOINT_EXPOSED.definition(),
+        ENDPOINT_REFUSED.definition(),
         LOG_DROPPED.definition(),
         TASK_RESTARTS.definition(),
         OTLP_EXPORTS.definition(),
@@ -222,6 +236,8 @@ struct State {
     render_duration: Duration,
     series: usize,
     dropped: Dropped,
+    exposed: Option<bool>,
+    refused: BTreeMap<&'static str, u64>,
 }
 
 impl SelfMetrics {
@@ -294,6 +310,20 @@ impl SelfMetrics {
         (state.sites, state.cardinality_limit) = (sites, Some(cardinality_limit));
     }
 
+    /// Notes whether everybody who reaches the endpoint can read it.
+    pub fn set_exposed(&self, exposed: bool) {
+        self.state().exposed = Some(exposed);
+    }
+
+    /// Names the reasons for which the endpoint refuses requests.
+    pub(crate) fn expect_refusals(&self, reasons: impl IntoIterator<Item = &'static str>) {
+        self.state().refused.extend(reasons.into_iter().map(|reason| (reason, 0)));
+    }
+
+    pub(crate) fn count_refusal(&self, reason: &'static str) {
+        *self.state().refused.entry(reason).or_default() += 1;
+    }
+
     pub(super) fn cardinality_limit(&self) -> usize {
         self.state().cardinality_limit.unwrap_or(usize::MAX)
     }
@@ -340,6 +370,12 @@ impl State {
         let is_ok = config.last_ok && config.recovery_error.is_none();
         samples.record(&CONFIG_LAST_OK, [], flag(is_ok));
         samples.record(&CONFIG_PENDING, [], flag(config.pending));
+        if let Some(exposed) = self.exposed {
+            samples.record(&ENDPOINT_EXPOSED, [], flag(exposed));
+        }
+        for (reason, count) in &self.refused {
+            samples.record(&ENDPOINT_REFUSED, [reason], *count as f64);
+        }
         if let Some(time) = config.last_success {
             samples.record(&CONFIG_LAST_OK_TIME, [], unix_seconds(time));
             samples.record(&CONFIG_INFO, [&config.sha256], 1.0);

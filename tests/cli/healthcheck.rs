@@ -1,6 +1,7 @@
 //! `healthcheck` asks a running agent, by its configuration or by its address.
 
 use crate::process::{Desk, Signal, config, port};
+use crate::support::certificates::Authority;
 use crate::support::{simulate, world};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,4 +58,45 @@ async fn healthcheck_asks_the_address_in_force_whatever_the_file_says() {
     agent.end_by(Signal::TERM).await;
     let gone = desk.run(&["healthcheck", "--config", "config.yaml"]).await;
     assert_eq!(gone.code, Some(1), "{}", gone.all());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healthcheck_needs_no_credentials() {
+    let (paris, ca) = (simulate(world(1)).await, Authority::new());
+    let desk = Desk::new();
+    let issued = ca.issue("agent.example.com");
+    desk.write("endpoint.pem", &issued.certificate);
+    desk.write("endpoint-key.pem", &issued.key);
+    desk.write("ca.pem", &ca.pem());
+    desk.write("users", &format!("prometheus:{}\n", bcrypt::hash("right", 4).expect("a hash")));
+    let tls = "certFile: endpoint.pem, keyFile: endpoint-key.pem";
+    let password = "healthy: it asks for credentials\n";
+    let certificate = "healthy: it asks for a client certificate\n";
+    let health = port();
+    for (server, expected) in [
+        (format!("web: {{ tls: {{ {tls} }} }}"), "healthy\n"),
+        ("web: { usersFile: users }".to_owned(), password),
+        (format!("web: {{ tls: {{ {tls} }}, usersFile: users }}"), password),
+        (format!("web: {{ tls: {{ {tls} }}, usersFile: users, openHealth: true }}"), "healthy\n"),
+        (format!("web: {{ tls: {{ {tls}, clientCaFile: ca.pem }} }}"), certificate),
+        (
+            format!("web: {{ tls: {{ {tls}, clientCaFile: ca.pem, minVersion: TLS13 }} }}"),
+            certificate,
+        ),
+        (
+            format!(
+                "health: {{ port: {health} }}, web: {{ tls: {{ {tls}, clientCaFile: ca.pem }} }}"
+            ),
+            "healthy\n",
+        ),
+    ] {
+        let yaml = config().server(&server).site("paris", &paris).yaml();
+        desk.write("config.yaml", &yaml);
+        let mut agent = desk.start(&["--config", "config.yaml"]);
+        agent.says("listening").await;
+        let healthy = desk.run(&["healthcheck", "--config", "config.yaml"]).await;
+        assert_eq!((healthy.code, healthy.stdout.as_str()), (Some(0), expected), "{server}");
+        assert_eq!(healthy.stderr, "", "{server}");
+        agent.end_by(Signal::TERM).await;
+    }
 }

@@ -33,7 +33,7 @@ fn marker(name: &str) -> String {
 
 /// The keys of the schema that are secrets or name a file with one, and the markers that the run plants there. A site
 /// in the old form, `nbuserver`, has the keys of one of `nbuservers`.
-const PLANTED: [(&str, &[&str]); 10] = [
+const PLANTED: [(&str, &[&str]); 15] = [
     ("nbuservers[].apiKey", &["Good", "Refused", "Echo", "Tunnel", "Lost", "Mutual", "Plain"]),
     ("nbuservers[].apiKeyFile", &["File"]),
     ("nbuservers[].keyFile", &["client.key"]),
@@ -44,10 +44,15 @@ const PLANTED: [(&str, &[&str]); 10] = [
     ("opentelemetry.tls.keyFile", &["common.key"]),
     ("opentelemetry.traces.headers", &["Traces"]),
     ("opentelemetry.traces.tls.keyFile", &["traces.key"]),
+    ("server.web.bearerTokenFile", &["Token"]),
+    ("server.web.reloadTokenFile", &["Reload"]),
+    ("server.web.tls.keyFile", &["endpoint.key"]),
+    ("server.web.usersFile", &["users.key"]),
+    ("server.webConfigFile", &["web-config.yaml"]),
 ];
 
 /// Keys that name files which everybody may read.
-const PUBLIC_FILES: [&str; 2] = ["caFile", "certFile"];
+const PUBLIC_FILES: [&str; 3] = ["caFile", "certFile", "clientCaFile"];
 
 /// Adds the keys below `path` that the schema marks as secrets, or whose file is one.
 fn collect_secrets(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
@@ -168,9 +173,14 @@ impl Scene {
         let secured = |name: &str, tls| Settings { tls: Some(tls), ..with_key(name) };
         let own_keys: Vec<TlsMaterial> =
             (0..3).map(|_| TlsMaterial::generate().expect("certificates")).collect();
-        let private: Vec<String> =
-            own_keys.iter().chain([&tls]).map(|tls| tls.client_key_pem.clone()).collect();
-        let scene = Self {
+        let private: Vec<String> = own_keys
+            .iter()
+            .map(|tls| &tls.client_key_pem)
+            .chain([&tls.client_key_pem, &tls.key_pem])
+            .cloned()
+            .collect();
+        let hash = bcrypt::hash(marker("Password"), 4).expect("a hash");
+        let mut scene = Self {
             desk: Desk::new(),
             port: port(),
             echo: Echo::start().await,
@@ -182,6 +192,13 @@ impl Scene {
             needles: needles(&private),
             tls,
         };
+        scene.needles.push(hash[hash.len() - 31..].to_owned());
+        scene.desk.write("users.key", &format!("scraper:{hash}\n"));
+        scene.desk.write("web-config.yaml", &format!("basic_auth_users: {{scraper: {hash}}}\n"));
+        scene.desk.write("tokens.key", &marker("Token"));
+        scene.desk.write("reload.key", &marker("Reload"));
+        scene.desk.write("endpoint.key", &scene.tls.key_pem);
+        scene.desk.write("endpoint.pem", &scene.tls.cert_pem);
         let names = ["common", "metrics", "traces"];
         for (name, tls) in names.iter().zip(&own_keys).chain([(&"client", &scene.tls)]) {
             scene.desk.write(&format!("{name}.key"), &tls.client_key_pem);
@@ -367,6 +384,62 @@ impl Scene {
         searched
     }
 
+    /// Returns a configuration with one site whose `server` has this, too.
+    fn config_with(&self, port: u16, server: &str) -> String {
+        format!(
+            "server: {{host: 127.0.0.1, port: {port}, logName: web.log, logLevel: trace, lifecycle: true, {server}}}\n\
+             nbuservers:\n\
+             - {{site: good, scheme: http, host: 127.0.0.1, port: {}, apiKey: \"${{GOOD_KEY}}\"}}\n",
+            self.good.addr().port()
+        )
+    }
+
+    /// Runs an agent that asks for credentials, which clients get right and wrong.
+    async fn ask_with_credentials(&self) {
+        let port = port();
+        let web = "web: {tls: {certFile: endpoint.pem, keyFile: endpoint.key}, usersFile: users.key, \
+                   bearerTokenFile: tokens.key, reloadTokenFile: reload.key}";
+        self.desk.write("web.yaml", &self.config_with(port, web));
+        let mut agent = self.desk.start(&["--config", "web.yaml"]);
+        let listens = || async { self.desk.read("web.log").contains("listening").then_some(()) };
+        eventually("an endpoint with TLS", listens).await;
+        let ca = reqwest::Certificate::from_pem(self.tls.ca_pem.as_bytes()).expect("a CA");
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([ca]).build();
+        let client = client.expect("a client");
+        let get = || client.get(format!("https://127.0.0.1:{port}/metrics"));
+        let reload = || client.post(format!("https://127.0.0.1:{port}/-/reload"));
+        for (request, is_granted) in [
+            (get(), false),
+            (get().basic_auth("scraper", Some(marker("Wrong"))), false),
+            (get().basic_auth(marker("User"), Some(marker("Wrong"))), false),
+            (get().basic_auth("scraper", Some(marker("Password"))), true),
+            (get().bearer_auth(marker("Wrong")), false),
+            (get().bearer_auth(marker("Token")), true),
+            (reload().bearer_auth(marker("Token")), false),
+            (reload().bearer_auth(marker("Reload")), true),
+        ] {
+            let answer = request.send().await.expect("an answer");
+            assert_eq!(answer.status().is_success(), is_granted, "{}", answer.status());
+            self.assert_clean("an answer", answer.bytes().await.expect("a body"));
+        }
+        agent.end_by(Signal::TERM).await;
+        for (number, (server, code)) in [
+            ("webConfigFile: web-config.yaml", 0),
+            ("webConfigFile: users.key", 1),
+            ("web: {usersFile: api.key}", 1),
+            ("web: {usersFile: tokens.key}", 1),
+            ("web: {reloadTokenFile: endpoint.key}", 1),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let name = format!("web-{number}.yaml");
+            self.desk.write(&name, &self.config_with(port, server));
+            let ended = self.desk.run(&["check", "--trace", "--config", &name]).await;
+            assert_eq!(ended.code, Some(code), "{server}: {}", ended.all());
+        }
+    }
+
     /// Answers pushes with errors that repeat the credentials, and waits until the agent has met each.
     async fn refuse_pushes(&self) {
         let body = ["Metrics", "Traces", "Common", "Variable"].map(marker).join(" ");
@@ -434,6 +507,7 @@ async fn no_secret_is_written_or_shown_whatever_fails() {
     });
     join_all(commands).await;
     scene.desk.run(&["state", "inspect", "--directory", "kept", "--json"]).await;
+    scene.ask_with_credentials().await;
     assert!(scene.desk.read("agent.log").contains("TRACE"), "the log is at the level trace");
     assert!(scene.assert_wrote_none() > 30, "log, state, and the output of each command");
 }

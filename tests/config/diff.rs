@@ -23,6 +23,22 @@ server:
   port: 9440
   uri: /metrics
   lifecycle: true
+  web:
+    openHealth: false
+    bearerTokenFile: tokens
+    reloadTokenFile: token
+    tls:
+      certFile: cert2.pem
+      keyFile: key2.pem
+      clientAuth: verifyIfGiven
+      clientCaFile: 'ca.pem'
+      clientAllowedSans: [s1]
+      minVersion: TLS13
+    usersFile: users
+    headers: {X-Frame-Options: deny}
+  health:
+    host: 127.0.0.3
+    port: 9442
   scrapingInterval: 2h
   collectionInterval: 6m
   cacheTTL: 7m
@@ -108,6 +124,20 @@ server.host|host: 127.0.0.1|host: 127.0.0.2|server.host: 127.0.0.1 -> 127.0.0.2
 server.port|port: 9440|port: 9441|server.port: 9440 -> 9441
 server.uri|uri: /metrics|uri: /m|server.uri: /metrics -> /m
 server.lifecycle|lifecycle: true|lifecycle: no|server.lifecycle: true -> false
+server.web.tls.certFile|cert2.pem|cert.pem|server.web.tls.certFile: DIR/cert2.pem -> DIR/cert.pem
+server.web.tls.keyFile|key2.pem|key.pem|server.web.tls.keyFile: DIR/key2.pem -> DIR/key.pem
+server.web.tls.clientAuth|Auth: verifyIfGiven|Auth: requireAndVerify|server.web.tls.clientAuth: verifyIfGiven -> requireAndVerify
+server.web.tls.clientCaFile|'ca.pem'|cert.pem|server.web.tls.clientCaFile: DIR/ca.pem -> DIR/cert.pem
+server.web.tls.clientAllowedSans|[s1]|[s2]|server.web.tls.clientAllowedSans: [s1] -> [s2]
+server.web.tls.minVersion|Version: TLS13|Version: TLS12|server.web.tls.minVersion: TLS13 -> TLS12
+server.web.usersFile|usersFile: users|usersFile: users2|server.web.usersFile: DIR/users -> DIR/users2
+server.web.bearerTokenFile|File: tokens|File: key2|server.web.bearerTokenFile: DIR/tokens -> DIR/key2
+server.web.reloadTokenFile|File: token\n|File: key2\n|server.web.reloadTokenFile: DIR/token -> DIR/key2
+server.web.openHealth|Health: false|Health: true|server.web.openHealth: false -> true
+server.web.headers|Options: deny|Options: sameorigin|server.web.headers.X-Frame-Options: deny -> sameorigin
+server.webConfigFile|    tls:\n      certFile: cert2.pem\n      keyFile: key2.pem\n      clientAuth: verifyIfGiven\n      clientCaFile: 'ca.pem'\n      clientAllowedSans: [s1]\n      minVersion: TLS13\n    usersFile: users\n    headers: {X-Frame-Options: deny}\n|  webConfigFile: web.yml\n|server.webConfigFile: added DIR/web.yml; 
+server.health.host|host: 127.0.0.3|host: 127.0.0.4|server.health.host: 127.0.0.3 -> 127.0.0.4
+server.health.port|port: 9442|port: 9443|server.health.port: 9442 -> 9443
 server.scrapingInterval|Interval: 2h|Interval: 3h|server.scrapingInterval: 2h -> 3h
 server.collectionInterval|Interval: 6m|Interval: 5m|server.collectionInterval: 6m -> 5m
 server.cacheTTL|cacheTTL: 7m|cacheTTL: 8m|server.cacheTTL: 7m -> 8m
@@ -214,6 +244,10 @@ fn directory() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     with_files(dir.path());
     fs::write(dir.path().join("key2"), "key-of-a").unwrap();
+    fs::write(dir.path().join("web.yml"), "rate_limit: {interval: 1s, burst: 9}\n").unwrap();
+    for (name, copy) in [("cert.pem", "cert2.pem"), ("key.pem", "key2.pem"), ("users", "users2")] {
+        fs::copy(dir.path().join(name), dir.path().join(copy)).unwrap();
+    }
     dir
 }
 
@@ -277,7 +311,8 @@ fn files_that_hold_something_else_are_named() {
         ("key", "nbuservers[b].apiKeyFile: content changed"),
         (
             "ca.pem",
-            "nbuservers[a].caFile: content changed; opentelemetry.tls.caFile: content changed",
+            "nbuservers[a].caFile: content changed; server.web.tls.clientCaFile: content changed; \
+             opentelemetry.tls.caFile: content changed",
         ),
         (
             "key.pem",

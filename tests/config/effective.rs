@@ -75,6 +75,7 @@ fn effective_form_prints_all_schema_keys() {
         "domain",
         "domainType",
         "contentType",
+        "webConfigFile",
         "metricsEndpoint",
         "tracesEndpoint",
         "metrics",

@@ -42,9 +42,16 @@ pub(crate) fn with_files(dir: &Path) -> Loaded {
     write_pems(dir);
     fs::write(dir.join("key"), " key-of-a \n").unwrap();
     fs::write(dir.join(".env"), "KEY=key-of-b\nPATHLIKE='$x'\n").unwrap();
+    let hash = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze";
+    fs::write(dir.join("users"), format!("a:{hash}\n")).unwrap();
+    fs::write(dir.join("tokens"), "SECRET-3\nSECRET-4\n").unwrap();
+    fs::write(dir.join("token"), "SECRET-5\n").unwrap();
     let tls = "caFile: ca.pem, certFile: cert.pem, keyFile: key.pem";
     let text = format!(
-        "nbuservers:\n- {{site: a, host: h, apiKeyFile: key, {tls}, proxyUrl: 'http://p:1'}}\n- {{site: b, host: h, apiKey: '${{KEY}}'}}\n\
+        "server:\n  web:\n    tls: {{certFile: cert.pem, keyFile: key.pem, clientCaFile: ca.pem, clientAllowedSans: [s]}}\n    \
+             usersFile: users\n    bearerTokenFile: tokens\n    reloadTokenFile: token\n    headers: {{X-Frame-Options: deny}}\n  \
+           health: {{port: 9441}}\n\
+         nbuservers:\n- {{site: a, host: h, apiKeyFile: key, {tls}, proxyUrl: 'http://p:1'}}\n- {{site: b, host: h, apiKey: '${{KEY}}'}}\n\
          opentelemetry: {{enabled: true, endpoint: 'c:4317', tls: {{{tls}}}}}\n\
          state: {{directory: kept}}\n"
     );
@@ -66,7 +73,10 @@ fn files_are_read_and_listed() {
         loaded.files.keys().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names, [".env", "ca.pem", "cert.pem", "config.yaml", "key", "key.pem"]);
+    assert_eq!(
+        names,
+        [".env", "ca.pem", "cert.pem", "config.yaml", "key", "key.pem", "token", "tokens", "users"]
+    );
     assert_eq!(loaded.sha256.len(), 64);
     // A private key beside the certificate must not end up where `Debug` shows it.
     let pem = &a.identity.as_ref().unwrap().certificate.pem;
@@ -208,7 +218,7 @@ fn world_readable_key_file_is_a_warning() {
         let env = |name: &str| (name == "K").then(|| "k".to_owned());
         load(&path, &env).unwrap().warnings
     };
-    let literal = with_server("");
+    let literal = with_server("server: { host: localhost }");
     assert_eq!(warnings(&literal, 0o600), []);
     assert_eq!(warnings(&literal, 0o644)[0].position.unwrap().line, 4);
     let expanded = literal.replace("apiKey: k", "apiKey: ${K}");

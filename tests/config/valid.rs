@@ -53,7 +53,7 @@ fn ok(text: &str) -> Loaded {
 fn file_of_nbu_exporter_loads_unchanged() {
     let loaded = ok(ORIGINAL);
     let config = &loaded.config;
-    assert_eq!(config.http.port, 2112);
+    assert_eq!(config.http.address.port, 2112);
     assert_eq!(config.log.destination, Destination::File("log/nbu-exporter.log".into()));
     let server = &config.servers[0];
     assert_eq!(server.site, "Master.my.domain");
@@ -78,7 +78,7 @@ fn file_of_nbu_exporter_loads_unchanged() {
 #[test]
 fn defaults_match_the_documentation() {
     let config = ok(&with_server("")).config;
-    assert_eq!((config.http.host.as_str(), config.http.port), ("0.0.0.0", 9440));
+    assert_eq!((config.http.address.host.as_str(), config.http.address.port), ("0.0.0.0", 9440));
     assert_eq!(config.http.metrics_path, "/metrics");
     assert_eq!(config.log.destination, Destination::Stdout);
     assert_eq!((config.log.format, config.log.level), (Format::Text, tracing::Level::INFO));

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part of this module")]
 
+pub mod certificates;
 pub mod details;
 pub mod disk;
 pub mod endpoint;
@@ -54,6 +55,7 @@ pub async fn simulate(settings: Settings) -> Simulator {
 pub struct Config {
     /// Port of the endpoint.
     pub port: u16,
+    host: String,
     server: String,
     sites: String,
     rest: String,
@@ -63,6 +65,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             port: process::port(),
+            host: String::from("127.0.0.1"),
             server: String::from("scrapingInterval: 24h, collectionInterval: 300s"),
             sites: String::new(),
             rest: String::new(),
@@ -79,6 +82,12 @@ impl Config {
     /// Replaces what is said under `server` beside host and port.
     pub fn server(mut self, yaml: &str) -> Self {
         yaml.clone_into(&mut self.server);
+        self
+    }
+
+    /// Replaces the host of the endpoint.
+    pub fn host(mut self, host: &str) -> Self {
+        host.clone_into(&mut self.host);
         self
     }
 
@@ -107,8 +116,8 @@ impl Config {
     /// The file.
     pub fn yaml(&self) -> String {
         format!(
-            "server: {{ host: 127.0.0.1, port: {}, {} }}\nnbuservers:\n{}{}",
-            self.port, self.server, self.sites, self.rest
+            "server: {{ host: {}, port: {}, {} }}\nnbuservers:\n{}{}",
+            self.host, self.port, self.server, self.sites, self.rest
         )
     }
 }
@@ -139,11 +148,16 @@ impl Agent {
     }
 
     async fn put_in_force(&mut self, config: &Config, trigger: Trigger) -> Diff {
+        self.port = config.port;
+        let verdict = self.try_reload(config, trigger).await;
+        verdict.unwrap_or_else(|error| panic!("{error}\n{}", config.yaml()))
+    }
+
+    /// Tries to put another configuration in force; what that changed, or what is wrong with it.
+    pub async fn try_reload(&mut self, config: &Config, trigger: Trigger) -> Result<Diff, String> {
         let file = self.folder.path().join("config.yaml");
         std::fs::write(file, config.yaml()).expect("a file");
-        self.port = config.port;
-        let verdict = self.supervisor.reload(trigger).await;
-        verdict.unwrap_or_else(|error| panic!("{error}\n{}", config.yaml()))
+        self.supervisor.reload(trigger).await.map_err(|error| error.to_string())
     }
 
     /// A configuration with the endpoint where it is.

@@ -15,14 +15,16 @@ mod kinds;
 mod nbuservers;
 mod opentelemetry;
 mod server;
+mod shape;
 mod tls;
+mod web;
+mod web_file;
+mod web_rules;
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
-use schemars::transform::{Transform, transform_subschemas};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -111,35 +113,11 @@ fn directory(context: &Context<'_>, state: &State) -> Option<PathBuf> {
 }
 
 pub(super) static SCHEMA: LazyLock<Json> = LazyLock::new(|| {
-    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
-    let generator = settings.with_transform(Shape).into_generator();
-    let mut schema = generator.into_root_schema_for::<File>().to_value();
+    let mut schema = shape::schema_of::<File>();
     schema["title"] = json!("Configuration of nbu-otel-agent");
     schema["properties"]["nbuservers"]["items"]["required"] = json!(["site", "host"]);
     schema
 });
-
-/// Adjusts schemas of structs: all keys are optional, none is unknown, and null is as good as absent.
-#[derive(Clone)]
-struct Shape;
-
-impl Transform for Shape {
-    fn transform(&mut self, schema: &mut schemars::Schema) {
-        transform_subschemas(self, schema);
-        schema.remove("required");
-        let kind = schema.get("type").and_then(Json::as_str).unwrap_or_default().to_owned();
-        if kind == "object" {
-            schema.insert("additionalProperties".to_owned(), json!(false));
-        }
-        if kind == "object" || kind == "array" {
-            schema.insert("type".to_owned(), json!([kind, "null"]));
-        }
-        if let Some(text) = schema.get("description").and_then(Json::as_str) {
-            let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            schema.insert("description".to_owned(), line.into());
-        }
-    }
-}
 
 /// Returns the keys and sections of the schema in its order; an item of a list is `[]`.
 pub(super) fn places() -> Vec<Place> {

@@ -15,8 +15,8 @@ use crate::config::fingerprint::digest;
 use crate::config::yaml::context::Context;
 use crate::config::yaml::diagnostics::Cause;
 use crate::config::yaml::setting::Key;
-use crate::config::yaml::values::is_loopback;
 use crate::http::display;
+use crate::net::address::is_loopback;
 use crate::net::proxy::Proxy;
 use crate::netbackup::config::Config;
 

@@ -1,18 +1,22 @@
 //! `server`: the endpoint, the log, the schedule.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::kinds::{
-    Choice, Flag, Host, Interval, Named, Port, Time, free_text, kinds, plain, text,
+    Choice, Flag, Host, Interval, Named, Port, Text, Time, free_text, kinds, plain, text,
 };
+use super::web::{self, Web};
 use crate::config::yaml::context::Context;
 use crate::config::yaml::setting::Key;
-use crate::config::yaml::values::{Parsed, duration, is_loopback};
+use crate::config::yaml::values::{Parsed, duration};
+use crate::http::Address;
 use crate::log::{self, Destination, Format};
+use crate::net::address::is_loopback;
 use crate::{http, poller};
 
 #[derive(Deserialize, JsonSchema)]
@@ -33,6 +37,14 @@ pub(super) struct Server {
     #[schemars(extend("x-default" = "true if `host` is localhost or a loopback address"))]
     #[schemars(extend("examples" = [true], "x-change" = "at once"))]
     lifecycle: Key<Flag>,
+    /// The rules about those who ask: TLS, certificates of clients, passwords, tokens.
+    web: Web,
+    /// A web configuration file of Prometheus exporters, in place of `web.tls`, `web.usersFile` and `web.headers`. Paths in
+    /// it are relative to its directory, and it has no variables.
+    #[schemars(extend("examples" = ["/etc/prometheus/web-config.yml"], "x-change" = "at the next handshake or request"))]
+    web_config_file: Key<Text>,
+    /// A second listener, for `/-/healthy` and `/-/ready` alone, in plain text and for everyone.
+    health: Health,
     /// The job window: gauges count jobs that finished within it. At least `collectionInterval`.
     #[schemars(extend(
         "default" = "1h",
@@ -67,6 +79,39 @@ pub(super) struct Server {
     pub(super) config_check_interval: Key<Seconds>,
 }
 
+#[derive(Deserialize, JsonSchema)]
+struct Health {
+    /// Address of the listener.
+    #[schemars(extend("x-default" = "`server.host`"))]
+    #[schemars(extend("examples" = ["127.0.0.1"], "x-change" = "the new listener is bound before the old one closes"))]
+    host: Key<Host>,
+    /// Port of the listener, 1 to 65535.
+    #[schemars(extend("x-default" = "none: no such listener"))]
+    #[schemars(extend("examples" = [9441], "x-change" = "the new listener is bound before the old one closes"))]
+    port: Key<Port>,
+}
+
+impl Health {
+    /// Returns the address, if there is a port.
+    fn get(&self, context: &Context<'_>, endpoint: &Address) -> Option<Address> {
+        let (host, port) = (self.host.get(context), self.port.get(context));
+        if port.is_absent() {
+            if host.is_set() {
+                port.section_error("missing: a listener for health checks needs a port");
+            }
+            return None;
+        }
+        let address = Address { host: host.or(endpoint.host.clone()), port: port.option()? };
+        let is_everywhere = |at: &Address| matches!(at.host.as_str(), "0.0.0.0" | "::");
+        if address.port == endpoint.port
+            && (address.host == endpoint.host || is_everywhere(&address) || is_everywhere(endpoint))
+        {
+            port.error("the same port as server.port; health needs one of its own");
+        }
+        Some(address)
+    }
+}
+
 impl Named for Format {
     const NAMES: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
 }
@@ -90,7 +135,20 @@ impl Server {
         // The agent does not know who can reach the port: reloads from elsewhere must be asked for.
         let lifecycle = self.lifecycle.get(context).or(is_loopback(&host));
         let port = self.port.get(context).value()?;
-        Some(http::Config { host, port, metrics_path: self.uri.get(context).value()?, lifecycle })
+        let metrics_path = self.uri.get(context).value()?;
+        let address = Address { host, port };
+        let health = self.health.get(context, &address);
+        let web = Arc::new(web::read(context, &self.web, self.web_config_file)?);
+        let config = http::Config { address, metrics_path, lifecycle, web, health };
+        if config.is_exposed() {
+            self.host.get(context).warn(
+                "everybody who reaches the port reads names of clients, policies and servers, in plain text: \
+                 set web.tls and web.usersFile or webConfigFile, or host: 127.0.0.1 for a proxy on this machine",
+            );
+        } else if config.web.tls.is_none() && !is_loopback(&config.address.host) {
+            self.host.get(context).warn("passwords and tokens are sent in plain text: set web.tls");
+        }
+        Some(config)
     }
 
     pub(super) fn log(&self, context: &Context<'_>) -> Option<log::Config> {

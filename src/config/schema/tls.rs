@@ -29,7 +29,7 @@ impl Setting<'_, Text> {
 
     /// Reads the file that it names, and takes out of the content what is needed; `None` where it names none,
     /// and where that is not there, which is reported.
-    fn read<T, E: ToString>(
+    pub(super) fn read<T, E: ToString>(
         &self,
         parse: impl FnOnce(&[u8]) -> Result<T, E>,
     ) -> Option<(PathBuf, T)> {
@@ -67,9 +67,9 @@ impl Setting<'_, Text> {
 
     /// Reads certificates. What is kept of the file is them alone: a private key beside them must not get
     /// where `Debug` shows it.
-    fn certificates(&self) -> Option<PemFile> {
+    pub(super) fn certificates(&self) -> Option<PemFile> {
         let (path, certificates) = self.read(pem::certificates)?;
-        let is_ca = self.path().ends_with("caFile");
+        let is_ca = self.path().to_ascii_lowercase().ends_with("cafile");
         if is_ca && certificates.iter().any(|certificate| has_p521(certificate)) {
             self.warn(&format!(
                 "{}: a CA with a key on the curve P-521: what it signed cannot be verified; \
@@ -100,13 +100,16 @@ impl Setting<'_, Text> {
         roots.clone()
     }
 
-    fn private_key(&self) -> Option<(PathBuf, SecretString)> {
-        self.read(|bytes| {
-            let key = pem::private_key(bytes).map_err(|fault| fault.to_string())?;
-            check_key(&key)?;
-            Ok::<_, String>(SecretString::from(pem::write_key(&key)))
-        })
+    pub(super) fn private_key(&self) -> Option<(PathBuf, SecretString)> {
+        self.read(private_key)
     }
+}
+
+/// Takes the private key out of a PEM file.
+pub(super) fn private_key(bytes: &[u8]) -> Result<SecretString, String> {
+    let key = pem::private_key(bytes).map_err(|fault| fault.to_string())?;
+    check_key(&key)?;
+    Ok(SecretString::from(pem::write_key(&key)))
 }
 
 /// Certificates of a section.

@@ -113,6 +113,21 @@ impl<'e> Context<'e> {
         }
     }
 
+    /// Returns the context of another file that the configuration names, which has no variables.
+    pub(crate) fn of_file(&self, path: &Path) -> Context<'static> {
+        const EMPTY: fn(&str) -> Option<String> = |_| None;
+        let mut other = Context::new(path, &EMPTY);
+        other.contents.get_mut().clone_from(&self.contents.borrow());
+        other
+    }
+
+    /// Takes over the faults and files of another context.
+    pub(crate) fn absorb(&self, other: Context<'_>) {
+        other.faults.into_inner().into_iter().for_each(|fault| self.push(fault));
+        self.files.borrow_mut().extend(other.files.into_inner());
+        self.contents.borrow_mut().extend(other.contents.into_inner());
+    }
+
     pub(crate) fn error(&self, at: Position, path: &str, message: impl Into<String>) {
         self.report(Cause::Invalid, Some(at), path, message);
     }

@@ -71,9 +71,9 @@ pub struct Errors {
     pub files: Fingerprints,
     /// Parts of the system that the configuration depends on: the places of its CA certificates.
     pub places: Box<Fingerprints>,
-    /// The endpoint as the file has it, where it can be read so far: who asks a running agent for its
+    /// The endpoint to ask for health as the file has it, where it can be read so far: who asks a running agent for its
     /// health must not take a bad file for a bad agent.
-    pub endpoint: Option<http::Config>,
+    pub endpoint: Option<http::Probe>,
 }
 
 impl Errors {

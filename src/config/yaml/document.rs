@@ -21,14 +21,7 @@ const NODE_WEIGHT: usize = 64;
 
 /// Reads a document whose root is a mapping; faults are in the context.
 pub(crate) fn read(context: &Context<'_>, text: &str) -> Option<Node> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut options = Options::default();
-    options.set_emit_comments(false);
-    options.flow_nesting_limit = MAX_DEPTH;
-    options.block_nesting_limit = MAX_DEPTH;
-    let parser = Parser::new_from_str_with_options(text, options);
-    let builder = Builder { context, text, parser, anchors: HashMap::new(), weight: 0 };
-    let Some(mut root) = builder.document().ok()?.filter(|root| !root.is_null()) else {
+    let Some(mut root) = tree(context, text).ok()?.filter(|root| !root.is_null()) else {
         let message = "the file is empty; it takes at least nbuservers";
         context.report(Cause::Invalid, None, "", message);
         return None;
@@ -39,6 +32,17 @@ pub(crate) fn read(context: &Context<'_>, text: &str) -> Option<Node> {
     }
     context.error(root.position, "", "expected a mapping of sections (server, nbuservers, ...)");
     None
+}
+
+/// Reads the root of a document as it is spelt; faults are in the context.
+pub(crate) fn tree(context: &Context<'_>, text: &str) -> Result<Option<Node>, Reported> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut options = Options::default();
+    options.set_emit_comments(false);
+    options.flow_nesting_limit = MAX_DEPTH;
+    options.block_nesting_limit = MAX_DEPTH;
+    let parser = Parser::new_from_str_with_options(text, options);
+    Builder { context, text, parser, anchors: HashMap::new(), weight: 0 }.document()
 }
 
 /// A node with what it costs.

@@ -1,7 +1,7 @@
 //! Text to values. Each parser says what it expected and never what it found.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -81,14 +81,6 @@ pub(crate) fn host(text: &str) -> Parsed<String> {
     } else {
         Err("expected a host name or an IP address, without a scheme or a port".into())
     }
-}
-
-/// Returns true if a host is this machine alone: what is sent there stays here, and only from here comes what
-/// is received.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_matches(['[', ']']);
-    bare.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// Parses text fit for an HTTP header, and secret.
