@@ -21,6 +21,10 @@ test:
 deny:
     cargo deny --all-features check bans licenses sources
 
+# Fuzz every target, or one: `just fuzz 60 page`. Without nightly and cargo-fuzz by the tests' own mutations.
+fuzz seconds="5" *target:
+    .ci/fuzz {{seconds}} {{target}}
+
 # The measurements behind the budgets.
 bench:
     cargo bench

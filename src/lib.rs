@@ -28,6 +28,10 @@ pub mod cli;
 pub mod collectors;
 pub mod config;
 pub mod forecast;
+#[cfg(fuzzing)]
+pub mod fuzz;
+#[cfg(all(test, not(fuzzing)))]
+mod fuzz;
 pub mod http;
 pub mod jobs;
 pub mod log;

@@ -6,6 +6,8 @@ mod catalog;
 mod collector;
 mod counts;
 mod disk_pools;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod jobs;
 mod malware;
 mod slo;

@@ -8,6 +8,8 @@
 mod diff;
 mod entries;
 mod fingerprint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod load;
 mod reference;
 mod schema;

@@ -5,6 +5,8 @@ mod config;
 mod connection;
 mod connections;
 mod encoding;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod listener;
 mod origin;
 mod reload;

@@ -14,6 +14,8 @@ mod details;
 mod dictionary;
 mod finished;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod groups;
 mod interner;
 mod last_results;

@@ -4,6 +4,8 @@
 pub(crate) mod address;
 pub(crate) mod failure;
 pub mod fingerprint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub(crate) mod pem;
 pub mod proxy;
 pub(crate) mod redact;

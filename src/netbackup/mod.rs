@@ -44,6 +44,8 @@ pub use error::{BuildError, Error, ErrorKind};
 pub use http::body::Body;
 pub use http::connection::Connection;
 pub use paging::cursor::{Cursor, CursorPager};
+#[cfg(any(test, fuzzing))]
+pub(crate) use paging::fuzz::paging as fuzz_paging;
 pub use paging::offset::OffsetPager;
 pub use ping::Ping;
 pub use resource::{Permission, Query, Resource};

@@ -3,6 +3,8 @@
 
 mod backlog;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod image_id;
 mod import;
 mod metrics;

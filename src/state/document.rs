@@ -131,7 +131,7 @@ pub(crate) fn timed_out() -> io::Error {
     io::Error::new(ErrorKind::TimedOut, "the disk did not respond in time")
 }
 
-fn load(path: &Path) -> io::Result<Content> {
+pub(super) fn load(path: &Path) -> io::Result<Content> {
     let mut bytes = Vec::new();
     match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Content::Missing),
@@ -153,7 +153,7 @@ fn decode(bytes: &[u8]) -> Option<&[u8]> {
     (crc32fast::hash(content) == u32::from_le_bytes(*expected)).then_some(content)
 }
 
-fn save(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(super) fn save(path: &Path, content: &[u8]) -> io::Result<()> {
     if let Ok(found) = fs::symlink_metadata(path)
         && !found.is_file()
     {

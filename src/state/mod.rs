@@ -6,6 +6,8 @@ mod directory;
 mod document;
 mod error;
 mod frames;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod instance;
 mod journal;
 mod lock;

@@ -24,5 +24,6 @@ mod logs;
 mod once;
 mod role;
 mod run;
+mod secrets;
 mod state;
 mod usage;

@@ -8,6 +8,7 @@
 //! the others `${NAME}`, `${NAME:-default}` and `$NAME` insert a variable, `$$` and `\$` are a dollar
 //! sign.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,9 @@ use std::str::Chars;
 
 use super::diagnostics::{Cause, Diagnostic, Position};
 use super::expand::{Expansion, Fault, Lookup};
+
+/// Longest chain of variables that refer to each other: each takes a part of the stack.
+const MAX_CHAIN: usize = 32;
 
 /// Looks up environment variables. Closures are environments, so tests need not touch the process.
 pub trait Environment {
@@ -44,6 +48,8 @@ pub(crate) struct Variables<'e> {
     /// The file, if there is one.
     path: PathBuf,
     lines: BTreeMap<String, Line>,
+    /// Values that were found: a variable that many refer to is resolved once.
+    resolved: RefCell<BTreeMap<String, String>>,
     /// Why the file could not be read: it may hold any variable.
     unreadable: Option<String>,
 }
@@ -57,7 +63,8 @@ struct Line {
 
 impl<'e> Variables<'e> {
     pub(crate) fn new(real: &'e dyn Environment) -> Self {
-        Self { real, path: PathBuf::new(), lines: BTreeMap::new(), unreadable: None }
+        let (path, lines, resolved) = (PathBuf::new(), BTreeMap::new(), RefCell::default());
+        Self { real, path, lines, resolved, unreadable: None }
     }
 
     /// Adds a file. Of several lines with a name the first counts.
@@ -122,12 +129,21 @@ impl<'e> Variables<'e> {
         if open.iter().any(|open| open == name) {
             return Err(fault("its value refers to itself"));
         }
+        if let Some(value) = self.resolved.borrow().get(name) {
+            return Ok(Some(value.clone()));
+        }
+        if open.len() >= MAX_CHAIN {
+            return Err(fault("too many variables refer to each other"));
+        }
         let text = value.as_ref().map_err(|message| fault(message))?;
         open.push(name.to_owned());
         let value = value_of(text, &mut |name| self.resolve(name, open));
         open.pop();
         match value {
-            Ok((value, _)) => Ok(Some(value)),
+            Ok((value, _)) => {
+                self.resolved.borrow_mut().insert(name.to_owned(), value.clone());
+                Ok(Some(value))
+            }
             Err(Fault::Malformed(message)) => Err(fault(message)),
             Err(Fault::Variable(fault)) => Err(*fault),
             Err(Fault::Missing(names)) => {
@@ -311,6 +327,21 @@ mod tests {
         }
         let fault = variables(&real, b"V=\xE9\n").get("V").unwrap_err();
         assert!(fault.message.contains("UTF-8"));
+    }
+
+    #[test]
+    fn references_that_double_or_chain_are_bounded() {
+        let doubling = |value: &str| {
+            let lines = (0..100).map(|n| format!("V{n}=$V{next}$V{next}\n", next = n + 1));
+            lines.collect::<String>() + &format!("V100={value}\n")
+        };
+        // Without a bound, 2^25 values of one letter, and then look-ups without end.
+        let fault = get(&doubling("x"), "V75").unwrap().unwrap_err();
+        assert!(fault.contains("longer than 1 MiB"), "{fault}");
+        assert_eq!(get(&doubling(""), "V75"), Some(Ok(String::new())));
+        let chain: Vec<_> = (0..100_000).map(|n| format!("V{n}=$V{}\n", n + 1)).collect();
+        let fault = get(&chain.concat(), "V0").unwrap().unwrap_err();
+        assert!(fault.contains("too many variables refer to each other"), "{fault}");
     }
 
     #[test]

@@ -3,6 +3,9 @@
 
 use super::diagnostics::{Cause, Diagnostic};
 
+/// Longest text that variables may make, bytes: lines of `.env` that refer to each other double it again and again.
+const MAX_LENGTH: usize = 1 << 20;
+
 /// Returns the value of a variable, `None` if it is not set, or what keeps it from having a value.
 pub(super) type Lookup<'l> = dyn FnMut(&str) -> Result<Option<String>, Diagnostic> + 'l;
 
@@ -78,6 +81,9 @@ impl<'l> Expansion<'l> {
             }
             (Ok(None) | Err(_), Some(default)) => self.text.push_str(default),
             (Ok(None), None) => self.missing.push(name.to_owned()),
+        }
+        if self.text.len() > MAX_LENGTH {
+            return Err(Fault::Malformed("longer than 1 MiB with the variables inserted"));
         }
         Ok(())
     }

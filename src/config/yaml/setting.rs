@@ -67,7 +67,12 @@ impl<K: Kind> JsonSchema for Key<K> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        Schema::try_from(K::schema()).unwrap_or_default()
+        let mut schema = Schema::try_from(K::schema()).unwrap_or_default();
+        if K::SECRET {
+            // Editors and readers of the schema know by it what not to show.
+            schema.insert("writeOnly".to_owned(), true.into());
+        }
+        schema
     }
 }
 

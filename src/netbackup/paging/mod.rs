@@ -2,6 +2,8 @@
 //! (ARCHITECTURE.md, invariant 8).
 
 pub(super) mod cursor;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 pub(super) mod offset;
 
 use std::fmt;

@@ -7,6 +7,9 @@ use super::{Pager, Positions, Stop};
 use crate::netbackup::error::{Error, ErrorKind};
 use crate::netbackup::wire::{Id, Page, Pagination};
 
+/// The highest offset that a server may name: the highest that JSON has exactly in all languages.
+const MAX_OFFSET: u64 = 1 << 53;
+
 /// A pager of a list with offsets.
 pub type OffsetPager = Pager<Offsets>;
 
@@ -100,6 +103,7 @@ fn next_offset(
     let complete = total.is_some_and(|total| offset + rows >= total);
     match pagination.next.as_deref().map(str::trim).filter(|next| !next.is_empty()) {
         Some(next) => match next.parse::<u64>() {
+            Ok(next) if next > MAX_OFFSET => Err("the offset of the next page is too large"),
             Ok(next) if next > offset => Ok(Some(next)),
             // On the last page some servers return the first offset, or this one.
             Ok(_) if complete || !full => Ok(None),
@@ -153,5 +157,7 @@ mod tests {
         assert!(next(r#"{"next":0,"count":100}"#, 10, 10).is_err());
         assert!(next(r#"{"next":"x"}"#, 10, 10).is_err());
         assert!(next(r#"{"hasNext":true}"#, 10, 0).is_err());
+        // One that leaves no room for the rows after it.
+        assert!(next(r#"{"next":"18446744073709551615"}"#, 0, 10).is_err());
     }
 }

@@ -1,6 +1,8 @@
 //! The JSON of the API: the envelope that lists have in common, and one file for each resource whose
 //! rows more than one module reads.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod job_count;
 pub mod jobs;
 pub(crate) mod lenient;

@@ -10,6 +10,8 @@ pub mod config;
 mod delta;
 mod error;
 pub(crate) mod exporter;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod gate;
 pub(crate) mod health;
 mod memory;
@@ -28,6 +30,8 @@ pub use error::{BuildError, Kind, SendError};
 pub use exporter::ExporterHandle;
 pub use resource::ResourceAttributes;
 pub use stats::OtlpStats;
+#[cfg(any(test, fuzzing))]
+pub(crate) use transport::fuzz::answer as fuzz_answer;
 pub use transport::{Accepted, Signal, Transport};
 
 /// Returns nanoseconds since 1970, which fit into 64 bits until the year 2554; 0 for a time before.

@@ -191,7 +191,7 @@ fn metadata(config: &SignalConfig) -> Result<MetadataMap, BuildError> {
 }
 
 /// Classifies a status: <https://opentelemetry.io/docs/specs/otlp/#failures>.
-fn refused(status: &Status) -> SendError {
+pub(super) fn refused(status: &Status) -> SendError {
     // A status that tonic made of a failed connection carries the cause; one of the receiver doesn't.
     if let Some(source) = status.source() {
         return SendError::connection(source, Kind::Connection);

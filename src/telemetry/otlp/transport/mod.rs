@@ -3,6 +3,8 @@
 //! Callers encode requests, so that a retry costs no second encoding and both transports send exactly
 //! the size that the split has counted. They are compressed once, too, and not by an async worker.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 mod grpc;
 mod http;
 mod signal;
@@ -52,8 +54,12 @@ impl Transport {
     /// Checks the settings and builds the clients. Does no I/O but reading the system's trust store;
     /// has to be called within a Tokio runtime.
     pub fn new(config: &Config) -> Result<Self, BuildError> {
-        let metrics = Target::new(&config.metrics_to, Signal::Metrics)?;
-        Ok(Self([metrics, Target::new(&config.traces_to, Signal::Traces)?]))
+        // One receiver may take both signals, and answer the one with the credentials of the other.
+        let signals = [&config.metrics_to, &config.traces_to];
+        let redactor = signals.into_iter().fold(Redactor::default(), with_secrets);
+        let metrics = Target::new(&config.metrics_to, Signal::Metrics, redactor.clone())?;
+        let traces = Target::new(&config.traces_to, Signal::Traces, redactor)?;
+        Ok(Self([metrics, traces]))
     }
 
     /// Returns the address of requests with `signal`, without credentials and query.
@@ -125,7 +131,7 @@ impl Transport {
 }
 
 impl Target {
-    fn new(config: &SignalConfig, signal: Signal) -> Result<Self, BuildError> {
+    fn new(config: &SignalConfig, signal: Signal, redactor: Redactor) -> Result<Self, BuildError> {
         if let Some(ca) = &config.tls.ca {
             ca.roots()?;
         }
@@ -138,7 +144,7 @@ impl Target {
             display: without_credentials(&config.endpoint),
             client,
             proxy: config.proxy.as_ref().map(Proxy::described),
-            redactor: redactor(config),
+            redactor,
         })
     }
 
@@ -148,8 +154,9 @@ impl Target {
     }
 }
 
-fn redactor(config: &SignalConfig) -> Redactor {
-    let mut redactor = Redactor::default().with_address(&config.endpoint);
+/// Adds the secrets of a destination.
+fn with_secrets(redactor: Redactor, config: &SignalConfig) -> Redactor {
+    let mut redactor = redactor.with_address(&config.endpoint);
     for (_, value) in config.endpoint.query_pairs() {
         redactor = redactor.with_header(&SecretString::from(value.into_owned()));
     }

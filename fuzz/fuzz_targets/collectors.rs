@@ -1,0 +1,5 @@
+//! Fuzzes the answers to collectors.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| nbu_otel_agent::fuzz::run("collectors", input));

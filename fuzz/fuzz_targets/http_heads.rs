@@ -1,0 +1,5 @@
+//! Fuzzes requests to the endpoint.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| nbu_otel_agent::fuzz::run("http_heads", input));

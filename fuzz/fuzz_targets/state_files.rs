@@ -1,0 +1,5 @@
+//! Fuzzes files of the state directory.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| nbu_otel_agent::fuzz::run("state_files", input));
