@@ -43,6 +43,27 @@ pub(crate) fn configuration(data: &[u8]) {
     }
 }
 
+/// Reads a web configuration file. One that is rejected names the places of its faults, and shows no value.
+pub(crate) fn web_file(data: &[u8]) {
+    let name = format!("nbu-otel-agent-fuzz-{}.yml", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, data).unwrap_or_else(|error| panic!("{error}"));
+    let text = format!(
+        "server: {{host: localhost, webConfigFile: {path:?}}}\n\
+         nbuservers: [{{site: a, host: h, apiKey: k}}]\n"
+    );
+    let verdict = from_text(&text, Path::new("/nowhere/config.yaml"), &|_: &str| None);
+    let _ = std::fs::remove_file(&path);
+    let lines = 1 + data.iter().filter(|byte| matches!(**byte, b'\n' | b'\r')).count();
+    let diagnostics = verdict.map_or_else(|errors| errors.diagnostics, |loaded| loaded.warnings);
+    for diagnostic in &diagnostics {
+        assert_names_its_place(diagnostic, lines.max(2));
+        // A file or a key may have the name of the secret, but for these there is no value.
+        let shown = diagnostic.message.contains(SECRET);
+        assert!(!shown || diagnostic.message.contains("cannot read"), "{diagnostic}");
+    }
+}
+
 /// Checks that a fault of a file is at a place of it. The environment has no lines.
 fn assert_names_its_place(diagnostic: &Diagnostic, lines: usize) {
     let Some(position) = diagnostic.position else {

@@ -56,6 +56,13 @@ fn texts() -> Corpus {
         "nbuservers: [{site: a, host: h, apiKey: k}]\nopentelemetry: {enabled: true, endpoint: 'c:4317', headers: {a: ${SECRET}}}",
         "server: {prot: 1}\nnbuservers:\n  - apikey: x\n\tsite: a\n",
     ]);
+    let web_file = owned([
+        "tls_server_config:\n  cert_file: a.pem\n  key_file: b.pem\n  client_auth_type: RequireAndVerifyClientCert\n  \
+         client_ca_file: c.pem\n  client_allowed_sans: [a, b]\n  min_version: TLS12\n  cipher_suites: [TLS_AES_128_GCM_SHA256]\n",
+        "basic_auth_users:\n  alice: $2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze\n  bob: Zx9SECRETzX\n",
+        "tls_server_config: {cert: |\n  -----BEGIN CERTIFICATE-----\n  AAAA\n  -----END CERTIFICATE-----\n, key: Zx9SECRETzX}\n",
+        "http_server_config: {http2: true, headers: {X-Frame-Options: deny, Zx9SECRETzX: a}}\nrate_limit: {interval: 1s, burst: 20}\n",
+    ]);
     let dotenv = owned([
         "A=1\nexport B=\"two words\"\nC='$x'\nD=${A}$B\n# comment\nE=${F:-g}\n",
         "A=$B\nB=$A\nC=\"open\n",
@@ -99,6 +106,7 @@ fn texts() -> Corpus {
     ]);
     BTreeMap::from([
         ("configuration", configuration),
+        ("web_file", web_file),
         ("dotenv", dotenv),
         ("timestamp", timestamp),
         ("paging", paging),
@@ -201,7 +209,9 @@ impl Recorder {
             base_url: format!("http://{address}/netbackup").parse().expect("an address"),
             api_key: SecretString::from(simulator.settings().api_key.clone()),
             api_version: Some(ApiVersion::new(13, 0)),
+            allow_plain_text: false,
             insecure_skip_verify: false,
+            fingerprints: Vec::new(),
             ca: None,
             roots: None,
             identity: None,

@@ -24,8 +24,9 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
     Target { name, run }
 }
 
-static TARGETS: [Target; 13] = [
+static TARGETS: [Target; 14] = [
     target("configuration", config::fuzz::configuration),
+    target("web_file", config::fuzz::web_file),
     target("dotenv", config::fuzz::dotenv),
     target("page", netbackup::wire::fuzz::page),
     target("timestamp", netbackup::wire::fuzz::timestamp),

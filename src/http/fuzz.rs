@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
 use super::encoding::accepts_gzip;
-use super::{Address, Bound, Config, Guard, Server, Settings, State};
+use super::{Address, Bound, Config, Guard, Server, Settings, State, Token, Users, Web};
 use crate::snapshot::Store;
 use crate::telemetry::otlp::OtlpStats;
 use crate::telemetry::prometheus::renderer::Renderer;
@@ -21,6 +21,15 @@ use crate::telemetry::self_metrics::SelfMetrics;
 
 /// Time in which a request is answered.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Rules with a user and a token, so that credentials are read; health is for everyone.
+static WEB: LazyLock<Arc<Web>> = LazyLock::new(|| {
+    let mut users = Users::default();
+    let hash = "$2y$04$abcdefghijklmnopqrstuu5yW0vKX3hTrsTJ5yV9kWZ0YkV1nXQ8G";
+    users.add("prometheus", hash).expect("a hash");
+    let tokens = vec![Token::new("token")];
+    Arc::new(Web { users, tokens, open_health: true, ..Web::default() })
+});
 
 #[derive(Debug)]
 struct Fixed;
@@ -31,7 +40,7 @@ impl Settings for Fixed {
             address: Address { host: "127.0.0.1".to_owned(), port: 0 },
             metrics_path: "/metrics".to_owned(),
             lifecycle: true,
-            web: Arc::default(),
+            web: Arc::clone(&WEB),
             health: None,
         })
     }

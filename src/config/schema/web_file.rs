@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::kinds::{AnyText, Choice, Flag, Named, Number, Text, free_text, kinds, plain};
 use super::shape::schema_of;
 use super::tls::private_key;
-use super::web_rules::{COSTLY, header_fields, made, roots};
+use super::web_rules::{COSTLY, header_fields, made, path_of, roots};
 use crate::config::entries::{REDACTED, Value};
 use crate::config::fingerprint::digest;
 use crate::config::yaml::context::Context;
@@ -177,9 +177,8 @@ fn rules(context: &Context<'_>, path: &Path, text: &str) -> Option<http::Web> {
 fn users(setting: &Setting<'_, Pairs<Inline>>) -> Users {
     let mut users = Users::default();
     for pair in setting.given().unwrap_or_default() {
-        let path = format!("{}.{}", setting.path(), pair.name);
         if let Err(message) = users.add(&pair.name, pair.value.expose_secret()) {
-            setting.context.error(pair.position, &path, message);
+            setting.context.error(pair.position, &path_of(setting, &pair.name), message);
         }
     }
     if users.is_costly() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::http::{HeaderName, HeaderValue};
 
 use super::kinds::AnyText;
+use crate::config::yaml::diagnostics::quoted;
 use crate::config::yaml::setting::{Kind, Pair, Pairs, Setting};
 use crate::http::{self, ClientRoots, Material, TlsPart};
 use crate::net::pem;
@@ -50,6 +51,13 @@ pub(super) fn made<K: Kind>(
     }
 }
 
+/// Returns the path of one of the pairs of a setting; without the name, where that may be what was meant as a
+/// value.
+pub(super) fn path_of<K: Kind>(setting: &Setting<'_, Pairs<K>>, name: &str) -> String {
+    let (path, is_shown) = (setting.path(), !quoted(name, false, false).is_empty());
+    if is_shown { format!("{path}.{name}") } else { path }
+}
+
 /// Returns the header fields of a setting.
 pub(super) fn header_fields(
     setting: &Setting<'_, Pairs<AnyText>>,
@@ -57,7 +65,7 @@ pub(super) fn header_fields(
     let Some(pairs) = setting.option() else { return Vec::new() };
     let field = |Pair { name, value, position }: &Pair<String>| {
         let fault = |message: String| {
-            setting.context.error(*position, &format!("{}.{name}", setting.path()), message);
+            setting.context.error(*position, &path_of(setting, name), message);
             None
         };
         let known = HEADERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
