@@ -25,6 +25,10 @@ deny:
 bench:
     cargo bench
 
+# A release at 50 times its usual pace among troubles, for a time such as 10m or 1h; report in target/soak.
+soak time="10m":
+    .ci/soak {{time}}
+
 # The last measurements beside their floors and budgets; `just bench-table renderer` for some of them.
 bench-table *works:
     benches/table.sh {{works}}
