@@ -1,0 +1,175 @@
+//! What is shipped, and that it says so: third-party licences, the crates in the binary, its SBOM.
+//!
+//! Tests of what was built read the directory of `NBU_SHIPPED`, which `.ci/ship` and `.ci/sbom` filled.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The targets of the image.
+const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+fn output(command: &mut Command) -> Vec<u8> {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}");
+    output.stdout
+}
+
+/// Returns the crates of others that packages as shipped consist of, each as `name version`.
+fn crates(packages: &[&str], targets: &[&str]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for target in targets {
+        let mut tree = Command::new(env!("CARGO"));
+        tree.current_dir(root())
+            .args(["tree", "--locked", "--edges", "normal", "--prefix", "none"]);
+        tree.args(["--no-default-features", "--format", "{p}", "--target", target]);
+        tree.args(packages.iter().flat_map(|package| ["--package", package]));
+        let text = String::from_utf8(output(&mut tree)).expect("text");
+        // Ours have a path.
+        let theirs = text.lines().filter(|line| !line.contains("(/"));
+        found.extend(theirs.filter_map(|line| {
+            let (name, rest) = line.split_once(" v")?;
+            Some(format!("{name} {}", rest.split(' ').next()?))
+        }));
+    }
+    assert!(found.len() > 50, "{} crates", found.len());
+    found
+}
+
+fn difference(one: &BTreeSet<String>, other: &BTreeSet<String>) -> Vec<String> {
+    one.difference(other).cloned().collect()
+}
+
+#[test]
+fn third_party_licences_name_every_crate_that_is_shipped() {
+    let file = text("THIRD-PARTY-LICENSES");
+    let entry = |line: &str| {
+        let mut words = line.strip_prefix("  - ")?.split(' ');
+        let (name, version) = (words.next()?, words.next()?);
+        let is_version = version.starts_with(|first: char| first.is_ascii_digit());
+        is_version.then(|| format!("{name} {version}"))
+    };
+    let named: BTreeSet<String> = file.lines().filter_map(entry).collect();
+    let shipped = crates(&["nbu-otel-agent", "nbu-sim"], &TARGETS);
+    let (lacks, beyond) = (difference(&shipped, &named), difference(&named, &shipped));
+    assert!(
+        lacks.is_empty() && beyond.is_empty(),
+        "out of date, run .ci/licenses: it lacks {lacks:?} and has {beyond:?}"
+    );
+}
+
+#[test]
+fn image_carries_its_licences() {
+    let dockerfile = text("Dockerfile");
+    let ignore = text(".dockerignore");
+    for file in ["LICENSE", "THIRD-PARTY-LICENSES"] {
+        assert!(
+            ignore.lines().any(|line| line == format!("!{file}")),
+            "{file} is not in the context"
+        );
+        assert!(
+            dockerfile.contains(&format!("cp {file} "))
+                || dockerfile.contains(&format!(" {file} ")),
+            "{file}"
+        );
+    }
+    assert!(dockerfile.contains("/usr/share/doc/nbu-otel-agent/"), "no place for them");
+}
+
+fn shipped(file: &str) -> PathBuf {
+    let directory =
+        std::env::var_os("NBU_SHIPPED").expect("NBU_SHIPPED names the directory of .ci/ship");
+    // A test runs in the directory of its package.
+    root().join(directory).join(file)
+}
+
+/// Returns the crates that the list in a binary names as linked in, and its kinds.
+fn listed(binary: &Path) -> BTreeSet<String> {
+    let section = tempfile::NamedTempFile::new().expect("a file");
+    let mut objcopy = Command::new("objcopy");
+    let dump = format!(".dep-v0={}", section.path().display());
+    output(objcopy.args(["--dump-section", &dump]).arg(binary).arg("/dev/null"));
+    let bytes = fs::read(section.path()).expect("the section");
+    let mut json = String::new();
+    flate2::read::ZlibDecoder::new(&bytes[..]).read_to_string(&mut json).expect("it is packed");
+    let list: Value = serde_json::from_str(&json).expect("JSON");
+    let packages = list["packages"].as_array().expect("packages").iter();
+    let linked =
+        packages.filter(|package| package["kind"].as_str().unwrap_or("runtime") == "runtime");
+    let theirs = linked.filter(|package| package["source"] != "local");
+    let field = |package: &Value, name: &str| package[name].as_str().expect("a text").to_owned();
+    theirs
+        .map(|package| format!("{} {}", field(package, "name"), field(package, "version")))
+        .collect()
+}
+
+#[test]
+#[ignore = "needs what .ci/ship built: .ci/sbom"]
+fn shipped_binary_lists_its_crates() {
+    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let inside = listed(&shipped("nbu-otel-agent"));
+    let linked = crates(&["nbu-otel-agent"], &[&host]);
+    let (lacks, beyond) = (difference(&linked, &inside), difference(&inside, &linked));
+    assert!(lacks.is_empty() && beyond.is_empty(), "the list lacks {lacks:?} and has {beyond:?}");
+}
+
+#[test]
+#[ignore = "needs what .ci/sbom wrote: .ci/sbom"]
+fn sbom_of_the_binary_names_the_crates_in_it() {
+    let inside = listed(&shipped("nbu-otel-agent"));
+    for file in ["nbu-otel-agent.cdx.json", "image.cdx.json"] {
+        let text =
+            fs::read_to_string(shipped(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let sbom: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(sbom["bomFormat"], "CycloneDX", "{file}");
+        let components = sbom["components"].as_array().expect("components").iter();
+        let of_registry = components.filter(|component| {
+            component["purl"].as_str().is_some_and(|purl| {
+                purl.starts_with("pkg:cargo/") && !purl.contains("download_url=file")
+            })
+        });
+        let field =
+            |component: &Value, name: &str| component[name].as_str().expect("a text").to_owned();
+        let named: BTreeSet<String> = of_registry
+            .map(|component| {
+                format!("{} {}", field(component, "name"), field(component, "version"))
+            })
+            .collect();
+        let (lacks, beyond) = (difference(&inside, &named), difference(&named, &inside));
+        assert!(lacks.is_empty() && beyond.is_empty(), "{file} lacks {lacks:?} and has {beyond:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs what .ci/ship built: .ci/sbom"]
+fn shipped_binaries_name_no_path_of_their_builder() {
+    let home = std::env::var("HOME").expect("a home");
+    for binary in ["nbu-otel-agent", "nbu-sim"] {
+        let bytes = fs::read(shipped(binary)).expect("a binary");
+        let contains =
+            |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        for path in [
+            root().to_str().expect("a path"),
+            &format!("{home}/.cargo"),
+            &format!("{home}/.rustup"),
+        ] {
+            assert!(!contains(path), "{binary} names {path}");
+        }
+        assert!(contains("/src/"), "{binary} has lost the names of its files");
+    }
+}
