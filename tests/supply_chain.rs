@@ -91,6 +91,31 @@ fn image_carries_its_licences() {
     assert!(dockerfile.contains("/usr/share/doc/nbu-otel-agent/"), "no place for them");
 }
 
+#[test]
+fn base_image_has_the_toolchain_of_the_release() {
+    let toolchain = text("rust-toolchain.toml");
+    let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = "));
+    let channel = channel.expect("a channel").trim_matches('"');
+    let dockerfile = text("Dockerfile");
+    let image = dockerfile.lines().find_map(|line| line.strip_prefix("ARG RUST_IMAGE=rust:"));
+    let (version, _) = image.expect("an image").split_once('-').expect("a distribution");
+    assert!(
+        channel == version || channel.starts_with(&format!("{version}.")),
+        "{channel}, {version}"
+    );
+}
+
+#[test]
+fn release_runs_our_scripts_and_no_action_of_others() {
+    let workflow = text(".github/workflows/release.yml");
+    assert!(!workflow.contains("uses:"), "an action must be pinned by a digest that was looked up");
+    let scripts = workflow.split_whitespace().filter(|word| word.starts_with(".ci/"));
+    let scripts: BTreeSet<&str> = scripts.collect();
+    let missing: Vec<_> = scripts.iter().filter(|script| !root().join(script).is_file()).collect();
+    assert!(missing.is_empty() && scripts.len() >= 4, "{scripts:?} lack {missing:?}");
+    assert!(workflow.contains(".ci/advisories --required"), "a release needs the advisories");
+}
+
 fn shipped(file: &str) -> PathBuf {
     let directory =
         std::env::var_os("NBU_SHIPPED").expect("NBU_SHIPPED names the directory of .ci/ship");

@@ -99,7 +99,7 @@ fn page(findings: &[Finding], notes: &[String]) -> String {
     };
     let head = row(&HEAD.map(String::from), "th");
     let rows: String = findings.iter().map(|finding| row(&finding.cells(), "td")).collect();
-    let notes: String = notes.iter().map(|note| format!("<li>{note}</li>\n")).collect();
+    let notes = notes.join("</li>\n<li>");
     let plots = findings.iter().map(|Finding { quantity, .. }| {
         let (name, why, bound) = (quantity.name, quantity.why, quantity.bound());
         let file = file_of(quantity);
@@ -108,7 +108,7 @@ fn page(findings: &[Finding], notes: &[String]) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Soak</title>\n\
          <style>body {{ font-family: sans-serif; margin: 2em }} td, th {{ padding: 0.2em 0.8em; text-align: right }}</style>\n\
-         </head><body>\n<h1>Soak</h1>\n<ul>\n{notes}</ul>\n\
+         </head><body>\n<h1>Soak</h1>\n<ul>\n<li>{notes}</li>\n</ul>\n\
          <p>Slopes are fitted after the warm-up, the first quarter, with three standard errors.</p>\n\
          <table>\n{head}{rows}</table>\n{}</body></html>\n",
         plots.collect::<String>()
