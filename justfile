@@ -17,9 +17,10 @@ lint:
 test:
     cargo test --workspace
 
-# Licences, bans and sources of the dependencies.
+# Licences, bans, sources and, where their database is, advisories of the dependencies.
 deny:
     cargo deny --all-features check bans licenses sources
+    .ci/advisories
 
 # The measurements behind the budgets.
 bench:
