@@ -1,4 +1,4 @@
-//! What is shipped, and that it says so: third-party licences, the crates in the binary, its SBOM.
+//! Tests of the shipped files: third-party licences, the crates in the binary, its SBOM.
 //!
 //! Tests of what was built read the directory of `NBU_SHIPPED`, which `.ci/ship` and `.ci/sbom` filled.
 
@@ -30,13 +30,13 @@ fn output(command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
-/// Returns the crates of others that packages as shipped consist of, each as `name version`.
-fn crates(packages: &[&str], targets: &[&str]) -> BTreeSet<String> {
+/// Returns the crates of others that packages as shipped consist of, each as `name version`, by these edges of Cargo's
+/// tree.
+fn crates(packages: &[&str], targets: &[&str], edges: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for target in targets {
         let mut tree = Command::new(env!("CARGO"));
-        tree.current_dir(root())
-            .args(["tree", "--locked", "--edges", "normal", "--prefix", "none"]);
+        tree.current_dir(root()).args(["tree", "--locked", "--edges", edges, "--prefix", "none"]);
         tree.args(["--no-default-features", "--format", "{p}", "--target", target]);
         tree.args(packages.iter().flat_map(|package| ["--package", package]));
         let text = String::from_utf8(output(&mut tree)).expect("text");
@@ -65,7 +65,7 @@ fn third_party_licences_name_every_crate_that_is_shipped() {
         is_version.then(|| format!("{name} {version}"))
     };
     let named: BTreeSet<String> = file.lines().filter_map(entry).collect();
-    let shipped = crates(&["nbu-otel-agent", "nbu-sim"], &TARGETS);
+    let shipped = crates(&["nbu-otel-agent", "nbu-sim"], &TARGETS, "normal");
     let (lacks, beyond) = (difference(&shipped, &named), difference(&named, &shipped));
     assert!(
         lacks.is_empty() && beyond.is_empty(),
@@ -123,60 +123,54 @@ fn shipped(file: &str) -> PathBuf {
     root().join(directory).join(file)
 }
 
-/// Returns the crates that the list in a binary names as linked in, and its kinds.
-fn listed(binary: &Path) -> BTreeSet<String> {
-    let section = tempfile::NamedTempFile::new().expect("a file");
-    let mut objcopy = Command::new("objcopy");
-    let dump = format!(".dep-v0={}", section.path().display());
-    output(objcopy.args(["--dump-section", &dump]).arg(binary).arg("/dev/null"));
-    let bytes = fs::read(section.path()).expect("the section");
-    let mut json = String::new();
-    flate2::read::ZlibDecoder::new(&bytes[..]).read_to_string(&mut json).expect("it is packed");
-    let list: Value = serde_json::from_str(&json).expect("JSON");
-    let packages = list["packages"].as_array().expect("packages").iter();
-    let linked =
-        packages.filter(|package| package["kind"].as_str().unwrap_or("runtime") == "runtime");
-    let theirs = linked.filter(|package| package["source"] != "local");
-    let field = |package: &Value, name: &str| package[name].as_str().expect("a text").to_owned();
-    theirs
-        .map(|package| format!("{} {}", field(package, "name"), field(package, "version")))
-        .collect()
+/// Returns the crates whose code is in the agent as shipped: macros leave none.
+fn linked() -> BTreeSet<String> {
+    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    crates(&["nbu-otel-agent"], &[&host], "normal,no-proc-macro")
+}
+
+fn named(package: &Value) -> String {
+    let field = |name: &str| package[name].as_str().expect("a text");
+    format!("{} {}", field("name"), field("version"))
 }
 
 #[test]
 #[ignore = "needs what .ci/ship built: .ci/sbom"]
 fn shipped_binary_lists_its_crates() {
-    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let inside = listed(&shipped("nbu-otel-agent"));
-    let linked = crates(&["nbu-otel-agent"], &[&host]);
-    let (lacks, beyond) = (difference(&linked, &inside), difference(&inside, &linked));
-    assert!(lacks.is_empty() && beyond.is_empty(), "the list lacks {lacks:?} and has {beyond:?}");
+    let directory = tempfile::tempdir().expect("a directory");
+    let section = directory.path().join("section");
+    let mut objcopy = Command::new("objcopy");
+    let dump = format!(".dep-v0={}", section.display());
+    output(objcopy.args(["--dump-section", &dump]).arg(shipped("nbu-otel-agent")).arg("/dev/null"));
+    let bytes = fs::read(&section).expect("a section .dep-v0");
+    let mut json = String::new();
+    flate2::read::ZlibDecoder::new(&bytes[..]).read_to_string(&mut json).expect("it is packed");
+    let list: Value = serde_json::from_str(&json).expect("JSON");
+    let packages = list["packages"].as_array().expect("packages");
+    let lacks = difference(&linked(), &packages.iter().map(named).collect());
+    assert!(lacks.is_empty(), "{lacks:?}");
+    let ours: Vec<_> = packages.iter().filter(|package| package["source"] == "local").collect();
+    assert_eq!(ours.len(), 1, "it was built with the demo: {ours:?}");
 }
 
 #[test]
 #[ignore = "needs what .ci/sbom wrote: .ci/sbom"]
-fn sbom_of_the_binary_names_the_crates_in_it() {
-    let inside = listed(&shipped("nbu-otel-agent"));
+fn sboms_name_the_crates_in_the_binary() {
     for file in ["nbu-otel-agent.cdx.json", "image.cdx.json"] {
         let text =
             fs::read_to_string(shipped(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         let sbom: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(sbom["bomFormat"], "CycloneDX", "{file}");
-        let components = sbom["components"].as_array().expect("components").iter();
-        let of_registry = components.filter(|component| {
-            component["purl"].as_str().is_some_and(|purl| {
-                purl.starts_with("pkg:cargo/") && !purl.contains("download_url=file")
-            })
-        });
-        let field =
-            |component: &Value, name: &str| component[name].as_str().expect("a text").to_owned();
-        let named: BTreeSet<String> = of_registry
-            .map(|component| {
-                format!("{} {}", field(component, "name"), field(component, "version"))
-            })
-            .collect();
-        let (lacks, beyond) = (difference(&inside, &named), difference(&named, &inside));
-        assert!(lacks.is_empty() && beyond.is_empty(), "{file} lacks {lacks:?} and has {beyond:?}");
+        let components = sbom["components"].as_array().expect("components");
+        let lacks = difference(&linked(), &components.iter().map(named).collect());
+        assert!(lacks.is_empty(), "{file} lacks {lacks:?}");
+        let is_crate = |component: &&Value| {
+            component["purl"].as_str().is_some_and(|purl| purl.starts_with("pkg:cargo/"))
+        };
+        for component in components.iter().filter(is_crate) {
+            let hash = component["hashes"][0]["content"].as_str();
+            assert_eq!(hash.map(str::len), Some(64), "{file}: {component}");
+        }
     }
 }
 
