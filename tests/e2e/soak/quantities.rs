@@ -28,7 +28,7 @@ pub struct Quantity {
 const ONE_IN_TWO_DAYS: Bound = Bound::Growth(1.0);
 
 /// The quantities, in the order of [`super::sampler::Sample`].
-pub const QUANTITIES: [Quantity; 13] = [
+pub const QUANTITIES: [Quantity; 14] = [
     Quantity {
         name: "resident memory",
         unit: "MB",
@@ -57,7 +57,7 @@ pub const QUANTITIES: [Quantity; 13] = [
         name: "state directory",
         unit: "KB",
         bound: Bound::Growth(250.0),
-        why: "16 KB for each site: two nights of each disk pool, and what journals hold between two compactions",
+        why: "16 KB for each site, two nights of each disk pool among them; journals grow to 1 MiB and are rewritten, in step at first",
     },
     Quantity {
         name: "series",
@@ -74,8 +74,8 @@ pub const QUANTITIES: [Quantity; 13] = [
     Quantity {
         name: "polls behind",
         unit: "polls",
-        bound: Bound::Growth(6.0),
-        why: "1 % of the polls may be skipped on a busy machine",
+        bound: Bound::Growth(60.0),
+        why: "a tenth of the polls may be skipped where the machine is too busy to answer them; a poller that stops misses all",
     },
     Quantity {
         name: "age of samples",
@@ -100,6 +100,12 @@ pub const QUANTITIES: [Quantity; 13] = [
         unit: "a second",
         bound: Bound::Free,
         why: "depends on the troubles of the moment",
+    },
+    Quantity {
+        name: "load",
+        unit: "runnable processes",
+        bound: Bound::Free,
+        why: "that of the machine, others included: it explains the polls behind",
     },
     Quantity { name: "rendering", unit: "ms", bound: Bound::Free, why: "depends on the machine" },
 ];

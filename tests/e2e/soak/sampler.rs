@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
+use procfs::Current as _;
+
 use super::quantities::QUANTITIES;
 use super::stage::{INTERVAL, Site, Stage};
 use super::trouble::Until;
@@ -109,6 +111,7 @@ impl<'s> Sampler<'s> {
             self.behind(&page),
             cpu_share * 1e3,
             asked,
+            procfs::LoadAverage::current().expect("the load").one.into(),
             of_process("nbu_agent_render_duration_seconds") * 1e3,
         ];
         Sample { after, values }
