@@ -17,11 +17,15 @@ pub struct Finding {
     points: Vec<(f64, f64)>,
     /// Number of samples of the warm-up.
     cut: usize,
+    /// The run was long enough.
+    is_tested: bool,
 }
 
 impl Finding {
+    /// Returns what is exceeded, of a run that was long enough.
     pub fn complaint(&self) -> Option<String> {
-        self.quantity.complaint(&self.line)
+        let (_, largest) = extent(self.points.iter().map(|(_, value)| *value));
+        self.is_tested.then(|| self.quantity.complaint(&self.line, largest))?
     }
 
     fn cells(&self) -> [String; 8] {
@@ -37,7 +41,11 @@ impl Finding {
             number(most),
             format!("{:.3} ± {:.3}", self.line.slope, 3.0 * self.line.error),
             self.quantity.bound(),
-            self.complaint().map_or("kept", |_| "exceeded").to_owned(),
+            match self.complaint() {
+                Some(_) => "exceeded".to_owned(),
+                None if self.is_tested => "kept".to_owned(),
+                None => "too short a run".to_owned(),
+            },
         ]
     }
 }
@@ -45,13 +53,13 @@ impl Finding {
 const HEAD: [&str; 8] =
     ["quantity", "first", "last", "least", "most", "slope an hour", "allowed", "verdict"];
 
-/// Fits a line to each quantity; the first quarter is the warm-up.
-pub fn findings(samples: &[Sample]) -> Vec<Finding> {
+/// Fits a line to each quantity; the first quarter is the warm-up. In a run that is too short nothing is exceeded.
+pub fn findings(samples: &[Sample], is_tested: bool) -> Vec<Finding> {
     let cut = samples.len() / 4;
     let finding = |(index, quantity): (usize, &'static Quantity)| {
         let point = |sample: &Sample| (sample.after.as_secs_f64() / 3600.0, sample.values[index]);
         let points: Vec<_> = samples.iter().map(point).collect();
-        Finding { quantity, line: Line::through(&points[cut..]), points, cut }
+        Finding { quantity, line: Line::through(&points[cut..]), points, cut, is_tested }
     };
     QUANTITIES.iter().enumerate().map(finding).collect()
 }
@@ -123,7 +131,7 @@ fn extent(values: impl Iterator<Item = f64>) -> (f64, f64) {
 
 /// Draws the samples over minutes, and the fitted line.
 fn plot(file: &Path, finding: &Finding) -> Result<(), Box<dyn std::error::Error>> {
-    let Finding { quantity, line, points, cut } = finding;
+    let Finding { quantity, line, points, cut, .. } = finding;
     let root = SVGBackend::new(file, (900, 320)).into_drawing_area();
     root.fill(&WHITE)?;
     let (least, most) = extent(points.iter().map(|(_, value)| *value));

@@ -1,4 +1,5 @@
-//! Troubles of a soak: each begins, ends, and comes again until the time is over.
+//! Troubles of a soak: each begins, ends, and comes again until the time is over. Their periods are primes of seconds, so
+//! that samples, a minute apart, see each of them at all of its stages.
 
 use std::time::{Duration, Instant};
 
@@ -59,11 +60,11 @@ fn faults() -> Vec<Fault> {
     faults
 }
 
-/// Lets answers of the troubled sites go wrong for ten seconds in thirty, of each in another way.
+/// Lets answers of the troubled sites go wrong for ten seconds in 29, of each in another way.
 pub async fn wrong_answers(stage: &Stage, until: Until) -> usize {
     let faults = faults();
     let mut begun = 0;
-    while until.waits(seconds(20)).await {
+    while until.waits(seconds(19)).await {
         for site in &stage.troubled {
             site.simulator.faults().add(faults[begun % faults.len()].clone());
             begun += 1;
@@ -74,10 +75,10 @@ pub async fn wrong_answers(stage: &Stage, until: Until) -> usize {
     begun
 }
 
-/// Takes a server away for eight seconds, every forty.
+/// Takes a server away for eight seconds, every 37.
 pub async fn restarts(stage: &Stage, until: Until) -> usize {
     let mut begun = 0;
-    while until.waits(seconds(32)).await {
+    while until.waits(seconds(29)).await {
         stage.gate.set_open(false);
         until.waits(seconds(8)).await;
         stage.gate.set_open(true);
@@ -86,10 +87,10 @@ pub async fn restarts(stage: &Stage, until: Until) -> usize {
     begun
 }
 
-/// Replaces a key on its server every fifty seconds, and in its file seven seconds later.
+/// Replaces a key on its server every 47 seconds, and in its file seven seconds later.
 pub async fn rotations(stage: &Stage, until: Until) -> usize {
     let mut begun = 0;
-    while until.waits(seconds(43)).await {
+    while until.waits(seconds(40)).await {
         begun += 1;
         let key = format!("rotated-key-{begun}");
         stage.rekeyed.simulator.set_api_key(&key);
@@ -99,12 +100,12 @@ pub async fn rotations(stage: &Stage, until: Until) -> usize {
     begun
 }
 
-/// Puts another configuration in force every twenty seconds; each fifth is refused.
+/// Puts another configuration in force every 23 seconds; each fifth is refused.
 pub async fn reloads(stage: &Stage, until: Until) -> usize {
     let endpoint = Endpoint::on(stage.port);
     let mut begun = 0;
     let mut last = stage.configuration(begun);
-    while until.waits(seconds(20)).await {
+    while until.waits(seconds(23)).await {
         begun += 1;
         let is_bad = begun.is_multiple_of(5);
         let next = stage.configuration(begun);
@@ -121,10 +122,10 @@ pub async fn reloads(stage: &Stage, until: Until) -> usize {
     begun
 }
 
-/// Renames the log every thirty seconds, as logrotate does, and reads it.
+/// Renames the log every 31 seconds, as logrotate does, and reads it.
 pub async fn rotated_logs(stage: &Stage, agent: &Process, until: Until) -> usize {
     let mut begun = 0;
-    while until.waits(seconds(30)).await {
+    while until.waits(seconds(31)).await {
         begun += 1;
         std::fs::rename(stage.desk.path("agent.log"), stage.desk.path("agent.log.1"))
             .expect("a log");
@@ -136,10 +137,10 @@ pub async fn rotated_logs(stage: &Stage, agent: &Process, until: Until) -> usize
     begun
 }
 
-/// Takes the Collector away for fifteen seconds, every two minutes.
+/// Takes the Collector away for fifteen seconds, every 113.
 pub async fn outages(collector: &mut Collector, until: Until) -> usize {
     let mut begun = 0;
-    while until.waits(seconds(105)).await {
+    while until.waits(seconds(98)).await {
         collector.kill();
         until.waits(seconds(15)).await;
         collector.start_again(&[]).await;
