@@ -1,20 +1,22 @@
 # The agent (target `agent`, the default) and the NetBackup simulator (target `simulator`): static
 # binaries on an empty image without a shell, running as an unprivileged user.
 #
-# RUST_IMAGE is an image with a Rust toolchain, a C compiler and make. BINARIES is the stage or image from which
-# /out is copied: the stage `build`, or an image with binaries that were built and tested elsewhere.
+# RUST_IMAGE is an image with a Rust toolchain, a C compiler and make; a release names it by digest
+# (.ci/base-images). BINARIES is the stage or image from which /out is copied: the stage `build`, or an image with
+# binaries that were built and tested elsewhere.
 ARG RUST_IMAGE=rust:1.95-bookworm
 ARG BINARIES=build
 
 FROM ${RUST_IMAGE} AS build
 WORKDIR /src
-# Link everything statically, including the C library: the final image has none. glibc 2.34 and later
-# resolve names without loading a library.
-ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_TERM_COLOR=never \
-    CARGO_PROFILE_RELEASE_DEBUG=none CARGO_PROFILE_RELEASE_STRIP=debuginfo
+ENV CARGO_TERM_COLOR=never
+# The list of crates in the binaries is written by a tool, which rarely changes.
+COPY .ci/versions .ci/tool .ci/
+RUN .ci/tool cargo-auditable
 # Build the dependencies with stubs of our own code, in a layer that is rebuilt only if the manifests
 # change.
 COPY .cargo .cargo
+COPY .ci/ship .ci/
 COPY Cargo.toml Cargo.lock ./
 COPY crates/dashboards/Cargo.toml crates/dashboards/
 COPY crates/exposition/Cargo.toml crates/exposition/
@@ -26,23 +28,28 @@ RUN set -eu; \
     for file in build src/main crates/nbu-sim/src/main benches/render benches/scrape benches/otlp benches/decode benches/ledger tests/e2e/main; do \
       echo 'fn main() {}' >"$file.rs"; \
     done; \
-    cargo build --release --locked --no-default-features --package nbu-otel-agent --package nbu-sim --bins --target "$(rustc -vV | sed -n 's/^host: //p')"; \
+    .ci/ship /out/bin; \
     rm -r src build.rs benches tests crates/*/src
 COPY . .
-# Cargo compares file times, and a checkout can be older than the stubs.
+# Cargo compares file times, and a checkout can be older than the stubs. glibc 2.34 and later, which is linked
+# in, resolves names without loading a library.
 RUN set -eu; \
-    target="$(rustc -vV | sed -n 's/^host: //p')"; \
     find src build.rs crates -name '*.rs' -exec touch {} +; \
-    cargo build --release --locked --no-default-features --package nbu-otel-agent --package nbu-sim --bins --target "$target"; \
-    mkdir -p /out/bin /out/state /out/certs; \
-    cp "target/$target/release/nbu-otel-agent" "target/$target/release/nbu-sim" /out/bin/; \
-    cp /etc/ssl/certs/ca-certificates.crt /out/certs/
+    .ci/ship /out/bin; \
+    mkdir -p /out/state /out/certs; \
+    cp /etc/ssl/certs/ca-certificates.crt /out/certs/; \
+    dpkg-query --show libc6 ca-certificates >/out/bin/packages
 
 FROM ${BINARIES} AS binaries
+
+# The files of the build, for `docker build --target shipped --output DIRECTORY`: the SBOM is made of them.
+FROM scratch AS shipped
+COPY --from=binaries /out /
 
 FROM scratch AS base
 # Public certificate authorities, for OTLP back ends with https.
 COPY --from=binaries /out/certs/ca-certificates.crt /etc/ssl/certs/
+COPY LICENSE THIRD-PARTY-LICENSES /usr/share/doc/nbu-otel-agent/
 USER 65532:65532
 ARG VERSION=unknown
 ARG REVISION=unknown

@@ -17,9 +17,10 @@ lint:
 test:
     cargo test --workspace
 
-# Licences, bans and sources of the dependencies.
+# Licences, bans, sources and, where their database is, advisories of the dependencies.
 deny:
     cargo deny --all-features check bans licenses sources
+    .ci/advisories
 
 # Fuzz every target, or one: `just fuzz 60 page`. Without nightly and cargo-fuzz by the tests' own mutations.
 fuzz seconds="5" *target:
@@ -28,6 +29,10 @@ fuzz seconds="5" *target:
 # The measurements behind the budgets.
 bench:
     cargo bench
+
+# A release at 50 times its usual pace among troubles, for a time such as 10m or 1h; report in target/soak.
+soak time="10m":
+    .ci/soak {{time}}
 
 # The last measurements beside their floors and budgets; `just bench-table renderer` for some of them.
 bench-table *works:

@@ -243,6 +243,7 @@ fn stable(page: &Page) -> String {
         "nbu_agent_config_info",
         "nbu_agent_render",
         "nbu_agent_scrapes",
+        "nbu_agent_tasks",
         "nbu_exporter_build_info",
         "nbu_response_time_ms",
     ];

@@ -115,6 +115,12 @@ static TASK_RESTARTS: Metric<1> = Metric::agent_counter(
     &["task"],
     "Restarts of background tasks that died, by task; each one is a bug in the agent.",
 );
+static TASKS: Metric<0> = Metric::agent_gauge(
+    "nbu.agent.tasks",
+    "{task}",
+    &[],
+    "Asynchronous tasks of the agent that have not ended. It varies with requests and connections; a number that only grows is a bug in the agent.",
+);
 static OTLP_EXPORTS: Metric<2> = Metric::agent_counter(
     "nbu.agent.otlp.exports",
     "{export}",
@@ -185,6 +191,7 @@ pub fn definitions() -> Vec<&'static Definition> {
         ENDPOINT_REFUSED.definition(),
         LOG_DROPPED.definition(),
         TASK_RESTARTS.definition(),
+        TASKS.definition(),
         OTLP_EXPORTS.definition(),
         OTLP_SUPPORTED.definition(),
         OTLP_SAVED.definition(),
@@ -388,6 +395,10 @@ impl State {
         for (task, count) in &self.restarts {
             samples.record(&TASK_RESTARTS, [task], *count as f64);
         }
+        // Threads that render and collect belong to the runtime.
+        let runtime = tokio::runtime::Handle::try_current().ok();
+        let tasks = runtime.map(|runtime| runtime.metrics().num_alive_tasks() as f64);
+        samples.record(&TASKS, [], tasks);
         samples.record(&SITES, [], self.sites as f64);
         let limit = self.cardinality_limit.unwrap_or_default();
         samples.record(&CARDINALITY_LIMIT, [], limit as f64);

@@ -85,6 +85,13 @@ impl Collector {
         }
     }
 
+    /// Ends it at once, with all that it has not handed on.
+    pub fn kill(&mut self) {
+        if let Some(mut program) = self.program.take() {
+            program.kill();
+        }
+    }
+
     /// Returns its output.
     pub fn said(&self) -> String {
         self.program.as_ref().map(Program::said).unwrap_or_default()

@@ -15,6 +15,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../oracle/bounds.rs"]
+mod bounds;
+#[path = "../oracle/promise.rs"]
+#[allow(dead_code, reason = "the clocks of a soak are not set")]
+mod promise;
+#[path = "../performance/usage.rs"]
+#[allow(dead_code, reason = "a soak reads the CPU")]
+mod usage;
+
 use support::{endpoint, process};
 
 mod agreement;
@@ -30,6 +39,7 @@ mod parts;
 mod prometheus;
 mod proxy;
 mod series;
+mod soak;
 mod space;
 mod storm;
 mod tls;

@@ -100,6 +100,12 @@ impl Program {
         }
     }
 
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it is ours");
+        self.child.wait().expect("it ends");
+    }
+
     /// Ends it in order; what does not end is killed.
     pub async fn stop(mut self) {
         self.end().await;

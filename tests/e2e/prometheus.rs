@@ -31,6 +31,11 @@ impl Prometheus {
 
     /// The same for several agents. The rules are those of the repository.
     pub async fn of_agents(agents: &[u16], collector: u16) -> Self {
+        Self::scraping(agents, collector, "1s").await
+    }
+
+    /// The same, with this interval of scrapes, which is their timeout, too.
+    pub async fn scraping(agents: &[u16], collector: u16, interval: &str) -> Self {
         let file = repository("deploy/prometheus/prometheus.yml");
         let mut config = fs::read_to_string(file).expect("prometheus.yml");
         let agents: Vec<String> =
@@ -39,10 +44,10 @@ impl Prometheus {
         for (target, ours) in [
             ("\"agent:9440\"", agents.join(", ")),
             ("rules/*.yml", rules),
-            ("evaluation_interval: 15s", "evaluation_interval: 1s".to_owned()),
+            ("evaluation_interval: 15s", format!("evaluation_interval: {interval}")),
             ("otel-collector:8889", format!("127.0.0.1:{collector}")),
-            ("scrape_interval: 15s", "scrape_interval: 1s".to_owned()),
-            ("scrape_timeout: 10s", "scrape_timeout: 1s".to_owned()),
+            ("scrape_interval: 15s", format!("scrape_interval: {interval}")),
+            ("scrape_timeout: 10s", format!("scrape_timeout: {interval}")),
         ] {
             assert!(config.contains(target), "prometheus.yml has no {target}");
             config = config.replace(target, &ours);
@@ -88,6 +93,15 @@ impl Prometheus {
             Some("success") => Ok(found["data"]["result"].as_array().map_or(0, Vec::len)),
             _ => Err(found["error"].as_str().unwrap_or("no answer").to_owned()),
         }
+    }
+
+    /// Returns the value of an expression that has one series at most.
+    pub async fn number(&self, expression: &str) -> Option<f64> {
+        let answer = self.api("query", &[("query", expression)]).await;
+        assert_eq!(answer["status"], "success", "{expression}: {answer}");
+        let found = answer["data"]["result"].as_array().expect("a vector");
+        assert!(found.len() < 2, "{expression}: {found:?}");
+        found.first()?["value"][1].as_str()?.parse().ok()
     }
 
     /// A question to its API.

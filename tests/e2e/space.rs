@@ -55,14 +55,6 @@ fn site(seed: u64, pool_sizes: PoolSizes) -> Settings {
     }
 }
 
-async fn number(prometheus: &Prometheus, expression: &str) -> Option<f64> {
-    let answer = prometheus.api("query", &[("query", expression)]).await;
-    assert_eq!(answer["status"], "success", "{expression}: {answer}");
-    let found = answer["data"]["result"].as_array().expect("a vector");
-    assert!(found.len() < 2, "{expression}: {found:?}");
-    found.first()?["value"][1].as_str()?.parse().ok()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn panels_count_each_byte_once() {
     let mut config = Config::new();
@@ -104,7 +96,7 @@ async fn panels_count_each_byte_once() {
             };
             let expression = expression(uid, title, name);
             loop {
-                let shown = number(&prometheus, &expression).await;
+                let shown = prometheus.number(&expression).await;
                 let is_same = |shown: f64| (shown - expected).abs() <= expected * 1e-12;
                 if shown.is_some_and(is_same) {
                     break;

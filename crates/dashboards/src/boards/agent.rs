@@ -223,9 +223,13 @@ fn process() -> Vec<Panel> {
             .size(8, 7)
             .ask("{{instance}}", of("process_open_fds"))
             .ask("{{instance}} limit", of("process_max_fds")),
-        Panel::lines("Threads", "Of the process.")
-            .size(8, 7)
-            .ask("{{instance}}", of("process_threads")),
+        Panel::lines(
+            "Threads and tasks",
+            "Of the process. Tasks come and go with requests and connections.",
+        )
+        .size(8, 7)
+        .ask("{{instance}} threads", of("process_threads"))
+        .ask("{{instance}} tasks", of("nbu_agent_tasks")),
         Panel::lines("Uptime", "Time since the start.")
             .unit(Unit::Seconds)
             .size(8, 7)
