@@ -43,7 +43,11 @@ fn run(target: &'static Target, seeds: &[Vec<u8>], budget: Duration) -> usize {
     let (started, mut random, mut count) = (Instant::now(), fastrand::Rng::with_seed(7), 0);
     let mut next = |count: usize| match seeds.get(count) {
         Some(seed) => Some(seed.clone()),
-        None => (started.elapsed() < budget).then(|| mutated(seeds, &mut random)),
+        // One at least, however slow the machine is.
+        None => {
+            let goes_on = count == seeds.len() || started.elapsed() < budget;
+            goes_on.then(|| mutated(seeds, &mut random))
+        }
     };
     while let Some(input) = next(count) {
         let told =

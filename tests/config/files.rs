@@ -195,10 +195,10 @@ fn world_writable_files_are_warned_of() {
     let dir = tempfile::tempdir().unwrap();
     with_files(dir.path());
     let path = |name: &str| dir.path().join(name);
-    for name in ["config.yaml", "key", "key.pem"] {
+    for name in ["config.yaml", "key", "key.pem", "users", "tokens", "token"] {
         fs::set_permissions(path(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
-    assert_eq!(load(&path("config.yaml"), &nothing).unwrap().warnings, []);
+    assert_eq!(super::warnings(&load(&path("config.yaml"), &nothing).unwrap()), "");
     for (name, place) in [("config.yaml", ""), (".env", ""), ("key", "nbuservers[0].apiKeyFile")] {
         fs::set_permissions(path(name), fs::Permissions::from_mode(0o602)).unwrap();
         let warnings = load(&path("config.yaml"), &nothing).unwrap().warnings;
@@ -415,7 +415,8 @@ fn key_that_everybody_can_read_is_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     write_pems(dir.path());
     fs::write(dir.path().join("key"), "the-key").unwrap();
-    let text = "nbuservers:
+    let text = "server: {host: localhost}
+nbuservers:
 - {site: a, host: h, apiKeyFile: key, caFile: ca.pem, certFile: cert.pem, keyFile: key.pem}
 opentelemetry: {enabled: true, endpoint: 'c:4317', tls: {certFile: cert.pem, keyFile: key.pem}}
 ";
@@ -456,7 +457,7 @@ fn open_key_of_a_kubernetes_secret_names_its_default_mode() {
     fs::write(moment.join("key"), "the-key").unwrap();
     std::os::unix::fs::symlink("..2026_01_01", dir.path().join("..data")).unwrap();
     std::os::unix::fs::symlink("..data/key", dir.path().join("key")).unwrap();
-    let text = "nbuservers: [{site: a, host: h, apiKeyFile: key}]";
+    let text = "server: {host: localhost}\nnbuservers: [{site: a, host: h, apiKeyFile: key}]";
     let warnings = |mode: u32| {
         set_mode(&moment.join("key"), mode);
         from_text(text, &dir.path().join("config.yaml"), &nothing).unwrap().warnings

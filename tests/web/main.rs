@@ -41,6 +41,8 @@ impl Place {
     fn write(&self, name: &str, text: &str) -> String {
         let path = self.path(name);
         std::fs::write(&path, text).unwrap();
+        let owner = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o600);
+        std::fs::set_permissions(&path, owner).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
