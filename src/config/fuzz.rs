@@ -49,8 +49,9 @@ pub(crate) fn web_file(data: &[u8]) {
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, data).unwrap_or_else(|error| panic!("{error}"));
     let text = format!(
-        "server: {{host: localhost, webConfigFile: {path:?}}}\n\
-         nbuservers: [{{site: a, host: h, apiKey: k}}]\n"
+        "server: {{host: localhost, webConfigFile: '{}'}}\n\
+         nbuservers: [{{site: a, host: h, apiKey: k}}]\n",
+        path.display()
     );
     let verdict = from_text(&text, Path::new("/nowhere/config.yaml"), &|_: &str| None);
     let _ = std::fs::remove_file(&path);

@@ -41,13 +41,13 @@ fn run(target: &'static Target, seeds: &[Vec<u8>], budget: Duration) -> usize {
         {}
     });
     let (started, mut random, mut count) = (Instant::now(), fastrand::Rng::with_seed(7), 0);
-    let mut next = |count: usize| match seeds.get(count) {
-        Some(seed) => Some(seed.clone()),
-        // One at least, however slow the machine is.
-        None => {
-            let goes_on = count == seeds.len() || started.elapsed() < budget;
-            goes_on.then(|| mutated(seeds, &mut random))
+    let mut next = |count: usize| {
+        if let Some(seed) = seeds.get(count) {
+            return Some(seed.clone());
         }
+        // One at least, however slow the machine is.
+        let goes_on = count == seeds.len() || started.elapsed() < budget;
+        goes_on.then(|| mutated(seeds, &mut random))
     };
     while let Some(input) = next(count) {
         let told =

@@ -69,7 +69,7 @@ async fn flood_of_wrong_passwords_delays_nobody_else() {
     let newcomers: Vec<_> = newcomers.collect();
     let mut users = format!("prometheus:{}\n", hash("right"));
     for (name, password) in &newcomers {
-        users += &format!("{name}:{}\n", hash(password));
+        users.extend([name, ":", &hash(password), "\n"]);
     }
     desk.write("users", &users);
     let mut agent = desk.start(&["--config", "config.yaml"]);
