@@ -231,47 +231,74 @@ impl Material {
             }
             return Ok(None);
         }
-        let verifier: Arc<dyn ClientCertVerifier> = if policy.verifies() {
+        let mut verifier = ClientVerifier {
+            is_required: policy.requires(),
+            chain: None,
+            listed: Vec::new(),
+            names: self.client_names.clone(),
+            algorithms: provider.signature_verification_algorithms,
+        };
+        if policy.verifies() {
             let Some(roots) = &self.client_roots else {
                 return fault(TlsPart::ClientPolicy, "takes the client CAs too, which are missing");
             };
             let (store, provider) = (Arc::clone(&roots.store), Arc::clone(provider));
-            let builder = WebPkiClientVerifier::builder_with_provider(store, provider);
-            let builder = if policy.requires() { builder } else { builder.allow_unauthenticated() };
-            builder.build().map_err(|fault| (TlsPart::ClientCa, fault.to_string()))?
-        } else {
-            let algorithms = provider.signature_verification_algorithms;
-            Arc::new(AnyCertificate { is_required: policy.requires(), algorithms })
-        };
-        let listed = self.client_roots.as_ref().map(|roots| roots.listed.clone());
-        let (listed, names) = (listed.unwrap_or_default(), self.client_names.clone());
-        Ok(Some(Arc::new(ClientCertificate { verifier, listed, names })))
+            let chain = WebPkiClientVerifier::builder_with_provider(store, provider).build();
+            verifier.chain = Some(chain.map_err(|fault| (TlsPart::ClientCa, fault.to_string()))?);
+        }
+        if let Some(roots) = &self.client_roots {
+            verifier.listed.clone_from(&roots.listed);
+        }
+        Ok(Some(Arc::new(verifier)))
     }
 }
 
-/// A verifier that accepts every certificate whose key the client has.
+/// A verifier of the certificates of clients.
 #[derive(Debug)]
-struct AnyCertificate {
+struct ClientVerifier {
     is_required: bool,
+    /// Verifies what is not listed; none where every certificate is accepted whose key the client has.
+    chain: Option<Arc<dyn ClientCertVerifier>>,
+    /// Certificates that are accepted as they are.
+    listed: Vec<CertificateDer<'static>>,
+    /// The names of which a certificate must have one; empty for any.
+    names: Vec<String>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ClientCertVerifier for AnyCertificate {
+impl ClientVerifier {
+    fn is_listed(&self, client: &CertificateDer<'_>) -> bool {
+        let is_valid =
+            || X509Certificate::from_der(client).is_ok_and(|(_, it)| it.validity().is_valid());
+        self.listed.iter().any(|listed| listed == client) && is_valid()
+    }
+}
+
+impl ClientCertVerifier for ClientVerifier {
     fn client_auth_mandatory(&self) -> bool {
         self.is_required
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
+        self.chain.as_ref().map_or(&[], |chain| chain.root_hint_subjects())
     }
 
     fn verify_client_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
+        client: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        Ok(ClientCertVerified::assertion())
+        if let Some(chain) = &self.chain
+            && let Err(error) = chain.verify_client_cert(client, rest, now)
+            && !self.is_listed(client)
+        {
+            return Err(error);
+        }
+        if self.names.is_empty() || names(client).iter().any(|name| self.names.contains(name)) {
+            return Ok(ClientCertVerified::assertion());
+        }
+        Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
 
     fn verify_tls12_signature(
@@ -294,72 +321,6 @@ impl ClientCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
-    }
-}
-
-/// A verifier that accepts, beside those of another, the certificates of a list, and of all these the ones
-/// that have one of the names.
-#[derive(Debug)]
-struct ClientCertificate {
-    verifier: Arc<dyn ClientCertVerifier>,
-    listed: Vec<CertificateDer<'static>>,
-    /// None for any name.
-    names: Vec<String>,
-}
-
-impl ClientCertificate {
-    fn is_listed(&self, client: &CertificateDer<'_>) -> bool {
-        let is_valid =
-            || X509Certificate::from_der(client).is_ok_and(|(_, it)| it.validity().is_valid());
-        self.listed.iter().any(|listed| listed == client) && is_valid()
-    }
-}
-
-impl ClientCertVerifier for ClientCertificate {
-    fn client_auth_mandatory(&self) -> bool {
-        self.verifier.client_auth_mandatory()
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.verifier.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        client: &CertificateDer<'_>,
-        rest: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        let verified = match self.verifier.verify_client_cert(client, rest, now) {
-            Err(_) if self.is_listed(client) => ClientCertVerified::assertion(),
-            verdict => verdict?,
-        };
-        if self.names.is_empty() || names(client).iter().any(|name| self.names.contains(name)) {
-            return Ok(verified);
-        }
-        Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
     }
 }
 
