@@ -42,6 +42,7 @@ pub mod night;
 pub mod poller;
 pub mod process;
 pub mod reload;
+pub mod sharding;
 pub mod slp;
 pub mod snapshot;
 pub mod state;

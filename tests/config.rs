@@ -16,6 +16,8 @@ mod opentelemetry;
 mod schema;
 #[path = "config/secrets.rs"]
 mod secrets;
+#[path = "config/site_files.rs"]
+mod site_files;
 #[path = "config/valid.rs"]
 mod valid;
 

@@ -36,6 +36,7 @@ struct Switch {
 impl Settings for Switch {
     fn endpoint(&self) -> Option<Config> {
         Some(Config {
+            enabled: true,
             address: listen("127.0.0.1", 1),
             metrics_path: "/metrics".to_owned(),
             lifecycle: !self.reloads_are_off.load(Relaxed),

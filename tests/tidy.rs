@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// A module and the modules of ours that it may use beside itself; `config` types of others are
 /// written `module::config`.
-const RULES: [(&str, &[&str]); 18] = [
+const RULES: [(&str, &[&str]); 19] = [
     ("metric", &[]),
     ("net", &[]),
     ("netbackup", &["net"]),
@@ -22,10 +22,24 @@ const RULES: [(&str, &[&str]); 18] = [
     ("poller", &["collectors", "netbackup", "slp", "snapshot", "metric", "state", "telemetry"]),
     ("telemetry", &["metric", "snapshot", "net", "state", "reload"]),
     ("catalog", &["collectors", "poller", "telemetry", "metric"]),
-    ("config", &["collectors", "http", "log", "net", "netbackup", "poller", "state", "telemetry"]),
+    (
+        "config",
+        &[
+            "collectors",
+            "http",
+            "log",
+            "net",
+            "netbackup",
+            "poller",
+            "sharding",
+            "state",
+            "telemetry",
+        ],
+    ),
     ("log", &[]),
     ("process", &["net"]),
     ("reload", &[]),
+    ("sharding", &[]),
     ("http", &["snapshot", "telemetry", "process", "reload", "net"]),
 ];
 

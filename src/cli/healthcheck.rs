@@ -11,13 +11,10 @@ use super::run::block_on;
 use crate::config::{self, ProcessEnvironment};
 use crate::http::{self, Probe};
 use crate::net::tls::install_provider;
-use crate::supervisor::probe_in_force;
+use crate::supervisor::{HealthCheck, health_check_in_force};
 
 /// A process that answers later than this does not live.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Whom to ask where the configuration does not even tell that.
-const DEFAULT: &str = "http://127.0.0.1:9440";
 
 /// Whom to ask.
 #[derive(Debug, clap::Args)]
@@ -34,28 +31,46 @@ pub(super) struct Options {
 pub(super) fn run(options: Options) -> ExitCode {
     let base = match (options.url, options.path) {
         (Some(url), _) => url.to_string().trim_end_matches('/').to_owned(),
-        (None, Some(path)) => base_of(&path),
+        (None, Some(path)) => match check_of(&path) {
+            Some(HealthCheck::At(probe)) => local(&probe),
+            Some(HealthCheck::PushOnly) => {
+                return super::output::print(
+                    "healthy: it has no endpoint (server.enabled is false)\n",
+                );
+            }
+            None => {
+                super::output::print_error(
+                    "no agent of this user runs with this configuration, which has no endpoint\n",
+                );
+                return ExitCode::FAILURE;
+            }
+        },
         // The parser asks for one of them.
         (None, None) => return ExitCode::FAILURE,
     };
     block_on(ask(&format!("{base}/-/healthy")))
 }
 
-/// Returns where the agent with this configuration is asked: where it says that it listens, which may
-/// not be where the file says by now. If it says nothing, the file is all there is.
-fn base_of(path: &Path) -> String {
-    let in_force = probe_in_force(path);
+/// Returns how the agent with this configuration is checked: as it says itself, which may not be as the
+/// file says by now. If it says nothing, the file is all there is.
+fn check_of(path: &Path) -> Option<HealthCheck> {
+    let in_force = health_check_in_force(path);
     let of_file = match config::load(path, &ProcessEnvironment) {
-        Ok(loaded) => Some(loaded.config.http.probe()),
+        Ok(loaded) => loaded.config.http.probe(),
         Err(errors) => {
             // The agent runs on with what was valid before.
             super::output::print_error(&format!(
                 "the configuration file is no longer valid:\n{errors}\n"
             ));
-            errors.endpoint
+            errors.endpoint.or_else(|| Some(default_probe()))
         }
     };
-    in_force.or(of_file).map_or_else(|| DEFAULT.to_owned(), |probe| local(&probe))
+    in_force.or_else(|| of_file.map(HealthCheck::At))
+}
+
+/// Returns whom to ask where the configuration does not even tell that.
+fn default_probe() -> Probe {
+    Probe { address: http::Address { host: "127.0.0.1".to_owned(), port: 9440 }, is_tls: false }
 }
 
 /// Returns the URL at which the same machine reaches an agent that listens there.

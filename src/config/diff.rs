@@ -1,7 +1,7 @@
 //! Changes by a reload, key by key: ordinary values before and after; of secrets and contents
 //! only that they differ.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::ser::{Serialize, SerializeSeq as _, Serializer};
@@ -9,6 +9,7 @@ use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 use super::Config;
 use super::entries::{Entry, REDACTED, Value};
 use super::fingerprint::Digest;
+use crate::netbackup;
 
 /// Difference between two valid configurations. It contains no secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,14 +67,18 @@ impl fmt::Display for Change {
 /// are listed: every one of them would be.
 pub fn diff(before: Option<&Config>, now: &Config) -> Diff {
     let mut sites = Vec::new();
+    let (entries, entries_before) = (by_site(Some(now)), by_site(before));
+    let servers_before: HashMap<&str, &netbackup::Config> =
+        before.iter().flat_map(|it| &it.servers).map(|it| (it.site.as_str(), it)).collect();
+    let keys_of =
+        |site: Option<&str>| compare(&values(&entries_before, site), values(&entries, site));
     for server in &now.servers {
         let site = server.site.as_str();
-        let old = before.and_then(|before| before.servers.iter().find(|old| old.site == site));
-        let Some((before, old)) = before.zip(old) else {
+        let Some(old) = servers_before.get(site) else {
             sites.push(added_or_removed(site, Change::Added));
             continue;
         };
-        let keys = compare(before, now, Some(site));
+        let keys = keys_of(Some(site));
         if !keys.is_empty() {
             let server_changed = !old.same_server(server);
             let site = site.to_owned();
@@ -82,10 +87,11 @@ pub fn diff(before: Option<&Config>, now: &Config) -> Diff {
     }
     let Some(before) = before else { return Diff { sites, keys: Vec::new() } };
     // In the order of the old file.
-    let is_gone = |site: &&str| now.servers.iter().all(|server| server.site != *site);
+    let stays: HashSet<&str> = now.servers.iter().map(|server| server.site.as_str()).collect();
+    let is_gone = |site: &&str| !stays.contains(site);
     let gone = before.servers.iter().map(|server| server.site.as_str()).filter(is_gone);
     sites.extend(gone.map(|site| added_or_removed(site, Change::Removed)));
-    Diff { sites, keys: compare(before, now, None) }
+    Diff { sites, keys: keys_of(None) }
 }
 
 fn added_or_removed(site: &str, change: Change) -> SiteChange {
@@ -98,8 +104,9 @@ impl Diff {
     }
 }
 
-fn compare(before: &Config, now: &Config, site: Option<&str>) -> Vec<KeyChange> {
-    let (before, now) = (values(before, site), values(now, site));
+type Values<'e> = Vec<(String, &'e Value)>;
+
+fn compare(before: &Values<'_>, now: Values<'_>) -> Vec<KeyChange> {
     let mut gone: HashMap<&str, &Value> =
         before.iter().map(|(key, value)| (key.as_str(), *value)).collect();
     let mut changes = Vec::new();
@@ -112,11 +119,21 @@ fn compare(before: &Config, now: &Config, site: Option<&str>) -> Vec<KeyChange> 
     changes
 }
 
+type BySite<'e> = HashMap<Option<&'e str>, Vec<&'e Entry>>;
+
+/// Returns the keys by the site that they belong to: with a thousand sites, each would search through those of all.
+fn by_site(config: Option<&Config>) -> BySite<'_> {
+    let mut entries = BySite::new();
+    for entry in config.iter().flat_map(|config| &config.entries.0) {
+        entries.entry(entry.site.as_deref()).or_default().push(entry);
+    }
+    entries
+}
+
 /// Returns the values of a site, or those outside of sites, by the paths of their keys and in order.
-fn values<'e>(config: &'e Config, site: Option<&str>) -> Vec<(String, &'e Value)> {
+fn values<'e>(entries: &BySite<'e>, site: Option<&str>) -> Values<'e> {
     let mut values = Vec::new();
-    for Entry { key, value, .. } in config.entries.0.iter().filter(|it| it.site.as_deref() == site)
-    {
+    for Entry { key, value, .. } in entries.get(&site).into_iter().flatten().copied() {
         let path = match site {
             Some(site) => format!("nbuservers[{site}].{key}"),
             None => key.clone(),

@@ -37,6 +37,21 @@ pub(crate) enum Value {
 pub(crate) struct Entries(pub(crate) Vec<Entry>);
 
 impl Entries {
+    /// Puts the keys of site files behind those of the other sites, and leaves out sites that are not this agent's.
+    pub(crate) fn new(
+        mut keys: Vec<Entry>,
+        of_files: Vec<Entry>,
+        is_own: impl Fn(&str) -> bool,
+    ) -> Self {
+        let last = keys.iter().rposition(|entry| entry.site.is_some());
+        // Without sites, where they would be: behind the only section before them.
+        let last = last.or_else(|| keys.iter().rposition(|entry| entry.key.starts_with("server.")));
+        let at = last.map_or(0, |last| last + 1);
+        keys.splice(at..at, of_files);
+        keys.retain(|entry| entry.site.as_deref().is_none_or(&is_own));
+        Self(keys)
+    }
+
     /// Takes the keys of a site from another configuration, in place of its own.
     pub(crate) fn replace_site(&mut self, site: &str, other: &Self) {
         let is_of_site = |entry: &Entry| entry.site.as_deref() == Some(site);

@@ -24,6 +24,8 @@ pub struct Kept {
     pub(super) origin: PathBuf,
     pub(super) text: String,
     pub(super) contents: Contents,
+    /// The files that each hold a server.
+    pub(super) parts: Vec<PathBuf>,
 }
 
 impl std::fmt::Debug for Kept {

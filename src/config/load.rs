@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fingerprint::{self, Kept, hexadecimal};
-use super::yaml::context::Context;
-use super::yaml::diagnostics::{Cause, Diagnostic, Errors, Position};
+use super::yaml::context::{Context, Parts};
+use super::yaml::diagnostics::{Cause, Errors};
 use super::yaml::document;
 use super::yaml::dotenv::Environment;
 use super::{Loaded, schema};
@@ -26,10 +26,11 @@ const LONGEST_READING: Duration = Duration::from_secs(1);
 pub fn load(path: &Path, env: &dyn Environment) -> Result<Loaded, Errors> {
     settled(|| {
         let mut context = Context::new(path, env);
+        context.parts.replace(Parts::Listed);
         read_dotenv(&mut context, path);
         let text = read_text(&context, path);
         if text.is_some() {
-            check_permissions(&context, path);
+            context.check_permissions(path);
         }
         build(context, path, text.as_deref())
     })
@@ -41,6 +42,7 @@ pub fn reread(kept: &Kept, env: &dyn Environment) -> Result<Loaded, Errors> {
     settled(|| {
         let mut context = Context::new(&kept.origin, env);
         context.contents.get_mut().clone_from(&kept.contents);
+        context.parts.replace(Parts::Known(kept.parts.clone()));
         read_dotenv(&mut context, &kept.origin);
         build(context, &kept.origin, Some(&kept.text))
     })
@@ -78,68 +80,46 @@ fn read_dotenv(context: &mut Context<'_>, config: &Path) {
     let content = context.read(&path);
     if let Err(error) = &content {
         let message = format!("cannot read the file, so its variables are not set: {error}");
-        context.push(warning(&path, message));
+        context.warn_of_file(&path, &message);
     }
-    context.env.add_file(&path, content);
+    context.check_writable(&path);
+    context.add_dotenv(&path, content);
 }
 
 fn read_text(context: &Context<'_>, path: &Path) -> Option<String> {
+    // Not among the contents: it is kept as text.
     let read = fingerprint::read_noted(path, &mut context.files.borrow_mut());
-    let (cause, at, message) = match read {
-        Err(error) => (Cause::of(&error), None, format!("cannot read the file: {error}")),
-        Ok(content) if content.starts_with(b"\xFF\xFE") || content.starts_with(b"\xFE\xFF") => {
-            (Cause::Invalid, None, "the file is UTF-16; save it as UTF-8".to_owned())
-        }
-        Ok(content) => match String::from_utf8(content) {
-            Ok(text) => return Some(text),
-            Err(error) => {
-                let valid = error.as_bytes().get(..error.utf8_error().valid_up_to());
-                let before = String::from_utf8_lossy(valid.unwrap_or_default());
-                let line = 1 + before.matches('\n').count();
-                let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
-                let message = "not valid UTF-8 from here on".to_owned();
-                (Cause::Invalid, Some(Position { line, column }), message)
-            }
-        },
-    };
-    context.report(cause, at, "", message);
-    None
-}
-
-/// Warns of files that everybody can write, and of secrets in a file that everybody can read.
-fn check_permissions(context: &Context<'_>, config: &Path) {
-    for path in [config, &config.with_file_name(".env")] {
-        if fingerprint::is_writable_by_all(path) {
-            context.push(warning(path, "everybody can write the file; chmod o-w it".to_owned()));
-        }
-    }
-    context.warns_of_literal.set(fingerprint::is_readable_by_all(config));
-}
-
-fn warning(file: &Path, message: String) -> Diagnostic {
-    let origin = file.display().to_string();
-    Diagnostic { origin, position: None, path: String::new(), message, cause: Cause::Unwise }
+    context.text(read)
 }
 
 /// Makes a configuration of a text; without one, the context has the reason.
 fn build(context: Context<'_>, origin: &Path, text: Option<&str>) -> Result<Loaded, Errors> {
-    let root = text.and_then(|text| document::read(&context, text));
+    let root = text.and_then(|text| {
+        document::read(&context, text, "nbuservers", "sections (server, nbuservers, ...)")
+    });
     let config = root.and_then(|root| schema::read(&context, root));
     let (files, places) = (context.files.into_inner(), context.system.into_inner());
     let mut faults = context.faults.into_inner();
-    // What has no place (the environment) comes last.
-    faults.sort_by_key(|fault| (fault.position.is_none(), fault.position));
+    // What has no place (the environment) comes last, and other files after the configuration itself.
+    let main = origin.display().to_string();
+    faults.sort_by_cached_key(|it| {
+        (it.position.is_none(), it.origin != main, it.origin.clone(), it.position)
+    });
     let (warnings, diagnostics): (Vec<_>, Vec<_>) =
         faults.into_iter().partition(|fault| fault.cause == Cause::Unwise);
     match (config, text) {
         (Some(config), Some(text)) if diagnostics.is_empty() => {
             let sha256 = hexadecimal(text.as_bytes());
             let contents = context.contents.into_inner();
-            let kept = Kept { origin: origin.to_owned(), text: text.to_owned(), contents };
+            let parts = match context.parts.into_inner() {
+                Parts::Known(parts) => parts,
+                Parts::Named | Parts::Listed => Vec::new(),
+            };
+            let kept = Kept { origin: origin.to_owned(), text: text.to_owned(), contents, parts };
             Ok(Loaded { config, warnings, sha256, files, places, kept: Arc::new(kept) })
         }
         (config, _) => {
-            let endpoint = config.map(|config| config.http.probe());
+            let endpoint = config.and_then(|config| config.http.probe());
             Err(Errors { diagnostics, files, places: Box::new(places), endpoint })
         }
     }

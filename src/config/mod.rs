@@ -39,6 +39,10 @@ pub struct Config {
     pub polling: poller::Config,
     /// The primary servers that are enabled, in the order of the file.
     pub servers: Vec<netbackup::Config>,
+    /// The part of the sites that is this agent's, where they are shared out; the servers are its own alone.
+    pub sharding: Option<crate::sharding::Config>,
+    /// The enabled sites of the other agents.
+    pub(crate) sites_elsewhere: Vec<String>,
     pub collectors: crate::collectors::Config,
     pub metrics: telemetry::Config,
     pub state: crate::state::Config,

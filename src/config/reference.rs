@@ -157,7 +157,8 @@ pub fn reference() -> String {
 fn table(text: &mut String, section: &str, places: &[Place]) {
     let is_of = |place: &&Place| {
         let rest = place.path.strip_prefix(section);
-        rest.is_some_and(|rest| rest.starts_with('.')) && !is_section(place)
+        // A key of the file itself is a table of its own.
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) && !is_section(place)
     };
     let keys: Vec<_> = places.iter().filter(is_of).collect();
     let has = |keyword| keys.iter().any(|key| !key.text(keyword).is_empty());

@@ -23,6 +23,9 @@ impl fmt::Display for Address {
 /// Settings of the endpoint.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// There is an endpoint; without one, the agent only pushes.
+    pub enabled: bool,
+    /// The address of the endpoint. It is a part of the agent's identity even without one.
     pub address: Address,
     /// Path of the exposition; begins with `/` and is none of the other routes.
     pub metrics_path: String,
@@ -38,17 +41,24 @@ impl Config {
     /// Returns true if whoever reaches the port from another machine reads the metrics, and so do those
     /// in between.
     pub(crate) fn is_exposed(&self) -> bool {
-        self.web.tls.is_none()
+        self.enabled
+            && self.web.tls.is_none()
             && !self.web.asks_for_credentials()
             && !is_loopback(&self.address.host)
     }
 
-    /// Returns where health is asked for.
-    pub fn probe(&self) -> Probe {
-        match self.health.clone() {
-            Some(address) => Probe { address, is_tls: false },
-            None => Probe { address: self.address.clone(), is_tls: self.web.tls.is_some() },
+    /// Returns where the endpoint listens, if there is one.
+    pub(crate) fn listens(&self) -> Option<&Address> {
+        self.enabled.then_some(&self.address)
+    }
+
+    /// Returns where health is asked for, if anything listens.
+    pub fn probe(&self) -> Option<Probe> {
+        if let Some(address) = self.health.clone() {
+            return Some(Probe { address, is_tls: false });
         }
+        let address = self.listens()?.clone();
+        Some(Probe { address, is_tls: self.web.tls.is_some() })
     }
 }
 

@@ -18,3 +18,12 @@ pub(crate) mod verifier;
 
 /// The `User-Agent` of all requests.
 pub(crate) const USER_AGENT: &str = concat!("nbu-otel-agent/", env!("CARGO_PKG_VERSION"));
+
+/// Returns the name of this host, that of the pod in Kubernetes.
+pub(crate) fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = name.or_else(|| std::env::var("HOSTNAME").ok());
+    name.map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The ending of a file that is being written; a leftover of a crash is removed at the next start.
 const TEMPORARY: &str = ".new";
@@ -36,7 +37,11 @@ pub(super) fn replace(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<File> {
-    let temporary = temporary_name(path);
+    let mut temporary = temporary_name(path);
+    while fs::symlink_metadata(&temporary).is_ok() {
+        // Left by a crash, of an agent whose process had the same number.
+        temporary = temporary_name(path);
+    }
     let result = write_beside(&temporary, path, write);
     if result.is_err() {
         // It only takes room.
@@ -80,19 +85,28 @@ fn temporary_name(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Removes files that a crash left half written. Only the holder of the directory's lock may call it.
-pub(super) fn remove_leftovers(directory: &Path) -> io::Result<()> {
+/// The age from which a half-written file is not one that somebody writes.
+const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
+
+/// Removes files that a crash left half written: all of them if the directory `is_alone` this agent's, else those
+/// that are old.
+pub(super) fn remove_leftovers(directory: &Path, is_alone: bool) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
         let is_leftover = name.to_str().is_some_and(|name| {
             name.starts_with('.') && name.ends_with(TEMPORARY) && name.len() > TEMPORARY.len() + 1
         });
-        if is_leftover {
+        if is_leftover && (is_alone || is_abandoned(&entry)) {
             fs::remove_file(entry.path())?;
         }
     }
     Ok(())
+}
+
+fn is_abandoned(entry: &fs::DirEntry) -> bool {
+    let written = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+    written.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > ABANDONED_AFTER)
 }
 
 /// Renames a file that cannot be used to `NAME.aside`, or to the first of `NAME.aside.1` and so on that is
@@ -168,7 +182,7 @@ mod tests {
         for kept in [".new", "paris.state", "note.new", ".hidden"] {
             fs::write(folder.path().join(kept), "kept").unwrap();
         }
-        remove_leftovers(folder.path()).unwrap();
+        remove_leftovers(folder.path(), true).unwrap();
         assert_eq!(names(folder.path()), [".hidden", ".new", "note.new", "paris.state"]);
     }
 }

@@ -1,6 +1,7 @@
 //! The state directory: created, locked, and its files claimed one by one.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak, mpsc};
@@ -13,7 +14,7 @@ use super::atomic::FileId;
 use super::error::{Error, Problem};
 use super::frames::Header;
 use super::instance;
-use super::lock::{HeldLock, LOCK};
+use super::lock::{self, HeldLock, LOCK};
 use super::worker::within;
 
 /// The time that a start or a reload waits for the disk; it goes on without state after that.
@@ -24,6 +25,9 @@ const COMPARE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The pause between two attempts to open a directory that could not be had in time.
 const OPEN_RETRY_DELAY: Duration = Duration::from_secs(2);
+
+/// The pause between two attempts to lock a file that another agent has.
+const LOCK_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Directory that this process has locked. Clones share it; the last one releases it.
 ///
@@ -39,6 +43,8 @@ pub(crate) struct WeakStateDir(Weak<Inner>);
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
+    /// The name of this agent among those that share the directory.
+    member: Option<String>,
     opened: OnceLock<Opened>,
     /// The owners of its files, by name.
     files: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
@@ -52,10 +58,12 @@ struct Opened {
     held: Mutex<HeldLock>,
 }
 
-/// Exclusive right in this process to read and write a file. Keeps the directory locked.
+/// Exclusive right to read and write a file. Keeps the directory locked.
 #[derive(Debug)]
 pub(super) struct Claim {
     directory: StateDir,
+    /// The lock that agents have which share the directory. Given back before another of this process wants it.
+    _lock: Option<File>,
     _alone: OwnedMutexGuard<()>,
 }
 
@@ -69,28 +77,40 @@ impl PartialEq for StateDir {
 impl Eq for StateDir {}
 
 impl Opened {
-    fn acquire(path: &Path) -> Result<Self, Problem> {
-        let held = HeldLock::acquire(path)?;
-        Ok(Self { instance_id: instance::id(path), held: Mutex::new(held) })
+    fn acquire(path: &Path, member: Option<&str>) -> Result<Self, Problem> {
+        let held = HeldLock::acquire(path, member)?;
+        Ok(Self { instance_id: instance::id(path, member), held: Mutex::new(held) })
     }
 }
 
 impl StateDir {
-    /// Makes the directory if it is missing, for its owner alone, and locks it. Blocks for a few seconds
-    /// at most.
+    /// Opens a directory for this agent alone, as [`StateDir::open_as`] does.
     ///
     /// # Errors
     ///
     /// If another agent has it, it cannot be written, or it is no directory.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::open_as(path, None)
+    }
+
+    /// Makes the directory if it is missing, for its owner alone, and locks it: alone, or together with the agents
+    /// that share it, among which this one has a name. Blocks for a few seconds at most.
+    ///
+    /// # Errors
+    ///
+    /// If another agent has it (or the name), it cannot be written, or it is no directory.
+    pub(crate) fn open_as(path: &Path, member: Option<&str>) -> Result<Self, Error> {
         // An absolute one, should the working directory of the process change.
         let path = std::path::absolute(path).map_err(|error| Problem::from(error).at(path))?;
         let opened = OnceLock::new();
-        let inner =
-            Arc::new(Inner { path, opened, files: Mutex::default(), servers: Mutex::default() });
+        let member = member.map(ToOwned::to_owned);
+        let (files, servers) = (Mutex::default(), Mutex::default());
+        let inner = Arc::new(Inner { path, member, opened, files, servers });
         let (sender, answer) = mpsc::channel();
-        let (path, weak) = (inner.path.clone(), Arc::downgrade(&inner));
-        let spawned = thread::Builder::new().spawn(move || open_until_had(&path, &weak, &sender));
+        let (path, member, weak) =
+            (inner.path.clone(), inner.member.clone(), Arc::downgrade(&inner));
+        let spawned = thread::Builder::new()
+            .spawn(move || open_until_had(&path, member.as_deref(), &weak, &sender));
         spawned.map_err(|error| Problem::from(error).at(&inner.path))?;
         let path = inner.path.display();
         match answer.recv_timeout(OPEN_TIMEOUT) {
@@ -108,6 +128,23 @@ impl StateDir {
         Ok(Self(inner))
     }
 
+    /// Returns the directory at `path`, which may be one of those that are `locked` already.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened, or it is locked in another way: alone, or together with others.
+    pub(crate) fn acquire(
+        path: &Path,
+        member: Option<&str>,
+        locked: &[Self],
+    ) -> Result<Self, Error> {
+        match locked.iter().find(|directory| directory.is(path)) {
+            Some(directory) if directory.member() == member => Ok(directory.clone()),
+            Some(_) => Err(Problem::Sharing.at(path)),
+            None => Self::open_as(path, member),
+        }
+    }
+
     /// Returns the absolute path.
     pub fn path(&self) -> &Path {
         &self.0.path
@@ -119,7 +156,7 @@ impl StateDir {
         let Ok(path) = std::path::absolute(path) else { return false };
         let same_path = path == self.0.path;
         let Some(opened) = self.0.opened.get() else { return same_path };
-        let known = lock(&opened.held).directory;
+        let known = guard(&opened.held).directory;
         match within(COMPARE_TIMEOUT, move || FileId::at(&path)) {
             Some(Ok(found)) => found == known,
             Some(Err(error)) if is_missing(&error) => false,
@@ -138,20 +175,66 @@ impl StateDir {
         WeakStateDir(Arc::downgrade(&self.0))
     }
 
-    /// Waits until nobody else in this process has the file `name`, and claims it.
-    pub(super) async fn claim(&self, name: &str) -> Claim {
-        let file = Arc::clone(lock(&self.0.files).entry(name.to_owned()).or_default());
-        Claim { directory: self.clone(), _alone: file.lock_owned().await }
+    /// Returns the name of this agent among those that share the directory, if it is shared.
+    pub(crate) fn member(&self) -> Option<&str> {
+        self.0.member.as_deref()
     }
 
-    /// Returns the server that this process has polled last for a site, if it has.
+    /// Waits until nobody else has the file `name`, in this process or in an agent that shares the directory, and
+    /// claims it.
+    pub(super) async fn claim(&self, name: &str) -> Claim {
+        let file = Arc::clone(guard(&self.0.files).entry(name.to_owned()).or_default());
+        let alone = file.lock_owned().await;
+        let lock = match self.member() {
+            Some(_) => Some(self.lock_file(name).await),
+            None => None,
+        };
+        Claim { directory: self.clone(), _lock: lock, _alone: alone }
+    }
+
+    /// Returns the error of a file that could not be claimed in time.
+    pub(crate) fn not_had(&self) -> io::Error {
+        match self.member() {
+            Some(_) => io::Error::new(
+                ErrorKind::TimedOut,
+                "another agent that shares the directory still has it, or the disk did not respond in time",
+            ),
+            None => timed_out(),
+        }
+    }
+
+    /// Waits until no other agent has the lock of a file, and takes it.
+    async fn lock_file(&self, name: &str) -> File {
+        let path = self.0.path.join(format!(".{name}.{LOCK}"));
+        loop {
+            let path = path.clone();
+            let tried = tokio::task::spawn_blocking(move || {
+                let file = lock::open(&path)?;
+                file.try_lock().map(|()| file).map_err(io::Error::from)
+            });
+            match tried.await.map_err(io::Error::other).flatten() {
+                Ok(file) => return file,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    tracing::debug!(name, %error, "cannot lock the state file now; retrying");
+                }
+            }
+            tokio::time::sleep(LOCK_RETRY_DELAY).await;
+        }
+    }
+
+    /// Returns the server that this process has polled last for a site, if it has. Where agents share the directory,
+    /// another may have polled it since.
     pub(super) fn last_server(&self, site: &str) -> Option<String> {
-        lock(&self.0.servers).get(site).cloned()
+        if self.member().is_some() {
+            return None;
+        }
+        guard(&self.0.servers).get(site).cloned()
     }
 
     /// Remembers the server that is polled for a site.
     pub(super) fn set_last_server(&self, header: &Header) {
-        lock(&self.0.servers).insert(header.site.clone(), header.server.clone());
+        guard(&self.0.servers).insert(header.site.clone(), header.server.clone());
     }
 
     /// Returns whether the directory was opened, so that its files can be had.
@@ -163,7 +246,7 @@ impl StateDir {
     /// directory, would let a second agent in. Blocks.
     pub(super) fn check_lock(&self) -> io::Result<()> {
         let opened = self.0.opened.get().ok_or_else(not_open)?;
-        let known = lock(&opened.held).lock;
+        let known = guard(&opened.held).lock;
         match FileId::at(&self.0.path.join(LOCK)) {
             Ok(found) if found == known => return Ok(()),
             Err(error) if !is_missing(&error) => return Err(error),
@@ -171,9 +254,9 @@ impl StateDir {
         }
         let path = self.0.path.display();
         tracing::warn!(%path, "the lock of the state directory was removed or replaced; acquiring it again");
-        let held = HeldLock::acquire(&self.0.path).map_err(io::Error::other)?;
-        instance::keep(&self.0.path, &opened.instance_id);
-        *lock(&opened.held) = held;
+        let held = HeldLock::acquire(&self.0.path, self.member()).map_err(io::Error::other)?;
+        instance::keep(&self.0.path, self.member(), &opened.instance_id);
+        *guard(&opened.held) = held;
         Ok(())
     }
 }
@@ -194,10 +277,15 @@ impl WeakStateDir {
 /// Opens a directory, and reports the result of each attempt to `sender`. Retries until it succeeds or all
 /// handles are gone.
 #[allow(clippy::disallowed_methods, reason = "it sleeps on a thread of its own")]
-fn open_until_had(path: &Path, wanted: &Weak<Inner>, sender: &mpsc::Sender<Result<(), Problem>>) {
+fn open_until_had(
+    path: &Path,
+    member: Option<&str>,
+    wanted: &Weak<Inner>,
+    sender: &mpsc::Sender<Result<(), Problem>>,
+) {
     let mut tried = false;
     while wanted.strong_count() > 0 {
-        match Opened::acquire(path) {
+        match Opened::acquire(path, member) {
             Ok(opened) => {
                 // Without a handle it is dropped, and with it the lock.
                 if let Some(inner) = wanted.upgrade() {
@@ -226,13 +314,18 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
+/// Returns the error of a disk that did not answer in time.
+pub(crate) fn timed_out() -> io::Error {
+    io::Error::new(ErrorKind::TimedOut, "the disk did not respond in time")
+}
+
 /// Returns the error of a file whose directory is not open yet.
 pub(super) fn not_open() -> io::Error {
     io::Error::new(ErrorKind::TimedOut, "the state directory is not open yet")
 }
 
 /// Locks for the time of a look-up, never over I/O.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

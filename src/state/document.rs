@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::atomic::{self, replace};
-use super::directory::{Claim, StateDir, not_open};
+use super::directory::{Claim, StateDir, not_open, timed_out};
 use super::site_file::document_name;
 use super::worker::{Pending, Worker};
 
@@ -48,15 +48,22 @@ struct Owned {
 }
 
 impl Document {
-    /// Names a file of the directory; nothing is read or made yet. `name` is a plain file name.
+    /// Names a file of this agent in the directory; nothing is read or made yet. `name` is a plain file name.
     pub(crate) fn new(directory: &StateDir, name: &str) -> Self {
+        match directory.member() {
+            Some(member) => Self::named(directory, &format!("{member}.{name}")),
+            None => Self::named(directory, name),
+        }
+    }
+
+    fn named(directory: &StateDir, name: &str) -> Self {
         let (directory, name) = (directory.clone(), format!("{name}.saved"));
         Self { directory, name, owner: None, saving: None, loading: None }
     }
 
     /// Names a file of a site and server. `content` is a plain name that tells it from others of theirs.
     pub(crate) fn of_site(directory: &StateDir, site: &str, server: &str, content: &str) -> Self {
-        Self::new(directory, &document_name(site, server, content))
+        Self::named(directory, &document_name(site, server, content))
     }
 
     pub(crate) fn directory(&self) -> &StateDir {
@@ -109,7 +116,7 @@ impl Document {
                 return Err(not_open());
             }
             let claim = timeout_at(deadline, self.directory.claim(&self.name)).await;
-            let claim = claim.map_err(|_| timed_out())?;
+            let claim = claim.map_err(|_| self.directory.not_had())?;
             let path = self.directory.path().join(&self.name);
             Worker::spawn("state", Owned { path, claim })?
         };
@@ -124,11 +131,6 @@ async fn finish<R>(started: &mut Option<Pending<io::Result<R>>>, until: Instant)
     let Some(result) = pending.wait(left).await else { return Err(timed_out()) };
     *started = None;
     result?
-}
-
-/// Returns the error of a disk that did not answer in time.
-pub(crate) fn timed_out() -> io::Error {
-    io::Error::new(ErrorKind::TimedOut, "the disk did not respond in time")
 }
 
 pub(super) fn load(path: &Path) -> io::Result<Content> {

@@ -21,6 +21,10 @@ pub(super) enum Problem {
         by(*.0)
     )]
     Held(Option<u32>),
+    #[error(
+        "state.shared takes effect at the next start of the agent; until then it must stay as it was"
+    )]
+    Sharing,
     #[error("not a directory; use a directory, or a path where one can be created")]
     NotADirectory,
     #[error(

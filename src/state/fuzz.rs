@@ -122,7 +122,7 @@ fn arbitrary_document(content: &[u8], path: &Path) {
 /// Reads a file that may be the identity of the agent. It is one at any rate, and stays the same.
 fn arbitrary_instance(content: &[u8], folder: &Path) {
     fs::write(folder.join("instance-id"), content).unwrap();
-    let id = instance::id(folder);
+    let id = instance::id(folder, None);
     assert!(Uuid::parse_str(&id).is_ok());
-    assert_eq!(instance::id(folder), id);
+    assert_eq!(instance::id(folder, None), id);
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
@@ -10,10 +10,10 @@ use super::atomic::replace;
 
 const FILE: &str = "instance-id";
 
-/// Returns the id in the directory; a new one if there is none. One that cannot be kept, as on a full disk,
+/// Returns the id in the directory, that of the member where several share it; a new one if there is none. One that cannot be kept, as on a full disk,
 /// holds until the agent ends. So does one in place of a file that cannot be read now: that file stays.
-pub(super) fn id(directory: &Path) -> String {
-    let path = directory.join(FILE);
+pub(super) fn id(directory: &Path, member: Option<&str>) -> String {
+    let path = file(directory, member);
     let id = Uuid::new_v4().to_string();
     match read(&path) {
         Ok(id) => return id.to_string(),
@@ -28,12 +28,16 @@ pub(super) fn id(directory: &Path) -> String {
             return id;
         }
     }
-    keep(directory, &id);
+    keep(directory, member, &id);
     id
 }
 
-pub(super) fn keep(directory: &Path, id: &str) {
-    let path = directory.join(FILE);
+fn file(directory: &Path, member: Option<&str>) -> PathBuf {
+    directory.join(member.map_or_else(|| FILE.to_owned(), |member| format!("{member}.{FILE}")))
+}
+
+pub(super) fn keep(directory: &Path, member: Option<&str>, id: &str) {
+    let path = file(directory, member);
     if let Err(error) = replace(&path, |out| writeln!(out, "{id}")) {
         let path = path.display();
         tracing::warn!(%path, %error, "cannot save the instance ID; the agent will have another one after a restart");
@@ -52,10 +56,10 @@ mod tests {
     #[test]
     fn instance_id_is_created_once() {
         let directory = tempfile::tempdir().unwrap();
-        let first = id(directory.path());
+        let first = id(directory.path(), None);
         assert!(Uuid::parse_str(&first).is_ok());
-        assert_eq!(id(directory.path()), first);
-        assert_ne!(id(tempfile::tempdir().unwrap().path()), first);
+        assert_eq!(id(directory.path(), None), first);
+        assert_ne!(id(tempfile::tempdir().unwrap().path(), None), first);
         let files = fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(files, 1, "nothing is left beside it");
     }
@@ -65,8 +69,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for content in [&b""[..], b"x\n", b"\xff", b"6f0f9a35-2b9e-4c6b-9e43"] {
             fs::write(directory.path().join(FILE), content).unwrap();
-            let made = id(directory.path());
-            assert_eq!(id(directory.path()), made, "{content:?}");
+            let made = id(directory.path(), None);
+            assert_eq!(id(directory.path(), None), made, "{content:?}");
         }
     }
 
@@ -74,6 +78,6 @@ mod tests {
     fn instance_id_exists_even_if_it_cannot_be_saved() {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join(FILE)).unwrap();
-        assert!(Uuid::parse_str(&id(directory.path())).is_ok());
+        assert!(Uuid::parse_str(&id(directory.path(), None)).is_ok());
     }
 }

@@ -1,5 +1,5 @@
 //! The lock of a directory, and the directory behind it: taken at the start, and taken again if somebody
-//! removes or replaces them.
+//! removes or replaces them. Agents that share a directory hold its lock together, and each one of its own.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
@@ -17,30 +17,53 @@ pub(super) struct HeldLock {
     /// The directory itself, by whichever path.
     pub(super) directory: FileId,
     pub(super) lock: FileId,
-    /// Unlocked when it is closed, also by the end of the process.
-    _file: File,
+    /// Unlocked when they are closed, also by the end of the process.
+    _files: Vec<File>,
 }
 
 impl HeldLock {
-    /// Makes the directory if it is missing, for its owner alone, and locks it. Blocks.
-    pub(super) fn acquire(path: &Path) -> Result<Self, Problem> {
+    /// Makes the directory if it is missing, for its owner alone, and locks it: for the agent with this name among
+    /// those that share it, or for one alone. Blocks.
+    pub(super) fn acquire(path: &Path, member: Option<&str>) -> Result<Self, Problem> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let file = lock(&path.join(LOCK))?;
-        match probe(path).and_then(|()| atomic::remove_leftovers(path)) {
+        let files = match member {
+            None => vec![lock(&path.join(LOCK))?],
+            Some(member) => vec![
+                lock_together(&path.join(LOCK))?,
+                lock(&path.join(format!("{member}.{LOCK}")))?,
+            ],
+        };
+        let (first, name) = (files.first(), member.unwrap_or_default());
+        let lock = first.map_or_else(|| Err(ErrorKind::NotFound.into()), FileId::of)?;
+        match probe(path, name).and_then(|()| atomic::remove_leftovers(path, member.is_none())) {
             Err(error) if is_full(&error) => {
                 tracing::warn!(path = %path.display(), %error, "cannot write to the state directory");
             }
             other => other?,
         }
-        Ok(Self { directory: FileId::at(path)?, lock: FileId::of(&file)?, _file: file })
+        Ok(Self { directory: FileId::at(path)?, lock, _files: files })
+    }
+}
+
+/// Opens a lock file, for its owner alone.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// Takes the lock that agents hold together; an agent that wants the directory alone cannot have it then.
+fn lock_together(path: &Path) -> Result<File, Problem> {
+    let file = open(path)?;
+    match file.try_lock_shared() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Problem::Held(holder(&file))),
+        Err(TryLockError::Error(error)) => Err(Problem::NoLocks(error)),
     }
 }
 
 /// Takes the lock, and leaves the id of this process for others that want it.
 fn lock(path: &Path) -> Result<File, Problem> {
-    let mut options = OpenOptions::new();
-    let mut file =
-        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let mut file = open(path)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(Problem::Held(holder(&file))),
@@ -66,8 +89,8 @@ pub(super) fn holder(file: &File) -> Option<u32> {
 }
 
 /// Checks that files can be made and removed there: a lock file that was there already does not prove it.
-fn probe(directory: &Path) -> io::Result<()> {
-    let path = directory.join(".probe");
+fn probe(directory: &Path, member: &str) -> io::Result<()> {
+    let path = directory.join(format!(".probe{member}"));
     File::create(&path)?;
     fs::remove_file(&path)
 }

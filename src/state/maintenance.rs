@@ -55,7 +55,7 @@ impl Maintenance {
     /// If there is no directory, it cannot be written, or an agent uses it.
     pub(crate) fn to_change(path: &Path) -> Result<Self, Error> {
         fs::read_dir(path).map_err(|error| Problem::from(error).at(path))?;
-        let held = HeldLock::acquire(path).map_err(|problem| problem.at(path))?;
+        let held = HeldLock::acquire(path, None).map_err(|problem| problem.at(path))?;
         Ok(Self { path: path.to_owned(), _lock: Lock::Alone(held) })
     }
 

@@ -21,8 +21,8 @@ use std::path::PathBuf;
 pub use directory::StateDir;
 pub use error::Error;
 
-pub(crate) use directory::WeakStateDir;
-pub(crate) use document::{Content, Document, timed_out};
+pub(crate) use directory::{WeakStateDir, timed_out};
+pub(crate) use document::{Content, Document};
 pub(crate) use frames::{Header, OpenError};
 pub(crate) use journal::{AppendError, Loaded, header, read};
 pub(crate) use maintenance::{Maintenance, StateFile};
@@ -34,4 +34,6 @@ pub(crate) use worker::{Pending, Worker};
 pub struct Config {
     /// The directory; nothing is kept where there is none.
     pub directory: Option<PathBuf>,
+    /// The name of this agent among those that share the directory.
+    pub member: Option<String>,
 }

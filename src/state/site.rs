@@ -125,6 +125,37 @@ impl SiteFiles {
     }
 }
 
+impl StateDir {
+    /// Sets the journal of a site aside that another agent polls from now on, which has a directory of its own: should
+    /// the site come back, what ended in between was counted there. Waits until its poller here has ended.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be renamed.
+    pub(crate) async fn hand_over(&self, site: &str) -> io::Result<()> {
+        let mark = self.mark_file(site);
+        let name = mark.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let claim = self.claim(&name).await;
+        let hand_over = move || -> io::Result<_> {
+            let last = match read_mark(&mark) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                last => last?,
+            };
+            let journal = claim.directory().site_file(&last.site, &last.server);
+            let aside = atomic::set_aside(&journal)?;
+            // In this order: a mark without a journal counts nothing twice.
+            fs::remove_file(&mark)?;
+            Ok(Some(aside))
+        };
+        let aside = tokio::task::spawn_blocking(hand_over).await.map_err(io::Error::other)??;
+        if let Some(aside) = aside {
+            let aside = aside.display();
+            tracing::info!(site, %aside, "another agent has this site now; its job ledger was set aside");
+        }
+        Ok(())
+    }
+}
+
 /// Reads the mark of a site: the header of the journal that was in force last.
 pub(super) fn read_mark(path: &Path) -> io::Result<Header> {
     let bytes = fs::read(path)?;

@@ -24,22 +24,34 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Delay before the name is bound again; an agent that is shutting down may still have it.
 const BIND_RETRY_DELAY: Duration = Duration::from_secs(5);
 
+/// The words of an agent without an endpoint.
+const PUSH_ONLY: &str = "push-only";
+
+/// The way to learn whether an agent lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum HealthCheck {
+    /// Ask there.
+    At(Probe),
+    /// Nothing listens: that this was told is the sign of life.
+    PushOnly,
+}
+
 /// Server of the address and its protocol. Dropping it ends it.
 pub(super) struct AddressServer {
-    probe: Arc<ArcSwapOption<Probe>>,
+    check: Arc<ArcSwapOption<HealthCheck>>,
     task: JoinHandle<()>,
 }
 
 impl AddressServer {
     /// Starts to answer for the agent with the configuration at `path`. Needs a runtime.
     pub(super) fn spawn(path: &Path) -> Self {
-        let probe = Arc::new(ArcSwapOption::empty());
-        let task = tokio::spawn(serve(name(path), Arc::clone(&probe)));
-        Self { probe, task }
+        let check = Arc::new(ArcSwapOption::empty());
+        let task = tokio::spawn(serve(name(path), Arc::clone(&check)));
+        Self { check, task }
     }
 
-    pub(super) fn set(&self, probe: Option<Probe>) {
-        self.probe.store(probe.map(Arc::new));
+    pub(super) fn set(&self, check: Option<HealthCheck>) {
+        self.check.store(check.map(Arc::new));
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -60,11 +72,11 @@ impl Drop for AddressServer {
 
 /// Asks the agent that runs with the configuration at `path` whom to ask for its health. Returns `None` if none
 /// runs, or it is another user's. Blocks for a second at most.
-pub(crate) fn probe_in_force(path: &Path) -> Option<Probe> {
+pub(crate) fn health_check_in_force(path: &Path) -> Option<HealthCheck> {
     ask(&name(path)).ok().flatten()
 }
 
-fn ask(name: &str) -> io::Result<Option<Probe>> {
+fn ask(name: &str) -> io::Result<Option<HealthCheck>> {
     let stream = UnixStream::connect_addr(&SocketName::from_abstract_name(name)?)?;
     stream.set_read_timeout(Some(EXCHANGE_TIMEOUT))?;
     // Anybody may bind any such name.
@@ -78,17 +90,23 @@ fn ask(name: &str) -> io::Result<Option<Probe>> {
     Ok(read(&text))
 }
 
-/// Writes a protocol and an address.
-fn written(probe: &Probe) -> String {
-    let scheme = if probe.is_tls { "https" } else { "http" };
-    format!("{scheme} {}", probe.address)
+/// Writes a protocol and an address, or that there is none.
+fn written(check: &HealthCheck) -> String {
+    match check {
+        HealthCheck::PushOnly => PUSH_ONLY.to_owned(),
+        HealthCheck::At(Probe { address, is_tls: true }) => format!("https {address}"),
+        HealthCheck::At(Probe { address, is_tls: false }) => format!("http {address}"),
+    }
 }
 
-fn read(text: &str) -> Option<Probe> {
+fn read(text: &str) -> Option<HealthCheck> {
+    if text.trim() == PUSH_ONLY {
+        return Some(HealthCheck::PushOnly);
+    }
     let (scheme, address) = text.trim().split_once(' ')?;
     let address: SocketAddr = address.parse().ok()?;
     let address = Address { host: address.ip().to_string(), port: address.port() };
-    Some(Probe { address, is_tls: scheme == "https" })
+    Some(HealthCheck::At(Probe { address, is_tls: scheme == "https" }))
 }
 
 /// Returns the name for a configuration. Containers can share this namespace and have the same
@@ -115,10 +133,10 @@ fn name(path: &Path) -> String {
     name
 }
 
-async fn serve(name: String, probe: Arc<ArcSwapOption<Probe>>) {
+async fn serve(name: String, check: Arc<ArcSwapOption<HealthCheck>>) {
     loop {
         match bind(&name) {
-            Ok(listener) => answer(&listener, &probe).await,
+            Ok(listener) => answer(&listener, &check).await,
             Err(error) => {
                 tracing::debug!(%error, "cannot record the listening address for healthcheck");
                 sleep(BIND_RETRY_DELAY).await;
@@ -134,13 +152,13 @@ fn bind(name: &str) -> io::Result<tokio::net::UnixListener> {
 }
 
 /// Answers one after the other; returns when the socket fails.
-async fn answer(listener: &tokio::net::UnixListener, probe: &ArcSwapOption<Probe>) {
+async fn answer(listener: &tokio::net::UnixListener, check: &ArcSwapOption<HealthCheck>) {
     loop {
         let Ok((mut stream, _)) = listener.accept().await else {
             sleep(BIND_RETRY_DELAY).await;
             return;
         };
-        let text = probe.load().as_ref().map_or_else(String::new, |probe| written(probe));
+        let text = check.load().as_ref().map_or_else(String::new, |check| written(check));
         let _ = timeout(EXCHANGE_TIMEOUT, stream.write_all(text.as_bytes())).await;
     }
 }
@@ -151,14 +169,15 @@ mod tests {
 
     use super::*;
 
-    fn probe(port: u16) -> Probe {
+    fn check(port: u16) -> HealthCheck {
         let host = "127.0.0.1".to_owned();
-        Probe { address: Address { host, port }, is_tls: port.is_multiple_of(2) }
+        let is_tls = port.is_multiple_of(2);
+        HealthCheck::At(Probe { address: Address { host, port }, is_tls })
     }
 
-    async fn told(path: &Path) -> Option<Probe> {
+    async fn told(path: &Path) -> Option<HealthCheck> {
         let path = path.to_owned();
-        tokio::task::spawn_blocking(move || probe_in_force(&path)).await.unwrap()
+        tokio::task::spawn_blocking(move || health_check_in_force(&path)).await.unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -167,9 +186,9 @@ mod tests {
         let path = place.path().join("config.yaml");
         assert_eq!(told(&path).await, None);
         let server = AddressServer::spawn(&path);
-        for port in [9440, 9441] {
-            server.set(Some(probe(port)));
-            while told(&path).await != Some(probe(port)) {
+        for check in [check(9440), HealthCheck::PushOnly, check(9441)] {
+            server.set(Some(check.clone()));
+            while told(&path).await.as_ref() != Some(&check) {
                 tokio::task::yield_now().await;
             }
         }
@@ -190,7 +209,7 @@ mod tests {
         let path = place.path().join("config.yaml");
         let taken = bind(&name(&path)).unwrap();
         let server = AddressServer::spawn(&path);
-        server.set(Some(probe(1)));
+        server.set(Some(check(1)));
         drop(taken);
         let found = async {
             while told(&path).await.is_none() {

@@ -23,6 +23,7 @@ pub(super) async fn commit(
     (trigger, verdict): (Trigger, Verdict),
 ) {
     let config = Arc::new(prepared.config);
+    let is_first = running.config().is_none();
     match (log, prepared.log) {
         (Some(log), Some(opened)) => log.apply(&config.log, opened),
         (Some(log), None) => log.apply_format(&config.log),
@@ -38,18 +39,28 @@ pub(super) async fn commit(
     let (clients, connections) = (prepared.clients, prepared.connections);
     sites::replace(running, &services.store, &config, prepared.state, clients, connections).await;
     services.agent.set_extent(running.sites.len(), config.metrics.cardinality_limit);
+    services.agent.set_sharding(config.sharding.map(|it| [it.shard, it.shards]));
     services.agent.set_exposed(config.http.is_exposed());
     running.set_config(Arc::clone(&config));
     // Before the endpoint serves for the first time.
     services.agent.note_reload(trigger, verdict, prepared.sha256);
     services.ready.store(true, Relaxed);
     services.renderer.render_off_thread().await;
-    if let Some(bound) = prepared.listener {
-        let (address, wanted) = (bound.address(), config.http.address.clone());
-        let tls = config.http.web.tls.is_some();
-        tracing::info!(%address, path = config.http.metrics_path, tls, "listening");
-        let server = bound.serve(Arc::clone(services));
-        running.replace_endpoint(Endpoint { server, wanted, address });
+    match (prepared.listener, config.http.listens().cloned()) {
+        (Some(bound), Some(wanted)) => {
+            let address = bound.address();
+            let tls = config.http.web.tls.is_some();
+            tracing::info!(%address, path = config.http.metrics_path, tls, "listening");
+            let server = bound.serve(Arc::clone(services));
+            running.replace_endpoint(Some(Endpoint { server, wanted, address }));
+        }
+        (_, None) => {
+            if running.endpoint.is_some() || is_first {
+                tracing::info!("no endpoint: server.enabled is false; metrics are only pushed");
+            }
+            running.replace_endpoint(None);
+        }
+        (None, Some(_)) => {}
     }
     match (prepared.health, &config.http.health) {
         (Some(bound), Some(wanted)) => {

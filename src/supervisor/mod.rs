@@ -44,7 +44,7 @@ use crate::telemetry::self_metrics::SelfMetrics;
 pub use error::ReloadError;
 pub use reloader::Source;
 
-pub(crate) use address::probe_in_force;
+pub(crate) use address::{HealthCheck, health_check_in_force};
 pub(crate) use signals::Signals;
 
 use address::AddressServer;
@@ -148,7 +148,7 @@ impl Supervisor {
             self.address = Some(AddressServer::spawn(path));
         }
         if let Some(server) = &self.address {
-            server.set(self.reloader.running.probe());
+            server.set(self.reloader.running.health_check());
         }
     }
 

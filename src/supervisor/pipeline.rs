@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::http;
+use crate::net::host_name;
 use crate::state::StateDir;
 use crate::telemetry::otlp::exporter::FIRST_EXPORT;
 use crate::telemetry::otlp::producer::Producer;
@@ -61,12 +62,4 @@ fn resource(config: &Config, state: Option<&StateDir>) -> ResourceAttributes {
     };
     let configured = config.otlp.as_ref().map_or(&[][..], |otlp| &otlp.resource_attributes);
     ResourceAttributes::new(&host, &id, configured)
-}
-
-fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = name.or_else(|| std::env::var("HOSTNAME").ok());
-    name.map(|name| name.trim().to_owned())
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "localhost".to_owned())
 }

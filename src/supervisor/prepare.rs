@@ -1,7 +1,6 @@
 //! Prepare: the part of a reload that can fail. Nothing that runs is touched.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::error::PrepareError;
@@ -12,7 +11,7 @@ use crate::http::{self, Bound, Listening};
 use crate::log::{Destination, Log, OpenError, Opened};
 use crate::netbackup::{Client, Connection};
 use crate::poller::RequestSpans;
-use crate::state::{self, StateDir};
+use crate::state::StateDir;
 
 /// A configuration with everything that it needs and that does not run yet.
 pub(super) struct PreparedReload {
@@ -85,7 +84,7 @@ impl ReloadPlan {
                 _ => ListenerChange::Keep,
             }
         };
-        let listener_change = change(running.endpoint.as_ref(), Some(&config.http.address));
+        let listener_change = change(running.endpoint.as_ref(), config.http.listens());
         let health_change = change(running.health.as_ref(), config.http.health.as_ref());
         let wanted = &config.log.destination;
         let opens_log = |log: &&Log| {
@@ -118,7 +117,7 @@ impl ReloadPlan {
         let log = self.log.as_ref().map(crate::log::open);
         // Before the port: of two agents with one configuration, this names the other.
         let state = self.state_directory()?;
-        let listener = self.bind(&self.listener_change, Some(&config.http.address))?;
+        let listener = self.bind(&self.listener_change, config.http.listens())?;
         let health = self.bind(&self.health_change, config.http.health.as_ref())?;
         let mut clients = Vec::new();
         let mut connections = BTreeMap::new();
@@ -169,9 +168,12 @@ impl ReloadPlan {
 
     /// Opens the state directory. The one in use is kept if it cannot be opened again.
     fn state_directory(&self) -> Result<Option<StateDir>, PrepareError> {
-        let wanted = self.loaded.config.state.directory.as_deref().filter(|_| self.serves);
-        let Some(path) = wanted else { return Ok(None) };
-        match (acquire(path, &self.directories), &self.same_state) {
+        let wanted = &self.loaded.config.state;
+        let Some(path) = wanted.directory.as_deref().filter(|_| self.serves) else {
+            return Ok(None);
+        };
+        let acquired = StateDir::acquire(path, wanted.member.as_deref(), &self.directories);
+        match (acquired, &self.same_state) {
             (Err(error), Some(same)) => {
                 tracing::warn!("{error}; keeping the one that is open");
                 Ok(Some(same.clone()))
@@ -193,14 +195,6 @@ impl ReloadPlan {
             }
             Err(error) => Err(error),
         }
-    }
-}
-
-/// Returns the directory at `path`, which may be one of those that are `locked` already.
-fn acquire(path: &Path, locked: &[StateDir]) -> Result<StateDir, state::Error> {
-    match locked.iter().find(|directory| directory.is(path)) {
-        Some(directory) => Ok(directory.clone()),
-        None => StateDir::open(path),
     }
 }
 

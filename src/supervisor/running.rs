@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::address::HealthCheck;
 use crate::config::{Config, SafeConfig};
 use crate::http::{self, Listening};
 use crate::netbackup;
@@ -101,9 +102,9 @@ impl Running {
         Some(all)
     }
 
-    /// Replaces the endpoint; the old one stops.
-    pub(super) fn replace_endpoint(&mut self, new: Endpoint) {
-        let old = self.endpoint.replace(new);
+    /// Replaces the endpoint, or ends it; the old one stops.
+    pub(super) fn replace_endpoint(&mut self, new: Option<Endpoint>) {
+        let old = std::mem::replace(&mut self.endpoint, new);
         self.close(old);
     }
 
@@ -126,14 +127,17 @@ impl Running {
         self.endpoint.as_ref().map(|endpoint| endpoint.address)
     }
 
-    /// Returns where health is asked for, once something is bound.
-    pub(super) fn probe(&self) -> Option<http::Probe> {
+    /// Returns where health is asked for, once something is bound, or a configuration without an endpoint is in
+    /// force.
+    pub(super) fn health_check(&self) -> Option<HealthCheck> {
+        let config = self.config()?;
         let (endpoint, is_tls) = match (&self.health, &self.endpoint) {
             (Some(health), _) => (health, false),
-            (None, endpoint) => (endpoint.as_ref()?, self.config()?.http.web.tls.is_some()),
+            (None, Some(endpoint)) => (endpoint, config.http.web.tls.is_some()),
+            (None, None) => return (!config.http.enabled).then_some(HealthCheck::PushOnly),
         };
         let (host, port) = (endpoint.address.ip().to_string(), endpoint.address.port());
-        Some(http::Probe { address: http::Address { host, port }, is_tls })
+        Some(HealthCheck::At(http::Probe { address: http::Address { host, port }, is_tls }))
     }
 
     /// Returns whether the OTLP push is as this configuration wants it.

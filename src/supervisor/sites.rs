@@ -30,11 +30,11 @@ pub(super) async fn replace(
     let updated = update(running, config, &rules, connections);
     running.keep_state(rules.state.clone());
     let count = clients.len();
+    let servers: BTreeMap<&str, _> =
+        config.servers.iter().map(|server| (server.site.as_str(), server)).collect();
     for (position, client) in clients.into_iter().enumerate() {
         let name = client.site().to_owned();
-        let Some(server) = config.servers.iter().find(|server| server.site == name) else {
-            continue;
-        };
+        let Some(&server) = servers.get(name.as_str()) else { continue };
         let (publisher, latest) = store.publisher(Snapshot::unpolled(&name, client.base()));
         let (tracer, first_delay) = (running.tracer.clone(), spread(position, count));
         let (rules, exchange) = (rules.clone(), running.exchange.clone());
@@ -45,6 +45,20 @@ pub(super) async fn replace(
     let sites = running.sites.iter().map(|(name, site)| (Arc::clone(name), site.latest.clone()));
     store.set_sites(sites.collect());
     updated.await;
+    // Where agents share the directory, a site's files go with it.
+    if let Some(state) = running.state.clone().filter(|state| state.member().is_none())
+        && !config.sites_elsewhere.is_empty()
+    {
+        tokio::spawn(hand_over(state, config.sites_elsewhere.clone()));
+    }
+}
+
+async fn hand_over(state: StateDir, sites: Vec<String>) {
+    for site in sites {
+        if let Err(error) = state.hand_over(&site).await {
+            tracing::warn!(site, %error, "cannot set the job ledger aside of a site that another agent has now");
+        }
+    }
 }
 
 pub(super) fn rules(config: &Config, state: Option<StateDir>) -> Rules {

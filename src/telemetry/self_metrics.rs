@@ -91,6 +91,18 @@ static CONFIG_PENDING: Metric<0> = Metric::agent_gauge(
     &[],
     "1 while the agent retries a valid configuration that cannot be applied yet (a port is in use, a file is missing), else 0.",
 );
+static SHARD: Metric<0> = Metric::agent_gauge(
+    "nbu.agent.shard",
+    "",
+    &[],
+    "Number of this agent among those that share the sites, from 0 (sharding). Absent where they are not shared out.",
+);
+static SHARDS: Metric<0> = Metric::agent_gauge(
+    "nbu.agent.shards",
+    "{shard}",
+    &[],
+    "Number of agents that share the sites (sharding.shards). Absent where they are not shared out.",
+);
 static ENDPOINT_EXPOSED: Metric<0> = Metric::agent_gauge(
     "nbu.agent.endpoint.exposed",
     "",
@@ -187,6 +199,8 @@ pub fn definitions() -> Vec<&'static Definition> {
         CONFIG_LAST_OK_TIME.definition(),
         CONFIG_RELOADS.definition(),
         CONFIG_PENDING.definition(),
+        SHARD.definition(),
+        SHARDS.definition(),
         ENDPOINT_EXPOSED.definition(),
         ENDPOINT_REFUSED.definition(),
         LOG_DROPPED.definition(),
@@ -244,6 +258,8 @@ struct State {
     series: usize,
     dropped: Dropped,
     exposed: Option<bool>,
+    /// Shard and shards.
+    sharding: Option<[u32; 2]>,
     refused: BTreeMap<&'static str, u64>,
 }
 
@@ -322,6 +338,11 @@ impl SelfMetrics {
         self.state().exposed = Some(exposed);
     }
 
+    /// Notes the shard of this agent and their number, where sites are shared out.
+    pub fn set_sharding(&self, sharding: Option<[u32; 2]>) {
+        self.state().sharding = sharding;
+    }
+
     /// Names the reasons for which the endpoint refuses requests.
     pub(crate) fn expect_refusals(&self, reasons: impl IntoIterator<Item = &'static str>) {
         self.state().refused.extend(reasons.into_iter().map(|reason| (reason, 0)));
@@ -379,6 +400,10 @@ impl State {
         samples.record(&CONFIG_PENDING, [], flag(config.pending));
         if let Some(exposed) = self.exposed {
             samples.record(&ENDPOINT_EXPOSED, [], flag(exposed));
+        }
+        if let Some([shard, shards]) = self.sharding {
+            samples.record(&SHARD, [], f64::from(shard));
+            samples.record(&SHARDS, [], f64::from(shards));
         }
         for (reason, count) in &self.refused {
             samples.record(&ENDPOINT_REFUSED, [reason], *count as f64);

@@ -19,6 +19,7 @@ static BASE: LazyLock<String> = LazyLock::new(|| {
 /// The keys of the file that are more than a switch of a collector.
 const KEYS: &str = "
 server:
+  enabled: true
   host: 127.0.0.1
   port: 9440
   uri: /metrics
@@ -97,8 +98,12 @@ collectors:
     auditInterval: 30m
 metrics:
   cardinalityLimit: 1000
+sharding:
+  shard: 0
+  shards: 1
 state:
   directory: kept
+  shared: true
 opentelemetry:
   enabled: true
   metricsEndpoint: https://m/1
@@ -188,6 +193,11 @@ collectors.jobs.actionNames|BACKUP: one|BACKUP: two|collectors.jobs.actionNames.
 collectors.jobs.longRunningAfter|After: 11h|After: 13h|collectors.jobs.longRunningAfter: 11h -> 13h
 collectors.jobs.stalledAfter|After: 50m|After: 51m|collectors.jobs.stalledAfter: 50m -> 51m
 collectors.jobs.auditInterval|Interval: 30m|Interval: never|collectors.jobs.auditInterval: 30m -> never
+server.enabled|server:\n  enabled: true|server:\n  enabled: false|server.enabled: true -> false
+sitesDirectory|metrics:\n  cardinality|sitesDirectory: more\nmetrics:\n  cardinality|site more added
+sharding.shard|shard: 0\n  shards: 1|shard: 1\n  shards: 2|sharding.shard: 0 -> 1
+sharding.shards|shards: 1|shards: 2|sharding.shards: 1 -> 2
+state.shared|shared: true|shared: false|state.shared: true -> false
 state.directory|directory: kept|directory: other|state.directory: DIR/kept -> DIR/other
 metrics.cardinalityLimit|Limit: 1000|Limit: 1001|metrics.cardinalityLimit: 1000 -> 1001
 opentelemetry.enabled|  enabled: true\n  metrics|  enabled: false\n  metrics|opentelemetry.enabled: true -> false; 
@@ -249,6 +259,8 @@ fn directory() -> tempfile::TempDir {
     with_files(dir.path());
     fs::write(dir.path().join("key2"), "key-of-a").unwrap();
     fs::write(dir.path().join("web.yml"), "rate_limit: {interval: 1s, burst: 9}\n").unwrap();
+    fs::create_dir(dir.path().join("more")).unwrap();
+    fs::write(dir.path().join("more/more.yaml"), "{host: m, apiKey: SECRET-1}").unwrap();
     for (name, copy) in [("cert.pem", "cert2.pem"), ("key.pem", "key2.pem"), ("users", "users2")] {
         fs::copy(dir.path().join(name), dir.path().join(copy)).unwrap();
     }

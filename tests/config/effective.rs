@@ -76,6 +76,7 @@ fn effective_form_prints_all_schema_keys() {
         "domainType",
         "contentType",
         "webConfigFile",
+        "sitesDirectory",
         "metricsEndpoint",
         "tracesEndpoint",
         "metrics",

@@ -54,7 +54,7 @@ pub(crate) fn with_files(dir: &Path) -> Loaded {
            health: {{port: 9441}}\n\
          nbuservers:\n- {{site: a, host: h, apiKeyFile: key, {tls}, proxyUrl: 'http://p:1'}}\n- {{site: b, host: h, apiKey: '${{KEY}}'}}\n\
          opentelemetry: {{enabled: true, endpoint: 'c:4317', tls: {{{tls}}}}}\n\
-         state: {{directory: kept}}\n"
+         sharding: {{shard: 0, shards: 1}}\nstate: {{directory: kept}}\n"
     );
     let path = dir.join("config.yaml");
     fs::write(&path, text).unwrap();

@@ -32,3 +32,4 @@ mod names;
 mod optional;
 mod outages;
 mod reload;
+mod shards;

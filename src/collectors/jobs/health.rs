@@ -44,7 +44,7 @@ pub(super) struct Health {
 impl Health {
     pub(super) fn loaded(&mut self, site: &str, found: &Found) {
         match found {
-            Found::Nothing => {}
+            Found::Nothing => tracing::info!(site, "no saved job ledger; totals start at 0"),
             Found::Ledger(ledger, Resumed { loaded, last_in_force }) => {
                 self.size = loaded.length;
                 let (jobs, frames) = (ledger.remembered(), loaded.frames);

@@ -166,7 +166,7 @@ impl Store {
                 return Err(timed_out());
             }
             let claim = SiteFiles::claim(&self.directory, self.header.clone());
-            let files = timeout(DISK_TIMEOUT, claim).await.map_err(|_| timed_out())?;
+            let files = timeout(DISK_TIMEOUT, claim).await.map_err(|_| self.directory.not_had())?;
             Worker::spawn("state", files)?
         };
         Ok(self.files.insert(files))

@@ -15,7 +15,10 @@ mod kinds;
 mod nbuservers;
 mod opentelemetry;
 mod server;
+mod servers;
 mod shape;
+mod sharding;
+mod site_files;
 mod tls;
 mod web;
 mod web_file;
@@ -35,8 +38,9 @@ use super::yaml::setting::Key;
 use super::yaml::tree::Node;
 use super::yaml::values::text;
 use super::yaml::{document, section};
-use crate::telemetry;
-use kinds::{Number, Text};
+use crate::sharding::Config as Sharding;
+use crate::{state, telemetry};
+use kinds::{Flag, Number, Text};
 
 /// A configuration file.
 #[derive(Deserialize, JsonSchema)]
@@ -49,6 +53,15 @@ struct File {
     /// it has one. Not beside `nbuservers`.
     #[schemars(extend("deprecated" = true))]
     nbuserver: nbuservers::Server,
+    /// Directory of site files, beside `nbuservers` or in place of it. Each file `*.yaml` or `*.yml` has the keys of one
+    /// entry of `nbuservers`; without `site`, the site is called as the file is, without its extension. Paths in a file
+    /// are relative to its directory. Files that come, change or go are seen as changes of this file are.
+    #[serde(rename = "sitesDirectory")]
+    #[schemars(extend("x-default" = "`sites.d` beside this file, where it is there"))]
+    #[schemars(extend("examples" = ["/etc/nbu-otel-agent/sites.d"], "x-change" = "sites start and end"))]
+    sites_directory: Key<Text>,
+    /// Sites shared out over several agents, as the pods of a StatefulSet.
+    sharding: sharding::Sharding,
     /// Collectors beside jobs and storage, which always run. All of them are off by default.
     collectors: collectors::Collectors,
     /// Limits of the export.
@@ -77,6 +90,11 @@ struct State {
     #[schemars(extend("x-default" = "none; `NBU_STATE_DIRECTORY`"))]
     #[schemars(extend("examples" = ["/var/lib/nbu-otel-agent"], "x-change" = "at once"))]
     directory: Key<Text>,
+    /// `true` if the directory is on a volume that the agents of `sharding` share. Each file is then locked by the
+    /// agent that polls its site: a site that moves takes its totals along. The volume must have working locks, as local
+    /// file systems and NFS version 4 do.
+    #[schemars(extend("default" = false, "x-change" = "at the next start of the agent"))]
+    shared: Key<Flag>,
 }
 
 /// Variable in place of `state.directory`, so that an installation can say where state belongs.
@@ -86,19 +104,57 @@ const STATE_VARIABLE: &str = "NBU_STATE_DIRECTORY";
 pub(super) fn read(context: &Context<'_>, root: Node) -> Option<Config> {
     let file: File = section::read(context, root, &SCHEMA)?;
     let cardinality_limit = file.metrics.cardinality_limit.get(context).value()?;
+    let schema = &SCHEMA["properties"]["nbuservers"]["items"];
+    let (list, old_form) = (&file.nbuservers, &file.nbuserver);
+    let servers = servers::read(context, list, old_form, file.sites_directory, schema);
+    let sharding = sharding::read(context, &file.sharding);
+    let is_own = |site: &str| sharding.is_none_or(|sharding| sharding.has(site));
+    let (own, elsewhere): (Vec<_>, Vec<_>) =
+        servers.configs.into_iter().partition(|server| is_own(&server.site));
+    let (http, otlp) =
+        (file.server.http(context)?, opentelemetry::read(context, &file.opentelemetry));
+    if !http.enabled && otlp.as_ref().is_none_or(|otlp| !otlp.metrics) {
+        file.server.refuse_silence(context);
+    }
     Some(Config {
-        http: file.server.http(context)?,
+        http,
         check_interval: file.server.config_check_interval.get(context).value()?,
         log: file.server.log(context)?,
         polling: file.server.polling(context)?,
-        servers: nbuservers::read(context, &file.nbuservers, &file.nbuserver),
+        servers: own,
+        sharding,
+        sites_elsewhere: elsewhere.into_iter().map(|server| server.site).collect(),
         collectors: collectors::read(context, &file.collectors)?,
         metrics: telemetry::Config { cardinality_limit },
-        state: crate::state::Config { directory: directory(context, &file.state) },
-        otlp: opentelemetry::read(context, &file.opentelemetry),
+        state: state(context, &file.state, sharding)?,
+        otlp,
         // Once all of them are read.
-        entries: Entries(context.entries()),
+        entries: Entries::new(context.entries(), servers.entries, is_own),
     })
+}
+
+/// Returns the settings of the state; agents that share a directory have the names of their shards there.
+fn state(
+    context: &Context<'_>,
+    section: &State,
+    sharding: Option<Sharding>,
+) -> Option<state::Config> {
+    let directory = directory(context, section);
+    if directory.is_none() {
+        return Some(state::Config::default());
+    }
+    let shared = section.shared.get(context);
+    let member = match (shared.value()?, sharding) {
+        (false, _) => None,
+        (true, Some(sharding)) => Some(format!("shard-{}", sharding.shard)),
+        (true, None) => {
+            shared.error(
+                "only agents that share the sites can share their state: set sharding.shards",
+            );
+            return None;
+        }
+    };
+    Some(state::Config { directory, member })
 }
 
 /// Returns the directory of the state. Whoever runs the agent sees if it can be used.
@@ -150,6 +206,6 @@ fn switches_where(is_wanted: fn(bool) -> bool) -> Vec<String> {
 
 /// Returns a file with one server, in which every key is absent.
 fn absent(context: &Context<'_>) -> Option<File> {
-    let root = document::read(context, "nbuservers: [{}]")?;
+    let root = document::tree(context, "nbuservers: [{}]").ok()??;
     section::read(context, root, &SCHEMA)
 }

@@ -1,4 +1,4 @@
-//! `nbuservers` and the old `nbuserver`: the primary servers.
+//! A primary server: an entry of `nbuservers`, the old `nbuserver`, or a site file.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,6 @@ use super::tls::TlsKeys;
 use crate::config::entries::Value;
 use crate::config::fingerprint::digest;
 use crate::config::yaml::context::Context;
-use crate::config::yaml::diagnostics::Cause;
 use crate::config::yaml::setting::{Key, List};
 use crate::http::display;
 use crate::net::address::is_loopback;
@@ -113,49 +112,37 @@ pub(super) struct Server {
     content_type: Key<AnyText>,
 }
 
-/// Returns the servers that are enabled; it is an error to have none.
-pub(super) fn read(context: &Context<'_>, list: &[Server], old_form: &Server) -> Vec<Config> {
-    let mut sites = BTreeMap::new();
-    let mut read = Vec::new();
-    for (index, server) in list.iter().enumerate() {
-        read.push(server.read(context, &format!("nbuservers[{index}]"), &mut sites));
-    }
-    let many = context.section("nbuservers").map(|it| (it.key, it.is_set, it.is_lost));
-    let Some((key, is_set, is_lost)) = many else { return Vec::new() };
-    let single = context.section("nbuserver").filter(|it| it.is_set).map(|it| it.value);
-    if let Some(at) = single {
-        if is_set {
-            context.error(at, OLD_FORM, "give nbuservers or nbuserver, not both");
-        }
-        let message = "the old form for a single server; nbuservers takes a list of them";
-        context.report(Cause::Unwise, Some(at), OLD_FORM, message);
-        read.push(old_form.read(context, OLD_FORM, &mut sites));
-    }
-    if read.is_empty() && !is_lost {
-        context.error(key, "nbuservers", "expected at least one server");
-    // One that is wrong counts as enabled: its own errors are enough.
-    } else if !read.is_empty() && read.iter().all(|it| matches!(it, Some((false, _)))) {
-        context.error(key, "nbuservers", "expected at least one enabled server");
-    }
-    let enabled = read.into_iter().flatten().filter(|(enabled, _)| *enabled);
-    enabled.map(|(_, config)| config).collect()
+/// The section of the old form.
+pub(super) const OLD_FORM: &str = "nbuserver";
+
+/// The ways to name a server.
+pub(super) struct Name<'n> {
+    /// The path of its section; empty where it is a whole file.
+    pub(super) section: &'n str,
+    /// The section or the file, for people.
+    pub(super) shown: &'n str,
+    /// The site where the section names none.
+    pub(super) default: Option<&'n str>,
 }
 
-const OLD_FORM: &str = "nbuserver";
-
 impl Server {
-    /// Reads the section at `path`; returns true with its settings if it is enabled. `sites` has those of the
-    /// sections before it, with their paths.
-    fn read(
+    /// Returns the host, where it is valid.
+    pub(super) fn host_given(&self, context: &Context<'_>) -> Option<String> {
+        self.host.get(context).given()
+    }
+
+    /// Reads the section; returns true with its settings if it is enabled. `sites` has those of the sections before
+    /// it, with their places.
+    pub(super) fn read(
         &self,
         context: &Context<'_>,
-        path: &str,
+        name: &Name<'_>,
         sites: &mut BTreeMap<String, String>,
     ) -> Option<(bool, Config)> {
         let enabled = self.enabled.get(context).value()?;
         let allow_plain_text = self.allow_plain_text.get(context).value()?;
         let address = self.address(context, enabled, allow_plain_text);
-        let site = self.site(context, path, sites);
+        let site = self.site(context, name, sites);
         let api_key = self.api_key(context, enabled);
         let insecure = self.insecure_skip_verify.get(context);
         let is_insecure = insecure.value()?;
@@ -207,29 +194,32 @@ impl Server {
         };
         self.site.show(context, &config.site);
         if !enabled {
-            context.hide(&format!("{path}."));
+            let section = name.section;
+            context.hide(&if section.is_empty() { String::new() } else { format!("{section}.") });
         }
         Some((enabled, config))
     }
 
-    /// Returns the site of a section: its own, and for the old form else the host.
+    /// Returns the site of a section: its own, else the default.
     fn site(
         &self,
         context: &Context<'_>,
-        path: &str,
+        name: &Name<'_>,
         sites: &mut BTreeMap<String, String>,
     ) -> Option<String> {
         let setting = self.site.get(context);
-        let site = if path == OLD_FORM && setting.is_absent() {
-            self.host.get(context).given()?
-        } else {
-            setting.value()?
+        let default = name.default.filter(|_| setting.is_absent());
+        let site = match default {
+            Some(default) => default.to_owned(),
+            // The host is wrong, which is an error of its own.
+            None if name.section == OLD_FORM && setting.is_absent() => return None,
+            None => setting.value()?,
         };
         if let Some(first) = sites.get(&site) {
             setting.error(&format!("the same site as {first}; sites are unique"));
             return None;
         }
-        sites.insert(site.clone(), path.to_owned());
+        sites.insert(site.clone(), name.shown.to_owned());
         Some(site)
     }
 

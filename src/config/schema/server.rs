@@ -22,6 +22,10 @@ use crate::{http, poller};
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Server {
+    /// `false` means no endpoint at all: the agent listens nowhere, and only pushes what `opentelemetry` asks for.
+    /// `healthcheck` goes on to work.
+    #[schemars(extend("default" = true, "x-change" = "the listener opens or closes at once"))]
+    enabled: Key<Flag>,
     /// Address of the Prometheus endpoint: a name or an address, IPv6 with or without brackets.
     #[schemars(extend("default" = "0.0.0.0"))]
     #[schemars(extend("x-change" = "the new listener is bound before the old one closes"))]
@@ -137,18 +141,25 @@ impl Server {
         let port = self.port.get(context).value()?;
         let metrics_path = self.uri.get(context).value()?;
         let address = Address { host, port };
+        let enabled = self.enabled.get(context).value()?;
         let health = self.health.get(context, &address);
         let web = Arc::new(web::read(context, &self.web, self.web_config_file)?);
-        let config = http::Config { address, metrics_path, lifecycle, web, health };
+        let config = http::Config { enabled, address, metrics_path, lifecycle, web, health };
         if config.is_exposed() {
             self.host.get(context).warn(
                 "everybody who reaches the port reads names of clients, policies and servers, in plain text: \
                  set web.tls and web.usersFile or webConfigFile, or host: 127.0.0.1 for a proxy on this machine",
             );
-        } else if config.web.tls.is_none() && !is_loopback(&config.address.host) {
+        } else if enabled && config.web.tls.is_none() && !is_loopback(&config.address.host) {
             self.host.get(context).warn("passwords and tokens are sent in plain text: set web.tls");
         }
         Some(config)
+    }
+
+    /// Reports that there would be neither an endpoint nor a push.
+    pub(super) fn refuse_silence(&self, context: &Context<'_>) {
+        let message = "nobody would get a metric: enable opentelemetry with the signal metrics, or the endpoint";
+        self.enabled.get(context).error(message);
     }
 
     pub(super) fn log(&self, context: &Context<'_>) -> Option<log::Config> {

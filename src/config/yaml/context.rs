@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use serde_json::Value as Json;
 
@@ -72,16 +73,29 @@ impl Place {
     }
 }
 
+/// The files that are parts of a configuration, each with a server.
+#[derive(Default)]
+pub(crate) enum Parts {
+    /// None but those of a directory that the configuration names: it is a text, and has no place.
+    #[default]
+    Named,
+    /// Those that are in the directory now.
+    Listed,
+    /// These, as they were read before.
+    Known(Vec<PathBuf>),
+}
+
 pub(crate) struct Context<'e> {
     origin: String,
     /// Files that the configuration names are relative to this directory.
     pub(crate) base: PathBuf,
-    pub(crate) env: Variables<'e>,
+    pub(crate) env: Rc<Variables<'e>>,
     pub(crate) faults: RefCell<Vec<Diagnostic>>,
     pub(crate) files: RefCell<Fingerprints>,
     /// Content of the files that the configuration names, and before they are read what stands in for those
     /// that cannot be.
     pub(crate) contents: RefCell<Contents>,
+    pub(crate) parts: RefCell<Parts>,
     /// Every key of the schema, in its order, and every section.
     pub(crate) places: RefCell<Vec<Place>>,
     /// The next secret that is spelt out in the file itself is a warning.
@@ -97,14 +111,19 @@ pub(crate) struct Context<'e> {
 impl<'e> Context<'e> {
     /// Returns the context of a file, which messages call `origin`.
     pub(crate) fn new(origin: &Path, real: &'e dyn Environment) -> Self {
+        Self::with(origin, Rc::new(Variables::new(real)))
+    }
+
+    fn with(origin: &Path, env: Rc<Variables<'e>>) -> Self {
         let base = origin.parent().filter(|parent| !parent.as_os_str().is_empty());
         Self {
             origin: origin.display().to_string(),
             base: fingerprint::absolute(base.unwrap_or(Path::new("."))),
-            env: Variables::new(real),
+            env,
             faults: RefCell::default(),
             files: RefCell::default(),
             contents: RefCell::default(),
+            parts: RefCell::default(),
             places: RefCell::default(),
             warns_of_literal: Cell::default(),
             system: RefCell::default(),
@@ -113,19 +132,44 @@ impl<'e> Context<'e> {
         }
     }
 
-    /// Returns the context of another file that the configuration names, which has no variables.
+    /// Adds the variables of `.env`. Only before another context shares them.
+    pub(crate) fn add_dotenv(&mut self, path: &Path, content: io::Result<Vec<u8>>) {
+        if let Some(env) = Rc::get_mut(&mut self.env) {
+            env.add_file(path, content);
+        }
+    }
+
+    /// Returns the context of another file that the configuration names, which has no variables. It is to be
+    /// absorbed before anything else is read.
     pub(crate) fn of_file(&self, path: &Path) -> Context<'static> {
         const EMPTY: fn(&str) -> Option<String> = |_| None;
-        let mut other = Context::new(path, &EMPTY);
-        other.contents.get_mut().clone_from(&self.contents.borrow());
+        self.lend(Context::new(path, &EMPTY))
+    }
+
+    /// Returns the context of another file that is a part of the configuration, with the same variables. It is to be
+    /// absorbed before anything else is read.
+    pub(crate) fn of_part(&self, path: &Path) -> Self {
+        self.lend(Context::with(path, Rc::clone(&self.env)))
+    }
+
+    /// Hands on what was read and need not be read again.
+    fn lend<'o>(&self, other: Context<'o>) -> Context<'o> {
+        other.contents.replace(self.contents.take());
+        if let Some(roots) = self.system_roots.get() {
+            let _ = other.system_roots.set(roots.clone());
+        }
         other
     }
 
-    /// Takes over the faults and files of another context.
+    /// Takes back what was lent, with the faults and files of another context.
     pub(crate) fn absorb(&self, other: Context<'_>) {
         other.faults.into_inner().into_iter().for_each(|fault| self.push(fault));
         self.files.borrow_mut().extend(other.files.into_inner());
-        self.contents.borrow_mut().extend(other.contents.into_inner());
+        self.contents.replace(other.contents.into_inner());
+        self.system.borrow_mut().extend(other.system.into_inner());
+        if let Some(roots) = other.system_roots.into_inner() {
+            let _ = self.system_roots.set(roots);
+        }
     }
 
     pub(crate) fn error(&self, at: Position, path: &str, message: impl Into<String>) {
@@ -195,6 +239,11 @@ impl<'e> Context<'e> {
         }
     }
 
+    /// Returns what was read of a file before.
+    pub(crate) fn known(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.contents.borrow().get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     /// Returns the proxies that the environment names. A variable that names none that can be used is
     /// told once.
     pub(crate) fn proxies(&self) -> &EnvironmentProxies {
@@ -242,6 +291,15 @@ impl<'e> Context<'e> {
         for place in places.iter_mut().filter(|place| place.path.starts_with(prefix)) {
             place.shown = None;
         }
+    }
+
+    /// Returns every key of a file that holds one server.
+    pub(crate) fn entries_of(&self, site: &str) -> Vec<Entry> {
+        let places = self.places.borrow();
+        let entry = |Place { path: key, shown, .. }: &Place| {
+            Some(Entry { site: Some(site.to_owned()), key: key.clone(), value: shown.clone()? })
+        };
+        places.iter().filter_map(entry).collect()
     }
 
     pub(crate) fn entries(&self) -> Vec<Entry> {

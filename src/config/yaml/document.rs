@@ -19,10 +19,10 @@ const MAX_WEIGHT: usize = 32 << 20;
 /// Weight of a node beside its text.
 const NODE_WEIGHT: usize = 64;
 
-/// Reads a document whose root is a mapping; faults are in the context.
-pub(crate) fn read(context: &Context<'_>, text: &str) -> Option<Node> {
+/// Reads a document whose root is a mapping of `keys`, with at least `least`; faults are in the context.
+pub(crate) fn read(context: &Context<'_>, text: &str, least: &str, keys: &str) -> Option<Node> {
     let Some(mut root) = tree(context, text).ok()?.filter(|root| !root.is_null()) else {
-        let message = "the file is empty; it takes at least nbuservers";
+        let message = format!("the file is empty; it takes at least {least}");
         context.report(Cause::Invalid, None, "", message);
         return None;
     };
@@ -30,7 +30,7 @@ pub(crate) fn read(context: &Context<'_>, text: &str) -> Option<Node> {
     if matches!(root.value, Value::Map(_)) {
         return Some(root);
     }
-    context.error(root.position, "", "expected a mapping of sections (server, nbuservers, ...)");
+    context.error(root.position, "", format!("expected a mapping of {keys}"));
     None
 }
 

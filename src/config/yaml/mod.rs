@@ -9,6 +9,7 @@ pub(super) mod dotenv;
 mod expand;
 pub(super) mod section;
 pub(super) mod setting;
+mod source;
 mod syntax;
 pub(super) mod tree;
 pub(super) mod values;

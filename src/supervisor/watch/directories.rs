@@ -19,14 +19,26 @@ pub(super) struct Found {
     /// The files themselves and the symlinks on the way to them, by those paths: what else changes in
     /// the directories (a log, state) is no business of a watch.
     pub(super) entries: BTreeSet<PathBuf>,
+    /// Those of them that are watched for whatever is in them.
+    pub(super) whole: BTreeSet<PathBuf>,
     /// A directory is missing.
     pub(super) incomplete: bool,
 }
 
 pub(super) fn of<'p>(files: impl Iterator<Item = &'p PathBuf>) -> Found {
-    let wanted: BTreeSet<PathBuf> = files.flat_map(|file| on_the_way(file)).collect();
     // One directory may have several paths (bind mounts), and can have one watch only.
     let mut paths = BTreeMap::<Identity, PathBuf>::new();
+    let (mut wanted, mut whole) = (BTreeSet::new(), BTreeSet::new());
+    for file in files {
+        wanted.extend(on_the_way(file));
+        if let Ok(directory) = file.canonicalize()
+            && let Ok(found) = fs::metadata(&directory)
+            && found.is_dir()
+        {
+            let identity = (found.dev(), found.ino());
+            whole.insert(paths.entry(identity).or_insert(directory).clone());
+        }
+    }
     let mut entries = BTreeSet::new();
     let mut missing = Vec::new();
     for entry in wanted {
@@ -52,7 +64,7 @@ pub(super) fn of<'p>(files: impl Iterator<Item = &'p PathBuf>) -> Found {
         }
     }
     let present = paths.into_iter().map(|(id, path)| (path, id)).collect();
-    Found { present, entries, incomplete }
+    Found { present, entries, whole, incomplete }
 }
 
 /// Walks to the file as the kernel does; returns it and each symlink that is passed.

@@ -27,6 +27,8 @@ struct Shared {
     armed: Mutex<BTreeMap<PathBuf, Identity>>,
     /// The files and symlinks in them whose changes count.
     entries: Mutex<BTreeSet<PathBuf>>,
+    /// The directories in which each change counts.
+    whole: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Shared {
@@ -37,8 +39,13 @@ impl Shared {
     /// Returns whether an event is about none of the files, nor about a directory on the way.
     fn is_foreign(&self, paths: &[PathBuf]) -> bool {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
         let armed = self.armed();
-        let counts = |path: &PathBuf| entries.contains(path) || armed.contains_key(path);
+        let counts = |path: &PathBuf| {
+            entries.contains(path)
+                || armed.contains_key(path)
+                || path.parent().is_some_and(|parent| whole.contains(parent))
+        };
         !paths.is_empty() && !paths.iter().any(counts)
     }
 
@@ -86,6 +93,7 @@ impl Events {
             happened: watch::Sender::new(Instant::now()),
             armed: Mutex::new(BTreeMap::new()),
             entries: Mutex::new(BTreeSet::new()),
+            whole: Mutex::new(BTreeSet::new()),
         };
         Self { shared: Arc::new(shared), watcher: None, wanted: false, warned: false }
     }
@@ -102,8 +110,9 @@ impl Events {
             return;
         }
         // First, so that an event of the first moment counts.
-        let entries = found.entries.clone();
+        let (entries, whole) = (found.entries.clone(), found.whole.clone());
         *self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner) = entries;
+        *self.shared.whole.lock().unwrap_or_else(PoisonError::into_inner) = whole;
         match self.arm(&found.present) {
             Ok(()) => self.warned = false,
             Err(_) if self.warned => {}

@@ -17,6 +17,13 @@ use crate::usage::Cpu;
 /// A completed job counts here, whatever its labels are.
 pub const COMPLETED: &str = "nbu_jobs_completed_total";
 
+/// Finished jobs that the agent keeps, so that it counts each one once.
+const REMEMBERED: &str = "nbu_jobs_remembered";
+
+/// Sizes of what the agent keeps, as docs/operations.md gives them.
+const BYTES_A_SERIES: f64 = 500.0;
+const BYTES_A_JOB: f64 = 100.0;
+
 /// Values of [`QUANTITIES`], in their order, so long after the start.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
@@ -98,8 +105,13 @@ impl<'s> Sampler<'s> {
         self.last = Some(Last { at: now, cpu, requests, phase, drift });
         let after = now - self.started;
         let due = after.as_secs_f64() / interval;
+        let resident = of_process("process_resident_memory_bytes");
+        let remembered = page.series().iter().filter(|((name, _), _)| name == REMEMBERED);
+        let remembered: f64 = remembered.map(|(_, jobs)| jobs).sum();
+        let content = BYTES_A_SERIES * of_process("nbu_agent_series") + BYTES_A_JOB * remembered;
         let values = [
-            of_process("process_resident_memory_bytes") / 1e6,
+            resident / 1e6,
+            (resident - content) / 1e6,
             of_process("process_open_fds"),
             of_process("process_threads"),
             of_process("nbu_agent_tasks"),

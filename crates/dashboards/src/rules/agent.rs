@@ -16,6 +16,8 @@ pub(super) fn alerts() -> Vec<Alert> {
         .is_not("result", "unsupported")
         .increase("10m");
     let arrived = m("nbu_agent_otlp_exports_total").is("result", "success").increase("10m");
+    let shards = m("nbu_agent_shards").now().max(&["job"]);
+    let present = m("nbu_agent_shard").now().count(&["job"]);
     let failing = failed.sum(&signal).compared(">", 0);
     vec![
         Alert {
@@ -47,6 +49,16 @@ pub(super) fn alerts() -> Vec<Alert> {
             summary: "The agent at {{ $labels.instance }} rejected its configuration",
             description: "The last saved configuration was rejected. The agent keeps the current one, but would not start with this file.",
             runbook: "Run `nbu-otel-agent check --config FILE`, which shows file, line and key of each error.",
+        },
+        Alert {
+            name: "NetBackupShardMissing",
+            group: GROUP,
+            severity: Severity::Critical,
+            when: shards.with("-", present).compared(">", 0),
+            hold: "5m",
+            summary: "{{ $value }} of the agents of {{ $labels.job }} that share the sites are not there",
+            description: "Nobody polls the sites of {{ $value }} shards: fewer agents send metrics than sharding.shards says.",
+            runbook: "Start the agents that are missing, or lower sharding.shards so that the others take their sites over.",
         },
         Alert {
             name: "NetBackupCardinalityOverflow",

@@ -100,6 +100,7 @@ mod tests {
             "NetBackupAgentDown",
             "NetBackupAgentSilent",
             "NetBackupConfigReloadFailed",
+            "NetBackupShardMissing",
             "NetBackupCardinalityOverflow",
             "NetBackupAgentTaskRestarted",
             "NetBackupLogLinesDropped",
