@@ -232,6 +232,11 @@ impl StateDir {
         guard(&self.0.servers).get(site).cloned()
     }
 
+    /// Forgets the server that was polled last for a site.
+    pub(super) fn forget_last_server(&self, site: &str) {
+        guard(&self.0.servers).remove(site);
+    }
+
     /// Remembers the server that is polled for a site.
     pub(super) fn set_last_server(&self, header: &Header) {
         guard(&self.0.servers).insert(header.site.clone(), header.server.clone());

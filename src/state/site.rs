@@ -145,6 +145,7 @@ impl StateDir {
             let aside = atomic::set_aside(&journal)?;
             // In this order: a mark without a journal counts nothing twice.
             fs::remove_file(&mark)?;
+            claim.directory().forget_last_server(&last.site);
             Ok(Some(aside))
         };
         let aside = tokio::task::spawn_blocking(hand_over).await.map_err(io::Error::other)??;

@@ -30,7 +30,7 @@ fn sites(loaded: &Loaded) -> Vec<&str> {
 const LOCAL: &str = "server: {host: localhost}\n";
 
 #[test]
-fn file_is_a_site_by_its_name_unless_it_has_one() {
+fn file_name_is_the_site_unless_given() {
     let place = tempfile::tempdir().unwrap();
     write(place.path(), ".env", "KEY_OF_ROME=key-of-rome");
     write(place.path(), "keys/paris", "key-of-paris\n");
@@ -57,7 +57,7 @@ fn file_is_a_site_by_its_name_unless_it_has_one() {
 }
 
 #[test]
-fn fault_of_a_site_file_names_file_line_and_key() {
+fn fault_in_site_file_names_line_and_key() {
     let place = tempfile::tempdir().unwrap();
     write(place.path(), "sites.d/a.yaml", "host: a\napiKey: k\nport: 99999\nhots: b");
     write(place.path(), "sites.d/b.yaml", "host: [");
@@ -87,7 +87,7 @@ fn fault_of_a_site_file_names_file_line_and_key() {
 }
 
 #[test]
-fn named_directory_must_be_there_and_the_usual_one_need_not() {
+fn named_directory_must_exist() {
     let place = tempfile::tempdir().unwrap();
     let errors = read(place.path(), LOCAL).unwrap_err().to_string();
     assert!(errors.contains("expected at least one server, here or in sites.d"), "{errors}");
@@ -105,7 +105,7 @@ fn named_directory_must_be_there_and_the_usual_one_need_not() {
 }
 
 #[test]
-fn secret_in_a_site_file_that_all_can_read_is_a_warning() {
+fn readable_secret_in_site_file_is_warned_of() {
     let place = tempfile::tempdir().unwrap();
     write(place.path(), "sites.d/a.yaml", "{host: a, apiKey: k}");
     let path = place.path().join("sites.d/a.yaml");
@@ -174,7 +174,7 @@ fn shard_that_cannot_be_is_an_error() {
 }
 
 #[test]
-fn agent_that_tells_nobody_anything_is_an_error() {
+fn agent_without_endpoint_and_push_is_an_error() {
     let place = tempfile::tempdir().unwrap();
     write(place.path(), "sites.d/a.yaml", "{host: a, apiKey: k}");
     let push = "opentelemetry: {enabled: true, endpoint: 'c:4317'";

@@ -138,7 +138,7 @@ async fn shared_state_moves_totals_along_with_the_site() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn own_state_counts_nothing_twice_when_the_site_returns() {
+async fn own_state_counts_nothing_twice_when_site_returns() {
     let state = ["state: { directory: kept-0 }", "state: { directory: kept-1 }"];
     let mut pair = Pair::new(213, state).await;
     for (life, agent) in [0, 1, 0, 1, 0].into_iter().enumerate() {

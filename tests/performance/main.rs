@@ -30,6 +30,7 @@ mod push;
 mod quiet;
 mod report;
 mod scrape;
+mod site_files;
 mod slp;
 mod start;
 mod usage;

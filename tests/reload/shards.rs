@@ -97,7 +97,7 @@ impl Pods {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sites_are_polled_by_exactly_one_of_three_four_and_three() {
+async fn sites_have_exactly_one_of_three_or_four_agents() {
     let server = simulate(world(1)).await;
     let sites: Vec<String> = (0..SITES).map(|number| format!("site-{number:03}")).collect();
     let desk = Desk::new();

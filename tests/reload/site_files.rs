@@ -34,7 +34,7 @@ async fn started(desk: &Desk) -> (Process, Endpoint) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn site_file_that_comes_changes_or_goes_is_seen_at_once() {
+async fn changes_of_site_files_are_seen_at_once() {
     let (paris, rome) = (simulate(world(1)).await, simulate(world(2)).await);
     let desk = Desk::new();
     for folder in ["sites.d", "keys"] {
