@@ -31,6 +31,7 @@ struct Fixed;
 impl Settings for Fixed {
     fn endpoint(&self) -> Option<Config> {
         Some(Config {
+            enabled: true,
             address: Address { host: "127.0.0.1".to_owned(), port: 1 },
             metrics_path: "/metrics".to_owned(),
             lifecycle: false,

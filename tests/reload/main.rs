@@ -4,8 +4,10 @@
 #![allow(
     unreachable_pub,
     clippy::expect_used,
+    clippy::float_cmp,
     clippy::panic,
-    reason = "a test that cannot go on fails; helpers are used in part"
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails; helpers are used in part; what is measured is printed"
 )]
 
 #[path = "../support/mod.rs"]

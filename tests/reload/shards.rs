@@ -42,7 +42,7 @@ impl Pods {
         let mut shown = Vec::new();
         for (_, endpoint) in &self.pods {
             let page = endpoint.scrape().await;
-            let of_page = page.iter().flat_map(|page| page.series());
+            let of_page = page.iter().flat_map(crate::support::Page::series);
             let up = of_page.filter(|((name, _), value)| name == "nbu_up" && **value == 1.0);
             let site = |labels: &[(String, String)]| {
                 labels.iter().find(|(key, _)| key == "site").map(|(_, site)| site.clone())
@@ -55,8 +55,11 @@ impl Pods {
     /// Waits until each site is shown by its owner alone. Prints how long sites that moved were shown by two pods, or
     /// by none.
     async fn settled(&self, shards: u32, sites: &[String]) {
-        let expected: Vec<BTreeSet<String>> = (0..self.pods.len() as u32)
-            .map(|pod| sites.iter().filter(|site| owner(site, shards) == pod).cloned().collect())
+        let expected: Vec<BTreeSet<String>> = (0..self.pods.len())
+            .map(|pod| {
+                let is_own = |site: &&String| owner(site, shards) as usize == pod;
+                sites.iter().filter(is_own).cloned().collect()
+            })
             .collect();
         let (started, mut last) = (Instant::now(), Instant::now());
         let (mut twice, mut never) =

@@ -27,7 +27,7 @@ fn text(config: &Config) -> String {
     format!("server: {{ host: 127.0.0.1, port: {}, {OFTEN} }}\n", config.port)
 }
 
-async fn started(desk: &Desk) -> (Process, Endpoint) {
+fn started(desk: &Desk) -> (Process, Endpoint) {
     let config = config();
     desk.write("config.yaml", &text(&config));
     (desk.start(&["--config", "config.yaml"]), Endpoint::on(config.port))
@@ -41,7 +41,7 @@ async fn changes_of_site_files_are_seen_at_once() {
         fs::create_dir(desk.path(folder)).expect("a directory");
     }
     site_file(&desk, "paris", &paris);
-    let (mut agent, endpoint) = started(&desk).await;
+    let (mut agent, endpoint) = started(&desk);
     endpoint.complete(&mut agent, "paris").await;
     let connections = paris.connections();
 
@@ -74,7 +74,7 @@ async fn wrong_site_file_changes_nothing_and_stops_no_rotation() {
         fs::create_dir(desk.path(folder)).expect("a directory");
     }
     site_file(&desk, "paris", &paris);
-    let (mut agent, endpoint) = started(&desk).await;
+    let (mut agent, endpoint) = started(&desk);
     endpoint.complete(&mut agent, "paris").await;
 
     desk.write("sites.d/rome.yaml", "host: r.example\nport: none\napiKey: k\n");
