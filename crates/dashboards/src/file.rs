@@ -1,4 +1,4 @@
-//! What is written.
+//! A file that is written.
 
 /// A file of the repository, by its path from the root, and what it holds.
 #[derive(Debug)]

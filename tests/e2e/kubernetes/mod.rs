@@ -122,7 +122,7 @@ impl Cluster {
         }
     }
 
-    /// JSON is YAML, too.
+    /// Writes the file for clients of Kubernetes. JSON is YAML, too.
     fn write_kubeconfig(&self) {
         let config = json!({
             "apiVersion": "v1",
