@@ -95,15 +95,8 @@ fn pod(set: &Value, namespace: &str) -> Value {
 async fn api_server_accepts_all_objects_at_strict_validation() {
     let cluster = Cluster::start().await;
     cluster.install_operator_resources().await;
-    let namespace = json!({
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {
-            "name": "restricted",
-            "labels": { "pod-security.kubernetes.io/enforce": "restricted" },
-        },
-    });
-    cluster.apply(&namespace, false).await.expect("a namespace");
+    let restricted = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
+    cluster.make_namespace("restricted", &restricted).await;
     let desk = Desk::new();
     for values in all_values(&desk) {
         let objects = values.objects();

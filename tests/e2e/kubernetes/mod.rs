@@ -108,11 +108,11 @@ impl Cluster {
 
     async fn is_ready(&mut self) {
         let started = Instant::now();
-        loop {
-            // The namespace is made by the server, after it has begun to answer.
-            if self.try_get("/api/v1/namespaces/default").await.is_some() {
-                return;
-            }
+        while !self
+            .request(Method::GET, "/readyz", None)
+            .await
+            .is_ok_and(|answer| answer.0.is_success())
+        {
             assert!(
                 self.server.is_alive() && started.elapsed() < PATIENCE,
                 "the API server does not start; it said\n{}",
@@ -120,6 +120,18 @@ impl Cluster {
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        // The server makes it itself, but waits a minute where its first attempt fails.
+        self.make_namespace("default", &json!({})).await;
+    }
+
+    /// Makes a namespace with these labels.
+    pub async fn make_namespace(&self, name: &str, labels: &Value) {
+        let namespace = json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": { "name": name, "labels": labels },
+        });
+        self.apply(&namespace, false).await.expect("a namespace");
     }
 
     /// Writes the file for clients of Kubernetes. JSON is YAML, too.
@@ -158,32 +170,35 @@ impl Cluster {
         }
     }
 
-    /// Sends a request as the administrator; status and body of the answer.
+    /// Sends a request as the administrator, with a body of this type; status and body of the answer.
+    ///
+    /// # Errors
+    ///
+    /// No answer.
     pub async fn request(
         &self,
         method: Method,
         path: &str,
         body: Option<(&str, String)>,
-    ) -> (StatusCode, Value) {
+    ) -> reqwest::Result<(StatusCode, Value)> {
         let request = self.http.request(method, format!("{}{path}", self.url));
         let request = request.bearer_auth(&self.token);
         let request = match body {
             Some((kind, text)) => request.header("content-type", kind).body(text),
             None => request,
         };
-        let answer = request.send().await.expect("the API answers");
+        let answer = request.send().await?;
         let status = answer.status();
-        let text = answer.text().await.expect("a body");
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        let text = answer.text().await?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
     }
 
     /// Returns what is at a path, if anything is.
     pub async fn try_get(&self, path: &str) -> Option<Value> {
-        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
-        let answer = request.send().await.ok()?;
-        let is_there = answer.status().is_success();
-        let text = answer.text().await.ok()?;
-        if is_there { serde_json::from_str(&text).ok() } else { None }
+        let answer = self.request(Method::GET, path, None).await;
+        let (status, body) = answer.expect("the API answers");
+        assert!(status.is_success() || status == StatusCode::NOT_FOUND, "{path}: {status} {body}");
+        status.is_success().then_some(body)
     }
 
     /// Returns what must be at a path.
@@ -207,7 +222,8 @@ impl Cluster {
             "{prefix}{within}/{plural}/{name}?fieldManager={MANAGER}&force=true&fieldValidation=Strict{dry}"
         );
         let body = ("application/apply-patch+yaml", object.to_string());
-        let (status, answer) = self.request(Method::PATCH, &path, Some(body)).await;
+        let answer = self.request(Method::PATCH, &path, Some(body)).await;
+        let (status, answer) = answer.map_err(|error| error.to_string())?;
         if status.is_success() { Ok(answer) } else { Err(format!("{kind} {name}: {answer}")) }
     }
 
