@@ -20,6 +20,9 @@ const STATEFUL_SET: &str = "/apis/apps/v1/namespaces/backup/statefulsets/nbu-nbu
 const MAPS: &str = "/api/v1/namespaces/backup/configmaps";
 const SECRETS: &str = "/api/v1/namespaces/backup/secrets";
 
+/// Bytes of a release that helm may keep: half of what a Secret holds, so that the chart may grow.
+const MOST_KEPT: usize = 512 * 1024;
+
 /// Runs helm, which must succeed.
 fn helm(cluster: &Cluster, arguments: &[&str]) -> String {
     let output = tokio::task::block_in_place(|| cluster.helm(arguments));
@@ -194,6 +197,10 @@ async fn release_with_everything_follows_one_with_defaults_and_goes() {
     let endpoint = &monitor["spec"]["endpoints"][0];
     assert_eq!((&endpoint["scheme"], &endpoint["path"]), (&json!("https"), &json!("/nbu")));
     assert_eq!(endpoint["authorization"]["credentials"]["name"], "nbu-web");
+    let kept = cluster.get(&format!("{SECRETS}/sh.helm.release.v1.nbu.v2")).await;
+    let kept = kept["data"]["release"].as_str().expect("the release").len() * 3 / 4;
+    println!("helm keeps {kept} bytes of the release");
+    assert!(kept < MOST_KEPT, "{kept} bytes");
     helm(&cluster, &["uninstall", "nbu", "--namespace", "backup"]);
     assert_eq!(cluster.get(monitors).await["items"], json!([]));
     assert_eq!(cluster.get(MAPS).await["items"], json!([]));
