@@ -1,5 +1,5 @@
 //! End to end, with the real parts: the agent as a process, simulated primary servers over HTTP, a real
-//! OpenTelemetry Collector, a real Prometheus, promtool, and docker compose on a Docker engine.
+//! OpenTelemetry Collector, a real Prometheus, promtool, docker compose on a Docker engine, and helm with a Kubernetes API server.
 //! `.ci/real-parts` gets them; `cargo test --test e2e -- --test-threads 1` runs these. A part that is
 //! missing or does not start fails the test that needs it.
 
@@ -32,6 +32,7 @@ mod compose;
 mod dashboards;
 mod files;
 mod history;
+mod kubernetes;
 mod month;
 mod nights;
 mod outages;

@@ -6,23 +6,19 @@
 //! - [`declared`] knows which names there are, and their labels.
 //! - [`grafana`] turns panels into Grafana's JSON; [`boards`] are the dashboards.
 //! - [`rules`] are the recording rules and the alerts, and how they are written.
+//! - [`chart`] has what the Helm chart repeats of these.
 //!
 //! `cargo run -p dashboards` writes the files; a test holds them to it.
 
 pub mod boards;
+pub mod chart;
 pub mod declared;
+mod file;
 pub mod grafana;
 pub mod query;
 pub mod rules;
 
-/// A file of the repository, by its path from the root, and what it holds.
-#[derive(Debug)]
-pub struct File {
-    /// Path from the root of the repository.
-    pub path: String,
-    /// The whole of it.
-    pub text: String,
-}
+pub use file::File;
 
 /// Everything that is generated.
 ///
@@ -54,6 +50,7 @@ pub fn files() -> Result<Vec<File>, Vec<String>> {
         path: "deploy/prometheus/rules/alerts.yml".to_owned(),
         text: rules::alerts_file(&alerts),
     });
+    files.extend(chart::files(&files).map_err(|problem| vec![problem])?);
     Ok(files)
 }
 

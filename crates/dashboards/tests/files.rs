@@ -27,8 +27,14 @@ fn files_in_the_tree_are_current() {
         );
     }
     let written: BTreeSet<String> = files.into_iter().map(|file| file.path).collect();
-    for folder in ["deploy/grafana/dashboards", "deploy/prometheus/rules"] {
-        for entry in fs::read_dir(root().join(folder)).expect("a folder") {
+    for folder in [
+        "grafana/dashboards",
+        "prometheus/rules",
+        "helm/nbu-otel-agent/dashboards",
+        "helm/nbu-otel-agent/rules",
+    ] {
+        let folder = format!("deploy/{folder}");
+        for entry in fs::read_dir(root().join(&folder)).expect("a folder") {
             let path = format!("{folder}/{}", entry.expect("an entry").file_name().display());
             assert!(written.contains(&path), "{path} is written by nobody");
         }
