@@ -56,6 +56,12 @@ impl Entries {
         }
     }
 
+    /// Returns the path of the file that a key outside of sites names.
+    pub(crate) fn file(&self, key: &str) -> Option<&str> {
+        let entry = self.0.iter().find(|entry| entry.site.is_none() && entry.key == key)?;
+        if let Value::File(path, _) = &entry.value { Some(path) } else { None }
+    }
+
     pub(super) fn to_yaml(&self) -> String {
         let mut out = Yaml::default();
         let mut site = None;

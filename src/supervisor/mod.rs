@@ -44,7 +44,7 @@ use crate::telemetry::self_metrics::SelfMetrics;
 pub use error::ReloadError;
 pub use reloader::Source;
 
-pub(crate) use address::probe_in_force;
+pub(crate) use address::{own_probe_in_force, probe_in_force};
 pub(crate) use signals::Signals;
 
 use address::AddressServer;
