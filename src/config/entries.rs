@@ -138,7 +138,7 @@ impl Yaml {
 }
 
 /// Returns a double-quoted scalar that is read back as `text`, dollar signs included.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

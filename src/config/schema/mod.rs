@@ -11,6 +11,7 @@
 
 mod address;
 mod collectors;
+mod drop_rules;
 mod kinds;
 mod nbuservers;
 mod opentelemetry;
@@ -36,6 +37,7 @@ use super::yaml::tree::Node;
 use super::yaml::values::text;
 use super::yaml::{document, section};
 use crate::telemetry;
+use drop_rules::DropRules;
 use kinds::{Number, Text};
 
 /// A configuration file.
@@ -66,6 +68,10 @@ struct Metrics {
     /// Series of one metric over all sites, 1 to 10000000. Series beyond it are dropped and counted.
     #[schemars(extend("default" = 200_000, "x-change" = "at once"))]
     cardinality_limit: Key<Number<1, 10_000_000>>,
+    /// Series of sites that are not exported. Each entry is the name of a metric, or a mapping with `name` and `labels`,
+    /// which all must match; names and values of labels may have `*` and `?`.
+    #[schemars(extend("default" = [], "x-change" = "at once; counters go on unseen"))]
+    drop: Key<DropRules>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -86,6 +92,7 @@ const STATE_VARIABLE: &str = "NBU_STATE_DIRECTORY";
 pub(super) fn read(context: &Context<'_>, root: Node) -> Option<Config> {
     let file: File = section::read(context, root, &SCHEMA)?;
     let cardinality_limit = file.metrics.cardinality_limit.get(context).value()?;
+    let drop = file.metrics.drop.get(context).value()?;
     Some(Config {
         http: file.server.http(context)?,
         check_interval: file.server.config_check_interval.get(context).value()?,
@@ -93,7 +100,7 @@ pub(super) fn read(context: &Context<'_>, root: Node) -> Option<Config> {
         polling: file.server.polling(context)?,
         servers: nbuservers::read(context, &file.nbuservers, &file.nbuserver),
         collectors: collectors::read(context, &file.collectors)?,
-        metrics: telemetry::Config { cardinality_limit },
+        metrics: telemetry::Config { cardinality_limit, drop },
         state: crate::state::Config { directory: directory(context, &file.state) },
         otlp: opentelemetry::read(context, &file.opentelemetry),
         // Once all of them are read.

@@ -80,13 +80,14 @@ impl Renderer {
         let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
         let limit = self.agent.cardinality_limit();
-        let (series, dropped) = sites.update(&self.store.snapshots(), limit);
+        let (snapshots, by_rules) = self.agent.drop_filter().apply(self.store.snapshots());
+        let (series, cut) = sites.update(&snapshots, limit);
         let page = sites.texts.bytes();
         page.pack(MAX_UNPACKED, &mut sites.deflater);
         self.page.store(Arc::new(page));
-        let names: Vec<_> = dropped.iter().map(|(d, n)| format!("{} ({n})", d.name)).collect();
+        let names: Vec<_> = cut.iter().map(|(d, n)| format!("{} ({n})", d.name)).collect();
         let took = started.elapsed();
-        match self.agent.set_rendered(took, series, dropped) {
+        match self.agent.set_rendered(took, series, cut, by_rules) {
             Some(true) => tracing::warn!(
                 metrics = names.join(", "),
                 limit,
