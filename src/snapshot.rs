@@ -134,6 +134,11 @@ impl Store {
         self.sites.load().values().map(|latest| Arc::clone(&latest.borrow())).collect()
     }
 
+    /// Returns the names of the sites.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.sites.load().keys().cloned().collect()
+    }
+
     /// Returns a receiver that is notified of each publication and each change of the sites.
     pub(crate) fn subscribe(&self) -> watch::Receiver<Changes> {
         self.changed.subscribe()

@@ -86,6 +86,57 @@ async fn path_of_the_exposition_is_a_setting() {
     agent.stop().await;
 }
 
+/// Returns the lines of one site, and the heads of their families.
+fn lines_of_site(page: &str, site: &str) -> String {
+    let (mut shown, mut head) = (String::new(), String::new());
+    for line in page.split_inclusive('\n') {
+        if line.starts_with("# HELP") {
+            line.clone_into(&mut head);
+        } else if line.starts_with('#') {
+            head.push_str(line);
+        } else if line.contains(&format!("site=\"{site}\"")) {
+            shown.push_str(&std::mem::take(&mut head));
+            shown.push_str(line);
+        }
+    }
+    shown
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_of_one_site_has_its_lines_of_the_whole() {
+    let (paris, tokyo) = (simulate(world(1)).await, simulate(world(2)).await);
+    let config = Config::new().site("paris", &paris).site("tokyo 1", &tokyo);
+    let mut agent = Agent::start(&config).await;
+    agent.first_samples("paris").await;
+    agent.first_samples("tokyo 1").await;
+    let whole = agent.fresh_text().await;
+    for (query, site) in [("paris", "paris"), ("tokyo+1", "tokyo 1"), ("paris", "paris")] {
+        let page = agent.get(&format!("/metrics?site={query}")).await;
+        assert_eq!(page.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+        assert!(page.text().await.unwrap() == lines_of_site(&whole, site), "{site}");
+        let request = support::http_client().get(agent.url(&format!("/metrics?site={query}")));
+        let gzip = request.header("accept-encoding", "gzip").send().await.unwrap();
+        let (mut text, bytes) = (String::new(), gzip.bytes().await.unwrap());
+        flate2::read::GzDecoder::new(bytes.as_ref()).read_to_string(&mut text).unwrap();
+        assert!(text == lines_of_site(&whole, site), "{site}");
+    }
+    let own = support::Page::parse(&agent.get("/metrics?site=").await.text().await.unwrap());
+    assert_eq!(own.value("nbu_agent_sites", &[]), Some(2.0));
+    assert!(own.series().keys().all(|(_, labels)| labels.iter().all(|(key, _)| key != "site")));
+    // What changes shows there, too.
+    agent.reload(&config.clone().with("metrics: { drop: [ nbu_jobs_* ] }")).await;
+    let whole = agent.fresh_text().await;
+    let page = agent.get("/metrics?site=paris").await.text().await.unwrap();
+    assert!(page == lines_of_site(&whole, "paris") && !page.contains("\nnbu_jobs_"));
+    let unknown = agent.get("/metrics?site=pariss").await;
+    assert_eq!(unknown.status(), 404);
+    assert!(unknown.text().await.unwrap().contains("the nearest: \"paris\", \"tokyo 1\""));
+    assert_eq!(agent.get("/metrics?site=paris&site=tokyo+1").await.status(), 400);
+    agent.reload(&Config::new().site("tokyo 1", &tokyo)).await;
+    assert_eq!(agent.get("/metrics?site=paris").await.status(), 404);
+    agent.stop().await;
+}
+
 fn listen_at(host: &str) -> Address {
     Address { host: host.to_owned(), port: free_port() }
 }

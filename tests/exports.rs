@@ -175,3 +175,65 @@ async fn cardinality_limit_is_counted_and_cuts_no_other_site() {
     assert!(!page.has_label("otel_metric_overflow", "true"));
     agent.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropped_series_are_on_neither_page_nor_push() {
+    let (paris, tokyo) = (simulate(world(1)).await, simulate(world(2)).await);
+    let sink = Sink::start(Options { keep: 1, ..Options::default() }).expect("a sink");
+    let push = format!(
+        "opentelemetry: {{ enabled: true, endpoint: \"{}\", interval: 300ms }}",
+        sink.grpc_endpoint()
+    );
+    let config = Config::new().site("paris", &paris).site("tokyo", &tokyo).with(&push);
+    let mut agent = Agent::start(&config).await;
+    agent.first_samples("paris").await;
+    agent.first_samples("tokyo").await;
+    let whole = of_sites(Page::parse(&agent.fresh_text().await).series());
+    let rules = "metrics: { drop: [ nbu_storage_*, nbu.status.count, \
+                 { name: nbu_jobs_*, labels: { site: par*, action: BACKUP } } ] }";
+    agent.reload(&config.clone().with(rules)).await;
+    let has = |labels: &[(String, String)], key: &str, value: &str| {
+        labels.iter().any(|(name, it)| name == key && it == value)
+    };
+    let is_dropped = |(name, labels): &Series| {
+        name.starts_with("nbu_storage_")
+            || name == "nbu_status_count"
+            || (name.starts_with("nbu_jobs_")
+                && has(labels, "site", "paris")
+                && has(labels, "action", "BACKUP"))
+    };
+    let (dropped, left): (Vec<_>, Vec<_>) = whole.keys().cloned().partition(is_dropped);
+    assert!(dropped.len() > 10 && left.len() > 10, "{dropped:?}");
+    let keys = |all: &BTreeMap<Series, f64>| of_sites(all).into_keys().collect::<Vec<_>>();
+    let page = Page::parse(&agent.fresh_text().await);
+    assert_eq!(keys(page.series()), left);
+    let counted = page.series().iter().filter(|((name, _), _)| name == "nbu_agent_dropped_series");
+    let counted: f64 = counted.map(|(_, count)| count).sum();
+    assert!((counted - dropped.len() as f64).abs() < 0.5, "{counted} of {}", dropped.len());
+    eventually("a push of what is left", || async {
+        (keys(&received(&sink)) == left).then_some(())
+    })
+    .await;
+    // Neither site was disturbed, and the counters are what they were.
+    agent.reload(&config).await;
+    let again = Page::parse(&agent.fresh_text().await);
+    assert_same(&of_sites(again.series()), &whole);
+    assert!(again.series().keys().all(|(name, _)| name != "nbu_agent_dropped_series"));
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cardinality_limit_counts_what_rules_leave() {
+    let large = simulate(Settings { jobs_in_history: 3_000, policies: 50, ..world(1) }).await;
+    let rules = "drop: [ { name: nbu_jobs_count, labels: { site: large } } ]";
+    let config = Config::new()
+        .site("large", &large)
+        .with(&format!("metrics: {{ cardinalityLimit: 60, {rules} }}"));
+    let agent = Agent::start(&config).await;
+    agent.first_samples("large").await;
+    let page = Page::parse(&agent.fresh_text().await);
+    let of_jobs = [("metric", "nbu_jobs_count")];
+    assert_eq!(page.value("nbu_agent_cardinality_dropped_series", &of_jobs), None);
+    assert!(page.value("nbu_agent_dropped_series", &of_jobs) > Some(60.0));
+    agent.stop().await;
+}

@@ -25,9 +25,11 @@ const RULES: [(&str, &[&str]); 19] = [
     (
         "config",
         &[
+            "catalog",
             "collectors",
             "http",
             "log",
+            "metric",
             "net",
             "netbackup",
             "poller",

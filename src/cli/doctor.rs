@@ -35,6 +35,13 @@ pub(super) fn run(path: &Path, role: bool) -> ExitCode {
 }
 
 async fn examine(config: &Config) -> ExitCode {
+    let (text, failures) = report(config).await;
+    let printed = super::output::print(&text);
+    if failures == 0 { printed } else { ExitCode::FAILURE }
+}
+
+/// Tries everything. Returns what there is to say of it, and how many checks failed.
+pub(super) async fn report(config: &Config) -> (String, usize) {
     let sites = config.servers.iter().map(|server| site(config, server));
     let reports = futures_util::future::join_all(sites).await;
     let otlp = otlp(config).await;
@@ -52,8 +59,7 @@ async fn examine(config: &Config) -> ExitCode {
         _ => format!("{failures} checks failed: see the lines that begin with FAIL\n"),
     };
     text.push_str(&verdict);
-    let printed = super::output::print(&text);
-    if failures == 0 { printed } else { ExitCode::FAILURE }
+    (text, failures)
 }
 
 /// Lines about one site or about OTLP, printed together.

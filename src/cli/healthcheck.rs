@@ -1,20 +1,13 @@
 //! `healthcheck`: asks a running agent whether it lives, for containers without a shell.
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use rustls::AlertDescription;
-
+use super::ask::{causes, client, local, wants_certificate};
 use super::run::block_on;
 use crate::config::{self, ProcessEnvironment};
 use crate::http::{self, Probe};
-use crate::net::tls::install_provider;
 use crate::supervisor::{HealthCheck, health_check_in_force};
-
-/// A process that answers later than this does not live.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whom to ask.
 #[derive(Debug, clap::Args)]
@@ -73,26 +66,9 @@ fn default_probe() -> Probe {
     Probe { address: http::Address { host: "127.0.0.1".to_owned(), port: 9440 }, is_tls: false }
 }
 
-/// Returns the URL at which the same machine reaches an agent that listens there.
-fn local(probe: &Probe) -> String {
-    let host = match probe.address.host.as_str() {
-        "0.0.0.0" => "127.0.0.1",
-        "::" => "::1",
-        host => host,
-    };
-    let scheme = if probe.is_tls { "https" } else { "http" };
-    format!("{scheme}://{}", http::display(host, probe.address.port))
-}
-
 async fn ask(url: &str) -> ExitCode {
-    install_provider();
-    // Nothing is sent that a wrong server must not have, and the certificate has the endpoint's public name.
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .tls_danger_accept_invalid_certs(true)
-        .timeout(REQUEST_TIMEOUT)
-        .build();
-    let answer = match client {
+    // Nothing is sent that a wrong server must not have.
+    let answer = match client() {
         Ok(client) => client.get(url).send().await,
         Err(error) => Err(error),
     };
@@ -112,42 +88,6 @@ async fn ask(url: &str) -> ExitCode {
         Err(error) => {
             super::output::print_error(&format!("{url} does not respond: {}\n", causes(&error)));
             ExitCode::FAILURE
-        }
-    }
-}
-
-/// Returns true if the server ended the handshake because there was no client certificate.
-fn wants_certificate(error: &(dyn Error + 'static)) -> bool {
-    chain(error).any(|cause| {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        let tls = tls.or_else(|| cause.downcast_ref::<rustls::Error>());
-        matches!(tls, Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)))
-    })
-}
-
-fn causes(error: &(dyn Error + 'static)) -> String {
-    chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'e (dyn Error + 'static)| (**error).source())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wildcard_listener_is_checked_on_loopback() {
-        for (host, expected) in [
-            ("0.0.0.0", "http://127.0.0.1:9440"),
-            ("::", "http://[::1]:9440"),
-            ("::1", "http://[::1]:9440"),
-            ("10.1.2.3", "http://10.1.2.3:9440"),
-        ] {
-            let address = http::Address { host: host.to_owned(), port: 9440 };
-            assert_eq!(local(&Probe { address, is_tls: false }), expected);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: what to do, and with which configuration.
 
+mod ask;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
@@ -12,6 +13,7 @@ mod role;
 mod run;
 mod state;
 mod state_report;
+mod support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -114,6 +116,8 @@ enum Command {
     Healthcheck(healthcheck::Options),
     /// Inspect the state directory, or rename or reset the state of a site.
     State(state::Options),
+    /// Write a bundle for a support case: configuration, versions, doctor, state and log of the agent; no secrets.
+    Support(support::Options),
     /// Print a reference: of all metrics, of the configuration, an example of it, its JSON Schema.
     Docs {
         #[arg(value_enum, default_value_t)]
@@ -156,6 +160,7 @@ fn run(command: Command, log: &Log) -> ExitCode {
         Command::Demo(options) => demo::run(options, log.clone()),
         Command::Healthcheck(options) => healthcheck::run(options),
         Command::State(options) => state::run(options),
+        Command::Support(options) => support::run(options),
         Command::Docs { document } => docs::run(document),
     }
 }

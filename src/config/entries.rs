@@ -71,6 +71,12 @@ impl Entries {
         }
     }
 
+    /// Returns the path of the file that a key outside of sites names.
+    pub(crate) fn file(&self, key: &str) -> Option<&str> {
+        let entry = self.0.iter().find(|entry| entry.site.is_none() && entry.key == key)?;
+        if let Value::File(path, _) = &entry.value { Some(path) } else { None }
+    }
+
     pub(super) fn to_yaml(&self) -> String {
         let mut out = Yaml::default();
         let mut site = None;
@@ -147,7 +153,7 @@ impl Yaml {
 }
 
 /// Returns a double-quoted scalar that is read back as `text`, dollar signs included.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -57,6 +57,11 @@ impl Config {
         if let Some(address) = self.health.clone() {
             return Some(Probe { address, is_tls: false });
         }
+        self.endpoint()
+    }
+
+    /// Returns where the endpoint is asked, if there is one.
+    pub(crate) fn endpoint(&self) -> Option<Probe> {
         let address = self.listens()?.clone();
         Some(Probe { address, is_tls: self.web.tls.is_some() })
     }

@@ -15,6 +15,7 @@ mod scrapes;
 mod serve;
 mod state;
 mod status_page;
+mod target;
 mod web;
 
 pub use config::{Address, Config, Probe, RESERVED_PATHS, Settings, display};

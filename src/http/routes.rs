@@ -17,6 +17,7 @@ use super::encoding::accepts_gzip;
 use super::origin::Hosts;
 use super::scrapes::Scrapes;
 use super::state::{Endpoint, State};
+use super::target::{NoTarget, Target};
 use super::{reload, status_page};
 use crate::telemetry::prometheus::encode::CONTENT_TYPE;
 
@@ -95,6 +96,16 @@ async fn exposition(
     if method != Method::GET && method != Method::HEAD {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
     }
+    let target = match Target::of(uri.query().unwrap_or_default(), &state.store) {
+        Ok(target) => target,
+        Err(none) => {
+            let status = match none {
+                NoTarget::Several => StatusCode::BAD_REQUEST,
+                NoTarget::Unknown { .. } => StatusCode::NOT_FOUND,
+            };
+            return (status, none.message()).into_response();
+        }
+    };
     let Some(place) = scrapes.place().await else {
         let hint =
             "503: too many scrapes are in flight; scrape less often, or from fewer clients\n";
@@ -103,7 +114,21 @@ async fn exposition(
     };
     let gzip = accepts_gzip(&headers);
     let renderer = Arc::clone(&state.renderer);
-    let Ok(body) = tokio::task::spawn_blocking(move || renderer.scrape(gzip)).await else {
+    let mut page = None;
+    if let Target::Site(site) = &target {
+        page = renderer.site_page(site).await;
+        if page.is_none() {
+            let hint = "503: the page of the site is not rendered yet\n";
+            return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], hint)
+                .into_response();
+        }
+    }
+    let scrape = move || match (page, target) {
+        (Some(page), _) => renderer.scrape_site(page, gzip),
+        (None, Target::Agent) => renderer.scrape_agent(gzip),
+        (None, _) => renderer.scrape(gzip),
+    };
+    let Ok(body) = tokio::task::spawn_blocking(scrape).await else {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the metrics page could not be rendered\n")
             .into_response();
     };

@@ -119,6 +119,11 @@ impl Redactor {
         }
     }
 
+    /// Returns `text` without secrets.
+    pub(crate) fn text(&self, text: &str) -> String {
+        self.replace(text, false)
+    }
+
     /// Returns the first `most` printable characters of `text` on one line, without secrets.
     pub(crate) fn line(&self, text: &str, most: usize) -> String {
         one_line(&self.replace(text, false), most)

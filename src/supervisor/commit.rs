@@ -40,6 +40,7 @@ pub(super) async fn commit(
     sites::replace(running, &services.store, &config, prepared.state, clients, connections).await;
     services.agent.set_extent(running.sites.len(), config.metrics.cardinality_limit);
     services.agent.set_sharding(config.sharding.map(|it| [it.shard, it.shards]));
+    services.agent.drop_filter().set(&config.metrics.drop);
     services.agent.set_exposed(config.http.is_exposed());
     running.set_config(Arc::clone(&config));
     // Before the endpoint serves for the first time.

@@ -44,7 +44,7 @@ use crate::telemetry::self_metrics::SelfMetrics;
 pub use error::ReloadError;
 pub use reloader::Source;
 
-pub(crate) use address::{HealthCheck, health_check_in_force};
+pub(crate) use address::{HealthCheck, health_check_in_force, own_health_check_in_force};
 pub(crate) use signals::Signals;
 
 use address::AddressServer;

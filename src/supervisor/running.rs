@@ -146,7 +146,7 @@ impl Running {
             || self.tracing.as_ref().is_some_and(Tracing::is_dead);
         !dead
             && self.config().is_some_and(|config| {
-                config.metrics == wanted.metrics
+                config.metrics.cardinality_limit == wanted.metrics.cardinality_limit
                 // They make the identity of this agent.
                 && config.http.address == wanted.http.address
                 && match (&config.otlp, &wanted.otlp) {

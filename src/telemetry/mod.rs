@@ -1,5 +1,6 @@
 //! From snapshots to instruments, and from there to Prometheus and OTLP.
 
+pub mod drop_rules;
 mod instruments;
 pub mod otlp;
 mod process;
@@ -13,4 +14,6 @@ pub mod view;
 pub struct Config {
     /// Series per metric, over all sites; the rest is dropped and counted.
     pub cardinality_limit: usize,
+    /// Rules for series that are not exported.
+    pub drop: Vec<drop_rules::DropRule>,
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use super::drop_rules::DropFilter;
 use super::otlp::stats::{Items, OtlpStats, SignalStats};
 use super::view::Dropped;
 use crate::metric::{Definition, Metric, Samples, flag, unix_seconds};
@@ -54,6 +55,12 @@ static DROPPED_SERIES: Metric<1> = Metric::agent_gauge(
     "{series}",
     &["metric"],
     "Series dropped because of metrics.cardinalityLimit, by metric; absent for metrics that lost none.",
+);
+static DROPPED_BY_RULES: Metric<1> = Metric::agent_gauge(
+    "nbu.agent.dropped_series",
+    "{series}",
+    &["metric"],
+    "Series that are not exported because of metrics.drop, by metric; absent for metrics that lose none.",
 );
 static CARDINALITY_LIMIT: Metric<0> = Metric::agent_gauge(
     "nbu.agent.cardinality.limit",
@@ -193,6 +200,7 @@ pub fn definitions() -> Vec<&'static Definition> {
         RENDER_DURATION.definition(),
         SERIES.definition(),
         DROPPED_SERIES.definition(),
+        DROPPED_BY_RULES.definition(),
         CARDINALITY_LIMIT.definition(),
         CONFIG_INFO.definition(),
         CONFIG_LAST_OK.definition(),
@@ -240,6 +248,7 @@ pub struct SelfMetrics {
     /// The origin of the totals.
     started: SystemTime,
     otlp: Arc<OtlpStats>,
+    drop_filter: DropFilter,
     state: Mutex<State>,
 }
 
@@ -256,7 +265,9 @@ struct State {
     renders: u64,
     render_duration: Duration,
     series: usize,
+    /// Beyond the cardinality limit.
     dropped: Dropped,
+    by_rules: Dropped,
     exposed: Option<bool>,
     /// Shard and shards.
     sharding: Option<[u32; 2]>,
@@ -265,11 +276,21 @@ struct State {
 
 impl SelfMetrics {
     pub fn new(otlp: Arc<OtlpStats>) -> Arc<Self> {
-        Arc::new(Self { started: SystemTime::now(), otlp, state: Mutex::default() })
+        Arc::new(Self {
+            started: SystemTime::now(),
+            otlp,
+            drop_filter: DropFilter::default(),
+            state: Mutex::default(),
+        })
     }
 
     pub fn otlp(&self) -> &Arc<OtlpStats> {
         &self.otlp
+    }
+
+    /// Returns the rules for series that are not exported.
+    pub fn drop_filter(&self) -> &DropFilter {
+        &self.drop_filter
     }
 
     pub fn config(&self) -> ConfigState {
@@ -360,16 +381,18 @@ impl SelfMetrics {
         self.state().scrapes[usize::from(gzip)] += 1;
     }
 
-    /// Notes a rendering. Returns whether any series are dropped now, if that changed.
+    /// Notes a rendering. Returns whether any series are dropped because of the limit now, if that changed.
     pub(super) fn set_rendered(
         &self,
         duration: Duration,
         series: usize,
         dropped: Dropped,
+        by_rules: Dropped,
     ) -> Option<bool> {
         let mut state = self.state();
         state.renders += 1;
         (state.render_duration, state.series) = (duration, series);
+        state.by_rules = by_rules;
         let drops = !dropped.is_empty();
         let before = std::mem::replace(&mut state.dropped, dropped);
         (before.is_empty() == drops).then_some(drops)
@@ -435,6 +458,9 @@ impl State {
         samples.record(&SERIES, [], self.series as f64);
         for (definition, count) in &self.dropped {
             samples.record(&DROPPED_SERIES, [&definition.prometheus_name()], *count as f64);
+        }
+        for (definition, count) in &self.by_rules {
+            samples.record(&DROPPED_BY_RULES, [&definition.prometheus_name()], *count as f64);
         }
     }
 }

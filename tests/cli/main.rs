@@ -26,4 +26,5 @@ mod role;
 mod run;
 mod secrets;
 mod state;
+mod support_bundle;
 mod usage;

@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use crate::endpoint::Endpoint;
 use crate::process::{Desk, Process, Signal, port};
 use crate::support::{PATIENCE, eventually, simulate, world};
+use crate::support_bundle::unpacked;
 
 /// Beginning and end of every marker. Either alone betrays that a part of one was shown.
 const PARTS: [&str; 2] = ["hk4TzQ9wPv", "mX7pLr2sNd"];
@@ -384,6 +385,18 @@ impl Scene {
         searched
     }
 
+    /// Asserts that a support bundle with all names has no secret.
+    async fn assert_bundles_none(&self) {
+        let command = ["support", "--config", "config.yaml", "--with-names"];
+        let ended = self.desk.start(&command).end(2 * PATIENCE).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.all());
+        let files = unpacked(&self.desk.path("nbu-otel-agent-support.tar.gz"));
+        assert!(files["log.txt"].contains(" TRACE "), "{}", files["missing.txt"]);
+        for (file, text) in files {
+            self.assert_clean(&file, text);
+        }
+    }
+
     /// Returns a configuration with one site whose `server` has this, too.
     fn config_with(&self, port: u16, server: &str) -> String {
         format!(
@@ -496,6 +509,7 @@ async fn no_secret_is_written_or_shown_whatever_fails() {
     assert_eq!(status, 200, "{answer}");
     scene.assert_clean("the answer to a reload", answer);
     scene.assert_shows_none(&agent, &endpoint).await;
+    scene.assert_bundles_none().await;
     scene.sink.set_behaviour(Behaviour::Accept);
     agent.end_by(Signal::TERM).await;
     let commands = ["check", "doctor", "once"].map(|command| {

@@ -36,7 +36,7 @@ async fn help_names_the_commands_the_signals_and_the_exit_codes() {
         assert!(ended.stdout.contains(word), "no {word} in\n{}", ended.stdout);
     }
     assert_eq!(ended.stderr, "");
-    for command in ["run", "check", "doctor", "once", "demo", "docs"] {
+    for command in ["run", "check", "doctor", "once", "demo", "support", "docs"] {
         let ended = Desk::new().run(&[command, "--help"]).await;
         assert_eq!(ended.code, Some(0), "{}", ended.all());
         assert!(ended.stdout.contains(&format!("nbu-otel-agent {command}")), "{}", ended.stdout);

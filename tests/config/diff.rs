@@ -98,6 +98,7 @@ collectors:
     auditInterval: 30m
 metrics:
   cardinalityLimit: 1000
+  drop: [nbu_slo_count]
 sharding:
   shard: 0
   shards: 1
@@ -126,7 +127,7 @@ opentelemetry:
 ";
 
 /// A key of the schema, a part of the file as it is and as it becomes, and what is said about it.
-const ALTERATIONS: &str = r"
+const ALTERATIONS: &str = r#"
 server.host|host: 127.0.0.1|host: 127.0.0.2|server.host: 127.0.0.1 -> 127.0.0.2
 server.port|port: 9440|port: 9441|server.port: 9440 -> 9441
 server.uri|uri: /metrics|uri: /m|server.uri: /metrics -> /m
@@ -199,6 +200,7 @@ sharding.shard|shard: 0\n  shards: 1|shard: 1\n  shards: 2|sharding.shard: 0 -> 
 sharding.shards|shards: 1|shards: 2|sharding.shards: 1 -> 2
 state.shared|shared: true|shared: false|state.shared: true -> false
 state.directory|directory: kept|directory: other|state.directory: DIR/kept -> DIR/other
+metrics.drop|[nbu_slo_count]|[nbu_slo_count, {name: nbu_jobs_*, labels: {site: b}}]|metrics.drop: ["nbu_slo_count"] -> ["nbu_slo_count", {name: "nbu_jobs_*", labels: {"site": "b"}}]
 metrics.cardinalityLimit|Limit: 1000|Limit: 1001|metrics.cardinalityLimit: 1000 -> 1001
 opentelemetry.enabled|  enabled: true\n  metrics|  enabled: false\n  metrics|opentelemetry.enabled: true -> false; 
 opentelemetry.endpoint|metricsEndpoint: https://m/1\n  tracesEndpoint: https://t/1|endpoint: https://m|opentelemetry.endpoint: added https://m/; 
@@ -232,7 +234,7 @@ opentelemetry.traces.tls.keyFile|maxRequestBytes: 70000|maxRequestBytes: 70000\n
 opentelemetry.tls.caFile|caFile: ca.pem  #|caFile: cert.pem  #|opentelemetry.tls.caFile: DIR/ca.pem -> DIR/cert.pem
 opentelemetry.tls.certFile|certFile: cert.pem  #|certFile: ca.pem  #|opentelemetry.tls.certFile: DIR/cert.pem -> DIR/ca.pem
 opentelemetry.tls.keyFile|keyFile: key.pem  #|keyFile: cert.pem  #|opentelemetry.tls.keyFile: DIR/key.pem -> DIR/cert.pem
-";
+"#;
 
 /// The rows of the table, in which `\n` is a line break, and one for each switch of a collector.
 fn alterations() -> Vec<[String; 4]> {

@@ -46,6 +46,9 @@ fn effective_form_loads_as_itself() {
     let variants = [
         FULL.to_owned(),
         with_server(""),
+        with_server(
+            "metrics: {drop: [nbu_slo_count, 'nbu_tape_*', {name: '*', labels: {client: 'a\"$$b-*', site: a}}]}",
+        ),
         with_server("opentelemetry: {enabled: true, endpoint: 'c:4317', insecure: true}"),
         with_server(
             "opentelemetry: {enabled: true, endpoint: 'http://c', protocol: http/protobuf}",

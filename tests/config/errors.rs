@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use insta::assert_snapshot;
 
-use super::{errors, load_with, with_server};
+use super::{errors, load, load_with, warnings, with_server};
 
 #[test]
 fn every_error_is_reported_at_once() {
@@ -41,6 +41,45 @@ opentelemetry:
   headers: {authorization: }
 ";
     assert_snapshot!(errors(text));
+}
+
+#[test]
+fn drop_rules_must_name_metrics_and_labels_that_exist() {
+    for (rules, expected) in [
+        ("nbu_slo_count", "6:9: metrics.drop: expected a list, found a single value"),
+        ("[nbu_slo_cout]", "[0]: no metric has such a name; did you mean \"nbu_slo_count\"?"),
+        ("[hunter2]", "[0]: no metric has such a name; docs/metrics.md lists them"),
+        ("[nbu_agent_sites]", "[0]: the metrics of the agent itself are always exported"),
+        ("[nbu_slo_count, {}]", "[1].name: required, but missing"),
+        ("[{name: }]", "[0].name: expected a name or a pattern with * and ?"),
+        ("[[a]]", "[0]: expected a name, or a mapping with name and labels, found a list"),
+        ("[{name: '*', label: {}}]", "[0]: unknown key \"label\"; did you mean \"labels\"?"),
+        ("[{name: '*', x: {}}]", "[0]: unknown key \"x\"; expected name or labels"),
+        (
+            "[{name: nbu_client_*, labels: {clent: a}}]",
+            "[0].labels: no metric of that name has the label \"clent\"; did you mean \"client\"?",
+        ),
+        (
+            "[{name: nbu_slo_count, labels: {client: hunter2}}]",
+            "[0].labels: no metric of that name has the label \"client\"",
+        ),
+        ("[{name: '*', labels: {site: [a]}}]", "[0].labels.site: expected a name or a pattern"),
+        ("[{name: '*', labels: a}]", "[0].labels: expected a mapping of labels, found a single"),
+    ] {
+        let found = errors(&with_server(&format!("metrics:\n  drop: {rules}")));
+        assert_eq!(found.lines().count(), 1, "{rules}: {found}");
+        assert!(
+            found.starts_with("config.yaml:6:") && found.contains(expected),
+            "{rules}: {found}"
+        );
+        assert!(!found.contains("hunter2"), "{found}");
+    }
+    let none = load(&with_server("metrics: {drop: ['nbu_agent_ot*', 'x*', 'nbu_tape*']}")).unwrap();
+    assert_eq!(
+        warnings(&none),
+        "config.yaml:5:18: metrics.drop[0]: the metrics of the agent itself are always exported\n\
+         config.yaml:5:35: metrics.drop[1]: no metric has such a name; docs/metrics.md lists them"
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@
 
 mod address;
 mod collectors;
+mod drop_rules;
 mod kinds;
 mod nbuservers;
 mod opentelemetry;
@@ -40,6 +41,7 @@ use super::yaml::values::text;
 use super::yaml::{document, section};
 use crate::sharding::Config as Sharding;
 use crate::{state, telemetry};
+use drop_rules::DropRules;
 use kinds::{Flag, Number, Text};
 
 /// A configuration file.
@@ -79,6 +81,10 @@ struct Metrics {
     /// Series of one metric over all sites, 1 to 10000000. Series beyond it are dropped and counted.
     #[schemars(extend("default" = 200_000, "x-change" = "at once"))]
     cardinality_limit: Key<Number<1, 10_000_000>>,
+    /// Series of sites that are not exported. Each entry is the name of a metric, or a mapping with `name` and `labels`,
+    /// which all must match; names and values of labels may have `*` and `?`.
+    #[schemars(extend("default" = [], "x-change" = "at once; counters go on unseen"))]
+    drop: Key<DropRules>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -116,6 +122,7 @@ pub(super) fn read(context: &Context<'_>, root: Node) -> Option<Config> {
     if !http.enabled && otlp.as_ref().is_none_or(|otlp| !otlp.metrics) {
         file.server.refuse_silence(context);
     }
+    let drop = file.metrics.drop.get(context).value()?;
     Some(Config {
         http,
         check_interval: file.server.config_check_interval.get(context).value()?,
@@ -125,7 +132,7 @@ pub(super) fn read(context: &Context<'_>, root: Node) -> Option<Config> {
         sharding,
         sites_elsewhere: elsewhere.into_iter().map(|server| server.site).collect(),
         collectors: collectors::read(context, &file.collectors)?,
-        metrics: telemetry::Config { cardinality_limit },
+        metrics: telemetry::Config { cardinality_limit, drop },
         state: state(context, &file.state, sharding)?,
         otlp,
         // Once all of them are read.

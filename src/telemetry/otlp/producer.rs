@@ -44,7 +44,8 @@ impl Producer {
     /// for about 2 us a series.
     pub fn collect(&self, each: &mut dyn FnMut(usize, Vec<Metric>)) {
         let agent = self.agent.part();
-        let (view, _) = ExportView::build(&self.store.snapshots(), Some(&agent), self.limit);
+        let (snapshots, _) = self.agent.drop_filter().apply(self.store.snapshots());
+        let (view, _) = ExportView::build(&snapshots, Some(&agent), self.limit);
         let total = view.total();
         let now = unix_nanos(SystemTime::now());
         let mut instruments = self.instruments.lock().unwrap_or_else(PoisonError::into_inner);

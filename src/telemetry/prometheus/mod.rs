@@ -4,4 +4,5 @@ pub mod encode;
 pub mod gzip;
 mod page;
 pub mod renderer;
+mod site_pages;
 mod texts;

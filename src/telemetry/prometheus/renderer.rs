@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::gzip::{Deflater, GzipPage};
+use super::site_pages::{RenderedSites, SitePages};
 use super::texts::{PartKey, Texts};
 use crate::metric::Family;
 use crate::snapshot::{Changes, Place, Snapshot, Store};
@@ -40,6 +41,7 @@ pub struct Renderer {
     /// The agent's own part. Scrapes hold the lock.
     own: Mutex<Own>,
     page: ArcSwap<GzipPage>,
+    site_pages: SitePages,
 }
 
 /// Body of a scrape, and the page that it keeps in memory until it is sent.
@@ -61,6 +63,7 @@ struct Own {
 struct Rendered {
     texts: Texts,
     deflater: Deflater,
+    site_pages: RenderedSites,
     snapshots: HashMap<Arc<str>, Arc<Snapshot>>,
     /// Series of each metric, over all sites, before any are dropped.
     sizes: HashMap<&'static str, usize>,
@@ -70,8 +73,8 @@ struct Rendered {
 impl Renderer {
     /// Creates a renderer whose page is empty until the first rendering.
     pub fn new(store: Arc<Store>, agent: Arc<SelfMetrics>) -> Arc<Self> {
-        let (sites, own, page) = Default::default();
-        Arc::new(Self { store, agent, sites, own, page })
+        let (sites, own, page, site_pages) = Default::default();
+        Arc::new(Self { store, agent, sites, own, page, site_pages })
     }
 
     /// Renders now what changed since the last time, and puts the page together. Blocks for about
@@ -80,13 +83,15 @@ impl Renderer {
         let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
         let limit = self.agent.cardinality_limit();
-        let (series, dropped) = sites.update(&self.store.snapshots(), limit);
+        let (snapshots, by_rules) = self.agent.drop_filter().apply(self.store.snapshots());
+        let (series, cut) = sites.update(&snapshots, limit);
         let page = sites.texts.bytes();
         page.pack(MAX_UNPACKED, &mut sites.deflater);
         self.page.store(Arc::new(page));
-        let names: Vec<_> = dropped.iter().map(|(d, n)| format!("{} ({n})", d.name)).collect();
+        sites.show_single(&self.site_pages);
+        let names: Vec<_> = cut.iter().map(|(d, n)| format!("{} ({n})", d.name)).collect();
         let took = started.elapsed();
-        match self.agent.set_rendered(took, series, dropped) {
+        match self.agent.set_rendered(took, series, cut, by_rules) {
             Some(true) => tracing::warn!(
                 metrics = names.join(", "),
                 limit,
@@ -99,13 +104,16 @@ impl Renderer {
     }
 
     /// Renders whenever `changes` (of the store) says so, until `stop`: the first change after a quiet time
-    /// at once, further ones at a pace, and soon those that somebody may wait for.
+    /// at once, further ones at a pace, and soon those that somebody may wait for. Likewise for a page of a single site
+    /// that somebody waits for.
     pub(crate) async fn run(
         self: Arc<Self>,
         mut changes: watch::Receiver<Changes>,
         stop: CancellationToken,
     ) {
         let mut rendered = Changes::default();
+        let mut wishes = self.site_pages.wishes();
+        let mut heard = 0;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -113,7 +121,10 @@ impl Renderer {
                     Ok(now) => rendered = *now,
                     Err(_) => return,
                 },
+                // The sender lives as long as the renderer.
+                _ = wishes.wait_for(|count| *count != heard) => {}
             }
+            heard = *wishes.borrow_and_update();
             let began = Instant::now();
             let took = self.render_off_thread().await;
             let soon = began + took + MIN_FIRST_INTERVAL.max(took * MAX_RENDER_SHARE);
@@ -121,7 +132,10 @@ impl Renderer {
             let first = async {
                 tokio::time::sleep_until(soon).await;
                 // Without a store there is nothing to wait for.
-                let _ = changes.wait_for(|now| now.firsts != rendered.firsts).await;
+                tokio::select! {
+                    _ = changes.wait_for(|now| now.firsts != rendered.firsts) => {}
+                    _ = wishes.wait_for(|count| *count != heard) => {}
+                }
             };
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -140,13 +154,36 @@ impl Renderer {
     /// fraction of a millisecond that the agent's own part takes, and for the one or two that the compression of
     /// what changed takes.
     pub fn scrape(&self, gzip: bool) -> ScrapeBody {
+        self.body(self.page.load_full(), true, gzip)
+    }
+
+    /// Returns the bytes of a scrape of the agent alone.
+    pub(crate) fn scrape_agent(&self, gzip: bool) -> ScrapeBody {
+        self.body(Arc::default(), true, gzip)
+    }
+
+    /// Returns the bytes of a scrape of one site, without the agent's own part.
+    pub(crate) fn scrape_site(&self, page: Arc<GzipPage>, gzip: bool) -> ScrapeBody {
+        self.body(page, false, gzip)
+    }
+
+    /// Returns the page of one site. Waits for it for some seconds if nobody asked for it in the last minutes.
+    pub(crate) async fn site_page(&self, site: &Arc<str>) -> Option<Arc<GzipPage>> {
+        self.site_pages.page(site).await
+    }
+
+    /// Returns a page, and after it the agent's own part, if that is wanted.
+    fn body(&self, page: Arc<GzipPage>, with_own: bool, gzip: bool) -> ScrapeBody {
         self.agent.count_scrape(gzip);
-        let part = self.agent.part();
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let Own { texts, deflater } = &mut *own;
-        show(texts, [(("".into(), part.place), Some(PartView::whole(None, &part)))]);
-        let own = texts.bytes();
-        let page = self.page.load_full();
+        let own = if with_own {
+            let part = self.agent.part();
+            show(texts, [(("".into(), part.place), Some(PartView::whole(None, &part)))]);
+            texts.bytes()
+        } else {
+            GzipPage::default()
+        };
         let chunks = if gzip { page.gzip(&own, deflater) } else { page.plain(&own) };
         ScrapeBody { chunks, page }
     }
@@ -182,6 +219,13 @@ impl Rendered {
         self.show(view.parts, shown);
         self.drops = exceeds;
         (series, dropped)
+    }
+
+    /// Brings the pages of single sites up to date.
+    fn show_single(&mut self, pages: &SitePages) {
+        let changed = self.texts.take_changed();
+        let Self { texts, deflater, site_pages, .. } = self;
+        site_pages.update(pages, (texts, &changed), (MAX_UNPACKED, deflater));
     }
 
     /// Takes over snapshots and the sizes of metrics. Returns the sites that changed.

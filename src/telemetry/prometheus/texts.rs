@@ -2,7 +2,7 @@
 //! lines of the others taken from the page as it was.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -36,6 +36,8 @@ pub(super) struct Texts {
     edits: Edits,
     pending: usize,
     parts: BTreeMap<PartKey, Shown>,
+    /// Sites of which entries changed since somebody asked.
+    changed: HashSet<Arc<str>>,
     /// Families of the page, by their names in OpenTelemetry.
     families: HashMap<&'static str, ShownFamily>,
 }
@@ -61,6 +63,7 @@ struct FamilyText {
 #[derive(Debug)]
 struct ShownFamily {
     name: SharedName,
+    head: Bytes,
     /// Number of its entries beside the head.
     entries: usize,
 }
@@ -183,6 +186,32 @@ impl Texts {
         self.parts.keys()
     }
 
+    /// Returns the sites of which entries changed since the last call.
+    pub(super) fn take_changed(&mut self) -> HashSet<Arc<str>> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Returns the entries of a site, and the heads of their families.
+    pub(super) fn of_site(&self, site: &Arc<str>) -> BTreeMap<EntryKey, Bytes> {
+        let mut entries = BTreeMap::new();
+        let first = (Arc::clone(site), Place::default());
+        let parts = self.parts.range(first..).take_while(|(key, _)| key.0 == *site);
+        for ((_, place), shown) in parts {
+            for (family, text) in shown.view.families.iter().zip(&shown.texts) {
+                let Some(of_page) = self.families.get(family.definition.name) else { continue };
+                let (family, site, place) = (&of_page.name, SharedName(Arc::clone(site)), *place);
+                if !text.entries.is_empty() {
+                    entries.insert(EntryKey::head(family), of_page.head.clone());
+                }
+                for (chunk, text) in text.entries.iter().enumerate() {
+                    let (family, site) = (family.clone(), site.clone());
+                    entries.insert(EntryKey { family, site, place, chunk }, text.clone());
+                }
+            }
+        }
+        entries
+    }
+
     /// Returns the places of the parts of a site that are shown.
     pub(super) fn places(&self, site: &Arc<str>) -> Vec<Place> {
         let first = (Arc::clone(site), Place::default());
@@ -237,6 +266,7 @@ impl Texts {
     /// Makes the edits that show a part, with the texts of its points that changed.
     fn write(&mut self, change: Change, texts: &FreshTexts) {
         let Change { key, mut old, view, plans } = change;
+        self.note_change(&key);
         let mut shown = Vec::with_capacity(plans.len());
         for ((family, plan), texts) in view.families.iter().zip(&plans).zip(texts) {
             let known = old.as_mut().and_then(|old| old.take_text(family)).unwrap_or_default();
@@ -270,6 +300,7 @@ impl Texts {
         if let Some(text) = texts.first() {
             self.families.entry(name).or_insert_with(|| ShownFamily {
                 name: SharedName(text.name.as_str().into()),
+                head: Bytes::copy_from_slice(text.head.as_bytes()),
                 entries: 0,
             });
         }
@@ -315,31 +346,38 @@ impl Texts {
         for chunk in entries.len()..known.entries.len() {
             self.edits.insert(entry(chunk), None);
         }
-        let head = texts.first().map(|text| Bytes::copy_from_slice(text.head.as_bytes()));
-        of_page.recount(known.entries.len(), entries.len(), head, &mut self.edits);
+        of_page.recount(known.entries.len(), entries.len(), &mut self.edits);
         FamilyText { entries, ends }
     }
 
     /// Makes the edits that remove what is left of a part that was shown.
     fn hide(&mut self, key: &PartKey, old: &Shown) {
+        self.note_change(key);
         for (family, text) in old.view.families.iter().zip(&old.texts) {
             let Some(of_page) = self.families.get_mut(family.definition.name) else { continue };
             for chunk in 0..text.entries.len() {
                 let (family, site) = (of_page.name.clone(), SharedName(Arc::clone(&key.0)));
                 self.edits.insert(EntryKey { family, site, place: key.1, chunk }, None);
             }
-            of_page.recount(text.entries.len(), 0, None, &mut self.edits);
+            of_page.recount(text.entries.len(), 0, &mut self.edits);
+        }
+    }
+
+    fn note_change(&mut self, key: &PartKey) {
+        if !self.changed.contains(&key.0) {
+            self.changed.insert(Arc::clone(&key.0));
         }
     }
 }
 
 impl ShownFamily {
     /// Counts entries that came and went. The head is on the page as long as there is any.
-    fn recount(&mut self, gone: usize, come: usize, head: Option<Bytes>, edits: &mut Edits) {
+    fn recount(&mut self, gone: usize, come: usize, edits: &mut Edits) {
         let before = self.entries;
         self.entries = before + come - gone;
         if (before == 0) != (self.entries == 0) {
-            edits.insert(EntryKey::head(&self.name), head.filter(|_| before == 0));
+            let head = (before == 0).then(|| self.head.clone());
+            edits.insert(EntryKey::head(&self.name), head);
         }
     }
 }
