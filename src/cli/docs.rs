@@ -19,6 +19,8 @@ pub(super) enum Document {
     Example,
     /// config.schema.json: the JSON Schema of the configuration, for editors.
     Schema,
+    /// The man page, of all commands.
+    Man,
 }
 
 pub(super) fn run(document: Document) -> ExitCode {
@@ -27,6 +29,7 @@ pub(super) fn run(document: Document) -> ExitCode {
         Document::Config => config::reference(),
         Document::Example => config::example(),
         Document::Schema => config::json_schema(),
+        Document::Man => super::manual::man_page(),
     })
 }
 

@@ -6,6 +6,7 @@ mod demo;
 mod docs;
 mod doctor;
 mod healthcheck;
+mod manual;
 mod once;
 mod output;
 mod role;
@@ -114,10 +115,15 @@ enum Command {
     Healthcheck(healthcheck::Options),
     /// Inspect the state directory, or rename or reset the state of a site.
     State(state::Options),
-    /// Print a reference: of all metrics, of the configuration, an example of it, its JSON Schema.
+    /// Print a reference: of all metrics, of the configuration, an example of it, its JSON Schema, the man page.
     Docs {
         #[arg(value_enum, default_value_t)]
         document: docs::Document,
+    },
+    /// Print the completions for a shell.
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
     },
 }
 
@@ -157,6 +163,7 @@ fn run(command: Command, log: &Log) -> ExitCode {
         Command::Healthcheck(options) => healthcheck::run(options),
         Command::State(options) => state::run(options),
         Command::Docs { document } => docs::run(document),
+        Command::Completions { shell } => output::print(&manual::completions(shell)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Help, version, and messages about wrong usage.
 
 use std::path::Path;
+use std::process::Command;
 
 use crate::process::Desk;
 
@@ -36,7 +37,7 @@ async fn help_names_the_commands_the_signals_and_the_exit_codes() {
         assert!(ended.stdout.contains(word), "no {word} in\n{}", ended.stdout);
     }
     assert_eq!(ended.stderr, "");
-    for command in ["run", "check", "doctor", "once", "demo", "docs"] {
+    for command in ["run", "check", "doctor", "once", "demo", "docs", "completions"] {
         let ended = Desk::new().run(&[command, "--help"]).await;
         assert_eq!(ended.code, Some(0), "{}", ended.all());
         assert!(ended.stdout.contains(&format!("nbu-otel-agent {command}")), "{}", ended.stdout);
@@ -76,4 +77,28 @@ async fn docs_prints_the_reference_that_is_in_the_tree() {
         "docs/metrics.md is not what `docs` prints"
     );
     assert_eq!(ended.stderr, "");
+}
+
+#[tokio::test]
+async fn bash_completes_commands_and_options() {
+    let ended = Desk::new().run(&["completions", "bash"]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.all());
+    assert_eq!(ended.stderr, "");
+    let complete = |words: &[&str]| {
+        let last = words.len() - 1;
+        let script = format!(
+            "{}\nCOMP_WORDS=({}) COMP_CWORD={last}\n\
+            _nbu__otel__agent nbu-otel-agent '{}' '{}'\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            ended.stdout,
+            words.join(" "),
+            words[last],
+            words[last - 1],
+        );
+        let output = Command::new("bash").args(["--norc", "-c", &script]).output().expect("bash");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert_eq!(complete(&["nbu-otel-agent", "doct"]), "doctor\n");
+    assert_eq!(complete(&["nbu-otel-agent", "doctor", "--ro"]), "--role\n");
+    assert_eq!(complete(&["nbu-otel-agent", "docs", "sch"]), "schema\n");
 }
