@@ -23,13 +23,14 @@ pub(super) enum Document {
     Man,
 }
 
-pub(super) fn run(document: Document) -> ExitCode {
+/// Prints a document; `agent` is the command line, for the man page.
+pub(super) fn run(document: Document, agent: clap::Command) -> ExitCode {
     super::output::print(&match document {
         Document::Metrics => metrics(),
         Document::Config => config::reference(),
         Document::Example => config::example(),
         Document::Schema => config::json_schema(),
-        Document::Man => super::manual::man_page(),
+        Document::Man => super::manual::man_page(agent),
     })
 }
 

@@ -3,11 +3,9 @@
 use std::fmt::Write as _;
 use std::io;
 
-use clap::{Command, CommandFactory as _};
+use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
-
-use super::Cli;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
@@ -25,8 +23,8 @@ State: what survives a restart.
 ";
 
 /// Returns the man page: the options and commands of the agent, then a section for each command.
-pub(super) fn man_page() -> String {
-    let mut agent = Cli::command().disable_help_subcommand(true);
+pub(super) fn man_page(agent: Command) -> String {
+    let mut agent = agent.disable_help_subcommand(true);
     agent.build();
     let man = Man::new(agent.clone()).source(concat!("nbu-otel-agent ", env!("CARGO_PKG_VERSION")));
     let mut page = rendered(|to| man.render_title(to));
@@ -42,11 +40,13 @@ pub(super) fn man_page() -> String {
 }
 
 /// Returns the completions for a shell.
-pub(super) fn completions(shell: Shell) -> String {
-    rendered(|to| {
-        clap_complete::generate(shell, &mut Cli::command(), NAME, to);
+pub(super) fn completions(mut agent: Command, shell: Shell) -> String {
+    let text = rendered(|to| {
+        clap_complete::generate(shell, &mut agent, NAME, to);
         Ok(())
-    })
+    });
+    // clap_complete 4.6.12 gives a program with hyphens two names in bash, and completes nothing of its commands.
+    text.replace("nbu__subcmd__otel__subcmd__agent", "nbu__otel__agent")
 }
 
 /// The definition of the apostrophe, before everything that is rendered; a page needs it once.
@@ -89,37 +89,4 @@ fn rendered(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
     let mut bytes = Vec::new();
     let _ = write(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn assert_named(command: &Command, page: &str) {
-        let plain = page.replace("\\-", "-");
-        for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
-            let name = match argument.get_long() {
-                Some(long) => format!("--{long}"),
-                None => argument.get_id().to_string(),
-            };
-            assert!(plain.to_lowercase().contains(&name), "no {name} of {}", command.get_name());
-        }
-        for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
-            let name = below.get_bin_name().expect("it is built");
-            let section = format!(".SH \"{name}\"\n.SS SYNOPSIS\n");
-            assert!(plain.contains(&section), "no section of {name}");
-            assert_named(below, page);
-        }
-    }
-
-    #[test]
-    fn man_page_has_every_command_and_option() {
-        let mut agent = Cli::command();
-        agent.build();
-        let page = man_page();
-        assert_named(&agent, &page);
-        assert!(page.starts_with(PREAMBLE) && page.matches(PREAMBLE).count() == 1);
-        assert_eq!(page.matches(".TH ").count(), 1);
-        assert_eq!(page.matches(".nf\n").count(), page.matches(".fi\n").count());
-    }
 }

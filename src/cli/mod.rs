@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use tracing::Level;
 
 use crate::log::Log;
@@ -162,13 +162,14 @@ fn run(command: Command, log: &Log) -> ExitCode {
         Command::Demo(options) => demo::run(options, log.clone()),
         Command::Healthcheck(options) => healthcheck::run(options),
         Command::State(options) => state::run(options),
-        Command::Docs { document } => docs::run(document),
-        Command::Completions { shell } => output::print(&manual::completions(shell)),
+        Command::Docs { document } => docs::run(document, Cli::command()),
+        Command::Completions { shell } => {
+            output::print(&manual::completions(Cli::command(), shell))
+        }
     }
 }
 
 fn usage(kind: ErrorKind, hint: &str) -> ExitCode {
-    use clap::CommandFactory as _;
     let _ = Cli::command().error(kind, hint).print();
     ExitCode::from(2)
 }

@@ -79,6 +79,46 @@ async fn docs_prints_the_reference_that_is_in_the_tree() {
     assert_eq!(ended.stderr, "");
 }
 
+/// Commands below the one with this help, in the order of the help.
+fn commands(help: &str) -> Vec<&str> {
+    let list = help.split("\nCommands:\n").nth(1).unwrap_or_default();
+    let names = list.lines().take_while(|line| !line.is_empty());
+    let names = names.filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    names.filter(|name| *name != "help").collect()
+}
+
+#[tokio::test]
+async fn man_page_has_every_command_and_option() {
+    let page = Desk::new().run(&["docs", "man"]).await;
+    assert_eq!(page.code, Some(0), "{}", page.all());
+    let page = page.stdout.replace("\\-", "-");
+    assert_eq!(page.matches(".TH ").count(), 1);
+    assert_eq!(page.matches(".nf\n").count(), page.matches(".fi\n").count());
+    let mut waiting = vec![vec![]];
+    let mut seen = 0;
+    while let Some(path) = waiting.pop() {
+        let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = Desk::new().run(&arguments).await.stdout;
+        let name = path.join(" ");
+        let section = match path.is_empty() {
+            true => "\n.SH SYNOPSIS\n".to_owned(),
+            false => format!("\n.SH \"nbu-otel-agent {name}\"\n.SS SYNOPSIS\n"),
+        };
+        let text = page.split(&section).nth(1).unwrap_or_else(|| panic!("no section of {name}"));
+        let text = text.split("\n.SH \"").next().expect("a section");
+        let options = help.split("\nOptions:\n").nth(1).expect("options");
+        for option in options.lines().filter_map(|line| line.trim_start().split("--").nth(1)) {
+            let option = option.split([' ', '=', '.']).next().expect("a name");
+            assert!(text.contains(&format!("--{option}")), "no --{option} of {name}");
+        }
+        seen += 1;
+        waiting.extend(commands(&help).into_iter().map(|command| {
+            path.iter().cloned().chain([command.to_owned()]).collect::<Vec<String>>()
+        }));
+    }
+    assert!(seen >= 12, "{seen} commands");
+}
+
 #[tokio::test]
 async fn bash_completes_commands_and_options() {
     let ended = Desk::new().run(&["completions", "bash"]).await;
