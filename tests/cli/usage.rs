@@ -83,8 +83,9 @@ async fn docs_prints_the_reference_that_is_in_the_tree() {
 fn commands(help: &str) -> Vec<&str> {
     let list = help.split("\nCommands:\n").nth(1).unwrap_or_default();
     let names = list.lines().take_while(|line| !line.is_empty());
-    let names = names.filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
-    names.filter(|name| *name != "help").collect()
+    // A line that was wrapped begins with more spaces.
+    let names = names.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    names.filter(|name| !name.is_empty() && *name != "help").collect()
 }
 
 #[tokio::test]
@@ -100,9 +101,10 @@ async fn man_page_has_every_command_and_option() {
         let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
         let help = Desk::new().run(&arguments).await.stdout;
         let name = path.join(" ");
-        let section = match path.is_empty() {
-            true => "\n.SH SYNOPSIS\n".to_owned(),
-            false => format!("\n.SH \"nbu-otel-agent {name}\"\n.SS SYNOPSIS\n"),
+        let section = if path.is_empty() {
+            "\n.SH SYNOPSIS\n".to_owned()
+        } else {
+            format!("\n.SH \"nbu-otel-agent {name}\"\n.SS SYNOPSIS\n")
         };
         let text = page.split(&section).nth(1).unwrap_or_else(|| panic!("no section of {name}"));
         let text = text.split("\n.SH \"").next().expect("a section");
