@@ -1,9 +1,10 @@
 # The agent (target `agent`, the default) and the NetBackup simulator (target `simulator`): static
-# binaries on an empty image without a shell, running as an unprivileged user.
+# binaries on an empty image without a shell, running as an unprivileged user. BuildKit builds it, which is what
+# `docker build` uses.
 #
 # RUST_IMAGE is an image with a Rust toolchain, a C compiler and make; a release names it by digest
 # (.ci/base-images). BINARIES is the stage or image from which /out is copied: the stage `build`, or an image with
-# binaries that were built and tested elsewhere.
+# binaries that were built and tested elsewhere. FEATURES are the agent's Cargo features, all of which are off by default.
 ARG RUST_IMAGE=rust:1.95-bookworm
 ARG BINARIES=build
 
@@ -12,28 +13,15 @@ WORKDIR /src
 ENV CARGO_TERM_COLOR=never
 # The list of crates in the binaries is written by a tool, which rarely changes.
 COPY .ci/versions .ci/tool .ci/
-RUN .ci/tool cargo-auditable
-# Build the dependencies with stubs of our own code, in a layer that is rebuilt only if the manifests
-# change.
-COPY .cargo .cargo
-COPY .ci/ship .ci/
-COPY Cargo.toml Cargo.lock ./
-COPY crates/dashboards/Cargo.toml crates/dashboards/
-COPY crates/exposition/Cargo.toml crates/exposition/
-COPY crates/nbu-sim/Cargo.toml crates/nbu-sim/
-COPY crates/otlp-sink/Cargo.toml crates/otlp-sink/
-RUN set -eu; \
-    mkdir -p src benches tests/e2e crates/dashboards/src crates/exposition/src crates/nbu-sim/src crates/otlp-sink/src; \
-    touch src/lib.rs crates/dashboards/src/lib.rs crates/exposition/src/lib.rs crates/nbu-sim/src/lib.rs crates/otlp-sink/src/lib.rs; \
-    for file in build src/main crates/nbu-sim/src/main benches/render benches/scrape benches/otlp benches/decode benches/ledger tests/e2e/main; do \
-      echo 'fn main() {}' >"$file.rs"; \
-    done; \
-    .ci/ship /out/bin; \
-    rm -r src build.rs benches tests crates/*/src
+RUN --mount=type=cache,target=/usr/local/cargo/registry .ci/tool cargo-auditable
 COPY . .
-# Cargo compares file times, and a checkout can be older than the stubs. glibc 2.34 and later, which is linked
-# in, resolves names without loading a library.
-RUN set -eu; \
+ARG FEATURES=
+# The builder keeps the crates and what was built of them, so that a change of our own code builds that alone. Cargo compares
+# file times, and a checkout can be older than what another one has left. glibc 2.34 and later, which is linked in,
+# resolves names without loading a library.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target,sharing=locked \
+    set -eu; \
     find src build.rs crates -name '*.rs' -exec touch {} +; \
     .ci/ship /out/bin; \
     mkdir -p /out/state /out/certs; \
@@ -51,12 +39,17 @@ FROM scratch AS base
 COPY --from=binaries /out/certs/ca-certificates.crt /etc/ssl/certs/
 COPY LICENSE THIRD-PARTY-LICENSES /usr/share/doc/nbu-otel-agent/
 USER 65532:65532
+# Of the release: its version, commit, time (RFC 3339) and the address of its source.
 ARG VERSION=unknown
 ARG REVISION=unknown
+ARG CREATED=unknown
+ARG SOURCE=unknown
 LABEL org.opencontainers.image.vendor="nbu-otel-agent" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.source="${SOURCE}"
 
 FROM base AS simulator
 LABEL org.opencontainers.image.title="nbu-sim" \

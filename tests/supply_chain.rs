@@ -116,6 +116,63 @@ fn release_runs_our_scripts_and_no_action_of_others() {
     assert!(workflow.contains(".ci/advisories --required"), "a release needs the advisories");
 }
 
+/// Runs a script of `.ci` that must succeed; its standard output.
+fn script(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let mut command = Command::new(root().join(".ci").join(name));
+    command.args(arguments).envs(variables.iter().copied());
+    String::from_utf8(output(&mut command)).expect("text")
+}
+
+#[test]
+fn notes_of_a_release_are_its_section_of_the_changelog() {
+    let notes = script("changelog", &["Unreleased"], &[]);
+    let changelog = text("CHANGELOG.md");
+    let section = changelog.split("\n## ").find(|it| it.starts_with("Unreleased\n"));
+    let section = section.expect("a section").trim_start_matches("Unreleased").trim();
+    assert_eq!(notes.trim_end(), section);
+    let mut unknown = Command::new(root().join(".ci/changelog"));
+    let refused = unknown.arg("99.0.0").output().expect("it runs");
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("no section ## 99.0.0") && said.contains("Unreleased"), "{said}");
+}
+
+#[test]
+fn provenance_names_commit_workflow_and_base_images() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let images = folder.path().join("base-images.txt");
+    let digest = "0123456789abcdef".repeat(4);
+    fs::write(&images, format!("RUST_IMAGE=rust:1.95@sha256:{digest}\n")).expect("it is written");
+    let variables = [
+        ("GITHUB_SERVER_URL", "https://github.com"),
+        ("GITHUB_REPOSITORY", "owner/name"),
+        ("GITHUB_REF", "refs/tags/v1.2.3"),
+        ("GITHUB_SHA", "f00d"),
+        ("GITHUB_WORKFLOW_REF", "owner/name/.github/workflows/release.yml@refs/tags/v1.2.3"),
+        ("GITHUB_EVENT_NAME", "push"),
+        ("GITHUB_RUN_ID", "7"),
+        ("GITHUB_RUN_ATTEMPT", "1"),
+        ("RUNNER_ENVIRONMENT", "github-hosted"),
+    ];
+    let images = images.to_str().expect("a path");
+    let predicate: Value =
+        serde_json::from_str(&script("provenance", &[images], &variables)).expect("JSON");
+    let definition = &predicate["buildDefinition"];
+    let workflow = &definition["externalParameters"]["workflow"];
+    assert_eq!(workflow["path"], ".github/workflows/release.yml");
+    assert_eq!(workflow["repository"], "https://github.com/owner/name");
+    let dependencies = &definition["resolvedDependencies"];
+    assert_eq!(dependencies[0]["digest"]["gitCommit"], "f00d");
+    assert_eq!(dependencies[1]["digest"]["sha256"], digest.as_str());
+    let run = "https://github.com/owner/name/actions/runs/7/attempts/1";
+    assert_eq!(predicate["runDetails"]["metadata"]["invocationId"], run);
+    // A line that names no digest must not be left out unseen.
+    fs::write(images, "RUST_IMAGE=rust:1.95\n").expect("it is written");
+    let mut command = Command::new(root().join(".ci/provenance"));
+    let refused = command.arg(images).envs(variables).output().expect("it runs");
+    assert!(!refused.status.success() && refused.stdout.is_empty());
+}
+
 fn shipped(file: &str) -> PathBuf {
     let directory =
         std::env::var_os("NBU_SHIPPED").expect("NBU_SHIPPED names the directory of .ci/ship");

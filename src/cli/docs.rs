@@ -19,14 +19,18 @@ pub(super) enum Document {
     Example,
     /// config.schema.json: the JSON Schema of the configuration, for editors.
     Schema,
+    /// The man page, of all commands.
+    Man,
 }
 
-pub(super) fn run(document: Document) -> ExitCode {
+/// Prints a document; `agent` is the command line, for the man page.
+pub(super) fn run(document: Document, agent: clap::Command) -> ExitCode {
     super::output::print(&match document {
         Document::Metrics => metrics(),
         Document::Config => config::reference(),
         Document::Example => config::example(),
         Document::Schema => config::json_schema(),
+        Document::Man => super::manual::man_page(agent),
     })
 }
 

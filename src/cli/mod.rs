@@ -7,6 +7,7 @@ mod demo;
 mod docs;
 mod doctor;
 mod healthcheck;
+mod manual;
 mod once;
 mod output;
 mod role;
@@ -20,7 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use tracing::Level;
 
 use crate::log::Log;
@@ -118,10 +119,15 @@ enum Command {
     State(state::Options),
     /// Write a bundle for a support case: configuration, versions, doctor, state and log of the agent; no secrets.
     Support(support::Options),
-    /// Print a reference: of all metrics, of the configuration, an example of it, its JSON Schema.
+    /// Print a reference: of all metrics, of the configuration, an example of it, its JSON Schema, the man page.
     Docs {
         #[arg(value_enum, default_value_t)]
         document: docs::Document,
+    },
+    /// Print the completions for a shell.
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
     },
 }
 
@@ -161,12 +167,14 @@ fn run(command: Command, log: &Log) -> ExitCode {
         Command::Healthcheck(options) => healthcheck::run(options),
         Command::State(options) => state::run(options),
         Command::Support(options) => support::run(options),
-        Command::Docs { document } => docs::run(document),
+        Command::Docs { document } => docs::run(document, Cli::command()),
+        Command::Completions { shell } => {
+            output::print(&manual::completions(Cli::command(), shell))
+        }
     }
 }
 
 fn usage(kind: ErrorKind, hint: &str) -> ExitCode {
-    use clap::CommandFactory as _;
     let _ = Cli::command().error(kind, hint).print();
     ExitCode::from(2)
 }
