@@ -153,7 +153,16 @@ async fn rendered_configuration_is_valid_to_the_agent() {
         let maps = of_kind(&objects, "ConfigMap");
         let config = maps.iter().find_map(|map| map["data"]["config.yaml"].as_str());
         desk.write("config.yaml", &config.expect("a configuration").replace("/run/nbu-", &here));
-        let environment = [("TOKYO_KEY", "a-key"), ("OTLP_TOKEN", "a-token")];
+        let environment = [
+            ("TOKYO_KEY", "a-key"),
+            ("OTLP_TOKEN", "a-token"),
+            ("POD_NAME", "nbu-0"),
+            ("NBU_STATE_DIRECTORY", "/var/lib/nbu-otel-agent"),
+        ];
+        let replicas = &of_kind(&objects, "StatefulSet")[0]["spec"]["replicas"];
+        if config.expect("a configuration").contains("shards: 3") {
+            assert_eq!(*replicas, json!(3), "{}: a pod for each shard", values.name);
+        }
         let mut check = desk.start_in(&["check", "--config", "config.yaml"], &environment);
         let ended = check.end(PATIENCE).await;
         assert_eq!(ended.code, Some(0), "{}: {}", values.name, ended.all());

@@ -36,6 +36,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{- /* A pod for each shard, should the sites be shared out. */}}
+{{- define "nbu-otel-agent.replicas" -}}
+{{- max (int .Values.replicas) (int (dig "sharding" "shards" 0 .Values.config)) }}
+{{- end }}
+
 {{- define "nbu-otel-agent.keysSecret" -}}
 {{- .Values.apiKeys.values | empty | ternary .Values.apiKeys.existingSecret (printf "%s-keys" (include "nbu-otel-agent.fullname" .)) }}
 {{- end }}
