@@ -84,7 +84,7 @@ impl Opened {
 }
 
 impl StateDir {
-    /// Opens a directory for this agent alone, as [`StateDir::open_as`] does.
+    /// Opens a directory for this agent alone, not shared with others.
     ///
     /// # Errors
     ///
