@@ -42,6 +42,9 @@ const NEEDS_DAYS: [&str; 9] = [
 /// tests/slp.
 const NEEDS_REPLICATION: &str = "nbu_air_";
 
+/// Beginning of the metrics that take agents which share the sites: promtool has them, and tests/reload.
+const NEEDS_SHARDS: &str = "nbu_agent_shard";
+
 /// Grafana's variables, as a dashboard that was just opened has them.
 const VARIABLES: [(&str, &str); 11] = [
     ("$__rate_interval", "1m"),
@@ -132,7 +135,7 @@ fn needs_trouble(expression: &str) -> bool {
 fn everything() -> Open {
     let mut all = Open::new();
     let elsewhere = |expression: &str| {
-        let mut names = NEEDS_DAYS.iter().chain([&NEEDS_REPLICATION]);
+        let mut names = NEEDS_DAYS.iter().chain([&NEEDS_REPLICATION, &NEEDS_SHARDS]);
         names.any(|name| expression.contains(name))
     };
     let exercises = dashboards::exercises().into_iter();

@@ -153,10 +153,10 @@ fn slope_beyond_its_bound_is_named() {
     let quantity =
         |name: &str| QUANTITIES.iter().find(|known| known.name == name).expect("it is known");
     let line = Line { slope: 2.0, at_zero: 40.0, error: 0.1 };
-    let memory = quantity("resident memory");
+    let memory = quantity("memory beyond its content");
     let complaint = memory.complaint(&line, 42.0).expect("a complaint");
     assert!(
-        complaint.starts_with("resident memory: slope 2.000 ± 0.300 MB an hour"),
+        complaint.starts_with("memory beyond its content: slope 2.000 ± 0.300 MB an hour"),
         "{complaint}"
     );
     assert!(memory.complaint(&Line { error: 0.5, ..line }, 42.0).is_none(), "it may be noise");
