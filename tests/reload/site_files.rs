@@ -27,6 +27,16 @@ fn text(config: &Config) -> String {
     format!("server: {{ host: 127.0.0.1, port: {}, {OFTEN} }}\n", config.port)
 }
 
+/// A desk with the file of a site.
+fn desk_with(site: &str, simulator: &Simulator) -> Desk {
+    let desk = Desk::new();
+    for folder in ["sites.d", "keys"] {
+        fs::create_dir(desk.path(folder)).expect("a directory");
+    }
+    site_file(&desk, site, simulator);
+    desk
+}
+
 fn started(desk: &Desk) -> (Process, Endpoint) {
     let config = config();
     desk.write("config.yaml", &text(&config));
@@ -36,11 +46,7 @@ fn started(desk: &Desk) -> (Process, Endpoint) {
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_of_site_files_are_seen_at_once() {
     let (paris, rome) = (simulate(world(1)).await, simulate(world(2)).await);
-    let desk = Desk::new();
-    for folder in ["sites.d", "keys"] {
-        fs::create_dir(desk.path(folder)).expect("a directory");
-    }
-    site_file(&desk, "paris", &paris);
+    let desk = desk_with("paris", &paris);
     let (mut agent, endpoint) = started(&desk);
     endpoint.complete(&mut agent, "paris").await;
     let connections = paris.connections();
@@ -69,11 +75,7 @@ async fn changes_of_site_files_are_seen_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_site_file_changes_nothing_and_stops_no_rotation() {
     let paris = simulate(world(3)).await;
-    let desk = Desk::new();
-    for folder in ["sites.d", "keys"] {
-        fs::create_dir(desk.path(folder)).expect("a directory");
-    }
-    site_file(&desk, "paris", &paris);
+    let desk = desk_with("paris", &paris);
     let (mut agent, endpoint) = started(&desk);
     endpoint.complete(&mut agent, "paris").await;
 

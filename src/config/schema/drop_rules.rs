@@ -7,7 +7,7 @@ use crate::catalog::catalog;
 use crate::config::entries::{self, quote};
 use crate::config::yaml::context::Context;
 use crate::config::yaml::diagnostics::{Cause, Position, Reported, nearest, quoted};
-use crate::config::yaml::setting::{Found, Kind};
+use crate::config::yaml::setting::{Found, Kind, items};
 use crate::config::yaml::tree::{Entry, Node, Value};
 use crate::config::yaml::values::Parsed;
 use crate::metric::{Definition, Scope};
@@ -27,15 +27,7 @@ impl Kind for DropRules {
     }
 
     fn read(context: &Context<'_>, node: &Node, path: &str) -> Found<Self::Value> {
-        let items = match &node.value {
-            Value::Null => return Ok(None),
-            Value::List(items) => items.iter().enumerate(),
-            other => return Err(context.mismatch(node.position, path, "a list", other)),
-        };
-        let rules = items.map(|(at, item)| rule(context, item, &format!("{path}[{at}]")));
-        // All of them are read before the first that is wrong counts.
-        let rules: Vec<_> = rules.collect();
-        rules.into_iter().collect::<Result<_, _>>().map(Some)
+        items(context, node, path, rule)
     }
 
     fn from_schema(_: &Json) -> Option<Self::Value> {

@@ -249,6 +249,24 @@ fn element<K: Kind>(context: &Context<'_>, node: &Node, path: &str) -> Result<K:
     })
 }
 
+/// Reads a list by its items, each of which `read` gets with its path.
+pub(crate) fn items<T>(
+    context: &Context<'_>,
+    node: &Node,
+    path: &str,
+    read: impl Fn(&Context<'_>, &Node, &str) -> Result<T, Reported>,
+) -> Found<Vec<T>> {
+    let items = match &node.value {
+        Value::Null => return Ok(None),
+        Value::List(items) => items.iter().enumerate(),
+        other => return Err(context.mismatch(node.position, path, "a list", other)),
+    };
+    let values = items.map(|(at, item)| read(context, item, &format!("{path}[{at}]")));
+    // All of them are read before the first that is wrong counts.
+    let values: Vec<_> = values.collect();
+    values.into_iter().collect::<Result<_, _>>().map(Some)
+}
+
 /// A list of scalars, sorted, each once.
 #[derive(Clone, Copy)]
 pub(crate) struct List<K>(PhantomData<K>);
@@ -261,16 +279,10 @@ impl<K: Kind<Value: Ord>> Kind for List<K> {
     }
 
     fn read(context: &Context<'_>, node: &Node, path: &str) -> Found<Self::Value> {
-        let items = match &node.value {
-            Value::Null => return Ok(None),
-            Value::List(items) => items.iter().enumerate(),
-            other => return Err(context.mismatch(node.position, path, "a list", other)),
-        };
-        let values = items.map(|(at, item)| element::<K>(context, item, &format!("{path}[{at}]")));
-        // All of them are read before the first that is wrong counts.
-        let values: Vec<_> = values.collect();
-        let values: BTreeSet<K::Value> = values.into_iter().collect::<Result<_, _>>()?;
-        Ok(Some(values.into_iter().collect()))
+        let values = items(context, node, path, element::<K>)?;
+        // Sorted, each once.
+        let distinct = |values: Vec<K::Value>| BTreeSet::from_iter(values).into_iter().collect();
+        Ok(values.map(distinct))
     }
 
     fn from_schema(json: &Json) -> Option<Self::Value> {
