@@ -4,7 +4,7 @@
 #
 # RUST_IMAGE is an image with a Rust toolchain, a C compiler and make; a release names it by digest
 # (.ci/base-images). BINARIES is the stage or image from which /out is copied: the stage `build`, or an image with
-# binaries that were built and tested elsewhere. FEATURES are the agent's Cargo features, all of which are off by default.
+# binaries that were built and tested elsewhere. FEATURES are the agent's Cargo features.
 ARG RUST_IMAGE=rust:1.95-bookworm
 ARG BINARIES=build
 
@@ -15,7 +15,7 @@ ENV CARGO_TERM_COLOR=never
 COPY .ci/versions .ci/tool .ci/
 RUN --mount=type=cache,target=/usr/local/cargo/registry .ci/tool cargo-auditable
 COPY . .
-ARG FEATURES=
+ARG FEATURES=kubernetes
 # The builder keeps the crates and what was built of them, so that a change of our own code builds that alone. Cargo compares
 # file times, and a checkout can be older than what another one has left. glibc 2.34 and later, which is linked in,
 # resolves names without loading a library.
@@ -23,7 +23,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
     set -eu; \
     find src build.rs crates -name '*.rs' -exec touch {} +; \
-    .ci/ship /out/bin; \
+    FEATURES="$FEATURES" .ci/ship /out/bin; \
     mkdir -p /out/state /out/certs; \
     cp /etc/ssl/certs/ca-certificates.crt /out/certs/; \
     dpkg-query --show libc6 ca-certificates >/out/bin/packages

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use criterion::{Criterion, criterion_group, criterion_main};
 use nbu_otel_agent::http::{Address, Bound, Config, Guard, Server, Settings, State};
 use nbu_otel_agent::telemetry::otlp::OtlpStats;
@@ -53,6 +54,7 @@ fn serve(runtime: &Runtime) -> (Server, u16) {
         agent,
         settings: Arc::new(Fixed),
         ready: AtomicBool::new(true),
+        tenure: ArcSwap::default(),
         reload,
         guard: Guard::default(),
     });

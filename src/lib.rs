@@ -21,12 +21,15 @@
 //!
 //! [`state`] is what outlives the process, where the configuration names a directory for it.
 //!
+//! [`election`] lets one of several agents poll and export, and [`tenure`] says for how long; [`sharding`] shares sites out.
+//!
 //! ARCHITECTURE.md says which module may use which, and why.
 
 pub mod catalog;
 pub mod cli;
 pub mod collectors;
 pub mod config;
+pub mod election;
 pub mod forecast;
 #[cfg(fuzzing)]
 pub mod fuzz;
@@ -48,3 +51,4 @@ pub mod snapshot;
 pub mod state;
 pub mod supervisor;
 pub mod telemetry;
+pub mod tenure;

@@ -6,6 +6,8 @@
 mod diff;
 #[path = "config/effective.rs"]
 mod effective;
+#[path = "config/election.rs"]
+mod election;
 #[path = "config/errors.rs"]
 mod errors;
 #[path = "config/files.rs"]

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
+use arc_swap::ArcSwap;
 use nbu_otel_agent::http::{Address, Config, Guard, Settings, State};
 use nbu_otel_agent::reload::ReloadRequest;
 use nbu_otel_agent::snapshot::Store;
@@ -56,6 +57,7 @@ fn state_with(settings: Arc<Switch>) -> (Arc<State>, mpsc::Receiver<ReloadReques
         agent,
         settings: settings as Arc<dyn Settings>,
         ready: AtomicBool::new(true),
+        tenure: ArcSwap::default(),
         reload,
         guard: Guard::default(),
     };

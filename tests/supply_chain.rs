@@ -38,6 +38,10 @@ fn crates(packages: &[&str], targets: &[&str], edges: &str) -> BTreeSet<String> 
         let mut tree = Command::new(env!("CARGO"));
         tree.current_dir(root()).args(["tree", "--locked", "--edges", edges, "--prefix", "none"]);
         tree.args(["--no-default-features", "--format", "{p}", "--target", target]);
+        // Of the agent alone: the simulator has none.
+        if packages.contains(&"nbu-otel-agent") {
+            tree.args(["--features", "kubernetes"]);
+        }
         tree.args(packages.iter().flat_map(|package| ["--package", package]));
         let text = String::from_utf8(output(&mut tree)).expect("text");
         // Ours have a path.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// A module and the modules of ours that it may use beside itself; `config` types of others are
 /// written `module::config`.
-const RULES: [(&str, &[&str]); 19] = [
+const RULES: [(&str, &[&str]); 21] = [
     ("metric", &[]),
     ("net", &[]),
     ("netbackup", &["net"]),
@@ -20,13 +20,14 @@ const RULES: [(&str, &[&str]); 19] = [
     ("snapshot", &["metric"]),
     ("state", &[]),
     ("poller", &["collectors", "netbackup", "slp", "snapshot", "metric", "state", "telemetry"]),
-    ("telemetry", &["metric", "snapshot", "net", "state", "reload"]),
+    ("telemetry", &["metric", "snapshot", "net", "state", "reload", "election", "tenure"]),
     ("catalog", &["collectors", "poller", "telemetry", "metric"]),
     (
         "config",
         &[
             "catalog",
             "collectors",
+            "election",
             "http",
             "log",
             "metric",
@@ -42,7 +43,9 @@ const RULES: [(&str, &[&str]); 19] = [
     ("process", &["net"]),
     ("reload", &[]),
     ("sharding", &[]),
-    ("http", &["snapshot", "telemetry", "process", "reload", "net"]),
+    ("tenure", &[]),
+    ("election", &["net", "tenure"]),
+    ("http", &["snapshot", "telemetry", "process", "reload", "net", "tenure"]),
 ];
 
 fn root() -> PathBuf {

@@ -43,6 +43,8 @@ pub struct Config {
     pub sharding: Option<crate::sharding::Config>,
     /// The enabled sites of the other agents.
     pub(crate) sites_elsewhere: Vec<String>,
+    /// The election of one of several agents, where they take turns.
+    pub election: Option<crate::election::Config>,
     pub collectors: crate::collectors::Config,
     pub metrics: telemetry::Config,
     pub state: crate::state::Config,

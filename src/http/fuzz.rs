@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::http::{HeaderMap, HeaderValue, header};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
@@ -68,7 +69,8 @@ impl Endpoint {
         let (reload, _) = mpsc::channel(1);
         let (ready, settings) = (AtomicBool::new(true), Arc::new(Fixed));
         let guard = Guard::default();
-        let state = State { renderer, store, agent, settings, ready, reload, guard };
+        let tenure = ArcSwap::default();
+        let state = State { renderer, store, agent, settings, ready, tenure, reload, guard };
         let address = Fixed.endpoint().expect("settings").address;
         let bound = Bound::bind(&address).expect("a port");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, bound.address().port()));

@@ -73,8 +73,12 @@ fn readiness(state: &State) -> Response {
     }
 }
 
-/// Answers the health check of nbu_exporter: any NetBackup API responds.
+/// Answers the health check of nbu_exporter: any NetBackup API responds, or another agent asks them.
 async fn health(Extract(Endpoint { state, .. }): Extract<Endpoint>) -> Response {
+    if state.tenure.load().is_over() {
+        // It does not ask any, and nothing is wrong with it.
+        return "STANDBY".into_response();
+    }
     if state.store.snapshots().iter().any(|snapshot| snapshot.up == Some(true)) {
         "OK".into_response()
     } else {
@@ -97,6 +101,11 @@ async fn exposition(
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
     }
     let target = match Target::of(uri.query().unwrap_or_default(), &state.store) {
+        // Another agent shows the sites by now.
+        Ok(Target::Site(_)) if state.tenure.load().is_over() => {
+            return (StatusCode::NOT_FOUND, "404: this agent is a standby\n").into_response();
+        }
+        Ok(_) if state.tenure.load().is_over() => Target::Agent,
         Ok(target) => target,
         Err(none) => {
             let status = match none {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::config::Settings;
@@ -13,6 +14,7 @@ use crate::reload::ReloadRequest;
 use crate::snapshot::Store;
 use crate::telemetry::prometheus::renderer::Renderer;
 use crate::telemetry::self_metrics::SelfMetrics;
+use crate::tenure::Tenure;
 
 /// The parts of the agent that live as long as the process. The handlers read them.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct State {
     pub settings: Arc<dyn Settings>,
     /// A configuration is in force.
     pub ready: AtomicBool,
+    /// The time for which the sites may be shown; without an end where no agents take turns.
+    pub tenure: ArcSwap<Tenure>,
     pub reload: mpsc::Sender<ReloadRequest>,
     /// The judge of requests, with its memory.
     pub guard: Guard,

@@ -36,6 +36,18 @@ pub(super) fn render(state: &State) -> String {
             let _ = write!(page, "<p class=\"bad\">{problem}: {}</p>", escape(error));
         }
     }
+    if let Some((leads, numbers)) = state.agent.election() {
+        let role = if leads { "the leader" } else { "a standby" };
+        let holder = numbers.holder.as_deref().map_or("nobody", |holder| holder);
+        let _ = write!(
+            page,
+            "<p>This agent is {role}. The Lease is held by <code>{}</code>.</p>",
+            escape(holder)
+        );
+        if let Some(error) = numbers.error {
+            let _ = write!(page, "<p class=\"bad\">{}</p>", escape(&error));
+        }
+    }
     for (signal, stats) in state.agent.otlp().snapshot() {
         if let Some(text) = push(&stats) {
             let _ = write!(page, "<p>OTLP {}: {text}</p>", signal.as_str());

@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
+use super::Owner;
 use super::atomic::FileId;
 use super::error::{Error, Problem};
 use super::frames::Header;
 use super::instance;
 use super::lock::{self, HeldLock, LOCK};
+use super::terms::{self, Terms};
 use super::worker::within;
 
 /// The time that a start or a reload waits for the disk; it goes on without state after that.
@@ -43,8 +45,7 @@ pub(crate) struct WeakStateDir(Weak<Inner>);
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    /// The name of this agent among those that share the directory.
-    member: Option<String>,
+    owner: Owner,
     opened: OnceLock<Opened>,
     /// The owners of its files, by name.
     files: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
@@ -56,6 +57,8 @@ struct Inner {
 struct Opened {
     instance_id: String,
     held: Mutex<HeldLock>,
+    /// The folders of leaders, where agents take turns.
+    terms: Option<Terms>,
 }
 
 /// Exclusive right to read and write a file. Keeps the directory locked.
@@ -77,9 +80,19 @@ impl PartialEq for StateDir {
 impl Eq for StateDir {}
 
 impl Opened {
-    fn acquire(path: &Path, member: Option<&str>) -> Result<Self, Problem> {
-        let held = HeldLock::acquire(path, member)?;
-        Ok(Self { instance_id: instance::id(path, member), held: Mutex::new(held) })
+    fn acquire(path: &Path, owner: &Owner) -> Result<Self, Problem> {
+        let held = Mutex::new(HeldLock::acquire(path, owner)?);
+        let instance_id = instance::id(path, member(owner));
+        // Last, since a term can begin only once.
+        let terms = match owner {
+            Owner::Leader(term) => Some(Terms::begin(path, *term)?),
+            Owner::Alone => {
+                terms::end_all(path)?;
+                None
+            }
+            Owner::Member(_) => None,
+        };
+        Ok(Self { instance_id, held, terms })
     }
 }
 
@@ -90,27 +103,26 @@ impl StateDir {
     ///
     /// If another agent has it, it cannot be written, or it is no directory.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Self::open_as(path, None)
+        Self::open_as(path, Owner::Alone)
     }
 
-    /// Makes the directory if it is missing, for its owner alone, and locks it: alone, or together with the agents
-    /// that share it, among which this one has a name. Blocks for a few seconds at most.
+    /// Makes the directory if it is missing, and locks it, alone or together with others. Blocks for a few seconds at
+    /// most.
     ///
     /// # Errors
     ///
-    /// If another agent has it (or the name), it cannot be written, or it is no directory.
-    pub(crate) fn open_as(path: &Path, member: Option<&str>) -> Result<Self, Error> {
+    /// If another agent has it (or the name of this member), it cannot be written, it is no directory, or it has a later
+    /// term.
+    pub(crate) fn open_as(path: &Path, owner: Owner) -> Result<Self, Error> {
         // An absolute one, should the working directory of the process change.
         let path = std::path::absolute(path).map_err(|error| Problem::from(error).at(path))?;
         let opened = OnceLock::new();
-        let member = member.map(ToOwned::to_owned);
         let (files, servers) = (Mutex::default(), Mutex::default());
-        let inner = Arc::new(Inner { path, member, opened, files, servers });
+        let inner = Arc::new(Inner { path, owner, opened, files, servers });
         let (sender, answer) = mpsc::channel();
-        let (path, member, weak) =
-            (inner.path.clone(), inner.member.clone(), Arc::downgrade(&inner));
-        let spawned = thread::Builder::new()
-            .spawn(move || open_until_had(&path, member.as_deref(), &weak, &sender));
+        let (path, owner, weak) = (inner.path.clone(), inner.owner.clone(), Arc::downgrade(&inner));
+        let spawned =
+            thread::Builder::new().spawn(move || open_until_had(&path, &owner, &weak, &sender));
         spawned.map_err(|error| Problem::from(error).at(&inner.path))?;
         let path = inner.path.display();
         match answer.recv_timeout(OPEN_TIMEOUT) {
@@ -133,21 +145,52 @@ impl StateDir {
     /// # Errors
     ///
     /// If it cannot be opened, or it is locked in another way: alone, or together with others.
-    pub(crate) fn acquire(
-        path: &Path,
-        member: Option<&str>,
-        locked: &[Self],
-    ) -> Result<Self, Error> {
-        match locked.iter().find(|directory| directory.is(path)) {
-            Some(directory) if directory.member() == member => Ok(directory.clone()),
+    pub(crate) fn acquire(path: &Path, owner: Owner, locked: &[Self]) -> Result<Self, Error> {
+        let is_leader = |owner: &Owner| matches!(owner, Owner::Leader(_));
+        // Leaders of different terms do not lock each other out.
+        let in_the_way =
+            |held: &&Self| held.is(path) && !(is_leader(&held.0.owner) && is_leader(&owner));
+        if let Some(held) = locked.iter().find(|held| held.0.owner == owner && held.is(path)) {
+            return Ok(held.clone());
+        }
+        match locked.iter().find(in_the_way) {
             Some(_) => Err(Problem::Sharing.at(path)),
-            None => Self::open_as(path, member),
+            None => Self::open_as(path, owner),
         }
     }
 
     /// Returns the absolute path.
     pub fn path(&self) -> &Path {
         &self.0.path
+    }
+
+    /// Returns the path at which this agent writes a file.
+    pub(super) fn file(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.terms().map_or(self.path(), Terms::own).join(name)
+    }
+
+    /// Returns the path at which the newest version of a file is, if there is one. Blocks.
+    pub(super) fn newest(&self, file: &Path) -> io::Result<PathBuf> {
+        match (self.terms(), file.file_name()) {
+            (Some(terms), Some(name)) => terms.newest(name),
+            _ => Ok(file.to_owned()),
+        }
+    }
+
+    /// Removes older versions of a file that this agent has written. Blocks.
+    pub(super) fn retire(&self, file: &Path) {
+        if let (Some(terms), Some(name)) = (self.terms(), file.file_name()) {
+            terms.retire(name);
+        }
+    }
+
+    fn terms(&self) -> Option<&Terms> {
+        self.0.opened.get()?.terms.as_ref()
+    }
+
+    /// Returns whether the directory is that of several agents that take turns.
+    pub(crate) fn is_of_several_leaders(&self) -> bool {
+        matches!(self.0.owner, Owner::Leader(term) if term.shared)
     }
 
     /// Returns whether this is the directory at `path`, by whichever name. One that was removed and made
@@ -177,7 +220,7 @@ impl StateDir {
 
     /// Returns the name of this agent among those that share the directory, if it is shared.
     pub(crate) fn member(&self) -> Option<&str> {
-        self.0.member.as_deref()
+        member(&self.0.owner)
     }
 
     /// Waits until nobody else has the file `name`, in this process or in an agent that shares the directory, and
@@ -259,7 +302,10 @@ impl StateDir {
         }
         let path = self.0.path.display();
         tracing::warn!(%path, "the lock of the state directory was removed or replaced; acquiring it again");
-        let held = HeldLock::acquire(&self.0.path, self.member()).map_err(io::Error::other)?;
+        let held = HeldLock::acquire(&self.0.path, &self.0.owner).map_err(io::Error::other)?;
+        if let Some(terms) = &opened.terms {
+            terms.restore().map_err(io::Error::other)?;
+        }
         instance::keep(&self.0.path, self.member(), &opened.instance_id);
         *guard(&opened.held) = held;
         Ok(())
@@ -284,13 +330,13 @@ impl WeakStateDir {
 #[allow(clippy::disallowed_methods, reason = "it sleeps on a thread of its own")]
 fn open_until_had(
     path: &Path,
-    member: Option<&str>,
+    owner: &Owner,
     wanted: &Weak<Inner>,
     sender: &mpsc::Sender<Result<(), Problem>>,
 ) {
     let mut tried = false;
     while wanted.strong_count() > 0 {
-        match Opened::acquire(path, member) {
+        match Opened::acquire(path, owner) {
             Ok(opened) => {
                 // Without a handle it is dropped, and with it the lock.
                 if let Some(inner) = wanted.upgrade() {
@@ -312,6 +358,13 @@ fn open_until_had(
             }
         }
         thread::sleep(OPEN_RETRY_DELAY);
+    }
+}
+
+fn member(owner: &Owner) -> Option<&str> {
+    match owner {
+        Owner::Member(member) => Some(member),
+        Owner::Alone | Owner::Leader(_) => None,
     }
 }
 

@@ -79,7 +79,8 @@ impl Document {
         let deadline = Instant::now() + TIMEOUT;
         if self.loading.is_none() {
             let owner = self.owner(deadline).await?;
-            self.loading = Some(owner.start(|owned| load(&owned.path)));
+            self.loading =
+                Some(owner.start(|owned| load(&owned.claim.directory().newest(&owned.path)?)));
         }
         finish(&mut self.loading, deadline).await
     }
@@ -102,7 +103,9 @@ impl Document {
         let owner = self.owner(deadline).await?;
         self.saving = Some(owner.start(move |owned| {
             owned.claim.directory().check_lock()?;
-            save(&owned.path, &content)
+            save(&owned.path, &content)?;
+            owned.claim.directory().retire(&owned.path);
+            Ok(())
         }));
         finish(&mut self.saving, deadline).await
     }
@@ -117,7 +120,7 @@ impl Document {
             }
             let claim = timeout_at(deadline, self.directory.claim(&self.name)).await;
             let claim = claim.map_err(|_| self.directory.not_had())?;
-            let path = self.directory.path().join(&self.name);
+            let path = self.directory.file(&self.name);
             Worker::spawn("state", Owned { path, claim })?
         };
         Ok(self.owner.insert(owner))

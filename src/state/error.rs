@@ -13,6 +13,16 @@ pub struct Error {
     problem: Problem,
 }
 
+impl Error {
+    /// Returns the number of the term that is there, where it is not lower than the own one.
+    pub(crate) fn overtaken(&self) -> Option<u64> {
+        match self.problem {
+            Problem::Overtaken(number) => Some(number),
+            _ => None,
+        }
+    }
+}
+
 /// The reason.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
@@ -25,6 +35,8 @@ pub(super) enum Problem {
         "state.shared takes effect at the next start of the agent; until then it must stay as it was"
     )]
     Sharing,
+    #[error("another agent has become the leader (term {0}): this one may not write there")]
+    Overtaken(u64),
     #[error("not a directory; use a directory, or a path where one can be created")]
     NotADirectory,
     #[error(

@@ -129,14 +129,34 @@ impl Journal {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
-        let check = |found: &Header| {
-            if *found == self.header { Ok(()) } else { Err(OpenError::Foreign(found.clone())) }
-        };
-        let (loaded, number) = read_file(&file, check, take)?;
+        let (loaded, number) = read_file(&file, |found| self.check(found), take)?;
         let (id, length) = (FileId::of(&file)?, loaded.length);
         self.open = Some(Open { file, id, writable: false, length, number });
         self.allowed = length.saturating_mul(GROWTH).saturating_add(ALWAYS);
         Ok(Some(loaded))
+    }
+
+    /// Reads a file that another wrote for the same owner, as [`Journal::open`] does. It is not appended to.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, is not this journal's, is corrupt, or `take` rejects a frame.
+    pub(super) fn read_other(
+        &mut self,
+        path: &Path,
+        take: impl FnMut(&[u8]) -> Result<(), OpenError>,
+    ) -> Result<Option<Loaded>, OpenError> {
+        self.open = None;
+        let file = match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let (loaded, _) = read_file(&file, |found| self.check(found), take)?;
+        Ok(Some(loaded))
+    }
+
+    fn check(&self, found: &Header) -> Result<(), OpenError> {
+        if *found == self.header { Ok(()) } else { Err(OpenError::Foreign(found.clone())) }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use super::Owner;
 use super::atomic::{self, FileId};
 use super::error::Problem;
 
@@ -22,26 +23,41 @@ pub(super) struct HeldLock {
 }
 
 impl HeldLock {
-    /// Makes the directory if it is missing, for its owner alone, and locks it: for the agent with this name among
-    /// those that share it, or for one alone. Blocks.
-    pub(super) fn acquire(path: &Path, member: Option<&str>) -> Result<Self, Problem> {
+    /// Makes the directory if it is missing, for its owner alone, and locks it: together with other members, with
+    /// other leaders, or alone. Blocks.
+    pub(super) fn acquire(path: &Path, owner: &Owner) -> Result<Self, Problem> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let files = match member {
-            None => vec![lock(&path.join(LOCK))?],
-            Some(member) => vec![
-                lock_together(&path.join(LOCK))?,
-                lock(&path.join(format!("{member}.{LOCK}")))?,
-            ],
+        let (together, name) = (path.join(LOCK), name(owner));
+        let files = match owner {
+            Owner::Alone => vec![lock(&together)?],
+            Owner::Member(_) => {
+                vec![lock_together(&together)?, lock(&path.join(format!("{name}.{LOCK}")))?]
+            }
+            // Each writes in a folder of its own. The lock only keeps away agents that take no turns.
+            Owner::Leader(_) => vec![match lock_together(&together) {
+                Err(Problem::NoLocks(_)) => open(&together)?,
+                other => other?,
+            }],
         };
-        let (first, name) = (files.first(), member.unwrap_or_default());
+        let first = files.first();
         let lock = first.map_or_else(|| Err(ErrorKind::NotFound.into()), FileId::of)?;
-        match probe(path, name).and_then(|()| atomic::remove_leftovers(path, member.is_none())) {
+        let is_alone = *owner == Owner::Alone;
+        match probe(path, &name).and_then(|()| atomic::remove_leftovers(path, is_alone)) {
             Err(error) if is_full(&error) => {
                 tracing::warn!(path = %path.display(), %error, "cannot write to the state directory");
             }
             other => other?,
         }
         Ok(Self { directory: FileId::at(path)?, lock, _files: files })
+    }
+}
+
+/// Returns the name of the owner among those that share the directory.
+fn name(owner: &Owner) -> String {
+    match owner {
+        Owner::Alone => String::new(),
+        Owner::Member(name) => name.clone(),
+        Owner::Leader(term) => format!("leader-{}", term.number),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The directory in the hands of a person: looked at and changed while no agent uses it.
 
+use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use super::journal::{Journal, read};
 use super::lock::{HeldLock, LOCK, holder};
 use super::site::{read_mark, write_mark};
 use super::site_file::{document_name, mark_name, site_name};
+use super::{Owner, terms};
 
 /// A state directory that no agent uses as long as this lives.
 #[derive(Debug)]
@@ -55,7 +57,9 @@ impl Maintenance {
     /// If there is no directory, it cannot be written, or an agent uses it.
     pub(crate) fn to_change(path: &Path) -> Result<Self, Error> {
         fs::read_dir(path).map_err(|error| Problem::from(error).at(path))?;
-        let held = HeldLock::acquire(path, None).map_err(|problem| problem.at(path))?;
+        let held = HeldLock::acquire(path, &Owner::Alone).map_err(|problem| problem.at(path))?;
+        // From here on it is the directory of one agent, whose files are its own.
+        terms::end_all(path).map_err(|error| Problem::from(error).at(path))?;
         Ok(Self { path: path.to_owned(), _lock: Lock::Alone(held) })
     }
 
@@ -88,11 +92,18 @@ impl Maintenance {
 
     fn files(&self, is_wanted: impl Fn(&str) -> Option<bool>) -> io::Result<Vec<StateFile>> {
         let mut files = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let Some(aside) = name.to_str().and_then(&is_wanted) else { continue };
-            files.push(StateFile { path: entry.path(), size: entry.metadata()?.len(), aside });
+        let mut known = HashSet::new();
+        for place in terms::places(&self.path)? {
+            for entry in fs::read_dir(place)? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let Some(aside) = name.to_str().and_then(&is_wanted) else { continue };
+                // The newest version alone counts.
+                if known.insert(name) {
+                    let size = entry.metadata()?.len();
+                    files.push(StateFile { path: entry.path(), size, aside });
+                }
+            }
         }
         files.sort_by(|one, other| (one.aside, &one.path).cmp(&(other.aside, &other.path)));
         Ok(files)
@@ -100,7 +111,10 @@ impl Maintenance {
 
     /// Returns the server that was polled last for a site; `None` if that is not known.
     pub(crate) fn last_server(&self, site: &str) -> Option<String> {
-        read_mark(&self.path.join(mark_name(site))).ok().map(|mark| mark.server)
+        let name = mark_name(site);
+        let mut places = terms::places(&self.path).ok()?.into_iter();
+        let mark = places.find_map(|place| read_mark(&place.join(&name)).ok());
+        mark.map(|mark| mark.server)
     }
 
     /// Writes the journal at `path` again as that of another site, and removes the old one. The documents of the site and

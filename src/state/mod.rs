@@ -14,12 +14,14 @@ mod lock;
 mod maintenance;
 mod site;
 mod site_file;
+mod terms;
 mod worker;
 
 use std::path::PathBuf;
 
 pub use directory::StateDir;
 pub use error::Error;
+pub use terms::Term;
 
 pub(crate) use directory::{WeakStateDir, timed_out};
 pub(crate) use document::{Content, Document};
@@ -34,6 +36,31 @@ pub(crate) use worker::{Pending, Worker};
 pub struct Config {
     /// The directory; nothing is kept where there is none.
     pub directory: Option<PathBuf>,
-    /// The name of this agent among those that share the directory.
+    /// The name of this agent among those that share the sites and the directory.
     pub member: Option<String>,
+    /// The directory is that of several agents.
+    pub shared: bool,
+}
+
+impl Config {
+    /// Returns whose the directory is, where this agent leads in a term with this number.
+    pub(crate) fn owner(&self, term: Option<u64>) -> Owner {
+        match (term, &self.member) {
+            (Some(number), _) => Owner::Leader(Term { number, shared: self.shared }),
+            (None, Some(member)) => Owner::Member(member.clone()),
+            (None, None) => Owner::Alone,
+        }
+    }
+}
+
+/// The owner of a state directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// A single agent.
+    #[default]
+    Alone,
+    /// The agent with this name, together with others.
+    Member(String),
+    /// The leader of agents that take turns.
+    Leader(Term),
 }

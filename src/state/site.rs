@@ -28,6 +28,8 @@ pub(crate) struct Resumed {
     pub(crate) loaded: Loaded,
     /// The server was the one that was polled last, so that totals go on.
     pub(crate) last_in_force: bool,
+    /// The journal is one of an earlier leader: the next save has to write all of it.
+    pub(crate) is_inherited: bool,
 }
 
 impl SiteFiles {
@@ -51,10 +53,17 @@ impl SiteFiles {
         take: impl FnMut(&[u8]) -> Result<(), OpenError>,
     ) -> Result<Option<Resumed>, OpenError> {
         let last = self.last_in_force()?;
-        let loaded = self.journal.open(take)?;
-        self.marked = last.as_ref() == Some(&self.header.server);
-        let last_in_force = last.is_none() || self.marked;
-        Ok(loaded.map(|loaded| Resumed { loaded, last_in_force }))
+        let newest = self.claim.directory().newest(self.journal.path())?;
+        let is_inherited = newest != self.journal.path();
+        let loaded = if is_inherited {
+            self.journal.read_other(&newest, take)?
+        } else {
+            self.journal.open(take)?
+        };
+        let is_last = last.as_ref() == Some(&self.header.server);
+        let last_in_force = last.is_none() || is_last;
+        self.marked = is_last && self.claim.directory().newest(&self.mark)? == self.mark;
+        Ok(loaded.map(|loaded| Resumed { loaded, last_in_force, is_inherited }))
     }
 
     /// Returns the server that was polled last for this site, as far as is known.
@@ -62,7 +71,7 @@ impl SiteFiles {
         if let Some(server) = self.claim.directory().last_server(&self.header.site) {
             return Ok(Some(server));
         }
-        match read_mark(&self.mark) {
+        match read_mark(&self.claim.directory().newest(&self.mark)?) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             // Totals that begin at 0 count nothing twice.
             Err(error) if error.kind() == ErrorKind::InvalidData => Ok(Some(String::new())),
@@ -76,7 +85,11 @@ impl SiteFiles {
     ///
     /// If it cannot be renamed.
     pub(crate) fn set_aside(&mut self) -> io::Result<PathBuf> {
-        atomic::set_aside(self.journal.path())
+        let path = self.journal.path();
+        let aside = atomic::set_aside(&self.claim.directory().newest(path)?)?;
+        // What an earlier leader left is older than what was shown.
+        self.claim.directory().retire(path);
+        Ok(aside)
     }
 
     /// Says that numbers of this server are shown from now on.
@@ -109,12 +122,14 @@ impl SiteFiles {
         let aside = self.journal.rewrite(parts)?;
         // After the totals: a crash in between must not find old totals in force.
         self.write_mark()?;
+        self.claim.directory().retire(self.journal.path());
         Ok(aside)
     }
 
     fn write_mark(&mut self) -> io::Result<()> {
         if !self.marked {
             write_mark(&self.mark, &self.header)?;
+            self.claim.directory().retire(&self.mark);
             self.marked = true;
         }
         Ok(())

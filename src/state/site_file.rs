@@ -14,12 +14,12 @@ impl StateDir {
     /// Returns the journal of a site whose server has this identity: another for each pair, and always the
     /// same for one.
     pub(crate) fn site_file(&self, site: &str, server: &str) -> PathBuf {
-        self.path().join(site_name(site, server))
+        self.file(site_name(site, server))
     }
 
     /// Returns the file that names the server of a site that was polled last.
     pub(super) fn mark_file(&self, site: &str) -> PathBuf {
-        self.path().join(mark_name(site))
+        self.file(mark_name(site))
     }
 }
 

@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::pipeline::OtlpPipeline;
 use super::prepare::PreparedReload;
-use super::running::{Endpoint, FINAL_EXPORT_TIMEOUT, Running};
-use super::sites;
+use super::running::{Endpoint, FINAL_EXPORT_TIMEOUT, RESIGN_TIMEOUT, Running};
+use super::sites::{self, Wanted};
 use crate::config::Config;
+use crate::election::{self, Election};
 use crate::http;
 use crate::log::Log;
 use crate::reload::{Trigger, Verdict};
@@ -20,7 +21,7 @@ pub(super) async fn commit(
     services: &Arc<http::State>,
     log: Option<&Log>,
     prepared: PreparedReload,
-    (trigger, verdict): (Trigger, Verdict),
+    result: Option<(Trigger, Verdict)>,
 ) {
     let config = Arc::new(prepared.config);
     let is_first = running.config().is_none();
@@ -33,18 +34,25 @@ pub(super) async fn commit(
     for warning in &prepared.warnings {
         tracing::warn!("{warning}");
     }
+    let standing = prepared.standing;
+    elect(running, services, config.election.as_ref());
     if let Some(push) = prepared.push {
         replace_push(running, services, &config, push, prepared.state.as_ref());
     }
     let (clients, connections) = (prepared.clients, prepared.connections);
-    sites::replace(running, &services.store, &config, prepared.state, clients, connections).await;
+    let servers = if standing.leads() { &config.servers[..] } else { &[] };
+    let wanted = Wanted { config: &config, servers };
+    sites::replace(running, &services.store, wanted, prepared.state, clients, connections).await;
+    running.standing = standing;
     services.agent.set_extent(running.sites.len(), config.metrics.cardinality_limit);
     services.agent.set_sharding(config.sharding.map(|it| [it.shard, it.shards]));
     services.agent.drop_filter().set(&config.metrics.drop);
     services.agent.set_exposed(config.http.is_exposed());
     running.set_config(Arc::clone(&config));
     // Before the endpoint serves for the first time.
-    services.agent.note_reload(trigger, verdict, prepared.sha256);
+    if let Some((trigger, verdict)) = result {
+        services.agent.note_reload(trigger, verdict, prepared.sha256);
+    }
     services.ready.store(true, Relaxed);
     services.renderer.render_off_thread().await;
     match (prepared.listener, config.http.listens().cloned()) {
@@ -73,6 +81,23 @@ pub(super) async fn commit(
         (_, None) => running.replace_health(None),
         (None, Some(_)) => {}
     }
+}
+
+/// Makes this agent a candidate by these settings, or none.
+fn elect(running: &mut Running, services: &http::State, wanted: Option<&election::Config>) {
+    if running.election.as_ref().map(|election| &election.config) == wanted
+        && !running.election.as_ref().is_some_and(Election::is_dead)
+    {
+        return;
+    }
+    if let Some(old) = running.election.take() {
+        tokio::spawn(old.resign(RESIGN_TIMEOUT));
+    }
+    running.election = wanted.map(Election::start);
+    let election = running.election.as_ref();
+    services.tenure.store(election.map_or_else(Arc::default, |it| Arc::clone(it.tenure())));
+    let numbers = election.map(|it| (Arc::clone(it.tenure()), Arc::clone(it.stats())));
+    services.agent.set_election(numbers);
 }
 
 fn replace_push(

@@ -8,6 +8,7 @@ mod address;
 mod blocking;
 mod commit;
 mod credentials;
+mod election;
 mod error;
 mod pipeline;
 mod prepare;
@@ -29,6 +30,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -209,6 +211,7 @@ fn services(senders: &Senders, settings: Arc<dyn http::Settings>) -> Arc<http::S
         agent,
         settings,
         ready: AtomicBool::new(false),
+        tenure: ArcSwap::default(),
         reload: senders.http.clone(),
         guard: http::Guard::default(),
     })

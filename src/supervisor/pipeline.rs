@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::http;
 use crate::net::host_name;
 use crate::state::StateDir;
-use crate::telemetry::otlp::exporter::FIRST_EXPORT;
+use crate::telemetry::otlp::exporter::{FIRST_EXPORT, FIRST_EXPORT_OF_LEADER, Turn};
 use crate::telemetry::otlp::producer::Producer;
 use crate::telemetry::otlp::resource::{ResourceAttributes, instance_id};
 use crate::telemetry::otlp::{BuildError, ExporterHandle, MetricSource, Transport};
@@ -18,6 +18,11 @@ pub(super) struct OtlpPipeline {
 }
 
 impl OtlpPipeline {
+    /// Returns the end of the push.
+    pub(super) fn none() -> Self {
+        Self { transport: None }
+    }
+
     /// Builds the transport, if the configuration has one.
     ///
     /// # Errors
@@ -45,7 +50,10 @@ impl OtlpPipeline {
             let limit = config.metrics.cardinality_limit;
             let producer = Producer::new(store, agent, limit);
             let metrics: Arc<MetricSource> = Arc::new(move |each| producer.collect(each));
-            ExporterHandle::spawn(otlp, transport, &resource, metrics, stats, state, FIRST_EXPORT)
+            let first =
+                if config.election.is_some() { FIRST_EXPORT_OF_LEADER } else { FIRST_EXPORT };
+            let turn = Turn { tenure: services.tenure.load_full(), first };
+            ExporterHandle::spawn(otlp, transport, &resource, metrics, stats, state, turn)
         });
         (exporter, tracing)
     }

@@ -7,6 +7,7 @@ use super::error::PrepareError;
 use super::pipeline::OtlpPipeline;
 use super::running::{Endpoint, Running, SiteChange};
 use crate::config::{Config, Diagnostic, Loaded};
+use crate::election::Standing;
 use crate::http::{self, Bound, Listening};
 use crate::log::{Destination, Log, OpenError, Opened};
 use crate::netbackup::{Client, Connection};
@@ -18,6 +19,8 @@ pub(super) struct PreparedReload {
     pub(super) config: Config,
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) sha256: String,
+    /// The standing of this agent, for which the other parts are.
+    pub(super) standing: Standing,
     /// The log, if it had to be opened.
     pub(super) log: Option<Result<Opened, OpenError>>,
     /// The state directory: the one in use, or a new one.
@@ -33,9 +36,29 @@ pub(super) struct PreparedReload {
     pub(super) push: Option<OtlpPipeline>,
 }
 
+impl PreparedReload {
+    /// Returns what a standby runs by the configuration in force: nothing has to be had for it.
+    pub(super) fn of_standby(config: Config, sha256: String) -> Self {
+        Self {
+            config,
+            warnings: Vec::new(),
+            sha256,
+            standing: Standing::Standby,
+            log: None,
+            state: None,
+            listener: None,
+            health: None,
+            clients: Vec::new(),
+            connections: BTreeMap::new(),
+            push: Some(OtlpPipeline::none()),
+        }
+    }
+}
+
 /// A valid configuration and the list of parts that differ from what is running.
 pub(super) struct ReloadPlan {
     loaded: Loaded,
+    standing: Standing,
     /// Destination of the log, if it has to be opened.
     log: Option<Destination>,
     /// Dead tasks are restarted: one part that cannot be had must not keep the others from it.
@@ -74,6 +97,8 @@ impl ReloadPlan {
         recovers: bool,
     ) -> Self {
         let (config, before) = (&loaded.config, running.config());
+        // A command that polls and prints takes no turns.
+        let standing = if serves { running.standing_by(config) } else { Standing::Alone };
         let change = |now: Option<&Endpoint>, wanted: Option<&http::Address>| {
             let stays = |wanted| now.is_some_and(|endpoint| endpoint.is_at(wanted));
             match (wanted, running.listening()) {
@@ -91,8 +116,10 @@ impl ReloadPlan {
             log.is_replaced()
                 || before.as_ref().is_none_or(|before| before.log.destination != *wanted)
         };
-        let same_state = before.as_ref().is_some_and(|before| before.state == config.state);
+        let same_state = running.standing == standing
+            && before.as_ref().is_some_and(|before| before.state == config.state);
         Self {
+            standing,
             log: log.filter(opens_log).map(|_| wanted.clone()),
             recovers,
             same_state: running.state.clone().filter(|_| same_state),
@@ -102,7 +129,7 @@ impl ReloadPlan {
             listener_change,
             health_change,
             site_changes: config.servers.iter().map(|s| running.site_change(s)).collect(),
-            push: serves && !running.pushes_like(config),
+            push: serves && !running.pushes_like(config, standing),
             loaded,
         }
     }
@@ -135,13 +162,20 @@ impl ReloadPlan {
             }
         }
         let is_another = self.serves && identity(state.as_ref()) != self.identity;
-        let push =
+        let mut push =
             if self.push || is_another { self.tolerated(OtlpPipeline::new(config))? } else { None };
+        if !self.standing.leads() {
+            // They were made to find what is missing before they are needed.
+            clients.clear();
+            connections.clear();
+            push = push.map(|_| OtlpPipeline::none());
+        }
         let Loaded { config, warnings, sha256, .. } = self.loaded;
         Ok(PreparedReload {
             config,
             warnings,
             sha256,
+            standing: self.standing,
             log,
             state,
             listener,
@@ -169,10 +203,12 @@ impl ReloadPlan {
     /// Opens the state directory. The one in use is kept if it cannot be opened again.
     fn state_directory(&self) -> Result<Option<StateDir>, PrepareError> {
         let wanted = &self.loaded.config.state;
-        let Some(path) = wanted.directory.as_deref().filter(|_| self.serves) else {
+        let keeps = self.serves && self.standing.leads();
+        let Some(path) = wanted.directory.as_deref().filter(|_| keeps) else {
             return Ok(None);
         };
-        let acquired = StateDir::acquire(path, wanted.member.as_deref(), &self.directories);
+        let owner = wanted.owner(self.standing.term());
+        let acquired = StateDir::acquire(path, owner, &self.directories);
         match (acquired, &self.same_state) {
             (Err(error), Some(same)) => {
                 tracing::warn!("{error}; keeping the one that is open");

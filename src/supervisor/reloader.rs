@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::blocking::Blocking;
 use super::error::ReloadError;
-use super::prepare::ReloadPlan;
+use super::prepare::{PreparedReload, ReloadPlan};
 use super::retry::Retry;
 use super::running::Running;
 use super::{commit, credentials};
@@ -77,23 +77,49 @@ impl Reloader {
         };
         let diff = config::diff(current.as_deref(), &loaded.config);
         let valid = current.is_some().then(|| loaded.clone());
+        let result = (trigger, Verdict::of_changes(!diff.is_empty()));
+        if let Err(error) = self.put_in_force(loaded, Some(result), deadline).await {
+            if !recovers && valid.is_some() {
+                Box::pin(self.take_credentials(valid, deadline)).await;
+            }
+            return Err(error);
+        }
+        Ok(diff)
+    }
+
+    /// Runs by the configuration in force and the present standing of this agent, whatever the files say by now. The
+    /// result is no reload, and is not counted as one.
+    ///
+    /// # Errors
+    ///
+    /// If what a leader needs cannot be had. Nothing changes then.
+    pub(super) async fn follow_election(&mut self) -> Result<(), ReloadError> {
+        let Some(config) = self.running.config() else { return Ok(()) };
+        let loaded = self.reuse_current(&config);
+        if !self.running.standing_by(&config).leads() {
+            let prepared = PreparedReload::of_standby(loaded.config, loaded.sha256);
+            let (running, log) = (&mut self.running, self.log.as_ref());
+            Box::pin(commit::commit(running, &self.services, log, prepared, None)).await;
+            return Ok(());
+        }
+        self.put_in_force(loaded, None, self.blocking.deadline()).await
+    }
+
+    /// Prepares and commits. `result` is that of a reload.
+    async fn put_in_force(
+        &mut self,
+        loaded: Loaded,
+        result: Option<(Trigger, Verdict)>,
+        deadline: Instant,
+    ) -> Result<(), ReloadError> {
+        let recovers = result.is_some_and(|(trigger, _)| trigger == Trigger::Recovery);
         let log = self.log.as_ref();
         let plan = ReloadPlan::new(loaded, &self.running, log, self.serves, recovers);
         let built = self.blocking.run(deadline, move || plan.build()).await;
-        match built.and_then(|built| Ok(built?)) {
-            Ok(prepared) => {
-                let result = (trigger, Verdict::of_changes(!diff.is_empty()));
-                let running = &mut self.running;
-                Box::pin(commit::commit(running, &self.services, log, prepared, result)).await;
-                Ok(diff)
-            }
-            Err(error) => {
-                if !recovers && valid.is_some() {
-                    Box::pin(self.take_credentials(valid, deadline)).await;
-                }
-                Err(error)
-            }
-        }
+        let prepared = built.and_then(|built| Ok(built?))?;
+        let running = &mut self.running;
+        Box::pin(commit::commit(running, &self.services, log, prepared, result)).await;
+        Ok(())
     }
 
     /// Reads the configuration, and notes which files were read.

@@ -12,6 +12,7 @@ use super::signals::{Signal, Signals};
 use super::systemd::Notifier;
 use super::tasks::{Task, render};
 use super::watch::Watcher;
+use crate::election::{Election, Standing};
 use crate::log::Log;
 use crate::reload::Trigger;
 use crate::telemetry::otlp::ExporterHandle;
@@ -28,6 +29,7 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 enum Next {
     Reload(Batch),
     CheckTasks,
+    FollowElection,
     End(&'static str),
     Nothing,
 }
@@ -50,6 +52,7 @@ impl Supervisor {
                 batch = self.inbox.next() => Next::Reload(batch),
                 // Polled in this `select!` so that a stuck supervisor loop misses the watchdog.
                 () = systemd.watchdog() => Next::Nothing,
+                () = self.reloader.running.election_changed() => Next::FollowElection,
                 () = self.reloader.retry.due() => Next::Reload(Batch::of(Trigger::Retry)),
                 _ = task_checks.tick() => Next::CheckTasks,
             };
@@ -57,6 +60,10 @@ impl Supervisor {
                 Next::Nothing => {}
                 Next::CheckTasks => {
                     systemd.watchdog_during(Box::pin(self.check_tasks(&mut signals))).await;
+                }
+                Next::FollowElection => {
+                    systemd.watchdog_during(Box::pin(self.follow_election())).await;
+                    systemd.ready(&self.status());
                 }
                 Next::Reload(mut batch) => {
                     // First: systemd must hear of a reload later than of all requests for it.
@@ -114,7 +121,7 @@ impl Supervisor {
                         tracing::error!(%error, "cannot install the signal handlers");
                     }
                 }
-                Task::Endpoint | Task::Otlp | Task::Poller | Task::Traces => {
+                Task::Election | Task::Endpoint | Task::Otlp | Task::Poller | Task::Traces => {
                     of_configuration = true;
                 }
             }
@@ -125,6 +132,7 @@ impl Supervisor {
     fn is_dead(&self, task: Task, signals: &Signals) -> bool {
         let running = &self.reloader.running;
         match task {
+            Task::Election => running.election.as_ref().is_some_and(Election::is_dead),
             Task::Endpoint => running.endpoint.iter().chain(&running.health).any(Endpoint::is_dead),
             Task::Healthcheck => self.address.as_ref().is_some_and(AddressServer::is_dead),
             Task::Otlp => running.otlp.as_ref().is_some_and(ExporterHandle::is_dead),
@@ -172,6 +180,11 @@ impl Supervisor {
             (false, false) => "; last reload rejected: see the log",
         };
         let unit = if sites == 1 { "site" } else { "sites" };
-        format!("{sites} {unit}, configuration {hash}{verdict}")
+        let role = match self.reloader.running.standing {
+            Standing::Alone => String::new(),
+            Standing::Standby => "standby, ".to_owned(),
+            Standing::Leader(term) => format!("leader (term {term}), "),
+        };
+        format!("{role}{sites} {unit}, configuration {hash}{verdict}")
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::address::HealthCheck;
 use crate::config::{Config, SafeConfig};
+use crate::election::{Election, Standing};
 use crate::http::{self, Listening};
 use crate::netbackup;
 use crate::poller::Poller;
@@ -20,6 +21,9 @@ use crate::telemetry::traces::{Tracer, Tracing};
 
 /// Time for the last OTLP export at a stop or a change.
 pub(super) const FINAL_EXPORT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Time in which a Lease is given back.
+pub(super) const RESIGN_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) struct Site {
     pub(super) config: netbackup::Config,
@@ -61,6 +65,12 @@ impl Endpoint {
 #[derive(Default)]
 pub(super) struct Running {
     config: Arc<SafeConfig>,
+    /// The candidate, where agents take turns.
+    pub(super) election: Option<Election>,
+    /// The standing by which the parts run.
+    pub(super) standing: Standing,
+    /// The standing for which the parts could not be had.
+    pub(super) refused: Option<Standing>,
     pub(super) sites: BTreeMap<Arc<str>, Site>,
     pub(super) endpoint: Option<Endpoint>,
     /// The listener for health checks alone, if there is one.
@@ -140,11 +150,34 @@ impl Running {
         Some(HealthCheck::At(http::Probe { address: http::Address { host, port }, is_tls }))
     }
 
-    /// Returns whether the OTLP push is as this configuration wants it.
-    pub(super) fn pushes_like(&self, wanted: &Config) -> bool {
+    /// Returns the standing of this agent by a configuration: a new candidate begins as a standby.
+    pub(super) fn standing_by(&self, wanted: &Config) -> Standing {
+        match (&wanted.election, &self.election) {
+            (None, _) => Standing::Alone,
+            (Some(wanted), Some(election)) if election.config == *wanted && !election.is_dead() => {
+                election.standing()
+            }
+            (Some(_), _) => Standing::Standby,
+        }
+    }
+
+    /// Waits until the standing is neither the one by which the parts run, nor one for which they cannot be had.
+    pub(super) async fn election_changed(&self) {
+        match &self.election {
+            Some(election) => election.changed(&[Some(self.standing), self.refused]).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Returns whether the OTLP push is as this configuration and standing want it.
+    pub(super) fn pushes_like(&self, wanted: &Config, standing: Standing) -> bool {
+        if !standing.leads() {
+            return self.otlp.is_none() && self.tracing.is_none();
+        }
         let dead = self.otlp.as_ref().is_some_and(ExporterHandle::is_dead)
             || self.tracing.as_ref().is_some_and(Tracing::is_dead);
         !dead
+            && self.standing == standing
             && self.config().is_some_and(|config| {
                 config.metrics.cardinality_limit == wanted.metrics.cardinality_limit
                 // They make the identity of this agent.
@@ -205,8 +238,15 @@ impl Running {
             }
         };
         tokio::join!(push, trace);
+        // The one that takes over need not wait for connections that drain: they show no sites any more.
+        let resign = async {
+            if let Some(election) = self.election.take() {
+                election.resign(RESIGN_TIMEOUT).await;
+            }
+        };
         let open = self.endpoint.take().into_iter().chain(self.health.take());
-        futures_util::future::join_all(open.map(|endpoint| endpoint.server.stop())).await;
+        let close = futures_util::future::join_all(open.map(|endpoint| endpoint.server.stop()));
+        tokio::join!(resign, close);
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::running::{Running, Site, end};
 use crate::collectors::TABLE;
 use crate::config::Config;
-use crate::netbackup::{Client, Connection};
+use crate::netbackup::{self, Client, Connection};
 use crate::poller::{Poller, Rules, Setup, Update};
 use crate::snapshot::{Snapshot, Store};
 use crate::state::StateDir;
@@ -15,23 +15,30 @@ use crate::state::StateDir;
 /// Time within which many sites start to poll, spread evenly.
 const START_SPREAD: Duration = Duration::from_millis(500);
 
+/// A configuration, and those of its servers that are to be polled: none by a standby.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) config: &'a Config,
+    pub(super) servers: &'a [netbackup::Config],
+}
+
 /// Updates sites whose server stays in place. Samples of the others are no longer served when it
 /// returns; their pollers end without being waited for.
 pub(super) async fn replace(
     running: &mut Running,
     store: &Store,
-    config: &Config,
+    Wanted { config, servers }: Wanted<'_>,
     state: Option<StateDir>,
     clients: Vec<Client>,
     connections: BTreeMap<String, Connection>,
 ) {
-    end_unwanted(running, config, &clients);
+    end_unwanted(running, servers, &clients);
     let rules = rules(config, state);
     let updated = update(running, config, &rules, connections);
     running.keep_state(rules.state.clone());
     let count = clients.len();
     let servers: BTreeMap<&str, _> =
-        config.servers.iter().map(|server| (server.site.as_str(), server)).collect();
+        servers.iter().map(|server| (server.site.as_str(), server)).collect();
     for (position, client) in clients.into_iter().enumerate() {
         let name = client.site().to_owned();
         let Some(&server) = servers.get(name.as_str()) else { continue };
@@ -70,8 +77,8 @@ pub(super) fn rules(config: &Config, state: Option<StateDir>) -> Rules {
 }
 
 /// Ends the sites that are not wanted any more, or that get another client.
-fn end_unwanted(running: &mut Running, config: &Config, clients: &[Client]) {
-    let wanted: BTreeSet<&str> = config.servers.iter().map(|s| s.site.as_str()).collect();
+fn end_unwanted(running: &mut Running, servers: &[netbackup::Config], clients: &[Client]) {
+    let wanted: BTreeSet<&str> = servers.iter().map(|s| s.site.as_str()).collect();
     let replaced: BTreeSet<&str> = clients.iter().map(Client::site).collect();
     let goes_on = |site: &str| wanted.contains(site) && !replaced.contains(site);
     let sites = std::mem::take(&mut running.sites).into_iter();

@@ -21,6 +21,7 @@ const STABLE_AFTER: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Task {
+    Election,
     Endpoint,
     Healthcheck,
     Otlp,
@@ -32,7 +33,8 @@ pub(super) enum Task {
 }
 
 impl Task {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
+        Self::Election,
         Self::Endpoint,
         Self::Healthcheck,
         Self::Otlp,
@@ -45,6 +47,7 @@ impl Task {
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
+            Self::Election => "election",
             Self::Endpoint => "endpoint",
             Self::Healthcheck => "healthcheck",
             Self::Otlp => "otlp",

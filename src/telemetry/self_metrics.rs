@@ -8,9 +8,11 @@ use std::time::{Duration, SystemTime};
 use super::drop_rules::DropFilter;
 use super::otlp::stats::{Items, OtlpStats, SignalStats};
 use super::view::Dropped;
+use crate::election::{Numbers, Stats};
 use crate::metric::{Definition, Metric, Samples, flag, unix_seconds};
 use crate::reload::{Trigger, Verdict};
 use crate::snapshot::{Part, Place};
+use crate::tenure::Tenure;
 
 static BUILD_INFO: Metric<3> = Metric::agent_gauge(
     "nbu.agent.build_info",
@@ -109,6 +111,24 @@ static SHARDS: Metric<0> = Metric::agent_gauge(
     "{shard}",
     &[],
     "Number of agents that share the sites (sharding.shards). Absent where they are not shared out.",
+);
+static LEADER: Metric<0> = Metric::agent_gauge(
+    "nbu.agent.leader",
+    "",
+    &[],
+    "1 if this agent polls and exports, 0 if it is a standby of the agent that does (election). Absent without an election.",
+);
+static LEASE_TRANSITIONS: Metric<0> = Metric::agent_gauge(
+    "nbu.agent.lease.transitions",
+    "{transition}",
+    &[],
+    "Number of changes of the leader, as the Lease had it last (leaseTransitions). Absent without an election.",
+);
+static LEASE_REQUESTS: Metric<1> = Metric::agent_counter(
+    "nbu.agent.lease.requests",
+    "{request}",
+    &["result"],
+    "Requests to read or renew the Lease, by result (success, failure). Absent without an election.",
 );
 static ENDPOINT_EXPOSED: Metric<0> = Metric::agent_gauge(
     "nbu.agent.endpoint.exposed",
@@ -209,6 +229,9 @@ pub fn definitions() -> Vec<&'static Definition> {
         CONFIG_PENDING.definition(),
         SHARD.definition(),
         SHARDS.definition(),
+        LEADER.definition(),
+        LEASE_TRANSITIONS.definition(),
+        LEASE_REQUESTS.definition(),
         ENDPOINT_EXPOSED.definition(),
         ENDPOINT_REFUSED.definition(),
         LOG_DROPPED.definition(),
@@ -271,6 +294,7 @@ struct State {
     exposed: Option<bool>,
     /// Shard and shards.
     sharding: Option<[u32; 2]>,
+    election: Option<(Arc<Tenure>, Arc<Stats>)>,
     refused: BTreeMap<&'static str, u64>,
 }
 
@@ -364,6 +388,17 @@ impl SelfMetrics {
         self.state().sharding = sharding;
     }
 
+    /// Takes the numbers of the election, where there is one.
+    pub(crate) fn set_election(&self, election: Option<(Arc<Tenure>, Arc<Stats>)>) {
+        self.state().election = election;
+    }
+
+    /// Returns whether this agent leads, and the numbers of the election, where there is one.
+    pub(crate) fn election(&self) -> Option<(bool, Numbers)> {
+        let election = self.state().election.clone();
+        election.map(|(tenure, stats)| (!tenure.is_over(), stats.numbers()))
+    }
+
     /// Names the reasons for which the endpoint refuses requests.
     pub(crate) fn expect_refusals(&self, reasons: impl IntoIterator<Item = &'static str>) {
         self.state().refused.extend(reasons.into_iter().map(|reason| (reason, 0)));
@@ -427,6 +462,14 @@ impl State {
         if let Some([shard, shards]) = self.sharding {
             samples.record(&SHARD, [], f64::from(shard));
             samples.record(&SHARDS, [], f64::from(shards));
+        }
+        if let Some((tenure, stats)) = &self.election {
+            let numbers = stats.numbers();
+            samples.record(&LEADER, [], flag(!tenure.is_over()));
+            let transitions = numbers.transitions.map(|number| number as f64);
+            samples.record(&LEASE_TRANSITIONS, [], transitions);
+            samples.record(&LEASE_REQUESTS, ["success"], numbers.succeeded as f64);
+            samples.record(&LEASE_REQUESTS, ["failure"], numbers.failed as f64);
         }
         for (reason, count) in &self.refused {
             samples.record(&ENDPOINT_REFUSED, [reason], *count as f64);

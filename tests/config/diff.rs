@@ -196,6 +196,9 @@ collectors.jobs.stalledAfter|After: 50m|After: 51m|collectors.jobs.stalledAfter:
 collectors.jobs.auditInterval|Interval: 30m|Interval: never|collectors.jobs.auditInterval: 30m -> never
 server.enabled|server:\n  enabled: true|server:\n  enabled: false|server.enabled: true -> false
 sitesDirectory|metrics:\n  cardinality|sitesDirectory: more\nmetrics:\n  cardinality|site more added
+election.lease|sharding:\n  shard: 0\n  shards: 1|election: {lease: l}|election.lease: added l
+election.namespace|sharding:\n  shard: 0\n  shards: 1|election: {lease: l, namespace: n}|election.namespace: added n
+election.duration|sharding:\n  shard: 0\n  shards: 1|election: {lease: l, duration: 12s}|election.duration: 9s -> 12s
 sharding.shard|shard: 0\n  shards: 1|shard: 1\n  shards: 2|sharding.shard: 0 -> 1
 sharding.shards|shards: 1|shards: 2|sharding.shards: 1 -> 2
 state.shared|shared: true|shared: false|state.shared: true -> false

@@ -53,6 +53,7 @@ fn effective_form_loads_as_itself() {
         with_server(
             "opentelemetry: {enabled: true, endpoint: 'http://c', protocol: http/protobuf}",
         ),
+        with_server("election: {lease: nbu, namespace: backup, duration: 12s}"),
         with_server(
             "opentelemetry: {enabled: true, metricsEndpoint: 'http://m/a', tracesEndpoint: 'http://t/b', protocol: http/protobuf}",
         ),
@@ -79,6 +80,9 @@ fn effective_form_prints_all_schema_keys() {
         "domainType",
         "contentType",
         "webConfigFile",
+        // Not beside `sharding`.
+        "lease",
+        "namespace",
         "sitesDirectory",
         "metricsEndpoint",
         "tracesEndpoint",

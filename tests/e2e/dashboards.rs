@@ -45,6 +45,9 @@ const NEEDS_REPLICATION: &str = "nbu_air_";
 /// Beginning of the metrics that take agents which share the sites: promtool has them, and tests/reload.
 const NEEDS_SHARDS: &str = "nbu_agent_shard";
 
+/// Beginnings of the metrics that take an election: promtool has them, and tests/e2e/kubernetes.
+const NEEDS_ELECTION: [&str; 2] = ["nbu_agent_leader", "nbu_agent_lease_"];
+
 /// Grafana's variables, as a dashboard that was just opened has them.
 const VARIABLES: [(&str, &str); 11] = [
     ("$__rate_interval", "1m"),
@@ -135,7 +138,8 @@ fn needs_trouble(expression: &str) -> bool {
 fn everything() -> Open {
     let mut all = Open::new();
     let elsewhere = |expression: &str| {
-        let mut names = NEEDS_DAYS.iter().chain([&NEEDS_REPLICATION, &NEEDS_SHARDS]);
+        let mut names =
+            NEEDS_DAYS.iter().chain([&NEEDS_REPLICATION, &NEEDS_SHARDS]).chain(&NEEDS_ELECTION);
         names.any(|name| expression.contains(name))
     };
     let exercises = dashboards::exercises().into_iter();

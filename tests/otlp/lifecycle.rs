@@ -5,11 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nbu_otel_agent::telemetry::otlp::Kind;
+use nbu_otel_agent::tenure::Tenure;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use otlp_sink::Behaviour;
 use tokio::time::Instant;
 
-use crate::support::{BOTH, LONG, by_client, config, endpoint, eventually, series, sink, start};
+use crate::support::{
+    BOTH, LONG, by_client, config, endpoint, eventually, series, sink, start, start_for,
+};
 
 #[tokio::test]
 async fn exports_come_by_themselves_and_go_on() {
@@ -101,4 +104,31 @@ async fn dropped_handle_ends_the_exports() {
     eventually("an export", || sink.request_count() >= 1).await;
     drop(running);
     eventually("the source is let go", || Arc::strong_count(&held) == 1).await;
+}
+
+#[tokio::test]
+async fn agent_that_may_not_export_sends_nothing() {
+    for protocol in BOTH {
+        let sink = sink();
+        let config = config(&endpoint(&sink, protocol), protocol);
+        let running = start_for(Tenure::over(), &config, || series(10));
+        assert!(running.handle.flush().await.is_err());
+        assert!(running.handle.shutdown(Duration::from_secs(5)).await.is_err());
+        assert_eq!(sink.request_count(), 0, "{protocol:?}");
+    }
+}
+
+/// The promise is kept if this ends: the timeout of an export is longer than any test.
+#[tokio::test]
+async fn push_ends_with_the_tenure() {
+    for protocol in BOTH {
+        let sink = sink();
+        sink.set_behaviour(Behaviour::Hang);
+        let mut config = config(&endpoint(&sink, protocol), protocol);
+        config.metrics_to.timeout = Duration::from_secs(86_400);
+        let tenure = Tenure::lasting(Duration::from_secs(1));
+        let running = start_for(tenure, &config, || series(10));
+        assert!(running.handle.flush().await.is_err());
+        assert!(sink.request_count() > 0, "{protocol:?}");
+    }
 }

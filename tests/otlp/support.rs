@@ -12,8 +12,9 @@ use nbu_otel_agent::telemetry::otlp::config::{
 };
 use nbu_otel_agent::telemetry::otlp::stats::SignalStats;
 use nbu_otel_agent::telemetry::otlp::{
-    ExporterHandle, MetricSource, OtlpStats, ResourceAttributes, Transport,
+    ExporterHandle, MetricSource, OtlpStats, ResourceAttributes, Transport, Turn,
 };
+use nbu_otel_agent::tenure::Tenure;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, Sum,
@@ -102,6 +103,15 @@ pub(crate) fn start_with(
     start_in(None, config, source, stats)
 }
 
+/// The same, for an agent that may export for a while.
+pub(crate) fn start_for(
+    tenure: Tenure,
+    config: &Config,
+    source: impl Fn() -> Vec<Metric> + Send + Sync + 'static,
+) -> Running {
+    start_all(None, config, source, Arc::default(), Arc::new(tenure))
+}
+
 fn points_of(metric: &Metric) -> usize {
     match &metric.data {
         Some(Data::Gauge(gauge)) => gauge.data_points.len(),
@@ -118,6 +128,16 @@ pub(crate) fn start_in(
     source: impl Fn() -> Vec<Metric> + Send + Sync + 'static,
     stats: Arc<OtlpStats>,
 ) -> Running {
+    start_all(state, config, source, stats, Arc::default())
+}
+
+fn start_all(
+    state: Option<&StateDir>,
+    config: &Config,
+    source: impl Fn() -> Vec<Metric> + Send + Sync + 'static,
+    stats: Arc<OtlpStats>,
+    tenure: Arc<Tenure>,
+) -> Running {
     let transport = Arc::new(Transport::new(config).unwrap());
     // The agent's own first export, two seconds after the start, would come into the middle of a
     // slow test: here the interval alone makes exports, and `flush`.
@@ -133,7 +153,7 @@ pub(crate) fn start_in(
         source,
         Arc::clone(&stats),
         state,
-        first,
+        Turn { tenure, first },
     );
     Running { handle, stats }
 }

@@ -1,6 +1,7 @@
 //! OTLP over gRPC.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
@@ -115,7 +116,8 @@ fn received(signal: Signal, metadata: &MetadataMap, bytes: usize, items: usize) 
         .iter()
         .find(|(key, value)| key == "grpc-encoding" && value != "identity")
         .map(|(_, value)| value.clone());
-    ReceivedRequest { signal, transport: Transport::Grpc, bytes, encoding, headers, items }
+    let (at, transport) = (Instant::now(), Transport::Grpc);
+    ReceivedRequest { at, signal, transport, bytes, encoding, headers, items }
 }
 
 #[tonic::async_trait]

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -163,7 +163,8 @@ fn received(signal: Signal, headers: &HeaderMap, bytes: usize, items: usize) -> 
             (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect();
-    ReceivedRequest { signal, transport: Transport::Http, bytes, encoding, headers, items }
+    let (at, transport) = (Instant::now(), Transport::Http);
+    ReceivedRequest { at, signal, transport, bytes, encoding, headers, items }
 }
 
 fn protobuf(message: &impl Message) -> Response {

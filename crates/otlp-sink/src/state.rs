@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -126,6 +126,8 @@ pub enum Transport {
 /// The outside of one request.
 #[derive(Debug, Clone)]
 pub struct ReceivedRequest {
+    /// Time at which it was there as a whole.
+    pub at: Instant,
     /// Kind of data that it carried.
     pub signal: Signal,
     /// Protocol by which it arrived.

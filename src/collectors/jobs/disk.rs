@@ -66,6 +66,9 @@ fn read(files: &mut SiteFiles, mut ledger: Ledger) -> Result<Option<(Ledger, Res
         return Ok(None);
     };
     ledger.finish_restore().map_err(to_open_error)?;
+    if resumed.is_inherited {
+        ledger.mark_all_dirty();
+    }
     if !resumed.last_in_force {
         ledger.restart_totals(SystemTime::now());
     }

@@ -45,7 +45,7 @@ impl Health {
     pub(super) fn loaded(&mut self, site: &str, found: &Found) {
         match found {
             Found::Nothing => tracing::info!(site, "no saved job ledger; totals start at 0"),
-            Found::Ledger(ledger, Resumed { loaded, last_in_force }) => {
+            Found::Ledger(ledger, Resumed { loaded, last_in_force, .. }) => {
                 self.size = loaded.length;
                 let (jobs, frames) = (ledger.remembered(), loaded.frames);
                 tracing::info!(site, jobs, frames, "job ledger restored");

@@ -12,6 +12,7 @@
 mod address;
 mod collectors;
 mod drop_rules;
+mod election;
 mod kinds;
 mod nbuservers;
 mod opentelemetry;
@@ -64,6 +65,9 @@ struct File {
     sites_directory: Key<Text>,
     /// Sites shared out over several agents, as the pods of a StatefulSet.
     sharding: sharding::Sharding,
+    /// The election of one of several agents by a Lease of Kubernetes: it polls and exports, and another takes over when
+    /// it ends or is cut off.
+    election: election::Election,
     /// Collectors beside jobs and storage, which always run. All of them are off by default.
     collectors: collectors::Collectors,
     /// Limits of the export.
@@ -96,9 +100,9 @@ struct State {
     #[schemars(extend("x-default" = "none; `NBU_STATE_DIRECTORY`"))]
     #[schemars(extend("examples" = ["/var/lib/nbu-otel-agent"], "x-change" = "at once"))]
     directory: Key<Text>,
-    /// `true` if the directory is on a volume that the agents of `sharding` share. Each file is then locked by the
-    /// agent that polls its site: a site that moves takes its totals along. The volume must have working locks, as local
-    /// file systems and NFS version 4 do.
+    /// `true` if the directory is on a volume that the agents of `sharding` or `election` share. With `sharding`, each
+    /// file is locked by the agent that polls its site: a site that moves takes its totals along, and the volume must have
+    /// working locks, as local file systems and NFS version 4 do. With `election`, totals go on with the next leader.
     #[schemars(extend("default" = false, "x-change" = "at the next start of the agent"))]
     shared: Key<Flag>,
 }
@@ -114,6 +118,7 @@ pub(super) fn read(context: &Context<'_>, root: Node) -> Option<Config> {
     let (list, old_form) = (&file.nbuservers, &file.nbuserver);
     let servers = servers::read(context, list, old_form, file.sites_directory, schema);
     let sharding = sharding::read(context, &file.sharding);
+    let election = election::read(context, &file.election, sharding.is_some());
     let is_own = |site: &str| sharding.is_none_or(|sharding| sharding.has(site));
     let (own, elsewhere): (Vec<_>, Vec<_>) =
         servers.configs.into_iter().partition(|server| is_own(&server.site));
@@ -131,9 +136,10 @@ pub(super) fn read(context: &Context<'_>, root: Node) -> Option<Config> {
         servers: own,
         sharding,
         sites_elsewhere: elsewhere.into_iter().map(|server| server.site).collect(),
+        state: state(context, &file.state, (sharding, election.is_some()))?,
+        election,
         collectors: collectors::read(context, &file.collectors)?,
         metrics: telemetry::Config { cardinality_limit, drop },
-        state: state(context, &file.state, sharding)?,
         otlp,
         // Once all of them are read.
         entries: Entries::new(context.entries(), servers.entries, is_own),
@@ -144,24 +150,23 @@ pub(super) fn read(context: &Context<'_>, root: Node) -> Option<Config> {
 fn state(
     context: &Context<'_>,
     section: &State,
-    sharding: Option<Sharding>,
+    (sharding, elects): (Option<Sharding>, bool),
 ) -> Option<state::Config> {
     let directory = directory(context, section);
     if directory.is_none() {
         return Some(state::Config::default());
     }
-    let shared = section.shared.get(context);
-    let member = match (shared.value()?, sharding) {
-        (false, _) => None,
-        (true, Some(sharding)) => Some(format!("shard-{}", sharding.shard)),
-        (true, None) => {
-            shared.error(
-                "only agents that share the sites can share their state: set sharding.shards",
-            );
-            return None;
-        }
-    };
-    Some(state::Config { directory, member })
+    let setting = section.shared.get(context);
+    let shared = setting.value()?;
+    let member = sharding.filter(|_| shared).map(|it| format!("shard-{}", it.shard));
+    if shared && member.is_none() && !elects {
+        setting.error(
+            "only agents that share the sites or take turns can share their state: set \
+             sharding.shards or election.lease",
+        );
+        return None;
+    }
+    Some(state::Config { directory, member, shared })
 }
 
 /// Returns the directory of the state. Whoever runs the agent sees if it can be used.

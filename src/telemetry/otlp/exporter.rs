@@ -20,9 +20,13 @@ use super::send::Sending;
 use super::stats::{Items, OtlpStats};
 use super::transport::{SendResult, Signal, Transport};
 use crate::state::StateDir;
+use crate::tenure::Tenure;
 
 /// Time until the first export, in which the first polls can publish.
 pub(crate) const FIRST_EXPORT: Duration = Duration::from_secs(2);
+
+/// ... of an agent that takes over: others wait for it.
+pub(crate) const FIRST_EXPORT_OF_LEADER: Duration = Duration::from_millis(800);
 
 /// Tries of one request within an ordinary export and within the last one.
 const TRIES: u32 = 5;
@@ -33,6 +37,14 @@ pub(crate) type ExportOutcome = Result<Items, SendError>;
 
 type Reply = oneshot::Sender<ExportOutcome>;
 
+/// The time for which an exporter may export.
+#[derive(Debug, Clone, Default)]
+pub struct Turn {
+    pub tenure: Arc<Tenure>,
+    /// The time until the first export; one interval if that is shorter.
+    pub first: Duration,
+}
+
 /// A running exporter. Dropping it ends it at once, without a last export.
 pub struct ExporterHandle {
     flush: mpsc::Sender<Reply>,
@@ -41,8 +53,7 @@ pub struct ExporterHandle {
 }
 
 impl ExporterHandle {
-    /// Starts the task on the current runtime. The first export comes after `first`, or after one interval
-    /// if that is shorter. What the receiver was told of increments is kept in `state`.
+    /// Starts the task on the current runtime. What the receiver was told of increments is kept in `state`.
     pub fn spawn(
         config: &Config,
         transport: Arc<Transport>,
@@ -50,7 +61,7 @@ impl ExporterHandle {
         metrics: Arc<MetricSource>,
         stats: Arc<OtlpStats>,
         state: Option<&StateDir>,
-        first: Duration,
+        Turn { tenure, first }: Turn,
     ) -> Self {
         stats.gate(Signal::Metrics).ask_anew();
         let (flush, flushes) = mpsc::channel(8);
@@ -69,6 +80,7 @@ impl ExporterHandle {
             source: Arc::new(source),
             stats,
             state: state.cloned(),
+            tenure,
         };
         let task = tokio::spawn(worker.run(first, flushes, ended));
         Self { flush, end, task }
@@ -118,6 +130,7 @@ struct Worker {
     source: Arc<Source>,
     stats: Arc<OtlpStats>,
     state: Option<StateDir>,
+    tenure: Arc<Tenure>,
     health: Health,
 }
 
@@ -198,6 +211,7 @@ impl Worker {
     }
 
     async fn export(&mut self, deadline: Instant, tries: u32) -> ExportOutcome {
+        let Some(deadline) = self.within_tenure(deadline) else { return Err(ended()) };
         let endpoint = self.transport.endpoint(Signal::Metrics);
         let closed = self.stats.gate(Signal::Metrics).closed(endpoint);
         if let Some(Closed { error, .. }) = closed.filter(|closed| closed.until >= deadline) {
@@ -215,6 +229,15 @@ impl Worker {
             tally.failure.get_or_insert_with(SendError::deadline);
         }
         self.account(tally, started.elapsed())
+    }
+
+    /// Returns the deadline, or the end of the tenure if that is earlier; `None` if it is over.
+    fn within_tenure(&self, deadline: Instant) -> Option<Instant> {
+        match self.tenure.left() {
+            Some(left) if left.is_zero() => None,
+            Some(left) => Some(deadline.min(Instant::now() + left)),
+            None => Some(deadline),
+        }
     }
 
     /// Takes over what was told to the receiver, and leaves a mark on disk of when that began: what

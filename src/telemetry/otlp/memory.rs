@@ -38,8 +38,10 @@ impl Memory {
         if before == directory {
             return;
         }
-        // What this process remembers is newer than what another directory holds.
-        let is_first = self.file.is_none() && !self.delta.in_use;
+        // What this process remembers is newer than what another directory holds, unless another agent was the leader
+        // in between.
+        let is_first = self.file.is_none() && !self.delta.in_use
+            || directory.is_some_and(StateDir::is_of_several_leaders);
         self.file = directory.map(|directory| File {
             document: Document::new(directory, NAME),
             unread: is_first.then(Instant::now),

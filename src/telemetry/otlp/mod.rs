@@ -27,7 +27,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub use batch::MetricSource;
 pub use config::Config;
 pub use error::{BuildError, Kind, SendError};
-pub use exporter::ExporterHandle;
+pub use exporter::{ExporterHandle, Turn};
 pub use resource::ResourceAttributes;
 pub use stats::OtlpStats;
 #[cfg(any(test, fuzzing))]

@@ -20,13 +20,14 @@ pub fn chart() -> String {
 }
 
 /// Values of the chart, as `helm` is told of them.
-struct Values {
+pub struct Values {
     name: String,
-    arguments: Vec<String>,
+    pub arguments: Vec<String>,
 }
 
 impl Values {
-    fn default() -> Self {
+    /// Returns those of the chart.
+    pub fn default() -> Self {
         Self { name: "default values".to_owned(), arguments: Vec::new() }
     }
 
@@ -46,7 +47,7 @@ impl Values {
     }
 
     /// Returns the objects that these values give.
-    fn objects(&self) -> Vec<Value> {
+    pub fn objects(&self) -> Vec<Value> {
         objects(&succeed(&mut self.helm(&["template", "nbu", &chart()])))
     }
 }
@@ -162,6 +163,12 @@ async fn rendered_configuration_is_valid_to_the_agent() {
         let replicas = &of_kind(&objects, "StatefulSet")[0]["spec"]["replicas"];
         if config.expect("a configuration").contains("shards: 3") {
             assert_eq!(*replicas, json!(3), "{}: a pod for each shard", values.name);
+        }
+        if let [role] = of_kind(&objects, "Role")[..] {
+            assert_eq!(*replicas, json!(2), "{}: a leader and a standby", values.name);
+            let lease = role["rules"][1]["resourceNames"][0].as_str().expect("a name");
+            let named = format!("lease: {lease}\n");
+            assert!(config.expect("a configuration").contains(&named), "{}: {named}", values.name);
         }
         let mut check = desk.start_in(&["check", "--config", "config.yaml"], &environment);
         let ended = check.end(PATIENCE).await;
@@ -301,6 +308,13 @@ fn wrong_values_are_refused_by_their_key() {
         ("config.nbuservers=null", "'nbuservers'"),
         (&format!("{site},config.nbuservers[0].hots=x"), "'hots'"),
         (&format!("{site},config.nbuservers[0].apiKey=not-shown"), "config.nbuservers[0].apiKey: "),
+        ("election.enabled=true,config.sharding.shards=3", "election.enabled: not beside config."),
+        (
+            "election.enabled=true,config.election.namespace=x",
+            "config.election.namespace: the pods",
+        ),
+        ("config.election.lease=nbu", "config.election.lease: set election.enabled"),
+        ("config.election.duration=soon", "at '/config/election/duration'"),
         ("apiKeys.values.a/b=not-shown", "at '/apiKeys/values'"),
     ] {
         let output = run(&mut helm(&["template", "nbu", &chart(), "--set", set]));

@@ -2,6 +2,7 @@
 //! schedules pods there: what would run in one is a process that the test starts.
 
 mod chart;
+mod election;
 mod release;
 
 use std::path::PathBuf;
@@ -18,6 +19,9 @@ use crate::parts::{Program, part, run};
 use crate::process::{Desk, port};
 use crate::support::PATIENCE;
 use crate::support::certificates::Authority;
+
+/// Bearer token of a user who may do nothing.
+pub const NOBODY: &str = "token-of-nobody";
 
 /// Name under which objects are applied.
 const MANAGER: &str = "e2e";
@@ -49,7 +53,10 @@ impl Cluster {
             ("server-key.pem", &issued.key),
             ("accounts-key.pem", &accounts.serialize_pem()),
             ("accounts.pem", &accounts.public_key_pem()),
-            ("tokens.csv", &format!("{token},admin,admin,\"system:masters\"\n")),
+            (
+                "tokens.csv",
+                &format!("{token},admin,admin,\"system:masters\"\n{NOBODY},nobody,nobody\n"),
+            ),
         ] {
             desk.write(file, text);
         }

@@ -1,8 +1,14 @@
 //! Alerts on the agent itself: is it there, is its configuration in force, does it lose anything?
 
 use super::rule::{Alert, Severity, m};
+use crate::query::Query;
 
 const GROUP: &str = "agent";
+
+/// Returns whether any agent of an election leads, by job.
+fn leads() -> Query {
+    m("nbu_agent_leader").now().max(&["job"])
+}
 
 /// The labels of an agent.
 const AGENT: [&str; 2] = ["job", "instance"];
@@ -16,8 +22,6 @@ pub(super) fn alerts() -> Vec<Alert> {
         .is_not("result", "unsupported")
         .increase("10m");
     let arrived = m("nbu_agent_otlp_exports_total").is("result", "success").increase("10m");
-    let shards = m("nbu_agent_shards").now().max(&["job"]);
-    let present = m("nbu_agent_shard").now().count(&["job"]);
     let failing = failed.sum(&signal).compared(">", 0);
     vec![
         Alert {
@@ -34,7 +38,10 @@ pub(super) fn alerts() -> Vec<Alert> {
             name: "NetBackupAgentSilent",
             group: GROUP,
             severity: Severity::Critical,
-            when: gone.unless(&AGENT, m("nbu_agent_sites").now().group(&AGENT)),
+            // A leader that was followed by another one pushes no more.
+            when: gone
+                .unless(&AGENT, m("nbu_agent_sites").now().group(&AGENT))
+                .unless(&["job"], leads().compared("==", 1)),
             hold: "5m",
             summary: "The agent {{ $labels.instance }} ({{ $labels.job }}) sends no metrics",
             description: "Its series ended within the last hour: it stopped, its push does not arrive, or its target was removed.",
@@ -49,16 +56,6 @@ pub(super) fn alerts() -> Vec<Alert> {
             summary: "The agent at {{ $labels.instance }} rejected its configuration",
             description: "The last saved configuration was rejected. The agent keeps the current one, but would not start with this file.",
             runbook: "Run `nbu-otel-agent check --config FILE`, which shows file, line and key of each error.",
-        },
-        Alert {
-            name: "NetBackupShardMissing",
-            group: GROUP,
-            severity: Severity::Critical,
-            when: shards.with("-", present).compared(">", 0),
-            hold: "5m",
-            summary: "{{ $value }} of the agents of {{ $labels.job }} that share the sites are not there",
-            description: "Nobody polls the sites of {{ $value }} shards: fewer agents send metrics than sharding.shards says.",
-            runbook: "Start the agents that are missing, or lower sharding.shards so that the others take their sites over.",
         },
         Alert {
             name: "NetBackupCardinalityOverflow",
@@ -99,6 +96,49 @@ pub(super) fn alerts() -> Vec<Alert> {
             summary: "The OTLP push of {{ $labels.signal }} from {{ $labels.instance }} fails",
             description: "{{ $value | humanize }} exports failed within ten minutes, and none succeeded completely.",
             runbook: "Check nbu_agent_otlp_exports_total by result, and run `nbu-otel-agent doctor`.",
+        },
+    ]
+    .into_iter()
+    .chain(of_several())
+    .collect()
+}
+
+/// Returns the alerts on agents that share the sites, or take turns.
+fn of_several() -> [Alert; 3] {
+    let shards = m("nbu_agent_shards").now().max(&["job"]);
+    let present = m("nbu_agent_shard").now().count(&["job"]);
+    // Only what is scraped: a standby pushes nothing.
+    let scraped = m("nbu_agent_leader").now().and(&AGENT, m("up").now());
+    [
+        Alert {
+            name: "NetBackupShardMissing",
+            group: GROUP,
+            severity: Severity::Critical,
+            when: shards.with("-", present).compared(">", 0),
+            hold: "5m",
+            summary: "{{ $value }} of the agents of {{ $labels.job }} that share the sites are not there",
+            description: "Nobody polls the sites of {{ $value }} shards: fewer agents send metrics than sharding.shards says.",
+            runbook: "Start the agents that are missing, or lower sharding.shards so that the others take their sites over.",
+        },
+        Alert {
+            name: "NetBackupNoLeader",
+            group: GROUP,
+            severity: Severity::Critical,
+            when: leads().compared("==", 0),
+            hold: "1m",
+            summary: "No agent of {{ $labels.job }} polls: none is the leader",
+            description: "Agents take turns by a Lease, and none of them holds it, so that no site is polled.",
+            runbook: "See in the logs of the agents why they cannot reach the Lease: permissions, or the API server.",
+        },
+        Alert {
+            name: "NetBackupNoStandby",
+            group: GROUP,
+            severity: Severity::Warning,
+            when: scraped.count(&["job"]).compared("==", 1),
+            hold: "15m",
+            summary: "No agent of {{ $labels.job }} would take over",
+            description: "Agents take turns by a Lease, and only one of them can be scraped.",
+            runbook: "Start the other agent, or remove election from the configuration of the one that is there.",
         },
     ]
 }

@@ -36,9 +36,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{- /* A pod for each shard, should the sites be shared out. */}}
+{{- /* A pod for each shard, should the sites be shared out, and one that takes over, should one be elected. */}}
 {{- define "nbu-otel-agent.replicas" -}}
-{{- max (int .Values.replicas) (int (dig "sharding" "shards" 0 .Values.config)) }}
+{{- max (int .Values.replicas) (int (dig "sharding" "shards" 0 .Values.config)) (.Values.election.enabled | ternary 2 1) }}
+{{- end }}
+
+{{- define "nbu-otel-agent.lease" -}}
+{{- dig "election" "lease" "" .Values.config | default (include "nbu-otel-agent.fullname" .) }}
 {{- end }}
 
 {{- define "nbu-otel-agent.keysSecret" -}}
@@ -56,5 +60,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail (printf "config.nbuservers[%d].apiKey: a ConfigMap is no place for a key: use apiKeyFile: /run/nbu-keys/NAME and apiKeys, or ${VARIABLE} and extraEnv" $at) }}
 {{- end }}
 {{- end }}
-{{- toYaml .Values.config }}
+{{- $config := .Values.config }}
+{{- if .Values.election.enabled }}
+{{- if dig "sharding" "shards" 0 $config }}
+{{- fail "election.enabled: not beside config.sharding: give each shard to one pod, or let all pods take turns for all sites" }}
+{{- end }}
+{{- if ne (dig "election" "namespace" .Release.Namespace $config) .Release.Namespace }}
+{{- fail "config.election.namespace: the pods may use a Lease of their own namespace alone: leave it out" }}
+{{- end }}
+{{- $election := dict "lease" (include "nbu-otel-agent.lease" .) "namespace" .Release.Namespace }}
+{{- $config = merge (dict "election" $election) (deepCopy $config) }}
+{{- else if dig "election" "lease" "" $config }}
+{{- fail "config.election.lease: set election.enabled, which permits the pods to use it" }}
+{{- end }}
+{{- toYaml $config }}
 {{- end }}

@@ -1,0 +1,138 @@
+//! The election of one agent among several that have one configuration, by a Lease (docs/adr/0032-election.md).
+//!
+//! A [`Candidate`](candidate::Candidate) reads and renews the record. The supervisor is told its [`Standing`], and
+//! everything that leaves the process asks the [`Tenure`].
+
+mod candidate;
+mod config;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
+mod record;
+mod standing;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::net::host_name;
+use crate::tenure::Tenure;
+use candidate::Candidate;
+pub use config::Config;
+use record::Leases;
+pub(crate) use standing::Standing;
+use standing::Wish;
+pub(crate) use stats::{Numbers, Stats};
+
+/// A candidate that runs. Dropping it ends it, and the Lease with its duration.
+#[derive(Debug)]
+pub(crate) struct Election {
+    pub(crate) config: Config,
+    tenure: Arc<Tenure>,
+    stats: Arc<Stats>,
+    standing: watch::Receiver<Standing>,
+    wishes: mpsc::Sender<Wish>,
+    task: JoinHandle<()>,
+}
+
+impl Election {
+    /// Begins as a standby.
+    pub(crate) fn start(config: &Config) -> Self {
+        Self::with(config, candidate::identity(&host_name()), leases(config))
+    }
+
+    fn with(config: &Config, identity: String, leases: Box<dyn Leases>) -> Self {
+        let (sender, standing) = watch::channel(Standing::Standby);
+        // A wish that comes while another waits is one of the same kind.
+        let (wishes, received) = mpsc::channel(4);
+        let (tenure, stats) = (Arc::new(Tenure::over()), Arc::new(Stats::default()));
+        let candidate = Candidate::new(
+            config,
+            identity,
+            leases,
+            (Arc::clone(&tenure), Arc::clone(&stats)),
+            sender,
+        );
+        let task = tokio::spawn(candidate.run(received));
+        Self { config: config.clone(), tenure, stats, standing, wishes, task }
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        *self.standing.borrow()
+    }
+
+    pub(crate) fn tenure(&self) -> &Arc<Tenure> {
+        &self.tenure
+    }
+
+    pub(crate) fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Waits until the standing is none of these.
+    pub(crate) async fn changed(&self, known: &[Option<Standing>]) {
+        let mut standing = self.standing.clone();
+        if standing.wait_for(|now| !known.contains(&Some(*now))).await.is_err() {
+            // The candidate died. It is started again by those who check for that.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Asks for a term with at least this number.
+    pub(crate) fn raise(&self, number: u64) {
+        self.wish(Wish::Raise(number));
+    }
+
+    /// Gives the Lease to others, and does not ask for it for so long.
+    pub(crate) fn abstain(&self, time: Duration) {
+        self.tenure.end();
+        self.wish(Wish::Abstain(time));
+    }
+
+    /// Gives the Lease to others, once nothing is polled and exported any more. Waits for it at most so long.
+    pub(crate) async fn resign(mut self, limit: Duration) {
+        self.tenure.end();
+        let (done, resigned) = oneshot::channel();
+        self.wish(Wish::Resign(done));
+        let _ = tokio::time::timeout(limit, resigned).await;
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+
+    fn wish(&self, wish: Wish) {
+        if let Err(error) = self.wishes.try_send(wish) {
+            tracing::debug!(%error, "the candidate is busy");
+        }
+    }
+}
+
+impl Drop for Election {
+    fn drop(&mut self) {
+        self.tenure.end();
+        self.task.abort();
+    }
+}
+
+/// Returns whether this build can take part in an election.
+pub(crate) const fn is_built_in() -> bool {
+    cfg!(feature = "kubernetes")
+}
+
+#[cfg(feature = "kubernetes")]
+fn leases(config: &Config) -> Box<dyn Leases> {
+    Box::new(kubernetes::Kubernetes::new(config))
+}
+
+/// Returns none: a configuration with an election is refused before it gets here.
+#[cfg(not(feature = "kubernetes"))]
+fn leases(_: &Config) -> Box<dyn Leases> {
+    Box::new(record::NoLeases)
+}

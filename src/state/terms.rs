@@ -1,0 +1,198 @@
+//! The files of leaders that take turns (docs/adr/0032-election.md): each term has a folder of its own, and only its
+//! leader writes there. A file is read where its newest version is. So a leader of the past that still writes,
+//! because it was suspended in the middle of a save, changes nothing that counts.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use super::atomic::{self, sync_parent};
+use super::error::Problem;
+
+/// The beginning of the name of a folder, before the number of the term.
+const PREFIX: &str = "leader-";
+
+/// The term of a leader among agents that take turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// It grows with each leader.
+    pub number: u64,
+    /// The directory is that of all of them, so that state goes on from whoever was the leader before.
+    pub shared: bool,
+}
+
+/// The folders of the terms of a directory.
+#[derive(Debug)]
+pub(super) struct Terms {
+    root: PathBuf,
+    number: u64,
+    /// The folder of the present term.
+    own: PathBuf,
+}
+
+impl Terms {
+    /// Begins a term. Where others had terms in between whose state is not here, older state is set aside. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be written, or has this term or a later one.
+    pub(super) fn begin(root: &Path, term: Term) -> Result<Self, Problem> {
+        let terms = folders(root)?;
+        let newest = terms.last().map(|(number, _)| *number);
+        if let Some(newest) = newest.filter(|newest| *newest >= term.number) {
+            return Err(Problem::Overtaken(newest));
+        }
+        let goes_on = match newest {
+            Some(newest) => newest + 1 == term.number,
+            // What is there is of an agent that had no turns to take.
+            None => term.number == 0,
+        };
+        if !term.shared && !goes_on {
+            set_aside(root, &terms)?;
+        }
+        let own = root.join(folder_name(term.number));
+        DirBuilder::new().mode(0o700).create(&own).map_err(|error| match error.kind() {
+            // Another agent was faster.
+            ErrorKind::AlreadyExists => Problem::Overtaken(term.number),
+            _ => error.into(),
+        })?;
+        sync_parent(&own)?;
+        Ok(Self { root: root.to_owned(), number: term.number, own })
+    }
+
+    /// Makes the folder of the present term again, should somebody have removed it.
+    ///
+    /// # Errors
+    ///
+    /// If a later term has begun, or the folder cannot be made.
+    pub(super) fn restore(&self) -> Result<(), Problem> {
+        let newest = folders(&self.root)?.last().map(|(number, _)| *number);
+        match newest.filter(|newest| *newest > self.number) {
+            Some(newest) => Err(Problem::Overtaken(newest)),
+            None => Ok(DirBuilder::new().recursive(true).mode(0o700).create(&self.own)?),
+        }
+    }
+
+    /// Returns the folder of the present term.
+    pub(super) fn own(&self) -> &Path {
+        &self.own
+    }
+
+    /// Returns the path of the newest version of a file: the own one, or that of an earlier term, or the one from before
+    /// there were any. If there is none, that of the own one.
+    pub(super) fn newest(&self, name: &OsStr) -> io::Result<PathBuf> {
+        let own = self.own.join(name);
+        let earlier = self.earlier()?;
+        let all = std::iter::once(&self.own).chain(earlier.iter().rev());
+        for folder in all.chain(std::iter::once(&self.root)) {
+            let path = folder.join(name);
+            match fs::symlink_metadata(&path) {
+                Ok(_) => return Ok(path),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(own)
+    }
+
+    /// Removes the versions of a file that the own one, which is on disk, replaces; and folders in which nothing else
+    /// is. What cannot be removed now is removed with the next file.
+    pub(super) fn retire(&self, name: &OsStr) {
+        for folder in self.earlier().unwrap_or_default() {
+            let _ = fs::remove_file(folder.join(name));
+            // But what was being written when its leader ended.
+            let is_empty = fs::read_dir(&folder).is_ok_and(|mut entries| {
+                entries.all(|entry| entry.is_ok_and(|entry| is_hidden(&entry.file_name())))
+            });
+            if is_empty {
+                let _ = fs::remove_dir_all(&folder);
+            }
+        }
+        let _ = fs::remove_file(self.root.join(name));
+    }
+
+    /// Returns the folders of earlier terms, the oldest first. Later ones are of others, which have overtaken this agent.
+    fn earlier(&self) -> io::Result<Vec<PathBuf>> {
+        let terms = folders(&self.root)?.into_iter();
+        Ok(terms.filter(|(number, _)| *number < self.number).map(|(_, folder)| folder).collect())
+    }
+}
+
+/// Puts the newest version of each file where an agent has it that takes no turns. The directory must be locked.
+pub(super) fn end_all(root: &Path) -> io::Result<()> {
+    for (_, folder) in folders(root)? {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            if !is_hidden(&entry.file_name()) {
+                fs::rename(entry.path(), root.join(entry.file_name()))?;
+            }
+        }
+        fs::remove_dir_all(&folder)?;
+    }
+    Ok(())
+}
+
+/// Returns the directories with the files of a state directory: folders of terms, the newest first, then itself.
+pub(super) fn places(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let newest_first = folders(root)?.into_iter().rev().map(|(_, folder)| folder);
+    Ok(newest_first.chain(std::iter::once(root.to_owned())).collect())
+}
+
+/// Returns the folders of all terms with their numbers, in order.
+fn folders(root: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
+        // Another spelling of the number is not of this agent.
+        if let Some(number) = number.filter(|number| *name == *folder_name(*number)) {
+            folders.push((number, entry.path()));
+        }
+    }
+    folders.sort_unstable();
+    Ok(folders)
+}
+
+fn folder_name(number: u64) -> String {
+    format!("{PREFIX}{number}")
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// Sets all state aside: that of the newest term is kept, for people.
+fn set_aside(root: &Path, terms: &[(u64, PathBuf)]) -> io::Result<()> {
+    let is_state = |name: &OsStr| {
+        let extension = Path::new(name).extension().and_then(OsStr::to_str);
+        matches!(extension, Some("state" | "site" | "saved"))
+    };
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_older =
+            name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.contains(".aside"));
+        if is_older {
+            fs::remove_dir_all(entry.path())?;
+        } else if is_state(&name) {
+            atomic::set_aside(&entry.path())?;
+        }
+    }
+    let Some(((_, newest), older)) = terms.split_last() else { return Ok(()) };
+    for (_, folder) in older {
+        fs::remove_dir_all(folder)?;
+    }
+    let aside = atomic::set_aside(newest)?;
+    tracing::warn!(
+        aside = %aside.display(),
+        "another agent was the leader in between, and its state is not here: state was set aside, and totals begin at 0"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "terms_tests.rs"]
+mod tests;
