@@ -1,6 +1,6 @@
 //! The election of one agent among several that have one configuration, by a Lease (docs/adr/0032-election.md).
 //!
-//! A [`Candidate`](candidate::Candidate) reads and renews the record. The supervisor is told its [`Standing`], and
+//! A candidate reads and renews the record. The supervisor is told its standing, and
 //! everything that leaves the process asks the [`Tenure`].
 
 mod candidate;

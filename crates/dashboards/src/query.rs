@@ -133,10 +133,14 @@ impl Selector {
     }
 
     /// Returns the series of a counter that began within a span, with what they count, which `increase` does not see.
-    /// A gap of less than a day is no beginning.
+    /// A gap of less than a day is no beginning, nor is another agent that goes on with the total.
     pub fn begun(self, span: &str) -> Query {
+        let labels = self.declared.as_ref().map(|declared| declared.labels.clone());
+        let mut on = labels.unwrap_or_default();
+        on.retain(|label| *label != "instance");
+        let on = on.join(", ");
         let mut begun = self.query("", true, |series| {
-            format!("{series} unless last_over_time({series}[1d] offset {span})")
+            format!("{series} unless on ({on}) last_over_time({series}[1d] offset {span})")
         });
         begun.joined = true;
         begun
