@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::time::Instant;
 
 /// A moment of this machine's boot-time clock, which goes on while the machine is suspended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +67,15 @@ impl Tenure {
 
     pub(crate) fn is_over(&self) -> bool {
         self.left().is_some_and(|left| left.is_zero())
+    }
+
+    /// Returns the deadline, or the end of the tenure if that is earlier; `None` if it is over.
+    pub(crate) fn cut(&self, deadline: Instant) -> Option<Instant> {
+        match self.left() {
+            Some(left) if left.is_zero() => None,
+            Some(left) => Some(deadline.min(Instant::now() + left)),
+            None => Some(deadline),
+        }
     }
 
     /// Returns its end.

@@ -44,7 +44,14 @@ impl OtlpPipeline {
         };
         let resource = resource(config, state);
         let stats = Arc::clone(services.agent.otlp());
-        let tracing = Tracing::new(otlp, &resource, Arc::clone(&transport), Arc::clone(&stats));
+        let tenure = services.tenure.load_full();
+        let tracing = Tracing::new(
+            otlp,
+            &resource,
+            Arc::clone(&transport),
+            Arc::clone(&stats),
+            Arc::clone(&tenure),
+        );
         let exporter = otlp.metrics.then(|| {
             let (store, agent) = (Arc::clone(&services.store), Arc::clone(&services.agent));
             let limit = config.metrics.cardinality_limit;
@@ -52,7 +59,7 @@ impl OtlpPipeline {
             let metrics: Arc<MetricSource> = Arc::new(move |each| producer.collect(each));
             let first =
                 if config.election.is_some() { FIRST_EXPORT_OF_LEADER } else { FIRST_EXPORT };
-            let turn = Turn { tenure: services.tenure.load_full(), first };
+            let turn = Turn { tenure, first };
             ExporterHandle::spawn(otlp, transport, &resource, metrics, stats, state, turn)
         });
         (exporter, tracing)

@@ -30,6 +30,7 @@ use super::otlp::health::Health;
 use super::otlp::send::Sending;
 use super::otlp::stats::Items;
 use super::otlp::{Config, OtlpStats, ResourceAttributes, SendError, Signal, Transport};
+use crate::tenure::Tenure;
 
 /// Spans that wait for the next export; what exceeds it is dropped.
 const QUEUE: usize = 8192;
@@ -58,6 +59,7 @@ impl Tracing {
         resource: &ResourceAttributes,
         transport: Arc<Transport>,
         stats: Arc<OtlpStats>,
+        tenure: Arc<Tenure>,
     ) -> Option<Self> {
         if !config.traces {
             return None;
@@ -75,6 +77,7 @@ impl Tracing {
             health: Mutex::new(health),
             resource: ResourceAttributesWithSchema::from(&resource),
             timeout: config.traces_to.timeout,
+            tenure,
             runtime: runtime.clone(),
         };
         let batching = BatchConfigBuilder::default()
@@ -213,6 +216,7 @@ struct Exporter {
     health: Mutex<Health>,
     resource: ResourceAttributesWithSchema,
     timeout: Duration,
+    tenure: Arc<Tenure>,
     runtime: Handle,
 }
 
@@ -229,12 +233,12 @@ impl SpanExporter for Exporter {
         if closed.is_some_and(|closed| closed.error.kind.is_unsupported()) {
             return Ok(());
         }
+        let started = Instant::now();
+        let Some(deadline) = self.tenure.cut(started + self.timeout) else { return Ok(()) };
         let spans = batch.len() as u64;
         let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
         let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
         let (transport, stats) = (Arc::clone(&self.transport), Arc::clone(&self.stats));
-        let started = Instant::now();
-        let deadline = started + self.timeout;
         let sent = self.runtime.spawn(async move {
             let sending = Sending {
                 signal: Signal::Traces,

@@ -170,7 +170,9 @@ async fn unsupported_traces_leave_metrics_alone() {
         let stats = Arc::new(OtlpStats::default());
         let running = start_with(&config, || series(10), Arc::clone(&stats));
         let transport = Arc::new(Transport::new(&config).unwrap());
-        let tracing = Tracing::new(&config, &resource(), transport, Arc::clone(&stats)).unwrap();
+        let tracing =
+            Tracing::new(&config, &resource(), transport, Arc::clone(&stats), Arc::default())
+                .unwrap();
         let tracer = Tracer::default();
         tracer.set(Some(&tracing));
         tracer.poll_span("prod", "jobs").end(Ok(()));

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use nbu_otel_agent::telemetry::otlp::{OtlpStats, Transport};
 use nbu_otel_agent::telemetry::traces::{Tracer, Tracing};
+use nbu_otel_agent::tenure::Tenure;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use otlp_sink::Behaviour;
@@ -36,7 +37,9 @@ async fn poll_is_a_span_with_its_requests_below() {
         let sink = sink();
         let config = config(&endpoint(&sink, protocol), protocol);
         let (transport, stats) = (Arc::new(Transport::new(&config).unwrap()), Arc::default());
-        let tracing = Tracing::new(&config, &resource(), transport, Arc::clone(&stats)).unwrap();
+        let tracing =
+            Tracing::new(&config, &resource(), transport, Arc::clone(&stats), Arc::default())
+                .unwrap();
         let tracer = Tracer::default();
         poll(&tracer);
         tracer.set(Some(&tracing));
@@ -69,20 +72,37 @@ async fn poll_is_a_span_with_its_requests_below() {
 }
 
 #[tokio::test]
+async fn spans_are_not_sent_after_the_tenure() {
+    let sink = sink();
+    let config = config(&endpoint(&sink, BOTH[0]), BOTH[0]);
+    let transport = Arc::new(Transport::new(&config).unwrap());
+    let over = Arc::new(Tenure::over());
+    let tracing = Tracing::new(&config, &resource(), transport, Arc::default(), over).unwrap();
+    let tracer = Tracer::default();
+    tracer.set(Some(&tracing));
+    poll(&tracer);
+    tracing.shutdown(LONG).await;
+    assert_eq!(sink.request_count(), 0);
+}
+
+#[tokio::test]
 async fn nothing_is_sampled_at_zero_and_nothing_built_when_off() {
     let sink = sink();
     let mut config = config(&endpoint(&sink, BOTH[0]), BOTH[0]);
     config.sampling_rate = 0.0;
     let transport = Arc::new(Transport::new(&config).unwrap());
     let tracing =
-        Tracing::new(&config, &resource(), Arc::clone(&transport), Arc::default()).unwrap();
+        Tracing::new(&config, &resource(), Arc::clone(&transport), Arc::default(), Arc::default())
+            .unwrap();
     let tracer = Tracer::default();
     tracer.set(Some(&tracing));
     poll(&tracer);
     tracing.shutdown(LONG).await;
     assert_eq!(sink.request_count(), 0);
     config.traces = false;
-    assert!(Tracing::new(&config, &resource(), transport, Arc::default()).is_none());
+    assert!(
+        Tracing::new(&config, &resource(), transport, Arc::default(), Arc::default()).is_none()
+    );
 }
 
 #[tokio::test]
@@ -91,7 +111,8 @@ async fn shutdown_keeps_its_deadline_when_receiver_hangs() {
     sink.set_behaviour(Behaviour::Hang);
     let config = config(&endpoint(&sink, BOTH[0]), BOTH[0]);
     let transport = Arc::new(Transport::new(&config).unwrap());
-    let tracing = Tracing::new(&config, &resource(), transport, Arc::default()).unwrap();
+    let tracing =
+        Tracing::new(&config, &resource(), transport, Arc::default(), Arc::default()).unwrap();
     let tracer = Tracer::default();
     tracer.set(Some(&tracing));
     poll(&tracer);

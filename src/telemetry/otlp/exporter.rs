@@ -211,7 +211,7 @@ impl Worker {
     }
 
     async fn export(&mut self, deadline: Instant, tries: u32) -> ExportOutcome {
-        let Some(deadline) = self.within_tenure(deadline) else { return Err(ended()) };
+        let Some(deadline) = self.tenure.cut(deadline) else { return Err(ended()) };
         let endpoint = self.transport.endpoint(Signal::Metrics);
         let closed = self.stats.gate(Signal::Metrics).closed(endpoint);
         if let Some(Closed { error, .. }) = closed.filter(|closed| closed.until >= deadline) {
@@ -229,15 +229,6 @@ impl Worker {
             tally.failure.get_or_insert_with(SendError::deadline);
         }
         self.account(tally, started.elapsed())
-    }
-
-    /// Returns the deadline, or the end of the tenure if that is earlier; `None` if it is over.
-    fn within_tenure(&self, deadline: Instant) -> Option<Instant> {
-        match self.tenure.left() {
-            Some(left) if left.is_zero() => None,
-            Some(left) => Some(deadline.min(Instant::now() + left)),
-            None => Some(deadline),
-        }
     }
 
     /// Takes over what was told to the receiver, and leaves a mark on disk of when that began: what
