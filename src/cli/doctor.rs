@@ -44,10 +44,10 @@ async fn examine(config: &Config) -> ExitCode {
 pub(super) async fn report(config: &Config) -> (String, usize) {
     let sites = config.servers.iter().map(|server| site(config, server));
     let reports = futures_util::future::join_all(sites).await;
-    let otlp = otlp(config).await;
+    let others = [election(config).await, Some(otlp(config).await)];
     let mut text = String::new();
     let (mut failures, mut doubts) = (0, 0);
-    for report in reports.iter().chain([&otlp]) {
+    for report in reports.iter().chain(others.iter().flatten()) {
         text.push_str(&report.text);
         failures += report.failures;
         doubts += report.doubts;
@@ -238,6 +238,18 @@ async fn permissions(
             Err(error) => report.fail(&format!("read {name}"), error),
         }
     }
+}
+
+/// Tries to read and renew the Lease, where there is one.
+async fn election(config: &Config) -> Option<Report> {
+    let election = config.election.as_ref()?;
+    let mut report = Report::new(&format!("election (Lease {})", election.lease));
+    let tried = tokio::time::timeout(STEP_TIMEOUT, crate::election::examine(election)).await;
+    let result = tried.unwrap_or_else(|_| Err("the API server does not answer".to_owned()));
+    if let Some(said) = report.check("lease", result) {
+        report.ok("lease", said);
+    }
+    Some(report)
 }
 
 /// Sends an empty export of each signal.

@@ -25,13 +25,21 @@ const FORBIDDEN: u16 = 403;
 pub(super) struct Kubernetes {
     name: String,
     namespace: Option<String>,
+    /// The server checks a write, and does not do it.
+    dry_run: bool,
     /// None while a request is on its way, and after one that failed or was given up: its connection may be broken.
     api: Option<Api<Lease>>,
 }
 
 impl Kubernetes {
     pub(super) fn new(config: &Config) -> Self {
-        Self { name: config.lease.clone(), namespace: config.namespace.clone(), api: None }
+        let (name, namespace) = (config.lease.clone(), config.namespace.clone());
+        Self { name, namespace, dry_run: false, api: None }
+    }
+
+    /// Returns one that only tries writes.
+    pub(super) fn trial(config: &Config) -> Self {
+        Self { dry_run: true, ..Self::new(config) }
     }
 
     async fn api(&mut self) -> Result<Api<Lease>, RequestError> {
@@ -82,7 +90,8 @@ impl Leases for Kubernetes {
             None => {
                 let metadata = ObjectMeta { name: Some(self.name.clone()), ..Default::default() };
                 let lease = Lease { metadata, spec: Some(spec) };
-                api.create(&PostParams::default(), &lease).await
+                let parameters = PostParams { dry_run: self.dry_run, ..PostParams::default() };
+                api.create(&parameters, &lease).await
             }
             Some(Version(version)) => {
                 // Labels and whatever else others put there stay.
@@ -90,7 +99,8 @@ impl Leases for Kubernetes {
                 if record.holder.is_none() {
                     patch["spec"]["holderIdentity"] = json!(null);
                 }
-                api.patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await
+                let parameters = PatchParams { dry_run: self.dry_run, ..PatchParams::default() };
+                api.patch(&self.name, &parameters, &Patch::Merge(patch)).await
             }
         };
         let written = match result {

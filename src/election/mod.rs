@@ -23,7 +23,7 @@ use crate::net::host_name;
 use crate::tenure::Tenure;
 use candidate::Candidate;
 pub use config::Config;
-use record::Leases;
+use record::{Leases, Record};
 pub(crate) use standing::Standing;
 use standing::Wish;
 pub(crate) use stats::{Numbers, Stats};
@@ -124,6 +124,37 @@ impl Drop for Election {
 /// Returns whether this build can take part in an election.
 pub(crate) const fn is_built_in() -> bool {
     cfg!(feature = "kubernetes")
+}
+
+/// Tries what an election needs, and changes nothing. Returns what there is to say of the Lease.
+///
+/// # Errors
+///
+/// If the Lease cannot be read, made or renewed: the reason, in one line.
+pub(crate) async fn examine(config: &Config) -> Result<String, String> {
+    let mut leases = trial(config);
+    let found = leases.read().await.map_err(|error| error.to_string())?;
+    let (said, record, over) = match found {
+        Some((record, version)) => {
+            let term = record.transitions.unwrap_or_default();
+            let state = if record.holder.is_some() { "held by an agent" } else { "free" };
+            (format!("{state}, term {term}"), record, Some(version))
+        }
+        None => ("not there yet; the agent makes it".to_owned(), Record::new(config), None),
+    };
+    // Overtaken by a renewal of the holder, which is as good.
+    leases.write(&record, over.as_ref()).await.map_err(|error| error.to_string())?;
+    Ok(said)
+}
+
+#[cfg(feature = "kubernetes")]
+fn trial(config: &Config) -> Box<dyn Leases> {
+    Box::new(kubernetes::Kubernetes::trial(config))
+}
+
+#[cfg(not(feature = "kubernetes"))]
+fn trial(config: &Config) -> Box<dyn Leases> {
+    leases(config)
 }
 
 #[cfg(feature = "kubernetes")]

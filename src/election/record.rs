@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
+use super::config::Config;
 use crate::tenure::Moment;
 
 /// The content of a Lease.
@@ -19,6 +20,14 @@ pub(super) struct Record {
     /// Times of day of the holder, for people. They are compared with no clock.
     pub(super) acquired: Option<SystemTime>,
     pub(super) renewed: Option<SystemTime>,
+}
+
+impl Record {
+    /// Returns that of a Lease that nobody has had.
+    pub(super) fn new(config: &Config) -> Self {
+        let (holder, transitions, acquired, renewed) = Default::default();
+        Self { holder, transitions, duration: Some(config.duration), acquired, renewed }
+    }
 }
 
 /// A version of a Lease, as the server calls it.

@@ -5,7 +5,7 @@ use std::fs;
 use proptest::prelude::*;
 
 use super::*;
-use crate::state::{Content, Document, Header, Owner, SiteFiles, StateDir};
+use crate::state::{Content, Document, Header, Maintenance, Owner, SiteFiles, StateDir};
 
 fn open(path: &Path, number: u64, shared: bool) -> Result<StateDir, crate::state::Error> {
     StateDir::open_as(path, Owner::Leader(Term { number, shared }))
@@ -207,4 +207,32 @@ async fn removed_folder_is_made_again_unless_a_later_term_began() {
     fs::remove_file(folder.path().join("lock")).unwrap();
     rewrite(&mut files, 3).unwrap_err();
     assert!(!folder.path().join("leader-0").exists());
+}
+
+#[tokio::test]
+async fn person_sees_newest_files_of_leaders() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..2 {
+        let directory = open(folder.path(), number, true).unwrap();
+        let mut files = files(&directory).await;
+        load(&mut files);
+        // The second leader ends before it has saved anything.
+        if number == 0 {
+            rewrite(&mut files, 1).unwrap();
+            Document::new(&directory, "push").save(b"one".to_vec()).await.unwrap();
+        }
+        drop(files);
+        let_go(directory).await;
+    }
+    let seen = Maintenance::to_inspect(folder.path()).unwrap();
+    let [journal] = &seen.journals().unwrap()[..] else { panic!("one journal") };
+    assert_eq!(journal.path.parent(), Some(&*folder.path().join("leader-0")));
+    assert_eq!(seen.documents().unwrap().len(), 1);
+    assert_eq!(seen.last_server("paris"), Some(header().server));
+    drop(seen);
+    let changed = Maintenance::to_change(folder.path()).unwrap();
+    let [journal] = &changed.journals().unwrap()[..] else { panic!("one journal") };
+    assert_eq!(journal.path.parent(), Some(folder.path()));
+    changed.rename(&journal.path, "lyon").unwrap();
+    assert_eq!(changed.last_server("lyon"), Some(header().server));
 }

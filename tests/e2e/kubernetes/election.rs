@@ -25,6 +25,9 @@ const SITE: &str = "paris";
 const HOUR: Duration = Duration::from_secs(3600);
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/nbu";
 
+const LEASE_OF_CHART: &str =
+    "/apis/coordination.k8s.io/v1/namespaces/default/leases/nbu-nbu-otel-agent";
+
 /// Promises: the time in which nobody exports after a death, and after an end in order.
 const LONGEST_GAP: Duration = Duration::from_secs(15);
 const SHORTEST_HANDOVER: Duration = Duration::from_secs(2);
@@ -365,8 +368,12 @@ async fn agent_without_permission_says_what_it_needs() {
     let desk = Desk::with(&config.yaml());
     desk.write("kubeconfig", &text.replace(&cluster.token, NOBODY));
     let kubeconfig = desk.path("kubeconfig").display().to_string();
-    let mut agent =
-        desk.start_in(&["--config", "config.yaml"], &[("KUBECONFIG", kubeconfig.as_str())]);
+    let environment = [("KUBECONFIG", kubeconfig.as_str())];
+    let mut doctor = desk.start_in(&["doctor", "--config", "config.yaml"], &environment);
+    let ended = doctor.end(PATIENCE).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.all());
+    assert!(ended.stdout.contains("FAIL  lease"), "{}", ended.all());
+    let mut agent = desk.start_in(&["--config", "config.yaml"], &environment);
     agent.says("the service account needs get, create and patch for this Lease").await;
     let failed = |page: &Page| {
         page.value("nbu_agent_lease_requests_total", &[("result", "failure")]) > Some(1.0)
@@ -408,15 +415,21 @@ async fn role_of_the_chart_suffices_for_the_lease() {
     let text = std::fs::read_to_string(cluster.kubeconfig()).expect("a file");
     desk.write("kubeconfig", &text.replace(&cluster.token, token));
     let kubeconfig = desk.path("kubeconfig").display().to_string();
-    let mut agent =
-        desk.start_in(&["--config", "config.yaml"], &[("KUBECONFIG", kubeconfig.as_str())]);
+    let environment = [("KUBECONFIG", kubeconfig.as_str())];
+    let doctor = async |expected: &str| {
+        let mut doctor = desk.start_in(&["doctor", "--config", "config.yaml"], &environment);
+        let ended = doctor.end(PATIENCE).await;
+        assert!(ended.code == Some(0) && ended.stdout.contains(expected), "{}", ended.all());
+    };
+    doctor("not there yet; the agent makes it").await;
+    assert_eq!(cluster.try_get(LEASE_OF_CHART).await, None, "it changes nothing");
+    let mut agent = desk.start_in(&["--config", "config.yaml"], &environment);
     let leads = |page: &Page| page.value("nbu_agent_leader", &[]) == Some(1.0);
     let page = Endpoint::on(config.port).until(&mut agent, "it leads", leads).await;
     let failed = page.value("nbu_agent_lease_requests_total", &[("result", "failure")]);
     assert_eq!(failed, Some(0.0), "{}", agent.said());
+    doctor("held by an agent, term 0").await;
     assert_eq!(agent.end_by(Signal::TERM).await.code, Some(0));
-    let lease = cluster
-        .get("/apis/coordination.k8s.io/v1/namespaces/default/leases/nbu-nbu-otel-agent")
-        .await;
+    let lease = cluster.get(LEASE_OF_CHART).await;
     assert_eq!(lease["spec"]["holderIdentity"], Value::Null, "it was given back");
 }
