@@ -47,8 +47,13 @@ impl Default for Tenure {
 impl Tenure {
     /// Makes one that ends after this time.
     pub fn lasting(time: Duration) -> Self {
+        Self::until(Moment::now().after(time))
+    }
+
+    /// Makes one that ends then.
+    pub(crate) fn until(end: Moment) -> Self {
         let tenure = Self::over();
-        tenure.extend(Moment::now().after(time));
+        tenure.extend(end);
         tenure
     }
 
@@ -80,7 +85,7 @@ impl Tenure {
 
     /// Returns its end.
     #[cfg(test)]
-    pub(crate) fn until(&self) -> Moment {
+    pub(crate) fn ends(&self) -> Moment {
         Moment(Duration::from_nanos(self.until.load(Ordering::Acquire)))
     }
 

@@ -134,6 +134,7 @@ impl Site {
             table: &TABLE,
             tracer: Tracer::default(),
             exchange: Exchange::default(),
+            tenure: Arc::default(),
             first_delay: Duration::ZERO,
         };
         Self { poller: Poller::spawn(setup, publisher), latest }

@@ -19,7 +19,10 @@ const RULES: [(&str, &[&str]); 21] = [
     ("collectors", &["netbackup", "jobs", "slp", "forecast", "night", "metric", "state"]),
     ("snapshot", &["metric"]),
     ("state", &[]),
-    ("poller", &["collectors", "netbackup", "slp", "snapshot", "metric", "state", "telemetry"]),
+    (
+        "poller",
+        &["collectors", "netbackup", "slp", "snapshot", "metric", "state", "telemetry", "tenure"],
+    ),
     ("telemetry", &["metric", "snapshot", "net", "state", "reload", "election", "tenure"]),
     ("catalog", &["collectors", "poller", "telemetry", "metric"]),
     (

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::config::Config;
 use super::record::{Leases, Record, RequestError, Seen, Version, Written};
-use super::standing::{Standing, Wish};
+use super::standing::{Office, Standing, Wish};
 use super::stats::Stats;
 use crate::tenure::{Moment, Tenure};
 
@@ -25,6 +25,10 @@ struct Times {
     reading: Duration,
     /// Time to the next attempt after one that failed.
     retry: Duration,
+    /// Time in which an agent that was elected must have begun to poll.
+    beginning: Duration,
+    /// Time for which one that did not leaves the Lease to others.
+    abstention: Duration,
 }
 
 impl Times {
@@ -36,6 +40,8 @@ impl Times {
             request: duration / 5,
             reading: duration / 15,
             retry: duration / 20,
+            beginning: duration * 2,
+            abstention: duration * 3,
         }
     }
 }
@@ -51,11 +57,14 @@ pub(super) struct Candidate {
     identity: String,
     times: Times,
     leases: Box<dyn Leases>,
-    tenure: Arc<Tenure>,
     stats: Arc<Stats>,
-    standing: watch::Sender<Standing>,
+    office: watch::Sender<Office>,
+    /// The term by which the agent runs.
+    begun: watch::Receiver<Option<u64>>,
     /// The term in which it leads.
     term: Option<Term>,
+    /// The number of the last one.
+    led: Option<u64>,
     seen: Option<Seen>,
     /// The least number of its next term.
     floor: u64,
@@ -66,6 +75,9 @@ pub(super) struct Candidate {
 struct Term {
     number: u64,
     acquired: SystemTime,
+    /// The moment of it, by this machine's own clock.
+    since: Moment,
+    tenure: Arc<Tenure>,
     /// The version of the last write; none while it is in doubt.
     version: Option<Version>,
 }
@@ -75,12 +87,25 @@ impl Candidate {
         config: &Config,
         identity: String,
         leases: Box<dyn Leases>,
-        (tenure, stats): (Arc<Tenure>, Arc<Stats>),
-        standing: watch::Sender<Standing>,
+        stats: Arc<Stats>,
+        office: watch::Sender<Office>,
+        begun: watch::Receiver<Option<u64>>,
     ) -> Self {
         let times = Times::new(config.duration);
-        let (term, seen, floor, abstains_until) = Default::default();
-        Self { identity, times, leases, tenure, stats, standing, term, seen, floor, abstains_until }
+        let (term, led, seen, floor, abstains_until) = Default::default();
+        Self {
+            identity,
+            times,
+            leases,
+            stats,
+            office,
+            begun,
+            term,
+            led,
+            seen,
+            floor,
+            abstains_until,
+        }
     }
 
     /// Runs until it is asked to resign.
@@ -97,10 +122,7 @@ impl Candidate {
             };
             match wish {
                 Some(Wish::Raise(number)) => self.floor = self.floor.max(number),
-                Some(Wish::Abstain(time)) => {
-                    self.abstains_until = Some(Moment::now().after(time));
-                    self.give_back().await;
-                }
+                Some(Wish::Abstain) => self.abstain().await,
                 Some(Wish::Resign(done)) => {
                     self.give_back().await;
                     // Nobody waits any more: it was too late for them.
@@ -114,17 +136,42 @@ impl Candidate {
 
     /// Renews the Lease, or looks whether it is free. Returns the time until the next round.
     async fn round(&mut self) -> Duration {
-        if self.term.is_some() && self.tenure.is_over() {
+        if self.term.as_ref().is_some_and(|term| term.tenure.is_over()) {
             self.step_down("the Lease could not be renewed in time");
+        }
+        if self.is_late() {
+            tracing::error!(
+                "this agent was elected, and could not begin in time; leaving it to others"
+            );
+            self.abstain().await;
         }
         let result = if self.term.is_some() { self.renew().await } else { self.stand().await };
         let pause = result.unwrap_or(self.times.retry);
         // The end of the tenure is seen in time.
-        self.tenure.left().filter(|_| self.term.is_some()).map_or(pause, |left| pause.min(left))
+        self.left().map_or(pause, |left| pause.min(left))
+    }
+
+    /// Returns the time that is left of the term.
+    fn left(&self) -> Option<Duration> {
+        self.term.as_ref()?.tenure.left()
+    }
+
+    /// Returns whether the agent does not run by the term although it should by now: a file system that hangs must not
+    /// keep others from polling.
+    fn is_late(&self) -> bool {
+        self.term.as_ref().is_some_and(|term| {
+            *self.begun.borrow() != Some(term.number)
+                && Moment::now().since(term.since) > self.times.beginning
+        })
+    }
+
+    async fn abstain(&mut self) {
+        self.abstains_until = Some(Moment::now().after(self.times.abstention));
+        self.give_back().await;
     }
 
     async fn renew(&mut self) -> Result<Duration, RequestError> {
-        let Some(Term { number, acquired, version }) = &mut self.term else {
+        let Some(Term { number, acquired, version, .. }) = &mut self.term else {
             return Ok(Duration::ZERO);
         };
         let (number, acquired) = (*number, *acquired);
@@ -161,8 +208,13 @@ impl Candidate {
         let found = self.read().await?;
         let now = Moment::now();
         let Some((record, version)) = found else {
-            // One that was removed does not begin anew.
-            let after = self.seen.as_ref().and_then(|seen| seen.record.transitions);
+            // One that was removed does not begin anew, and its holder makes it again.
+            let seen = self.seen.as_ref();
+            let wait = seen.map_or(Duration::ZERO, |it| it.until_free(now, self.times.duration));
+            if !wait.is_zero() {
+                return Ok(wait.min(self.times.reading));
+            }
+            let after = seen.and_then(|seen| seen.record.transitions).max(self.led);
             let number = after.map_or(0, |number| number.saturating_add(1)).max(self.floor);
             self.hold(number, SystemTime::now(), None).await?;
             return Ok(self.times.reading);
@@ -175,7 +227,7 @@ impl Candidate {
         }
         let number = match seen.record.transitions {
             // It wrote this, and was not told.
-            Some(number) if is_own => number,
+            Some(number) if is_own && self.led != Some(number) => number,
             before => before.map_or(0, |number| number.saturating_add(1)),
         };
         let number = number.max(self.floor);
@@ -194,15 +246,34 @@ impl Candidate {
         // From before it is sent: the server may do it at once.
         let sent = Moment::now();
         let Written::Done(version) = self.write(&record, over).await? else { return Ok(()) };
-        self.tenure.extend(sent.after(self.times.tenure));
         self.stats.see(&record);
         self.seen = None;
-        self.term = Some(Term { number, acquired, version: Some(version) });
-        let standing = Standing::Leader(number);
-        if self.standing.send_if_modified(|now| std::mem::replace(now, standing) != standing) {
-            tracing::info!(term = number, identity = self.identity, "this agent is the leader");
+        let end = sent.after(self.times.tenure);
+        match &mut self.term {
+            Some(term) if term.number == number => {
+                term.tenure.extend(end);
+                term.version = Some(version);
+            }
+            _ => self.begin(Term {
+                number,
+                acquired,
+                since: sent,
+                tenure: Arc::new(Tenure::until(end)),
+                version: Some(version),
+            }),
         }
         Ok(())
+    }
+
+    fn begin(&mut self, term: Term) {
+        if let Some(before) = &self.term {
+            before.tenure.end();
+        }
+        let (number, tenure) = (term.number, Arc::clone(&term.tenure));
+        self.led = Some(number);
+        self.term = Some(term);
+        self.office.send_replace(Office { standing: Standing::Leader(number), tenure });
+        tracing::info!(term = number, identity = self.identity, "this agent is the leader");
     }
 
     fn record(&self, holder: Option<String>, number: u64, acquired: SystemTime) -> Record {
@@ -216,21 +287,24 @@ impl Candidate {
     }
 
     fn step_down(&mut self, reason: &str) {
-        self.tenure.end();
-        self.term = None;
-        if self.standing.send_replace(Standing::Standby).leads() {
+        if let Some(term) = self.term.take() {
+            term.tenure.end();
             tracing::warn!(
                 reason,
                 "this agent is no longer the leader; it neither polls nor exports"
             );
         }
+        self.office.send_replace(Office::none());
     }
 
     /// Frees the Lease, if this agent has it or may have it.
     async fn give_back(&mut self) {
-        self.tenure.end();
-        self.standing.send_replace(Standing::Standby);
-        let (number, over) = match self.term.take() {
+        let term = self.term.take();
+        if let Some(term) = &term {
+            term.tenure.end();
+        }
+        self.office.send_replace(Office::none());
+        let (number, over) = match term {
             Some(Term { number, version: Some(version), .. }) => (number, version),
             // Whether the last write was done is not known.
             _ => match self.read().await {
@@ -270,8 +344,7 @@ impl Candidate {
 
     /// Returns the time that a request may take.
     fn limit(&self) -> Duration {
-        let left = self.tenure.left().filter(|_| self.term.is_some());
-        left.map_or(self.times.request, |left| left.min(self.times.request))
+        self.left().map_or(self.times.request, |left| left.min(self.times.request))
     }
 
     fn note<T>(&self, result: &Result<T, RequestError>) {

@@ -105,7 +105,10 @@ impl Leases for Kubernetes {
         };
         let written = match result {
             Ok(lease) => Written::Done(version(&lease.metadata)),
-            Err(kube::Error::Api(status)) if matches!(status.code, CONFLICT | NOT_FOUND) => {
+            // Nothing to make it in is another error: a namespace that is not there.
+            Err(kube::Error::Api(status))
+                if status.code == CONFLICT || status.code == NOT_FOUND && over.is_some() =>
+            {
                 Written::Overtaken
             }
             Err(error) => return Err(self.failed(&error)),

@@ -1,7 +1,7 @@
 //! The election of one agent among several that have one configuration, by a Lease (docs/adr/0032-election.md).
 //!
 //! A candidate reads and renews the record. The supervisor is told its standing, and
-//! everything that leaves the process asks the [`Tenure`].
+//! everything that leaves the process asks the tenure (src/tenure.rs).
 
 mod candidate;
 mod config;
@@ -20,21 +20,20 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::net::host_name;
-use crate::tenure::Tenure;
 use candidate::Candidate;
 pub use config::Config;
 use record::{Leases, Record};
-pub(crate) use standing::Standing;
 use standing::Wish;
+pub(crate) use standing::{Office, Standing};
 pub(crate) use stats::{Numbers, Stats};
 
 /// A candidate that runs. Dropping it ends it, and the Lease with its duration.
 #[derive(Debug)]
 pub(crate) struct Election {
     pub(crate) config: Config,
-    tenure: Arc<Tenure>,
     stats: Arc<Stats>,
-    standing: watch::Receiver<Standing>,
+    office: watch::Receiver<Office>,
+    begun: watch::Sender<Option<u64>>,
     wishes: mpsc::Sender<Wish>,
     task: JoinHandle<()>,
 }
@@ -46,27 +45,19 @@ impl Election {
     }
 
     fn with(config: &Config, identity: String, leases: Box<dyn Leases>) -> Self {
-        let (sender, standing) = watch::channel(Standing::Standby);
+        let (sender, office) = watch::channel(Office::none());
+        let (begun, has_begun) = watch::channel(None);
         // A wish that comes while another waits is one of the same kind.
         let (wishes, received) = mpsc::channel(4);
-        let (tenure, stats) = (Arc::new(Tenure::over()), Arc::new(Stats::default()));
-        let candidate = Candidate::new(
-            config,
-            identity,
-            leases,
-            (Arc::clone(&tenure), Arc::clone(&stats)),
-            sender,
-        );
+        let stats = Arc::new(Stats::default());
+        let candidate =
+            Candidate::new(config, identity, leases, Arc::clone(&stats), sender, has_begun);
         let task = tokio::spawn(candidate.run(received));
-        Self { config: config.clone(), tenure, stats, standing, wishes, task }
+        Self { config: config.clone(), stats, office, begun, wishes, task }
     }
 
-    pub(crate) fn standing(&self) -> Standing {
-        *self.standing.borrow()
-    }
-
-    pub(crate) fn tenure(&self) -> &Arc<Tenure> {
-        &self.tenure
+    pub(crate) fn office(&self) -> Office {
+        self.office.borrow().clone()
     }
 
     pub(crate) fn stats(&self) -> &Arc<Stats> {
@@ -79,11 +70,16 @@ impl Election {
 
     /// Waits until the standing is none of these.
     pub(crate) async fn changed(&self, known: &[Option<Standing>]) {
-        let mut standing = self.standing.clone();
-        if standing.wait_for(|now| !known.contains(&Some(*now))).await.is_err() {
+        let mut office = self.office.clone();
+        if office.wait_for(|now| !known.contains(&Some(now.standing))).await.is_err() {
             // The candidate died. It is started again by those who check for that.
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Says by which standing the agent runs.
+    pub(crate) fn runs_by(&self, standing: Standing) {
+        self.begun.send_replace(standing.term());
     }
 
     /// Asks for a term with at least this number.
@@ -91,15 +87,20 @@ impl Election {
         self.wish(Wish::Raise(number));
     }
 
-    /// Gives the Lease to others, and does not ask for it for so long.
-    pub(crate) fn abstain(&self, time: Duration) {
-        self.tenure.end();
-        self.wish(Wish::Abstain(time));
+    /// Gives the Lease to others, and does not ask for it for a while.
+    pub(crate) fn abstain(&self) {
+        self.end_tenure();
+        self.wish(Wish::Abstain);
+    }
+
+    /// Ends what this agent may do at once. Only a new term permits it again.
+    pub(crate) fn end_tenure(&self) {
+        self.office().tenure.end();
     }
 
     /// Gives the Lease to others, once nothing is polled and exported any more. Waits for it at most so long.
     pub(crate) async fn resign(mut self, limit: Duration) {
-        self.tenure.end();
+        self.end_tenure();
         let (done, resigned) = oneshot::channel();
         self.wish(Wish::Resign(done));
         let _ = tokio::time::timeout(limit, resigned).await;
@@ -116,7 +117,7 @@ impl Election {
 
 impl Drop for Election {
     fn drop(&mut self) {
-        self.tenure.end();
+        self.end_tenure();
         self.task.abort();
     }
 }

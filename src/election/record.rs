@@ -101,11 +101,13 @@ impl Seen {
         seen.get_or_insert(Self { record, since: now })
     }
 
-    /// Returns the time until the Lease is free: none if it is. `usual` is the duration of a record that has none.
-    pub(super) fn until_free(&self, now: Moment, usual: Duration) -> Duration {
-        match &self.record.holder {
-            None => Duration::ZERO,
-            Some(_) => self.record.duration.unwrap_or(usual).saturating_sub(now.since(self.since)),
+    /// Returns the time until the Lease is free: none if it is. `least` is the shortest that anybody holds it: a record may
+    /// have no duration, or one that somebody has lowered.
+    pub(super) fn until_free(&self, now: Moment, least: Duration) -> Duration {
+        if self.record.holder.is_none() {
+            return Duration::ZERO;
         }
+        let duration = self.record.duration.unwrap_or(least).max(least);
+        duration.saturating_sub(now.since(self.since))
     }
 }

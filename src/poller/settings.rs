@@ -8,6 +8,7 @@ use crate::netbackup::{Client, Connection};
 use crate::slp::{Exchange, Links};
 use crate::state::StateDir;
 use crate::telemetry::traces::Tracer;
+use crate::tenure::Tenure;
 
 /// Times of polling and lifetimes of samples. The same for all sites.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub struct Setup {
     pub tracer: Tracer,
     /// Meeting place of the sites of this process.
     pub exchange: Exchange,
+    /// The time for which this agent may poll.
+    pub tenure: Arc<Tenure>,
     /// Wait before the first poll, so that hundreds of sites do not start in one instant.
     pub first_delay: Duration,
 }

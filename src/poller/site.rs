@@ -20,6 +20,7 @@ use crate::netbackup::{Client, Connection};
 use crate::slp::Links;
 use crate::snapshot::Publisher;
 use crate::telemetry::traces::Tracer;
+use crate::tenure::Tenure;
 
 /// Pause of a key that every collector saw rejected; each further one is twice as long.
 const MIN_KEY_BACKOFF: Duration = Duration::from_secs(60);
@@ -42,6 +43,7 @@ struct SitePoller {
     /// Deadline of a run, for the workers.
     deadline: watch::Sender<Duration>,
     tracer: Tracer,
+    tenure: Arc<Tenure>,
     reports: mpsc::Sender<RunReport>,
     workers: JoinSet<()>,
     /// Start of the totals.
@@ -82,7 +84,7 @@ pub(super) async fn run(
 
 impl SitePoller {
     fn new(setup: Setup, publisher: Publisher, reports: mpsc::Sender<RunReport>) -> Self {
-        let Setup { client, rules, table, tracer, exchange, first_delay } = setup;
+        let Setup { client, rules, table, tracer, exchange, tenure, first_delay } = setup;
         let first = Instant::now() + first_delay;
         let mut poller = Self {
             slots: Vec::new(),
@@ -99,6 +101,7 @@ impl SitePoller {
             rules,
             table,
             tracer,
+            tenure,
             reports,
             publisher,
         };
@@ -133,6 +136,10 @@ impl SitePoller {
 
     fn begin_cycle(&mut self) {
         self.schedule.advance();
+        if self.tenure.is_over() {
+            // Another agent polls by now, and this poller is about to end.
+            return;
+        }
         let requested = std::mem::take(&mut self.requested);
         let version = self.client.version();
         let mut core = 0;

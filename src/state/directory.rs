@@ -90,7 +90,13 @@ impl Opened {
                 terms::end_all(path)?;
                 None
             }
-            Owner::Member(_) => None,
+            Owner::Member(_) => {
+                if terms::are_there(path) {
+                    let path = path.display();
+                    tracing::warn!(%path, "leaders have left state there that shards do not read: start one agent without sharding and election first, which takes it over");
+                }
+                None
+            }
         };
         Ok(Self { instance_id, held, terms })
     }
@@ -153,9 +159,14 @@ impl StateDir {
         if let Some(held) = locked.iter().find(|held| held.0.owner == owner && held.is(path)) {
             return Ok(held.clone());
         }
-        match locked.iter().find(in_the_way) {
-            Some(_) => Err(Problem::Sharing.at(path)),
-            None => Self::open_as(path, owner),
+        match (locked.iter().find(in_the_way), &owner) {
+            // An election has ended. The files of the term are moved at the next start.
+            (Some(held), Owner::Alone) if is_leader(&held.0.owner) => Ok(held.clone()),
+            (Some(held), _) if is_leader(&held.0.owner) || is_leader(&owner) => {
+                Err(Problem::StillHeld.at(path))
+            }
+            (Some(_), _) => Err(Problem::Sharing.at(path)),
+            (None, _) => Self::open_as(path, owner),
         }
     }
 
@@ -296,7 +307,12 @@ impl StateDir {
         let opened = self.0.opened.get().ok_or_else(not_open)?;
         let known = guard(&opened.held).lock;
         match FileId::at(&self.0.path.join(LOCK)) {
-            Ok(found) if found == known => return Ok(()),
+            Ok(found) if found == known => {
+                return match &opened.terms {
+                    Some(terms) => terms.restore().map_err(io::Error::other),
+                    None => Ok(()),
+                };
+            }
             Err(error) if !is_missing(&error) => return Err(error),
             _ => {}
         }

@@ -35,6 +35,8 @@ pub(super) enum Problem {
         "state.shared takes effect at the next start of the agent; until then it must stay as it was"
     )]
     Sharing,
+    #[error("this agent still uses it as it did before the election; it is tried again")]
+    StillHeld,
     #[error("another agent has become the leader (term {0}): this one may not write there")]
     Overtaken(u64),
     #[error("not a directory; use a directory, or a path where one can be created")]

@@ -4,15 +4,19 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::atomic::{self, sync_parent};
 use super::error::Problem;
+use super::lock::is_full;
 
 /// The beginning of the name of a folder, before the number of the term.
 const PREFIX: &str = "leader-";
+
+/// The file with the number of the last term, once its files are those of an agent that takes no turns.
+const LAST: &str = "last-term";
 
 /// The term of a leader among agents that take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +44,7 @@ impl Terms {
     /// If the directory cannot be written, or has this term or a later one.
     pub(super) fn begin(root: &Path, term: Term) -> Result<Self, Problem> {
         let terms = folders(root)?;
-        let newest = terms.last().map(|(number, _)| *number);
+        let newest = terms.last().map(|(number, _)| *number).max(last_ended(root));
         if let Some(newest) = newest.filter(|newest| *newest >= term.number) {
             return Err(Problem::Overtaken(newest));
         }
@@ -53,21 +57,30 @@ impl Terms {
             set_aside(root, &terms)?;
         }
         let own = root.join(folder_name(term.number));
-        DirBuilder::new().mode(0o700).create(&own).map_err(|error| match error.kind() {
+        match DirBuilder::new().mode(0o700).create(&own) {
+            Ok(()) => sync_parent(&own)?,
             // Another agent was faster.
-            ErrorKind::AlreadyExists => Problem::Overtaken(term.number),
-            _ => error.into(),
-        })?;
-        sync_parent(&own)?;
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                return Err(Problem::Overtaken(term.number));
+            }
+            // It is made when there is room, before the first save.
+            Err(error) if is_full(&error) => {
+                tracing::warn!(path = %own.display(), %error, "cannot make the folder of this term");
+            }
+            Err(error) => return Err(error.into()),
+        }
         Ok(Self { root: root.to_owned(), number: term.number, own })
     }
 
-    /// Makes the folder of the present term again, should somebody have removed it.
+    /// Makes the folder of the present term, should it not be there: the disk was full, or somebody has removed it.
     ///
     /// # Errors
     ///
     /// If a later term has begun, or the folder cannot be made.
     pub(super) fn restore(&self) -> Result<(), Problem> {
+        if fs::symlink_metadata(&self.own).is_ok() {
+            return Ok(());
+        }
         let newest = folders(&self.root)?.last().map(|(number, _)| *number);
         match newest.filter(|newest| *newest > self.number) {
             Some(newest) => Err(Problem::Overtaken(newest)),
@@ -122,7 +135,9 @@ impl Terms {
 
 /// Puts the newest version of each file where an agent has it that takes no turns. The directory must be locked.
 pub(super) fn end_all(root: &Path) -> io::Result<()> {
-    for (_, folder) in folders(root)? {
+    for (number, folder) in folders(root)? {
+        // First: should an election begin again, what follows is of this term.
+        atomic::replace(&root.join(LAST), |out| writeln!(out, "{number}"))?;
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
             if !is_hidden(&entry.file_name()) {
@@ -132,6 +147,16 @@ pub(super) fn end_all(root: &Path) -> io::Result<()> {
         fs::remove_dir_all(&folder)?;
     }
     Ok(())
+}
+
+/// Returns the number of the last term whose files are those of the directory itself.
+fn last_ended(root: &Path) -> Option<u64> {
+    fs::read_to_string(root.join(LAST)).ok()?.trim().parse().ok()
+}
+
+/// Returns whether leaders have files there that an agent which takes no turns does not read.
+pub(super) fn are_there(root: &Path) -> bool {
+    folders(root).is_ok_and(|folders| !folders.is_empty())
 }
 
 /// Returns the directories with the files of a state directory: folders of terms, the newest first, then itself.
@@ -170,6 +195,7 @@ fn set_aside(root: &Path, terms: &[(u64, PathBuf)]) -> io::Result<()> {
         let extension = Path::new(name).extension().and_then(OsStr::to_str);
         matches!(extension, Some("state" | "site" | "saved"))
     };
+    let mut aside = None;
     for entry in fs::read_dir(root)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -178,18 +204,21 @@ fn set_aside(root: &Path, terms: &[(u64, PathBuf)]) -> io::Result<()> {
         if is_older {
             fs::remove_dir_all(entry.path())?;
         } else if is_state(&name) {
-            atomic::set_aside(&entry.path())?;
+            aside = Some(atomic::set_aside(&entry.path())?);
         }
     }
-    let Some(((_, newest), older)) = terms.split_last() else { return Ok(()) };
-    for (_, folder) in older {
-        fs::remove_dir_all(folder)?;
+    if let Some(((_, newest), older)) = terms.split_last() {
+        for (_, folder) in older {
+            fs::remove_dir_all(folder)?;
+        }
+        aside = Some(atomic::set_aside(newest)?);
     }
-    let aside = atomic::set_aside(newest)?;
-    tracing::warn!(
-        aside = %aside.display(),
-        "another agent was the leader in between, and its state is not here: state was set aside, and totals begin at 0"
-    );
+    if let Some(aside) = aside {
+        tracing::warn!(
+            aside = %aside.display(),
+            "another agent was the leader in between, and its state is not here: state was set aside, and totals begin at 0"
+        );
+    }
     Ok(())
 }
 

@@ -144,7 +144,7 @@ async fn files_of_earlier_terms_are_removed_once_replaced() {
     }
     let plain = StateDir::open(folder.path()).unwrap();
     assert_eq!(load(&mut files(&plain).await), Some((vec![3], true)));
-    assert_eq!(names(folder.path()).len(), 5, "{:?}", names(folder.path()));
+    assert_eq!(names(folder.path()).len(), 6, "{:?}", names(folder.path()));
 }
 
 #[test]
@@ -179,6 +179,18 @@ async fn own_directory_goes_on_from_the_own_last_term_only() {
     assert_eq!(aside, ["leader-9.aside"], "the last one is kept for people");
 }
 
+#[tokio::test]
+async fn own_state_goes_on_after_a_person_has_changed_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = open(folder.path(), 6, false).unwrap();
+    let mut first = files(&directory).await;
+    rewrite(&mut first, 1).unwrap();
+    drop((first, directory));
+    drop(Maintenance::to_change(folder.path()).unwrap());
+    let directory = open(folder.path(), 7, false).unwrap();
+    assert_eq!(load(&mut files(&directory).await), Some((vec![1], true)));
+}
+
 #[test]
 fn leaders_and_single_agents_keep_each_other_out() {
     let folder = tempfile::tempdir().unwrap();
@@ -190,7 +202,7 @@ fn leaders_and_single_agents_keep_each_other_out() {
     let error = open(folder.path(), 1, true).unwrap_err().to_string();
     assert!(error.contains("another agent uses it"), "{error}");
     drop(single);
-    assert_eq!(names(folder.path()), ["instance-id", "lock"], "terms have ended");
+    assert_eq!(names(folder.path()), ["instance-id", "last-term", "lock"], "terms have ended");
 }
 
 #[tokio::test]

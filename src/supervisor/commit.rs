@@ -13,6 +13,7 @@ use crate::http;
 use crate::log::Log;
 use crate::reload::{Trigger, Verdict};
 use crate::state::StateDir;
+use crate::tenure::Tenure;
 
 /// Puts a prepared configuration in force. Samples of a server that is gone are no longer served
 /// when it returns.
@@ -34,16 +35,22 @@ pub(super) async fn commit(
     for warning in &prepared.warnings {
         tracing::warn!("{warning}");
     }
-    let standing = prepared.standing;
-    elect(running, services, config.election.as_ref());
+    let standing = prepared.office.standing;
+    let resigned = elect(running, services, config.election.as_ref(), prepared.office.tenure);
     if let Some(push) = prepared.push {
         replace_push(running, services, &config, push, prepared.state.as_ref());
     }
     let (clients, connections) = (prepared.clients, prepared.connections);
     let servers = if standing.leads() { &config.servers[..] } else { &[] };
     let wanted = Wanted { config: &config, servers };
-    sites::replace(running, &services.store, wanted, prepared.state, clients, connections).await;
+    sites::replace(running, services, wanted, prepared.state, clients, connections).await;
     running.standing = standing;
+    if let Some(election) = &running.election {
+        election.runs_by(standing);
+    }
+    if let Some(old) = resigned {
+        tokio::spawn(old.resign(RESIGN_TIMEOUT));
+    }
     services.agent.set_extent(running.sites.len(), config.metrics.cardinality_limit);
     services.agent.set_sharding(config.sharding.map(|it| [it.shard, it.shards]));
     services.agent.drop_filter().set(&config.metrics.drop);
@@ -83,21 +90,26 @@ pub(super) async fn commit(
     }
 }
 
-/// Makes this agent a candidate by these settings, or none.
-fn elect(running: &mut Running, services: &http::State, wanted: Option<&election::Config>) {
-    if running.election.as_ref().map(|election| &election.config) == wanted
-        && !running.election.as_ref().is_some_and(Election::is_dead)
-    {
-        return;
+/// Makes this agent a candidate by these settings, or none, and lets it export for as long as it may. Returns the
+/// candidate of before, which may not any more.
+fn elect(
+    running: &mut Running,
+    services: &http::State,
+    wanted: Option<&election::Config>,
+    tenure: Arc<Tenure>,
+) -> Option<Election> {
+    let is_same = |election: &Election| Some(&election.config) == wanted && !election.is_dead();
+    let mut old = None;
+    if !running.election.as_ref().map_or(wanted.is_none(), is_same) {
+        old = std::mem::replace(&mut running.election, wanted.map(Election::start));
     }
-    if let Some(old) = running.election.take() {
-        tokio::spawn(old.resign(RESIGN_TIMEOUT));
+    if let Some(old) = &old {
+        old.end_tenure();
     }
-    running.election = wanted.map(Election::start);
-    let election = running.election.as_ref();
-    services.tenure.store(election.map_or_else(Arc::default, |it| Arc::clone(it.tenure())));
-    let numbers = election.map(|it| (Arc::clone(it.tenure()), Arc::clone(it.stats())));
-    services.agent.set_election(numbers);
+    let stats = running.election.as_ref().map(|election| Arc::clone(election.stats()));
+    services.agent.set_election(stats.map(|stats| (Arc::clone(&tenure), stats)));
+    services.tenure.store(tenure);
+    old
 }
 
 fn replace_push(

@@ -7,7 +7,7 @@ use super::error::PrepareError;
 use super::pipeline::OtlpPipeline;
 use super::running::{Endpoint, Running, SiteChange};
 use crate::config::{Config, Diagnostic, Loaded};
-use crate::election::Standing;
+use crate::election::Office;
 use crate::http::{self, Bound, Listening};
 use crate::log::{Destination, Log, OpenError, Opened};
 use crate::netbackup::{Client, Connection};
@@ -19,8 +19,8 @@ pub(super) struct PreparedReload {
     pub(super) config: Config,
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) sha256: String,
-    /// The standing of this agent, for which the other parts are.
-    pub(super) standing: Standing,
+    /// The office of this agent, for which the other parts are.
+    pub(super) office: Office,
     /// The log, if it had to be opened.
     pub(super) log: Option<Result<Opened, OpenError>>,
     /// The state directory: the one in use, or a new one.
@@ -43,7 +43,7 @@ impl PreparedReload {
             config,
             warnings: Vec::new(),
             sha256,
-            standing: Standing::Standby,
+            office: Office::none(),
             log: None,
             state: None,
             listener: None,
@@ -58,7 +58,7 @@ impl PreparedReload {
 /// A valid configuration and the list of parts that differ from what is running.
 pub(super) struct ReloadPlan {
     loaded: Loaded,
-    standing: Standing,
+    office: Office,
     /// Destination of the log, if it has to be opened.
     log: Option<Destination>,
     /// Dead tasks are restarted: one part that cannot be had must not keep the others from it.
@@ -98,7 +98,8 @@ impl ReloadPlan {
     ) -> Self {
         let (config, before) = (&loaded.config, running.config());
         // A command that polls and prints takes no turns.
-        let standing = if serves { running.standing_by(config) } else { Standing::Alone };
+        let office = if serves { running.office_by(config) } else { Office::default() };
+        let standing = office.standing;
         let change = |now: Option<&Endpoint>, wanted: Option<&http::Address>| {
             let stays = |wanted| now.is_some_and(|endpoint| endpoint.is_at(wanted));
             match (wanted, running.listening()) {
@@ -119,7 +120,7 @@ impl ReloadPlan {
         let same_state = running.standing == standing
             && before.as_ref().is_some_and(|before| before.state == config.state);
         Self {
-            standing,
+            office,
             log: log.filter(opens_log).map(|_| wanted.clone()),
             recovers,
             same_state: running.state.clone().filter(|_| same_state),
@@ -128,7 +129,7 @@ impl ReloadPlan {
             identity: identity(running.state.as_ref()),
             listener_change,
             health_change,
-            site_changes: config.servers.iter().map(|s| running.site_change(s)).collect(),
+            site_changes: config.servers.iter().map(|s| running.site_change(s, standing)).collect(),
             push: serves && !running.pushes_like(config, standing),
             loaded,
         }
@@ -164,7 +165,7 @@ impl ReloadPlan {
         let is_another = self.serves && identity(state.as_ref()) != self.identity;
         let mut push =
             if self.push || is_another { self.tolerated(OtlpPipeline::new(config))? } else { None };
-        if !self.standing.leads() {
+        if !self.office.standing.leads() {
             // They were made to find what is missing before they are needed.
             clients.clear();
             connections.clear();
@@ -175,7 +176,7 @@ impl ReloadPlan {
             config,
             warnings,
             sha256,
-            standing: self.standing,
+            office: self.office,
             log,
             state,
             listener,
@@ -203,11 +204,11 @@ impl ReloadPlan {
     /// Opens the state directory. The one in use is kept if it cannot be opened again.
     fn state_directory(&self) -> Result<Option<StateDir>, PrepareError> {
         let wanted = &self.loaded.config.state;
-        let keeps = self.serves && self.standing.leads();
+        let keeps = self.serves && self.office.standing.leads();
         let Some(path) = wanted.directory.as_deref().filter(|_| keeps) else {
             return Ok(None);
         };
-        let owner = wanted.owner(self.standing.term());
+        let owner = wanted.owner(self.office.standing.term());
         let acquired = StateDir::acquire(path, owner, &self.directories);
         match (acquired, &self.same_state) {
             (Err(error), Some(same)) => {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -15,6 +16,9 @@ use crate::config::{self, Config, Diff, Environment, Fingerprints, Kept, Loaded}
 use crate::http;
 use crate::log::Log;
 use crate::reload::{Trigger, Verdict};
+
+/// Time for which a takeover waits for a directory that this agent used before.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Source of the configuration.
 #[derive(Debug, Clone)]
@@ -95,8 +99,9 @@ impl Reloader {
     /// If what a leader needs cannot be had. Nothing changes then.
     pub(super) async fn follow_election(&mut self) -> Result<(), ReloadError> {
         let Some(config) = self.running.config() else { return Ok(()) };
+        self.running.states_released(RELEASE_TIMEOUT).await;
         let loaded = self.reuse_current(&config);
-        if !self.running.standing_by(&config).leads() {
+        if !self.running.office_by(&config).standing.leads() {
             let prepared = PreparedReload::of_standby(loaded.config, loaded.sha256);
             let (running, log) = (&mut self.running, self.log.as_ref());
             Box::pin(commit::commit(running, &self.services, log, prepared, None)).await;

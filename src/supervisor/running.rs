@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::address::HealthCheck;
 use crate::config::{Config, SafeConfig};
-use crate::election::{Election, Standing};
+use crate::election::{Election, Office, Standing};
 use crate::http::{self, Listening};
 use crate::netbackup;
 use crate::poller::Poller;
 use crate::slp::Exchange;
 use crate::snapshot::Snapshot;
 use crate::state::{StateDir, WeakStateDir};
-use crate::telemetry::otlp::ExporterHandle;
+use crate::telemetry::otlp::{ExporterHandle, OtlpStats};
 use crate::telemetry::traces::{Tracer, Tracing};
 
 /// Time for the last OTLP export at a stop or a change.
@@ -24,6 +25,9 @@ pub(super) const FINAL_EXPORT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Time in which a Lease is given back.
 pub(super) const RESIGN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Time between two looks whether a directory is given back.
+const RELEASE_INTERVAL: Duration = Duration::from_millis(20);
 
 pub(super) struct Site {
     pub(super) config: netbackup::Config,
@@ -150,14 +154,23 @@ impl Running {
         Some(HealthCheck::At(http::Probe { address: http::Address { host, port }, is_tls }))
     }
 
-    /// Returns the standing of this agent by a configuration: a new candidate begins as a standby.
-    pub(super) fn standing_by(&self, wanted: &Config) -> Standing {
+    /// Returns the office of this agent by a configuration: a new candidate begins as a standby.
+    pub(super) fn office_by(&self, wanted: &Config) -> Office {
         match (&wanted.election, &self.election) {
-            (None, _) => Standing::Alone,
+            (None, _) => Office::default(),
             (Some(wanted), Some(election)) if election.config == *wanted && !election.is_dead() => {
-                election.standing()
+                election.office()
             }
-            (Some(_), _) => Standing::Standby,
+            (Some(_), _) => Office::none(),
+        }
+    }
+
+    /// Waits until the directories that were used before are given back, by pollers and a push that end.
+    pub(super) async fn states_released(&self, limit: Duration) {
+        let started = Instant::now();
+        let is_held = || self.states_before.iter().any(|earlier| earlier.upgrade().is_some());
+        while is_held() && started.elapsed() < limit {
+            tokio::time::sleep(RELEASE_INTERVAL).await;
         }
     }
 
@@ -196,10 +209,14 @@ impl Running {
         self.state.iter().cloned().chain(before).collect()
     }
 
-    /// Keeps state in this directory from now on.
-    pub(super) fn keep_state(&mut self, state: Option<StateDir>) {
+    /// Keeps state in this directory from now on. The push of before keeps the old one no longer.
+    pub(super) fn keep_state(&mut self, state: Option<StateDir>, push: &Arc<OtlpStats>) {
         if self.state == state {
             return;
+        }
+        if let Some(before) = &self.state {
+            let (push, before) = (Arc::clone(push), before.downgrade());
+            tokio::spawn(async move { push.forget_directory(before).await });
         }
         if let Some(directory) = &state {
             tracing::info!(directory = %directory.path().display(), "state directory opened");
@@ -213,7 +230,11 @@ impl Running {
     }
 
     /// Returns the change of a site whose server is to be polled with these settings.
-    pub(super) fn site_change(&self, server: &netbackup::Config) -> SiteChange {
+    pub(super) fn site_change(&self, server: &netbackup::Config, standing: Standing) -> SiteChange {
+        if standing.term() != self.standing.term() {
+            // What a poller of an earlier term remembers is older than what another agent has saved since.
+            return SiteChange::Replace;
+        }
         match self.sites.get(server.site.as_str()) {
             Some(site) if site.poller.is_dead() => SiteChange::Replace,
             Some(site) if site.config.same_as(server) => SiteChange::Unchanged,

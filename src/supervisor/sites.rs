@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::running::{Running, Site, end};
 use crate::collectors::TABLE;
 use crate::config::Config;
+use crate::http;
 use crate::netbackup::{self, Client, Connection};
 use crate::poller::{Poller, Rules, Setup, Update};
-use crate::snapshot::{Snapshot, Store};
+use crate::snapshot::Snapshot;
 use crate::state::StateDir;
 
 /// Time within which many sites start to poll, spread evenly.
@@ -26,7 +27,7 @@ pub(super) struct Wanted<'a> {
 /// returns; their pollers end without being waited for.
 pub(super) async fn replace(
     running: &mut Running,
-    store: &Store,
+    services: &http::State,
     Wanted { config, servers }: Wanted<'_>,
     state: Option<StateDir>,
     clients: Vec<Client>,
@@ -34,8 +35,10 @@ pub(super) async fn replace(
 ) {
     end_unwanted(running, servers, &clients);
     let rules = rules(config, state);
+    let handed_over = handed_over(running, config, rules.state.as_ref());
     let updated = update(running, config, &rules, connections);
-    running.keep_state(rules.state.clone());
+    running.keep_state(rules.state.clone(), services.agent.otlp());
+    let store = &services.store;
     let count = clients.len();
     let servers: BTreeMap<&str, _> =
         servers.iter().map(|server| (server.site.as_str(), server)).collect();
@@ -45,19 +48,28 @@ pub(super) async fn replace(
         let (publisher, latest) = store.publisher(Snapshot::unpolled(&name, client.base()));
         let (tracer, first_delay) = (running.tracer.clone(), spread(position, count));
         let (rules, exchange) = (rules.clone(), running.exchange.clone());
-        let setup = Setup { client, rules, table: TABLE, tracer, exchange, first_delay };
+        let tenure = services.tenure.load_full();
+        let setup = Setup { client, rules, table: TABLE, tracer, exchange, tenure, first_delay };
         let poller = Poller::spawn(setup, publisher);
         running.sites.insert(Arc::from(name), Site { config: server.clone(), poller, latest });
     }
     let sites = running.sites.iter().map(|(name, site)| (Arc::clone(name), site.latest.clone()));
     store.set_sites(sites.collect());
     updated.await;
-    // Where agents share the directory, a site's files go with it.
-    if let Some(state) = running.state.clone().filter(|state| state.member().is_none())
-        && !config.sites_elsewhere.is_empty()
-    {
-        tokio::spawn(hand_over(state, config.sites_elsewhere.clone()));
+    if let Some(state) = running.state.clone().filter(|_| !handed_over.is_empty()) {
+        tokio::spawn(hand_over(state, handed_over));
     }
+}
+
+/// Returns the sites whose files in this directory are of no use any more, since another agent has them now. Where
+/// agents share the directory, the files go with the site.
+fn handed_over(running: &Running, config: &Config, state: Option<&StateDir>) -> Vec<String> {
+    if state.is_none_or(|state| state.member().is_some()) {
+        return Vec::new();
+    }
+    let before = running.config().filter(|_| running.state.as_ref() == state);
+    let known: BTreeSet<&String> = before.iter().flat_map(|it| &it.sites_elsewhere).collect();
+    config.sites_elsewhere.iter().filter(|site| !known.contains(site)).cloned().collect()
 }
 
 async fn hand_over(state: StateDir, sites: Vec<String>) {

@@ -239,11 +239,13 @@ impl SpanExporter for Exporter {
         let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
         let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
         let (transport, stats) = (Arc::clone(&self.transport), Arc::clone(&self.stats));
+        let tenure = Arc::clone(&self.tenure);
         let sent = self.runtime.spawn(async move {
             let sending = Sending {
                 signal: Signal::Traces,
                 transport: &transport,
                 stats: &stats,
+                tenure: &tenure,
                 deadline,
                 tries: TRIES,
             };

@@ -259,6 +259,7 @@ impl Worker {
             signal: Signal::Metrics,
             transport: &self.transport,
             stats: &self.stats,
+            tenure: &self.tenure,
             deadline,
             tries,
         };

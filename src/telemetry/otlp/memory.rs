@@ -49,6 +49,13 @@ impl Memory {
         });
     }
 
+    /// Keeps it in this directory no longer.
+    pub(super) fn forget(&mut self, directory: &StateDir) {
+        if self.file.as_ref().is_some_and(|file| file.document.directory() == directory) {
+            self.file = None;
+        }
+    }
+
     /// Reads the file, if that is still to be done. Returns true as long as increments have to wait for it.
     pub(super) async fn load(&mut self, limit: Duration) -> bool {
         let Some(file) = &mut self.file else { return false };

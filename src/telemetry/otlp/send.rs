@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use super::error::SendError;
 use super::stats::OtlpStats;
 use super::transport::{SendResult, Signal, Transport};
+use crate::tenure::Tenure;
 
 /// The pause after the first failure; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -17,6 +18,7 @@ pub(crate) struct Sending<'a> {
     pub(crate) signal: Signal,
     pub(crate) transport: &'a Transport,
     pub(crate) stats: &'a OtlpStats,
+    pub(crate) tenure: &'a Tenure,
     pub(crate) deadline: Instant,
     pub(crate) tries: u32,
 }
@@ -37,6 +39,10 @@ impl Sending<'_> {
                     return Err(SendError { in_doubt, ..closed.error });
                 }
                 sleep_until(closed.until).await;
+            }
+            if self.tenure.is_over() {
+                // A machine that was suspended knows of no deadline.
+                return Err(SendError { in_doubt, ..SendError::deadline() });
             }
             self.stats.request(self.signal, length);
             let result = self.transport.send_body(self.signal, wire.clone(), self.deadline).await;

@@ -8,6 +8,7 @@ use super::error::Kind;
 use super::gate::Gate;
 use super::memory::Memory;
 use super::transport::{Accepted, Signal};
+use crate::state::WeakStateDir;
 
 /// Counts of the push, and the memory of what the receiver acknowledged.
 #[derive(Debug, Default)]
@@ -59,6 +60,14 @@ impl Items {
 }
 
 impl OtlpStats {
+    /// Keeps the memory of increments in this directory no longer, if it is there: another agent may want it.
+    pub(crate) async fn forget_directory(&self, directory: WeakStateDir) {
+        let mut memory = self.memory.lock().await;
+        if let Some(directory) = directory.upgrade() {
+            memory.forget(&directory);
+        }
+    }
+
     pub fn snapshot(&self) -> [(Signal, SignalStats); 2] {
         [Signal::Metrics, Signal::Traces].map(|signal| {
             let mut stats = self.of(signal).clone();

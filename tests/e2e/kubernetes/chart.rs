@@ -313,6 +313,8 @@ fn wrong_values_are_refused_by_their_key() {
             "election.enabled=true,config.election.namespace=x",
             "config.election.namespace: the pods",
         ),
+        ("config.state.shared=true", "config.state.shared: the pods have no volume in common"),
+        ("election.enabled=true,persistence.existingClaim=a", "config.state.shared: set it to"),
         ("config.election.lease=nbu", "config.election.lease: set election.enabled"),
         ("config.election.duration=soon", "at '/config/election/duration'"),
         ("apiKeys.values.a/b=not-shown", "at '/apiKeys/values'"),

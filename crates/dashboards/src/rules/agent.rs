@@ -22,6 +22,8 @@ pub(super) fn alerts() -> Vec<Alert> {
         .is_not("result", "unsupported")
         .increase("10m");
     let arrived = m("nbu_agent_otlp_exports_total").is("result", "success").increase("10m");
+    let took_part = m("nbu_agent_leader").over("last_over_time", "1h").group(&AGENT);
+    let followed = took_part.and(&["job"], leads().compared("==", 1));
     let failing = failed.sum(&signal).compared(">", 0);
     vec![
         Alert {
@@ -41,7 +43,7 @@ pub(super) fn alerts() -> Vec<Alert> {
             // A leader that was followed by another one pushes no more.
             when: gone
                 .unless(&AGENT, m("nbu_agent_sites").now().group(&AGENT))
-                .unless(&["job"], leads().compared("==", 1)),
+                .unless(&AGENT, followed),
             hold: "5m",
             summary: "The agent {{ $labels.instance }} ({{ $labels.job }}) sends no metrics",
             description: "Its series ended within the last hour: it stopped, its push does not arrive, or its target was removed.",

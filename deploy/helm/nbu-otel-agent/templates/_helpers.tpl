@@ -42,7 +42,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- define "nbu-otel-agent.lease" -}}
-{{- dig "election" "lease" "" .Values.config | default (include "nbu-otel-agent.fullname" .) }}
+{{- (.Values.config.election | default dict).lease | default (include "nbu-otel-agent.fullname" .) }}
 {{- end }}
 
 {{- define "nbu-otel-agent.keysSecret" -}}
@@ -61,16 +61,24 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 {{- $config := .Values.config }}
+{{- $election := $config.election | default dict }}
+{{- $shared := ($config.state | default dict).shared }}
+{{- if and $shared (not .Values.persistence.existingClaim) }}
+{{- fail "config.state.shared: the pods have no volume in common: name one that all of them can write in persistence.existingClaim" }}
+{{- end }}
 {{- if .Values.election.enabled }}
+{{- if and .Values.persistence.existingClaim (not $shared) }}
+{{- fail "config.state.shared: set it to true, since all pods have the volume persistence.existingClaim" }}
+{{- end }}
 {{- if dig "sharding" "shards" 0 $config }}
 {{- fail "election.enabled: not beside config.sharding: give each shard to one pod, or let all pods take turns for all sites" }}
 {{- end }}
-{{- if ne (dig "election" "namespace" .Release.Namespace $config) .Release.Namespace }}
+{{- if ne ($election.namespace | default .Release.Namespace) .Release.Namespace }}
 {{- fail "config.election.namespace: the pods may use a Lease of their own namespace alone: leave it out" }}
 {{- end }}
-{{- $election := dict "lease" (include "nbu-otel-agent.lease" .) "namespace" .Release.Namespace }}
+{{- $election = merge (dict "lease" (include "nbu-otel-agent.lease" .) "namespace" .Release.Namespace) $election }}
 {{- $config = merge (dict "election" $election) (deepCopy $config) }}
-{{- else if dig "election" "lease" "" $config }}
+{{- else if $election.lease }}
 {{- fail "config.election.lease: set election.enabled, which permits the pods to use it" }}
 {{- end }}
 {{- toYaml $config }}
