@@ -92,19 +92,19 @@ impl Pair {
             scrapers: JoinSet::new(),
         };
         for (agent, state) in state.into_iter().enumerate() {
-            pair.desk.write(&format!("{agent}.yaml"), &pair.config(agent, state));
+            pair.desk.write(&format!("{agent}.yaml"), &pair.config(agent, state, ELECTION));
             pair.watch(agent);
         }
         pair
     }
 
-    fn config(&self, agent: usize, state: &str) -> String {
+    fn config(&self, agent: usize, state: &str, election: &str) -> String {
         let key = &self.simulator.settings().api_key;
         let mut config = Config::new()
             .server("scrapingInterval: 3600s, collectionInterval: 100ms")
             .site_at(SITE, self.simulator.addr(), &format!("apiKey: {key}, timeout: 1s"))
             .with(&format!("state: {{ {state} }}"))
-            .with("election: { lease: nbu, namespace: default }")
+            .with(election)
             .with(&format!(
                 "opentelemetry: {{ enabled: true, endpoint: \"{}\", insecure: true, signals: [metrics], interval: 500ms, \
                  headers: {{ x-agent: \"{agent}\" }} }}",
@@ -226,6 +226,8 @@ impl Pair {
 }
 
 const SHARED: &str = "directory: kept, shared: true";
+
+const ELECTION: &str = "election: { lease: nbu, namespace: default }";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_leaders_lose_and_double_nothing() {
@@ -357,6 +359,33 @@ async fn own_directories_begin_anew_and_say_so() {
         // Nobody counts what ends now, or whoever goes on.
         pair.simulator.clock().advance(Duration::from_secs(60));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn election_is_switched_on_and_off_by_reload() {
+    const OTHER: &str = "election: { lease: other, namespace: default, duration: 6s }";
+    const OWN: &str = "directory: kept";
+    let mut pair = Pair::start([OWN, OWN]).await;
+    pair.desk.write("0.yaml", &pair.config(0, OWN, ""));
+    pair.run(0);
+    let page = pair.whole(0).await;
+    assert_eq!(page.value("nbu_agent_leader", &[]), None);
+    for election in [ELECTION, "", ELECTION, OTHER, ""] {
+        pair.simulator.clock().advance(Duration::from_secs(90));
+        pair.desk.write("0.yaml", &pair.config(0, OWN, election));
+        let (status, body) = pair.endpoints[0].post_reload().await;
+        assert_eq!(status, 200, "{body}\n{}", pair.agent(0).said());
+        if !election.is_empty() {
+            pair.is(0, true).await;
+        }
+        pair.assert_page(0).await;
+    }
+    // What the push remembers of the directory does not keep it from a person.
+    pair.agent(0).end_by(Signal::TERM).await;
+    let shown = pair.desk.run(&["state", "inspect", "--config", "0.yaml"]).await;
+    assert!(shown.code == Some(0) && shown.stdout.contains(SITE), "{}", shown.all());
+    let spec = pair.cluster.get(LEASE.replace("/nbu", "/other").as_str()).await["spec"].clone();
+    assert_eq!(spec["holderIdentity"], Value::Null, "it was given back");
 }
 
 #[tokio::test(flavor = "multi_thread")]
