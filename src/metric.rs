@@ -222,6 +222,10 @@ impl SeriesOrder {
     }
 
     pub(crate) fn compare(&self, one: &Point, other: &Point) -> Ordering {
+        // Points that are made of others share all of them.
+        if Arc::ptr_eq(&one.attributes, &other.attributes) {
+            return Ordering::Equal;
+        }
         let values = self.0.iter().map(|place| {
             match (one.attributes.get(*place), other.attributes.get(*place)) {
                 // Most series of one fold share most of their values.
@@ -325,6 +329,11 @@ impl Samples {
         let shared: Arc<str> = Arc::from(&*value);
         self.names.insert(Arc::clone(&shared));
         shared
+    }
+
+    /// Takes what was recorded, unsorted. What is recorded from here on shares the values of labels with it.
+    pub(crate) fn take(&mut self) -> Vec<Family> {
+        std::mem::take(&mut self.families)
     }
 
     /// Sorts every family and drops series that occur twice (the first recorded stays). Returns the

@@ -127,7 +127,7 @@ impl ClientSums {
             let Entry::Vacant(unknown) = self.places.entry(*client) else { continue };
             let label = last_results.label(resolver.dictionary.names.get(*client));
             let place = label.and_then(|label| {
-                let group = group_of(&label, self.groups.len())?;
+                let (group, _) = group_of(&label, self.groups.len())?;
                 self.groups[group].clients.insert(*client);
                 self.groups[group].is_stale = true;
                 Some(Place { label: label.into(), group })

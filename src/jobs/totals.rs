@@ -9,11 +9,11 @@ use super::completion::{Outcome, role};
 use super::dictionary::LabelResolver;
 use super::finished::FinishedJob;
 use super::groups::Groups;
-use super::interner::{LabelSet, LabelSetId, TypePair};
+use super::interner::{LabelSet, LabelSetId, NameId, TypePair};
 use super::row;
 use super::time::{from_unix_ms, to_unix_ms};
 use super::type_counts::TypeCounts;
-use super::window_sums::GROUP_SIZE;
+use super::window_sums::{GROUP_SIZE, PAIRS_GROUP_SIZE};
 use crate::metric::{Definition, Distribution, Metric, Samples, SeriesGroups};
 
 /// Upper bounds of the histogram, seconds (those of nbu_exporter).
@@ -117,7 +117,10 @@ pub(super) struct Totals {
     pub(super) durations: BTreeMap<TypePair, Distribution>,
     /// By the first rule of outcomes, and by the second.
     types: [TypeCounts; 2],
+    /// Series of label sets.
     groups: Groups<LabelSetId>,
+    /// Series of pairs of action and policy type.
+    pairs: Groups<LabelSetId>,
 }
 
 impl Totals {
@@ -129,12 +132,14 @@ impl Totals {
             durations: BTreeMap::new(),
             types: Default::default(),
             groups: Groups::of_size(GROUP_SIZE),
+            pairs: Groups::of_size(PAIRS_GROUP_SIZE),
         }
     }
 
     fn mark(&mut self, label_set: LabelSetId) {
         self.types.iter_mut().for_each(|types| types.mark(label_set));
         self.groups.mark(label_set);
+        self.pairs.mark(label_set);
     }
 
     /// Exports a label set of the first window at zero. Returns whether it was not exported before.
@@ -207,21 +212,26 @@ impl Totals {
         resolver: LabelResolver<'_>,
         known: &BTreeSet<String>,
     ) -> SeriesGroups {
-        let Self { by_label_set, durations, types, groups, .. } = self;
+        let Self { by_label_set, durations, types, groups, pairs, .. } = self;
         let of_rule: [fn(&Total) -> Jobs; 2] =
             [|total| total.first_rule, |total| total.second_rule];
         for (types, jobs) in types.iter_mut().zip(of_rule) {
-            types.refresh(&resolver.dictionary.label_sets, |label_set| {
+            let jobs = |label_set| {
                 let jobs = by_label_set.get(&label_set).map_or(0, |total| jobs(total).all());
                 i64::try_from(jobs).unwrap_or(i64::MAX)
-            });
+            };
+            types.refresh(&resolver.dictionary.label_sets, jobs, |_| {});
         }
         let mut all = vec![Arc::new(outcomes(types, resolver, known).finish().0)];
-        let record = |label_sets: &mut BTreeSet<LabelSetId>, samples: &mut Samples| {
-            record(label_sets, (by_label_set, durations), resolver, samples);
-        };
-        let place = |label_set: &LabelSetId| resolver.pair_of(*label_set);
-        all.extend(groups.refresh(resolver.actions, by_label_set.keys().copied(), place, record));
+        let (actions, label_sets) = (resolver.actions, || by_label_set.keys().copied());
+        let labels = |label_set: &LabelSetId| resolver.labels(*label_set);
+        all.extend(groups.refresh(actions, label_sets(), labels, |label_sets, samples| {
+            record(label_sets, by_label_set, resolver, samples);
+        }));
+        let pair = |label_set: &LabelSetId| resolver.pair_of(*label_set);
+        all.extend(pairs.refresh(actions, label_sets(), pair, |label_sets, samples| {
+            record_pairs(label_sets, (by_label_set, durations), resolver, samples);
+        }));
         all
     }
 }
@@ -236,12 +246,18 @@ fn outcomes(
         known.iter().map(|action| (action.as_str(), Default::default())).collect();
     let rules: [fn(Option<i64>) -> Outcome; 2] = [Outcome::by_first_rule, Outcome::of];
     for (types, rule) in types.iter().zip(rules) {
+        let mut by_type: BTreeMap<NameId, [i64; Outcome::ALL.len()]> = BTreeMap::new();
         for (job_type, status, jobs) in types.iter() {
-            let (counts, outcome) =
-                (outcomes.entry(resolver.action(job_type)).or_default(), rule(status));
+            let (counts, outcome) = (by_type.entry(job_type).or_default(), rule(status));
             for (count, _) in counts.iter_mut().zip(Outcome::ALL).filter(|(_, one)| *one == outcome)
             {
                 *count += jobs;
+            }
+        }
+        for (job_type, more) in by_type {
+            let counts = outcomes.entry(resolver.action(job_type)).or_default();
+            for (count, more) in counts.iter_mut().zip(more) {
+                *count += more;
             }
         }
     }
@@ -254,20 +270,17 @@ fn outcomes(
     samples
 }
 
-/// Records the series of label sets, which are all of some pairs of action and policy type.
+/// Records the series of label sets.
 fn record(
     label_sets: &BTreeSet<LabelSetId>,
-    (totals, durations): (&BTreeMap<LabelSetId, Total>, &BTreeMap<TypePair, Distribution>),
+    totals: &BTreeMap<LabelSetId, Total>,
     resolver: LabelResolver<'_>,
     samples: &mut Samples,
 ) {
     let mut completed: BTreeMap<(&str, &str, Option<i64>, Outcome, bool), u64> = BTreeMap::new();
-    let mut volumes: BTreeMap<(&str, &str), [u64; 3]> = BTreeMap::new();
-    let mut pairs: BTreeSet<TypePair> = BTreeSet::new();
     for label_set in label_sets {
         let labels = totals.get(label_set).zip(resolver.labels(*label_set));
         let Some((total, (action, policy_type, status))) = labels else { continue };
-        pairs.extend(resolver.dictionary.pair(*label_set));
         for (outcome, jobs) in total.by_outcome(status) {
             let roles =
                 [(false, jobs.parents, jobs.parent_seen), (true, jobs.leaves, jobs.leaf_seen)];
@@ -275,10 +288,6 @@ fn record(
                 *completed.entry((action, policy_type, status, outcome, leaf)).or_default() += jobs;
             }
         }
-        let volume = volumes.entry((action, policy_type)).or_default();
-        volume[0] = volume[0].saturating_add(total.kilobytes);
-        volume[1] = volume[1].saturating_add(total.files);
-        volume[2] += total.retries;
     }
     for ((action, policy_type, status, outcome, leaf), jobs) in completed {
         let status_text = row::status_label(status);
@@ -286,18 +295,38 @@ fn record(
         let labels = [action, policy_type, &status_text, outcome.label(), role];
         samples.record(&COMPLETED, labels, jobs as f64);
     }
-    for ((action, policy_type), [kilobytes, files, retries]) in volumes {
-        samples.record(&BYTES, [action, policy_type], kilobytes as f64 * 1024.0);
-        samples.record(&FILES, [action, policy_type], files as f64);
-        samples.record(&RETRIES, [action, policy_type], retries as f64);
+}
+
+/// Records the series of the pairs of action and policy type that label sets are of.
+fn record_pairs(
+    label_sets: &BTreeSet<LabelSetId>,
+    (totals, durations): (&BTreeMap<LabelSetId, Total>, &BTreeMap<TypePair, Distribution>),
+    resolver: LabelResolver<'_>,
+    samples: &mut Samples,
+) {
+    let mut volumes: BTreeMap<(&str, &str), [u64; 3]> = BTreeMap::new();
+    let mut pairs: BTreeSet<TypePair> = BTreeSet::new();
+    for label_set in label_sets {
+        let labels = totals.get(label_set).zip(resolver.pair_of(*label_set));
+        let Some((total, pair)) = labels else { continue };
+        pairs.extend(resolver.dictionary.pair(*label_set));
+        let volume = volumes.entry(pair).or_default();
+        volume[0] = volume[0].saturating_add(total.kilobytes);
+        volume[1] = volume[1].saturating_add(total.files);
+        volume[2] += total.retries;
+    }
+    for (pair, [kilobytes, files, retries]) in volumes {
+        samples.record(&BYTES, pair.into(), kilobytes as f64 * 1024.0);
+        samples.record(&FILES, pair.into(), files as f64);
+        samples.record(&RETRIES, pair.into(), retries as f64);
     }
     let mut merged: BTreeMap<(&str, &str), Distribution> = BTreeMap::new();
     for (pair, durations) in pairs.iter().filter_map(|pair| durations.get_key_value(pair)) {
         let sum = merged.entry(resolver.pair(*pair)).or_insert_with(|| Distribution::new(&BOUNDS));
         sum.merge(durations);
     }
-    for ((action, policy_type), durations) in merged {
-        samples.distribution(&DURATION, [action, policy_type], durations);
+    for (pair, durations) in merged {
+        samples.distribution(&DURATION, pair.into(), durations);
     }
 }
 
@@ -321,7 +350,6 @@ fn positive(value: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::interner::NameId;
 
     #[test]
     fn histogram_with_other_bounds_goes_on_in_todays_buckets() {

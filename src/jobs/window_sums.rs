@@ -10,7 +10,7 @@ use super::finished::FinishedJob;
 use super::groups::Groups;
 use super::interner::{LabelSetId, LabelSets};
 use super::row::{self, DONE, JOBS_STATE_COUNT};
-use super::type_counts::TypeCounts;
+use super::type_counts::{TypeCounts, TypeStatus};
 use crate::metric::{Definition, Metric, Samples, SeriesGroups};
 
 static JOBS_BYTES: Metric<3> = Metric::gauge(
@@ -98,23 +98,36 @@ fn parts(ratio: f64) -> i128 {
     (ratio.clamp(-1e9, 1e9) * PARTS).round() as i128
 }
 
-/// Label sets of a group of series, about: a label set has two series, and shares two.
+/// Label sets of a group of series, about: a label set has two series.
 pub(super) const GROUP_SIZE: usize = 32;
+
+/// Label sets of a group of the series of pairs of action and policy type, about: a pair has several label sets.
+pub(super) const PAIRS_GROUP_SIZE: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct WindowSums {
     sums: Vec<Sum>,
     types: TypeCounts,
+    /// Series of job types and statuses.
+    statuses: Groups<TypeStatus>,
+    /// Series of label sets.
     groups: Groups<LabelSetId>,
+    /// Series of pairs of action and policy type.
+    pairs: Groups<LabelSetId>,
     /// Jobs by client, if clients are told apart.
     pub(super) clients: Option<ClientSums>,
 }
 
 impl WindowSums {
     pub(super) fn new(by_client: bool) -> Self {
-        let groups = Groups::of_size(GROUP_SIZE);
-        let types = TypeCounts::default();
-        Self { sums: Vec::new(), types, groups, clients: by_client.then(ClientSums::default) }
+        Self {
+            sums: Vec::new(),
+            types: TypeCounts::default(),
+            statuses: Groups::of_size(GROUP_SIZE),
+            groups: Groups::of_size(GROUP_SIZE),
+            pairs: Groups::of_size(PAIRS_GROUP_SIZE),
+            clients: by_client.then(ClientSums::default),
+        }
     }
 
     /// Adds a job (1), or subtracts one that was added before (-1).
@@ -122,6 +135,7 @@ impl WindowSums {
         self.sum(job.label_set).add(job, sign);
         self.types.mark(job.label_set);
         self.groups.mark(job.label_set);
+        self.pairs.mark(job.label_set);
         if let Some(clients) = &mut self.clients {
             clients.change(job.client, job.label_set, sign);
         }
@@ -137,19 +151,17 @@ impl WindowSums {
 
     /// Counts by type and status the jobs that changed, for [`actions`](Self::actions).
     pub(super) fn count_types(&mut self, label_sets: &LabelSets) {
-        let jobs = |label_set: LabelSetId| self.sums.get(label_set.0 as usize);
-        self.types.refresh(label_sets, |label_set| jobs(label_set).map_or(0, |sum| sum.jobs));
+        let Self { sums, types, statuses, .. } = self;
+        let jobs = |label_set: LabelSetId| sums.get(label_set.0 as usize).map_or(0, |sum| sum.jobs);
+        types.refresh(label_sets, jobs, |key| statuses.mark(key));
     }
 
     pub(super) fn actions<'l>(&self, resolver: LabelResolver<'l>) -> BTreeSet<&'l str> {
-        let present = self.types.iter().filter(|(.., jobs)| *jobs > 0);
-        let mut job_types: Vec<_> = present.map(|(job_type, ..)| job_type).collect();
-        job_types.dedup();
-        job_types.into_iter().map(|job_type| resolver.action(job_type)).collect()
+        self.types.by_type().map(|(job_type, _)| resolver.action(job_type)).collect()
     }
 
-    /// Returns the samples by action, with an explicit zero of jobs in DONE for the `known` actions, then those
-    /// by action and policy type in groups, those of groups in which nothing changed as they were.
+    /// Returns the samples by action, with an explicit zero of jobs in DONE for the `known` actions, then the others
+    /// in groups, those of groups in which nothing changed as they were.
     pub(super) fn samples(
         &mut self,
         resolver: LabelResolver<'_>,
@@ -157,29 +169,31 @@ impl WindowSums {
     ) -> SeriesGroups {
         self.count_types(&resolver.dictionary.label_sets);
         let mut all = vec![Arc::new(self.by_action(resolver, known).finish().0)];
-        let sums = &self.sums;
-        let record = |label_sets: &mut BTreeSet<LabelSetId>, samples: &mut Samples| {
+        let Self { sums, types, statuses, groups, pairs, .. } = self;
+        let actions = resolver.actions;
+        let of_status = |key: &TypeStatus| Some((resolver.action(key.0), key.1));
+        all.extend(statuses.refresh(actions, types.keys(), of_status, |keys, samples| {
+            record_statuses(keys, types, resolver, samples);
+        }));
+        let label_sets = || (0..sums.len()).map(LabelSetId::at);
+        let labels = |label_set: &LabelSetId| resolver.labels(*label_set);
+        all.extend(groups.refresh(actions, label_sets(), labels, |label_sets, samples| {
             record(label_sets, sums, resolver, samples);
-        };
-        let label_sets = (0..sums.len()).map(LabelSetId::at);
-        let place = |label_set: &LabelSetId| resolver.pair_of(*label_set);
-        all.extend(self.groups.refresh(resolver.actions, label_sets, place, record));
+        }));
+        let pair = |label_set: &LabelSetId| resolver.pair_of(*label_set);
+        all.extend(pairs.refresh(actions, label_sets(), pair, |label_sets, samples| {
+            record_pairs(label_sets, sums, resolver, samples);
+        }));
         all
     }
 
     fn by_action(&self, resolver: LabelResolver<'_>, known: &BTreeSet<String>) -> Samples {
-        let mut samples = Samples::new();
-        let mut by_status: BTreeMap<(&str, Option<i64>), i64> = BTreeMap::new();
         let mut by_action: BTreeMap<&str, i64> =
             known.iter().map(|action| (action.as_str(), 0)).collect();
-        for (job_type, status, jobs) in self.types.iter().filter(|(.., jobs)| *jobs > 0) {
-            let action = resolver.action(job_type);
-            *by_status.entry((action, status)).or_default() += jobs;
-            *by_action.entry(action).or_default() += jobs;
+        for (job_type, jobs) in self.types.by_type() {
+            *by_action.entry(resolver.action(job_type)).or_default() += jobs;
         }
-        for ((action, status), jobs) in by_status {
-            samples.record(&STATUS_COUNT, [action, &row::status_label(status)], jobs as f64);
-        }
+        let mut samples = Samples::new();
         for (action, jobs) in by_action {
             samples.record(&JOBS_STATE_COUNT, [action, DONE], jobs as f64);
         }
@@ -187,28 +201,61 @@ impl WindowSums {
     }
 }
 
-/// Records the series of label sets, which are all of some pairs of action and policy type.
+/// Records the series of job types and statuses.
+fn record_statuses(
+    keys: &BTreeSet<TypeStatus>,
+    types: &TypeCounts,
+    resolver: LabelResolver<'_>,
+    samples: &mut Samples,
+) {
+    let mut merged: BTreeMap<(&str, Option<i64>), i64> = BTreeMap::new();
+    for key @ (job_type, status) in keys {
+        *merged.entry((resolver.action(*job_type), *status)).or_default() += types.get(*key);
+    }
+    for ((action, status), jobs) in merged.into_iter().filter(|(_, jobs)| *jobs > 0) {
+        samples.record(&STATUS_COUNT, [action, &row::status_label(status)], jobs as f64);
+    }
+}
+
+/// Records the series of label sets.
 fn record(
     label_sets: &BTreeSet<LabelSetId>,
     sums: &[Sum],
     resolver: LabelResolver<'_>,
     samples: &mut Samples,
 ) {
-    let mut full: BTreeMap<(&str, &str, Option<i64>), Sum> = BTreeMap::new();
-    let mut by_type: BTreeMap<(&str, &str), Sum> = BTreeMap::new();
-    for label_set in label_sets {
-        let sum = sums.get(label_set.0 as usize).filter(|sum| sum.jobs > 0);
-        let (Some(sum), Some(labels)) = (sum, resolver.labels(*label_set)) else { continue };
-        full.entry(labels).or_default().merge(sum);
-        by_type.entry((labels.0, labels.1)).or_default().merge(sum);
-    }
-    for ((action, policy_type, status), sum) in full {
+    for ((action, policy_type, status), sum) in merged(label_sets, sums, |id| resolver.labels(id)) {
         let labels = [action, policy_type, &row::status_label(status)];
         samples.record(&JOBS_COUNT, labels, sum.jobs as f64);
         samples.record(&JOBS_BYTES, labels, sum.kilobytes as f64 * 1024.0);
     }
-    for ((action, policy_type), sum) in by_type {
-        samples.record(&JOBS_FILES_COUNT, [action, policy_type], sum.files as f64);
-        samples.record(&JOBS_DEDUP_RATIO, [action, policy_type], sum.mean_dedup());
+}
+
+/// Records the series of the pairs of action and policy type that label sets are of.
+fn record_pairs(
+    label_sets: &BTreeSet<LabelSetId>,
+    sums: &[Sum],
+    resolver: LabelResolver<'_>,
+    samples: &mut Samples,
+) {
+    for (pair, sum) in merged(label_sets, sums, |id| resolver.pair_of(id)) {
+        samples.record(&JOBS_FILES_COUNT, pair.into(), sum.files as f64);
+        samples.record(&JOBS_DEDUP_RATIO, pair.into(), sum.mean_dedup());
     }
+}
+
+/// Returns the sums of label sets by their labels, without those that have no job.
+fn merged<L: Ord>(
+    label_sets: &BTreeSet<LabelSetId>,
+    sums: &[Sum],
+    labels: impl Fn(LabelSetId) -> Option<L>,
+) -> BTreeMap<L, Sum> {
+    let mut merged: BTreeMap<L, Sum> = BTreeMap::new();
+    for label_set in label_sets {
+        let sum = sums.get(label_set.0 as usize).filter(|sum| sum.jobs > 0);
+        if let (Some(sum), Some(labels)) = (sum, labels(*label_set)) {
+            merged.entry(labels).or_default().merge(sum);
+        }
+    }
+    merged
 }
