@@ -164,8 +164,11 @@ impl Publisher {
     pub fn publish(&self, snapshot: Snapshot) {
         let snapshot = Arc::new(snapshot);
         let before = self.latest.send_replace(Arc::clone(&snapshot));
-        let known = |part: &Part| before.parts.iter().any(|known| known.place == part.place);
-        note(&self.changed, !snapshot.parts.iter().all(known));
+        // Both are in the same order.
+        let mut known = before.parts.iter();
+        let all_known =
+            snapshot.parts.iter().all(|part| known.any(|known| known.place == part.place));
+        note(&self.changed, !all_known);
     }
 }
 

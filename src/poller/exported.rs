@@ -1,6 +1,7 @@
 //! The samples that a collector exports, part by part, until they are stale.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,6 +17,18 @@ pub(super) struct ExportedPart {
     /// Start of the totals among them, if they remember it themselves.
     pub(super) origin: Option<SystemTime>,
     collected: Instant,
+}
+
+impl ExportedPart {
+    /// Replaces it. The samples stay shared with the last snapshot if nothing changed, so that they are not rendered
+    /// again.
+    fn renew(&mut self, fresh: Self) {
+        let before = std::mem::replace(self, fresh);
+        let is_same = Arc::ptr_eq(&before.families, &self.families);
+        if !is_same && before.families == self.families {
+            self.families = before.families;
+        }
+    }
 }
 
 /// Samples of one collector.
@@ -52,14 +65,17 @@ impl Exported {
 
     fn insert(&mut self, name: &'static str, groups: SeriesGroups, origin: Option<SystemTime>) {
         let collected = Instant::now();
-        self.parts.retain(|(part, group), _| *part != name || *group < groups.len());
+        let gone = self.parts.range((name, groups.len())..).map(|(place, _)| *place);
+        let gone: Vec<_> = gone.take_while(|(part, _)| *part == name).collect();
+        for place in gone {
+            self.parts.remove(&place);
+        }
         for (group, families) in groups.into_iter().enumerate() {
-            // Shared with the last snapshot if nothing changed, so that it is not rendered again.
-            let same = self.parts.remove(&(name, group));
-            let same = same
-                .filter(|part| Arc::ptr_eq(&part.families, &families) || part.families == families);
-            let families = same.map_or(families, |part| part.families);
-            self.parts.insert((name, group), ExportedPart { families, origin, collected });
+            let fresh = ExportedPart { families, origin, collected };
+            match self.parts.entry((name, group)) {
+                Entry::Vacant(place) => _ = place.insert(fresh),
+                Entry::Occupied(mut place) => place.get_mut().renew(fresh),
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use super::gzip::{Deflater, GzipPage};
 use super::site_pages::{RenderedSites, SitePages};
 use super::texts::{PartKey, Texts};
 use crate::metric::Family;
-use crate::snapshot::{Changes, Place, Snapshot, Store};
+use crate::snapshot::{Changes, Snapshot, Store};
 use crate::telemetry::self_metrics::SelfMetrics;
 use crate::telemetry::view::{Dropped, ExportView, PartView};
 
@@ -196,19 +196,8 @@ impl Rendered {
         let exceeds = self.sizes.values().any(|size| *size > limit);
         if !exceeds && !self.drops {
             for site in changed {
-                let snapshot = self.snapshots.get(&site);
-                let parts = snapshot.iter().flat_map(|snapshot| &snapshot.parts);
-                let mut shown: BTreeSet<Place> = self.texts.places(&site).into_iter().collect();
-                let mut changed = Vec::new();
-                for part in parts {
-                    let key = (Arc::clone(&site), part.place);
-                    shown.remove(&part.place);
-                    if !self.texts.shown(&key).is_some_and(|known| known.is_whole(part)) {
-                        changed.push((key, Some(PartView::whole(Some(&site), part))));
-                    }
-                }
-                let gone = shown.into_iter().map(|place| ((Arc::clone(&site), place), None));
-                show(&mut self.texts, changed.into_iter().chain(gone));
+                let changed = self.changed_parts(&site);
+                show(&mut self.texts, changed);
             }
             return (self.sizes.values().sum(), Dropped::new());
         }
@@ -219,6 +208,27 @@ impl Rendered {
         self.show(view.parts, shown);
         self.drops = exceeds;
         (series, dropped)
+    }
+
+    /// Returns the parts of a site that are not shown as they are, and those that are gone.
+    fn changed_parts(&self, site: &Arc<str>) -> Vec<(PartKey, Option<PartView>)> {
+        let snapshot = self.snapshots.get(site);
+        let mut parts: Vec<_> = snapshot.iter().flat_map(|snapshot| &snapshot.parts).collect();
+        parts.sort_by_key(|part| part.place);
+        let mut shown = self.texts.of(site).peekable();
+        let mut changed = Vec::new();
+        for part in parts {
+            while let Some((key, _)) = shown.next_if(|((_, place), _)| *place < part.place) {
+                changed.push((key.clone(), None));
+            }
+            let known = shown.next_if(|((_, place), _)| *place == part.place);
+            if !known.is_some_and(|(_, view)| view.is_whole(part)) {
+                let key = (Arc::clone(site), part.place);
+                changed.push((key, Some(PartView::whole(Some(site), part))));
+            }
+        }
+        changed.extend(shown.map(|(key, _)| (key.clone(), None)));
+        changed
     }
 
     /// Brings the pages of single sites up to date.

@@ -212,11 +212,11 @@ impl Texts {
         entries
     }
 
-    /// Returns the places of the parts of a site that are shown.
-    pub(super) fn places(&self, site: &Arc<str>) -> Vec<Place> {
+    /// Returns the parts of a site that are shown, by their places.
+    pub(super) fn of(&self, site: &Arc<str>) -> impl Iterator<Item = (&PartKey, &PartView)> {
         let first = (Arc::clone(site), Place::default());
-        let from = self.parts.range(first..).map(|(key, _)| key);
-        from.take_while(|key| key.0 == *site).map(|key| key.1).collect()
+        let from = self.parts.range(first..).map(|(key, shown)| (key, &shown.view));
+        from.take_while(|(key, _)| key.0 == *site)
     }
 
     /// Makes the edits that show parts of one site as they changed. Returns the number of points that were
