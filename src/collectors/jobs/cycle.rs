@@ -81,12 +81,12 @@ impl Jobs {
             && ledger.is_whole()
         {
             lookup::look_up(session, ledger).await;
-            self.status_texts.ask(session, ledger).await;
-            if let Some(interval) = self.settings.audit_interval {
-                if filled {
-                    // Audited by a run that follows at once, so that the samples of the window need not wait.
-                    collected.unfinished = true;
-                } else {
+            if filled {
+                // The rest is asked by a run that follows at once, so that the samples of the window need not wait.
+                collected.unfinished = true;
+            } else {
+                self.status_texts.ask(session, ledger).await;
+                if let Some(interval) = self.settings.audit_interval {
                     audit::audit(session, &mut self.audit, ledger, interval).await;
                 }
             }

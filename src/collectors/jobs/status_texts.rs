@@ -9,7 +9,7 @@ use crate::netbackup::wire::status_code::{STATUS_CODES, StatusCode};
 use crate::netbackup::{Error, ErrorKind, Session};
 
 /// Codes that are asked for in one cycle.
-const CODES: usize = 4;
+const CODES: usize = 8;
 
 const TIMEOUT: Duration = Duration::from_secs(1);
 
