@@ -101,6 +101,8 @@ mod tests {
             "NetBackupAgentSilent",
             "NetBackupConfigReloadFailed",
             "NetBackupShardMissing",
+            "NetBackupNoLeader",
+            "NetBackupNoStandby",
             "NetBackupCardinalityOverflow",
             "NetBackupAgentTaskRestarted",
             "NetBackupLogLinesDropped",
