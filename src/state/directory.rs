@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use super::Owner;
 use super::atomic::FileId;
 use super::error::{Error, Problem};
 use super::frames::Header;
 use super::instance;
 use super::lock::{self, HeldLock, LOCK};
+use super::owner::Owner;
 use super::terms::{self, Terms};
 use super::worker::within;
 

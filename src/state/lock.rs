@@ -6,9 +6,9 @@ use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use super::Owner;
 use super::atomic::{self, FileId};
 use super::error::Problem;
+use super::owner::Owner;
 
 pub(super) const LOCK: &str = "lock";
 

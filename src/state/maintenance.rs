@@ -11,9 +11,10 @@ use super::error::{Error, Problem};
 use super::frames::{Header, OpenError};
 use super::journal::{Journal, read};
 use super::lock::{HeldLock, LOCK, holder};
+use super::owner::Owner;
 use super::site::{read_mark, write_mark};
 use super::site_file::{document_name, mark_name, site_name};
-use super::{Owner, terms};
+use super::terms;
 
 /// A state directory that no agent uses as long as this lives.
 #[derive(Debug)]

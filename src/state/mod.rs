@@ -12,6 +12,7 @@ mod instance;
 mod journal;
 mod lock;
 mod maintenance;
+mod owner;
 mod site;
 mod site_file;
 mod terms;
@@ -21,13 +22,13 @@ use std::path::PathBuf;
 
 pub use directory::StateDir;
 pub use error::Error;
-pub use terms::Term;
 
 pub(crate) use directory::{WeakStateDir, timed_out};
 pub(crate) use document::{Content, Document};
 pub(crate) use frames::{Header, OpenError};
 pub(crate) use journal::{AppendError, Loaded, header, read};
 pub(crate) use maintenance::{Maintenance, StateFile};
+pub(crate) use owner::{Owner, Term};
 pub(crate) use site::{Resumed, SiteFiles};
 pub(crate) use worker::{Pending, Worker};
 
@@ -51,16 +52,4 @@ impl Config {
             (None, None) => Owner::Alone,
         }
     }
-}
-
-/// The owner of a state directory.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) enum Owner {
-    /// A single agent.
-    #[default]
-    Alone,
-    /// The agent with this name, together with others.
-    Member(String),
-    /// The leader of agents that take turns.
-    Leader(Term),
 }

@@ -11,21 +11,13 @@ use std::path::{Path, PathBuf};
 use super::atomic::{self, sync_parent};
 use super::error::Problem;
 use super::lock::is_full;
+use super::owner::Term;
 
 /// The beginning of the name of a folder, before the number of the term.
 const PREFIX: &str = "leader-";
 
 /// The file with the number of the last term, once its files are those of an agent that takes no turns.
 const LAST: &str = "last-term";
-
-/// The term of a leader among agents that take turns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Term {
-    /// It grows with each leader.
-    pub number: u64,
-    /// The directory is that of all of them, so that state goes on from whoever was the leader before.
-    pub shared: bool,
-}
 
 /// The folders of the terms of a directory.
 #[derive(Debug)]
