@@ -19,7 +19,7 @@ use crate::support::{Config, Page, eventually, simulate, world};
 /// The time that a disk hangs: `NBU_DISK_HANG`, in seconds, makes it longer.
 fn hang() -> Duration {
     let asked = std::env::var("NBU_DISK_HANG").ok();
-    Duration::from_secs(asked.map_or(20, |seconds| seconds.parse().expect("seconds")))
+    Duration::from_secs(asked.map_or(12, |seconds| seconds.parse().expect("seconds")))
 }
 
 fn busy(seed: u64) -> Settings {

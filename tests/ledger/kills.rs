@@ -19,7 +19,7 @@ use crate::support::totals::{Watched, is_known, is_total};
 use crate::support::{Config, eventually, simulate, world};
 
 /// Kills of a run that nobody asked to be longer, of each kind.
-const KILLS: u32 = 20;
+const KILLS: u32 = 12;
 
 fn kills() -> u32 {
     let asked = std::env::var("NBU_KILLS").ok();

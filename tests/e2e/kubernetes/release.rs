@@ -186,7 +186,7 @@ async fn release_with_everything_follows_one_with_defaults_and_goes() {
     assert!(notes.contains(create) && notes.contains("is an example"), "{notes}");
     let values = ["--values", &everything, "--set", "fullnameOverride=,nameOverride="];
     // The claims of a StatefulSet never change.
-    let claims = ["--set", "persistence.existingClaim="];
+    let claims = ["--set", "persistence.existingClaim=,config.state.shared=false"];
     let same = ["--set", "persistence.storageClass=,persistence.size=1Gi"];
     let modes = ["--set", "persistence.accessModes={ReadWriteOnce}"];
     let upgrade = [&["upgrade"][..], &release, &values, &claims, &same, &modes].concat();
