@@ -179,9 +179,7 @@ impl Candidate {
         if over.is_none() {
             // Whether the last write was done is not known.
             match self.read().await? {
-                Some((record, version)) if record.holder.as_ref() == Some(&self.identity) => {
-                    over = Some(version);
-                }
+                Some((record, version)) if self.has(&record) => over = Some(version),
                 Some((record, _)) => {
                     let holder = record.holder.as_deref().unwrap_or("nobody").to_owned();
                     self.step_down(&format!("the Lease is held by {holder}"));
@@ -219,7 +217,7 @@ impl Candidate {
             self.hold(number, SystemTime::now(), None).await?;
             return Ok(self.times.reading);
         };
-        let is_own = record.holder.as_ref() == Some(&self.identity);
+        let is_own = self.has(&record);
         let seen = Seen::update(&mut self.seen, record, now);
         let wait = seen.until_free(now, self.times.duration);
         if !wait.is_zero() && !is_own {
@@ -287,28 +285,33 @@ impl Candidate {
     }
 
     fn step_down(&mut self, reason: &str) {
-        if let Some(term) = self.term.take() {
-            term.tenure.end();
+        if self.leave().is_some() {
             tracing::warn!(
                 reason,
                 "this agent is no longer the leader; it neither polls nor exports"
             );
         }
+    }
+
+    /// Ends the term, if there is one, and returns it.
+    fn leave(&mut self) -> Option<Term> {
+        let term = self.term.take().inspect(|term| term.tenure.end());
         self.office.send_replace(Office::none());
+        term
+    }
+
+    /// Returns whether this agent has the Lease by its record.
+    fn has(&self, record: &Record) -> bool {
+        record.holder.as_ref() == Some(&self.identity)
     }
 
     /// Frees the Lease, if this agent has it or may have it.
     async fn give_back(&mut self) {
-        let term = self.term.take();
-        if let Some(term) = &term {
-            term.tenure.end();
-        }
-        self.office.send_replace(Office::none());
-        let (number, over) = match term {
+        let (number, over) = match self.leave() {
             Some(Term { number, version: Some(version), .. }) => (number, version),
             // Whether the last write was done is not known.
             _ => match self.read().await {
-                Ok(Some((record, version))) if record.holder.as_ref() == Some(&self.identity) => {
+                Ok(Some((record, version))) if self.has(&record) => {
                     (record.transitions.unwrap_or_default(), version)
                 }
                 _ => return,

@@ -32,14 +32,9 @@ pub(super) struct Kubernetes {
 }
 
 impl Kubernetes {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, dry_run: bool) -> Self {
         let (name, namespace) = (config.lease.clone(), config.namespace.clone());
-        Self { name, namespace, dry_run: false, api: None }
-    }
-
-    /// Returns one that only tries writes.
-    pub(super) fn trial(config: &Config) -> Self {
-        Self { dry_run: true, ..Self::new(config) }
+        Self { name, namespace, dry_run, api: None }
     }
 
     async fn api(&mut self) -> Result<Api<Lease>, RequestError> {

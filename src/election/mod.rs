@@ -41,7 +41,7 @@ pub(crate) struct Election {
 impl Election {
     /// Begins as a standby.
     pub(crate) fn start(config: &Config) -> Self {
-        Self::with(config, candidate::identity(&host_name()), leases(config))
+        Self::with(config, candidate::identity(&host_name()), leases(config, false))
     }
 
     fn with(config: &Config, identity: String, leases: Box<dyn Leases>) -> Self {
@@ -133,7 +133,7 @@ pub(crate) const fn is_built_in() -> bool {
 ///
 /// If the Lease cannot be read, made or renewed: the reason, in one line.
 pub(crate) async fn examine(config: &Config) -> Result<String, String> {
-    let mut leases = trial(config);
+    let mut leases = leases(config, true);
     let found = leases.read().await.map_err(|error| error.to_string())?;
     let (said, record, over) = match found {
         Some((record, version)) => {
@@ -148,23 +148,14 @@ pub(crate) async fn examine(config: &Config) -> Result<String, String> {
     Ok(said)
 }
 
+/// Returns the place of the Lease; with a `dry_run`, writes are only tried there.
 #[cfg(feature = "kubernetes")]
-fn trial(config: &Config) -> Box<dyn Leases> {
-    Box::new(kubernetes::Kubernetes::trial(config))
-}
-
-#[cfg(not(feature = "kubernetes"))]
-fn trial(config: &Config) -> Box<dyn Leases> {
-    leases(config)
-}
-
-#[cfg(feature = "kubernetes")]
-fn leases(config: &Config) -> Box<dyn Leases> {
-    Box::new(kubernetes::Kubernetes::new(config))
+fn leases(config: &Config, dry_run: bool) -> Box<dyn Leases> {
+    Box::new(kubernetes::Kubernetes::new(config, dry_run))
 }
 
 /// Returns none: a configuration with an election is refused before it gets here.
 #[cfg(not(feature = "kubernetes"))]
-fn leases(_: &Config) -> Box<dyn Leases> {
+fn leases(_: &Config, _: bool) -> Box<dyn Leases> {
     Box::new(record::NoLeases)
 }

@@ -117,6 +117,15 @@ async fn led(candidate: &Election) -> u64 {
     timeout(PATIENCE, waiting).await.expect("it takes over")
 }
 
+/// A leader and a standby, each with its way to the server.
+async fn pair(world: &Arc<World>) -> ([Way; 2], Election, Election) {
+    let ways = [Way::to(world), Way::to(world)];
+    let leader = ways[0].candidate("first");
+    assert_eq!(led(&leader).await, 0);
+    let standby = ways[1].candidate("second");
+    (ways, leader, standby)
+}
+
 async fn stands_by(candidate: &Election) {
     let leads = candidate.office().standing;
     if leads != Standing::Standby {
@@ -128,11 +137,7 @@ async fn stands_by(candidate: &Election) {
 
 #[tokio::test]
 async fn standby_takes_over_after_a_death() {
-    let world = Arc::default();
-    let (first, second) = (Way::to(&world), Way::to(&world));
-    let leader = first.candidate("first");
-    assert_eq!(led(&leader).await, 0);
-    let standby = second.candidate("second");
+    let (_, leader, standby) = pair(&Arc::default()).await;
     sleep(DURATION * 3).await;
     assert_eq!(standby.office().standing, Standing::Standby, "the Lease is renewed");
     let died = Instant::now();
@@ -144,10 +149,7 @@ async fn standby_takes_over_after_a_death() {
 #[tokio::test]
 async fn standby_takes_over_at_once_from_one_that_resigns() {
     let world = Arc::default();
-    let (first, second) = (Way::to(&world), Way::to(&world));
-    let leader = first.candidate("first");
-    led(&leader).await;
-    let standby = second.candidate("second");
+    let (_, leader, standby) = pair(&world).await;
     leader.resign(PATIENCE).await;
     let record = world.record().unwrap();
     assert!(record.holder.is_none() || record.transitions == Some(1), "{record:?}");
@@ -156,11 +158,7 @@ async fn standby_takes_over_at_once_from_one_that_resigns() {
 
 #[tokio::test]
 async fn leader_that_is_cut_off_ends_before_another_begins() {
-    let world = Arc::default();
-    let (first, second) = (Way::to(&world), Way::to(&world));
-    let leader = first.candidate("first");
-    led(&leader).await;
-    let standby = second.candidate("second");
+    let ([first, _], leader, standby) = pair(&Arc::default()).await;
     let tenure = leader.office().tenure;
     first.is_cut.store(true, Ordering::Relaxed);
     led(&standby).await;
@@ -293,9 +291,7 @@ fn lease_is_free_when_record_is_unchanged_for_its_duration() {
 #[tokio::test]
 async fn removed_lease_is_left_to_its_holder() {
     let world: Arc<World> = Arc::default();
-    let leader = Way::to(&world).candidate("first");
-    led(&leader).await;
-    let standby = Way::to(&world).candidate("second");
+    let (_, leader, standby) = pair(&world).await;
     sleep(DURATION / 2).await;
     *world.lease.lock().unwrap() = None;
     sleep(DURATION * 2).await;

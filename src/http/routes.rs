@@ -75,7 +75,7 @@ fn readiness(state: &State) -> Response {
 
 /// Answers the health check of nbu_exporter: any NetBackup API responds, or another agent asks them.
 async fn health(Extract(Endpoint { state, .. }): Extract<Endpoint>) -> Response {
-    if state.tenure.load().is_over() {
+    if state.is_standby() {
         // It does not ask any, and nothing is wrong with it.
         return "STANDBY".into_response();
     }
@@ -100,12 +100,13 @@ async fn exposition(
     if method != Method::GET && method != Method::HEAD {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
     }
+    let is_standby = state.is_standby();
     let target = match Target::of(uri.query().unwrap_or_default(), &state.store) {
         // Another agent shows the sites by now.
-        Ok(Target::Site(_)) if state.tenure.load().is_over() => {
+        Ok(Target::Site(_)) if is_standby => {
             return (StatusCode::NOT_FOUND, "404: this agent is a standby\n").into_response();
         }
-        Ok(_) if state.tenure.load().is_over() => Target::Agent,
+        Ok(_) if is_standby => Target::Agent,
         Ok(target) => target,
         Err(none) => {
             let status = match none {

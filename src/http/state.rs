@@ -44,6 +44,11 @@ impl State {
         self.settings.endpoint().map(|endpoint| endpoint.web).unwrap_or_default()
     }
 
+    /// Returns whether another agent shows the sites.
+    pub(super) fn is_standby(&self) -> bool {
+        self.tenure.load().is_over()
+    }
+
     pub(super) fn serves_reloads(&self) -> bool {
         self.settings.endpoint().is_some_and(|endpoint| endpoint.lifecycle)
     }

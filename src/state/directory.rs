@@ -82,7 +82,7 @@ impl Eq for StateDir {}
 impl Opened {
     fn acquire(path: &Path, owner: &Owner) -> Result<Self, Problem> {
         let held = Mutex::new(HeldLock::acquire(path, owner)?);
-        let instance_id = instance::id(path, member(owner));
+        let instance_id = instance::id(path, owner.member());
         // Last, since a term can begin only once.
         let terms = match owner {
             Owner::Leader(term) => Some(Terms::begin(path, *term)?),
@@ -154,12 +154,13 @@ impl StateDir {
     pub(crate) fn acquire(path: &Path, owner: Owner, locked: &[Self]) -> Result<Self, Error> {
         let is_leader = |owner: &Owner| matches!(owner, Owner::Leader(_));
         // Leaders of different terms do not lock each other out.
-        let in_the_way =
-            |held: &&Self| held.is(path) && !(is_leader(&held.0.owner) && is_leader(&owner));
-        if let Some(held) = locked.iter().find(|held| held.0.owner == owner && held.is(path)) {
-            return Ok(held.clone());
+        let held: Vec<&Self> = locked.iter().filter(|held| held.is(path)).collect();
+        if let Some(same) = held.iter().find(|held| held.0.owner == owner) {
+            return Ok((*same).clone());
         }
-        match (locked.iter().find(in_the_way), &owner) {
+        let in_the_way =
+            held.into_iter().find(|held| !(is_leader(&held.0.owner) && is_leader(&owner)));
+        match (in_the_way, &owner) {
             // An election has ended. The files of the term are moved at the next start.
             (Some(held), Owner::Alone) if is_leader(&held.0.owner) => Ok(held.clone()),
             (Some(held), _) if is_leader(&held.0.owner) || is_leader(&owner) => {
@@ -231,7 +232,7 @@ impl StateDir {
 
     /// Returns the name of this agent among those that share the directory, if it is shared.
     pub(crate) fn member(&self) -> Option<&str> {
-        member(&self.0.owner)
+        self.0.owner.member()
     }
 
     /// Waits until nobody else has the file `name`, in this process or in an agent that shares the directory, and
@@ -374,13 +375,6 @@ fn open_until_had(
             }
         }
         thread::sleep(OPEN_RETRY_DELAY);
-    }
-}
-
-fn member(owner: &Owner) -> Option<&str> {
-    match owner {
-        Owner::Member(member) => Some(member),
-        Owner::Alone | Owner::Leader(_) => None,
     }
 }
 

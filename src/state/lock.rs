@@ -27,7 +27,7 @@ impl HeldLock {
     /// other leaders, or alone. Blocks.
     pub(super) fn acquire(path: &Path, owner: &Owner) -> Result<Self, Problem> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let (together, name) = (path.join(LOCK), name(owner));
+        let (together, name) = (path.join(LOCK), owner.name());
         let files = match owner {
             Owner::Alone => vec![lock(&together)?],
             Owner::Member(_) => {
@@ -49,15 +49,6 @@ impl HeldLock {
             other => other?,
         }
         Ok(Self { directory: FileId::at(path)?, lock, _files: files })
-    }
-}
-
-/// Returns the name of the owner among those that share the directory.
-fn name(owner: &Owner) -> String {
-    match owner {
-        Owner::Alone => String::new(),
-        Owner::Member(name) => name.clone(),
-        Owner::Leader(term) => format!("leader-{}", term.number),
     }
 }
 

@@ -12,6 +12,33 @@ pub(crate) enum Owner {
     Leader(Term),
 }
 
+/// The beginning of the name of a leader, before the number of its term.
+pub(super) const LEADER: &str = "leader-";
+
+impl Owner {
+    /// Returns the name of a member.
+    pub(super) fn member(&self) -> Option<&str> {
+        match self {
+            Self::Member(member) => Some(member),
+            Self::Alone | Self::Leader(_) => None,
+        }
+    }
+
+    /// Returns the name by which it differs from others that have the directory at the same time; empty for one alone.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Alone => String::new(),
+            Self::Member(name) => name.clone(),
+            Self::Leader(term) => leader_name(term.number),
+        }
+    }
+}
+
+/// Returns the name of the leader of a term.
+pub(super) fn leader_name(number: u64) -> String {
+    format!("{LEADER}{number}")
+}
+
 /// The term of a leader among agents that take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Term {

@@ -11,10 +11,7 @@ use std::path::{Path, PathBuf};
 use super::atomic::{self, sync_parent};
 use super::error::Problem;
 use super::lock::is_full;
-use super::owner::Term;
-
-/// The beginning of the name of a folder, before the number of the term.
-const PREFIX: &str = "leader-";
+use super::owner::{LEADER, Term, leader_name};
 
 /// The file with the number of the last term, once its files are those of an agent that takes no turns.
 const LAST: &str = "last-term";
@@ -48,7 +45,7 @@ impl Terms {
         if !term.shared && !goes_on {
             set_aside(root, &terms)?;
         }
-        let own = root.join(folder_name(term.number));
+        let own = root.join(leader_name(term.number));
         match DirBuilder::new().mode(0o700).create(&own) {
             Ok(()) => sync_parent(&own)?,
             // Another agent was faster.
@@ -163,18 +160,14 @@ fn folders(root: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     for entry in fs::read_dir(root)? {
         let entry = entry?;
         let name = entry.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
+        let number = name.to_str().and_then(|name| name.strip_prefix(LEADER)?.parse().ok());
         // Another spelling of the number is not of this agent.
-        if let Some(number) = number.filter(|number| *name == *folder_name(*number)) {
+        if let Some(number) = number.filter(|number| *name == *leader_name(*number)) {
             folders.push((number, entry.path()));
         }
     }
     folders.sort_unstable();
     Ok(folders)
-}
-
-fn folder_name(number: u64) -> String {
-    format!("{PREFIX}{number}")
 }
 
 fn is_hidden(name: &OsStr) -> bool {
@@ -192,7 +185,7 @@ fn set_aside(root: &Path, terms: &[(u64, PathBuf)]) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let is_older =
-            name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.contains(".aside"));
+            name.to_str().is_some_and(|name| name.starts_with(LEADER) && name.contains(".aside"));
         if is_older {
             fs::remove_dir_all(entry.path())?;
         } else if is_state(&name) {

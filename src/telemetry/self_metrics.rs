@@ -395,8 +395,7 @@ impl SelfMetrics {
 
     /// Returns whether this agent leads, and the numbers of the election, where there is one.
     pub(crate) fn election(&self) -> Option<(bool, Numbers)> {
-        let election = self.state().election.clone();
-        election.map(|(tenure, stats)| (!tenure.is_over(), stats.numbers()))
+        self.state().election()
     }
 
     /// Names the reasons for which the endpoint refuses requests.
@@ -451,6 +450,11 @@ impl SelfMetrics {
 }
 
 impl State {
+    fn election(&self) -> Option<(bool, Numbers)> {
+        let (tenure, stats) = self.election.as_ref()?;
+        Some((!tenure.is_over(), stats.numbers()))
+    }
+
     fn record(&self, samples: &mut Samples) {
         let config = &self.config;
         let is_ok = config.last_ok && config.recovery_error.is_none();
@@ -463,9 +467,8 @@ impl State {
             samples.record(&SHARD, [], f64::from(shard));
             samples.record(&SHARDS, [], f64::from(shards));
         }
-        if let Some((tenure, stats)) = &self.election {
-            let numbers = stats.numbers();
-            samples.record(&LEADER, [], flag(!tenure.is_over()));
+        if let Some((leads, numbers)) = self.election() {
+            samples.record(&LEADER, [], flag(leads));
             let transitions = numbers.transitions.map(|number| number as f64);
             samples.record(&LEASE_TRANSITIONS, [], transitions);
             samples.record(&LEASE_REQUESTS, ["success"], numbers.succeeded as f64);

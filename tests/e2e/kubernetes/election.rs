@@ -137,6 +137,14 @@ impl Pair {
         self.agents[agent] = Some(started);
     }
 
+    /// Starts both, the leader first.
+    async fn run_both(&mut self, leader: usize) {
+        self.run(leader);
+        self.is(leader, true).await;
+        self.run(1 - leader);
+        self.is(1 - leader, false).await;
+    }
+
     fn agent(&mut self, agent: usize) -> &mut Process {
         self.agents[agent].as_mut().expect("it runs")
     }
@@ -232,10 +240,7 @@ const ELECTION: &str = "election: { lease: nbu, namespace: default }";
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_leaders_lose_and_double_nothing() {
     let mut pair = Pair::start([SHARED, SHARED]).await;
-    pair.run(0);
-    pair.is(0, true).await;
-    pair.run(1);
-    pair.is(1, false).await;
+    pair.run_both(0).await;
     let mut turns = vec![0];
     for kill in 0..kills() {
         let leader = kill % 2;
@@ -266,10 +271,7 @@ async fn killed_leaders_lose_and_double_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn leader_that_ends_hands_over_at_once() {
     let mut pair = Pair::start([SHARED, SHARED]).await;
-    pair.run(0);
-    pair.is(0, true).await;
-    pair.run(1);
-    pair.is(1, false).await;
+    pair.run_both(0).await;
     pair.whole(0).await;
     let standby = pair.endpoints[1].text().await.expect("a page");
     assert!(!standby.contains(SITE), "it shows itself alone:\n{standby}");
@@ -300,10 +302,7 @@ async fn leader_cut_off_or_stopped_ends_before_another_begins() {
     let text = std::fs::read_to_string(&pair.kubeconfigs[0]).expect("a file");
     pair.desk.write("kubeconfig-0", &text.replace(&authority, &line.authority));
     pair.kubeconfigs[0] = pair.desk.path("kubeconfig-0").display().to_string();
-    pair.run(0);
-    pair.is(0, true).await;
-    pair.run(1);
-    pair.is(1, false).await;
+    pair.run_both(0).await;
     pair.whole(0).await;
     line.cut();
     pair.is(0, false).await;
@@ -340,10 +339,7 @@ async fn leader_cut_off_or_stopped_ends_before_another_begins() {
 async fn own_directories_begin_anew_and_say_so() {
     let mut pair = Pair::start(["directory: kept-0", "directory: kept-1"]).await;
     for (turn, leader) in [0, 0, 1, 0].into_iter().enumerate() {
-        pair.run(leader);
-        pair.is(leader, true).await;
-        pair.run(1 - leader);
-        pair.is(1 - leader, false).await;
+        pair.run_both(leader).await;
         if turn != 1 {
             // Nothing of before is its own. A second term without another in between goes on.
             pair.watched = Watched::new(SITE, HOUR);
